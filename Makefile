@@ -1,0 +1,119 @@
+# `make` alone lists what there is. Everything is installed into .venv; nothing else is touched.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# The first Python that is new enough; another one: make PYTHON=/path/to/python3.12 run
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$each -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$each; break; fi; done)
+endif
+
+# The current folder stays off Python's path: a folder called operator/ must not hide the standard
+# library's module.
+export PYTHONSAFEPATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# uv trusts what the system trusts, as pip does; the second name is for older ones.
+export UV_SYSTEM_CERTS ?= true
+export UV_NATIVE_TLS ?= true
+
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help init run format lint typing imports check test unit component system fault bench \
+	coverage clean
+
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+	@echo '  Further arguments go into ARGS, such as: make test ARGS="-k signature"'
+
+init: $(VENV)/.installed-dev ## install everything that developing needs
+	@echo "Ready: $(BIN)/forebay --help"
+
+run: $(VENV)/.installed-local ## start all of Forebay on this machine, with the endpoints in examples/
+	@$(BIN)/forebay run $(ARGS)
+
+format: $(VENV)/.installed-dev ## format the code and mend what can be mended by itself
+	@$(BIN)/ruff format $(ARGS)
+	@$(BIN)/ruff check --fix-only --quiet $(ARGS)
+
+lint: $(VENV)/.installed-dev ## check format and rules
+	@$(BIN)/ruff format --check $(ARGS)
+	@$(BIN)/ruff check $(ARGS)
+
+typing: $(VENV)/.installed-dev ## check the types, the tests' too
+	@$(BIN)/mypy $(ARGS)
+
+imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies are declared
+	@$(BIN)/lint-imports $(ARGS)
+	@$(BIN)/deptry libs services simulator
+
+check: lint typing imports test ## all of lint, typing, imports and test
+
+test: $(VENV)/.installed-dev ## the fast tests: unit and component, under a minute
+	@$(PYTEST) tests/unit tests/component $(ARGS)
+
+unit: $(VENV)/.installed-dev ## tests without sockets and processes
+	@$(PYTEST) tests/unit $(ARGS)
+
+component: $(VENV)/.installed-dev ## one part at a time against a real nats-server
+	@$(PYTEST) tests/component $(ARGS)
+
+system: $(VENV)/.installed-dev ## all parts together
+	@$(PYTEST) tests/system $(ARGS)
+
+fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs
+	@$(PYTEST) tests/fault $(ARGS)
+
+bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)
+
+coverage: $(VENV)/.installed-dev ## which lines the fast tests reach, the parts' own processes included
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest tests/unit tests/component $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+clean: ## remove .venv, what tools left behind and what `make run` stored
+	rm -rf $(VENV) .forebay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+		.coverage .coverage.* htmlcov
+
+# Installing. A stamp says what was installed and is older than pyproject.toml when that changed.
+
+$(VENV)/.installed-local: pyproject.toml | $(BIN)/python
+	@$(call install,.[local])
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@$(call install,.[local$(comma)dev])
+	@touch $(VENV)/.installed-local $@
+
+comma := ,
+
+define install
+	echo "Installing Forebay and what it needs into $(VENV) (once; a minute or less) ..."; \
+	if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --editable '$(1)'; \
+	else \
+		{ $(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null; } && \
+		$(BIN)/python -m pip install --quiet --editable '$(1)'; \
+	fi
+endef
+
+$(BIN)/python:
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python '$(or $(PYTHON),>=3.11)' $(VENV); \
+	elif [ -z '$(PYTHON)' ]; then \
+		echo "Forebay needs Python 3.11 or newer, and none was found: install one, or name it:" \
+			"make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
+	elif ! $(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null; then \
+		echo "Forebay needs Python 3.11 or newer, and $(PYTHON) is not: install one, or name it:" \
+			"make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; \
+	else \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+			echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+			"(Debian and Ubuntu: python3-venv) or uv, and try again." >&2; exit 1; }; \
+	fi

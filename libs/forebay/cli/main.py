@@ -1,0 +1,82 @@
+"""The `forebay` command: its verbs, its help, and how it ends."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from forebay import __version__
+from forebay.cli.failures import FAILED, exit_code
+from forebay.cli.processor import processor
+from forebay.cli.receiver import receiver
+from forebay.cli.run import run
+from forebay.cli.simulate import simulate
+from forebay.core.errors import ForebayError
+
+__all__ = ["app", "main"]
+
+_HELP = """Receives WhatsApp Business webhooks, stores each before it answers, delivers each once.
+
+Start with [bold]forebay run[/bold]: it brings up all of Forebay on this machine, serves the
+endpoints in examples/, and prints a curl line to try each.
+"""
+
+_EPILOG = "Exit codes: 0 all went well, 1 something failed, 2 what was given cannot be used."
+
+app = typer.Typer(
+    name="forebay",
+    help=_HELP,
+    epilog=_EPILOG,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback is for bugs of ours; locals in it could show a secret.
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command()(simulate)
+app.command()(receiver)
+app.command()(processor)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"forebay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _forebay(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            callback=lambda value: _show_version(wanted=value),
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    del version  # told by its callback
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: What stands behind `forebay`; by default what the process was started with.
+    """
+    try:
+        app(args=arguments)
+    except ForebayError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"forebay: {line}\n")
+        return exit_code(error)
+    except BrokenPipeError:
+        # Whoever read our output left, as `head` does; nothing can be said to anyone any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return 0

@@ -1,0 +1,108 @@
+"""What is stored around a body or an item: header names and the item's own form. Version 1.
+
+RAW holds the provider's bytes as they came; EVENTS, RETRY and DEAD hold one item as JSON, the
+`StoredItem` below. Headers carry what is needed before the payload is looked at.
+"""
+
+from typing import Final
+
+import msgspec
+
+from forebay.core.errors import ForebayError
+from forebay.core.items import Item
+
+__all__ = [
+    "ATTEMPTS",
+    "CONTENT_TYPE",
+    "CONVERSATION",
+    "DUE_AT",
+    "ENDPOINT",
+    "ERROR",
+    "FIRST_TRIED_AT",
+    "MESSAGE_ID",
+    "ORDER",
+    "RAW_SEQUENCE",
+    "REASON",
+    "RECEIVED_AT",
+    "TRACEPARENT",
+    "StoredItem",
+    "decode_item",
+    "encode_item",
+]
+
+MESSAGE_ID: Final = "Nats-Msg-Id"
+"""Of a raw message: SHA-256 over endpoint and body, for the stream's 2-minute window."""
+
+RECEIVED_AT: Final = "Forebay-Received-At"
+"""When the receiver had the whole body: milliseconds since the epoch."""
+
+ENDPOINT: Final = "Forebay-Endpoint"
+"""`namespace/name`."""
+
+RAW_SEQUENCE: Final = "Forebay-Raw-Seq"
+"""The sequence in RAW of the webhook that an item came in."""
+
+TRACEPARENT: Final = "traceparent"
+"""W3C Trace Context, as it came or as the receiver began it."""
+
+CONTENT_TYPE: Final = "Content-Type"
+
+CONVERSATION: Final = "Forebay-Conversation"
+"""The conversation's token, on items."""
+
+ORDER: Final = "Forebay-Order"
+"""On what waits in RETRY: the item's sequence in EVENTS, by which its conversation is ordered."""
+
+ATTEMPTS: Final = "Forebay-Attempts"
+"""How often delivery was tried."""
+
+DUE_AT: Final = "Forebay-Due-At"
+"""When to try next: milliseconds since the epoch."""
+
+FIRST_TRIED_AT: Final = "Forebay-First-Tried-At"
+"""When delivery was first due: milliseconds since the epoch; `maxAge` counts from it."""
+
+REASON: Final = "Forebay-Reason"
+"""Why a dead letter died: one of the documented reasons."""
+
+ERROR: Final = "Forebay-Error"
+"""What the destination said last: a status or the kind of failure, never its text."""
+
+
+class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item as EVENTS, RETRY and DEAD hold it."""
+
+    key: str
+    kind: str
+    type: str
+    channel: str
+    time: str
+    data: msgspec.Raw
+    """The provider's change, cut down to the item: JSON that is passed on as it is."""
+
+
+_ENCODE = msgspec.json.Encoder().encode
+_DECODE = msgspec.json.Decoder(StoredItem).decode
+
+
+def encode_item(item: Item) -> bytes:
+    """Return the JSON that is stored for an item."""
+    return _ENCODE(
+        StoredItem(
+            key=item.key,
+            kind=item.kind,
+            type=item.type,
+            channel=item.channel,
+            time=item.time,
+            data=msgspec.Raw(_ENCODE(item.data)),
+        ),
+    )
+
+
+def decode_item(payload: bytes) -> StoredItem:
+    """Read a stored item; raises ForebayError where the payload is none."""
+    try:
+        return _DECODE(payload)
+    except msgspec.DecodeError as error:
+        message = f"a stored item cannot be read: {error}"
+        raise ForebayError(message) from error

@@ -1,0 +1,23 @@
+"""The root of every error that Forebay raises on purpose.
+
+    ForebayError
+    ├── ConfigurationError          a setting, manifest or table that cannot be used: says what to do
+    ├── UnreadableBody              a webhook body that no parser takes: goes to the `invalid` lane
+    └── runtime.jetstream.StoreError  what NATS answered, or did not answer: see there
+
+Each part may add its own below one of these; the message is one sentence for a person.
+"""
+
+__all__ = ["ConfigurationError", "ForebayError", "UnreadableBody"]
+
+
+class ForebayError(Exception):
+    """Something that Forebay expected could happen, told in one sentence."""
+
+
+class ConfigurationError(ForebayError):
+    """A setting, a manifest or a table that cannot be used; the message says what to do."""
+
+
+class UnreadableBody(ForebayError):  # noqa: N818  # named for what it is about, like KeyError's kin
+    """A body that is not JSON, or not of a shape that any parser knows."""

@@ -1,0 +1,163 @@
+"""The kinds of text and numbers that a manifest's fields hold, each with what to write instead."""
+
+import difflib
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from forebay.core.items import KINDS
+from forebay.core.naming import NAME_LIMIT, is_dns_label
+
+__all__ = [
+    "Digits",
+    "EventKind",
+    "HeaderName",
+    "HeaderValue",
+    "Host",
+    "HttpUrl",
+    "Name",
+    "Quantity",
+    "SecretKey",
+    "SecretName",
+    "ShardName",
+    "duration",
+    "label",
+    "parse_duration",
+]
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION_UNITS: Final = (3600.0, 60.0, 1.0, 0.001)
+_HOST_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_PORTS: Final = range(1, 65536)
+
+
+def parse_duration(text: object) -> float:
+    """Return the seconds of a duration such as `1s`, `10m`, `72h`, `1h30m` or `500ms`."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
+    if match is None:
+        message = "write a duration such as 500ms, 1s, 10m, 1h30m or 72h"
+        raise ValueError(message)
+    return sum(
+        int(number) * unit
+        for number, unit in zip(match.groups(), _DURATION_UNITS, strict=True)
+        if number is not None
+    )
+
+
+def duration(shortest: str, longest: str) -> BeforeValidator:
+    """Read a duration into seconds and hold it between two others."""
+    low, high = parse_duration(shortest), parse_duration(longest)
+
+    def check(value: object) -> float:
+        seconds = parse_duration(value)
+        if not low <= seconds <= high:
+            message = f"use {shortest} to {longest}"
+            raise ValueError(message)
+        return seconds
+
+    return BeforeValidator(check)
+
+
+def label(limit: int) -> AfterValidator:
+    """Take a DNS label of at most `limit` characters."""
+
+    def check(text: str) -> str:
+        if not is_dns_label(text, limit):
+            message = (
+                f"use a DNS label: lower-case letters, digits and hyphens, at most {limit} "
+                "characters, with a letter or digit first and last"
+            )
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
+def _matching(pattern: str, advice: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(advice)
+        return text
+
+    return AfterValidator(check)
+
+
+def _http_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port_fits = parts.port is None or parts.port in _PORTS
+    except ValueError as error:
+        message = f"this is no URL: {error}"
+        raise ValueError(message) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
+        message = "give a URL with http or https and a host, such as https://crm.example.com/events"
+        raise ValueError(message)
+    if parts.username is not None or parts.password is not None:
+        message = "keep credentials out of the URL: put them into a Secret and name it in `headers`"
+        raise ValueError(message)
+    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        message = "a URL holds no fragment, space or non-ASCII character: percent-encode them"
+        raise ValueError(message)
+    return text
+
+
+def _event_kind(text: str) -> str:
+    if text not in KINDS:
+        near = difflib.get_close_matches(text, KINDS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        message = f"there is no such kind of item: {hint}the kinds are {', '.join(KINDS)}"
+        raise ValueError(message)
+    return text
+
+
+Name = Annotated[str, label(NAME_LIMIT)]
+ShardName = Annotated[str, label(16)]
+Host = Annotated[
+    str,
+    _matching(
+        rf"(?=.{{1,253}}$){_HOST_LABEL}(\.{_HOST_LABEL})+",
+        "give a host name such as hooks.example.com: lower case, no scheme, no path, no port and "
+        "no underscore (360dialog takes neither)",
+    ),
+]
+HeaderName = Annotated[
+    str,
+    _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "an HTTP header cannot have this name"),
+]
+HeaderValue = Annotated[
+    str,
+    _matching(r"[!-~]([ -~]*[!-~])?", "use printable ASCII, without spaces at its ends"),
+]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Digits = Annotated[
+    str,
+    _matching(r"[0-9]{1,32}", "this is an id of digits, such as 106540352242922"),
+]
+EventKind = Annotated[str, AfterValidator(_event_kind)]
+SecretKey = Annotated[
+    str,
+    _matching(
+        r"[-._a-zA-Z0-9]{1,253}",
+        "a Secret's key has letters, digits, hyphens, underscores and dots only",
+    ),
+]
+SecretName = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?",
+        "a Secret's name has lower-case letters, digits, hyphens and dots only",
+    ),
+]
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) in {int, float} else value),
+    _matching(
+        r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?",
+        "write a quantity as Kubernetes has it, such as 500m or 256Mi",
+    ),
+]
+"""A Kubernetes quantity; a bare number may stand without quotes, as kubectl takes it."""

@@ -1,0 +1,508 @@
+"""Splitting a webhook's body into items, each with the key that tells it from all others.
+
+A body holds `entry x change x item`: up to 1,000 items, of several channels. Each item comes out
+as the provider's own change, cut down to that one item, so that nothing the provider sent is lost
+and a destination finds it where the provider's reference says. Kinds and fields that do not exist
+yet come out whole, as kind `unknown`; what is of the wrong shape is kept the same way. A body that
+is not JSON, or of no known envelope, raises UnreadableBody.
+
+The keys are the corpus' (tests/data/payloads): they are a stored format, see `subjects`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from forebay.core.errors import UnreadableBody
+from forebay.core.subjects import Lane, conversation_token, key_token
+from forebay.core.tables import Provider
+
+__all__ = ["KINDS", "KIND_LANES", "REPEAT_WINDOW_SECONDS", "Item", "canonical_json", "split"]
+
+Json = Any
+"""A decoded JSON value: dict, list, str, int, float, bool or None."""
+
+KIND_LANES: Final[dict[str, Lane]] = {
+    "messages": Lane.LIVE,
+    "calls": Lane.LIVE,
+    "call-statuses": Lane.LIVE,
+    "echoes": Lane.LIVE,  # a colleague wrote from the app: part of the talk that goes on now
+    "preferences": Lane.LIVE,  # a person said stop: it has to hold before the next message leaves
+    "generic": Lane.LIVE,
+    "statuses": Lane.STATUS,
+    "errors": Lane.STATUS,
+    "contacts": Lane.BULK,
+    "history": Lane.BULK,
+    "history-media": Lane.BULK,
+    "account": Lane.BULK,
+    "partner": Lane.BULK,
+    "unknown": Lane.BULK,
+}
+"""Every kind of item and the lane it is in. A kind is a token of the EVENTS subject and what a
+destination's `events` lists."""
+
+KINDS: Final = tuple(KIND_LANES)
+"""Every kind of item."""
+
+REPEAT_WINDOW_SECONDS: Final = 300
+"""Items without an id of their own get this bucket of the receipt's time into their key: two true
+errors can be equal, so only equals within a bucket count as repeats."""
+
+ACCOUNT_FIELDS: Final = frozenset(
+    {
+        "account_alerts",
+        "account_review_update",
+        "account_update",
+        "business_capability_update",
+        "flows",
+        "message_template_components_update",
+        "message_template_quality_update",
+        "message_template_status_update",
+        "partner_solutions",
+        "payment_configuration_update",
+        "phone_number_name_update",
+        "phone_number_quality_update",
+        "security",
+        "template_category_update",
+    },
+)
+"""Fields that belong to a WhatsApp Business Account, not to a number. Source: the Cloud API's
+webhook reference. A field that is in no list here is kind `unknown`."""
+
+SMALL_REST_BYTES: Final = 2048
+"""Unknown properties beside the items go with each item up to this size; larger ones would
+multiply with 1,000 items, so they become one item of their own."""
+
+_ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
+_DECODE = msgspec.json.Decoder().decode
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, cut out of a webhook."""
+
+    key: str
+    """What makes it this item and no other, readable: `msg:<phone number id>:<wamid>`."""
+
+    kind: str
+    """One of KINDS."""
+
+    type: str
+    """What the provider calls it within its kind: `text`, `delivered`, `connect`, a field."""
+
+    channel: str
+    """The phone number id; empty for what belongs to a whole account."""
+
+    conversation: str
+    """16 hex digits: items of one person's talk with one channel share them."""
+
+    time: str
+    """When it happened, RFC 3339 in UTC; the receipt's time where the provider says none."""
+
+    data: Json
+    """The provider's change, cut down to this item."""
+
+    @property
+    def lane(self) -> Lane:
+        """How urgent it is."""
+        return KIND_LANES[self.kind]
+
+    @property
+    def token(self) -> str:
+        """The key's hash, as subjects and `webhook-id` carry it."""
+        return key_token(self.key)
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return JSON with sorted keys and without spaces, in UTF-8."""
+    return _ENCODE_SORTED(value)
+
+
+def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
+    """Cut a body into its items, in the order in which they stand in it.
+
+    Args:
+        provider: Whose envelope to expect; a `generic` body is one item whatever it holds.
+        body: The bytes as they came.
+        received_at: When they came, in seconds since the epoch: the same at every redelivery, for
+            it is part of some keys.
+
+    Raises:
+        UnreadableBody: where the body is not JSON, or of no envelope known for this provider.
+    """
+    try:
+        document = _DECODE(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = "the body is not JSON that can be read"
+        raise UnreadableBody(message) from error
+    cut = _Cut(received_at)
+    if provider == "generic":
+        return [cut.generic(body, document)]
+    if not isinstance(document, dict):
+        message = "the body is not a JSON object"
+        raise UnreadableBody(message)
+    if isinstance(document.get("entry"), list) and document["entry"]:
+        return list(cut.entries(document["entry"]))
+    if isinstance(document.get("event"), str) and "data" in document:
+        return list(cut.partner_event(document))
+    message = "the body has neither entries nor a partner event"
+    raise UnreadableBody(message)
+
+
+def _text(value: Json) -> str:
+    """Return an id as text; what is no id (absent, an object) is the empty text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def _dict(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _sha256(value: Json) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+class _Cut:
+    """Cuts one body; holds what is the same for all its items."""
+
+    def __init__(self, received_at: float) -> None:
+        self._bucket = int(received_at // REPEAT_WINDOW_SECONDS)
+        self._received = _rfc3339(received_at)
+
+    def generic(self, body: bytes, document: Json) -> Item:
+        """Make one item of a whole body."""
+        key = f"hash::{hashlib.sha256(body).hexdigest()}:{self._bucket}"
+        return self._item(key, "generic", "generic", channel="", person="", data=document)
+
+    def entries(self, entries: list[Json]) -> Iterator[Item]:
+        """Cut the entries of the Cloud API's envelope."""
+        for entry in entries:
+            if not isinstance(entry, dict) or not isinstance(entry.get("changes"), list):
+                yield self._oddity(entry, "entry", entry)
+                continue
+            around = {name: part for name, part in entry.items() if name != "changes"}
+            for change in entry["changes"]:
+                if not isinstance(change, dict) or not isinstance(change.get("value"), dict):
+                    yield self._oddity(change, "change", {**around, "change": change})
+                    continue
+                yield from self._change(around, change)
+
+    def partner_event(self, event: dict[str, Json]) -> Iterator[Item]:
+        """Cut one of 360dialog's partner events; the history in one comes out by message."""
+        data = _dict(event.get("data"))
+        metadata = _dict(data.get("metadata"))
+        channel = _text(metadata.get("phone_number_id"))
+        own, name = event, _text(event["event"])
+        if "history" in data:
+            rest = {key: part for key, part in data.items() if key != "history"}
+            own = {**event, "data": rest}
+        key = f"d360:{_text(event.get('id'))}"
+        if not _text(event.get("id")):
+            key = f"hash:{channel}:{_sha256(event)}:{self._bucket}"
+        yield self._item(key, "partner", name, channel=channel, person="", data=own)
+        if "history" in data:
+            around = {"id": _text(data.get("id"))}
+            value = {key: part for key, part in data.items() if key != "id"}
+            yield from self._change(around, {"field": "history", "value": value})
+
+    def _change(self, around: dict[str, Json], change: dict[str, Json]) -> Iterator[Item]:
+        field, value = _text(change.get("field")), change["value"]
+        walk = _WALKS.get(field)
+        if walk is None:
+            yield self._account(around, change, field)
+            return
+        lists = [name for name in walk if isinstance(value.get(name), list) and value[name]]
+        if not lists:
+            yield self._oddity(value, field, {**around, **change}, channel=_channel(value))
+            return
+        frame = _Frame(around, change, lists)
+        if frame.large_rest:
+            yield self._oddity(frame.large_rest, field, frame.rest_alone(), frame.channel)
+        for name in lists:
+            if name == "errors":
+                yield self._errors(frame, "errors")
+            elif name == "history":
+                yield from self._history(frame)
+            else:
+                for part in value[name]:
+                    yield self._part(frame, walk[name], name, part)
+
+    def _part(self, frame: "_Frame", kind: str, name: str, part: Json) -> Item:
+        data = frame.cut(name, part)
+        if not isinstance(part, dict):
+            return self._oddity(part, name, data, channel=frame.channel)
+        tail, kind_type = _key_tail(kind, part)
+        if tail is None:
+            key = f"hash:{frame.channel}:{_sha256(part)}:{self._bucket}"
+        else:
+            key = f"{_PREFIXES[kind]}:{frame.channel}:{tail}"
+        return self._item(
+            key,
+            kind,
+            kind_type,
+            channel=frame.channel,
+            person=_person(kind, part),
+            data=data,
+            timestamp=part.get("timestamp"),
+        )
+
+    def _history(self, frame: "_Frame") -> Iterator[Item]:
+        declined = False
+        for chunk in frame.value["history"]:
+            threads = _list(_dict(chunk).get("threads"))
+            messages = [
+                (thread, message)
+                for thread in threads
+                for message in _list(_dict(thread).get("messages"))
+            ]
+            if not messages:
+                # Progress without messages, or the business declined: told once for the value.
+                declined = True
+                continue
+            around = {name: part for name, part in chunk.items() if name != "threads"}
+            for thread, message in messages:
+                one = {**thread, "messages": [message]}
+                data = frame.cut("history", {**around, "threads": [one]})
+                message_id = _text(_dict(message).get("id"))
+                if not message_id:
+                    yield self._oddity(message, "history", data, channel=frame.channel)
+                    continue
+                yield self._item(
+                    f"hist:{frame.channel}:{message_id}",
+                    "history",
+                    _text(message.get("type")) or "unknown",
+                    channel=frame.channel,
+                    person=_text(thread.get("id")),
+                    data=data,
+                    timestamp=message.get("timestamp"),
+                )
+        if declined:
+            key = f"hash:{frame.channel}:{_sha256(frame.value)}:{self._bucket}"
+            bare = [chunk for chunk in frame.value["history"] if not _dict(chunk).get("threads")]
+            data = frame.cut_list("history", bare)
+            kind_type = "declined" if any(_dict(c).get("errors") for c in bare) else "progress"
+            yield self._item(key, "history", kind_type, channel=frame.channel, person="", data=data)
+
+    def _errors(self, frame: "_Frame", name: str) -> Item:
+        key = f"hash:{frame.channel}:{_sha256(frame.value)}:{self._bucket}"
+        data = frame.cut_list(name, frame.value[name])
+        return self._item(key, "errors", "error", channel=frame.channel, person="", data=data)
+
+    def _account(self, around: dict[str, Json], change: dict[str, Json], field: str) -> Item:
+        account, moment = _text(around.get("id")), _text(around.get("time"))
+        value = change["value"]
+        key = f"acct:{account}:{field}:{moment or f'b{self._bucket}'}:{_sha256(value)}"
+        kind = "account" if field in ACCOUNT_FIELDS else "unknown"
+        return self._item(
+            key,
+            kind,
+            field or "unknown",
+            channel=_channel(value),
+            person="",
+            scope=account,
+            data={**around, **change},
+            timestamp=around.get("time"),
+        )
+
+    def _oddity(self, what: Json, name: str, data: Json, channel: str = "") -> Item:
+        """Make an item of something whose shape no parser knows, so that it is not lost."""
+        key = f"hash:{channel}:{_sha256(what)}:{self._bucket}"
+        return self._item(key, "unknown", name or "unknown", channel=channel, person="", data=data)
+
+    def _item(  # noqa: PLR0913  # one place where every item is made
+        self,
+        key: str,
+        kind: str,
+        kind_type: str,
+        *,
+        channel: str,
+        person: str,
+        data: Json,
+        scope: str = "",
+        timestamp: Json = None,
+    ) -> Item:
+        return Item(
+            key=key,
+            kind=kind,
+            type=kind_type,
+            channel=channel,
+            conversation=conversation_token(channel or scope, person),
+            time=_event_time(timestamp) or self._received,
+            data=data,
+        )
+
+
+_WALKS: Final[dict[str, dict[str, str]]] = {
+    "messages": {"messages": "messages", "statuses": "statuses", "errors": "errors"},
+    "calls": {"calls": "calls", "statuses": "call-statuses", "errors": "errors"},
+    "smb_message_echoes": {"message_echoes": "echoes", "errors": "errors"},
+    "smb_app_state_sync": {"state_sync": "contacts", "errors": "errors"},
+    "user_preferences": {"user_preferences": "preferences", "errors": "errors"},
+    "history": {"history": "history", "messages": "history-media", "errors": "errors"},
+}
+"""For each field of a number: the lists in its value that hold items, and the items' kind."""
+
+_PREFIXES: Final = {
+    "messages": "msg",
+    "statuses": "st",
+    "calls": "call",
+    "call-statuses": "callst",
+    "echoes": "echo",
+    "contacts": "sync",
+    "preferences": "pref",
+    "history-media": "histmedia",
+}
+
+
+def _channel(value: dict[str, Json]) -> str:
+    return _text(_dict(value.get("metadata")).get("phone_number_id"))
+
+
+def _key_tail(kind: str, part: dict[str, Json]) -> tuple[str | None, str]:
+    """Return what the key ends in (None: it has no id, so it has to be hashed) and the type."""
+    own = _text(part.get("id"))
+    match kind:
+        case "messages" if part.get("type") == "reaction":
+            emoji = _text(_dict(part.get("reaction")).get("emoji")) or "-"
+            return (f"{own}:{emoji}" if own else None), "reaction"
+        case "statuses":
+            status = _text(part.get("status"))
+            participant = _text(part.get("recipient_participant_id"))
+            tail = f"{own}:{status}:{participant}" if participant else f"{own}:{status}"
+            return (tail if own and status else None), status or "unknown"
+        case "call-statuses":
+            status = _text(part.get("status"))
+            return (f"{own}:{status}" if own and status else None), status.lower() or "unknown"
+        case "calls":
+            event = _text(part.get("event"))
+            return (f"{own}:{event}" if own and event else None), event or "unknown"
+        case "contacts":
+            action = _text(part.get("action"))
+            number = _text(_dict(part.get("contact")).get("phone_number"))
+            moment = _text(_dict(part.get("metadata")).get("timestamp"))
+            complete = action and number and moment
+            return (f"{action}:{number}:{moment}" if complete else None), action or "unknown"
+        case "preferences":
+            person = _text(part.get("user_id")) or _text(part.get("wa_id"))
+            category, value = _text(part.get("category")), _text(part.get("value"))
+            tail = f"{person}:{category}:{value}:{_text(part.get('timestamp'))}"
+            return (tail if person and category else None), value or "unknown"
+        case _:
+            return own or None, _text(part.get("type")) or "unknown"
+
+
+def _person(kind: str, part: dict[str, Json]) -> str:
+    """Return whose talk the item belongs to: a group, else the user id, else the number."""
+
+    def first(*names: str) -> str:
+        return next((text for name in names if (text := _text(part.get(name)))), "")
+
+    match kind:
+        case "messages" | "history-media":
+            return first("group_id", "from_user_id", "from")
+        case "statuses" if part.get("recipient_type") == "group":
+            return first("recipient_id")
+        case "statuses" | "call-statuses":
+            return first("recipient_user_id", "recipient_id")
+        case "calls" if part.get("direction") == "BUSINESS_INITIATED":
+            return first("to_user_id", "to")
+        case "calls":
+            return first("from_user_id", "from")
+        case "echoes":
+            return first("group_id", "to_user_id", "to")
+        case "contacts":
+            contact = _dict(part.get("contact"))
+            return _text(contact.get("user_id")) or _text(contact.get("phone_number"))
+        case "preferences":
+            return first("user_id", "wa_id")
+        case _:
+            return ""
+
+
+class _Frame:
+    """A change without its items: what stays the same around each item that is cut out of it."""
+
+    def __init__(self, around: dict[str, Json], change: dict[str, Json], lists: list[str]) -> None:
+        self.value: dict[str, Json] = change["value"]
+        self.channel = _channel(self.value)
+        self._change = {**around, **change}
+        self._contacts = [c for c in _list(self.value.get("contacts")) if isinstance(c, dict)]
+        self._by_person = {
+            person: contact
+            for contact in self._contacts
+            for person in (_text(contact.get("wa_id")), _text(contact.get("user_id")))
+            if person
+        }
+        known = {"messaging_product", "metadata"}
+        rest = {
+            name: part
+            for name, part in self.value.items()
+            if name not in lists and name not in known and name != "contacts"
+        }
+        small = not rest or len(canonical_json(rest)) <= SMALL_REST_BYTES
+        self.large_rest = {} if small else rest
+        self._base = {name: self.value[name] for name in known if name in self.value}
+        if small:
+            self._base |= rest
+
+    def cut(self, name: str, part: Json) -> Json:
+        """Return the change with this one item in the named list, and the item's contact."""
+        contacts = self._contacts_of(part)
+        value = self._base if contacts is None else {**self._base, "contacts": contacts}
+        return {**self._change, "value": {**value, name: [part]}}
+
+    def cut_list(self, name: str, parts: list[Json]) -> Json:
+        """Return the change with these parts of the named list."""
+        return {**self._change, "value": {**self._base, name: parts}}
+
+    def rest_alone(self) -> Json:
+        """Return the change with the unknown properties that are too large to go with each item."""
+        return {**self._change, "value": {**self._base, **self.large_rest}}
+
+    def _contacts_of(self, part: Json) -> list[Json] | None:
+        if not self._contacts:
+            return None
+        if len(self._contacts) == 1:
+            return self._contacts
+        found: list[Json] = []
+        for name in _PERSON_PROPERTIES:
+            contact = self._by_person.get(_text(_dict(part).get(name)))
+            if contact is not None and contact not in found:
+                found.append(contact)
+        return found or None
+
+
+_PERSON_PROPERTIES: Final = (
+    "from_user_id",
+    "from",
+    "to_user_id",
+    "to",
+    "recipient_user_id",
+    "recipient_id",
+    "recipient_participant_id",
+    "user_id",
+    "wa_id",
+)
+
+
+def _event_time(timestamp: Json) -> str | None:
+    """Read a provider's timestamp: Unix seconds as text or number."""
+    try:
+        return _rfc3339(int(_text(timestamp)))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _rfc3339(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,422 @@
+"""The `WebhookEndpoint` resource, version `forebay.dev/v1alpha1`: what a person writes in YAML.
+
+`forebay run` reads it from files and the operator from a cluster; both use this model, so that one
+manifest means the same in both worlds. It is strict: a field that it does not know is refused, for
+a misspelt `authentication` that was skipped would let strangers in. Every problem of a document is
+told at once, each with its field and what to do.
+
+What needs several fields at once is checked at the smallest record that holds them all.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from forebay.core.fields import (
+    Digits,
+    EventKind,
+    HeaderName,
+    HeaderValue,
+    Host,
+    HttpUrl,
+    Name,
+    Quantity,
+    SecretKey,
+    SecretName,
+    ShardName,
+    duration,
+    label,
+)
+from forebay.core.naming import EndpointName
+from forebay.core.problems import InvalidEndpoint, explain
+from forebay.core.tables import Provider
+
+__all__ = [
+    "API_VERSION",
+    "KIND",
+    "AuthenticationSpec",
+    "ChannelSpec",
+    "DestinationSpec",
+    "HeaderSpec",
+    "HttpSpec",
+    "LogSpec",
+    "Metadata",
+    "OutgoingHeader",
+    "ProcessingSpec",
+    "ReceiverSpec",
+    "Replicas",
+    "Resources",
+    "RetrySpec",
+    "SecretKeyRef",
+    "SecretSource",
+    "SignatureSpec",
+    "Throughput",
+    "WebhookEndpoint",
+    "WebhookEndpointSpec",
+    "parse_endpoint",
+]
+
+API_VERSION: Final = "forebay.dev/v1alpha1"
+KIND: Final = "WebhookEndpoint"
+
+
+class _Record(BaseModel):
+    """What all records of the resource have in common."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        # YAML's `"80"` is text and `yes` may be anything: what a cluster would refuse, we refuse.
+        strict=True,
+        alias_generator=to_camel,
+        # A secret that was written where none belongs must not come out in a message.
+        hide_input_in_errors=True,
+        # Code names fields as Python does; a manifest may not: see `parse_endpoint`.
+        validate_by_name=True,
+    )
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+class SecretKeyRef(_Record):
+    """A key of a Secret in the endpoint's own namespace."""
+
+    name: SecretName
+    key: SecretKey
+
+
+class SecretSource(_Record):
+    """Where a secret value comes from; it never stands in the manifest itself."""
+
+    secret_key_ref: SecretKeyRef
+
+
+SecretSources = Annotated[tuple[SecretSource, ...], Field(min_length=1, max_length=8)]
+"""Live values, any of which will do: add the new one, change the sender, remove the old one."""
+
+
+# --- who may send --------------------------------------------------------------------------------
+
+
+class HeaderSpec(_Record):
+    """A header that every webhook has to carry."""
+
+    name: HeaderName
+    values: SecretSources
+
+
+class SignatureSpec(_Record):
+    """An HMAC over the body; header and prefix follow from the provider."""
+
+    secrets: SecretSources
+
+
+class AuthenticationSpec(_Record):
+    """What a webhook has to prove: all that is given here, at once."""
+
+    headers: Annotated[tuple[HeaderSpec, ...], Field(max_length=8)] = ()
+    signature: SignatureSpec | None = None
+    verify_token: SecretSource | None = None
+    """Guards the GET challenge only: it lets no webhook in."""
+
+    none: bool = False
+    """Anyone may send. Has to be said out loud."""
+
+    @model_validator(mode="after")
+    def _is_one_of_the_ways(self) -> Self:
+        if self.none and (self.headers or self.signature is not None):
+            message = "`none: true` lets anyone in: remove it, or remove `headers` and `signature`"
+            raise ValueError(message)
+        if not self.none and not self.headers and self.signature is None:
+            message = (
+                "give `headers` or `signature`, or say `none: true` to let anyone in "
+                "(`verifyToken` guards the GET challenge only)"
+            )
+            raise ValueError(message)
+        names = [header.name.lower() for header in self.headers]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"header {name!r} stands here twice: give one, with several `values`"
+                raise ValueError(message)
+        return self
+
+
+# --- size and place ------------------------------------------------------------------------------
+
+
+class ChannelSpec(_Record):
+    """The WhatsApp channel that this endpoint is for; items of others are marked, not dropped."""
+
+    phone_number_id: Digits | None = None
+    waba_id: Digits | None = None
+
+
+class Throughput(_Record):
+    """What the channel sends and is sent; sizes limits and the floor of the autoscaler."""
+
+    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] = 80
+    """Messages that the business sends: 20 with coexistence, else 80, up to 1,000 a number."""
+
+    reply_ratio: Annotated[float, Field(ge=0, le=10)] = 0.3
+    """Messages that come in for each that goes out."""
+
+
+class Replicas(_Record):
+    """Bounds of the autoscaler."""
+
+    min: Annotated[int, Field(ge=1, le=100)] = 2
+    max: Annotated[int, Field(ge=1, le=100)] = 20
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        if self.min > self.max:
+            message = f"min ({self.min}) is above max ({self.max}): raise max or lower min"
+            raise ValueError(message)
+        return self
+
+
+class Resources(_Record):
+    """CPU and memory of a container, as in a pod."""
+
+    requests: dict[Literal["cpu", "memory"], Quantity] = {}
+    limits: dict[Literal["cpu", "memory"], Quantity] = {}
+
+
+class ReceiverSpec(_Record):
+    """The receivers of this endpoint on a cluster; `forebay run` has one for all."""
+
+    isolation: Literal["Dedicated", "Shared"] | None = None
+    """None for what the installation says, `Dedicated` as shipped."""
+
+    replicas: Replicas = Replicas()
+    resources: Resources | None = None
+
+
+class ProcessingSpec(_Record):
+    """Where and how items are worked off."""
+
+    isolation: Literal["Shared", "Dedicated"] = "Shared"
+    shard: ShardName = "0"
+    """The set of streams. `forebay run` has one for all."""
+
+    ordering: Literal["Conversation", "None"] = "Conversation"
+
+
+# --- destinations --------------------------------------------------------------------------------
+
+
+OWN_HEADERS: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    },
+)
+"""Headers of a delivery that Forebay or HTTP itself sets: a manifest may not."""
+
+
+class OutgoingHeader(_Record):
+    """A header of each delivery: written out, or from a Secret."""
+
+    name: HeaderName
+    value: HeaderValue | None = None
+    secret_key_ref: SecretKeyRef | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name.lower() in OWN_HEADERS:
+            message = f"{name} is set by Forebay itself: remove it here"
+            raise ValueError(message)
+        return name
+
+    @model_validator(mode="after")
+    def _has_one_value(self) -> Self:
+        if (self.value is None) == (self.secret_key_ref is None):
+            message = "give either `value` or `secretKeyRef`"
+            raise ValueError(message)
+        return self
+
+
+class HttpSpec(_Record):
+    """Each item as one CloudEvent in one POST."""
+
+    url: HttpUrl
+    format: Literal["Event"] = "Event"
+    headers: Annotated[tuple[OutgoingHeader, ...], Field(max_length=16)] = ()
+    signing: SecretSource | None = None
+    """A Standard Webhooks secret, `whsec_...`."""
+
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
+    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests in flight at one processor."""
+
+    @field_validator("headers")
+    @classmethod
+    def _are_distinct(cls, headers: tuple[OutgoingHeader, ...]) -> tuple[OutgoingHeader, ...]:
+        names = [header.name.lower() for header in headers]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"header {name!r} stands here twice: remove one"
+                raise ValueError(message)
+        return headers
+
+
+class LogSpec(_Record):
+    """A line in the processor's log for each item, without its content."""
+
+
+class RetrySpec(_Record):
+    """How long to go on with an item that the destination did not take, in seconds."""
+
+    initial_delay: Annotated[float, duration("100ms", "1h")] = 1.0
+    max_delay: Annotated[float, duration("100ms", "24h")] = 600.0
+    max_age: Annotated[float, duration("1s", "168h")] = 72 * 3600.0
+    """After this the item is a dead letter. At most 168h: claims are kept for 192h as shipped."""
+
+    @model_validator(mode="after")
+    def _delays_are_in_order(self) -> Self:
+        if self.initial_delay > self.max_delay:
+            message = "initialDelay is above maxDelay: raise maxDelay or lower initialDelay"
+            raise ValueError(message)
+        return self
+
+
+DESTINATION_KINDS: Final = ("http", "log")
+
+
+class DestinationSpec(_Record):
+    """One place that items go to, and which of them."""
+
+    name: Name
+    events: Annotated[tuple[EventKind, ...], Field(min_length=1)] | None = None
+    """Kinds of items; left out for all."""
+
+    channels: Annotated[tuple[Digits, ...], Field(min_length=1)] | None = None
+    """Phone number ids whose items go here; left out for all."""
+
+    http: HttpSpec | None = None
+    log: LogSpec | None = None
+    retry: RetrySpec = RetrySpec()
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        given = [kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            message = f"give exactly one of {', '.join(DESTINATION_KINDS)}, such as `log: {{}}`"
+            raise ValueError(message)
+        return self
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+
+class WebhookEndpointSpec(_Record):
+    """What is wanted."""
+
+    provider: Provider
+    channel: ChannelSpec | None = None
+    host: Host | None = None
+    """The public host; None for the installation's own."""
+
+    throughput: Throughput = Throughput()
+    authentication: AuthenticationSpec
+    receiver: ReceiverSpec = ReceiverSpec()
+    processing: ProcessingSpec = ProcessingSpec()
+    destinations: Annotated[tuple[DestinationSpec, ...], Field(min_length=1, max_length=32)]
+    paused: bool = False
+    """Receiving goes on, delivering stops."""
+
+    @field_validator("destinations")
+    @classmethod
+    def _have_their_own_names(
+        cls,
+        destinations: tuple[DestinationSpec, ...],
+    ) -> tuple[DestinationSpec, ...]:
+        names = [destination.name for destination in destinations]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"two destinations are called {name!r}: give each a name of its own"
+                raise ValueError(message)
+        return destinations
+
+
+class Metadata(_Record):
+    """The part of an object's metadata that Forebay reads; a cluster adds more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: Name
+    namespace: Annotated[str, label(63)] = "default"
+
+
+class WebhookEndpoint(_Record):
+    """One endpoint, as it is applied."""
+
+    api_version: Literal["forebay.dev/v1alpha1"]
+    kind: Literal["WebhookEndpoint"]
+    metadata: Metadata
+    spec: WebhookEndpointSpec
+    status: dict[str, object] | None = None
+    """The operator's; no one reads it here."""
+
+    @property
+    def endpoint(self) -> EndpointName:
+        """Which endpoint this is."""
+        return EndpointName(self.metadata.namespace, self.metadata.name)
+
+
+LATER: Final[Mapping[str, str]] = {
+    "autoscaling": "autoscaling is set by the chart: remove it here",
+    "clientCertificate": "client certificates are not checked by this version: use headers",
+    "image": "Python destinations are not in this version: remove it",
+    "nats": "NATS destinations are not in this version: use http",
+    "postgres": "PostgreSQL destinations are not in this version: use http",
+    "python": "Python destinations are not in this version: use http",
+    "ratePerSecond": "limits of rate are not in this version: use maxInFlight",
+    "registration": "registering the URL at the provider is not in this version: do it by hand",
+    "statusOrder": "ordering statuses is not in this version: remove it",
+    "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
+}
+"""Fields that a reader of the documentation may look for where they are not, and what to do."""
+
+
+def parse_endpoint(document: Mapping[str, object]) -> WebhookEndpoint:
+    """Read one manifest.
+
+    Args:
+        document: What YAML or JSON held.
+
+    Raises:
+        InvalidEndpoint: with every problem of the document.
+    """
+    # By way of JSON, as it reaches a cluster: what YAML makes of a date stays text.
+    text = json.dumps(document, default=str)
+    try:
+        return WebhookEndpoint.model_validate_json(text, by_alias=True, by_name=False)
+    except ValidationError as error:
+        about = _name_as_far_as_known(document)
+        raise InvalidEndpoint(explain(error, WebhookEndpoint, about, LATER)) from None
+
+
+def _name_as_far_as_known(document: Mapping[str, object]) -> str:
+    metadata = document.get("metadata")
+    if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str):
+        return ""
+    return f"{metadata.get('namespace', 'default')}/{metadata['name']}"

@@ -1,0 +1,204 @@
+"""Streams, subjects and partitions: a stored format, version 1.
+
+What stands here is on disk in every installation. Changing a subject, a hash or the number of
+partitions is a migration with a design note of its own, never an edit (docs/design/0001).
+
+    forebay.raw.<shard>.<q>.<lane>.<namespace>.<name>
+    forebay.event.<shard>.<p>.<lane>.<namespace>.<name>.<kind>.<key>
+    forebay.retry.<shard>.<p>.<lane>.<namespace>.<name>.<destination>.<conversation>.<key>
+    forebay.dead.<shard>.<namespace>.<name>.<destination>.<key>
+
+`<q>` and `<p>` are two digits, 00 to 15: `<q>` a hash of the endpoint, `<p>` of the endpoint and
+the conversation. `<key>` and `<conversation>` are hex of a hash: ids hold characters that a subject
+may not, and phone numbers are private.
+"""
+
+import enum
+import hashlib
+from typing import NamedTuple
+
+from forebay.core.naming import EndpointName
+
+__all__ = [
+    "FORMAT_VERSION",
+    "PARTITIONS",
+    "EventSubject",
+    "Lane",
+    "RawSubject",
+    "RetrySubject",
+    "StreamKind",
+    "consumer_name",
+    "conversation_partition",
+    "conversation_token",
+    "dead_subject",
+    "endpoint_partition",
+    "key_token",
+    "stream_name",
+    "stream_subjects",
+]
+
+FORMAT_VERSION = "1"
+"""Kept in each stream's metadata as `forebay.dev/format`."""
+
+PARTITIONS = 16
+"""Partitions of a shard, for RAW (`q`) and for EVENTS and RETRY (`p`)."""
+
+
+class Lane(enum.StrEnum):
+    """How urgent a webhook or an item is; the first is the most urgent."""
+
+    LIVE = "live"
+    STATUS = "status"
+    BULK = "bulk"
+    INVALID = "invalid"
+
+
+class StreamKind(enum.StrEnum):
+    """The four streams of a shard."""
+
+    RAW = "raw"
+    EVENTS = "event"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+_STREAM_NAMES = {
+    StreamKind.RAW: "RAW",
+    StreamKind.EVENTS: "EVENTS",
+    StreamKind.RETRY: "RETRY",
+    StreamKind.DEAD: "DEAD",
+}
+
+
+def stream_name(kind: StreamKind, shard: str) -> str:
+    """Return the name of a shard's stream, such as `FOREBAY_RAW_0`."""
+    return f"FOREBAY_{_STREAM_NAMES[kind]}_{shard}"
+
+
+def stream_subjects(kind: StreamKind, shard: str) -> str:
+    """Return the wildcard of all subjects of a shard's stream."""
+    return f"forebay.{kind}.{shard}.>"
+
+
+def key_token(key: str) -> str:
+    """Return the 32 hex digits that stand for an item's key in subjects and as `webhook-id`.
+
+    They are the first half of the key's SHA-256, so that anyone can compute them again:
+    `printf %s "$key" | sha256sum | cut -c1-32`.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def conversation_token(channel: str, person: str) -> str:
+    """Return the 16 hex digits that stand for one person's talk with one channel."""
+    return hashlib.sha256(f"{channel}\n{person}".encode()).hexdigest()[:16]
+
+
+def endpoint_partition(endpoint: EndpointName) -> int:
+    """Return `q`, the partition of RAW in which all webhooks of an endpoint are."""
+    digest = hashlib.sha256(str(endpoint).encode()).digest()
+    return int.from_bytes(digest[:8]) % PARTITIONS
+
+
+def conversation_partition(endpoint: EndpointName, conversation: str) -> int:
+    """Return `p`, the partition of EVENTS and RETRY that holds a conversation."""
+    digest = hashlib.sha256(f"{endpoint}/{conversation}".encode()).digest()
+    return int.from_bytes(digest[:8]) % PARTITIONS
+
+
+class RawSubject(NamedTuple):
+    """Where one webhook body is stored."""
+
+    shard: str
+    partition: int
+    lane: Lane
+    endpoint: EndpointName
+
+    def __str__(self) -> str:
+        """Return the subject."""
+        namespace, name = self.endpoint
+        return f"forebay.raw.{self.shard}.{self.partition:02d}.{self.lane}.{namespace}.{name}"
+
+    @classmethod
+    def parse(cls, subject: str) -> "RawSubject":
+        """Read a subject of RAW; raises ValueError where it is none."""
+        _, kind, shard, partition, lane, namespace, name = subject.split(".")
+        if kind != StreamKind.RAW:
+            message = f"{subject!r} is no subject of RAW"
+            raise ValueError(message)
+        return cls(shard, int(partition), Lane(lane), EndpointName(namespace, name))
+
+
+class EventSubject(NamedTuple):
+    """Where one item is stored; its existence is the claim that the item was seen."""
+
+    shard: str
+    partition: int
+    lane: Lane
+    endpoint: EndpointName
+    kind: str
+    key: str
+
+    def __str__(self) -> str:
+        """Return the subject."""
+        namespace, name = self.endpoint
+        return (
+            f"forebay.event.{self.shard}.{self.partition:02d}.{self.lane}."
+            f"{namespace}.{name}.{self.kind}.{self.key}"
+        )
+
+    @classmethod
+    def parse(cls, subject: str) -> "EventSubject":
+        """Read a subject of EVENTS; raises ValueError where it is none."""
+        _, stream, shard, partition, lane, namespace, name, kind, key = subject.split(".")
+        if stream != StreamKind.EVENTS:
+            message = f"{subject!r} is no subject of EVENTS"
+            raise ValueError(message)
+        endpoint = EndpointName(namespace, name)
+        return cls(shard, int(partition), Lane(lane), endpoint, kind, key)
+
+
+class RetrySubject(NamedTuple):
+    """Where one item waits for one destination."""
+
+    shard: str
+    partition: int
+    lane: Lane
+    endpoint: EndpointName
+    destination: str
+    conversation: str
+    key: str
+
+    def __str__(self) -> str:
+        """Return the subject."""
+        namespace, name = self.endpoint
+        return (
+            f"forebay.retry.{self.shard}.{self.partition:02d}.{self.lane}."
+            f"{namespace}.{name}.{self.destination}.{self.conversation}.{self.key}"
+        )
+
+    @classmethod
+    def parse(cls, subject: str) -> "RetrySubject":
+        """Read a subject of RETRY; raises ValueError where it is none."""
+        (_, stream, shard, partition, lane, namespace, name, destination, conversation, key) = (
+            subject.split(".")
+        )
+        if stream != StreamKind.RETRY:
+            message = f"{subject!r} is no subject of RETRY"
+            raise ValueError(message)
+        endpoint = EndpointName(namespace, name)
+        return cls(shard, int(partition), Lane(lane), endpoint, destination, conversation, key)
+
+
+def dead_subject(shard: str, endpoint: EndpointName, destination: str, key: str) -> str:
+    """Return the subject of a dead letter; one item is dead once per destination."""
+    namespace, name = endpoint
+    return f"forebay.dead.{shard}.{namespace}.{name}.{destination}.{key}"
+
+
+def consumer_name(step: str, lane: Lane, partition: int) -> str:
+    """Return the name of the durable consumer of one lane of one partition.
+
+    `step` is `split` (on RAW) or `deliver` (on EVENTS).
+    """
+    return f"{step}-{lane}-{partition:02d}"

@@ -1,0 +1,217 @@
+"""The tables that tell receivers and processors which endpoints there are.
+
+The operator, or `forebay run`, writes them as JSON files; the parts read them and follow their
+changes. A table is split over several files (on a cluster: one Secret each); an endpoint stands in
+exactly one of them. Two kinds, so that no part holds secrets that it has no use for: receivers get
+what checks a webhook, processors get what reaches a destination.
+
+A field that a part does not know makes it refuse the file and keep what it had: an older receiver
+that skipped an unknown way of authentication would let strangers in.
+"""
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from forebay.core.errors import ConfigurationError
+from forebay.core.naming import EndpointName
+
+__all__ = [
+    "AnyTable",
+    "Authentication",
+    "Destination",
+    "HeaderCheck",
+    "HttpTarget",
+    "LogTarget",
+    "ProcessorEndpoint",
+    "ProcessorTable",
+    "Provider",
+    "ReceiverRoute",
+    "ReceiverTable",
+    "Retry",
+    "SignatureCheck",
+    "decode_table",
+    "encode_table",
+]
+
+Provider = Literal["360dialog", "meta", "generic"]
+
+TABLE_FORMAT = 1
+"""The version of the tables' own format."""
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all records of a table have in common."""
+
+
+class HeaderCheck(_Record, frozen=True, kw_only=True):
+    """A header that every webhook has to carry."""
+
+    name: str
+    """In lower case."""
+
+    values: tuple[str, ...]
+    """The live values; any of them will do (rotation). Never empty."""
+
+
+class SignatureCheck(_Record, frozen=True, kw_only=True):
+    """An HMAC-SHA256 over the raw body that every webhook has to carry, in hex."""
+
+    header: str
+    """In lower case."""
+
+    prefix: Literal["required", "optional"]
+    """Whether `sha256=` has to stand before the hex digits."""
+
+    secrets: tuple[str, ...]
+    """The live secrets; any of them will do (rotation). Never empty."""
+
+
+class Authentication(_Record, frozen=True, kw_only=True):
+    """All that a webhook has to prove; an empty one is refused unless `none` is said out loud."""
+
+    none: bool = False
+    headers: tuple[HeaderCheck, ...] = ()
+    signature: SignatureCheck | None = None
+    verify_tokens: tuple[str, ...] = ()
+    """Guard the GET challenge only; they let no webhook in."""
+
+    def check(self) -> None:
+        """Raise ConfigurationError where this would let anyone in unasked, or no one at all."""
+        if not self.none and not self.headers and self.signature is None:
+            message = "no authentication is set: give headers or a signature, or say `none: true`"
+            raise ConfigurationError(message)
+        values = [value for header in self.headers for value in (header.values or ("",))]
+        if self.signature is not None:
+            values += self.signature.secrets or ("",)
+        if any(not value for value in (*values, *self.verify_tokens)):
+            message = "a secret is empty: an endpoint with an empty secret is never served"
+            raise ConfigurationError(message)
+
+
+class ReceiverRoute(_Record, frozen=True, kw_only=True):
+    """One endpoint as receivers see it."""
+
+    namespace: str
+    name: str
+    provider: Provider
+    shard: str = "0"
+    authentication: Authentication
+    max_in_flight: int = 512
+    """Webhooks of this endpoint in flight at one receiver process."""
+
+    @property
+    def endpoint(self) -> EndpointName:
+        """Which endpoint this is."""
+        return EndpointName(self.namespace, self.name)
+
+
+class ReceiverTable(_Record, frozen=True, kw_only=True):
+    """One file of the receivers' table."""
+
+    format: Literal[1] = 1
+    generation: str
+    """Changes with every change of the file; pods report it."""
+
+    routes: tuple[ReceiverRoute, ...] = ()
+
+
+class HttpTarget(_Record, frozen=True, kw_only=True):
+    """An HTTP destination: one CloudEvent in one POST."""
+
+    url: str
+    headers: dict[str, str] = {}
+    signing_secrets: tuple[str, ...] = ()
+    """Standard Webhooks secrets, `whsec_...`; each signs (rotation)."""
+
+    timeout_seconds: float = 10.0
+    max_in_flight: int = 64
+
+
+class LogTarget(_Record, frozen=True, kw_only=True):
+    """A line in the processor's log for each item, without its content."""
+
+
+class Retry(_Record, frozen=True, kw_only=True):
+    """How long to go on with an item that a destination did not take."""
+
+    initial_delay_seconds: float = 1.0
+    max_delay_seconds: float = 600.0
+    max_age_seconds: float = 72 * 3600.0
+
+
+class Destination(_Record, frozen=True, kw_only=True):
+    """Where items of an endpoint go. Exactly one of the kinds is set."""
+
+    name: str
+    events: tuple[str, ...] = ()
+    """Kinds of items that are delivered; empty for all."""
+
+    channels: tuple[str, ...] = ()
+    """Phone number ids whose items are delivered; empty for all."""
+
+    http: HttpTarget | None = None
+    log: LogTarget | None = None
+    retry: Retry = Retry()
+
+
+class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
+    """One endpoint as processors see it."""
+
+    namespace: str
+    name: str
+    provider: Provider
+    shard: str = "0"
+    channel: str | None = None
+    """The phone number id of the endpoint's channel: items of others are marked."""
+
+    ordering: Literal["Conversation", "None"] = "Conversation"
+    paused: bool = False
+    destinations: tuple[Destination, ...] = ()
+
+    @property
+    def endpoint(self) -> EndpointName:
+        """Which endpoint this is."""
+        return EndpointName(self.namespace, self.name)
+
+
+class ProcessorTable(_Record, frozen=True, kw_only=True):
+    """One file of the processors' table."""
+
+    format: Literal[1] = 1
+    generation: str
+    endpoints: tuple[ProcessorEndpoint, ...] = ()
+    deleted: tuple[str, ...] = ()
+    """Endpoints (`namespace/name`) that are gone: what is left of them is dropped."""
+
+
+AnyTable = TypeVar("AnyTable", ReceiverTable, ProcessorTable)
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def encode_table(table: ReceiverTable | ProcessorTable) -> bytes:
+    """Return the file's JSON; equal tables give equal bytes."""
+    return _ENCODER.encode(table)
+
+
+def decode_table(data: bytes, kind: type[AnyTable]) -> AnyTable:
+    """Read one file of a table.
+
+    Raises:
+        ConfigurationError: where the bytes are no table of this kind and format, or where an
+            endpoint in it has no authentication or an empty secret.
+    """
+    try:
+        table: Any = msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        message = f"this is no {kind.__name__} of format {TABLE_FORMAT}: {error}"
+        raise ConfigurationError(message) from error
+    if isinstance(table, ReceiverTable):
+        for route in table.routes:
+            try:
+                route.authentication.check()
+            except ConfigurationError as error:
+                message = f"endpoint {route.endpoint}: {error}"
+                raise ConfigurationError(message) from error
+    return table  # type: ignore[no-any-return]  # narrowed above by `type=kind`

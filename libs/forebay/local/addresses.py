@@ -1,0 +1,66 @@
+"""Where the parts of a run listen, and that these places are free."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from forebay.core.errors import ConfigurationError
+
+__all__ = ["Address", "check_free"]
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # told apart here, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL by which this machine reaches it."""
+        host = "127.0.0.1" if self.host in _EVERYWHERE else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def check_free(address: Address, option: str) -> None:
+    """Make sure that a part will be able to listen there.
+
+    Args:
+        address: Where.
+        option: The option of the command that changes it.
+
+    Raises:
+        ConfigurationError: where it will not.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host or None,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the servers do: connections of a run that has just ended are no hindrance.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen(1)
+    except OSError as error:
+        raise ConfigurationError(_told(address, option, error)) from error
+
+
+def _told(address: Address, option: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {address.port} on {address.host} is taken: stop what listens there, or choose "
+            f"another with {option}"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {address.port} is not for this user: choose one above 1023 with {option}"
+    told = error.strerror or type(error).__name__
+    return (
+        f"nothing can listen on {address.host} port {address.port} ({told}): choose another place "
+        f"with --host or {option}"
+    )

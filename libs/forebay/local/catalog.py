@@ -1,0 +1,79 @@
+"""Manifests become tables: at the start, and again whenever a file changes.
+
+A change that cannot be used is told, and what was in force stays so: a typing error in an editor
+must not stop the webhooks of all other endpoints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from forebay.core.compile import build_tables
+from forebay.core.errors import ConfigurationError
+from forebay.core.problems import InvalidEndpoint
+from forebay.core.tables import ProcessorTable, ReceiverTable, encode_table
+from forebay.local.folder import DataFolder, write_private
+from forebay.local.manifests import InvalidManifests, Manifests, load_manifests, manifest_files
+
+__all__ = ["SHARD", "Catalog", "Tables"]
+
+SHARD: Final = "0"
+"""One machine has one set of streams, whatever shard a manifest names for a cluster."""
+
+_Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """The manifests in force and what was made of them."""
+
+    manifests: Manifests
+    receiver: ReceiverTable
+    processor: ProcessorTable
+
+
+class Catalog:
+    """The endpoints of a run."""
+
+    def __init__(self, paths: Sequence[Path], environment: Mapping[str, str]) -> None:
+        """Name the files and folders with manifests; `load` reads them."""
+        self._paths = tuple(paths)
+        self._environment = environment
+        self._stamp: _Stamp = ()
+
+    def load(self) -> Tables:
+        """Read the manifests and make the tables.
+
+        Raises:
+            ConfigurationError: with every problem, one line each.
+        """
+        self._stamp = self._look()
+        manifests = load_manifests(self._paths, self._environment)
+        try:
+            receiver, processor = build_tables(manifests.endpoints, manifests.secrets, shard=SHARD)
+        except InvalidEndpoint as error:
+            lines = [manifests.tell(problem) for problem in error.problems]
+            raise InvalidManifests(lines) from error
+        return Tables(manifests=manifests, receiver=receiver, processor=processor)
+
+    def has_changed(self) -> bool:
+        """Say whether any file changed, came or went since the last `load`."""
+        return self._look() != self._stamp
+
+    def write(self, tables: Tables, folder: DataFolder) -> None:
+        """Put the tables where the parts read them."""
+        # The processor first: it should know an endpoint before the first webhook of it comes.
+        write_private(
+            folder.processor_tables / "endpoints-00.json",
+            encode_table(tables.processor),
+        )
+        write_private(folder.receiver_tables / "routes-00.json", encode_table(tables.receiver))
+
+    def _look(self) -> _Stamp:
+        try:
+            files = manifest_files(self._paths)
+            facts = [(str(file), file.stat()) for file in files]
+        except (OSError, ConfigurationError):
+            return ()  # an editor may be replacing a file: the next look or `load` tells
+        return tuple((name, fact.st_mtime_ns, fact.st_size, fact.st_ino) for name, fact in facts)

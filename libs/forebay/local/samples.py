@@ -1,0 +1,120 @@
+"""A `curl` line for each endpoint that works when it is pasted into a shell, anywhere.
+
+Its body is a small webhook of the endpoint's provider, its credentials are the endpoint's own. A
+secret that came from the environment stays there: the line names its variable.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from forebay.core.compile import compile_route
+from forebay.core.resource import WebhookEndpoint
+from forebay.core.signatures import sign
+from forebay.core.tables import SignatureCheck
+from forebay.local.secrets import LocalSecrets
+
+__all__ = ["Sample", "sample"]
+
+_PHONE_NUMBER_ID = "108200000000301"
+_PERSON = "15550001234"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How to try one endpoint."""
+
+    endpoint: str
+    """`namespace/name`."""
+
+    provider: str
+    url: str
+    curl: str
+    """One line."""
+
+    destinations: tuple[str, ...]
+    """`name (kind)` of each."""
+
+
+def sample(
+    manifest: WebhookEndpoint,
+    secrets: LocalSecrets,
+    base_url: str,
+    *,
+    mark: str,
+    time: int,
+) -> Sample:
+    """Return how to try an endpoint.
+
+    Args:
+        manifest: The endpoint, whose secrets are known to be usable.
+        secrets: Where its secrets come from.
+        base_url: The receiver's, such as `http://127.0.0.1:8080`.
+        mark: Goes into the message's id: another one, and the item is a new one.
+        time: Of the message, in seconds since the epoch.
+    """
+    url = f"{base_url}/v1/webhooks/{manifest.endpoint.namespace}/{manifest.endpoint.name}"
+    body = _body(manifest, mark, time)
+    headers = ["'Content-Type: application/json'", *_credentials(manifest, secrets, body)]
+    given = " ".join(f"-H {header}" for header in headers)
+    return Sample(
+        endpoint=str(manifest.endpoint),
+        provider=manifest.spec.provider,
+        url=url,
+        curl=f"curl -i {given} --data-binary {shlex.quote(body)} {shlex.quote(url)}",
+        destinations=tuple(
+            f"{each.name} ({'http' if each.http is not None else 'log'})"
+            for each in manifest.spec.destinations
+        ),
+    )
+
+
+def _body(manifest: WebhookEndpoint, mark: str, time: int) -> str:
+    if manifest.spec.provider == "generic":
+        return _compact({"hello": "forebay", "id": mark})
+    channel = manifest.spec.channel
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"phone_number_id": (channel and channel.phone_number_id) or _PHONE_NUMBER_ID},
+        "messages": [
+            {
+                "from": _PERSON,
+                "id": f"wamid.try-{mark}",
+                "timestamp": str(time),
+                "type": "text",
+                "text": {"body": "Hello from curl"},
+            },
+        ],
+    }
+    entry = {"id": "104700000000701", "changes": [{"field": "messages", "value": value}]}
+    return _compact({"object": "whatsapp_business_account", "entry": [entry]})
+
+
+def _compact(value: Mapping[str, object]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) -> list[str]:
+    """Return the headers that let the webhook in, each quoted for a shell."""
+    authentication = compile_route(manifest, secrets).authentication
+    quoted: list[str] = []
+    for given, check in zip(
+        manifest.spec.authentication.headers,
+        authentication.headers,
+        strict=True,
+    ):
+        reference = given.values[0].secret_key_ref
+        variable = secrets.variable(reference.name, reference.key)
+        if variable is None:
+            quoted.append(shlex.quote(f"{given.name}: {check.values[0]}"))
+        else:
+            quoted.append(f'"{given.name}: ${variable}"')
+    if authentication.signature is not None:
+        quoted.append(shlex.quote(_signature(authentication.signature, body)))
+    return quoted
+
+
+def _signature(check: SignatureCheck, body: str) -> str:
+    name = "-".join(part.capitalize() for part in check.header.split("-"))
+    return f"{name}: sha256={sign(check.secrets[0], body.encode())}"

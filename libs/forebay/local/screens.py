@@ -1,0 +1,216 @@
+"""What `forebay run` shows: to a person at a terminal, to a log, or to a program.
+
+LiveScreen    a terminal: a banner, then a table that moves (in `live_screen`)
+PlainScreen   no terminal: the same facts as lines, then a line per endpoint when it changed
+QuietScreen   the ready line with the URLs, and what went wrong
+JsonScreen    one JSON object on stdout when all is ready; what went wrong on stderr
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+from forebay.local.figures import EndpointFigures, LastItem
+from forebay.local.samples import Sample
+
+__all__ = ["Facts", "JsonScreen", "PlainScreen", "QuietScreen", "Screen", "about"]
+
+LINE_SECONDS: Final = 5.0
+"""Between two lines about one endpoint where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a person needs to know of a run."""
+
+    version: str
+    seconds: float
+    """From the start to ready."""
+
+    samples: tuple[Sample, ...]
+    receiver_admin: str
+    """The URL of the receiver's admin pages."""
+
+    processor_admin: str
+    nats: str
+    """NATS' URL, without credentials."""
+
+    embedded: bool
+    """Whether the run has a nats-server of its own."""
+
+    data_dir: Path
+    logs: Mapping[str, Path]
+    """Each part's log."""
+
+    pids: Mapping[str, int]
+    """Each part's process, and the run's own."""
+
+
+class Screen(Protocol):
+    """Whom a run tells what."""
+
+    @property
+    def figures_seconds(self) -> float | None:
+        """Between two calls of `figures`; None where no one looks at them."""
+
+    def ready(self, facts: Facts) -> None:
+        """All is up."""
+
+    def changed(self, facts: Facts) -> None:
+        """Other manifests are in force."""
+
+    def tell(self, text: str) -> None:
+        """Something happens that is no fault."""
+
+    def warn(self, text: str) -> None:
+        """Something went wrong, and the run goes on."""
+
+    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+        """What came and went, by endpoint, and the items since the last call."""
+
+    def close(self) -> None:
+        """Nothing moves any more; lines may still come."""
+
+
+def _say(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
+class _Lines:
+    """What all screens of lines have in common."""
+
+    def warn(self, text: str) -> None:
+        """Print it on stderr."""
+        for line in text.splitlines():
+            _say(sys.stderr, f"forebay: {line}")
+
+    def close(self) -> None:
+        """Have nothing to end."""
+
+
+class QuietScreen(_Lines):
+    """The ready line with the URLs, and what went wrong."""
+
+    figures_seconds: Final = None
+
+    def ready(self, facts: Facts) -> None:
+        """Print one line for each endpoint, and that all is ready."""
+        for sample in facts.samples:
+            _say(sys.stdout, f"{sample.endpoint}  {sample.url}")
+        _say(sys.stdout, f"ready in {facts.seconds:.1f} s")
+
+    def changed(self, facts: Facts) -> None:
+        """Say nothing."""
+
+    def tell(self, text: str) -> None:
+        """Say nothing."""
+
+    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+        """Say nothing."""
+
+
+class JsonScreen(_Lines):
+    """For a program that starts Forebay: one line says all."""
+
+    figures_seconds: Final = None
+
+    def ready(self, facts: Facts) -> None:
+        """Print the one object."""
+        told = {
+            "ready": True,
+            "version": facts.version,
+            "seconds": round(facts.seconds, 3),
+            "endpoints": [
+                {
+                    "endpoint": sample.endpoint,
+                    "provider": sample.provider,
+                    "url": sample.url,
+                    "curl": sample.curl,
+                }
+                for sample in facts.samples
+            ],
+            "admin": {"receiver": facts.receiver_admin, "processor": facts.processor_admin},
+            "nats": facts.nats,
+            "data_dir": str(facts.data_dir),
+            "logs": {part: str(path) for part, path in facts.logs.items()},
+            "pids": dict(facts.pids),
+        }
+        _say(sys.stdout, json.dumps(told))
+
+    def changed(self, facts: Facts) -> None:
+        """Say nothing."""
+
+    def tell(self, text: str) -> None:
+        """Say nothing."""
+
+    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+        """Say nothing."""
+
+
+class PlainScreen(_Lines):
+    """The facts as lines, for a log or a pipe."""
+
+    figures_seconds: Final = LINE_SECONDS
+
+    def __init__(self) -> None:
+        """Start with nothing shown."""
+        self._shown: dict[str, tuple[int, ...]] = {}
+
+    def ready(self, facts: Facts) -> None:
+        """Print all facts."""
+        _say(sys.stdout, f"Forebay {facts.version} is ready in {facts.seconds:.1f} s")
+        for sample in facts.samples:
+            self._tell_sample(sample)
+        for line in about(facts):
+            _say(sys.stdout, "  ".join(line))
+
+    def changed(self, facts: Facts) -> None:
+        """Print the endpoints that are in force now."""
+        _say(sys.stdout, "the manifests changed; these endpoints are in force:")
+        for sample in facts.samples:
+            self._tell_sample(sample)
+
+    def tell(self, text: str) -> None:
+        """Print it."""
+        _say(sys.stdout, text)
+
+    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+        """Print a line for each endpoint where anything changed."""
+        del latest
+        for endpoint, row in sorted(rows.items()):
+            now = (row.received, row.delivered, row.waiting, row.dead)
+            if self._shown.get(endpoint, (0, 0, 0, 0)) != now:
+                self._shown[endpoint] = now
+                _say(
+                    sys.stdout,
+                    f"{endpoint}: {row.received} received ({row.rate:.0f}/s), {row.repeats} "
+                    f"repeats, {row.refused} refused, {row.unavailable} sent away with 503, "
+                    f"{row.delivered} delivered, {row.waiting} waiting, {row.dead} dead",
+                )
+
+    def _tell_sample(self, sample: Sample) -> None:
+        _say(sys.stdout, f"{sample.endpoint}  {sample.url}  to {', '.join(sample.destinations)}")
+        _say(sys.stdout, sample.curl)
+
+
+def about(facts: Facts) -> list[tuple[str, str]]:
+    """Return what stands under the endpoints: a word, and where it is."""
+    kept = "kept: the next start goes on with it" if facts.embedded else "not of this run"
+    store = f"{facts.nats} ({kept})"
+    return [
+        ("metrics", f"{facts.receiver_admin}/metrics  receiver"),
+        ("       ", f"{facts.processor_admin}/metrics  processor"),
+        ("logs   ", "  ".join(_short(path) for path in facts.logs.values())),
+        ("NATS   ", store),
+    ]
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

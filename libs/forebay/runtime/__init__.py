@@ -1,0 +1,1 @@
+"""What talks to the outside for all parts: settings, logs, metrics, tables, NATS JetStream."""

@@ -1,0 +1,148 @@
+"""The connection to NATS: made in the background, made again for ever, and honest about its state.
+
+A part starts whether NATS is there or not. The client of nats-py connects again by itself, but ends
+for good on some answers of the server (a refused password); then this makes a new one.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from forebay.runtime.settings import NatsSettings
+
+__all__ = ["CONNECT_SECONDS", "LinkListener", "NatsLink", "tls_context"]
+
+_log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 2
+RECONNECT_SECONDS = 0.2
+"""Between two attempts: service should be back soon after NATS is, and a refused connection on
+a cluster's network costs nothing."""
+
+PING_SECONDS = 5
+PINGS_UNANSWERED = 2
+"""A connection that is cut without a word is noticed after 15 s; the publishes' own deadline
+notices it long before."""
+
+
+class LinkListener(Protocol):
+    """Who wants to know of the connection's ups and downs."""
+
+    async def connected(self, client: Client) -> None:
+        """A client is connected for the first time: subscribe here."""
+
+    def reconnected(self) -> None:
+        """The same client has a new connection; its subscriptions are there again."""
+
+    def disconnected(self) -> None:
+        """The connection is gone: nothing that was in flight will be answered."""
+
+
+class NatsLink:
+    """Keeps one client connected; `run` is its one task."""
+
+    def __init__(self, settings: NatsSettings, name: str, listener: LinkListener) -> None:
+        self._settings = settings
+        self._name = name
+        self._listener = listener
+        self._client: Client | None = None
+        self._reached = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether NATS was reached once since the start."""
+        return self._reached.is_set()
+
+    async def wait_reached(self) -> None:
+        """Wait until NATS was reached for the first time."""
+        await self._reached.wait()
+
+    async def run(self) -> None:
+        """Connect, and connect anew whenever the client ended for good; until cancelled."""
+        while True:
+            closed = asyncio.Event()
+            client = Client()
+            try:
+                await self._connect(client, closed)
+                self._client = client
+                await self._listener.connected(client)
+                self._reached.set()
+                _log.info("nats_connected", server=client.connected_server_version)
+                await closed.wait()
+                _log.error("nats_closed", reason=_reason(client.last_error))
+            except (NatsError, OSError, TimeoutError) as error:
+                _log.warning("nats_connect_failed", reason=_reason(error))
+            finally:
+                self._client = None
+                await _close(client)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self, client: Client, closed: asyncio.Event) -> None:
+        async def disconnected() -> None:  # nats-py wants a coroutine function
+            _log.warning("nats_disconnected")
+            self._listener.disconnected()
+
+        async def reconnected() -> None:
+            _log.info("nats_reconnected")
+            self._listener.reconnected()
+
+        async def ended() -> None:
+            self._listener.disconnected()
+            closed.set()
+
+        async def failed(error: Exception) -> None:
+            _log.debug("nats_error", reason=_reason(error))
+
+        settings = self._settings
+        await client.connect(
+            servers=list(settings.urls),
+            name=self._name,
+            connect_timeout=CONNECT_SECONDS,
+            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
+            max_reconnect_attempts=-1,
+            ping_interval=PING_SECONDS,
+            max_outstanding_pings=PINGS_UNANSWERED,
+            # Nothing is kept while there is no connection: whoever publishes is told at once.
+            pending_size=0,
+            # Subjects are made by forebay.core.subjects from checked names.
+            skip_subject_validation=True,
+            user=settings.user,
+            password=settings.password.get_secret_value() if settings.password else None,
+            user_credentials=str(settings.credentials) if settings.credentials else None,
+            tls=tls_context(settings),
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            closed_cb=ended,
+            error_cb=failed,
+        )
+
+
+def tls_context(settings: NatsSettings) -> ssl.SSLContext | None:
+    """Return what verifies the servers, or None for plain connections and the system's trust."""
+    if settings.tls_ca is None:
+        return None
+    return ssl.create_default_context(cafile=str(settings.tls_ca))
+
+
+def _reason(error: object) -> str:
+    """Name an error without its text, which can hold a URL with a password."""
+    return type(error).__name__
+
+
+async def _close(client: Client) -> None:
+    closing: Callable[[], Awaitable[None]] = client.close
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await closing()
+    except (NatsError, OSError, TimeoutError) as error:
+        _log.debug("nats_close_failed", reason=_reason(error))

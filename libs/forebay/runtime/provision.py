@@ -1,0 +1,43 @@
+"""Provisions a shard over a connection of its own: for programs that keep none to NATS."""
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from forebay.runtime.nats import CONNECT_SECONDS, tls_context
+from forebay.runtime.provisioning import ShardConfig, ensure_shard
+from forebay.runtime.settings import NatsSettings
+from forebay.runtime.store_errors import StoreUnavailable
+
+__all__ = ["provision"]
+
+
+async def provision(settings: NatsSettings, config: ShardConfig) -> None:
+    """Connect once, make the shard's streams and consumers, and disconnect.
+
+    Raises:
+        StoreUnavailable: where NATS does not answer.
+        ConfigurationError: where NATS refuses a stream.
+    """
+    client = Client()
+    try:
+        await client.connect(
+            servers=list(settings.urls),
+            name="forebay-provision",
+            connect_timeout=CONNECT_SECONDS,
+            allow_reconnect=False,
+            user=settings.user,
+            password=settings.password.get_secret_value() if settings.password else None,
+            user_credentials=str(settings.credentials) if settings.credentials else None,
+            tls=tls_context(settings),
+            error_cb=_ignore,
+        )
+        await ensure_shard(client, config)
+    except (NatsError, OSError, TimeoutError) as error:
+        message = f"NATS did not answer: {type(error).__name__}"
+        raise StoreUnavailable(message) from error
+    finally:
+        await client.close()
+
+
+async def _ignore(_: Exception) -> None:  # noqa: RUF029  # nats-py wants a coroutine function
+    """What went wrong is raised by the call itself."""

@@ -1,0 +1,172 @@
+"""The streams and consumers of a shard: made where they are missing, updated where they differ.
+
+`forebay run` calls this on one machine, the operator on a cluster. Safe to call again and again,
+and by several at once.
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import BadRequestError, NotFoundError
+
+from forebay.core.errors import ConfigurationError
+from forebay.core.subjects import (
+    FORMAT_VERSION,
+    PARTITIONS,
+    Lane,
+    StreamKind,
+    consumer_name,
+    stream_name,
+    stream_subjects,
+)
+
+__all__ = ["FORMAT_KEY", "ShardConfig", "consumer_config", "ensure_shard", "stream_config"]
+
+FORMAT_KEY: Final = "forebay.dev/format"
+"""The key of a stream's metadata under which the version of the stored format stands."""
+
+DUPLICATE_WINDOW: Final = timedelta(minutes=2)
+"""RAW refuses a repeat of the same body within this time; later ones cost a store, and the claim
+in EVENTS refuses their items."""
+
+ACK_WAIT: Final = timedelta(seconds=60)
+"""Longer than the longest attempt of a delivery (30 s): what is still under way is not handed out
+again. A processor that starts takes over at once and does not wait for this."""
+
+MAX_ACK_PENDING: Final = 5_000
+"""Items of one lane and partition that one processor may hold unacked: several destinations at
+their limits in flight have to fit, or a slow one would stop its neighbours."""
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a shard's streams are kept. Sizes in bytes."""
+
+    shard: str = "0"
+    raw_max_age: timedelta = timedelta(hours=168)
+    window: timedelta = timedelta(hours=192)
+    """The age of EVENTS: how long a repeat is recognised. Longer than the providers' 7 days."""
+
+    dead_max_age: timedelta = timedelta(hours=720)
+    raw_max_bytes: int = 1024 * MEBIBYTE
+    events_max_bytes: int = 1024 * MEBIBYTE
+    retry_max_bytes: int = 512 * MEBIBYTE
+    dead_max_bytes: int = 512 * MEBIBYTE
+    replicas: int = 1
+
+
+def stream_config(kind: StreamKind, config: ShardConfig) -> StreamConfig:
+    """Return what a stream of the shard has to look like."""
+    result = StreamConfig(
+        name=stream_name(kind, config.shard),
+        subjects=[stream_subjects(kind, config.shard)],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        num_replicas=config.replicas,
+        allow_direct=True,
+        discard=DiscardPolicy.NEW,
+        metadata={FORMAT_KEY: FORMAT_VERSION},
+    )
+    match kind:
+        case StreamKind.RAW:
+            result.max_age = config.raw_max_age.total_seconds()
+            result.max_bytes = config.raw_max_bytes
+            result.duplicate_window = DUPLICATE_WINDOW.total_seconds()
+        case StreamKind.EVENTS:
+            result.max_age = config.window.total_seconds()
+            result.max_bytes = config.events_max_bytes
+            # The store itself is the claim: the second message of a subject is refused.
+            result.max_msgs_per_subject = 1
+            result.discard_new_per_subject = True
+        case StreamKind.RETRY:
+            result.max_bytes = config.retry_max_bytes
+            # A table: writing a subject again replaces its row.
+            result.max_msgs_per_subject = 1
+        case StreamKind.DEAD:
+            result.max_age = config.dead_max_age.total_seconds()
+            result.max_bytes = config.dead_max_bytes
+            result.max_msgs_per_subject = 1
+    return result
+
+
+def consumer_config(step: str, shard: str, lane: Lane, partition: int) -> ConsumerConfig:
+    """Return a durable consumer of one lane and partition; `step` is `split` or `deliver`."""
+    stream = "raw" if step == "split" else "event"
+    return ConsumerConfig(
+        durable_name=consumer_name(step, lane, partition),
+        filter_subject=f"forebay.{stream}.{shard}.{partition:02d}.{lane}.>",
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT.total_seconds(),
+        max_deliver=-1,
+        max_ack_pending=MAX_ACK_PENDING,
+        metadata={FORMAT_KEY: FORMAT_VERSION},
+    )
+
+
+async def ensure_shard(client: Client, config: ShardConfig) -> None:
+    """Make the shard's four streams and their consumers, or bring them up to date.
+
+    Raises:
+        ConfigurationError: where a stream is of another format, or the server has no room for it.
+        nats.errors.Error: where NATS does not answer.
+    """
+    context = client.jetstream(timeout=10)
+    for kind in StreamKind:
+        await _ensure_stream(context, stream_config(kind, config))
+    await asyncio.gather(
+        *(
+            context.add_consumer(
+                stream_name(StreamKind.RAW if step == "split" else StreamKind.EVENTS, config.shard),
+                consumer_config(step, config.shard, lane, partition),
+            )
+            for step in ("split", "deliver")
+            for lane in Lane
+            for partition in range(PARTITIONS)
+            # Items are never in the invalid lane, only bodies.
+            if not (step == "deliver" and lane is Lane.INVALID)
+        ),
+    )
+
+
+async def _ensure_stream(context: JetStreamContext, wanted: StreamConfig) -> None:
+    name = str(wanted.name)
+    try:
+        there = (await context.stream_info(name)).config
+    except NotFoundError:
+        there = None
+    if there is not None:
+        version = (there.metadata or {}).get(FORMAT_KEY)
+        if version != FORMAT_VERSION:
+            message = (
+                f"stream {name} is of format {version}, this Forebay reads {FORMAT_VERSION}: "
+                "use the Forebay that wrote it, or another NATS"
+            )
+            raise ConfigurationError(message)
+    try:
+        if there is None:
+            await context.add_stream(wanted)
+        else:
+            await context.update_stream(wanted)
+    except BadRequestError as error:
+        message = f"NATS refuses stream {name}: {error.description}"
+        raise ConfigurationError(message) from error
+    except NatsError as error:
+        text = getattr(error, "description", None) or type(error).__name__
+        message = f"NATS could not make stream {name}: {text}"
+        raise ConfigurationError(message) from error

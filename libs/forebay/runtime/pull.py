@@ -1,0 +1,196 @@
+"""Pulling from durable consumers: one open request each, in batches, and never deaf.
+
+nats-py's pull subscriptions are reported to go deaf after a restart of the server (nats.py #504).
+Here every consumer keeps one pull request open with an idle heartbeat: a request that ends, fails
+or falls silent is made again, and a new connection makes all of them again at once. All consumers
+of a process share one inbox. The request is the documented one (ADR-9 and ADR-37 of NATS:
+`$JS.API.CONSUMER.MSG.NEXT`, statuses 100, 404, 408, 409, 503).
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+__all__ = ["PullInbox", "PulledMessage", "Puller"]
+
+EXPIRES_SECONDS: Final = 30.0
+"""A pull request ends after this time; a server's memory of it should not outlive a process long."""
+
+HEARTBEAT_SECONDS: Final = 5.0
+"""While a request is open and nothing comes, the server says so this often."""
+
+SILENCE_SECONDS: Final = 12.0
+"""Two heartbeats and a little: after this much silence the request counts as lost."""
+
+_REQUEST_AGAIN_SECONDS: Final = 0.25
+"""How long to wait before asking again where the server refused a request."""
+
+_NANOSECONDS = 1_000_000_000
+
+
+class PulledMessage:
+    """A message of a consumer, with what its reply subject tells."""
+
+    __slots__ = ("_client", "data", "delivered", "headers", "reply", "sequence", "subject")
+
+    def __init__(self, client: Client, message: Msg) -> None:
+        self._client = client
+        self.subject = message.subject
+        self.data = message.data
+        self.headers: dict[str, str] = message.headers or {}
+        self.reply = message.reply
+        tokens = message.reply.split(".")
+        first = _consumer_token(tokens)
+        self.delivered = int(tokens[first + 1])
+        self.sequence = int(tokens[first + 2])
+
+    async def ack(self) -> None:
+        """Say that it is finished; lost with the connection, the message comes again."""
+        await self._answer(b"+ACK")
+
+    async def nak(self, delay: float) -> None:
+        """Say that it has to come again, in `delay` seconds."""
+        await self._answer(b'-NAK {"delay": %d}' % int(delay * _NANOSECONDS))
+
+    async def _answer(self, word: bytes) -> None:
+        try:
+            await self._client.publish(self.reply, word)
+        except NatsError:
+            # Not connected: the server delivers it again, which every caller has to bear anyway.
+            return
+
+
+_ACK_PREFIX: Final = "$JS.ACK."
+_TOKENS_WITHOUT_DOMAIN: Final = 9
+
+
+def _consumer_token(tokens: list[str]) -> int:
+    """Return where the consumer's name stands in the tokens of an ack's subject.
+
+    `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or, in
+    the newer form, with a domain and an account's hash before the stream.
+    """
+    return 3 if len(tokens) == _TOKENS_WITHOUT_DOMAIN else 5
+
+
+class PullInbox:
+    """The one inbox in which all consumers of a process get their messages."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._prefix = client.new_inbox()
+        self._by_number: dict[str, Puller] = {}
+        self._by_consumer: dict[tuple[str, str], Puller] = {}
+
+    async def start(self) -> None:
+        """Subscribe; call once, before the first puller."""
+        await self._client.subscribe(f"{self._prefix}.*", cb=self._on_message)
+
+    def puller(self, stream: str, consumer: str, batch: int) -> "Puller":
+        """Return a puller on a durable consumer, which has to exist."""
+        number = str(len(self._by_number))
+        puller = Puller(self._client, f"{self._prefix}.{number}", stream, consumer, batch)
+        self._by_number[number] = self._by_consumer[stream, consumer] = puller
+        return puller
+
+    def reconnected(self) -> None:
+        """Make all requests again: those that the old connection had are gone."""
+        for puller in self._by_number.values():
+            puller.forget_request()
+
+    async def _on_message(self, message: Msg) -> None:
+        # A message comes with its own subject and tells its consumer in the reply; a status comes
+        # on the inbox's subject.
+        if message.reply.startswith(_ACK_PREFIX):
+            tokens = message.reply.split(".")
+            first = _consumer_token(tokens)
+            puller = self._by_consumer.get((tokens[first - 1], tokens[first]))
+        else:
+            puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
+        if puller is not None:
+            puller.on_message(message)
+
+
+class Puller:
+    """Hands out what one consumer has, in batches; one task reads from it."""
+
+    def __init__(self, client: Client, inbox: str, stream: str, consumer: str, batch: int) -> None:
+        self.stream = stream
+        self.consumer = consumer
+        self._client = client
+        self._inbox = inbox
+        self._batch = batch
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._request = msgspec.json.encode(
+            {
+                "batch": batch,
+                "expires": int(EXPIRES_SECONDS * _NANOSECONDS),
+                "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
+            },
+        )
+        self._arrived: deque[PulledMessage] = deque()
+        self._wake = asyncio.Event()
+        self._expected = 0
+        self._last_sign = 0.0
+        self._not_before = 0.0
+
+    async def next_batch(self) -> list[PulledMessage]:
+        """Return what has arrived, at least one message and at most a batch; waits for it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._expected <= 0 and len(self._arrived) < self._batch:
+                await self._ask(loop.time())
+            if self._arrived:
+                count = min(len(self._arrived), self._batch)
+                return [self._arrived.popleft() for _ in range(count)]
+            self._wake.clear()
+            pause = max(self._last_sign + SILENCE_SECONDS - loop.time(), 0.01)
+            if self._expected <= 0:
+                pause = max(self._not_before - loop.time(), 0.01)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                if loop.time() - self._last_sign >= SILENCE_SECONDS:
+                    self.forget_request()
+
+    def forget_request(self) -> None:
+        """Count the open request as lost: the next look makes a new one."""
+        self._expected = 0
+        self._not_before = 0.0
+        self._wake.set()
+
+    def on_message(self, message: Msg) -> None:
+        """Take a message or a status from the inbox."""
+        now = asyncio.get_running_loop().time()
+        self._last_sign = now
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            self._expected -= 1
+            self._arrived.append(PulledMessage(self._client, message))
+        elif status == "100":
+            return
+        else:
+            # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its
+            # leader moved, so asking again at once would only make a storm.
+            self._expected = 0
+            if status not in {"404", "408"}:
+                self._not_before = now + _REQUEST_AGAIN_SECONDS
+        self._wake.set()
+
+    async def _ask(self, now: float) -> None:
+        if now < self._not_before or not self._client.is_connected:
+            self._not_before = max(self._not_before, now + _REQUEST_AGAIN_SECONDS)
+            return
+        self._expected = self._batch
+        self._last_sign = now
+        try:
+            await self._client.publish(self._subject, self._request, self._inbox)
+        except NatsError:
+            self._expected = 0
+            self._not_before = now + _REQUEST_AGAIN_SECONDS

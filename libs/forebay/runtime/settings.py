@@ -1,0 +1,86 @@
+"""Settings that several parts read, each from the environment: name, unit, default and why.
+
+Settings are read once at the start and never change. A value that cannot be used stops the start
+with one sentence that names the variable.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from forebay.core.errors import ConfigurationError
+
+__all__ = ["AnySettings", "LogSettings", "NatsSettings", "PartSettings", "load_settings"]
+
+
+class NatsSettings(BaseSettings):
+    """How to reach NATS."""
+
+    model_config = SettingsConfigDict(env_prefix="FOREBAY_NATS_", frozen=True)
+
+    url: Annotated[str, Field(pattern=r"^(nats|tls)://\S+$")] = "nats://127.0.0.1:4222"
+    """One or several servers of a cluster, separated by commas."""
+
+    user: str | None = None
+    password: SecretStr | None = None
+    credentials: Path | None = None
+    """A file with a JWT and a seed, as `nsc` writes it; instead of user and password."""
+
+    tls_ca: Path | None = None
+    """The certificate authority of the servers; without it the system's, for tls:// URLs."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The servers, one by one."""
+        return tuple(part.strip() for part in self.url.split(",") if part.strip())
+
+
+class LogSettings(BaseSettings):
+    """What to log, and how."""
+
+    model_config = SettingsConfigDict(env_prefix="FOREBAY_LOG_", frozen=True)
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+    """`json` for log collectors, one object a line; `console` for eyes."""
+
+
+class PartSettings(BaseSettings):
+    """What receivers and processors have in common."""
+
+    model_config = SettingsConfigDict(env_prefix="FOREBAY_", frozen=True)
+
+    table_dir: Path
+    """The folder with the part's table files (`*.json`); no default: a part without a table would
+    answer 404 to every webhook."""
+
+    shards: Annotated[tuple[str, ...], NoDecode] = ("0",)
+    """The shards that this process looks after, separated by commas."""
+
+    @field_validator("shards", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+
+def load_settings(kind: type[AnySettings]) -> AnySettings:
+    """Read settings from the environment.
+
+    Raises:
+        ConfigurationError: naming the variable and what is wrong with it, never its value.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        first = error.errors(include_url=False, include_input=False)[0]
+        variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
+        message = f"the setting {variable} cannot be used: {first['msg']}"
+        raise ConfigurationError(message) from error

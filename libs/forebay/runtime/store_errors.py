@@ -1,0 +1,103 @@
+"""What JetStream answers when it does not store, told apart in one place.
+
+    StoreError
+    ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later
+    │   ├── StreamMissing   nobody answers for the subject: no stream, or no leader at the moment
+    │   └── StillStoring    10158: the same message id is being stored by another: ask again
+    ├── StoreFull           the stream or the server has no room left
+    ├── ClaimedBefore       the subject has its one message: a repeat, not a failure
+    ├── SequenceMismatch    10071: an expected sequence that is not there (the readiness probe)
+    ├── MessageTooLarge     above the server's or the stream's size
+    └── StoreRefused        any other answer of the server
+
+Codes are those of nats-server's `errors.json`. A claim's refusal and a full stream share 10077, so
+the text decides, and a component test holds the text against the server that is installed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from forebay.core.errors import ForebayError
+
+__all__ = [
+    "CLAIM_REFUSED_TEXT",
+    "ClaimedBefore",
+    "MessageTooLarge",
+    "SequenceMismatch",
+    "StillStoring",
+    "StoreError",
+    "StoreFull",
+    "StoreRefused",
+    "StoreUnavailable",
+    "StreamMissing",
+    "store_error",
+]
+
+CLAIM_REFUSED_TEXT: Final = "maximum messages per subject exceeded"
+"""What 10077 says where the subject holds its one message. Any other text means a full stream."""
+
+_STORE_FAILED = 10077
+_NO_ROOM = frozenset({10023, 10028, 10047})  # resources, memory, storage of server or account
+_TOO_LARGE = frozenset({10054})
+_STREAM_NOT_FOUND = frozenset({10059})
+_UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
+_SEQUENCE_MISMATCH = 10071
+_STILL_STORING = 10158
+
+
+class StoreError(ForebayError):
+    """JetStream did not store a message."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818  # a state, not a failure of the program
+    """Nobody could answer: what became of the message is not known, or it was never sent."""
+
+
+class StreamMissing(StoreUnavailable):
+    """Nobody listens on the subject: the stream is missing, or has no leader at the moment."""
+
+
+class StillStoring(StoreUnavailable):
+    """The same message id is on its way through the cluster at this moment: no answer yet."""
+
+
+class StoreFull(StoreError):  # noqa: N818
+    """The stream, the account or the server has no room left."""
+
+
+class ClaimedBefore(StoreError):  # noqa: N818
+    """The subject holds its one message already."""
+
+
+class SequenceMismatch(StoreError):  # noqa: N818
+    """The expected last sequence is not the stream's: the leader is there and answers."""
+
+
+class MessageTooLarge(StoreError):  # noqa: N818
+    """The message is above the size that server or stream allow."""
+
+
+class StoreRefused(StoreError):  # noqa: N818
+    """Any other answer of the server."""
+
+
+def store_error(error: Mapping[str, Any]) -> StoreError:
+    """Return what an `error` object of a JetStream answer means."""
+    code, text = error.get("err_code"), str(error.get("description", ""))
+    message = f"NATS answered {code}: {text}"
+    kind: type[StoreError] = StoreRefused
+    if code == _STORE_FAILED:
+        kind = ClaimedBefore if text == CLAIM_REFUSED_TEXT else StoreFull
+    elif code == _STILL_STORING:
+        kind = StillStoring
+    elif code == _SEQUENCE_MISMATCH:
+        kind = SequenceMismatch
+    elif code in _NO_ROOM:
+        kind = StoreFull
+    elif code in _TOO_LARGE:
+        kind = MessageTooLarge
+    elif code in _STREAM_NOT_FOUND:
+        kind = StreamMissing
+    elif code in _UNAVAILABLE:
+        kind = StoreUnavailable
+    return kind(message)

@@ -1,0 +1,1 @@
+"""What the processor needs from NATS beyond pulling and publishing."""

@@ -1,0 +1,1 @@
+"""Where items go: one small module for each kind, behind one port."""

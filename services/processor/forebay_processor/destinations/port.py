@@ -1,0 +1,66 @@
+"""The port that every kind of destination stands behind, and what an attempt can end in."""
+
+from typing import Protocol
+
+import msgspec
+
+from forebay.core.envelope import StoredItem
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane
+
+__all__ = ["Attempt", "Delivered", "DestinationPort", "Failed", "Rejected", "Result"]
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One item on its way to one destination, for the n-th time."""
+
+    endpoint: EndpointName
+    destination: str
+    lane: Lane
+    token: str
+    """The key's hash: the idempotency key, the same at every attempt."""
+
+    conversation: str
+    item: StoredItem
+    number: int
+    """1 for the first attempt."""
+
+    received_at: float
+    """When the webhook came, seconds since the epoch."""
+
+    traceparent: str
+    other_channel: bool
+    """Whether the item is of another channel than the endpoint's."""
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """The destination has it."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The destination did not take it now: try again."""
+
+    error: str
+    """A status or a kind of failure, never the destination's text."""
+
+    retry_after: float = 0.0
+    """Seconds that the destination asked for."""
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The destination will never take this item: trying again is of no use."""
+
+    error: str
+
+
+Result = Delivered | Failed | Rejected
+
+
+class DestinationPort(Protocol):
+    """One destination of one endpoint."""
+
+    async def deliver(self, attempt: Attempt) -> Result:
+        """Try to deliver; never raises for what the destination does."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

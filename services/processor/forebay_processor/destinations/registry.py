@@ -1,0 +1,33 @@
+"""Makes the destination that a manifest names, and keeps it while its settings stay the same."""
+
+import aiohttp
+
+from forebay.core.naming import EndpointName
+from forebay.core.tables import Destination
+from forebay_processor.destinations.http import HttpDestination
+from forebay_processor.destinations.log import LogDestination
+from forebay_processor.destinations.port import DestinationPort
+
+__all__ = ["Destinations"]
+
+
+class Destinations:
+    """All destinations of this process, over one pooled HTTP client."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._made: dict[tuple[EndpointName, str], tuple[Destination, DestinationPort]] = {}
+
+    def of(self, endpoint: EndpointName, config: Destination) -> DestinationPort:
+        """Return the destination with these settings."""
+        there = self._made.get((endpoint, config.name))
+        if there is not None and there[0] is config:
+            return there[1]
+        port = self._make(config)
+        self._made[endpoint, config.name] = (config, port)
+        return port
+
+    def _make(self, config: Destination) -> DestinationPort:
+        if config.http is not None:
+            return HttpDestination(config.http, self._session)
+        return LogDestination()

@@ -1,0 +1,142 @@
+"""Starts a processor, and ends it: settings, table, NATS, the engine, the admin port, SIGTERM."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+
+import aiohttp
+import structlog
+import uvloop
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from forebay.core.errors import ConfigurationError
+from forebay.core.tables import ProcessorTable
+from forebay.runtime.logging import configure_logging
+from forebay.runtime.nats import NatsLink
+from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
+from forebay.runtime.table_files import TableFiles
+from forebay_processor.destinations.registry import Destinations
+from forebay_processor.handlers.admin import admin_application
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.engine import Engine
+from forebay_processor.settings import ProcessorSettings
+
+__all__ = ["run"]
+
+_log = structlog.get_logger(__name__)
+
+GC_THRESHOLD = 50_000
+"""Objects between two collections of the youngest generation: items make no cycles."""
+
+CONNECTIONS_PER_HOST = 256
+"""Of the pooled HTTP client: above the limits in flight of several destinations on one host."""
+
+
+def run() -> int:
+    """Work until SIGTERM or SIGINT; returns the exit code.
+
+    Raises:
+        ConfigurationError: where a setting cannot be used or the admin port is taken.
+    """
+    log_settings = load_settings(LogSettings)
+    settings = load_settings(ProcessorSettings)
+    part = load_settings(PartSettings)
+    nats = load_settings(NatsSettings)
+    configure_logging(log_settings, part="processor")
+    with (
+        _listen(settings) as admin,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_work(settings, part, nats, admin))
+
+
+def _listen(settings: ProcessorSettings) -> socket.socket:
+    host, port = settings.admin_host, settings.admin_port
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        message = (
+            f"{host}:{port} cannot be listened on ({error.strerror}): "
+            "set FOREBAY_PROCESSOR_ADMIN_PORT"
+        )
+        raise ConfigurationError(message) from error
+
+
+async def _work(
+    settings: ProcessorSettings, part: PartSettings, nats: NatsSettings, admin: socket.socket
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    registry = CollectorRegistry()
+    metrics = ProcessorMetrics(registry, pool="processor")
+    endpoints = Endpoints()
+    tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace)
+    tables.refresh()
+    connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    ) as session:
+        engine = Engine(settings, part.shards, endpoints, Destinations(session), metrics)
+        link = NatsLink(nats, "forebay-processor", engine)
+
+        def waiting_for() -> list[str]:
+            waiting = []
+            if not tables.is_loaded:
+                waiting.append("a table of endpoints")
+            if not link.was_reached:
+                waiting.append("a connection to NATS")
+            elif not engine.is_running:
+                waiting.append("the streams")
+            return waiting
+
+        server = web.AppRunner(
+            admin_application(waiting_for, lambda: tables.generations, registry),
+            access_log=None,
+        )
+        await server.setup()
+        await web.SockSite(server, admin).start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 50, 100)
+        _log.info("processor_started", port=admin.getsockname()[1])
+        code = await _until_stopped(stop, settings, engine, link, tables)
+        await server.cleanup()
+    _log.info("processor_stopped")
+    return code
+
+
+async def _until_stopped(
+    stop: asyncio.Event,
+    settings: ProcessorSettings,
+    engine: Engine,
+    link: NatsLink,
+    tables: TableFiles[ProcessorTable],
+) -> int:
+    """Run everything until a signal comes or a part of it fails; returns the exit code."""
+    working = asyncio.create_task(engine.run(), name="engine")
+    background = [
+        asyncio.create_task(link.run(), name="nats"),
+        asyncio.create_task(tables.follow(), name="tables"),
+    ]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait(
+        [working, stopping, *background], return_when=asyncio.FIRST_COMPLETED
+    )
+    crashed = [task for task in done if task is not stopping and not task.cancelled()]
+    for task in crashed:
+        _log.error("processor_crashed", task=task.get_name(), exc_info=task.exception())
+    _log.info("processor_draining", seconds=settings.stop_seconds)
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await working
+    await engine.stop(settings.stop_seconds)
+    for task in (*background, stopping):
+        task.cancel()
+    await asyncio.gather(*background, stopping, return_exceptions=True)
+    return 1 if crashed else 0

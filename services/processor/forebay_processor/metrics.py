@@ -1,0 +1,123 @@
+"""The processor's metrics: declared here, recorded through verbs, read on the admin port."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane
+
+__all__ = ["ProcessorMetrics"]
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Dense below 150 ms, our goal from webhook to destination; up to the longest attempt."""
+
+
+class ProcessorMetrics:
+    """All metrics of one processor process."""
+
+    def __init__(self, registry: CollectorRegistry, pool: str) -> None:
+        by_endpoint = ("namespace", "endpoint")
+        by_destination = (*by_endpoint, "destination")
+        self._items = Counter(
+            "forebay_processor_items",
+            "Items cut out of webhooks: new, or a repeat of one that was seen before.",
+            (*by_endpoint, "lane", "kind", "outcome"),
+            registry=registry,
+        )
+        self._webhooks = Counter(
+            "forebay_processor_webhooks",
+            "Webhooks taken from RAW: split, invalid, or dropped with their endpoint.",
+            (*by_endpoint, "lane", "outcome"),
+            registry=registry,
+        )
+        self._deliveries = Counter(
+            "forebay_processor_deliveries",
+            "Items by what became of them at a destination: delivered, parked or dead.",
+            (*by_destination, "outcome"),
+            registry=registry,
+        )
+        self._attempts = Counter(
+            "forebay_processor_attempts",
+            "Requests to a destination by result: delivered, failed or rejected.",
+            (*by_destination, "result"),
+            registry=registry,
+        )
+        self._dead = Counter(
+            "forebay_processor_dead_letters",
+            "Items given up, by reason.",
+            (*by_destination, "reason"),
+            registry=registry,
+        )
+        self._parked = Gauge(
+            "forebay_processor_parked_items",
+            "Items that wait in RETRY.",
+            by_destination,
+            registry=registry,
+        )
+        self._redelivered = Counter(
+            "forebay_processor_redeliveries",
+            "Messages that JetStream handed out again after they were finished here.",
+            registry=registry,
+        )
+        self._purged = Counter(
+            "forebay_processor_purged_messages",
+            "Processed messages removed before their age, for room.",
+            ("stream",),
+            registry=registry,
+        )
+        self._delivery_seconds = Histogram(
+            "forebay_processor_delivery_seconds",
+            "Time of one attempt.",
+            ("pool",),
+            buckets=SECONDS,
+            registry=registry,
+        ).labels(pool)
+        self._end_to_end_seconds = Histogram(
+            "forebay_processor_end_to_end_seconds",
+            "From a webhook's receipt to the delivery of its item.",
+            ("pool",),
+            buckets=SECONDS,
+            registry=registry,
+        ).labels(pool)
+
+    def item(self, endpoint: EndpointName, lane: Lane, kind: str, *, new: bool) -> None:
+        """Count an item that was stored, or known before."""
+        self._items.labels(*endpoint, lane, kind, "new" if new else "repeat").inc()
+
+    def webhook(self, endpoint: EndpointName, lane: Lane, outcome: str) -> None:
+        """Count a webhook: `split`, `invalid` or `dropped`."""
+        self._webhooks.labels(*endpoint, lane, outcome).inc()
+
+    def attempt(
+        self, endpoint: EndpointName, destination: str, result: str, seconds: float
+    ) -> None:
+        """Count an attempt and its time."""
+        self._attempts.labels(*endpoint, destination, result).inc()
+        self._delivery_seconds.observe(seconds)
+
+    def delivered(self, endpoint: EndpointName, destination: str, since_receipt: float) -> None:
+        """Count a delivery; `since_receipt` in seconds."""
+        self._deliveries.labels(*endpoint, destination, "delivered").inc()
+        self._end_to_end_seconds.observe(since_receipt)
+
+    def parked(self, endpoint: EndpointName, destination: str) -> None:
+        """Count an item that begins to wait in RETRY."""
+        self._deliveries.labels(*endpoint, destination, "parked").inc()
+
+    def dead(self, endpoint: EndpointName, destination: str, reason: str) -> None:
+        """Count a dead letter."""
+        self._deliveries.labels(*endpoint, destination, "dead").inc()
+        self._dead.labels(*endpoint, destination, reason).inc()
+
+    def waiting(self, endpoint: EndpointName, destination: str, count: int) -> None:
+        """Set how many items wait for a destination."""
+        self._parked.labels(*endpoint, destination).set(count)
+
+    def redelivered(self) -> None:
+        """Count a message that came again though it was finished."""
+        self._redelivered.inc()
+
+    def purged(self, stream: str, count: int) -> None:
+        """Count processed messages that were removed for room."""
+        self._purged.labels(stream).inc(count)

@@ -1,0 +1,1 @@
+"""Splitting, delivering, waiting: what the processor does with what JetStream hands it."""

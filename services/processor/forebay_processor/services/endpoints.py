@@ -1,0 +1,47 @@
+"""The endpoints that this processor serves, and what each of their destinations is."""
+
+from collections.abc import Callable, Mapping
+
+from forebay.core.naming import EndpointName
+from forebay.core.tables import Destination, ProcessorEndpoint, ProcessorTable
+
+__all__ = ["Endpoints"]
+
+
+class Endpoints:
+    """Finds endpoints by name; a change of the tables replaces all at once."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[EndpointName, ProcessorEndpoint] = {}
+        self._deleted: frozenset[EndpointName] = frozenset()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call this after each change of the tables."""
+        self._listeners.append(listener)
+
+    def find(self, name: EndpointName) -> ProcessorEndpoint | None:
+        """Return an endpoint, or None where the tables do not know it (yet)."""
+        return self._by_name.get(name)
+
+    def is_deleted(self, name: EndpointName) -> bool:
+        """Say whether the tables list the endpoint as gone."""
+        return name in self._deleted
+
+    def destination(self, name: EndpointName, destination: str) -> Destination | None:
+        """Return one destination of an endpoint, or None."""
+        endpoint = self._by_name.get(name)
+        if endpoint is None:
+            return None
+        return next((one for one in endpoint.destinations if one.name == destination), None)
+
+    def replace(self, tables: Mapping[str, ProcessorTable]) -> None:
+        """Take these tables from now on."""
+        self._by_name = {
+            endpoint.endpoint: endpoint for table in tables.values() for endpoint in table.endpoints
+        }
+        self._deleted = frozenset(
+            EndpointName.parse(name) for table in tables.values() for name in table.deleted
+        )
+        for listener in self._listeners:
+            listener()

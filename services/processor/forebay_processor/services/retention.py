@@ -1,0 +1,84 @@
+"""Room for new webhooks: removes what is processed, oldest first, when a stream fills up.
+
+Retention is a wish, room is a duty: above 80 % of `max_bytes`, messages that every consumer has
+acked go before their age ends. What is not split or not delivered is never removed.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from forebay.core.subjects import PARTITIONS, Lane, StreamKind, consumer_name, stream_name
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.adapters.streams import Streams
+from forebay_processor.metrics import ProcessorMetrics
+
+__all__ = ["Retention"]
+
+_log = structlog.get_logger(__name__)
+
+FULL: Final = 0.8
+"""Of `max_bytes`: above it, processed messages go."""
+
+ENOUGH: Final = 0.7
+"""Of `max_bytes`: down to it."""
+
+
+class Retention:
+    """Looks after RAW and EVENTS of one shard."""
+
+    def __init__(
+        self, streams: Streams, shard: str, metrics: ProcessorMetrics, pause: float
+    ) -> None:
+        self._streams = streams
+        self._shard = shard
+        self._metrics = metrics
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Look again and again; until cancelled."""
+        while True:
+            await asyncio.sleep(self._pause)
+            for kind, step in ((StreamKind.RAW, "split"), (StreamKind.EVENTS, "deliver")):
+                try:
+                    await self.make_room(stream_name(kind, self._shard), step)
+                except StoreError as error:
+                    _log.warning("retention_failed", shard=self._shard, reason=str(error))
+
+    async def make_room(self, stream: str, step: str) -> int:
+        """Remove processed messages if the stream is nearly full; returns how many.
+
+        Raises:
+            StoreError: where NATS does not answer.
+        """
+        info = await self._streams.stream_info(stream)
+        state, limit = info.state, info.config.max_bytes or 0
+        if limit <= 0 or state.bytes <= FULL * limit or not state.messages:
+            return 0
+        average = state.bytes / state.messages
+        wanted = int((state.bytes - ENOUGH * limit) / average) + 1
+        processed = await self._processed_below(stream, step, state.last_seq + 1)
+        # Sequences can have gaps: then less is removed now and more at the next look.
+        below = min(state.first_seq + wanted, processed)
+        if below <= state.first_seq:
+            return 0
+        removed = await self._streams.purge_below(stream, below)
+        self._metrics.purged(stream, removed)
+        _log.info("stream_purged", stream=stream, messages=removed)
+        return removed
+
+    async def _processed_below(self, stream: str, step: str, end: int) -> int:
+        """Return the sequence below which every consumer of the stream has acked everything."""
+        lowest = end
+        for lane in Lane:
+            if step == "deliver" and lane is Lane.INVALID:
+                continue
+            for partition in range(PARTITIONS):
+                info = await self._streams.consumer_info(
+                    stream, consumer_name(step, lane, partition)
+                )
+                if info.num_pending or info.num_ack_pending:
+                    floor = info.ack_floor.stream_seq if info.ack_floor else 0
+                    lowest = min(lowest, floor + 1)
+        return lowest

@@ -1,0 +1,1 @@
+"""What the receiver needs from outside: the store."""

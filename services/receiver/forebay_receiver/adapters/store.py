@@ -1,0 +1,167 @@
+"""The store behind the receiver: publishes to RAW, and knows whether it makes sense to try.
+
+Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
+full disk), a webhook is refused at once instead of waiting for its budget; a probe that is never
+stored finds out when that is over. The probe asks for a last sequence that no stream can have, so
+that a leader that is there answers 10071.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+import structlog
+from nats.aio.client import Client
+
+from forebay.runtime.publisher import PubAck, Publisher
+from forebay.runtime.store_errors import (
+    SequenceMismatch,
+    StillStoring,
+    StoreError,
+    StoreUnavailable,
+    StreamMissing,
+)
+from forebay_receiver.metrics import ReceiverMetrics
+
+__all__ = ["JetStreamStore", "Store"]
+
+_log = structlog.get_logger(__name__)
+
+PROBE_SECONDS: Final = 2.0
+"""Between two probes in peace."""
+
+PROBE_SILENT_SECONDS: Final = 0.5
+"""Between two probes while NATS is silent: service is back within 2 s of its answer."""
+
+PROBE_TIMEOUT_SECONDS: Final = 1.0
+
+SILENT_AFTER: Final = 5
+"""Publishes in a row without an answer after which the store counts as silent."""
+
+SILENCE_GRACE_SECONDS: Final = 10.0
+"""How long readiness bears a store without an answer: a hiccup of NATS must give our honest 503,
+not a gateway's 502."""
+
+STILL_STORING_PAUSE_SECONDS: Final = 0.05
+"""Between two questions about a webhook that another receiver is storing (error 10158)."""
+
+_NO_SEQUENCE = "18446744073709551615"
+"""The largest sequence there is: never the last one of a stream."""
+
+
+class Store(Protocol):
+    """Where webhooks are kept."""
+
+    def is_willing(self, shard: str) -> bool:
+        """Say whether storing is worth a try; where not, the answer is 503 at once."""
+
+    async def store(
+        self, shard: str, subject: str, body: bytes, headers: dict[str, str], within: float
+    ) -> PubAck:
+        """Store one webhook; raises StoreError."""
+
+
+class JetStreamStore:
+    """The store of production: NATS JetStream."""
+
+    def __init__(self, shards: tuple[str, ...], metrics: ReceiverMetrics) -> None:
+        self._metrics = metrics
+        self._publisher = Publisher(on_late=metrics.late_stored.inc)
+        self._client: Client | None = None
+        self._unanswered = dict.fromkeys(shards, 0)
+        self._last_answer: dict[str, float] = {}
+
+    # -- the link's listener
+
+    async def connected(self, client: Client) -> None:
+        """Take a new client."""
+        await self._publisher.bind(client)
+        self._client = client
+        self._begin()
+
+    def reconnected(self) -> None:
+        """Go on with the same client."""
+        self._begin()
+
+    def disconnected(self) -> None:
+        """Fail what is in flight: nobody will answer it."""
+        self._metrics.nats_connected.set(0)
+        self._publisher.fail_all("the connection to NATS was lost")
+
+    # -- storing
+
+    def is_willing(self, shard: str) -> bool:
+        """Say whether NATS is connected and the shard's stream answers."""
+        return (
+            self._client is not None
+            and self._client.is_connected
+            and self._unanswered.get(shard, 0) < SILENT_AFTER
+        )
+
+    async def store(
+        self, shard: str, subject: str, body: bytes, headers: dict[str, str], within: float
+    ) -> PubAck:
+        """Store one webhook within so many seconds; raises StoreError."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while True:
+            try:
+                ack = await self._publisher.publish(subject, body, headers, deadline - loop.time())
+            except StillStoring:
+                # Another receiver has the same webhook on its way: ask until it is there.
+                if deadline - loop.time() <= STILL_STORING_PAUSE_SECONDS:
+                    raise
+                await asyncio.sleep(STILL_STORING_PAUSE_SECONDS)
+                continue
+            except StreamMissing:
+                raise
+            except StoreUnavailable:
+                self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
+                raise
+            except StoreError:
+                self._answered(shard, loop.time())
+                raise
+            self._answered(shard, loop.time())
+            return ack
+
+    # -- readiness
+
+    def answered_lately(self) -> bool:
+        """Say whether any shard's stream gave an answer within the grace time."""
+        if not self._last_answer:
+            return False
+        now = asyncio.get_running_loop().time()
+        return now - max(self._last_answer.values()) < SILENCE_GRACE_SECONDS
+
+    async def probe(self) -> None:
+        """Ask each shard's stream for a sign of life, again and again; until cancelled."""
+        while True:
+            silent = any(count >= SILENT_AFTER for count in self._unanswered.values())
+            for shard in self._unanswered:
+                await self._probe_shard(shard)
+            await asyncio.sleep(PROBE_SILENT_SECONDS if silent else PROBE_SECONDS)
+
+    async def _probe_shard(self, shard: str) -> None:
+        loop = asyncio.get_running_loop()
+        headers = {"Nats-Expected-Last-Sequence": _NO_SEQUENCE}
+        subject = f"forebay.raw.{shard}.probe"
+        try:
+            await self._publisher.publish(subject, b"", headers, PROBE_TIMEOUT_SECONDS)
+        except SequenceMismatch:
+            self._answered(shard, loop.time())
+        except StoreUnavailable as error:
+            _log.debug("store_probe_failed", shard=shard, reason=type(error).__name__)
+        except StoreError as error:
+            # The leader is there and answers, with something else than what was to be expected.
+            _log.warning("store_probe_odd", shard=shard, reason=str(error))
+            self._answered(shard, loop.time())
+
+    def _begin(self) -> None:
+        self._metrics.nats_connected.set(1)
+        for shard in self._unanswered:
+            self._unanswered[shard] = 0
+
+    def _answered(self, shard: str, now: float) -> None:
+        if self._unanswered.get(shard, 0) >= SILENT_AFTER:
+            _log.info("store_answers_again", shard=shard)
+        self._unanswered[shard] = 0
+        self._last_answer[shard] = now

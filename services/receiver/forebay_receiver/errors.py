@@ -1,0 +1,64 @@
+"""Why a webhook was not stored: the closed set of outcomes and reasons, and their answers.
+
+Outcomes and reasons are labels of metrics (`requests_total{outcome}`, `refused_total{reason}`), so
+they never change lightly. The answer of each reason is the contract of docs/receiver.md, in one
+place.
+"""
+
+import enum
+
+__all__ = ["STATUS_OF", "Outcome", "Reason"]
+
+
+class Outcome(enum.StrEnum):
+    """What became of a request."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    CHALLENGE = "challenge"
+    REFUSED = "refused"
+    UNAVAILABLE = "unavailable"
+
+
+class Reason(enum.StrEnum):
+    """Why a request was refused, or could not be served."""
+
+    UNKNOWN_ENDPOINT = "unknown_endpoint"
+    METHOD = "method"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    CLIENT_GONE = "client_gone"
+    HEADER_MISSING = "header_missing"
+    HEADER_WRONG = "header_wrong"
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_WRONG = "signature_wrong"
+    VERIFY_TOKEN = "verify_token"  # noqa: S105  # the name of a reason
+    OVERLOADED = "overloaded"
+    ENDPOINT_OVERLOADED = "endpoint_overloaded"
+    NATS_AWAY = "nats_away"
+    NATS_SILENT = "nats_silent"
+    NO_STREAM = "no_stream"
+    STREAM_FULL = "stream_full"
+    STORE_REFUSED = "store_refused"
+
+
+STATUS_OF: dict[Reason, int] = {
+    Reason.UNKNOWN_ENDPOINT: 404,
+    Reason.METHOD: 405,
+    Reason.TOO_LARGE: 413,
+    Reason.TOO_SLOW: 408,
+    Reason.CLIENT_GONE: 400,  # nobody is there to read it
+    Reason.HEADER_MISSING: 401,
+    Reason.HEADER_WRONG: 401,
+    Reason.SIGNATURE_MISSING: 401,
+    Reason.SIGNATURE_WRONG: 401,
+    Reason.VERIFY_TOKEN: 403,
+    Reason.OVERLOADED: 503,
+    Reason.ENDPOINT_OVERLOADED: 503,
+    Reason.NATS_AWAY: 503,
+    Reason.NATS_SILENT: 503,
+    Reason.NO_STREAM: 503,
+    Reason.STREAM_FULL: 503,
+    Reason.STORE_REFUSED: 503,
+}
+"""The HTTP status that answers each reason."""

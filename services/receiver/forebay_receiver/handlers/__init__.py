@@ -1,0 +1,1 @@
+"""The edges: the webhook path (bare ASGI) and the admin port (FastAPI)."""

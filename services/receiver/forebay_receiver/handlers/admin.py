@@ -1,0 +1,73 @@
+"""The admin port: probes, metrics, and what a person asks. FastAPI; reached by no route."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, Field
+
+import forebay
+from forebay_receiver.services.status import ReceiverStatus
+
+__all__ = ["Load", "Probe", "RouteList", "admin_application"]
+
+
+class Probe(BaseModel):
+    """Whether the process lives, or is ready."""
+
+    ok: bool
+    waiting_for: list[str] = []
+    """What is missing; empty when all is well."""
+
+
+class RouteList(BaseModel):
+    """Which endpoints are served, by name only."""
+
+    generations: dict[str, str]
+    """The generation in force of each table file."""
+
+    endpoints: list[str]
+    """`namespace/name`."""
+
+
+class Load(BaseModel):
+    """How much is going on at this moment; the autoscaler sums it over the pods."""
+
+    in_flight: Annotated[int, Field(description="Requests being read or stored.")]
+    in_flight_bytes: Annotated[int, Field(description="Bytes of bodies being stored.")]
+
+
+def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> FastAPI:
+    """Return the application of the admin port."""
+    app = FastAPI(title="Forebay receiver", version=forebay.__version__)
+
+    @app.get("/livez")
+    async def livez() -> Probe:
+        """Say that the process lives; never depends on NATS."""
+        return Probe(ok=True)
+
+    @app.get("/readyz", responses={503: {"model": Probe}})
+    async def readyz(response: Response) -> Probe:
+        """Say whether webhooks can be stored, and if not, what is missing."""
+        waiting = status.waiting_for()
+        if waiting:
+            response.status_code = 503
+        return Probe(ok=not waiting, waiting_for=waiting)
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Return all metrics in Prometheus' text format."""
+        status.record()
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/routes")
+    async def routes() -> RouteList:
+        """List the endpoints that are served, and the generations of the tables."""
+        return RouteList(generations=status.generations(), endpoints=status.endpoints())
+
+    @app.get("/load")
+    async def load() -> Load:
+        """Say how much is in flight."""
+        return Load(in_flight=status.in_flight, in_flight_bytes=status.in_flight_bytes)
+
+    return app

@@ -1,0 +1,1 @@
+"""What the receiver does with a request, whatever carried it."""

@@ -1,0 +1,69 @@
+"""What the receiver says of itself: readiness, load, the table in force."""
+
+from forebay.core.tables import ReceiverTable
+from forebay.runtime.nats import NatsLink
+from forebay.runtime.table_files import TableFiles
+from forebay_receiver.adapters.store import JetStreamStore
+from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.services.intake import Intake
+from forebay_receiver.services.routes import Routes
+
+__all__ = ["ReceiverStatus"]
+
+
+class ReceiverStatus:
+    """Collects what the admin port shows."""
+
+    def __init__(  # it speaks for all of the process
+        self,
+        intake: Intake,
+        routes: Routes,
+        tables: TableFiles[ReceiverTable],
+        link: NatsLink,
+        store: JetStreamStore,
+        metrics: ReceiverMetrics,
+    ) -> None:
+        self._intake = intake
+        self._routes = routes
+        self._tables = tables
+        self._link = link
+        self._store = store
+        self._metrics = metrics
+        self.is_stopping = False
+        """Set on SIGTERM: not ready any more, though it still serves."""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being read or stored."""
+        return self._intake.in_flight
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of bodies that are being stored."""
+        return self._intake.in_flight_bytes
+
+    def waiting_for(self) -> list[str]:
+        """Return what keeps the receiver from being ready, in words; empty when it is."""
+        if self.is_stopping:
+            return ["it is stopping"]
+        waiting = []
+        if not self._tables.is_loaded:
+            waiting.append("a table of endpoints")
+        if not self._link.was_reached:
+            waiting.append("a connection to NATS")
+        elif not self._store.answered_lately():
+            waiting.append("an answer of the RAW stream")
+        return waiting
+
+    def generations(self) -> dict[str, str]:
+        """Return the generation in force of each table file."""
+        return self._tables.generations
+
+    def endpoints(self) -> list[str]:
+        """Return the names of all endpoints that are served."""
+        return [str(name) for name in self._routes.names()]
+
+    def record(self) -> None:
+        """Bring the gauges up to date: they are set when they are read, not at each webhook."""
+        self._metrics.in_flight.set(self.in_flight)
+        self._metrics.in_flight_bytes.set(self.in_flight_bytes)

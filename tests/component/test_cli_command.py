@@ -1,0 +1,146 @@
+"""The `forebay` command teaches, and ends with one sentence and a code that means something."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forebay import __version__
+from forebay.cli.failures import exit_code, import_part, require
+from forebay.cli.main import main
+from forebay.core.errors import ConfigurationError, ForebayError
+from support.ports import HOST
+
+FIRST_IMPORTS = """\
+import sys
+import forebay.cli.main
+heavy = {"fastapi", "uvicorn", "aiohttp", "nats", "pydantic", "yaml", "msgspec", "rich.live"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def forebay(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "forebay", *arguments],
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    ended = forebay("--version", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, f"forebay {__version__}\n")
+
+
+@pytest.mark.parametrize("verb", ["run", "simulate", "receiver", "processor"])
+def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path: Path) -> None:
+    assert verb in forebay("--help", cwd=tmp_path).stdout
+    ended = forebay(verb, "--help", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert f"forebay {verb}" in ended.stdout
+
+
+def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FIRST_IMPORTS],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout == "[]\n"
+
+
+def test_run_without_manifests_says_what_to_do(tmp_path: Path) -> None:
+    ended = forebay("run", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "forebay: there is no folder examples/ here: "
+        "name a manifest, or a folder with some, by -f\n"
+    )
+
+
+def test_a_bad_manifest_is_refused_with_file_line_and_field_and_nothing_is_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: forebay.dev/v1alpha1\nkind: WebhookEndpoint\nmetadata: {name: a}\n"
+        "spec:\n  provider: meta\n  autentication: {none: true}\n"
+        "  destinations: [{name: log, log: {}}]\n",
+    )
+    ended = forebay("run", "-f", "a.yaml", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "forebay: a.yaml:4: default/a: spec.authentication: this field is missing: add it\n"
+        "forebay: a.yaml:6: default/a: spec.autentication: there is no such field: "
+        "did you mean `authentication`?\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "apiVersion: forebay.dev/v1alpha1\nkind: WebhookEndpoint\nmetadata: {name: a}\n"
+        "spec:\n  provider: meta\n"
+        "  authentication: {signature: {secrets: [{secretKeyRef: {name: s, key: k}}]}}\n"
+        "  destinations: [{name: log, log: {}}]\n"
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {k: ''}\n",
+    )
+    ended = forebay("run", "-f", "a.yaml", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "forebay: a.yaml:6: default/a: spec.authentication.signature.secrets[0]: "
+        "key 'k' of Secret 's' is empty: give it a value\n"
+    )
+
+
+def test_a_url_that_is_none_of_nats_is_refused(tmp_path: Path) -> None:
+    ended = forebay("run", "--nats-url", "http://127.0.0.1", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "is no URL of NATS: give one such as nats://127.0.0.1:4222" in ended.stderr
+
+
+@pytest.mark.parametrize("part", ["receiver", "processor"])
+def test_a_setting_that_cannot_be_used_is_named(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREBAY_TABLE_DIR", str(tmp_path))
+    monkeypatch.setenv("FOREBAY_NATS_URL", f"http://{HOST}")
+    ended = forebay(part, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "FOREBAY_NATS_URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_expected_errors_end_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_cannot_be_used_and_what_failed_have_codes_of_their_own() -> None:
+    assert exit_code(ConfigurationError("x")) == 2
+    assert exit_code(ForebayError("x")) == 1
+
+
+def test_a_missing_library_is_told_with_the_extra_that_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_a_library.py").write_text("import no_such_library.client\n")
+    (tmp_path / "needs_ourselves.py").write_text("import forebay.no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    advice = "'no_such_library' is not installed here: install forebay[processor]"
+    with pytest.raises(ConfigurationError, match=r"forebay\[processor\]") as caught:
+        import_part("needs_a_library", "processor")
+    assert str(caught.value) == advice
+    with pytest.raises(ConfigurationError) as caught:
+        require("processor", "json", "no_such_library")
+    assert str(caught.value) == advice
+    with pytest.raises(ModuleNotFoundError):  # a bug of ours is no advice to install something
+        import_part("needs_ourselves", "processor")

@@ -1,0 +1,27 @@
+"""From webhook to destination, through real processes and a real nats-server."""
+
+import time
+
+
+from forebay.core.signatures import sign
+from support.corpus import APP_SECRET, PAYLOADS
+from support.raw_http import exchange, request_bytes
+from support.stack import Stack
+from support.tables import PATH
+
+
+async def test_every_payload_of_the_corpus_reaches_the_destination_once(stack: Stack) -> None:
+    stack.serve_demo()
+    receiver = await stack.receiver()
+    await stack.processor()
+    began = time.time()
+    for payload in PAYLOADS.values():
+        headers = {"X-Hub-Signature-256": f"sha256={sign(APP_SECRET, payload.body)}"}
+        answer = await exchange(receiver.port, request_bytes("POST", PATH, headers=headers, body=payload.body))
+        assert answer.status == 200, payload.name
+    wanted = {key for payload in PAYLOADS.values() for key in payload.webhook_ids(began)}
+    late = {key for payload in PAYLOADS.values() for key in payload.webhook_ids(began + 60)}
+    arrivals = await stack.sink.wait_for(len(wanted))
+    assert len(arrivals) == len(wanted)
+    assert stack.sink.keys <= wanted | late
+    assert not stack.sink.repeats

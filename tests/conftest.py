@@ -1,0 +1,59 @@
+"""Fixtures of all levels; what they are made of is in `tests/support`, for anyone to import."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.corpus import PAYLOADS, Payload
+from support.nats_server import NatsServer
+from support.sink import Sink
+from support.stack import Stack
+from support.tables import Tables
+
+LEVELS = ("unit", "component", "system", "fault")
+"""Folders under tests/ whose tests get the marker of the same name."""
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the level that its folder says."""
+    for item in items:
+        level = item.path.relative_to(_HERE).parts[0]
+        if level in LEVELS:
+            item.add_marker(level)
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """Give a running nats-server of the test's own."""
+    async with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    """Give a destination that listens."""
+    async with Sink() as listening:
+        yield listening
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    """Give an empty folder for tables."""
+    return Tables(tmp_path / "tables")
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """Give NATS, a sink and tables; parts are started by the test, their logs judged at the end."""
+    async with Stack(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(params=list(PAYLOADS.values()), ids=list(PAYLOADS))
+def payload(request: pytest.FixtureRequest) -> Payload:
+    """Give each file of the corpus in turn."""
+    assert isinstance(request.param, Payload)
+    return request.param

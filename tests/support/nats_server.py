@@ -1,0 +1,170 @@
+"""The real nats-server for tests: own port, own store, and it can be killed and come back."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import nats
+from nats.aio.client import Client
+
+from support.ports import HOST, free_port
+from support.program import Program
+from support.wait import eventually
+
+__all__ = ["NatsServer", "nats_server_program"]
+
+_LEAVE_SECONDS = 15.0
+"""How long the server may take to end: it syncs its store first."""
+
+_CONFIG = """\
+server_name: forebay-test
+listen: "{host}:{port}"
+# As the receiver's limit on a body (4 MiB) and its headers ask for; the server's default is 1 MiB.
+max_payload: 8MB
+jetstream {{
+  store_dir: "{store}"
+  {limit}
+}}
+{extra}
+"""
+
+
+def nats_server_program() -> str:
+    """Return the nats-server that the `local` extra installs, else one on the PATH."""
+    beside = Path(sys.executable).with_name("nats-server")
+    if beside.exists():
+        return str(beside)
+    found = shutil.which("nats-server")
+    if found is None:
+        message = "nats-server is missing: install the `local` extra (`make init`)"
+        raise AssertionError(message)
+    return found
+
+
+class NatsServer:
+    """One nats-server with JetStream; its port and store outlive a restart."""
+
+    def __init__(
+        self, folder: Path, *, max_file_store: str | None = None, config: str = ""
+    ) -> None:
+        """Prepare a server; nothing runs before `start` or `async with`.
+
+        Args:
+            folder: Where its configuration, log and store go.
+            max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
+            config: Further lines of the server's configuration.
+        """
+        self.folder = folder
+        self.port = free_port()
+        self._config = folder / "nats-server.conf"
+        self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
+        self._extra = config
+        self._program = Program("nats-server", folder / "nats-server.log")
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """The file with the server's log."""
+        return self._program.log
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._program.running
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        return self._program.pid
+
+    async def start(self) -> None:
+        """Start the server and wait until it greets clients with JetStream on."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._config.write_text(
+            _CONFIG.format(
+                host=HOST,
+                port=self.port,
+                store=self.folder / "store",
+                limit=self._limit,
+                extra=self._extra,
+            )
+        )
+        self._program.launch(
+            [nats_server_program(), "--config", str(self._config)], cwd=self.folder
+        )
+        await eventually(self._greets, saying=f"nats-server to listen (its log: {self.log})")
+
+    async def stop(self) -> None:
+        """Ask the server to leave (SIGTERM) and wait until it did."""
+        await self._program.end(signal.SIGTERM, within=_LEAVE_SECONDS)
+
+    async def kill(self) -> None:
+        """End the server as a crash would (SIGKILL)."""
+        await self._program.end(signal.SIGKILL, within=_LEAVE_SECONDS)
+
+    async def restart(self) -> None:
+        """Stop the server and start it again on the same port and store."""
+        await self.stop()
+        await self.start()
+
+    def freeze(self) -> None:
+        """Stop the process in its tracks (SIGSTOP): connections stay, answers do not come."""
+        self._program.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self._program.send(signal.SIGCONT)
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """Give a connection that is closed at the end of the block."""
+        client = await nats.connect(
+            self.url, allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=0.05
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def __aenter__(self) -> Self:
+        """Start the server."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the server at once: its store is thrown away with the test's folder."""
+        if self.running:
+            await self.kill()
+
+    async def _greets(self) -> bool:
+        """Say whether the server's first line (INFO) says that JetStream is on."""
+        self._program.check()
+        try:
+            reader, writer = await asyncio.open_connection(HOST, self.port)
+        except OSError:
+            return False
+        try:
+            async with asyncio.timeout(1):
+                line = await reader.readline()
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            writer.close()
+        verb, _, info = line.partition(b" ")
+        return verb == b"INFO" and bool(json.loads(info).get("jetstream"))

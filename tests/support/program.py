@@ -1,0 +1,96 @@
+"""A program that a test starts, signals and ends: what nats-server and our parts have in common."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from support.wait import eventually
+
+__all__ = ["Program"]
+
+_LOG_TAIL = 40
+
+
+class Program:
+    """One process at a time, its output in a file that outlives it."""
+
+    def __init__(self, name: str, log: Path) -> None:
+        """Say what the program is called in messages, and where its output goes."""
+        self.name = name
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id; an error where the process is not there."""
+        return self._there().pid
+
+    def launch(
+        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the process; returns before it has done anything."""
+        if self.running:
+            message = f"{self.name} is running already"
+            raise AssertionError(message)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def check(self) -> None:
+        """Raise AssertionError, with the end of the output, where the process is not there."""
+        self._there()
+
+    def send(self, which: signal.Signals) -> None:
+        """Send a signal and do not wait for what it does."""
+        os.kill(self.pid, which)
+
+    async def end(self, how: signal.Signals, *, within: float) -> int:
+        """Send a signal that ends the process, wait until it did, and return its exit status.
+
+        One that does not leave in time is killed, and that is an error.
+        """
+        process = self._there()
+        process.send_signal(how)
+        process.send_signal(signal.SIGCONT)  # a frozen one would never get to it
+        try:
+            await eventually(
+                lambda: process.poll() is not None, within=within, saying=f"{self.name} to end"
+            )
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        return process.returncode
+
+    def lines(self) -> list[str]:
+        """Return what the program printed so far."""
+        return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+
+    def tail(self) -> str:
+        """Return the last lines that the program printed."""
+        return "\n".join(self.lines()[-_LOG_TAIL:])
+
+    def _there(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            message = f"{self.name} was not started"
+            raise AssertionError(message)
+        if self._process.poll() is not None:
+            message = (
+                f"{self.name} has ended with status {self._process.returncode}; "
+                f"its last lines:\n{self.tail()}"
+            )
+            raise AssertionError(message)
+        return self._process

@@ -1,0 +1,242 @@
+"""What receivers and processors get to know of the endpoints, made from manifests and secrets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from forebay.core.compile import (
+    build_tables,
+    compile_endpoint,
+    compile_route,
+    max_in_flight,
+    webhooks_per_second,
+)
+from forebay.core.errors import ConfigurationError
+from forebay.core.problems import InvalidEndpoint
+from forebay.core.resource import (
+    API_VERSION,
+    KIND,
+    Throughput,
+    WebhookEndpoint,
+    parse_endpoint,
+)
+from forebay.core.tables import (
+    HeaderCheck,
+    ProcessorTable,
+    ReceiverTable,
+    SignatureCheck,
+    decode_table,
+    encode_table,
+)
+
+SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def reference(key: str) -> dict[str, object]:
+    return {"secretKeyRef": {"name": "crm", "key": key}}
+
+
+def parse(name: str = "sales", **spec: object) -> WebhookEndpoint:
+    return parse_endpoint(
+        {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"namespace": "acme", "name": name},
+            "spec": {
+                "provider": "meta",
+                "authentication": {"signature": {"secrets": [reference("app-secret")]}},
+                "destinations": [{"name": "log", "log": {}}],
+                **spec,
+            },
+        },
+    )
+
+
+class Vault:
+    """Secrets in memory: of Secret `crm` in namespace `acme`."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __call__(self, namespace: str, name: str, key: str, /) -> str:
+        """Return a value, or say that there is none."""
+        if (namespace, name) != ("acme", "crm") or key not in self._values:
+            message = f"Secret {name!r} has no key {key!r}"
+            raise ConfigurationError(message)
+        return self._values[key]
+
+
+def test_a_signature_follows_from_the_provider() -> None:
+    vault = Vault({"app-secret": "s3"})
+    meta = compile_route(parse(), vault).authentication.signature
+    dialog = compile_route(parse(provider="360dialog"), vault).authentication.signature
+    assert meta == SignatureCheck(header="x-hub-signature-256", prefix="required", secrets=("s3",))
+    assert dialog == SignatureCheck(
+        header="x-360dialog-signature", prefix="optional", secrets=("s3",)
+    )
+
+
+def test_headers_are_compared_in_lower_case_with_all_their_live_values() -> None:
+    headers = [{"name": "Authorization", "values": [reference("old"), reference("new")]}]
+    route = compile_route(
+        parse(authentication={"headers": headers, "verifyToken": reference("verify")}),
+        Vault({"old": "Bearer a", "new": "Bearer b", "verify": "v"}),
+    )
+    assert route.authentication.headers == (
+        HeaderCheck(name="authorization", values=("Bearer a", "Bearer b")),
+    )
+    assert route.authentication.signature is None
+    assert route.authentication.verify_tokens == ("v",)
+
+
+def test_one_newline_at_the_end_of_a_secret_is_not_part_of_it() -> None:
+    def secret_of(value: str) -> str:
+        signature = compile_route(parse(), Vault({"app-secret": value})).authentication.signature
+        assert signature is not None
+        return signature.secrets[0]
+
+    assert secret_of("s3\n") == "s3"
+    assert secret_of("s3\n\n") == "s3\n"
+    assert secret_of(" s3 ") == " s3 "
+
+
+@pytest.mark.parametrize("empty", ["", "\n"])
+def test_an_endpoint_with_an_empty_secret_is_refused(empty: str) -> None:
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_route(parse(), Vault({"app-secret": empty}))
+    assert str(caught.value) == (
+        "acme/sales: spec.authentication.signature.secrets[0]: "
+        "key 'app-secret' of Secret 'crm' is empty: give it a value"
+    )
+
+
+def test_an_endpoint_with_a_missing_secret_is_refused_with_its_name_and_key() -> None:
+    with pytest.raises(InvalidEndpoint, match=r"secrets\[0\]: Secret 'crm' has no key"):
+        compile_route(parse(), Vault({}))
+
+
+@pytest.mark.parametrize("value", ["Bearer \u00e4", "two\nlines", " Bearer a", "Bearer a "])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(value: str) -> None:
+    authentication = {"headers": [{"name": "Authorization", "values": [reference("token")]}]}
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_route(parse(authentication=authentication), Vault({"token": value}))
+    assert "cannot be a header's value: use printable ASCII" in str(caught.value)
+    assert "Bearer" not in str(caught.value)
+
+
+def test_anyone_may_send_to_an_endpoint_that_says_so() -> None:
+    authentication = compile_route(parse(authentication={"none": True}), Vault({})).authentication
+    assert authentication.none is True
+    assert authentication.headers == ()
+    assert authentication.signature is None
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "webhooks", "in_flight"),
+    [(20, 66, 132), (80, 264, 528), (1000, 3300, 6600)],
+)
+def test_limits_follow_the_providers_sizing_rule(
+    outgoing: int, webhooks: float, in_flight: int
+) -> None:
+    throughput = Throughput(messages_per_second=outgoing)
+    assert webhooks_per_second(throughput) == pytest.approx(webhooks)
+    assert max_in_flight(throughput) == in_flight
+
+
+def test_a_slow_number_still_has_room_for_a_burst() -> None:
+    assert max_in_flight(Throughput(messages_per_second=1, reply_ratio=0)) == 64
+
+
+def test_a_destination_gets_its_headers_and_its_signing_secret() -> None:
+    destination: dict[str, Any] = {
+        "name": "crm",
+        "events": ["messages"],
+        "channels": ["108200000000301"],
+        "http": {
+            "url": "https://crm.example.com/in",
+            "headers": [
+                {"name": "X-Tenant", "value": "acme"},
+                {"name": "Authorization", **reference("token")},
+            ],
+            "signing": reference("signing"),
+            "timeoutSeconds": 3,
+            "maxInFlight": 7,
+        },
+        "retry": {"initialDelay": "2s", "maxDelay": "1m", "maxAge": "1h"},
+    }
+    endpoint = compile_endpoint(
+        parse(
+            channel={"phoneNumberId": "108200000000301"},
+            destinations=[destination],
+            processing={"ordering": "None", "shard": "eu"},
+            paused=True,
+        ),
+        Vault({"token": "Bearer t\n", "signing": f"{SIGNING}\n"}),
+    )
+    assert (endpoint.shard, endpoint.ordering, endpoint.paused) == ("eu", "None", True)
+    assert endpoint.channel == "108200000000301"
+    [made] = endpoint.destinations
+    assert (made.name, made.events, made.channels) == ("crm", ("messages",), ("108200000000301",))
+    assert made.log is None
+    assert made.http is not None
+    assert made.http.headers == {"X-Tenant": "acme", "Authorization": "Bearer t"}
+    assert made.http.signing_secrets == (SIGNING,)
+    assert (made.http.timeout_seconds, made.http.max_in_flight) == (3, 7)
+    assert made.retry.initial_delay_seconds == 2
+    assert made.retry.max_delay_seconds == 60
+    assert made.retry.max_age_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ=", "whsec_not base64 at all, is it?"],
+)
+def test_a_signing_secret_of_the_wrong_form_is_refused(secret: str) -> None:
+    http = {"url": "http://crm.example.com/", "signing": reference("signing")}
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_endpoint(
+            parse(destinations=[{"name": "crm", "http": http}]), Vault({"signing": secret})
+        )
+    assert "spec.destinations[0].http.signing: key 'signing'" in str(caught.value)
+    assert "use whsec_ and 24 to 64 random bytes in base64" in str(caught.value)
+    assert secret not in str(caught.value)
+
+
+def test_tables_are_what_the_parts_read() -> None:
+    receiver, processor = build_tables([parse("b"), parse("a")], Vault({"app-secret": "s"}))
+    assert decode_table(encode_table(receiver), ReceiverTable) == receiver
+    assert decode_table(encode_table(processor), ProcessorTable) == processor
+    assert [route.name for route in receiver.routes] == ["a", "b"]
+    assert [endpoint.name for endpoint in processor.endpoints] == ["a", "b"]
+
+
+def test_the_generation_changes_with_the_content_and_with_nothing_else() -> None:
+    one = build_tables([parse("a"), parse("b")], Vault({"app-secret": "s"}))
+    same = build_tables([parse("b"), parse("a")], Vault({"app-secret": "s"}))
+    rotated = build_tables([parse("a"), parse("b")], Vault({"app-secret": "t"}))
+    assert [table.generation for table in one] == [table.generation for table in same]
+    assert one[0].generation != rotated[0].generation
+    assert one[1].generation == rotated[1].generation
+
+
+def test_secrets_go_only_to_the_part_that_needs_them() -> None:
+    http = {"url": "http://crm.example.com/", "signing": reference("signing")}
+    receiver, processor = build_tables(
+        [parse(destinations=[{"name": "crm", "http": http}])],
+        Vault({"app-secret": "for-the-receiver", "signing": SIGNING}),
+    )
+    assert b"for-the-receiver" not in encode_table(processor)
+    assert SIGNING.encode() not in encode_table(receiver)
+
+
+def test_one_set_of_streams_can_be_given_for_all() -> None:
+    manifest = parse(processing={"shard": "eu"})
+    receiver, processor = build_tables([manifest], Vault({"app-secret": "s"}), shard="0")
+    assert (receiver.routes[0].shard, processor.endpoints[0].shard) == ("0", "0")
+
+
+def test_the_problems_of_all_endpoints_are_told_at_once() -> None:
+    with pytest.raises(InvalidEndpoint) as caught:
+        build_tables([parse("a"), parse("b")], Vault({}))
+    assert [problem.endpoint for problem in caught.value.problems] == ["acme/a", "acme/b"]

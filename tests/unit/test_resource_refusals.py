@@ -1,0 +1,266 @@
+"""A manifest that cannot be used is refused with the field and with what to do about it."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from forebay.core.problems import InvalidEndpoint, Problem
+from forebay.core.resource import API_VERSION, KIND, parse_endpoint
+
+Json = Any
+
+SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
+
+GOOD: Json = {
+    "apiVersion": API_VERSION,
+    "kind": KIND,
+    "metadata": {"namespace": "acme", "name": "sales"},
+    "spec": {
+        "provider": "meta",
+        "throughput": {"messagesPerSecond": 80},
+        "authentication": {"headers": [{"name": "Authorization", "values": [SECRET]}]},
+        "receiver": {"replicas": {"min": 2}, "resources": {"requests": {"cpu": "1"}}},
+        "processing": {"shard": "0"},
+        "destinations": [
+            {"name": "log", "log": {}},
+            {"name": "crm", "http": {"url": "https://crm.example.com/in"}, "retry": {}},
+        ],
+    },
+}
+
+REMOVED = object()
+
+
+def changed(path: str, value: object) -> Json:
+    """Return the good manifest with one field set, or removed."""
+    document = copy.deepcopy(GOOD)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    record = document
+    for part in parents:
+        record = record[part]
+    if value is REMOVED:
+        del record[last]
+    else:
+        record[last] = value
+    return document
+
+
+def problems(document: Json) -> list[Problem]:
+    with pytest.raises(InvalidEndpoint) as caught:
+        parse_endpoint(document)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "advice"),
+    [
+        ("metadata.name", "Sales_1", "metadata.name", "DNS label"),
+        ("metadata.name", "a" * 51, "metadata.name", "at most 50"),
+        ("metadata.namespace", "a" * 64, "metadata.namespace", "at most 63"),
+        ("apiVersion", "forebay.dev/v2", "apiVersion", "use 'forebay.dev/v1alpha1'"),
+        ("spec.provider", "gupshup", "spec.provider", "use '360dialog', 'meta' or 'generic'"),
+        ("spec.provider", REMOVED, "spec.provider", "missing: add it"),
+        ("spec.host", "hooks.example.com:443", "spec.host", "no port"),
+        ("spec.host", "my_hooks.example.com", "spec.host", "no underscore"),
+        ("spec.host", "https://hooks.example.com", "spec.host", "no scheme"),
+        ("spec.channel", {"phoneNumberId": 1082}, "spec.channel.phoneNumberId", "put it in quotes"),
+        ("spec.channel", {"phoneNumberId": "+1555"}, "spec.channel.phoneNumberId", "id of digits"),
+        ("spec.throughput.messagesPerSecond", 0, "spec.throughput.messagesPerSecond", "at least 1"),
+        (
+            "spec.throughput.messagesPerSecond",
+            "80",
+            "spec.throughput.messagesPerSecond",
+            "whole number, without quotes",
+        ),
+        ("spec.throughput.replyRatio", 11, "spec.throughput.replyRatio", "at most 10"),
+        ("spec.paused", "yes", "spec.paused", "true or false, without quotes"),
+        ("spec.processing.shard", 0, "spec.processing.shard", "put it in quotes"),
+        ("spec.processing.ordering", "Strict", "spec.processing.ordering", "'Conversation' or"),
+        ("spec.receiver.replicas.min", 21, "spec.receiver.replicas", "min (21) is above max (20)"),
+        (
+            "spec.receiver.resources.requests.memory",
+            "256MB",
+            "spec.receiver.resources.requests.memory",
+            "such as 500m or 256Mi",
+        ),
+        ("spec.destinations", [], "spec.destinations", "at least 1"),
+        ("spec.destinations", {"name": "x"}, "spec.destinations", "has to be a list"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused(
+    path: str, value: object, field: str, advice: str
+) -> None:
+    [problem] = problems(changed(path, value))
+    assert problem.field == field
+    assert advice in problem.reason
+    assert problem.endpoint.startswith("a")
+
+
+@pytest.mark.parametrize(
+    ("authentication", "field", "advice"),
+    [
+        ({}, "spec.authentication", "give `headers` or `signature`, or say `none: true`"),
+        ({"headers": []}, "spec.authentication", "give `headers` or `signature`"),
+        ({"verifyToken": SECRET}, "spec.authentication", "guards the GET challenge only"),
+        (
+            {"none": True, "signature": {"secrets": [SECRET]}},
+            "spec.authentication",
+            "`none: true` lets anyone in",
+        ),
+        ({"signature": {"secrets": []}}, "spec.authentication.signature.secrets", "at least 1"),
+        (
+            {"headers": [{"name": "X-A", "values": [SECRET]}, {"name": "x-a", "values": [SECRET]}]},
+            "spec.authentication",
+            "stands here twice",
+        ),
+        (
+            {"headers": [{"name": "X A", "values": [SECRET]}]},
+            "spec.authentication.headers[0].name",
+            "cannot have this name",
+        ),
+        (
+            {"verifyToken": {"secretKeyRef": {"name": "CRM", "key": "a"}}, "none": True},
+            "spec.authentication.verifyToken.secretKeyRef.name",
+            "lower-case letters",
+        ),
+    ],
+)
+def test_an_endpoint_that_would_let_strangers_in_is_refused(
+    authentication: Json, field: str, advice: str
+) -> None:
+    [problem] = problems(changed("spec.authentication", authentication))
+    assert problem.field == field
+    assert advice in problem.reason
+
+
+def test_a_secret_written_into_a_manifest_is_refused_and_not_repeated_in_the_message() -> None:
+    found = problems(changed("spec.authentication.headers.0.values", [{"value": "hunter2"}]))
+    assert any(
+        problem.field == "spec.authentication.headers[0].values[0].value"
+        and "name a Secret with `secretKeyRef`" in problem.reason
+        for problem in found
+    )
+    assert "hunter2" not in str(InvalidEndpoint(found))
+
+
+@pytest.mark.parametrize(
+    ("destination", "field", "advice"),
+    [
+        ({"name": "a"}, "[0]", "exactly one of http, log"),
+        ({"name": "a", "log": None}, "[0]", "such as `log: {}`"),
+        ({"name": "a", "log": {}, "http": {"url": "http://a/"}}, "[0]", "exactly one of"),
+        ({"name": "A", "log": {}}, "[0].name", "DNS label"),
+        ({"name": "a", "log": {}, "events": ["message"]}, "[0].events[0]", "mean 'messages'?"),
+        ({"name": "a", "log": {}, "events": []}, "[0].events", "at least 1"),
+        ({"name": "a", "log": {}, "channels": ["me"]}, "[0].channels[0]", "id of digits"),
+        ({"name": "a", "http": {"url": "ftp://a/"}}, "[0].http.url", "http or https and a host"),
+        ({"name": "a", "http": {"url": "http:///in"}}, "[0].http.url", "http or https and a host"),
+        ({"name": "a", "http": {"url": "http://a:99999/"}}, "[0].http.url", "no URL"),
+        ({"name": "a", "http": {"url": "http://u:p@a/"}}, "[0].http.url", "keep credentials out"),
+        ({"name": "a", "http": {"url": "http://a/b c"}}, "[0].http.url", "percent-encode"),
+        (
+            {"name": "a", "http": {"url": "http://a/", "format": "Raw"}},
+            "[0].http.format",
+            "use 'Event'",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "timeoutSeconds": 0}},
+            "[0].http.timeoutSeconds",
+            "at least 0.1",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "maxInFlight": 2000}},
+            "[0].http.maxInFlight",
+            "at most 1024",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "headers": [{"name": "X"}]}},
+            "[0].http.headers[0]",
+            "either `value` or `secretKeyRef`",
+        ),
+        (
+            {
+                "name": "a",
+                "http": {"url": "http://a/", "headers": [{"name": "Webhook-Id", "value": "1"}]},
+            },
+            "[0].http.headers[0].name",
+            "set by Forebay itself",
+        ),
+        (
+            {
+                "name": "a",
+                "http": {"url": "http://a/", "headers": [{"name": "X", "value": "a\nb: c"}]},
+            },
+            "[0].http.headers[0].value",
+            "printable ASCII",
+        ),
+        (
+            {"name": "a", "log": {}, "retry": {"initialDelay": "1h", "maxDelay": "1m"}},
+            "[0].retry",
+            "initialDelay is above maxDelay",
+        ),
+        ({"name": "a", "log": {}, "retry": {"maxAge": "200h"}}, "[0].retry.maxAge", "1s to 168h"),
+        ({"name": "a", "log": {}, "retry": {"maxAge": "3d"}}, "[0].retry.maxAge", "1h30m or 72h"),
+        ({"name": "a", "log": {}, "retry": {"maxAge": ""}}, "[0].retry.maxAge", "1h30m or 72h"),
+        ({"name": "a", "log": {}, "retry": {"maxAge": 60}}, "[0].retry.maxAge", "1h30m or 72h"),
+    ],
+)
+def test_a_destination_that_cannot_be_reached_is_refused(
+    destination: Json, field: str, advice: str
+) -> None:
+    [problem] = problems(changed("spec.destinations", [destination]))
+    assert problem.field == f"spec.destinations{field}"
+    assert advice in problem.reason
+
+
+def test_two_destinations_of_one_name_are_refused() -> None:
+    [problem] = problems(changed("spec.destinations.1.name", "log"))
+    assert problem.field == "spec.destinations"
+    assert "two destinations are called 'log'" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "advice"),
+    [
+        ("spec.Provider", "meta", "did you mean `provider`?"),
+        ("spec.throughput.messages_per_second", 80, "did you mean `messagesPerSecond`?"),
+        ("spec.destinations.1.http.timeout", 3, "did you mean `timeoutSeconds`?"),
+        ("spec.quux", 1, "those that can be here are provider, channel, host"),
+        ("spec.destinations.0.log.level", "info", "those that can be here are none"),
+        ("spec.registration", {"mode": "Managed"}, "not in this version: do it by hand"),
+        ("spec.processing.statusOrder", "Monotonic", "not in this version: remove it"),
+        ("spec.destinations.1.http.ratePerSecond", 10, "use maxInFlight"),
+        ("spec.receiver.autoscaling", {}, "set by the chart"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_a_hint(path: str, value: object, advice: str) -> None:
+    [problem] = problems(changed(path, value))
+    assert ".".join(str(part) for part in problem.path) == path
+    assert advice in problem.reason
+
+
+@pytest.mark.parametrize("kind", ["postgres", "nats", "python"])
+def test_a_destination_of_a_later_version_says_so(kind: str) -> None:
+    found = problems(changed("spec.destinations", [{"name": "later", kind: {}}]))
+    reasons = {problem.field: problem.reason for problem in found}
+    assert reasons[f"spec.destinations[0].{kind}"].endswith("not in this version: use http")
+
+
+def test_all_problems_are_told_at_once_one_line_each() -> None:
+    document = changed("spec.provider", "gupshup")
+    document["spec"]["paused"] = "no"
+    document["spec"]["destinations"][1]["http"]["url"] = "crm"
+    with pytest.raises(InvalidEndpoint) as caught:
+        parse_endpoint(document)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["acme/sales", "spec.provider"],
+        ["acme/sales", "spec.destinations[1].http.url"],
+        ["acme/sales", "spec.paused"],
+    ]
+
+
+def test_a_list_is_not_called_too_short_because_its_entries_are_wrong() -> None:
+    found = problems(changed("spec.destinations", [{"name": "A", "log": {}}]))
+    assert [problem.field for problem in found] == ["spec.destinations[0].name"]

@@ -1,0 +1,74 @@
+"""The helpers that judge: one that always says yes would make every test over it worthless."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.corpus import payload
+from support.processes import Part
+from support.sink import Arrival, Sink
+from support.wait import eventually
+
+INFO = json.dumps({"level": "info", "event": "started"})
+ERROR = json.dumps({"level": "error", "event": "store_failed"})
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    return Part("receiver", folder=tmp_path, nats_url="nats://127.0.0.1:1", table_dir=tmp_path)
+
+
+@pytest.fixture
+def values() -> Iterator[int]:
+    return iter(range(3))
+
+
+def arrival(key: str, status: int | None) -> Arrival:
+    return Arrival(key=key, attempt=1, path="/", headers={}, body=b"{}", at=0.0, status=status)
+
+
+async def test_waiting_ends_as_soon_as_the_condition_is_true(values: Iterator[int]) -> None:
+    assert await eventually(lambda: next(values)) == 1
+
+
+async def test_waiting_in_vain_fails_and_says_what_was_seen_last() -> None:
+    with pytest.raises(AssertionError, match=r"in vain for the moon; last seen: \[\]"):
+        await eventually(list[int], within=0.0, saying="the moon")
+
+
+def test_an_error_in_the_log_is_found(part: Part) -> None:
+    part.log.write_text(f"{INFO}\n{ERROR}\n")
+    assert part.unexpected_errors() == [ERROR]
+
+
+def test_an_expected_error_is_none(part: Part) -> None:
+    part.log.write_text(f"{INFO}\n{ERROR}\n")
+    part.expect_errors("store_failed")
+    assert part.unexpected_errors() == []
+
+
+def test_expecting_one_error_does_not_excuse_another(part: Part) -> None:
+    part.log.write_text(f"{ERROR}\n")
+    part.expect_errors("other_failed")
+    assert part.unexpected_errors() == [ERROR]
+
+
+def test_a_traceback_around_the_log_is_an_error(part: Part) -> None:
+    part.log.write_text(f"Traceback (most recent call last):\n{INFO}\n")
+    assert part.unexpected_errors() == ["Traceback (most recent call last):"]
+
+
+async def test_the_ledger_tells_repeats_from_refusals() -> None:
+    sink = Sink()
+    sink.arrivals += [arrival("a", 503), arrival("a", 200), arrival("b", 200), arrival("b", 200)]
+    sink.arrivals.append(arrival("c", None))
+    assert sink.keys == {"a", "b"}
+    assert sink.repeats == {"b": 1}
+
+
+def test_timed_keys_follow_the_time_of_arrival() -> None:
+    each = payload("messages-errors")
+    assert each.keys(600.0)[0].endswith(":2")
+    assert each.webhook_ids(599.0) != each.webhook_ids(600.0)
