@@ -1,9 +1,9 @@
 """The root of every error that Forebay raises on purpose.
 
     ForebayError
-    ├── ConfigurationError          a setting, manifest or table that cannot be used: says what to do
+    ├── ConfigurationError          a setting, manifest or table that cannot be used
     ├── UnreadableBody              a webhook body that no parser takes: goes to the `invalid` lane
-    └── runtime.jetstream.StoreError  what NATS answered, or did not answer: see there
+    └── runtime.store_errors          what NATS answered, or did not answer: see there
 
 Each part may add its own below one of these; the message is one sentence for a person.
 """

@@ -12,18 +12,34 @@ The keys are the corpus' (tests/data/payloads): they are a stored format, see `s
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from forebay.core.errors import UnreadableBody
+from forebay.core.frames import (
+    Frame,
+    Json,
+    as_dict,
+    as_list,
+    as_text,
+    canonical_json,
+    channel_of,
+    identity,
+    is_small,
+)
 from forebay.core.subjects import Lane, conversation_token, key_token
 from forebay.core.tables import Provider
 
-__all__ = ["KINDS", "KIND_LANES", "REPEAT_WINDOW_SECONDS", "Item", "canonical_json", "split"]
-
-Json = Any
-"""A decoded JSON value: dict, list, str, int, float, bool or None."""
+__all__ = [
+    "KINDS",
+    "KIND_LANES",
+    "REPEAT_WINDOW_SECONDS",
+    "WALKS",
+    "Item",
+    "canonical_json",
+    "split",
+]
 
 KIND_LANES: Final[dict[str, Lane]] = {
     "messages": Lane.LIVE,
@@ -72,11 +88,11 @@ ACCOUNT_FIELDS: Final = frozenset(
 """Fields that belong to a WhatsApp Business Account, not to a number. Source: the Cloud API's
 webhook reference. A field that is in no list here is kind `unknown`."""
 
-SMALL_REST_BYTES: Final = 2048
-"""Unknown properties beside the items go with each item up to this size; larger ones would
-multiply with 1,000 items, so they become one item of their own."""
+RESERVED_FRAMES: Final = 32
+"""Calls' worth of Python's recursion limit that reading a body leaves unused. What was read is
+written again from other places, some of them deeper: a body that is nested too deeply has to fail
+when it is read, and nowhere else."""
 
-_ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
 _DECODE = msgspec.json.Decoder().decode
 
 
@@ -115,11 +131,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return key_token(self.key)
 
 
-def canonical_json(value: Json) -> bytes:
-    """Return JSON with sorted keys and without spaces, in UTF-8."""
-    return _ENCODE_SORTED(value)
-
-
 def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
     """Cut a body into its items, in the order in which they stand in it.
 
@@ -133,7 +144,7 @@ def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
         UnreadableBody: where the body is not JSON, or of no envelope known for this provider.
     """
     try:
-        document = _DECODE(body)
+        document = _decode(body, RESERVED_FRAMES)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = "the body is not JSON that can be read"
         raise UnreadableBody(message) from error
@@ -144,28 +155,15 @@ def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
         message = "the body is not a JSON object"
         raise UnreadableBody(message)
     if isinstance(document.get("entry"), list) and document["entry"]:
-        return list(cut.entries(document["entry"]))
+        return list(cut.entries(document))
     if isinstance(document.get("event"), str) and "data" in document:
         return list(cut.partner_event(document))
     message = "the body has neither entries nor a partner event"
     raise UnreadableBody(message)
 
 
-def _text(value: Json) -> str:
-    """Return an id as text; what is no id (absent, an object) is the empty text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
-
-
-def _dict(value: Json) -> dict[str, Json]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
+def _decode(body: bytes, frames: int) -> Json:
+    return _decode(body, frames - 1) if frames else _DECODE(body)
 
 
 def _sha256(value: Json) -> str:
@@ -184,13 +182,21 @@ class _Cut:
         key = f"hash::{hashlib.sha256(body).hexdigest()}:{self._bucket}"
         return self._item(key, "generic", "generic", channel="", person="", data=document)
 
-    def entries(self, entries: list[Json]) -> Iterator[Item]:
+    def entries(self, document: dict[str, Json]) -> Iterator[Item]:
         """Cut the entries of the Cloud API's envelope."""
-        for entry in entries:
-            if not isinstance(entry, dict) or not isinstance(entry.get("changes"), list):
-                yield self._oddity(entry, "entry", entry)
+        outside = {name: part for name, part in document.items() if name not in _ENVELOPE}
+        if not is_small(outside) or outside.keys() & _NAMED_WITHIN:
+            yield self._oddity(outside, "envelope", {"envelope": outside})
+            outside = {}
+        for entry in document["entry"]:
+            if not as_list(as_dict(entry).get("changes")):
+                yield self._oddity(entry, "entry", {**outside, "entry": entry})
                 continue
-            around = {name: part for name, part in entry.items() if name != "changes"}
+            within = {name: part for name, part in entry.items() if name != "changes"}
+            if not is_small(within):
+                yield self._oddity(within, "entry", {"entry": within})
+                within = identity(within, ("id", "time"))
+            around = {**outside, **within}
             for change in entry["changes"]:
                 if not isinstance(change, dict) or not isinstance(change.get("value"), dict):
                     yield self._oddity(change, "change", {**around, "change": change})
@@ -199,35 +205,35 @@ class _Cut:
 
     def partner_event(self, event: dict[str, Json]) -> Iterator[Item]:
         """Cut one of 360dialog's partner events; the history in one comes out by message."""
-        data = _dict(event.get("data"))
-        metadata = _dict(data.get("metadata"))
-        channel = _text(metadata.get("phone_number_id"))
-        own, name = event, _text(event["event"])
+        data = as_dict(event.get("data"))
+        metadata = as_dict(data.get("metadata"))
+        channel = as_text(metadata.get("phone_number_id"))
+        own, name = event, as_text(event["event"])
         if "history" in data:
             rest = {key: part for key, part in data.items() if key != "history"}
             own = {**event, "data": rest}
-        key = f"d360:{_text(event.get('id'))}"
-        if not _text(event.get("id")):
+        key = f"d360:{as_text(event.get('id'))}"
+        if not as_text(event.get("id")):
             key = f"hash:{channel}:{_sha256(event)}:{self._bucket}"
         yield self._item(key, "partner", name, channel=channel, person="", data=own)
         if "history" in data:
-            around = {"id": _text(data.get("id"))}
+            around = {"id": as_text(data.get("id"))}
             value = {key: part for key, part in data.items() if key != "id"}
             yield from self._change(around, {"field": "history", "value": value})
 
     def _change(self, around: dict[str, Json], change: dict[str, Json]) -> Iterator[Item]:
-        field, value = _text(change.get("field")), change["value"]
-        walk = _WALKS.get(field)
+        field, value = as_text(change.get("field")), change["value"]
+        walk = WALKS.get(field)
         if walk is None:
             yield self._account(around, change, field)
             return
         lists = [name for name in walk if isinstance(value.get(name), list) and value[name]]
         if not lists:
-            yield self._oddity(value, field, {**around, **change}, channel=_channel(value))
+            yield self._oddity(value, field, {**around, **change}, channel=channel_of(value))
             return
-        frame = _Frame(around, change, lists)
-        if frame.large_rest:
-            yield self._oddity(frame.large_rest, field, frame.rest_alone(), frame.channel)
+        frame = Frame(around, change, lists)
+        if frame.too_large is not None:
+            yield self._oddity(frame.too_large, field, frame.too_large, frame.channel)
         for name in lists:
             if name == "errors":
                 yield self._errors(frame, "errors")
@@ -236,8 +242,10 @@ class _Cut:
             else:
                 for part in value[name]:
                     yield self._part(frame, walk[name], name, part)
+        if left := frame.left_contacts():
+            yield self._oddity(left, "contacts", frame.contacts_alone(), frame.channel)
 
-    def _part(self, frame: "_Frame", kind: str, name: str, part: Json) -> Item:
+    def _part(self, frame: Frame, kind: str, name: str, part: Json) -> Item:
         data = frame.cut(name, part)
         if not isinstance(part, dict):
             return self._oddity(part, name, data, channel=frame.channel)
@@ -256,50 +264,63 @@ class _Cut:
             timestamp=part.get("timestamp"),
         )
 
-    def _history(self, frame: "_Frame") -> Iterator[Item]:
-        declined = False
+    def _history(self, frame: Frame) -> Iterator[Item]:
+        bare: list[Json] = []
         for chunk in frame.value["history"]:
-            threads = _list(_dict(chunk).get("threads"))
-            messages = [
-                (thread, message)
-                for thread in threads
-                for message in _list(_dict(thread).get("messages"))
-            ]
-            if not messages:
+            threads = as_list(as_dict(chunk).get("threads"))
+            full = [thread for thread in threads if as_list(as_dict(thread).get("messages"))]
+            if not full:
                 # Progress without messages, or the business declined: told once for the value.
-                declined = True
+                bare.append(chunk)
                 continue
             around = {name: part for name, part in chunk.items() if name != "threads"}
-            for thread, message in messages:
-                one = {**thread, "messages": [message]}
-                data = frame.cut("history", {**around, "threads": [one]})
-                message_id = _text(_dict(message).get("id"))
-                if not message_id:
-                    yield self._oddity(message, "history", data, channel=frame.channel)
-                    continue
-                yield self._item(
-                    f"hist:{frame.channel}:{message_id}",
-                    "history",
-                    _text(message.get("type")) or "unknown",
-                    channel=frame.channel,
-                    person=_text(thread.get("id")),
-                    data=data,
-                    timestamp=message.get("timestamp"),
-                )
-        if declined:
+            if len(full) < len(threads):
+                empty = [
+                    thread for thread in threads if not as_list(as_dict(thread).get("messages"))
+                ]
+                bare.append({**around, "threads": empty})
+            if not is_small(around):
+                yield self._oddity(around, "history", frame.cut("history", around), frame.channel)
+                around = {}
+            for thread in full:
+                yield from self._thread(frame, around, thread)
+        if bare:
             key = f"hash:{frame.channel}:{_sha256(frame.value)}:{self._bucket}"
-            bare = [chunk for chunk in frame.value["history"] if not _dict(chunk).get("threads")]
             data = frame.cut_list("history", bare)
-            kind_type = "declined" if any(_dict(c).get("errors") for c in bare) else "progress"
+            kind_type = "declined" if any(as_dict(c).get("errors") for c in bare) else "progress"
             yield self._item(key, "history", kind_type, channel=frame.channel, person="", data=data)
 
-    def _errors(self, frame: "_Frame", name: str) -> Item:
+    def _thread(
+        self, frame: Frame, around: dict[str, Json], thread: dict[str, Json]
+    ) -> Iterator[Item]:
+        rest = {name: part for name, part in thread.items() if name != "messages"}
+        if not is_small(rest):
+            data = frame.cut("history", {**around, "threads": [rest]})
+            yield self._oddity(rest, "history", data, channel=frame.channel)
+            rest = identity(rest, ("id",))
+        for message in thread["messages"]:
+            data = frame.cut("history", {**around, "threads": [{**rest, "messages": [message]}]})
+            message_id = as_text(as_dict(message).get("id"))
+            if not message_id:
+                yield self._oddity(message, "history", data, channel=frame.channel)
+                continue
+            yield self._item(
+                f"hist:{frame.channel}:{message_id}",
+                "history",
+                as_text(message.get("type")) or "unknown",
+                channel=frame.channel,
+                person=as_text(thread.get("id")),
+                data=data,
+                timestamp=message.get("timestamp"),
+            )
+
+    def _errors(self, frame: Frame, name: str) -> Item:
         key = f"hash:{frame.channel}:{_sha256(frame.value)}:{self._bucket}"
         data = frame.cut_list(name, frame.value[name])
         return self._item(key, "errors", "error", channel=frame.channel, person="", data=data)
 
     def _account(self, around: dict[str, Json], change: dict[str, Json], field: str) -> Item:
-        account, moment = _text(around.get("id")), _text(around.get("time"))
+        account, moment = as_text(around.get("id")), as_text(around.get("time"))
         value = change["value"]
         key = f"acct:{account}:{field}:{moment or f'b{self._bucket}'}:{_sha256(value)}"
         kind = "account" if field in ACCOUNT_FIELDS else "unknown"
@@ -307,7 +328,7 @@ class _Cut:
             key,
             kind,
             field or "unknown",
-            channel=_channel(value),
+            channel=channel_of(value),
             person="",
             scope=account,
             data={**around, **change},
@@ -342,7 +363,11 @@ class _Cut:
         )
 
 
-_WALKS: Final[dict[str, dict[str, str]]] = {
+_ENVELOPE: Final = frozenset({"object", "entry"})
+_NAMED_WITHIN: Final = frozenset({"id", "time", "changes", "field", "value"})
+"""What stands inside the envelope under these names is not to be mixed up with what is outside."""
+
+WALKS: Final[dict[str, dict[str, str]]] = {
     "messages": {"messages": "messages", "statuses": "statuses", "errors": "errors"},
     "calls": {"calls": "calls", "statuses": "call-statuses", "errors": "errors"},
     "smb_message_echoes": {"message_echoes": "echoes", "errors": "errors"},
@@ -364,48 +389,44 @@ _PREFIXES: Final = {
 }
 
 
-def _channel(value: dict[str, Json]) -> str:
-    return _text(_dict(value.get("metadata")).get("phone_number_id"))
-
-
 def _key_tail(kind: str, part: dict[str, Json]) -> tuple[str | None, str]:
     """Return what the key ends in (None: it has no id, so it has to be hashed) and the type."""
-    own = _text(part.get("id"))
+    own = as_text(part.get("id"))
     match kind:
         case "messages" if part.get("type") == "reaction":
-            emoji = _text(_dict(part.get("reaction")).get("emoji")) or "-"
+            emoji = as_text(as_dict(part.get("reaction")).get("emoji")) or "-"
             return (f"{own}:{emoji}" if own else None), "reaction"
         case "statuses":
-            status = _text(part.get("status"))
-            participant = _text(part.get("recipient_participant_id"))
+            status = as_text(part.get("status"))
+            participant = as_text(part.get("recipient_participant_id"))
             tail = f"{own}:{status}:{participant}" if participant else f"{own}:{status}"
             return (tail if own and status else None), status or "unknown"
         case "call-statuses":
-            status = _text(part.get("status"))
+            status = as_text(part.get("status"))
             return (f"{own}:{status}" if own and status else None), status.lower() or "unknown"
         case "calls":
-            event = _text(part.get("event"))
+            event = as_text(part.get("event"))
             return (f"{own}:{event}" if own and event else None), event or "unknown"
         case "contacts":
-            action = _text(part.get("action"))
-            number = _text(_dict(part.get("contact")).get("phone_number"))
-            moment = _text(_dict(part.get("metadata")).get("timestamp"))
+            action = as_text(part.get("action"))
+            number = as_text(as_dict(part.get("contact")).get("phone_number"))
+            moment = as_text(as_dict(part.get("metadata")).get("timestamp"))
             complete = action and number and moment
             return (f"{action}:{number}:{moment}" if complete else None), action or "unknown"
         case "preferences":
-            person = _text(part.get("user_id")) or _text(part.get("wa_id"))
-            category, value = _text(part.get("category")), _text(part.get("value"))
-            tail = f"{person}:{category}:{value}:{_text(part.get('timestamp'))}"
+            person = as_text(part.get("user_id")) or as_text(part.get("wa_id"))
+            category, value = as_text(part.get("category")), as_text(part.get("value"))
+            tail = f"{person}:{category}:{value}:{as_text(part.get('timestamp'))}"
             return (tail if person and category else None), value or "unknown"
         case _:
-            return own or None, _text(part.get("type")) or "unknown"
+            return own or None, as_text(part.get("type")) or "unknown"
 
 
 def _person(kind: str, part: dict[str, Json]) -> str:
     """Return whose talk the item belongs to: a group, else the user id, else the number."""
 
     def first(*names: str) -> str:
-        return next((text for name in names if (text := _text(part.get(name)))), "")
+        return next((text for name in names if (text := as_text(part.get(name)))), "")
 
     match kind:
         case "messages" | "history-media":
@@ -421,84 +442,18 @@ def _person(kind: str, part: dict[str, Json]) -> str:
         case "echoes":
             return first("group_id", "to_user_id", "to")
         case "contacts":
-            contact = _dict(part.get("contact"))
-            return _text(contact.get("user_id")) or _text(contact.get("phone_number"))
+            contact = as_dict(part.get("contact"))
+            return as_text(contact.get("user_id")) or as_text(contact.get("phone_number"))
         case "preferences":
             return first("user_id", "wa_id")
         case _:
             return ""
 
 
-class _Frame:
-    """A change without its items: what stays the same around each item that is cut out of it."""
-
-    def __init__(self, around: dict[str, Json], change: dict[str, Json], lists: list[str]) -> None:
-        self.value: dict[str, Json] = change["value"]
-        self.channel = _channel(self.value)
-        self._change = {**around, **change}
-        self._contacts = [c for c in _list(self.value.get("contacts")) if isinstance(c, dict)]
-        self._by_person = {
-            person: contact
-            for contact in self._contacts
-            for person in (_text(contact.get("wa_id")), _text(contact.get("user_id")))
-            if person
-        }
-        known = {"messaging_product", "metadata"}
-        rest = {
-            name: part
-            for name, part in self.value.items()
-            if name not in lists and name not in known and name != "contacts"
-        }
-        small = not rest or len(canonical_json(rest)) <= SMALL_REST_BYTES
-        self.large_rest = {} if small else rest
-        self._base = {name: self.value[name] for name in known if name in self.value}
-        if small:
-            self._base |= rest
-
-    def cut(self, name: str, part: Json) -> Json:
-        """Return the change with this one item in the named list, and the item's contact."""
-        contacts = self._contacts_of(part)
-        value = self._base if contacts is None else {**self._base, "contacts": contacts}
-        return {**self._change, "value": {**value, name: [part]}}
-
-    def cut_list(self, name: str, parts: list[Json]) -> Json:
-        """Return the change with these parts of the named list."""
-        return {**self._change, "value": {**self._base, name: parts}}
-
-    def rest_alone(self) -> Json:
-        """Return the change with the unknown properties that are too large to go with each item."""
-        return {**self._change, "value": {**self._base, **self.large_rest}}
-
-    def _contacts_of(self, part: Json) -> list[Json] | None:
-        if not self._contacts:
-            return None
-        if len(self._contacts) == 1:
-            return self._contacts
-        found: list[Json] = []
-        for name in _PERSON_PROPERTIES:
-            contact = self._by_person.get(_text(_dict(part).get(name)))
-            if contact is not None and contact not in found:
-                found.append(contact)
-        return found or None
-
-
-_PERSON_PROPERTIES: Final = (
-    "from_user_id",
-    "from",
-    "to_user_id",
-    "to",
-    "recipient_user_id",
-    "recipient_id",
-    "recipient_participant_id",
-    "user_id",
-    "wa_id",
-)
-
-
 def _event_time(timestamp: Json) -> str | None:
     """Read a provider's timestamp: Unix seconds as text or number."""
     try:
-        return _rfc3339(int(_text(timestamp)))
+        return _rfc3339(int(as_text(timestamp)))
     except (ValueError, OverflowError, OSError):
         return None
 

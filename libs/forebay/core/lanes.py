@@ -10,19 +10,26 @@ from typing import Final
 import msgspec
 
 from forebay.core.errors import UnreadableBody
-from forebay.core.items import KIND_LANES, split
+from forebay.core.items import KIND_LANES, WALKS, split
 from forebay.core.subjects import Lane
 from forebay.core.tables import Provider
 
 __all__ = ["lane_of"]
 
-_NOTHING = msgspec.Raw()
+
+class _Anything(msgspec.Struct):
+    """An object whose members are skipped."""
 
 
 class _Value(msgspec.Struct):
-    messages: msgspec.Raw = _NOTHING
-    statuses: msgspec.Raw = _NOTHING
-    errors: msgspec.Raw = _NOTHING
+    """The lists whose items make a webhook urgent."""
+
+    messages: list[_Anything] = []
+    statuses: list[_Anything] = []
+    errors: list[_Anything] = []
+    calls: list[_Anything] = []
+    message_echoes: list[_Anything] = []
+    user_preferences: list[_Anything] = []
 
 
 class _Change(msgspec.Struct):
@@ -42,8 +49,14 @@ _DECODE = msgspec.json.Decoder(_Body).decode
 _DECODE_ANY = msgspec.json.Decoder(msgspec.Raw).decode
 
 _URGENCY: Final = {lane: rank for rank, lane in enumerate(Lane)}
-_LIVE_FIELDS: Final = frozenset({"calls", "smb_message_echoes", "user_preferences"})
-_WHITESPACE: Final = b" \t\r\n"
+_URGENT_LISTS: Final = {
+    field: sorted(
+        ((name, KIND_LANES[kind]) for name, kind in walk.items() if KIND_LANES[kind] != Lane.BULK),
+        key=lambda pair: _URGENCY[pair[1]],
+    )
+    for field, walk in WALKS.items()
+}
+"""For each field of a number: the lists that make a webhook urgent, the most urgent first."""
 
 
 def lane_of(provider: Provider, body: bytes) -> Lane:
@@ -59,6 +72,8 @@ def lane_of(provider: Provider, body: bytes) -> Lane:
         return Lane.INVALID
     found = Lane.INVALID
     for entry in document.entry:
+        if not entry.changes and found is Lane.INVALID:
+            found = Lane.BULK  # the splitter keeps it, as an item of kind `unknown`
         for change in entry.changes:
             lane = _lane_of_change(change)
             if lane is Lane.LIVE:
@@ -69,18 +84,10 @@ def lane_of(provider: Provider, body: bytes) -> Lane:
 
 
 def _lane_of_change(change: _Change) -> Lane:
-    if change.field == "messages":
-        if _holds_items(change.value.messages):
-            return Lane.LIVE
-        if _holds_items(change.value.statuses) or _holds_items(change.value.errors):
-            return Lane.STATUS
-        return Lane.BULK
-    return Lane.LIVE if change.field in _LIVE_FIELDS else Lane.BULK
-
-
-def _holds_items(raw: msgspec.Raw) -> bool:
-    text = bytes(memoryview(raw)[:64])
-    return text.startswith(b"[") and not text[1:].lstrip(_WHITESPACE).startswith(b"]")
+    for name, lane in _URGENT_LISTS.get(change.field, ()):
+        if getattr(change.value, name):
+            return lane
+    return Lane.BULK
 
 
 def _lane_of_oddity(provider: Provider, body: bytes) -> Lane:

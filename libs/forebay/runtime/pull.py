@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 __all__ = ["PullInbox", "PulledMessage", "Puller"]
@@ -36,7 +37,16 @@ _NANOSECONDS = 1_000_000_000
 class PulledMessage:
     """A message of a consumer, with what its reply subject tells."""
 
-    __slots__ = ("_client", "data", "delivered", "headers", "reply", "sequence", "subject")
+    __slots__ = (
+        "_client",
+        "data",
+        "delivered",
+        "headers",
+        "reply",
+        "sequence",
+        "stored_at",
+        "subject",
+    )
 
     def __init__(self, client: Client, message: Msg) -> None:
         self._client = client
@@ -48,6 +58,8 @@ class PulledMessage:
         first = _consumer_token(tokens)
         self.delivered = int(tokens[first + 1])
         self.sequence = int(tokens[first + 2])
+        self.stored_at = int(tokens[first + 4])
+        """When the stream stored it, in nanoseconds since the epoch."""
 
     async def ack(self) -> None:
         """Say that it is finished; lost with the connection, the message comes again."""
@@ -86,10 +98,22 @@ class PullInbox:
         self._prefix = client.new_inbox()
         self._by_number: dict[str, Puller] = {}
         self._by_consumer: dict[tuple[str, str], Puller] = {}
+        self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Subscribe; call once, before the first puller."""
-        await self._client.subscribe(f"{self._prefix}.*", cb=self._on_message)
+        self._subscription = await self._client.subscribe(
+            f"{self._prefix}.*", cb=self._on_message
+        )
+
+    async def close(self) -> None:
+        """Take no more messages: the server forgets requests for an inbox that nobody reads.
+
+        What has arrived and was not handed out stays unacked.
+        """
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._client.is_closed:
+            await subscription.unsubscribe()
 
     def puller(self, stream: str, consumer: str, batch: int) -> "Puller":
         """Return a puller on a durable consumer, which has to exist."""

@@ -6,11 +6,12 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal
 
 import structlog
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from forebay.core.errors import ConfigurationError
@@ -22,6 +23,7 @@ from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
 from forebay_receiver.handlers.admin import admin_application
 from forebay_receiver.handlers.webhook import WebhookApplication
+from forebay_receiver.handlers.wire import ConnectionRules, protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
@@ -100,8 +102,10 @@ async def _serve(
     link = NatsLink(nats, "forebay-receiver", store)
     intake = Intake(settings, routes, store, metrics)
     status = ReceiverStatus(intake, routes, tables, link, store, metrics)
-    public = _Server(_config(WebhookApplication(intake, settings)))
-    private = _Server(_config(admin_application(status, registry)))
+    rules = ConnectionRules(intake, settings, KEEP_ALIVE_SECONDS)
+    webhook = WebhookApplication(intake, settings)
+    public = _Server(_config(webhook, protocol_factory(rules)))
+    private = _Server(_config(admin_application(status, registry), "httptools"))
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 100)
@@ -116,7 +120,7 @@ async def _serve(
         _log.info("receiver_started", port=webhooks.getsockname()[1], endpoints=len(routes))
         await stop.wait()
         _log.info("receiver_draining", seconds=settings.drain_seconds)
-        status.is_stopping = True
+        status.is_stopping = rules.is_draining = True
         await asyncio.sleep(settings.drain_seconds)
         public.should_exit = True
         await serving
@@ -127,10 +131,12 @@ async def _serve(
     _log.info("receiver_stopped")
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(
+    app: WebhookApplication | FastAPI, http: type[asyncio.Protocol] | Literal["httptools"]
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=http,
         ws="none",
         lifespan="off",
         access_log=False,

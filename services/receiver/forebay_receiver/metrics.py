@@ -5,9 +5,10 @@ Labels are bounded: endpoints are those of the table, a stranger's path never be
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from forebay.core.naming import EndpointName
+from forebay.runtime.metrics import LoopHistogram
 from forebay_receiver.errors import Outcome, Reason
 
 __all__ = ["EndpointMetrics", "ReceiverMetrics"]
@@ -75,27 +76,27 @@ class ReceiverMetrics:
             by_endpoint,
             registry=registry,
         )
-        self.ack_seconds = Histogram(
+        self.ack_seconds = LoopHistogram(
             "forebay_receiver_ack_seconds",
             "From a request's first byte to its answer 200.",
-            ("pool",),
-            buckets=ACK_BUCKETS,
-            registry=registry,
-        ).labels(pool)
-        self.publish_seconds = Histogram(
+            ("pool", pool),
+            ACK_BUCKETS,
+            registry,
+        )
+        self.publish_seconds = LoopHistogram(
             "forebay_receiver_publish_seconds",
             "From the publish to JetStream's answer.",
-            ("pool",),
-            buckets=ACK_BUCKETS,
-            registry=registry,
-        ).labels(pool)
-        self.body_bytes = Histogram(
+            ("pool", pool),
+            ACK_BUCKETS,
+            registry,
+        )
+        self.body_bytes = LoopHistogram(
             "forebay_receiver_body_bytes",
             "Sizes of stored bodies.",
-            ("pool",),
-            buckets=BODY_BUCKETS,
-            registry=registry,
-        ).labels(pool)
+            ("pool", pool),
+            BODY_BUCKETS,
+            registry,
+        )
         self.in_flight = Gauge(
             "forebay_receiver_in_flight",
             "Requests that are being read or stored.",
@@ -118,6 +119,12 @@ class ReceiverMetrics:
         )
         self.strangers = EndpointMetrics(self, None)
         """Requests to no endpoint that there is."""
+
+    def stored(self, publish_seconds: float, ack_seconds: float, body_bytes: int) -> None:
+        """Observe a webhook that is in the store."""
+        self.publish_seconds.observe(publish_seconds)
+        self.ack_seconds.observe(ack_seconds)
+        self.body_bytes.observe(body_bytes)
 
     def of(self, endpoint: EndpointName) -> EndpointMetrics:
         """Return the counters of one endpoint."""

@@ -38,6 +38,10 @@ class ReceiverSettings(BaseSettings):
     max_body_bytes: Positive = 4 * 1024 * 1024
     """The providers' largest body is 3 MB."""
 
+    max_connection_seconds: Seconds = 300.0
+    """Age of a connection after which its next answer closes it, so that new replicas get their
+    share of the traffic."""
+
     max_in_flight: Positive = 2048
     """Requests of all endpoints that are being read or stored at one time. At 1,000 webhooks/s and
     the budget of 2.5 s more would wait only to be refused."""

@@ -5,8 +5,11 @@ lane (`Chain`); of each chain one attempt is under way at a time, unless the end
 `None`: then every item is a chain of its own.
 
 The first attempt never waits for long. An item that comes while an earlier one of its chain is
-under way is held in memory for a moment; it is parked in RETRY when that attempt takes longer or
-fails, when no place is free, when the endpoint is paused, or behind what is parked already.
+under way, or while all places for attempts are taken, is held in memory for a moment: a burst that
+a healthy destination works off at once is not worth two writes an item. It is parked in RETRY when
+that takes longer, when the attempt before it fails, when too many are held, when the endpoint is
+paused, or behind what is parked already. So what a slow or dead destination takes from others is a
+bounded number of items in memory, and no time.
 
 What happens if the process dies, for each item and destination:
 
@@ -20,12 +23,13 @@ What happens if the process dies, for each item and destination:
 """
 
 import asyncio
+import enum
+import functools
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Final
 
+import msgspec
 import structlog
 
 from forebay.core import envelope
@@ -34,7 +38,6 @@ from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
 from forebay.core.tables import Destination
-from forebay.runtime.publisher import PubAck
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import (
     Attempt,
@@ -47,129 +50,70 @@ from forebay_processor.destinations.port import (
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.backoff import backoff_seconds
 from forebay_processor.services.slots import Slots
+from forebay_processor.services.work import Chain, DeadReason, Parked, Table, Work
 
-__all__ = ["Channel", "DeadReason", "Parked", "Table", "Work"]
+__all__ = ["Channel", "ChannelSettings", "ChannelState"]
 
 _log = structlog.get_logger(__name__)
 
 HOLD_SECONDS: Final = 0.25
-"""How long an item is held in memory behind an earlier one of its chain before it is parked:
-a healthy destination answers within it, and parking costs two writes."""
+"""How long an attempt may take before what is held behind it is parked: a healthy destination
+answers within it, and parking costs two writes."""
 
-HOLD_ITEMS: Final = 32
-"""How many items are held so in one chain."""
+LINE_SECONDS: Final = 1.0
+"""How long an item may wait for a place before it is parked."""
+
+CHAIN_ITEMS: Final = 32
+"""How many items are held in one chain."""
+
+LINE_ITEMS: Final = 2048
+"""How many items are held in one channel: 2 to 4 MB."""
+
+CROWDED_ITEMS: Final = LINE_ITEMS // 2
+"""With more the deliverers are asked to wait a moment, as long as the destination is quick."""
+
+UNBOUNDED_SLOTS: Final = 1024
+"""For destinations without a limit of their own: a line in a log takes no time."""
+
+GONE_SLOTS: Final = 16
+"""Rows of a removed destination that are worked at a time: NATS only, no hurry."""
 
 STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
-"""The first and the longest pause before RETRY or DEAD are written again after a failure."""
+"""The first and the longest pause before RETRY is written again after a failure."""
+
+ROW_PAUSE_SECONDS: Final = 3.0
+"""Before a row is tried again when it could not be read, written or deleted."""
 
 
-class DeadReason:
-    """Why items are given up; the values stand in dead letters and metrics."""
+class ChannelState(enum.Enum):
+    """What the tables say about a destination."""
 
-    REJECTED = "Rejected"
-    """The destination said that it will never take the item."""
+    UNKNOWN = enum.auto()
+    """No table names the endpoint, none says that it is gone: all waits."""
 
-    EXPIRED = "Expired"
-    """It was tried until `maxAge`."""
+    OPEN = enum.auto()
+    PAUSED = enum.auto()
+    """What comes is parked."""
 
-    DESTINATION_REMOVED = "DestinationRemoved"
-    """The manifest does not name the destination any more."""
+    REMOVED = enum.auto()
+    """The endpoint is there without this destination: what waits becomes dead letters."""
 
-
-class Table(Protocol):
-    """What a channel needs from the store: RETRY as a table, and DEAD."""
-
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row or a dead letter; raises StoreError."""
-
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a row; raises StoreError."""
-
-    async def delete(self, stream: str, sequence: int) -> None:
-        """Delete a row; raises StoreError."""
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside; it never raises."""
+    DELETED = enum.auto()
+    """The endpoint is gone: what is left of it is dropped."""
 
 
-class Work:
-    """One item on its first way to one destination."""
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel needs to know from the tables."""
 
-    __slots__ = ("after_ack", "done", "headers", "order", "payload", "subject")
+    state: ChannelState = ChannelState.UNKNOWN
+    config: Destination | None = None
+    port: DestinationPort | None = None
+    """Both are there where the state is OPEN or PAUSED."""
 
-    def __init__(
-        self, subject: RetrySubject, order: int, payload: bytes, headers: dict[str, str]
-    ) -> None:
-        self.subject = subject
-        """Its row in RETRY, if it comes to that."""
+    own_channel: str | None = None
+    """The phone number id of the endpoint: items of others are marked."""
 
-        self.order = order
-        self.payload = payload
-        self.headers = headers
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Set when it is delivered, dead or parked: EVENTS may forget it."""
-
-        self.after_ack: Callable[[], None] | None = None
-        """To be called when EVENTS was told: what is parked may be tried from then on, or an item
-        could be delivered from RETRY and once more when its EVENTS message comes again."""
-
-
-class Parked:
-    """One row of RETRY, without its payload."""
-
-    __slots__ = (
-        "attempts",
-        "due",
-        "first_tried",
-        "is_finished",
-        "is_ready",
-        "order",
-        "sequence",
-        "subject",
-    )
-
-    def __init__(self, subject: RetrySubject, order: int, first_tried: float) -> None:
-        self.subject = subject
-        self.order = order
-        """The item's sequence in EVENTS: the order of its chain."""
-
-        self.first_tried = first_tried
-        """Seconds since the epoch; `maxAge` counts from it."""
-
-        self.attempts = 0
-        self.due = first_tried
-        """When to try, seconds since the epoch."""
-
-        self.sequence = 0
-        """Of the row in RETRY; 0 while it is being stored."""
-
-        self.is_ready = False
-        """Whether it may be tried: stored, and EVENTS acked."""
-
-        self.is_finished = False
-        """Whether it is delivered or dead, and only its row is left to be deleted."""
-
-
-class _Chain:
-    """What is under way and what waits of one conversation in one lane."""
-
-    __slots__ = ("began", "held", "is_busy", "is_queued", "parked", "timer")
-
-    def __init__(self) -> None:
-        self.is_busy = False
-        self.began = 0.0
-        self.held: deque[Work] = deque()
-        self.parked: list[Parked] = []
-        """Sorted by order; the first is the next."""
-
-        self.is_queued = False
-        """Whether it waits for a slot."""
-
-        self.timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        return not (self.is_busy or self.held or self.parked)
+    is_ordered: bool = True
 
 
 class Channel:
@@ -188,278 +132,382 @@ class Channel:
         self._table = table
         self._metrics = metrics
         self._random = random
-        self._port: DestinationPort | None = None
+        self._settings = ChannelSettings()
         self._config = Destination(name=name)
-        self._own_channel: str | None = None
-        self._is_ordered = True
-        self._is_paused = False
-        self._is_removed = False
         self._slots = Slots(0)
-        self._chains: dict[str, _Chain] = {}
-        self._parked = 0
+        self._chains: dict[str, Chain] = {}
+        self._rows: dict[str, Parked] = {}
+        """What is in some chain's `parked`, by the item's token."""
+
+        self._held = 0
+        """How many items all chains hold in memory."""
+
+        self._is_slow = False
+        """Whether an item waited in vain for a place, and none was free since."""
+
+        self._is_started = False
+        """Whether rows may be worked: not before all that was left in EVENTS has come again."""
+
+        self._is_in_trouble = False
+        """Whether the store refused the last row, so that it is told once and not for each."""
+
+        self._room = asyncio.Event()
+        self._room.set()
 
     @property
     def parked(self) -> int:
         """How many items wait in RETRY."""
-        return self._parked
+        return len(self._rows)
 
-    def configure(
-        self,
-        config: Destination | None,
-        port: DestinationPort | None,
-        *,
-        own_channel: str | None,
-        is_ordered: bool,
-        is_paused: bool,
-    ) -> None:
-        """Take new settings; without a port, the destination was removed."""
-        self._port = port
-        self._is_removed = config is None
-        self._own_channel = own_channel
-        self._is_ordered = is_ordered
-        self._is_paused = is_paused
-        if config is not None:
-            self._config = config
-            self._slots.resize(config.http.max_in_flight if config.http else 1024)
-        for chain_key in list(self._chains):
-            self._wake(chain_key)
+    @property
+    def is_crowded(self) -> bool:
+        """Whether it is better to wait for `room` before the next item is offered."""
+        return not self._room.is_set()
+
+    async def room(self) -> None:
+        """Wait until it is not crowded: a moment, for who is slow is not waited for."""
+        await self._room.wait()
+
+    def configure(self, settings: ChannelSettings) -> None:
+        """Take new settings; what is under way goes on."""
+        is_reordered = settings.is_ordered != self._settings.is_ordered
+        self._settings = settings
+        if settings.config is not None:
+            self._config = settings.config
+            http = settings.config.http
+            self._slots.resize(http.max_in_flight if http else UNBOUNDED_SLOTS)
+        elif settings.state is not ChannelState.UNKNOWN:
+            self._slots.resize(GONE_SLOTS)
+        if is_reordered:
+            self._reorder()
+        for key in list(self._chains):
+            self._wake(key)
+
+    def start(self) -> None:
+        """Begin to work what waits in RETRY."""
+        self._is_started = True
+        for key in list(self._chains):
+            self._wake(key)
 
     # -- first attempts
 
     def offer(self, work: Work) -> None:
-        """Take an item that comes for the first time; its `done` tells when EVENTS may forget."""
-        key = self._chain_key(work.subject)
-        chain = self._chains.setdefault(key, _Chain())
-        if any(row.subject.key == work.subject.key for row in chain.parked):
+        """Take an item that comes for the first time; it says itself when EVENTS may forget it."""
+        if work.subject.key in self._rows:
             # It comes again because its ack was lost: it is parked already.
-            work.done.set_result(None)
+            work.finish()
             return
-        if chain.parked or self._is_paused or self._port is None:
-            self._park(key, chain, work)
-        elif chain.is_busy:
+        key = self._chain_key(work.subject)
+        chain = self._chains.setdefault(key, Chain())
+        if chain.parked or self._settings.state is not ChannelState.OPEN:
+            self._park(chain, work)
+            self._wake(key)
+        elif chain.is_busy or chain.held:
             self._hold(key, chain, work)
         elif self._slots.try_take():
-            chain.is_busy = True
-            chain.began = asyncio.get_running_loop().time()
-            self._table.spawn(self._work(key, chain, work))
+            self._is_slow = False
+            self._begin(key, chain, work)
+        elif self._is_slow:
+            self._park(chain, work)
         else:
-            self._park(key, chain, work)
+            self._hold(key, chain, work)
 
-    def _hold(self, key: str, chain: _Chain, work: Work) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - chain.began >= HOLD_SECONDS or len(chain.held) >= HOLD_ITEMS:
-            self._park_held(key, chain)
-            self._park(key, chain, work)
+    def _begin(self, key: str, chain: Chain, work: Work) -> None:
+        """Start an attempt; the slot is taken."""
+        chain.is_busy = True
+        chain.since = asyncio.get_running_loop().time()
+        self._watch_held(key, chain)
+        self._table.spawn(self._try_first(key, chain, work))
+
+    def _hold(self, key: str, chain: Chain, work: Work) -> None:
+        now = asyncio.get_running_loop().time()
+        if (
+            len(chain.held) >= CHAIN_ITEMS
+            or self._held >= LINE_ITEMS
+            or (chain.is_busy and now - chain.since >= HOLD_SECONDS)
+        ):
+            self._park_held(chain)
+            self._park(chain, work)
             return
+        if not chain.is_busy and not chain.held:
+            chain.since = now
         chain.held.append(work)
-        if chain.timer is None:
-            chain.timer = loop.call_at(chain.began + HOLD_SECONDS, self._park_held, key, chain)
+        self._count_held(1)
+        if not chain.has_timer:
+            self._watch_held(key, chain)
+        if not chain.is_busy:
+            self._queue(key, chain)
 
-    def _park_held(self, key: str, chain: _Chain) -> None:
-        if chain.timer is not None:
-            chain.timer.cancel()
-            chain.timer = None
+    def _watch_held(self, key: str, chain: Chain) -> None:
+        """Set the time at which what is held has waited long enough."""
+        if not chain.held:
+            chain.set_timer(None)
+            return
+        patience = HOLD_SECONDS if chain.is_busy else LINE_SECONDS
+        loop = asyncio.get_running_loop()
+        chain.set_timer(loop.call_at(chain.since + patience, self._held_too_long, key, chain))
+
+    def _held_too_long(self, key: str, chain: Chain) -> None:
+        chain.set_timer(None)
+        if chain.held and not chain.is_busy:
+            self._is_slow = True
+        self._park_held(chain)
+        self._wake(key)
+
+    def _park_held(self, chain: Chain) -> None:
+        if chain.held:
+            chain.set_timer(None)
         while chain.held:
-            self._park(key, chain, chain.held.popleft())
+            work = chain.held.popleft()
+            self._count_held(-1)
+            self._park(chain, work)
 
-    async def _work(self, key: str, chain: _Chain, work: Work) -> None:
-        """Try an item, and then those that were held behind it. Holds one slot."""
+    def _count_held(self, change: int) -> None:
+        self._held += change
+        if self._held >= CROWDED_ITEMS and not self._is_slow:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    async def _try_first(self, key: str, chain: Chain, work: Work) -> None:
+        """Try an item for the first time. Holds one slot."""
         try:
-            while True:
-                chain.began = asyncio.get_running_loop().time()
-                result = await self._attempt(work.subject, work.payload, work.headers, 1)
-                if isinstance(result, Delivered):
-                    work.done.set_result(None)
-                elif isinstance(result, Rejected):
-                    await self._bury(
-                        work.subject,
-                        work.payload,
-                        work.headers,
-                        1,
-                        DeadReason.REJECTED,
-                        result.error,
-                    )
-                    work.done.set_result(None)
-                else:
-                    self._park(key, chain, work, after=result)
-                    self._park_held(key, chain)
-                    return
-                if not chain.held:
-                    return
-                work = chain.held.popleft()
+            result = await self._attempt(work.subject, work.payload, work.headers, 1)
+            match result:
+                case Delivered():
+                    work.finish()
+                case Rejected(error=error):
+                    await self._bury_first(chain, work, error)
+                case Failed():
+                    self._park(chain, work, after=result)
+                    self._park_held(chain)
         finally:
-            if chain.timer is not None and not chain.held:
-                chain.timer.cancel()
-                chain.timer = None
-            chain.is_busy = False
-            self._slots.give_back()
-            self._wake(key)
+            self._end(key, chain)
+
+    async def _bury_first(self, chain: Chain, work: Work, error: str) -> None:
+        verdict = (DeadReason.REJECTED, error)
+        try:
+            await self._bury(work.subject, work.payload, work.headers, 1, verdict)
+        except StoreError as failure:
+            # DEAD has no room: it waits in RETRY, and so does its conversation.
+            self._trouble("bury_failed", failure)
+            row = self._park(chain, work, after=Failed(error))
+            row.verdict = verdict
+            self._park_held(chain)
+        else:
+            work.finish()
+
+    def _end(self, key: str, chain: Chain) -> None:
+        """Let go of what an attempt held, and see what is next."""
+        chain.is_busy = False
+        chain.since = asyncio.get_running_loop().time()
+        self._slots.give_back()
+        self._wake(key)
 
     # -- waiting
 
-    def _park(self, key: str, chain: _Chain, work: Work, after: Failed | None = None) -> Parked:
+    def _park(self, chain: Chain, work: Work, after: Failed | None = None) -> Parked:
         """Put an item into RETRY: at once into its chain, so that nothing overtakes it."""
         now = time.time()
         row = Parked(work.subject, work.order, now)
         if after is not None:
             row.attempts = 1
-            row.due = now + self._delay(1, after)
+            row.due = self._next_try(row, after)
         self._insert(chain, row)
         self._metrics.parked(self.endpoint, self.name)
-        self._table.spawn(self._store_row(key, row, work))
+        self._table.spawn(self._store_row(row, work))
         return row
 
-    async def _store_row(self, key: str, row: Parked, work: Work) -> None:
+    async def _store_row(self, row: Parked, work: Work) -> None:
+        """Write a row, and again until it is stored: EVENTS keeps the item until then."""
         pause, longest = STORE_PAUSE_SECONDS
         while True:
+            if self._settings.state is ChannelState.DELETED:
+                break
             try:
                 ack = await self._table.publish(
                     str(row.subject), work.payload, self._row_headers(row, work.headers)
                 )
             except StoreError as error:
-                # RETRY is full or NATS is away: EVENTS keeps the item until this succeeds.
-                _log.warning("park_failed", endpoint=str(self.endpoint), reason=str(error))
-                await asyncio.sleep(pause)
+                # RETRY is full or NATS is away.
+                self._trouble("park_failed", error)
+                if not await self._table.pause(pause):
+                    return
                 pause = min(pause * 2, longest)
                 continue
+            self._is_in_trouble = False
+            row.sequence = ack.seq
             break
-        row.sequence = ack.seq
-        work.after_ack = lambda: self._release(key, row)
-        work.done.set_result(None)
+        work.after_ack = functools.partial(self._release, row)
+        work.finish()
 
-    def _release(self, key: str, row: Parked) -> None:
+    def _release(self, row: Parked) -> None:
         row.is_ready = True
-        self._wake(key)
+        self._wake(self._chain_key(row.subject))
 
     def restore(self, row: Parked) -> None:
         """Take a row that was found in RETRY at the start."""
-        key = self._chain_key(row.subject)
+        if row.subject.key in self._rows:
+            return
         row.is_ready = True
-        self._insert(self._chains.setdefault(key, _Chain()), row)
+        self._insert(self._chains.setdefault(self._chain_key(row.subject), Chain()), row)
 
-    def start(self) -> None:
-        """Begin with what was restored."""
-        for key in list(self._chains):
-            self._wake(key)
+    def _insert(self, chain: Chain, row: Parked) -> None:
+        chain.insert(row)
+        self._rows[row.subject.key] = row
+        self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
-    def _insert(self, chain: _Chain, row: Parked) -> None:
-        position = len(chain.parked)
-        while position and chain.parked[position - 1].order > row.order:
-            position -= 1
-        chain.parked.insert(position, row)
-        self._count(1)
+    def _forget(self, chain: Chain, row: Parked) -> None:
+        chain.parked.remove(row)
+        del self._rows[row.subject.key]
+        self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _wake(self, key: str) -> None:
-        """See whether the first row of a chain can be tried, now or later."""
+        """See what is next in a chain, and whether it can be tried now, later or not at all.
+
+        Called after all that could change the answer: an attempt ended, a row became ready, a timer
+        or a slot came, settings changed. Where the answer is "now", there is a slot; where it is
+        "later", a timer or a place in the slots' queue is left behind.
+        """
         chain = self._chains.get(key)
         if chain is None or chain.is_busy:
             return
         if chain.is_idle:
+            chain.set_timer(None)
             del self._chains[key]
             return
-        if chain.held:
-            # Left behind by an attempt that failed in an unforeseen way.
-            self._park_held(key, chain)
-        row = chain.parked[0]
-        if not row.is_ready:
-            return
-        if self._is_paused and not self._is_removed:
-            return
-        wait = 0.0 if self._is_removed else row.due - time.time()
-        if wait > 0:
-            if chain.timer is not None:
-                chain.timer.cancel()
-            chain.timer = asyncio.get_running_loop().call_later(wait, self._timer_ended, key)
+        if chain.held and self._settings.state is not ChannelState.OPEN:
+            self._park_held(chain)
+        if chain.parked:
+            self._wake_row(key, chain, chain.parked[0])
         elif self._slots.try_take():
+            work = chain.held.popleft()
+            self._begin(key, chain, work)
+            self._count_held(-1)
+        else:
+            self._watch_held(key, chain)
+            self._queue(key, chain)
+
+    def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
+        wait = 0.0
+        match self._settings.state:
+            case ChannelState.UNKNOWN | ChannelState.PAUSED:
+                return
+            case ChannelState.OPEN:
+                wait = row.due - time.time()
+            case ChannelState.REMOVED | ChannelState.DELETED:
+                pass
+        if not row.is_ready or not self._is_started:
+            return
+        if wait > 0:
+            loop = asyncio.get_running_loop()
+            chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
+        elif self._slots.try_take():
+            chain.set_timer(None)
             chain.is_busy = True
             self._table.spawn(self._work_row(key, chain, row))
-        elif not chain.is_queued:
+        else:
+            self._queue(key, chain)
+
+    def _queue(self, key: str, chain: Chain) -> None:
+        if not chain.is_queued:
             chain.is_queued = True
-            self._slots.call_when_free(lambda: self._slot_free(key))
+            self._slots.call_when_free(functools.partial(self._slot_free, key, chain))
 
-    def _slot_free(self, key: str) -> None:
-        chain = self._chains.get(key)
-        if chain is not None:
-            chain.is_queued = False
-            self._wake(key)
+    def _slot_free(self, key: str, chain: Chain) -> None:
+        chain.is_queued = False
+        self._wake(key)
 
-    def _timer_ended(self, key: str) -> None:
-        chain = self._chains.get(key)
-        if chain is not None:
-            chain.timer = None
-            self._wake(key)
+    def _timer_ended(self, key: str, chain: Chain) -> None:
+        chain.set_timer(None)
+        self._wake(key)
 
-    async def _work_row(self, key: str, chain: _Chain, row: Parked) -> None:
+    def _reorder(self) -> None:
+        """Put what waits into the chains of the new ordering; what is under way stays."""
+        waiting = [(key, chain) for key, chain in self._chains.items() if not chain.is_busy]
+        for key, chain in waiting:
+            self._park_held(chain)
+            chain.set_timer(None)
+            del self._chains[key]
+        for _, chain in waiting:
+            for row in chain.parked:
+                key = self._chain_key(row.subject)
+                self._chains.setdefault(key, Chain()).insert(row)
+
+    # -- rows
+
+    async def _work_row(self, key: str, chain: Chain, row: Parked) -> None:
         """Try the first row of a chain. Holds one slot."""
         try:
             await self._try_row(chain, row)
         except StoreError as error:
-            _log.warning("retry_row_failed", endpoint=str(self.endpoint), reason=str(error))
-            row.due = time.time() + STORE_PAUSE_SECONDS[1]
+            self._trouble("row_failed", error)
+            row.due = time.time() + ROW_PAUSE_SECONDS
+            if self._settings.state is not ChannelState.OPEN:
+                # A row of a removed destination has no due time to wait for.
+                await self._table.pause(ROW_PAUSE_SECONDS)
+        else:
+            self._is_in_trouble = False
         finally:
-            chain.is_busy = False
-            self._slots.give_back()
-            self._wake(key)
+            self._end(key, chain)
 
-    async def _try_row(self, chain: _Chain, row: Parked) -> None:
-        stream = stream_name(StreamKind.RETRY, row.subject.shard)
-        if row.is_finished:
+    async def _try_row(self, chain: Chain, row: Parked) -> None:
+        if row.is_finished or self._settings.state is ChannelState.DELETED:
             await self._delete(chain, row)
             return
+        stream = stream_name(StreamKind.RETRY, row.subject.shard)
         found = await self._table.read(stream, str(row.subject))
         if found is None:
             # Somebody deleted it by hand: then that is what was wanted.
             self._forget(chain, row)
             return
         payload, headers, row.sequence = found
-        if self._is_removed:
-            await self._give_up(chain, row, payload, headers, DeadReason.DESTINATION_REMOVED, "")
-            return
-        row.attempts += 1
-        result = await self._attempt(row.subject, payload, headers, row.attempts)
-        if isinstance(result, Delivered):
-            await self._delete(chain, row)
-        elif isinstance(result, Rejected):
-            await self._give_up(chain, row, payload, headers, DeadReason.REJECTED, result.error)
-        elif time.time() - row.first_tried >= self._config.retry.max_age_seconds:
-            await self._give_up(chain, row, payload, headers, DeadReason.EXPIRED, result.error)
-        else:
-            row.due = time.time() + self._delay(row.attempts, result)
-            # Where this fails the row keeps its older count: no more than an early attempt.
-            ack = await self._table.publish(
-                str(row.subject), payload, self._row_headers(row, headers)
-            )
-            row.sequence = ack.seq
-
-    async def _give_up(
-        self,
-        chain: _Chain,
-        row: Parked,
-        payload: bytes,
-        headers: dict[str, str],
-        reason: str,
-        error: str,
-    ) -> None:
-        await self._bury(row.subject, payload, headers, row.attempts, reason, error)
+        verdict = row.verdict
+        if self._settings.state is ChannelState.REMOVED:
+            verdict = (DeadReason.DESTINATION_REMOVED, "")
+        elif verdict is None:
+            row.attempts += 1
+            result = await self._attempt(row.subject, payload, headers, row.attempts)
+            match result:
+                case Delivered():
+                    await self._delete(chain, row)
+                    return
+                case Rejected(error=error):
+                    verdict = row.verdict = (DeadReason.REJECTED, error)
+                case Failed(error=error):
+                    if time.time() - row.first_tried < self._config.retry.max_age_seconds:
+                        await self._put_off(row, payload, headers, result)
+                        return
+                    verdict = row.verdict = (DeadReason.EXPIRED, error)
+        await self._bury(row.subject, payload, headers, row.attempts, verdict)
         await self._delete(chain, row)
 
-    async def _delete(self, chain: _Chain, row: Parked) -> None:
+    async def _put_off(
+        self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
+    ) -> None:
+        """Write down that a row was tried, and when it is tried again."""
+        row.due = self._next_try(row, result)
+        # Where this fails the row keeps its older count: no more than an early attempt.
+        ack = await self._table.publish(str(row.subject), payload, self._row_headers(row, headers))
+        row.sequence = ack.seq
+
+    async def _delete(self, chain: Chain, row: Parked) -> None:
         """Delete a row that is finished; where that fails it is tried again, without delivering."""
         row.is_finished = True
-        await self._table.delete(stream_name(StreamKind.RETRY, row.subject.shard), row.sequence)
+        if row.sequence:
+            await self._table.delete(stream_name(StreamKind.RETRY, row.subject.shard), row.sequence)
         self._forget(chain, row)
 
-    async def _bury(  # what a dead letter tells
+    async def _bury(
         self,
         subject: RetrySubject,
         payload: bytes,
         headers: dict[str, str],
         attempts: int,
-        reason: str,
-        error: str,
+        verdict: tuple[DeadReason, str],
     ) -> None:
-        """Write a dead letter; goes on until it is stored."""
-        letter = dead_subject(subject.shard, self.endpoint, self.name, subject.key)
+        """Write a dead letter; raises StoreError."""
+        reason, error = verdict
         told = {
             **_kept(headers),
             envelope.CONVERSATION: subject.conversation,
@@ -467,32 +515,24 @@ class Channel:
             envelope.REASON: reason,
             envelope.ERROR: error,
         }
-        pause, longest = STORE_PAUSE_SECONDS
-        while True:
-            try:
-                await self._table.publish(letter, payload, told)
-            except StoreError as failure:
-                _log.warning("bury_failed", endpoint=str(self.endpoint), reason=str(failure))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
-                continue
-            self._metrics.dead(self.endpoint, self.name, reason)
-            _log.warning(
-                "dead_letter",
-                endpoint=str(self.endpoint),
-                destination=self.name,
-                key=subject.key,
-                reason=reason,
-                error=error,
-            )
-            return
+        letter = dead_subject(subject.shard, self.endpoint, self.name, subject.key)
+        await self._table.publish(letter, payload, told)
+        self._metrics.dead(self.endpoint, self.name, reason)
+        _log.warning(
+            "dead_letter",
+            endpoint=str(self.endpoint),
+            destination=self.name,
+            key=subject.key,
+            reason=reason,
+            error=error,
+        )
 
     # -- common
 
     async def _attempt(
         self, subject: RetrySubject, payload: bytes, headers: dict[str, str], number: int
     ) -> Result:
-        port = self._port
+        port = self._settings.port
         if port is None:
             return Failed("destination removed")
         try:
@@ -500,6 +540,7 @@ class Channel:
         except ForebayError:
             return Rejected("unreadable item")
         received_at = int(headers.get(envelope.RECEIVED_AT, "0")) / 1000
+        own = self._settings.own_channel
         attempt = Attempt(
             endpoint=self.endpoint,
             destination=self.name,
@@ -510,21 +551,25 @@ class Channel:
             number=number,
             received_at=received_at,
             traceparent=headers.get(envelope.TRACEPARENT, ""),
-            other_channel=bool(
-                self._own_channel and item.channel and item.channel != self._own_channel
-            ),
+            other_channel=bool(own and item.channel and item.channel != own),
         )
         began = time.perf_counter()
-        result = await port.deliver(attempt)
+        try:
+            result = await port.deliver(attempt)
+        except Exception as error:  # a fault of ours must not cost an item
+            _log.exception("attempt_crashed", endpoint=str(self.endpoint), destination=self.name)
+            result = Failed(f"crashed: {type(error).__name__}")
         seconds = time.perf_counter() - began
         self._metrics.attempt(self.endpoint, self.name, type(result).__name__.lower(), seconds)
         if isinstance(result, Delivered):
             self._metrics.delivered(self.endpoint, self.name, time.time() - received_at)
         return result
 
-    def _delay(self, attempts: int, result: Failed) -> float:
-        own = backoff_seconds(self._config.retry, attempts, self._random)
-        return max(own, result.retry_after)
+    def _next_try(self, row: Parked, result: Failed) -> float:
+        """Return when to try again: the last time is when `maxAge` ends."""
+        now, retry = time.time(), self._config.retry
+        wait = max(backoff_seconds(retry, row.attempts, self._random), result.retry_after)
+        return min(now + wait, max(now, row.first_tried + retry.max_age_seconds))
 
     def _row_headers(self, row: Parked, headers: dict[str, str]) -> dict[str, str]:
         return {
@@ -536,16 +581,16 @@ class Channel:
             envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
         }
 
-    def _forget(self, chain: _Chain, row: Parked) -> None:
-        chain.parked.remove(row)
-        self._count(-1)
-
-    def _count(self, change: int) -> None:
-        self._parked += change
-        self._metrics.waiting(self.endpoint, self.name, self._parked)
+    def _trouble(self, event: str, error: StoreError) -> None:
+        """Say that the store refuses, once until it takes something again."""
+        if not self._is_in_trouble:
+            self._is_in_trouble = True
+            _log.warning(
+                event, endpoint=str(self.endpoint), destination=self.name, reason=str(error)
+            )
 
     def _chain_key(self, subject: RetrySubject) -> str:
-        own = subject.conversation if self._is_ordered else subject.key
+        own = subject.conversation if self._settings.is_ordered else subject.key
         return f"{subject.lane}.{own}"
 
 

@@ -7,24 +7,29 @@ finished it knows better.
 
 from typing import Final
 
+from forebay.runtime.pull import PulledMessage
+
 __all__ = ["Finished"]
 
 REMEMBERED: Final = 100_000
-"""Sequences: about 10 MB, and more than one process finishes within an ack wait."""
+"""Messages: about 15 MB, and more than one process finishes within an ack wait."""
 
 
 class Finished:
-    """The sequences of a stream's messages that were finished last."""
+    """The messages of one stream that were finished last."""
 
     def __init__(self) -> None:
-        self._sequences: dict[int, None] = {}
+        self._stored_at: dict[int, int] = {}
 
-    def add(self, sequence: int) -> None:
+    def add(self, message: PulledMessage) -> None:
         """Remember one."""
-        self._sequences[sequence] = None
-        if len(self._sequences) > REMEMBERED:
-            del self._sequences[next(iter(self._sequences))]
+        self._stored_at[message.sequence] = message.stored_at
+        if len(self._stored_at) > REMEMBERED:
+            del self._stored_at[next(iter(self._stored_at))]
 
-    def __contains__(self, sequence: int) -> bool:
-        """Say whether it was finished here."""
-        return sequence in self._sequences
+    def __contains__(self, message: PulledMessage) -> bool:
+        """Say whether it was finished here.
+
+        A stream that was made anew counts from 1 again, so the time of its storing has to fit, too.
+        """
+        return self._stored_at.get(message.sequence) == message.stored_at

@@ -27,7 +27,7 @@ from forebay.core.subjects import (
     RawSubject,
     conversation_partition,
 )
-from forebay.runtime.publisher import PubAck, Publisher
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.pull import PulledMessage, Puller
 from forebay.runtime.store_errors import ClaimedBefore, StoreError
 from forebay_processor.metrics import ProcessorMetrics
@@ -188,17 +188,16 @@ class Splitter:
         return failed
 
     async def _store_wave(self, wave: list[_Part]) -> list[_Part]:
-        sent: list[tuple[_Part, asyncio.Future[PubAck]]] = []
-        failed: list[_Part] = []
-        for part in wave:
-            try:
-                answer = await self._publisher.send(
+        sent = [
+            (
+                part,
+                self._publisher.send(
                     part.subject, encode_item(part.item), part.headers, self._store_seconds
-                )
-            except StoreError:
-                failed.append(part)
-                continue
-            sent.append((part, answer))
+                ),
+            )
+            for part in wave
+        ]
+        failed: list[_Part] = []
         for part, answer in sent:
             try:
                 await answer

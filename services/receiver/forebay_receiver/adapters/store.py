@@ -7,6 +7,7 @@ that a leader that is there answers 10071.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -22,7 +23,7 @@ from forebay.runtime.store_errors import (
 )
 from forebay_receiver.metrics import ReceiverMetrics
 
-__all__ = ["JetStreamStore", "Store"]
+__all__ = ["Done", "JetStreamStore", "Store"]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,16 +49,20 @@ _NO_SEQUENCE = "18446744073709551615"
 """The largest sequence there is: never the last one of a stream."""
 
 
+Done = Callable[[PubAck | StoreError], None]
+"""Called once with what became of a webhook."""
+
+
 class Store(Protocol):
     """Where webhooks are kept."""
 
     def is_willing(self, shard: str) -> bool:
         """Say whether storing is worth a try; where not, the answer is 503 at once."""
 
-    async def store(
-        self, shard: str, subject: str, body: bytes, headers: dict[str, str], within: float
-    ) -> PubAck:
-        """Store one webhook; raises StoreError."""
+    def store(  # noqa: PLR0913  # a webhook has these parts
+        self, shard: str, subject: bytes, body: bytes, headers: bytes, deadline: float, done: Done
+    ) -> None:
+        """Store one webhook and call `done`, before the deadline or a moment after it."""
 
 
 class JetStreamStore:
@@ -69,6 +74,8 @@ class JetStreamStore:
         self._client: Client | None = None
         self._unanswered = dict.fromkeys(shards, 0)
         self._last_answer: dict[str, float] = {}
+        self._is_new = asyncio.Event()
+        """Set with each new connection: the probe need not wait for its time."""
 
     # -- the link's listener
 
@@ -97,31 +104,40 @@ class JetStreamStore:
             and self._unanswered.get(shard, 0) < SILENT_AFTER
         )
 
-    async def store(
-        self, shard: str, subject: str, body: bytes, headers: dict[str, str], within: float
-    ) -> PubAck:
-        """Store one webhook within so many seconds; raises StoreError."""
+    def store(  # noqa: PLR0913  # a webhook has these parts
+        self, shard: str, subject: bytes, body: bytes, headers: bytes, deadline: float, done: Done
+    ) -> None:
+        """Store one webhook and call `done` with what became of it.
+
+        Args:
+            shard: Whose RAW it goes to.
+            subject: Of RAW.
+            body: The bytes.
+            headers: A header block, as `encode_headers` makes it.
+            deadline: On the loop's clock; `done` is called by then.
+            done: Called once; inside this call where it is known at once.
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        while True:
-            try:
-                ack = await self._publisher.publish(subject, body, headers, deadline - loop.time())
-            except StillStoring:
+
+        def answered(result: PubAck | StoreError) -> None:
+            if isinstance(result, StillStoring):
                 # Another receiver has the same webhook on its way: ask until it is there.
-                if deadline - loop.time() <= STILL_STORING_PAUSE_SECONDS:
-                    raise
-                await asyncio.sleep(STILL_STORING_PAUSE_SECONDS)
-                continue
-            except StreamMissing:
-                raise
-            except StoreUnavailable:
+                if deadline - loop.time() > STILL_STORING_PAUSE_SECONDS:
+                    loop.call_later(STILL_STORING_PAUSE_SECONDS, ask)
+                    return
+            elif isinstance(result, StreamMissing):
+                pass
+            elif isinstance(result, StoreUnavailable):
                 self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
-                raise
-            except StoreError:
+            else:
                 self._answered(shard, loop.time())
-                raise
-            self._answered(shard, loop.time())
-            return ack
+            done(result)
+
+        def ask() -> None:
+            within = deadline - loop.time()
+            self._publisher.submit(subject, body, headers, within, answered)
+
+        ask()
 
     # -- readiness
 
@@ -135,10 +151,15 @@ class JetStreamStore:
     async def probe(self) -> None:
         """Ask each shard's stream for a sign of life, again and again; until cancelled."""
         while True:
+            self._is_new.clear()
             silent = any(count >= SILENT_AFTER for count in self._unanswered.values())
             for shard in self._unanswered:
                 await self._probe_shard(shard)
-            await asyncio.sleep(PROBE_SILENT_SECONDS if silent else PROBE_SECONDS)
+            try:
+                async with asyncio.timeout(PROBE_SILENT_SECONDS if silent else PROBE_SECONDS):
+                    await self._is_new.wait()
+            except TimeoutError:
+                continue
 
     async def _probe_shard(self, shard: str) -> None:
         loop = asyncio.get_running_loop()
@@ -157,6 +178,7 @@ class JetStreamStore:
 
     def _begin(self) -> None:
         self._metrics.nats_connected.set(1)
+        self._is_new.set()
         for shard in self._unanswered:
             self._unanswered[shard] = 0
 

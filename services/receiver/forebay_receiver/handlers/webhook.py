@@ -1,7 +1,8 @@
-"""The webhook path on the wire: a bare ASGI application, in front of any framework.
+"""The webhook path as a bare ASGI application, in front of any framework.
 
-FastAPI's router and its request objects were measured at half of the rate (docs/design/0001), and
-this path needs none of what they offer.
+It answers all that `handlers.wire` leaves to it: the GET challenge, other methods, other paths, and
+webhooks whose connection began with one of those. FastAPI's router and request objects were
+measured at half of the rate (docs/design/0002), and this path needs none of what they offer.
 """
 
 import asyncio
@@ -38,42 +39,49 @@ class WebhookApplication:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
             await _send(send, self._intake.challenge(path, query))
             return
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        admitted = self._intake.admit(path, method, headers)
+        headers = _headers(scope["headers"])
+        declared = headers.get(b"content-length", b"0")
+        admitted = self._intake.admit(path, method, int(declared) if declared.isdigit() else 0)
         if isinstance(admitted, Answer):
             await _send(send, admitted)
             return
         body = await self._read(receive)
         if isinstance(body, Reason):
-            answer = self._intake.refuse(admitted, body)
-        else:
-            answer = await self._intake.take(admitted, headers, body, started)
-        await _send(send, answer)
+            await _send(send, self._intake.refuse(admitted, body))
+            return
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._intake.take(
+            admitted,
+            headers,
+            body,
+            started,
+            lambda result: None if answer.done() else answer.set_result(result),
+        )
+        await _send(send, await answer)
 
     async def _read(self, receive: Receive) -> bytes | Reason:
+        body = bytearray()
         try:
             async with asyncio.timeout(self._settings.body_seconds):
-                message = await receive()
-                if not message.get("more_body", False) and message["type"] == "http.request":
-                    body: bytes = message.get("body", b"")
-                    return body if len(body) <= self._settings.max_body_bytes else Reason.TOO_LARGE
-                return await self._read_on(message, receive)
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return Reason.CLIENT_GONE
+                    body += message.get("body", b"")
+                    if len(body) > self._settings.max_body_bytes:
+                        return Reason.TOO_LARGE
+                    if not message.get("more_body", False):
+                        return bytes(body)
         except TimeoutError:
             return Reason.TOO_SLOW
 
-    async def _read_on(self, message: Message, receive: Receive) -> bytes | Reason:
-        body = bytearray()
-        while True:
-            if message["type"] == "http.disconnect":
-                return Reason.CLIENT_GONE
-            body += message.get("body", b"")
-            if len(body) > self._settings.max_body_bytes:
-                return Reason.TOO_LARGE
-            if not message.get("more_body", False):
-                return bytes(body)
-            message = await receive()
+
+def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        # Joined as RFC 9110 says: a second value of a checked header then matches no secret.
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 async def _send(send: Send, answer: Answer) -> None:

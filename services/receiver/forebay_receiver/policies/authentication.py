@@ -15,7 +15,7 @@ __all__ = ["check_credentials", "verify_token_holds"]
 
 
 def check_credentials(
-    authentication: Authentication, headers: Mapping[str, str], body: bytes
+    authentication: Authentication, headers: Mapping[bytes, bytes], body: bytes
 ) -> Reason | None:
     """Return why the webhook is refused, or None where every check holds.
 
@@ -25,17 +25,17 @@ def check_credentials(
         body: The bytes as they came.
     """
     for check in authentication.headers:
-        given = headers.get(check.name)
+        given = headers.get(check.name.encode())
         if given is None:
             return Reason.HEADER_MISSING
         if not _value_holds(check, given):
             return Reason.HEADER_WRONG
     signature = authentication.signature
     if signature is not None:
-        given = headers.get(signature.header)
+        given = headers.get(signature.header.encode())
         if given is None:
             return Reason.SIGNATURE_MISSING
-        if not signature_holds(signature, given, body):
+        if not signature_holds(signature, given.decode("latin-1"), body):
             return Reason.SIGNATURE_WRONG
     if signature is None and not authentication.headers and not authentication.none:
         # Tables are checked when they are read; this is the second lock on the same door.
@@ -45,16 +45,15 @@ def check_credentials(
 
 def verify_token_holds(authentication: Authentication, given: str) -> bool:
     """Say whether a GET challenge carries one of the live verify tokens."""
-    return _any_equal(authentication.verify_tokens, given)
+    return _any_equal(authentication.verify_tokens, given.encode("utf-8", "surrogateescape"))
 
 
-def _value_holds(check: HeaderCheck, given: str) -> bool:
+def _value_holds(check: HeaderCheck, given: bytes) -> bool:
     return _any_equal(check.values, given)
 
 
-def _any_equal(values: tuple[str, ...], given: str) -> bool:
+def _any_equal(values: tuple[str, ...], given: bytes) -> bool:
     holds = False
-    encoded = given.encode("utf-8", "surrogateescape")
     for value in values:
-        holds |= hmac.compare_digest(value.encode(), encoded)
+        holds |= hmac.compare_digest(value.encode(), given)
     return holds

@@ -15,16 +15,25 @@ PATH_PREFIX = "/v1/webhooks/"
 class ServedEndpoint:
     """One endpoint with all that its webhooks need, made once for each change of the table."""
 
-    __slots__ = ("in_flight", "metrics", "name", "route", "subjects", "text")
+    __slots__ = (
+        "digest_prefix",
+        "header_line",
+        "in_flight",
+        "metrics",
+        "name",
+        "route",
+        "subjects",
+    )
 
     def __init__(self, route: ReceiverRoute, metrics: EndpointMetrics) -> None:
         self.route = route
         self.metrics = metrics
         self.name = route.endpoint
-        self.text = str(self.name)
+        self.header_line = str(self.name).encode()
+        self.digest_prefix = self.header_line + b"\n"
         partition = endpoint_partition(self.name)
         self.subjects = {
-            lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
+            lane: str(RawSubject(route.shard, partition, lane, self.name)).encode() for lane in Lane
         }
         self.in_flight = 0
         """Its webhooks that are being stored at this moment."""

@@ -1,0 +1,183 @@
+"""What stands around the items of a webhook, and how one item is cut out of it.
+
+For `items` only. An item keeps all that stood around it, as long as that is small: with 1,000 items
+a large rest would be stored 1,000 times, so it becomes one item of its own instead, and the others
+keep the few properties that say which account, channel and field they are of.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+__all__ = [
+    "SMALL_REST_BYTES",
+    "Frame",
+    "Json",
+    "as_dict",
+    "as_list",
+    "as_text",
+    "canonical_json",
+    "channel_of",
+    "identity",
+    "is_small",
+]
+
+Json = Any
+"""A decoded JSON value: dict, list, str, int, float, bool or None."""
+
+SMALL_REST_BYTES: Final = 2048
+"""What stands around the items goes with each of them up to this size."""
+
+SHORT_CHARACTERS: Final = 256
+"""An id is not longer than this; a property that says so of itself and is, is no id."""
+
+_ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
+
+_OUTER_IDENTITY: Final = ("id", "time", "field")
+_VALUE_IDENTITY: Final = ("messaging_product",)
+_CHANNEL_IDENTITY: Final = ("phone_number_id", "display_phone_number")
+
+_PERSON_PROPERTIES: Final = (
+    "from_user_id",
+    "from",
+    "to_user_id",
+    "to",
+    "recipient_user_id",
+    "recipient_id",
+    "recipient_participant_id",
+    "user_id",
+    "wa_id",
+)
+
+
+def as_text(value: Json) -> str:
+    """Return an id as text; what is no id (absent, an object) is the empty text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def as_dict(value: Json) -> dict[str, Json]:
+    """Return a JSON object; what is none is an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Json) -> list[Json]:
+    """Return a JSON array; what is none is an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return JSON with sorted keys and without spaces, in UTF-8."""
+    return _ENCODE_SORTED(value)
+
+
+def channel_of(value: dict[str, Json]) -> str:
+    """Return the phone number id of a change's value; empty where there is none."""
+    return as_text(as_dict(value.get("metadata")).get("phone_number_id"))
+
+
+def is_small(value: Json) -> bool:
+    """Say whether something may go with each of many items."""
+    return not value or len(canonical_json(value)) <= SMALL_REST_BYTES
+
+
+def identity(whole: dict[str, Json], names: Iterable[str]) -> dict[str, Json]:
+    """Return those of the named properties that are short: enough to say what an item is of."""
+    return {
+        name: whole[name] for name in names if 0 < len(as_text(whole.get(name))) <= SHORT_CHARACTERS
+    }
+
+
+class Frame:
+    """A change without its items: what stays the same around each item that is cut out of it."""
+
+    def __init__(
+        self, around: dict[str, Json], change: dict[str, Json], lists: Iterable[str]
+    ) -> None:
+        self.value: dict[str, Json] = change["value"]
+        self.channel = channel_of(self.value)
+        outer = {name: part for name, part in {**around, **change}.items() if name != "value"}
+        contacts = self.value.get("contacts")
+        inside = {*lists, "contacts"} if isinstance(contacts, list) else {*lists}
+        base = {name: part for name, part in self.value.items() if name not in inside}
+        self.too_large: Json = None
+        """The change without items, where it is too large to go with each; else None."""
+        if not is_small([outer, base]):
+            self.too_large = {**outer, "value": base}
+            metadata = identity(as_dict(base.get("metadata")), _CHANNEL_IDENTITY)
+            base = identity(base, _VALUE_IDENTITY) | ({"metadata": metadata} if metadata else {})
+            outer = identity(outer, _OUTER_IDENTITY)
+        self._outer, self._base = outer, base
+        self._contacts = _Contacts(as_list(contacts))
+
+    def cut(self, name: str, part: Json) -> Json:
+        """Return the change with this one item in the named list, and the item's contact."""
+        return self._with(self._contacts.of(part), name, [part])
+
+    def cut_list(self, name: str, parts: list[Json]) -> Json:
+        """Return the change with these parts of the named list, which belong to no person."""
+        return self._with(self._contacts.only, name, parts)
+
+    def left_contacts(self) -> list[Json]:
+        """Return the contacts that went with no item, once all items are cut."""
+        return self._contacts.left()
+
+    def contacts_alone(self) -> Json:
+        """Return the change with nothing but those contacts."""
+        return {**self._outer, "value": {**self._base, "contacts": self.left_contacts()}}
+
+    def _with(self, contacts: list[Json], name: str, parts: list[Json]) -> Json:
+        value = {**self._base, "contacts": contacts} if contacts else self._base
+        return {**self._outer, "value": {**value, name: parts}}
+
+
+class _Contacts:
+    """The contacts of a change: each goes with the items of its person, and none is lost.
+
+    Contacts are told apart by their content: a batch can hold the same one for each message.
+    """
+
+    def __init__(self, contacts: list[Json]) -> None:
+        self._all = {canonical_json(contact): contact for contact in contacts}
+        small = {
+            text: contact
+            for text, contact in self._all.items()
+            if isinstance(contact, dict) and len(text) <= SMALL_REST_BYTES
+        }
+        self._used: set[bytes] = set()
+        self._by_person = {
+            person: text
+            for text, contact in small.items()
+            for person in (as_text(contact.get("wa_id")), as_text(contact.get("user_id")))
+            if person
+        }
+        self._only = next(iter(small)) if len(small) == len(self._all) == 1 else None
+
+    @property
+    def only(self) -> list[Json]:
+        """The one contact, where there is exactly one: it belongs to everything."""
+        if self._only is None:
+            return []
+        self._used.add(self._only)
+        return [self._all[self._only]]
+
+    def of(self, part: Json) -> list[Json]:
+        """Return the contacts of an item's persons."""
+        if self._only is not None or not self._by_person:
+            return self.only
+        properties = as_dict(part)
+        found = {
+            text: self._all[text]
+            for name in _PERSON_PROPERTIES
+            if (text := self._by_person.get(as_text(properties.get(name)))) is not None
+        }
+        self._used.update(found)
+        return list(found.values())
+
+    def left(self) -> list[Json]:
+        """Return the contacts that were handed out to nobody."""
+        return [contact for text, contact in self._all.items() if text not in self._used]

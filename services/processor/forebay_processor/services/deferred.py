@@ -1,0 +1,50 @@
+"""Keeps order among messages that were sent back for a while.
+
+A message of an endpoint that the table does not know yet is sent back to JetStream with a delay.
+When the table comes meanwhile, newer messages of the endpoint would overtake those that are still
+out; so they are sent back, too, until the older ones have come again.
+"""
+
+from bisect import insort
+from typing import Final
+
+from forebay.core.naming import EndpointName
+
+__all__ = ["DELAY_SECONDS", "Deferred"]
+
+DELAY_SECONDS: Final = 2.0
+"""After this a message comes again: the table of the processor is older than the receiver's, and
+follows within seconds."""
+
+FORGOTTEN_SECONDS: Final = DELAY_SECONDS + 20.0
+"""A message that did not come again within this time was removed from its stream."""
+
+
+class Deferred:
+    """The messages of one consumer that were sent back, by endpoint."""
+
+    def __init__(self) -> None:
+        self._out: dict[EndpointName, list[int]] = {}
+        self._since: dict[int, float] = {}
+
+    def is_behind(self, endpoint: EndpointName, sequence: int, now: float) -> bool:
+        """Say whether an older message of the endpoint is still out."""
+        out = self._out.get(endpoint)
+        while out and now - self._since[out[0]] > FORGOTTEN_SECONDS:
+            self.back(endpoint, out[0])
+        return bool(out) and out[0] < sequence
+
+    def send_back(self, endpoint: EndpointName, sequence: int, now: float) -> None:
+        """Note that a message was sent back."""
+        if sequence not in self._since:
+            insort(self._out.setdefault(endpoint, []), sequence)
+        self._since[sequence] = now
+
+    def back(self, endpoint: EndpointName, sequence: int) -> None:
+        """Note that a message is taken."""
+        if self._since.pop(sequence, None) is None:
+            return
+        out = self._out[endpoint]
+        out.remove(sequence)
+        if not out:
+            del self._out[endpoint]

@@ -1,0 +1,166 @@
+"""What channels work on: items on their first way, rows that wait in RETRY, and chains of both."""
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from forebay.core.subjects import RetrySubject
+from forebay.runtime.publisher import PubAck
+
+__all__ = ["Chain", "DeadReason", "Parked", "Table", "Work"]
+
+
+class DeadReason(enum.StrEnum):
+    """Why items are given up; the values stand in dead letters and metrics."""
+
+    REJECTED = "Rejected"
+    """The destination said that it will never take the item."""
+
+    EXPIRED = "Expired"
+    """It was tried until `maxAge`."""
+
+    DESTINATION_REMOVED = "DestinationRemoved"
+    """The manifest does not name the destination any more."""
+
+
+class Table(Protocol):
+    """What a channel needs from the store, RETRY as a table and DEAD, and from its process."""
+
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        """Write a row or a dead letter; raises StoreError."""
+
+    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
+        """Read a row; raises StoreError."""
+
+    async def delete(self, stream: str, sequence: int) -> None:
+        """Delete a row; raises StoreError."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; it never raises. Nothing new begins while the process stops."""
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait; returns False, at once, where the process stops."""
+
+
+class Work:
+    """One item on its first way to one destination."""
+
+    __slots__ = ("_on_done", "after_ack", "headers", "order", "payload", "subject")
+
+    def __init__(
+        self,
+        subject: RetrySubject,
+        order: int,
+        payload: bytes,
+        headers: dict[str, str],
+        on_done: Callable[[], None],
+    ) -> None:
+        self._on_done = on_done
+        self.subject = subject
+        """Its row in RETRY, if it comes to that."""
+
+        self.order = order
+        """The item's sequence in EVENTS."""
+
+        self.payload = payload
+        self.headers = headers
+        self.after_ack: Callable[[], None] | None = None
+        """To be called when EVENTS was told: what is parked may be tried from then on, or an item
+        could be delivered from RETRY and once more when its EVENTS message comes again."""
+
+    def finish(self) -> None:
+        """Say that it is delivered, dead or parked: as far as this goes, EVENTS may forget it."""
+        self._on_done()
+
+
+class Parked:
+    """One row of RETRY, without its payload."""
+
+    __slots__ = (
+        "attempts",
+        "due",
+        "first_tried",
+        "is_finished",
+        "is_ready",
+        "order",
+        "sequence",
+        "subject",
+        "verdict",
+    )
+
+    def __init__(self, subject: RetrySubject, order: int, first_tried: float) -> None:
+        self.subject = subject
+        self.order = order
+        """The item's sequence in EVENTS: the order of its chain."""
+
+        self.first_tried = first_tried
+        """Seconds since the epoch; `maxAge` counts from it."""
+
+        self.attempts = 0
+        self.due = first_tried
+        """When to try, seconds since the epoch."""
+
+        self.sequence = 0
+        """Of the row in RETRY; 0 while it is being stored."""
+
+        self.is_ready = False
+        """Whether it may be tried: stored, and EVENTS acked."""
+
+        self.is_finished = False
+        """Whether it is delivered or dead, and only its row is left to be deleted."""
+
+        self.verdict: tuple[DeadReason, str] | None = None
+        """Why it is given up and what the destination said, while DEAD does not take it yet."""
+
+
+class Chain:
+    """What is under way and what waits of one conversation in one lane.
+
+    `held` and `parked` are both filled only while an attempt is under way: whoever parks one item
+    parks all that are held behind it first.
+    """
+
+    __slots__ = ("_timer", "held", "is_busy", "is_queued", "parked", "since")
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        """Whether an attempt is under way."""
+
+        self.since = 0.0
+        """When that attempt began, or the first held item began to wait (the loop's time)."""
+
+        self.held: deque[Work] = deque()
+        """First arrivals that wait in memory, in order."""
+
+        self.parked: deque[Parked] = deque()
+        """Rows in order; the first is the next."""
+
+        self.is_queued = False
+        """Whether it waits for a slot."""
+
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing of it."""
+        return not (self.is_busy or self.held or self.parked)
+
+    def insert(self, row: Parked) -> None:
+        """Put a row where its order says: nearly always at the end."""
+        position = len(self.parked)
+        while position and self.parked[position - 1].order > row.order:
+            position -= 1
+        self.parked.insert(position, row)
+
+    def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
+        """Replace the one timer of the chain."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether a timer is set."""
+        return self._timer is not None

@@ -1,0 +1,440 @@
+"""The webhook POST on the wire: an HTTP/1.1 protocol of our own, for this one request.
+
+The ASGI server was measured to be the largest cost of a webhook (docs/design/0002): a scope, a task,
+two queues and two messages for each. So uvicorn is given this protocol class. It reads webhook
+POSTs itself, with httptools (llhttp) as the parser, and hands a connection over to uvicorn's own
+protocol when it brings anything else: the GET challenge, probes, strangers.
+
+Strict on purpose; who breaks a rule gets one answer and a closed connection:
+
+| what comes | answer |
+| --- | --- |
+| bytes that are no HTTP, two lengths, both framings, a header above the limits | 400 |
+| a body above the limit, said or sent | 413 |
+| a head or a body that takes too long | 408 |
+| something else than a webhook POST, pipelined behind one | the webhook's answer, then closed |
+
+Requests of one connection are served one after the other, in order. What is sent after an answer
+that closes is read and thrown away for a moment, so that the answer is not lost to a reset.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httptools
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from forebay_receiver.errors import Reason
+from forebay_receiver.services.intake import Answer, Intake
+from forebay_receiver.services.routes import PATH_PREFIX, ServedEndpoint
+from forebay_receiver.settings import ReceiverSettings
+
+__all__ = ["ConnectionRules", "WebhookProtocol", "protocol_factory"]
+
+_PATH_START: Final = PATH_PREFIX.encode()
+_START: Final = b"POST " + _PATH_START
+"""What every request begins with that is served here."""
+
+HEAD_LIMIT: Final = 32 * 1024
+"""Bytes of a request's line and headers; a provider's have less than 2 KiB."""
+
+HEADERS_LIMIT: Final = 100
+"""Headers of a request; a provider sends about 15."""
+
+PIPELINE_LIMIT: Final = 16
+"""Requests of one connection that wait for the one before; then no more is read."""
+
+LINGER_SECONDS: Final = 1.0
+"""How long what comes after a closing answer is read and thrown away (RFC 9112, 9.6)."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BAD_REQUEST: Final = Answer(400, ((b"content-length", b"0"),), b"", close=True)
+_FOREVER: Final = float("inf")
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+
+
+class ConnectionRules:
+    """What all connections of a process go by, and can be told to end by."""
+
+    def __init__(self, intake: Intake, settings: ReceiverSettings, idle_seconds: float) -> None:
+        self.intake = intake
+        self.settings = settings
+        self.idle_seconds = idle_seconds
+        self.is_draining = False
+        """Whether every answer closes its connection, so that load balancers move on."""
+
+
+def protocol_factory(rules: ConnectionRules) -> type[asyncio.Protocol]:
+    """Return what `uvicorn.Config(http=...)` takes: it is called for every connection."""
+
+    class Bound(WebhookProtocol):
+        def __init__(self, **uvicorn_gives: Any) -> None:  # noqa: ANN401  # passed on as they are
+            super().__init__(rules, lambda: HttpToolsProtocol(**uvicorn_gives), uvicorn_gives)
+
+    return Bound
+
+
+class _Request:
+    """One request while it is read, until it is answered."""
+
+    __slots__ = ("body", "endpoint", "headers", "keep_alive", "refusal", "size", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.headers: dict[bytes, bytes] = {}
+        self.body: list[bytes] = []
+        self.size = 0
+        self.endpoint: ServedEndpoint | None = None
+        self.refusal: Answer | None = None
+        self.keep_alive = False
+
+
+class WebhookProtocol(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        rules: ConnectionRules,
+        fallback: Callable[[], asyncio.Protocol],
+        uvicorn_gives: dict[str, Any],
+    ) -> None:
+        state: ServerState = uvicorn_gives["server_state"]
+        config: Config = uvicorn_gives["config"]
+        if not config.loaded:
+            config.load()
+        self._rules = rules
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._make_fallback = fallback
+        self._fallback: asyncio.Protocol | None = None
+        self._connections = cast("set[object]", state.connections)
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._began = 0.0
+        self._head = b""
+        """The first bytes of a connection, too few to tell what they begin."""
+
+        self._reading: _Request | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._is_in_head = False
+        self._fed = 0
+        """Bytes given to the parser since the last request was complete."""
+
+        self._url = b""
+        self._waiting: deque[_Request] = deque()
+        self._serving: _Request | None = None
+        self._is_ending = False
+        """Whether no further request is read."""
+
+        self._is_lingering = False
+        self._deadline = _FOREVER
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- asyncio's and uvicorn's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a connection."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        self._began = self._clock()
+        self._set_deadline(self._began + self._rules.idle_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; a webhook that is being stored goes on, its answer has nowhere to go."""
+        self._connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._fallback is not None:
+            self._fallback.connection_lost(exc)
+        self._transport = None
+        self._waiting.clear()
+
+    def eof_received(self) -> bool:
+        """Keep the connection while an answer is due; the client may have closed its half."""
+        if self._fallback is not None:
+            return bool(self._fallback.eof_received())
+        self._is_ending = True
+        return self._serving is not None
+
+    def pause_writing(self) -> None:
+        """Read no more from a client that does not read its answers."""
+        if self._fallback is not None:
+            self._fallback.pause_writing()
+        elif self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        if self._fallback is not None:
+            self._fallback.resume_writing()
+        elif self._transport is not None:
+            self._transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """End politely: uvicorn calls this for every connection when it stops."""
+        if self._fallback is not None:
+            cast("HttpToolsProtocol", self._fallback).shutdown()
+            return
+        self._is_ending = True
+        if self._serving is None and self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        if self._fallback is not None:
+            self._fallback.data_received(data)
+            return
+        if self._is_lingering or self._is_ending:
+            return
+        if self._reading is None and self._serving is None:
+            data = self._head + data
+            self._head = b""
+            if not data.startswith(_START):
+                if _START.startswith(data):
+                    self._head = data
+                    self._set_deadline(self._clock() + self._rules.settings.body_seconds)
+                else:
+                    self._hand_over(data)
+                return
+        self._fed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(_BAD_REQUEST)
+            return
+        except httptools.HttpParserError:
+            if not self._is_ending:
+                self._fail(_BAD_REQUEST)
+            return
+        reading = self._reading
+        if reading is None:
+            self._fed = 0
+        elif self._is_in_head and self._fed > HEAD_LIMIT:
+            self._fail(_BAD_REQUEST)
+        elif not self._is_ending and self._serving is None:
+            # Not complete yet: from now on it is late at some time.
+            self._set_deadline(reading.started + self._rules.settings.body_seconds)
+
+    # -- httptools' side
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._reading = request = _Request(self._clock())
+        self._headers = request.headers
+        self._is_in_head = True
+        self._url = b""
+
+    def on_url(self, url: bytes) -> None:
+        """Take (a part of) the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        headers = self._headers
+        name = name.lower()
+        # Joined as RFC 9110 says: a second value of a checked header then matches no secret.
+        headers[name] = headers[name] + b", " + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        """Decide whether the body is worth reading."""
+        request, headers, parser = self._reading_now(), self._headers, self._parser
+        url = self._url
+        if not url.startswith(_PATH_START) or parser.get_method() != b"POST":
+            # Pipelined behind a webhook: only a connection of its own gets there.
+            self._reading = None
+            self._is_ending = True
+            raise _Broken
+        self._is_in_head = False
+        if len(headers) > HEADERS_LIMIT or (self._fed > HEAD_LIMIT and self._is_head_too_long()):
+            self._break(_BAD_REQUEST)
+        request.keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        path = url if b"?" not in url else url.partition(b"?")[0]
+        admitted = self._rules.intake.admit(
+            path.decode("latin-1"), "POST", int(headers.get(b"content-length", b"0"))
+        )
+        if isinstance(admitted, Answer):
+            self._break(admitted)
+            return
+        request.endpoint = admitted
+        if b"expect" in headers and self._transport is not None:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        request = self._reading_now()
+        request.body.append(body)
+        request.size += len(body)
+        if request.size > self._rules.settings.max_body_bytes and request.endpoint is not None:
+            self._break(self._rules.intake.refuse(request.endpoint, Reason.TOO_LARGE))
+
+    def on_message_complete(self) -> None:
+        """Serve the request, or let it wait for the one before."""
+        request = self._reading_now()
+        self._reading = None
+        if self._serving is None:
+            self._serve(request)
+            return
+        self._waiting.append(request)
+        if len(self._waiting) >= PIPELINE_LIMIT and self._transport is not None:
+            self._transport.pause_reading()
+
+    # -- serving
+
+    def _serve(self, request: _Request) -> None:
+        self._serving = request
+        self._deadline = _FOREVER
+        if request.refusal is not None or request.endpoint is None:
+            self._answer(request, request.refusal or _BAD_REQUEST)
+            return
+        body = request.body[0] if len(request.body) == 1 else b"".join(request.body)
+        request.body = []
+        self._rules.intake.take(
+            request.endpoint,
+            request.headers,
+            body,
+            request.started,
+            lambda answer: self._answer(request, answer),
+        )
+
+    def _answer(self, request: _Request, answer: Answer) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._serving is not request:
+            return
+        now = self._clock()
+        rules = self._rules
+        close = (
+            answer.close
+            or not request.keep_alive
+            or rules.is_draining
+            or (self._is_ending and not self._waiting)
+            or now - self._began > rules.settings.max_connection_seconds
+        )
+        transport.write(_encode(answer, close=close))
+        if close:
+            self._serving = None
+            self._linger(now)
+            return
+        if self._waiting:
+            self._serving = None
+            transport.resume_reading()
+            # Not from within this call: a long pipeline would grow the stack.
+            self._loop.call_soon(self._serve_next)
+            return
+        self._serving = None
+        self._set_deadline(now + rules.idle_seconds)
+
+    def _serve_next(self) -> None:
+        if self._waiting and self._serving is None and self._transport is not None:
+            self._serve(self._waiting.popleft())
+
+    def _fail(self, answer: Answer) -> None:
+        """Answer what could not be read to its end, after what is still being served."""
+        request = self._reading or _Request(self._clock())
+        self._reading = None
+        self._is_ending = True
+        request.refusal = answer
+        if self._serving is None:
+            self._serve(request)
+        else:
+            self._waiting.append(request)
+
+    def _break(self, answer: Answer) -> None:
+        """Stop reading in the middle of a request and answer it; ends the parser's call."""
+        self._fail(answer)
+        raise _Broken
+
+    def _hand_over(self, data: bytes) -> None:
+        """Let uvicorn's own protocol have the connection, from its first byte on."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connections.discard(self)
+        self._fallback = fallback = self._make_fallback()
+        fallback.connection_made(transport)
+        transport.set_protocol(fallback)
+        fallback.data_received(data)
+
+    def _linger(self, now: float) -> None:
+        """Close our half, and read what still comes for a moment."""
+        self._is_lingering = True
+        self._is_ending = True
+        self._waiting.clear()
+        transport = self._transport
+        if transport is None:
+            return
+        transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._set_deadline(now + LINGER_SECONDS)
+        else:
+            transport.close()
+
+    # -- time
+
+    def _set_deadline(self, when: float) -> None:
+        """Be called at a time, at the latest: one timer a connection, moved only when it fires."""
+        self._deadline = when
+        timer = self._timer
+        if timer is None or timer.when() > when:
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._loop.call_at(when, self._timer_ended)
+
+    def _timer_ended(self) -> None:
+        self._timer = None
+        now = self._clock()
+        if now < self._deadline:
+            if self._deadline < _FOREVER:
+                self._timer = self._loop.call_at(self._deadline, self._timer_ended)
+            return
+        transport = self._transport
+        if transport is None:
+            return
+        reading = self._reading
+        if self._is_lingering or (reading is None and not self._head):
+            transport.close()
+        elif reading is not None and reading.endpoint is not None:
+            self._fail(self._rules.intake.refuse(reading.endpoint, Reason.TOO_SLOW))
+        else:
+            self._fail(Answer(408, ((b"content-length", b"0"),), b"", close=True))
+
+    # -- small things
+
+    def _reading_now(self) -> _Request:
+        if self._reading is None:
+            raise _Broken
+        return self._reading
+
+    def _is_head_too_long(self) -> bool:
+        return (
+            len(self._url) + sum(map(len, self._headers), sum(map(len, self._headers.values())))
+            > HEAD_LIMIT
+        )
+
+
+class _Broken(Exception):  # noqa: N818  # no error: it ends the parser's call
+    """Reading ended; what has to be answered is noted."""
+
+
+def _encode(answer: Answer, *, close: bool) -> bytes:
+    if answer.status == 200 and not answer.body and not close:  # noqa: PLR2004
+        return _OK
+    lines = [_STATUS_LINES[answer.status]]
+    lines += [b"%b: %b\r\n" % header for header in answer.headers]
+    if close:
+        lines.append(b"connection: close\r\n")
+    lines += [b"\r\n", answer.body]
+    return b"".join(lines)
+
+
+_OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"

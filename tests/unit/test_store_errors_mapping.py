@@ -1,0 +1,61 @@
+"""What JetStream answers, told apart: a repeat is no failure, and a full stream is no repeat."""
+
+import pytest
+
+from forebay.core.errors import ForebayError
+from forebay.runtime.store_errors import (
+    CLAIM_REFUSED_TEXT,
+    ClaimedBefore,
+    MessageTooLarge,
+    SequenceMismatch,
+    StillStoring,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    StreamMissing,
+    store_error,
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (10077, CLAIM_REFUSED_TEXT, ClaimedBefore),
+        (10077, "maximum bytes exceeded", StoreFull),
+        (10077, "maximum messages exceeded", StoreFull),
+        (10077, f"{CLAIM_REFUSED_TEXT}.", StoreFull),
+        (10077, "", StoreFull),
+        (10023, "insufficient resources", StoreFull),
+        (10028, "insufficient memory resources available", StoreFull),
+        (10047, "insufficient storage resources available", StoreFull),
+        (10054, "message size exceeds maximum allowed", MessageTooLarge),
+        (10059, "stream not found", StreamMissing),
+        (10008, "JetStream system temporarily unavailable", StoreUnavailable),
+        (10076, "JetStream not enabled", StoreUnavailable),
+        (10071, "wrong last sequence: 5", SequenceMismatch),
+        (10158, "duplicate message id is in process", StillStoring),
+        (10001, "something new", StoreRefused),
+        (None, "no code at all", StoreRefused),
+    ],
+)
+def test_each_answer_is_its_own_kind(code: int | None, text: str, kind: type[StoreError]) -> None:
+    error = store_error({"code": 503, "err_code": code, "description": text})
+    assert type(error) is kind
+
+
+def test_the_message_says_what_the_server_said() -> None:
+    error = store_error({"err_code": 10001, "description": "something new"})
+    assert str(error) == "NATS answered 10001: something new"
+
+
+def test_an_answer_without_anything_is_a_refusal() -> None:
+    assert type(store_error({})) is StoreRefused
+
+
+def test_what_may_be_stored_after_all_is_unavailable_and_nothing_else_is() -> None:
+    assert issubclass(StreamMissing, StoreUnavailable)
+    assert issubclass(StillStoring, StoreUnavailable)
+    for kind in (StoreFull, ClaimedBefore, SequenceMismatch, MessageTooLarge, StoreRefused):
+        assert not issubclass(kind, StoreUnavailable)
+        assert issubclass(kind, ForebayError)
