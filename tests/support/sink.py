@@ -70,6 +70,9 @@ class Sink:
         self.status = 200
         """What is answered where nothing else was asked for."""
 
+        self.headers: dict[str, str] = {}
+        """What answers carry besides, such as `Retry-After`."""
+
         self.delay_seconds = 0.0
         """How long each answer takes."""
 
@@ -187,7 +190,7 @@ class Sink:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        return web.Response(status=status)
+        return web.Response(status=status, headers=self.headers)
 
     def _choose(self, key: str) -> int:
         for script in (self._by_key.get(key), self._next):

@@ -5,7 +5,6 @@ for good on some answers of the server (a refused password); then this makes a n
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.settings import NatsSettings
 
-__all__ = ["CONNECT_SECONDS", "LinkListener", "NatsLink", "tls_context"]
+__all__ = ["CONNECT_SECONDS", "LinkListener", "NatsLink"]
 
 _log = structlog.get_logger(__name__)
 
@@ -119,19 +118,12 @@ class NatsLink:
             user=settings.user,
             password=settings.password.get_secret_value() if settings.password else None,
             user_credentials=str(settings.credentials) if settings.credentials else None,
-            tls=tls_context(settings),
+            tls=settings.tls_context() if settings.tls_ca else None,
             disconnected_cb=disconnected,
             reconnected_cb=reconnected,
             closed_cb=ended,
             error_cb=failed,
         )
-
-
-def tls_context(settings: NatsSettings) -> ssl.SSLContext | None:
-    """Return what verifies the servers, or None for plain connections and the system's trust."""
-    if settings.tls_ca is None:
-        return None
-    return ssl.create_default_context(cafile=str(settings.tls_ca))
 
 
 def _reason(error: object) -> str:

@@ -3,7 +3,7 @@
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from forebay.runtime.nats import CONNECT_SECONDS, tls_context
+from forebay.runtime.nats import CONNECT_SECONDS
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
@@ -28,7 +28,7 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
             user=settings.user,
             password=settings.password.get_secret_value() if settings.password else None,
             user_credentials=str(settings.credentials) if settings.credentials else None,
-            tls=tls_context(settings),
+            tls=settings.tls_context() if settings.tls_ca else None,
             error_cb=_ignore,
         )
         await ensure_shard(client, config)

@@ -1,21 +1,34 @@
-"""Pipelined publishing: many messages in flight on one connection, one inbox for all answers.
+"""Pipelined publishing to JetStream over a connection of its own: many messages in flight, one
+inbox for all answers, one write for each turn of the event loop.
 
-`js.publish` of nats-py makes a request, and so a future, a timer and an inbox subject through the
-client's own request map, for every message. Here each message's reply subject is the publisher's
-inbox and a number; the answers come back in one subscription and are matched by that number.
+Why not over nats-py's client: `js.publish` makes a request, a future and a timer in the client's own
+maps for every message, `publish` encodes headers one by one, and each answer goes through a queue
+and a task: about 45 µs for a webhook whose HTTP takes 20 (docs/design/0002). And its client keeps
+what could not be sent and sends it after a reconnect, when the webhook was answered 503 long ago.
 
-The truth about a disconnect: what was in flight may or may not be stored, so it fails at once with
-StoreUnavailable, and an answer that still comes later is only counted.
+What is spoken here is what production needs: TLS, users and credentials, clusters, lame duck mode,
+reconnects. The truth about a disconnect: what was in flight may or may not be stored, so it fails at
+once with StoreUnavailable, and an answer that still comes later is only counted.
 """
 
 import asyncio
+import random
+import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from nats.aio.client import Client
-from nats.aio.msg import Msg
+import structlog
 
+from forebay.runtime.nats_servers import ServerPool, authenticate
+from forebay.runtime.nats_wire import (
+    PING,
+    ServerInfo,
+    WireProtocol,
+    connect_command,
+    encode_headers,
+)
+from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     StoreError,
@@ -24,9 +37,23 @@ from forebay.runtime.store_errors import (
     store_error,
 )
 
-__all__ = ["PubAck", "Publisher", "encode_headers"]
+__all__ = ["Done", "PubAck", "Publisher"]
 
-_REMEMBERED = 10_000
+_log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS: Final = 2.0
+"""For a server to take a connection, say who it is and answer a PING."""
+
+RECONNECT_SECONDS: Final = 0.2
+"""Between two attempts, with jitter: service should be back soon after NATS is, and a refused
+connection costs nothing."""
+
+PING_SECONDS: Final = 5.0
+PINGS_UNANSWERED: Final = 2
+"""A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
+long before."""
+
+_REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
 
 
@@ -39,36 +66,137 @@ class PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
+Done = Callable[[PubAck | StoreError], None]
+"""Called once with what became of a message."""
+
 _DECODE = msgspec.json.Decoder(PubAck).decode
 
-_InFlight = tuple[Callable[[PubAck | StoreError], None], asyncio.TimerHandle]
+
+class _Connection:
+    """One connection to one server, until it is lost or left."""
+
+    def __init__(self, publisher: "Publisher") -> None:
+        self._publisher = publisher
+        self.wire = WireProtocol(self)
+        self.info: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
+        self.pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set when it is lost, or when its server wants to be left."""
+
+        self.is_lost = False
+        self.refusal = ""
+        self.max_payload = 0
+        self._unanswered = 0
+
+    def on_info(self, info: ServerInfo) -> None:
+        self.max_payload = info.max_payload
+        self._publisher.pool.learn(info.connect_urls)
+        if not self.info.done():
+            self.info.set_result(info)
+        if info.ldm and not self.ended.done():
+            _log.info("nats_lame_duck")
+            self.ended.set_result(None)
+
+    def on_message(self, subject: bytes, payload: bytes) -> None:
+        self._publisher.on_answer(subject, payload)
+
+    def on_pong(self) -> None:
+        self._unanswered = 0
+        if not self.pong.done():
+            self.pong.set_result(None)
+
+    def on_error(self, text: str) -> None:
+        self.refusal = text
+        _log.warning("nats_refused", reason=text)
+
+    def on_lost(self) -> None:
+        self.is_lost = True
+        for future in (self.info, self.pong):
+            if not future.done():
+                future.cancel()
+        if not self.ended.done():
+            self.ended.set_result(None)
+        self._publisher.on_lost(self)
+
+    async def keep_alive(self) -> None:
+        """Ask for a sign of life again and again; end the connection where none comes."""
+        while not self.is_lost:
+            await asyncio.sleep(PING_SECONDS)
+            if self._unanswered >= PINGS_UNANSWERED:
+                self.wire.close()
+                return
+            self._unanswered += 1
+            self.wire.write(PING)
 
 
 class Publisher:
-    """Publishes to JetStream over one client; `bind` before the first publish."""
+    """Publishes to JetStream; `run` is its one task and keeps it connected."""
 
-    def __init__(self, on_late: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: NatsSettings,
+        name: str,
+        *,
+        on_late: Callable[[], None] = lambda: None,
+        on_change: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """Prepare; nothing is connected before `run`.
+
+        Args:
+            settings: Where NATS is and how to log in.
+            name: How the server's own lists name this connection.
+            on_late: Called for each message that was stored after it had been given up.
+            on_change: Called with True when a connection is there, with False when none is.
+        """
+        loop = asyncio.get_running_loop()
+        self.clock = loop.time
+        """The loop's clock, in seconds."""
+
+        self._call_later = loop.call_later
+        self._call_soon = loop.call_soon
+        self.pool = ServerPool(settings.urls)
+        self._settings = settings
+        self._name = name
         self._on_late = on_late
-        self._client: Client | None = None
-        self._prefix = b""
+        self._on_change = on_change
+        # The inbox is this process's secret: nobody else can forge an answer without guessing it.
+        self._inbox = f"_INBOX.{secrets.token_hex(12)}."
+        self._prefix = self._inbox.encode()
+        self._prefix_size = len(self._prefix)
         self._number = 0
-        self._in_flight: dict[int, _InFlight] = {}
+        self._in_flight: dict[int, tuple[Done, asyncio.TimerHandle]] = {}
         self._given_up: dict[int, None] = {}
         self._outbox: list[bytes] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._connection: _Connection | None = None
+        self._reached = asyncio.Event()
+
+    # -- state
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._connection is not None
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether NATS was reached once since the start."""
+        return self._reached.is_set()
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of headers and payload that the server takes; 0 while there is no connection."""
+        return 0 if self._connection is None else self._connection.max_payload
 
     @property
     def in_flight(self) -> int:
         """How many messages wait for their answer."""
         return len(self._in_flight)
 
-    async def bind(self, client: Client) -> None:
-        """Take answers over this client from now on."""
-        self.fail_all("the connection to NATS was replaced")
-        inbox = client.new_inbox()
-        self._prefix = inbox.encode() + b"."
-        await client.subscribe(f"{inbox}.*", cb=self._on_answer)
-        self._client = client
+    async def wait_reached(self) -> None:
+        """Wait until NATS was reached for the first time."""
+        await self._reached.wait()
+
+    # -- publishing
 
     async def publish(
         self, subject: str, payload: bytes, headers: Mapping[str, str], within: float
@@ -108,55 +236,34 @@ class Publisher:
         return answer
 
     def submit(
-        self,
-        subject: bytes,
-        payload: bytes,
-        headers: bytes,
-        within: float,
-        done: Callable[[PubAck | StoreError], None],
+        self, subject: bytes, payload: bytes, headers: bytes, within: float, done: Done
     ) -> None:
         """Send a message and have `done` called once with its answer: for the hot path.
 
         Args:
             subject: Where it goes.
             payload: The bytes.
-            headers: A header block as `encode_headers` makes it.
+            headers: A header block, as `encode_headers` makes it.
             within: Seconds to wait for the answer.
-            done: Called with the PubAck or a StoreError; at once, inside this call, where the
-                message cannot be sent.
+            done: Called with the PubAck or a StoreError; inside this call where the message cannot
+                be sent.
         """
-        client = self._client
-        if client is None or not client.is_connected:
+        connection = self._connection
+        if connection is None:
             done(StoreUnavailable("NATS is not connected"))
             return
         size = len(headers) + len(payload)
-        if size > client.max_payload:
+        if size > connection.max_payload:
             done(MessageTooLarge("the message is larger than max_payload of NATS"))
             return
         self._number = number = self._number + 1
-        timer = asyncio.get_running_loop().call_later(within, self._give_up, number)
-        self._in_flight[number] = (done, timer)
+        self._in_flight[number] = (done, self._call_later(within, self._give_up, number))
+        if not self._outbox:
+            self._call_soon(self._flush)
         self._outbox.append(
             b"HPUB %b %b%d %d %d\r\n%b%b\r\n"
             % (subject, self._prefix, number, len(headers), size, headers, payload)
         )
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush(client))
-
-    async def _flush(self, client: Client) -> None:
-        """Send what was submitted in this turn of the event loop, in one write.
-
-        `Client.publish` encodes headers one by one: 8 µs for six of them, a third of all that a
-        webhook may cost. So the commands are made here and go out by the call under it, which is
-        not public: tests/component/test_publisher_client.py holds nats-py to it.
-        """
-        outbox, self._outbox = self._outbox, []
-        self._flushing = None
-        if not client.is_connected:
-            # What is in flight was failed already; sent later, it would be stored behind our back.
-            return
-        await client._send_command(b"".join(outbox))  # noqa: SLF001  # see above
-        await client._flush_pending()  # noqa: SLF001
 
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
@@ -165,6 +272,25 @@ class Publisher:
             timer.cancel()
             self._remember(number)
             done(StoreUnavailable(why))
+
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        # Without a connection these were failed already; sent later, they would be stored behind
+        # the back of whoever was told so.
+        if self._connection is not None:
+            self._connection.wire.write(b"".join(outbox))
+
+    def on_answer(self, subject: bytes, payload: bytes) -> None:
+        """Take an answer from the inbox."""
+        number = int(subject[self._prefix_size :])
+        waiting = self._in_flight.pop(number, None)
+        if waiting is None:
+            if self._given_up.pop(number, self) is None and payload:
+                self._on_late()
+            return
+        done, timer = waiting
+        timer.cancel()
+        done(_result(payload))
 
     def _give_up(self, number: int) -> None:
         done, _ = self._in_flight.pop(number)
@@ -176,37 +302,88 @@ class Publisher:
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 
-    async def _on_answer(self, message: Msg) -> None:  # noqa: RUF029  # nats-py awaits it
-        number = int(message.subject[len(self._prefix) :])
-        waiting = self._in_flight.pop(number, None)
-        if waiting is None:
-            if self._given_up.pop(number, self) is None and message.data:
-                self._on_late()
+    # -- connecting
+
+    async def run(self) -> None:
+        """Connect, and connect anew whenever the connection ends; until cancelled."""
+        try:
+            while True:
+                connection = await self._connect_next()
+                if connection is None:
+                    await asyncio.sleep(RECONNECT_SECONDS * (0.5 + random.random()))  # noqa: S311
+                    continue
+                self._take(connection)
+                alive = asyncio.create_task(connection.keep_alive())
+                try:
+                    # Ends when it is lost, or when the server wants to be left: then the next
+                    # connection is made while this one still brings its answers.
+                    await connection.ended
+                finally:
+                    alive.cancel()
+        finally:
+            if self._connection is not None:
+                self._connection.wire.close()
+
+    def on_lost(self, connection: _Connection) -> None:
+        """Take notice that a connection is gone; only the one in use matters."""
+        if connection is not self._connection:
             return
-        done, timer = waiting
-        timer.cancel()
-        done(_result(message.data))
+        self._connection = None
+        self._outbox.clear()
+        _log.warning("nats_disconnected")
+        self.fail_all("the connection to NATS was lost")
+        self._on_change(False)  # noqa: FBT003  # its one argument says what changed
+
+    def _take(self, connection: _Connection) -> None:
+        left, self._connection = self._connection, connection
+        if left is not None:
+            # Answers to what went over it come over the new one too: both listen on the inbox.
+            asyncio.get_running_loop().call_later(CONNECT_SECONDS, left.wire.close)
+        self._reached.set()
+        self._on_change(True)  # noqa: FBT003
+
+    async def _connect_next(self) -> _Connection | None:
+        """Try the pool's next server; None where it does not work out."""
+        server = self.pool.next()
+        connection = _Connection(self)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await loop.create_connection(lambda: connection.wire, server.host, server.port)
+                info = await connection.info
+                if server.is_tls or info.tls_required or self._settings.tls_ca is not None:
+                    await self._start_tls(connection, server.host)
+                options = authenticate(self._settings, server, info)
+                connection.wire.write(
+                    connect_command({**options, "name": self._name})
+                    + b"SUB %b* 1\r\n" % self._prefix
+                    + PING
+                )
+                await connection.pong
+        except (OSError, TimeoutError, asyncio.CancelledError) as error:
+            connection.wire.close()
+            if isinstance(error, asyncio.CancelledError) and not connection.is_lost:
+                raise
+            reason = connection.refusal or type(error).__name__
+            _log.warning("nats_connect_failed", server=server.name, reason=reason)
+            return None
+        _log.info("nats_connected", server=server.name, version=info.version)
+        return connection
+
+    async def _start_tls(self, connection: _Connection, host: str) -> None:
+        loop, wire = asyncio.get_running_loop(), connection.wire
+        if wire.transport is None:
+            return
+        context = self._settings.tls_context()
+        wire.transport = await loop.start_tls(wire.transport, wire, context, server_hostname=host)
 
 
-def _result(data: bytes) -> PubAck | StoreError:
-    if not data:
+def _result(payload: bytes) -> PubAck | StoreError:
+    if not payload:
         # An empty answer with status 503: nobody listens on the subject.
         return StreamMissing("no stream takes this subject at the moment")
     try:
-        ack = _DECODE(data)
+        ack = _DECODE(payload)
     except msgspec.DecodeError:
         return StoreUnavailable("NATS answered something that is no PubAck")
     return ack if ack.error is None else store_error(ack.error)
-
-
-def encode_headers(headers: Mapping[str, str]) -> bytes:
-    """Return a NATS header block (ADR-4): `NATS/1.0`, one line for each header, an empty line.
-
-    Raises:
-        ValueError: where a name or value holds a line break; it would add headers of its own.
-    """
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    if any("\r" in line or "\n" in line for line in lines):
-        message = "a header holds a line break"
-        raise ValueError(message)
-    return "\r\n".join(("NATS/1.0", *lines, "", "")).encode()

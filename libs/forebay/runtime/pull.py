@@ -102,9 +102,7 @@ class PullInbox:
 
     async def start(self) -> None:
         """Subscribe; call once, before the first puller."""
-        self._subscription = await self._client.subscribe(
-            f"{self._prefix}.*", cb=self._on_message
-        )
+        self._subscription = await self._client.subscribe(f"{self._prefix}.*", cb=self._on_message)
 
     async def close(self) -> None:
         """Take no more messages: the server forgets requests for an inbox that nobody reads.

@@ -4,6 +4,7 @@ Settings are read once at the start and never change. A value that cannot be use
 with one sentence that names the variable.
 """
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -35,6 +36,11 @@ class NatsSettings(BaseSettings):
     def urls(self) -> tuple[str, ...]:
         """The servers, one by one."""
         return tuple(part.strip() for part in self.url.split(",") if part.strip())
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what verifies the servers: our authority's certificate, or the system's."""
+        cafile = None if self.tls_ca is None else str(self.tls_ca)
+        return ssl.create_default_context(cafile=cafile)
 
 
 class LogSettings(BaseSettings):

@@ -1,7 +1,6 @@
 """Starts a processor, and ends it: settings, table, NATS, the engine, the admin port, SIGTERM."""
 
 import asyncio
-import contextlib
 import gc
 import signal
 import socket
@@ -16,6 +15,7 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.nats import NatsLink
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_processor.destinations.registry import Destinations
@@ -29,11 +29,11 @@ __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
 
+STORE_SECONDS = 5.0
+"""After the time for attempts, for what JetStream has to be told of them."""
+
 GC_THRESHOLD = 50_000
 """Objects between two collections of the youngest generation: items make no cycles."""
-
-CONNECTIONS_PER_HOST = 256
-"""Of the pooled HTTP client: above the limits in flight of several destinations on one host."""
 
 
 def run() -> int:
@@ -78,12 +78,14 @@ async def _work(
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace)
     tables.refresh()
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST)
+    # Every destination has a limit of its own; waiting here would use up an attempt's time.
+    connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     ) as session:
-        engine = Engine(settings, part.shards, endpoints, Destinations(session), metrics)
-        link = NatsLink(nats, "forebay-processor", engine)
+        publisher = Publisher(nats, "forebay-processor-publish")
+        engine = Engine(settings, part.shards, publisher, endpoints, Destinations(session), metrics)
+        link = NatsLink(nats, "forebay-processor", engine.connection)
 
         def waiting_for() -> list[str]:
             waiting = []
@@ -105,7 +107,7 @@ async def _work(
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 100)
         _log.info("processor_started", port=admin.getsockname()[1])
-        code = await _until_stopped(stop, settings, engine, link, tables)
+        code = await _until_stopped(stop, settings, engine, publisher, link, tables)
         await server.cleanup()
     _log.info("processor_stopped")
     return code
@@ -115,6 +117,7 @@ async def _until_stopped(
     stop: asyncio.Event,
     settings: ProcessorSettings,
     engine: Engine,
+    publisher: Publisher,
     link: NatsLink,
     tables: TableFiles[ProcessorTable],
 ) -> int:
@@ -122,6 +125,7 @@ async def _until_stopped(
     working = asyncio.create_task(engine.run(), name="engine")
     background = [
         asyncio.create_task(link.run(), name="nats"),
+        asyncio.create_task(publisher.run(), name="publisher"),
         asyncio.create_task(tables.follow(), name="tables"),
     ]
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -132,11 +136,9 @@ async def _until_stopped(
     for task in crashed:
         _log.error("processor_crashed", task=task.get_name(), exc_info=task.exception())
     _log.info("processor_draining", seconds=settings.stop_seconds)
-    working.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await working
-    await engine.stop(settings.stop_seconds)
-    for task in (*background, stopping):
+    engine.stop()
+    await asyncio.wait([working], timeout=settings.stop_seconds + STORE_SECONDS)
+    for task in (working, *background, stopping):
         task.cancel()
-    await asyncio.gather(*background, stopping, return_exceptions=True)
+    await asyncio.gather(working, *background, stopping, return_exceptions=True)
     return 1 if crashed else 0

@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.logging import configure_logging
-from forebay.runtime.nats import NatsLink
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
@@ -98,10 +97,9 @@ async def _serve(
     routes = Routes(metrics)
     tables = TableFiles(part.table_dir, ReceiverTable, routes.replace)
     tables.refresh()
-    store = JetStreamStore(part.shards, metrics)
-    link = NatsLink(nats, "forebay-receiver", store)
+    store = JetStreamStore(nats, part.shards, metrics)
     intake = Intake(settings, routes, store, metrics)
-    status = ReceiverStatus(intake, routes, tables, link, store, metrics)
+    status = ReceiverStatus(intake, routes, tables, store, metrics)
     rules = ConnectionRules(intake, settings, KEEP_ALIVE_SECONDS)
     webhook = WebhookApplication(intake, settings)
     public = _Server(_config(webhook, protocol_factory(rules)))
@@ -111,7 +109,7 @@ async def _serve(
     gc.set_threshold(GC_THRESHOLD, 50, 100)
     async with asyncio.TaskGroup() as group:
         background = [
-            group.create_task(link.run(), name="nats"),
+            group.create_task(store.run(), name="nats"),
             group.create_task(store.probe(), name="probe"),
             group.create_task(tables.follow(), name="tables"),
         ]

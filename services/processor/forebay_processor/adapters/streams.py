@@ -10,7 +10,6 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, StreamInfo
 from nats.js.errors import NotFoundError
 
@@ -20,6 +19,8 @@ __all__ = ["Streams"]
 
 _API_SECONDS: Final = 5.0
 _NOT_FOUND: Final = "404"
+_MESSAGE_NOT_FOUND: Final = 10043
+_ANSWERS_AT_ONCE: Final = 10_000
 
 
 class Streams:
@@ -44,23 +45,36 @@ class Streams:
         delivered, floor = info.delivered, info.ack_floor
         if not info.num_ack_pending or delivered is None or floor is None:
             return 0
-        for sequence in range(floor.stream_seq + 1, delivered.stream_seq + 1):
-            subject = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
-            await self._client.publish(subject, b"-NAK")
+        last = ""
         try:
-            await self._client.flush()
+            for sequence in range(floor.stream_seq + 1, delivered.stream_seq + 1):
+                last = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
+                await self._client.publish(last, b"-NAK")
+                if not sequence % _ANSWERS_AT_ONCE:
+                    await self._client.flush()
+            # The server works answers off in their order, beside everything else that it gets: only
+            # when it confirms the last one may messages be asked for.
+            await self._client.request(last, b"-NAK", timeout=_API_SECONDS)
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
         return info.num_ack_pending
 
+    async def first_sequence(self, stream: str, subjects: str, start: int) -> int | None:
+        """Return the sequence of the first message from `start` on, or None where there is none."""
+        body = msgspec.json.encode({"seq": start, "next_by_subj": subjects})
+        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}", body)
+        found = _found(stream, answer)
+        return None if found is None else found[2]
+
     async def consumer_info(self, stream: str, consumer: str) -> ConsumerInfo:
         """Return a consumer's state; raises StoreUnavailable."""
         try:
-            return await self._context.consumer_info(stream, consumer)
+            info: ConsumerInfo = await self._context.consumer_info(stream, consumer)
         except NatsError as error:
             message = f"consumer {consumer} of {stream} gave no answer"
             raise StoreUnavailable(message) from error
+        return info
 
     async def stream_info(self, stream: str) -> StreamInfo:
         """Return a stream's state; raises StoreUnavailable."""
@@ -87,25 +101,18 @@ class Streams:
             left = (await subscription.consumer_info()).num_pending or 0
             while left > 0:
                 messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
-                for message in messages:
+                for each in messages:
                     left -= 1
-                    yield message.subject, message.metadata.sequence.stream, message.headers or {}
+                    yield each.subject, each.metadata.sequence.stream, each.headers or {}
             await subscription.unsubscribe()
-        except (NatsError, NatsTimeoutError) as error:
+        except NatsError as error:
             message = f"stream {stream} could not be read"
             raise StoreUnavailable(message) from error
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Return payload, headers and sequence of a subject's message, or None where it is gone."""
         answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        headers = dict(answer.headers or {})
-        status = headers.get("Status")
-        if status == _NOT_FOUND:
-            return None
-        if status is not None:
-            message = f"{stream} could not be read: status {status}"
-            raise StoreUnavailable(message)
-        return answer.data, headers, int(headers["Nats-Sequence"])
+        return _found(stream, answer)
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""
@@ -132,4 +139,12 @@ class Streams:
             raise StoreUnavailable(message) from error
 
 
-_MESSAGE_NOT_FOUND: Final = 10043
+def _found(stream: str, answer: Msg) -> tuple[bytes, dict[str, str], int] | None:
+    headers = dict(answer.headers or {})
+    status = headers.get("Status")
+    if status == _NOT_FOUND:
+        return None
+    if status is not None:
+        message = f"{stream} could not be read: status {status}"
+        raise StoreUnavailable(message)
+    return answer.data, headers, int(headers["Nats-Sequence"])

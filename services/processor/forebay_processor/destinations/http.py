@@ -9,6 +9,8 @@
 Redirects are not followed: an item is for the URL that the manifest names.
 """
 
+import asyncio
+import contextlib
 import time
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -36,6 +38,9 @@ _REJECTED: Final = frozenset({400, 413, 415, 422})
 ANSWER_LIMIT: Final = 64 * 1024
 """Bytes of an answer that are read so that the connection can be used again; a longer answer
 costs the connection."""
+
+ANSWER_SECONDS: Final = 1.0
+"""How long the rest of an answer is waited for."""
 
 RETRY_AFTER_LIMIT: Final = 3600.0
 """Seconds: longer wishes of a destination count as this."""
@@ -74,9 +79,9 @@ class HttpDestination:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                if (response.content_length or 0) <= ANSWER_LIMIT:
-                    await response.content.read(ANSWER_LIMIT)
-                return _result(response)
+                result = _result(response)
+                await _read_rest(response)
+                return result
         except TimeoutError:
             return Failed("timeout")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -84,6 +89,18 @@ class HttpDestination:
 
     async def close(self) -> None:
         """The client is shared: whoever made it closes it."""
+
+
+async def _read_rest(response: aiohttp.ClientResponse) -> None:
+    """Read a short answer, so that its connection can be used again.
+
+    The status has decided: what goes wrong from here on must not send the item a second time.
+    """
+    if (response.content_length or 0) > ANSWER_LIMIT:
+        return
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await response.content.read(ANSWER_LIMIT)
 
 
 def _result(response: aiohttp.ClientResponse) -> Result:

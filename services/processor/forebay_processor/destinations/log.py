@@ -15,6 +15,7 @@ class LogDestination:
     """Says that an item came, and nothing of what is in it."""
 
     async def deliver(self, attempt: Attempt) -> Result:
+        """Write the line."""
         _log.info(
             "item",
             namespace=attempt.endpoint.namespace,

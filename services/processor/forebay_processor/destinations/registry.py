@@ -21,7 +21,7 @@ class Destinations:
     def of(self, endpoint: EndpointName, config: Destination) -> DestinationPort:
         """Return the destination with these settings."""
         there = self._made.get((endpoint, config.name))
-        if there is not None and there[0] is config:
+        if there is not None and there[0] == config:
             return there[1]
         port = self._make(config)
         self._made[endpoint, config.name] = (config, port)

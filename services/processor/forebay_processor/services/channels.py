@@ -6,8 +6,9 @@ from random import Random
 from forebay.core.naming import EndpointName
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.delivery import Channel, Table
+from forebay_processor.services.delivery import Channel, ChannelSettings, ChannelState
 from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.work import Table
 
 __all__ = ["Channels"]
 
@@ -28,6 +29,7 @@ class Channels:
         self._metrics = metrics
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._channels: dict[tuple[EndpointName, str], Channel] = {}
+        self._is_started = False
         endpoints.on_change(self._follow)
 
     def __iter__(self) -> Iterator[Channel]:
@@ -40,28 +42,37 @@ class Channels:
         if there is None:
             there = Channel(endpoint, destination, self._table, self._metrics, self._random)
             self._channels[endpoint, destination] = there
-            self._configure(there)
+            there.configure(self._settings_of(endpoint, destination))
+            if self._is_started:
+                there.start()
         return there
 
     def start(self) -> None:
         """Begin to work what waits in RETRY."""
+        if self._is_started:
+            return
+        self._is_started = True
         for channel in self:
             channel.start()
 
     def _follow(self) -> None:
         for channel in self:
-            self._configure(channel)
+            channel.configure(self._settings_of(channel.endpoint, channel.name))
 
-    def _configure(self, channel: Channel) -> None:
-        endpoint = self._endpoints.find(channel.endpoint)
-        if endpoint is None and not self._endpoints.is_deleted(channel.endpoint):
-            # Not known yet, or a table could not be read: what waits goes on waiting.
-            return
-        config = self._endpoints.destination(channel.endpoint, channel.name)
-        channel.configure(
-            config,
-            None if config is None else self._destinations.of(channel.endpoint, config),
-            own_channel=endpoint.channel if endpoint else None,
-            is_ordered=endpoint is None or endpoint.ordering == "Conversation",
-            is_paused=endpoint is not None and endpoint.paused,
+    def _settings_of(self, name: EndpointName, destination: str) -> ChannelSettings:
+        endpoint = self._endpoints.find(name)
+        if endpoint is None:
+            is_deleted = self._endpoints.is_deleted(name)
+            return ChannelSettings(
+                state=ChannelState.DELETED if is_deleted else ChannelState.UNKNOWN
+            )
+        config = next((one for one in endpoint.destinations if one.name == destination), None)
+        if config is None:
+            return ChannelSettings(state=ChannelState.REMOVED)
+        return ChannelSettings(
+            state=ChannelState.PAUSED if endpoint.paused else ChannelState.OPEN,
+            config=config,
+            port=self._destinations.of(name, config),
+            own_channel=endpoint.channel,
+            is_ordered=endpoint.ordering == "Conversation",
         )

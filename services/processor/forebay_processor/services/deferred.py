@@ -29,7 +29,7 @@ class Deferred:
 
     def is_behind(self, endpoint: EndpointName, sequence: int, now: float) -> bool:
         """Say whether an older message of the endpoint is still out."""
-        out = self._out.get(endpoint)
+        out = self._out.get(endpoint, [])
         while out and now - self._since[out[0]] > FORGOTTEN_SECONDS:
             self.back(endpoint, out[0])
         return bool(out) and out[0] < sequence

@@ -2,58 +2,59 @@
 
 One `Deliverer` works one lane of one partition of EVENTS. It hands each item to the channels of its
 endpoint in the order of the stream, and acks it when every one of them has it delivered, dead or
-parked. It never waits for a destination.
+parked. It waits for a destination only while that one is quick and has very much in memory already.
+
+If the process dies, all that is not acked comes again, in order. If the connection is lost, the
+same; what is in flight here is known by its sequence and goes on as if nothing had been.
 """
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
+
+import structlog
 
 from forebay.core import envelope
 from forebay.core.envelope import decode_item
+from forebay.core.errors import ForebayError
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import Destination, ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage, Puller
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels
-from forebay_processor.services.delivery import Work
+from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
+from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.work import Work
 
 __all__ = ["Acker", "Deliverer"]
 
-UNKNOWN_ENDPOINT_SECONDS: Final = 2.0
-"""After this an item of an endpoint that the table does not know comes again."""
+_log = structlog.get_logger(__name__)
 
 
 class Acker:
     """Acks what is finished, in the order in which it was finished; one for the process."""
 
-    def __init__(self, finished: Finished) -> None:
-        self._finished = finished
+    def __init__(self) -> None:
         self._queue: asyncio.Queue[tuple[PulledMessage, list[Work]]] = asyncio.Queue()
 
     def put(self, message: PulledMessage, works: list[Work]) -> None:
         """Ack a message whose works are done."""
-        self._finished.add(message.sequence)
         self._queue.put_nowait((message, works))
 
     async def run(self) -> None:
         """Send acks; until cancelled."""
         while True:
-            await self._ack(*await self._queue.get())
+            message, works = await self._queue.get()
+            await message.ack()
+            for work in works:
+                if work.after_ack is not None:
+                    work.after_ack()
+            self._queue.task_done()
 
-    async def flush_now(self) -> None:
-        """Send what `run`, which was cancelled, has left."""
-        while not self._queue.empty():
-            await self._ack(*self._queue.get_nowait())
-
-    @staticmethod
-    async def _ack(message: PulledMessage, works: list[Work]) -> None:
-        await message.ack()
-        for work in works:
-            if work.after_ack is not None:
-                work.after_ack()
+    async def join(self) -> None:
+        """Wait until all that was put is sent."""
+        await self._queue.join()
 
 
 class Deliverer:
@@ -61,44 +62,42 @@ class Deliverer:
 
     def __init__(  # its collaborators, each one thing
         self,
-        puller: Puller,
         endpoints: Endpoints,
         channels: Channels,
         acker: Acker,
         finished: Finished,
         metrics: ProcessorMetrics,
     ) -> None:
-        self._puller = puller
         self._endpoints = endpoints
         self._channels = channels
         self._acker = acker
         self._finished = finished
         self._metrics = metrics
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, PulledMessage] = {}
+        self._deferred = Deferred()
         self._left = 0
         self._caught_up = asyncio.Event()
-
-    @property
-    def in_flight(self) -> int:
-        """How many messages are handed out and not acked."""
-        return len(self._in_flight)
 
     def expect(self, left: int) -> None:
         """Tell how many messages an owner before us left, which come again first."""
         self._left = left
         if left <= 0:
             self._caught_up.set()
+        else:
+            self._caught_up.clear()
 
     async def wait_caught_up(self) -> None:
-        """Wait until all that was left has come again: before that, RETRY must not be worked, or
-        what waits there could overtake an older item of its conversation.
+        """Wait until all that was left has come again.
+
+        Before that, RETRY must not be worked, or what waits there could overtake an older item of
+        its conversation.
         """
         await self._caught_up.wait()
 
-    async def run(self) -> None:
-        """Deliver what comes; until cancelled."""
+    async def run(self, puller: Puller) -> None:
+        """Deliver what comes; until cancelled, which leaves nothing half handed out."""
         while True:
-            for message in await self._puller.next_batch():
+            for message in await puller.next_batch():
                 await self._take(message)
                 if self._left and message.delivered > 1:
                     self.expect(self._left - 1)
@@ -108,51 +107,81 @@ class Deliverer:
     async def _take(self, message: PulledMessage) -> None:
         sequence = message.sequence
         if sequence in self._in_flight:
+            # It will be acked as what it is now: the newest copy, of the newest connection.
+            self._in_flight[sequence] = message
             return
-        if sequence in self._finished:
+        if message in self._finished:
             self._metrics.redelivered()
             await message.ack()
             return
-        subject = EventSubject.parse(message.subject)
-        endpoint = self._endpoints.find(subject.endpoint)
-        if endpoint is None:
-            if self._endpoints.is_deleted(subject.endpoint):
-                await message.ack()
-            else:
-                await message.nak(UNKNOWN_ENDPOINT_SECONDS)
+        try:
+            subject = EventSubject.parse(message.subject)
+        except ValueError:
+            # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
+            _log.error("subject_unreadable", stream=message.subject.split(".")[1], seq=sequence)
+            await message.ack()
             return
-        works = [
-            (destination, self._work(message, subject, destination))
+        endpoint = await self._endpoint_of(message, subject)
+        if endpoint is None:
+            return
+        wanting = [
+            (self._channels.of(subject.endpoint, destination.name), destination.name)
             for destination in _wanting(endpoint, subject, message.data)
         ]
-        self._in_flight.add(sequence)
-        left = len(works)
+        for channel, _ in wanting:
+            if channel.is_crowded:
+                await channel.room()
+        self._hand_out(message, subject, wanting)
 
-        def one_done(_: object) -> None:
+    async def _endpoint_of(
+        self, message: PulledMessage, subject: EventSubject
+    ) -> ProcessorEndpoint | None:
+        """Return the endpoint, or answer the message where there is none to deliver it for."""
+        name, sequence = subject.endpoint, message.sequence
+        endpoint = self._endpoints.find(name)
+        now = asyncio.get_running_loop().time()
+        if endpoint is None and self._endpoints.is_deleted(name):
+            self._deferred.back(name, sequence)
+            await message.ack()
+            return None
+        if endpoint is None or self._deferred.is_behind(name, sequence, now):
+            self._deferred.send_back(name, sequence, now)
+            await message.nak(DELAY_SECONDS)
+            return None
+        self._deferred.back(name, sequence)
+        return endpoint
+
+    def _hand_out(
+        self, message: PulledMessage, subject: EventSubject, wanting: list[tuple[Channel, str]]
+    ) -> None:
+        sequence = message.sequence
+        left = len(wanting) + 1
+        works: list[Work] = []
+
+        def one_done() -> None:
             nonlocal left
             left -= 1
-            if left <= 0:
-                self._in_flight.discard(sequence)
-                self._acker.put(message, [work for _, work in works])
+            if left == 0:
+                newest = self._in_flight.pop(sequence)
+                self._finished.add(newest)
+                self._acker.put(newest, works)
 
-        if not works:
-            one_done(None)
-        for destination, work in works:
-            work.done.add_done_callback(one_done)
-            self._channels.of(subject.endpoint, destination.name).offer(work)
-
-    @staticmethod
-    def _work(message: PulledMessage, subject: EventSubject, destination: Destination) -> Work:
-        row = RetrySubject(
-            subject.shard,
-            subject.partition,
-            subject.lane,
-            subject.endpoint,
-            destination.name,
-            message.headers.get(envelope.CONVERSATION, subject.key[:16]),
-            subject.key,
-        )
-        return Work(row, message.sequence, message.data, message.headers)
+        self._in_flight[sequence] = message
+        for channel, destination in wanting:
+            row = RetrySubject(
+                subject.shard,
+                subject.partition,
+                subject.lane,
+                subject.endpoint,
+                destination,
+                message.headers.get(envelope.CONVERSATION, subject.key[:16]),
+                subject.key,
+            )
+            work = Work(row, sequence, message.data, message.headers, one_done)
+            works.append(work)
+            channel.offer(work)
+        # The one that was counted too many: so that it is not over before all have it.
+        one_done()
 
 
 def _wanting(
@@ -162,6 +191,14 @@ def _wanting(
     for destination in endpoint.destinations:
         if destination.events and subject.kind not in destination.events:
             continue
-        if destination.channels and decode_item(payload).channel not in destination.channels:
+        if destination.channels and not _is_of(payload, destination.channels):
             continue
         yield destination
+
+
+def _is_of(payload: bytes, channels: tuple[str, ...]) -> bool:
+    try:
+        return decode_item(payload).channel in channels
+    except ForebayError:
+        # Its channel says what is wrong with it, in a dead letter.
+        return True

@@ -47,6 +47,7 @@ from forebay_processor.destinations.port import (
     Rejected,
     Result,
 )
+from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.backoff import backoff_seconds
 from forebay_processor.services.slots import Slots
@@ -556,8 +557,13 @@ class Channel:
         began = time.perf_counter()
         try:
             result = await port.deliver(attempt)
-        except Exception as error:  # a fault of ours must not cost an item
-            _log.exception("attempt_crashed", endpoint=str(self.endpoint), destination=self.name)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
+            _log.error(
+                "attempt_crashed",
+                endpoint=str(self.endpoint),
+                destination=self.name,
+                error=place_of(error),
+            )
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = time.perf_counter() - began
         self._metrics.attempt(self.endpoint, self.name, type(result).__name__.lower(), seconds)

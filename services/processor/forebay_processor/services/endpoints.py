@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from forebay.core.naming import EndpointName
-from forebay.core.tables import Destination, ProcessorEndpoint, ProcessorTable
+from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 
 __all__ = ["Endpoints"]
 
@@ -27,13 +27,6 @@ class Endpoints:
     def is_deleted(self, name: EndpointName) -> bool:
         """Say whether the tables list the endpoint as gone."""
         return name in self._deleted
-
-    def destination(self, name: EndpointName, destination: str) -> Destination | None:
-        """Return one destination of an endpoint, or None."""
-        endpoint = self._by_name.get(name)
-        if endpoint is None:
-            return None
-        return next((one for one in endpoint.destinations if one.name == destination), None)
 
     def replace(self, tables: Mapping[str, ProcessorTable]) -> None:
         """Take these tables from now on."""

@@ -2,6 +2,9 @@
 
 Retention is a wish, room is a duty: above 80 % of `max_bytes`, messages that every consumer has
 acked go before their age ends. What is not split or not delivered is never removed.
+
+A look costs one call for each stream; only where one is nearly full, the state of each of its
+consumers is asked for. If the process dies, the next one looks again: nothing is kept here.
 """
 
 import asyncio
@@ -9,7 +12,13 @@ from typing import Final
 
 import structlog
 
-from forebay.core.subjects import PARTITIONS, Lane, StreamKind, consumer_name, stream_name
+from forebay.core.subjects import (
+    PARTITIONS,
+    Lane,
+    StreamKind,
+    consumer_name,
+    stream_name,
+)
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.metrics import ProcessorMetrics
@@ -40,25 +49,26 @@ class Retention:
         """Look again and again; until cancelled."""
         while True:
             await asyncio.sleep(self._pause)
-            for kind, step in ((StreamKind.RAW, "split"), (StreamKind.EVENTS, "deliver")):
+            for kind in (StreamKind.RAW, StreamKind.EVENTS):
                 try:
-                    await self.make_room(stream_name(kind, self._shard), step)
+                    await self.make_room(kind)
                 except StoreError as error:
                     _log.warning("retention_failed", shard=self._shard, reason=str(error))
 
-    async def make_room(self, stream: str, step: str) -> int:
+    async def make_room(self, kind: StreamKind) -> int:
         """Remove processed messages if the stream is nearly full; returns how many.
 
         Raises:
             StoreError: where NATS does not answer.
         """
+        stream = stream_name(kind, self._shard)
         info = await self._streams.stream_info(stream)
         state, limit = info.state, info.config.max_bytes or 0
         if limit <= 0 or state.bytes <= FULL * limit or not state.messages:
             return 0
         average = state.bytes / state.messages
         wanted = int((state.bytes - ENOUGH * limit) / average) + 1
-        processed = await self._processed_below(stream, step, state.last_seq + 1)
+        processed = await self._processed_below(kind, state.last_seq + 1)
         # Sequences can have gaps: then less is removed now and more at the next look.
         below = min(state.first_seq + wanted, processed)
         if below <= state.first_seq:
@@ -68,8 +78,14 @@ class Retention:
         _log.info("stream_purged", stream=stream, messages=removed)
         return removed
 
-    async def _processed_below(self, stream: str, step: str, end: int) -> int:
-        """Return the sequence below which every consumer of the stream has acked everything."""
+    async def _processed_below(self, kind: StreamKind, end: int) -> int:
+        """Return the sequence below which every consumer of the stream has acked everything.
+
+        `end` was above the last message before the first consumer was asked: what came later is
+        not spoken of here.
+        """
+        stream = stream_name(kind, self._shard)
+        step = "split" if kind is StreamKind.RAW else "deliver"
         lowest = end
         for lane in Lane:
             if step == "deliver" and lane is Lane.INVALID:
@@ -78,7 +94,12 @@ class Retention:
                 info = await self._streams.consumer_info(
                     stream, consumer_name(step, lane, partition)
                 )
-                if info.num_pending or info.num_ack_pending:
-                    floor = info.ack_floor.stream_seq if info.ack_floor else 0
-                    lowest = min(lowest, floor + 1)
+                if not info.num_pending and not info.num_ack_pending:
+                    continue
+                # The floor alone would do, but of a lane where little happens it is very old.
+                floor = info.ack_floor.stream_seq if info.ack_floor else 0
+                subjects = info.config.filter_subject or ">"
+                first = await self._streams.first_sequence(stream, subjects, floor + 1)
+                if first is not None:
+                    lowest = min(lowest, first)
         return lowest

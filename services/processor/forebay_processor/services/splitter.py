@@ -7,8 +7,12 @@ Order: within a batch, the items of a conversation are stored one after the othe
 the one before is stored; different conversations go side by side. A batch is finished before the
 next one begins, and what could not be stored is tried again in place: nothing newer overtakes it.
 
-If the process dies: before an item is stored, its webhook is unacked and comes again; after some
-items are stored, it comes again too and their claims refuse them; after the ack all are stored.
+If the process dies, or the connection is lost: before an item is stored, its webhook is unacked and
+comes again, with all that came after it; after some items are stored, it comes again too and their
+claims refuse them; after the ack all are stored.
+
+What cannot be split, for a fault of the body or of the parser, is set aside in the lane `invalid`:
+it must neither be lost nor stop those that wait behind it.
 """
 
 import asyncio
@@ -27,29 +31,35 @@ from forebay.core.subjects import (
     RawSubject,
     conversation_partition,
 )
+from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.pull import PulledMessage, Puller
-from forebay.runtime.store_errors import ClaimedBefore, StoreError
+from forebay.runtime.store_errors import ClaimedBefore, MessageTooLarge, StoreError
+from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.finished import Finished
 
 __all__ = ["Splitter"]
 
 _log = structlog.get_logger(__name__)
 
-UNKNOWN_ENDPOINT_SECONDS: Final = 2.0
-"""After this a webhook of an endpoint that the table does not know comes again: the table is older
-than the receiver's, and follows within seconds."""
-
 STALL_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before items that could not be stored are tried again."""
+
+WAVE_ITEMS: Final = 1000
+"""Items that are sent before the first answer is read: a batch of webhooks can hold 256,000, and
+the last of so many would wait for its answer longer than it may."""
 
 
 class _Part(NamedTuple):
     """One item of a batch, with what it is stored as."""
 
     webhook: "_Webhook"
-    item: Item
+    payload: bytes
+    kind: str
+    lane: Lane
     subject: str
     headers: dict[str, str]
     chain: tuple[EndpointName, str]
@@ -58,69 +68,118 @@ class _Part(NamedTuple):
 class _Webhook:
     """One raw message of a batch and how many of its items are not stored yet."""
 
-    __slots__ = ("left", "message", "subject")
+    __slots__ = ("is_incomplete", "left", "message", "subject")
 
-    def __init__(self, message: PulledMessage, subject: RawSubject) -> None:
+    def __init__(self, message: PulledMessage, subject: RawSubject, left: int) -> None:
         self.message = message
         self.subject = subject
-        self.left = 0
+        self.left = left
+        self.is_incomplete = False
+        """Whether an item of it cannot be stored, now or ever."""
 
 
 class Splitter:
     """Works one lane of one partition of RAW."""
 
-    def __init__(
+    def __init__(  # its collaborators, each one thing
         self,
-        puller: Puller,
         publisher: Publisher,
         endpoints: Endpoints,
+        finished: Finished,
         metrics: ProcessorMetrics,
         store_seconds: float,
     ) -> None:
-        self._puller = puller
         self._publisher = publisher
         self._endpoints = endpoints
+        self._finished = finished
         self._metrics = metrics
         self._store_seconds = store_seconds
+        self._deferred = Deferred()
 
-    async def run(self) -> None:
+    async def run(self, puller: Puller) -> None:
         """Split what comes; until cancelled."""
         while True:
-            await self._split_batch(await self._puller.next_batch())
+            await self._split_batch(await puller.next_batch(), puller.consumer)
 
-    async def _split_batch(self, messages: list[PulledMessage]) -> None:
+    async def _split_batch(self, messages: list[PulledMessage], consumer: str) -> None:
         parts: list[_Part] = []
         for message in messages:
             parts += await self._cut(message)
-        pause, longest = STALL_SECONDS
-        while parts:
-            parts = await self._store(parts)
-            if parts:
-                # EVENTS is full or NATS is away: wait in place, so that nothing overtakes.
-                _log.warning("split_stalled", consumer=self._puller.consumer, items=len(parts))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, longest)
+        shortest, longest = STALL_SECONDS
+        pause, is_stalled = shortest, False
+        while left := await self._store(parts):
+            # EVENTS is full or NATS is away: wait in place, so that nothing overtakes.
+            if not is_stalled:
+                is_stalled = True
+                _log.warning("split_stalled", consumer=consumer, items=len(left))
+            pause = shortest if len(left) < len(parts) else min(pause * 2, longest)
+            parts = left
+            await asyncio.sleep(pause)
+        if is_stalled:
+            _log.info("split_goes_on", consumer=consumer)
 
     async def _cut(self, message: PulledMessage) -> list[_Part]:
         """Return a webhook's items; what needs no storing is answered here."""
-        subject = RawSubject.parse(message.subject)
-        name = subject.endpoint
-        endpoint = self._endpoints.find(name)
-        if endpoint is None:
-            if self._endpoints.is_deleted(name):
-                self._metrics.webhook(name, subject.lane, "dropped")
-                await message.ack()
-            else:
-                await message.nak(UNKNOWN_ENDPOINT_SECONDS)
+        if message in self._finished:
+            self._metrics.redelivered()
+            await message.ack()
             return []
-        received = message.headers.get(envelope.RECEIVED_AT, "0")
         try:
-            items = split(endpoint.provider, message.data, int(received) / 1000)
-        except UnreadableBody:
-            await self._set_aside(message, subject)
+            subject = RawSubject.parse(message.subject)
+        except ValueError:
+            # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
+            _log.error("subject_unreadable", stream="raw", sequence=message.sequence)
+            await message.ack()
             return []
-        webhook = _Webhook(message, subject)
-        webhook.left = len(items)
+        endpoint = await self._endpoint_of(message, subject)
+        if endpoint is None:
+            return []
+        parts: list[_Part] = []
+        try:
+            parts = self._parts(message, subject, endpoint)
+        except UnreadableBody:
+            pass
+        except Exception as error:  # noqa: BLE001  # a parser's fault must never cost a webhook
+            _log.error(
+                "split_crashed",
+                endpoint=str(subject.endpoint),
+                raw_sequence=message.sequence,
+                error=place_of(error),
+            )
+        if not parts:
+            await self._set_aside(message, subject)
+        return parts
+
+    async def _endpoint_of(
+        self, message: PulledMessage, subject: RawSubject
+    ) -> ProcessorEndpoint | None:
+        """Return the endpoint, or answer the message where there is none to split it for."""
+        name, sequence = subject.endpoint, message.sequence
+        endpoint = self._endpoints.find(name)
+        now = asyncio.get_running_loop().time()
+        if endpoint is None and self._endpoints.is_deleted(name):
+            self._deferred.back(name, sequence)
+            self._metrics.webhook(name, subject.lane, "dropped")
+            await self._ack(message)
+            return None
+        if endpoint is None or self._deferred.is_behind(name, sequence, now):
+            self._deferred.send_back(name, sequence, now)
+            await message.nak(DELAY_SECONDS)
+            return None
+        self._deferred.back(name, sequence)
+        return endpoint
+
+    async def _ack(self, message: PulledMessage) -> None:
+        self._finished.add(message)
+        await message.ack()
+
+    def _parts(
+        self, message: PulledMessage, subject: RawSubject, endpoint: ProcessorEndpoint
+    ) -> list[_Part]:
+        """Cut a webhook; raises UnreadableBody."""
+        received = message.headers.get(envelope.RECEIVED_AT, "0")
+        items = split(endpoint.provider, message.data, int(received) / 1000)
+        webhook = _Webhook(message, subject, len(items))
         return [self._part(webhook, item, received) for item in items]
 
     def _part(self, webhook: _Webhook, item: Item, received: str) -> _Part:
@@ -142,7 +201,8 @@ class Splitter:
         trace = webhook.message.headers.get(envelope.TRACEPARENT)
         if trace is not None:
             headers[envelope.TRACEPARENT] = trace
-        return _Part(webhook, item, str(subject), headers, (name, item.conversation))
+        chain = (name, item.conversation)
+        return _Part(webhook, encode_item(item), item.kind, item.lane, str(subject), headers, chain)
 
     async def _set_aside(self, message: PulledMessage, subject: RawSubject) -> None:
         """Keep a body that no parser takes: in the lane `invalid`, for its age in RAW."""
@@ -156,14 +216,14 @@ class Splitter:
                     str(aside), message.data, headers, self._store_seconds
                 )
             except StoreError:
-                await message.nak(UNKNOWN_ENDPOINT_SECONDS)
+                await message.nak(DELAY_SECONDS)
                 return
         else:
             self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
             _log.warning(
                 "body_unreadable", endpoint=str(subject.endpoint), raw_sequence=message.sequence
             )
-        await message.ack()
+        await self._ack(message)
 
     async def _store(self, parts: list[_Part]) -> list[_Part]:
         """Store what can be stored, in waves; return what could not, in its order."""
@@ -176,7 +236,7 @@ class Splitter:
             for part in parts:
                 if part.chain in stuck:
                     failed.append(part)
-                elif part.chain in in_wave:
+                elif part.chain in in_wave or len(wave) == WAVE_ITEMS:
                     later.append(part)
                 else:
                     in_wave.add(part.chain)
@@ -191,9 +251,7 @@ class Splitter:
         sent = [
             (
                 part,
-                self._publisher.send(
-                    part.subject, encode_item(part.item), part.headers, self._store_seconds
-                ),
+                self._publisher.send(part.subject, part.payload, part.headers, self._store_seconds),
             )
             for part in wave
         ]
@@ -203,6 +261,8 @@ class Splitter:
                 await answer
             except ClaimedBefore:
                 await self._stored(part, new=False)
+            except MessageTooLarge:
+                await self._too_large(part)
             except StoreError as error:
                 _log.debug("item_not_stored", reason=str(error))
                 failed.append(part)
@@ -211,10 +271,26 @@ class Splitter:
         return failed
 
     async def _stored(self, part: _Part, *, new: bool) -> None:
-        webhook = part.webhook
-        name, lane = webhook.subject.endpoint, webhook.subject.lane
-        self._metrics.item(name, part.item.lane, part.item.kind, new=new)
+        self._metrics.item(part.webhook.subject.endpoint, part.lane, part.kind, new=new)
+        await self._one_less(part.webhook)
+
+    async def _too_large(self, part: _Part) -> None:
+        """Give up an item that NATS will never take, and keep its whole webhook."""
+        _log.error(
+            "item_too_large",
+            endpoint=str(part.webhook.subject.endpoint),
+            raw_sequence=part.webhook.message.sequence,
+            bytes=len(part.payload),
+        )
+        part.webhook.is_incomplete = True
+        await self._one_less(part.webhook)
+
+    async def _one_less(self, webhook: _Webhook) -> None:
         webhook.left -= 1
-        if webhook.left == 0:
-            self._metrics.webhook(name, lane, "split")
-            await webhook.message.ack()
+        if webhook.left:
+            return
+        if webhook.is_incomplete:
+            await self._set_aside(webhook.message, webhook.subject)
+            return
+        self._metrics.webhook(webhook.subject.endpoint, webhook.subject.lane, "split")
+        await self._ack(webhook.message)

@@ -7,13 +7,12 @@ that a leader that is there answers 10071.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
-from nats.aio.client import Client
 
-from forebay.runtime.publisher import PubAck, Publisher
+from forebay.runtime.publisher import Done, PubAck, Publisher
+from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     SequenceMismatch,
     StillStoring,
@@ -23,7 +22,7 @@ from forebay.runtime.store_errors import (
 )
 from forebay_receiver.metrics import ReceiverMetrics
 
-__all__ = ["Done", "JetStreamStore", "Store"]
+__all__ = ["JetStreamStore", "Store"]
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +48,6 @@ _NO_SEQUENCE = "18446744073709551615"
 """The largest sequence there is: never the last one of a stream."""
 
 
-Done = Callable[[PubAck | StoreError], None]
-"""Called once with what became of a webhook."""
-
-
 class Store(Protocol):
     """Where webhooks are kept."""
 
@@ -65,44 +60,79 @@ class Store(Protocol):
         """Store one webhook and call `done`, before the deadline or a moment after it."""
 
 
+class _Storing:
+    """One webhook on its way. An object, for two closures that know each other are a cycle: for
+    every webhook the garbage collector would have to find it."""
+
+    __slots__ = ("_arguments", "_deadline", "_done", "_publisher", "_shard", "_store")
+
+    def __init__(  # noqa: PLR0913, PLR0917  # a webhook has these parts
+        self,
+        store: "JetStreamStore",
+        publisher: Publisher,
+        shard: str,
+        subject: bytes,
+        body: bytes,
+        headers: bytes,
+        deadline: float,
+        done: Done,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._shard = shard
+        self._arguments = (subject, body, headers)
+        self._deadline = deadline
+        self._done = done
+
+    def ask(self) -> None:
+        """Send it, or send it again."""
+        within = self._deadline - self._publisher.clock()
+        self._publisher.submit(*self._arguments, within, self.answered)
+
+    def answered(self, result: PubAck | StoreError) -> None:
+        """Pass on what became of it."""
+        if isinstance(result, StillStoring):
+            # Another receiver has the same webhook on its way: ask until it is there.
+            if self._deadline - self._publisher.clock() > STILL_STORING_PAUSE_SECONDS:
+                loop = asyncio.get_running_loop()
+                loop.call_later(STILL_STORING_PAUSE_SECONDS, self.ask)
+                return
+        self._store.note(self._shard, result)
+        self._done(result)
+
+
 class JetStreamStore:
     """The store of production: NATS JetStream."""
 
-    def __init__(self, shards: tuple[str, ...], metrics: ReceiverMetrics) -> None:
+    def __init__(
+        self, settings: NatsSettings, shards: tuple[str, ...], metrics: ReceiverMetrics
+    ) -> None:
         self._metrics = metrics
-        self._publisher = Publisher(on_late=metrics.late_stored.inc)
-        self._client: Client | None = None
+        self._publisher = Publisher(
+            settings,
+            "forebay-receiver",
+            on_late=metrics.late_stored.inc,
+            on_change=self._connection_changed,
+        )
         self._unanswered = dict.fromkeys(shards, 0)
         self._last_answer: dict[str, float] = {}
         self._is_new = asyncio.Event()
         """Set with each new connection: the probe need not wait for its time."""
 
-    # -- the link's listener
+    async def run(self) -> None:
+        """Stay connected; until cancelled."""
+        await self._publisher.run()
 
-    async def connected(self, client: Client) -> None:
-        """Take a new client."""
-        await self._publisher.bind(client)
-        self._client = client
-        self._begin()
-
-    def reconnected(self) -> None:
-        """Go on with the same client."""
-        self._begin()
-
-    def disconnected(self) -> None:
-        """Fail what is in flight: nobody will answer it."""
-        self._metrics.nats_connected.set(0)
-        self._publisher.fail_all("the connection to NATS was lost")
+    @property
+    def was_reached(self) -> bool:
+        """Whether NATS was reached once since the start."""
+        return self._publisher.was_reached
 
     # -- storing
 
     def is_willing(self, shard: str) -> bool:
         """Say whether NATS is connected and the shard's stream answers."""
-        return (
-            self._client is not None
-            and self._client.is_connected
-            and self._unanswered.get(shard, 0) < SILENT_AFTER
-        )
+        return self._publisher.is_connected and self._unanswered.get(shard, 0) < SILENT_AFTER
 
     def store(  # noqa: PLR0913  # a webhook has these parts
         self, shard: str, subject: bytes, body: bytes, headers: bytes, deadline: float, done: Done
@@ -117,27 +147,15 @@ class JetStreamStore:
             deadline: On the loop's clock; `done` is called by then.
             done: Called once; inside this call where it is known at once.
         """
-        loop = asyncio.get_running_loop()
+        _Storing(self, self._publisher, shard, subject, body, headers, deadline, done).ask()
 
-        def answered(result: PubAck | StoreError) -> None:
-            if isinstance(result, StillStoring):
-                # Another receiver has the same webhook on its way: ask until it is there.
-                if deadline - loop.time() > STILL_STORING_PAUSE_SECONDS:
-                    loop.call_later(STILL_STORING_PAUSE_SECONDS, ask)
-                    return
-            elif isinstance(result, StreamMissing):
-                pass
-            elif isinstance(result, StoreUnavailable):
+    def note(self, shard: str, result: PubAck | StoreError) -> None:
+        """Learn from an answer, or from its absence, whether the shard's stream is there."""
+        if isinstance(result, StoreUnavailable):
+            if not isinstance(result, StreamMissing | StillStoring):
                 self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
-            else:
-                self._answered(shard, loop.time())
-            done(result)
-
-        def ask() -> None:
-            within = deadline - loop.time()
-            self._publisher.submit(subject, body, headers, within, answered)
-
-        ask()
+        else:
+            self._answered(shard, self._publisher.clock())
 
     # -- readiness
 
@@ -176,11 +194,12 @@ class JetStreamStore:
             _log.warning("store_probe_odd", shard=shard, reason=str(error))
             self._answered(shard, loop.time())
 
-    def _begin(self) -> None:
-        self._metrics.nats_connected.set(1)
-        self._is_new.set()
-        for shard in self._unanswered:
-            self._unanswered[shard] = 0
+    def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
+        self._metrics.nats_connected.set(is_connected)
+        if is_connected:
+            self._is_new.set()
+            for shard in self._unanswered:
+                self._unanswered[shard] = 0
 
     def _answered(self, shard: str, now: float) -> None:
         if self._unanswered.get(shard, 0) >= SILENT_AFTER:

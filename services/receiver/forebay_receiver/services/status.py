@@ -1,7 +1,6 @@
 """What the receiver says of itself: readiness, load, the table in force."""
 
 from forebay.core.tables import ReceiverTable
-from forebay.runtime.nats import NatsLink
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
 from forebay_receiver.metrics import ReceiverMetrics
@@ -19,14 +18,12 @@ class ReceiverStatus:
         intake: Intake,
         routes: Routes,
         tables: TableFiles[ReceiverTable],
-        link: NatsLink,
         store: JetStreamStore,
         metrics: ReceiverMetrics,
     ) -> None:
         self._intake = intake
         self._routes = routes
         self._tables = tables
-        self._link = link
         self._store = store
         self._metrics = metrics
         self.is_stopping = False
@@ -49,7 +46,7 @@ class ReceiverStatus:
         waiting = []
         if not self._tables.is_loaded:
             waiting.append("a table of endpoints")
-        if not self._link.was_reached:
+        if not self._store.was_reached:
             waiting.append("a connection to NATS")
         elif not self._store.answered_lately():
             waiting.append("an answer of the RAW stream")

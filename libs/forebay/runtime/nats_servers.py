@@ -1,0 +1,127 @@
+"""The servers of a NATS cluster, and how to log in to one."""
+
+import base64
+import random
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import forebay
+from forebay.core.errors import ConfigurationError
+from forebay.runtime.nats_wire import ServerInfo
+from forebay.runtime.settings import NatsSettings
+
+__all__ = ["Server", "ServerPool", "authenticate"]
+
+DEFAULT_PORT = 4222
+
+
+class Server(NamedTuple):
+    """One server of a cluster."""
+
+    host: str
+    port: int
+    is_tls: bool = False
+    user: str | None = None
+    password: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How logs name it: never with what is secret in its URL."""
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> "Server":
+        """Read `nats://host:port` or `tls://..`; raises ConfigurationError."""
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        try:
+            host, port = parts.hostname, parts.port or DEFAULT_PORT
+        except ValueError:
+            host = None
+        if not host:
+            message = "the setting FOREBAY_NATS_URL is no nats://host:port"
+            raise ConfigurationError(message)
+        return cls(
+            host,
+            port,
+            parts.scheme == "tls",
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+        )
+
+
+class ServerPool:
+    """Servers to try, in turn: those of the settings, and those that servers tell of."""
+
+    def __init__(self, urls: Iterable[str]) -> None:
+        configured = [Server.parse(url) for url in urls]
+        # Many receivers start at once: they should not all go to the first server.
+        random.shuffle(configured)
+        self._servers = deque(configured)
+        self._is_tls = any(server.is_tls for server in configured)
+        self._login = configured[0] if configured else Server("127.0.0.1", DEFAULT_PORT)
+
+    def __len__(self) -> int:
+        """Return how many servers are known."""
+        return len(self._servers)
+
+    def next(self) -> Server:
+        """Return the server to try now; it is the last in the row from then on."""
+        self._servers.rotate(-1)
+        return self._servers[-1]
+
+    def learn(self, addresses: Iterable[str]) -> None:
+        """Add servers, `host:port`, that are not known yet; they log in as the first one does."""
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            host = host.strip("[]")
+            if not port.isdigit() or any(
+                (server.host, server.port) == (host, int(port)) for server in self._servers
+            ):
+                continue
+            self._servers.append(
+                Server(host, int(port), self._is_tls, self._login.user, self._login.password)
+            )
+
+
+def authenticate(settings: NatsSettings, server: Server, info: ServerInfo) -> dict[str, Any]:
+    """Return the options of a CONNECT: who we are, and the proof of it.
+
+    Raises:
+        OSError: where the file with credentials cannot be read.
+        ConfigurationError: where it holds none.
+    """
+    options: dict[str, Any] = {
+        "verbose": False,
+        "pedantic": False,
+        "lang": "python-forebay",
+        "version": forebay.__version__,
+        "protocol": 1,
+        "echo": False,
+        "headers": True,
+        "no_responders": True,
+    }
+    user = settings.user or server.user
+    if settings.credentials is not None:
+        return {**options, **_credentials(settings.credentials.read_text(), info.nonce)}
+    if user is not None:
+        password = settings.password.get_secret_value() if settings.password else server.password
+        return {**options, "user": user, "pass": password or ""}
+    return options
+
+
+def _credentials(text: str, nonce: str) -> dict[str, str]:
+    """Read a file as `nsc` writes it (a JWT and a seed, each between its lines) and sign."""
+    # Late: only installations with credentials pay for the cryptography behind it.
+    import nkeys  # noqa: PLC0415
+
+    blocks = [line.strip() for line in text.splitlines() if line.strip() and "-----" not in line]
+    jwt = next((line for line in blocks if line.startswith("ey")), None)
+    seed = next((line for line in blocks if line.startswith("SU")), None)
+    if jwt is None or seed is None:
+        message = "the file FOREBAY_NATS_CREDENTIALS holds no JWT and seed: make it with `nsc`"
+        raise ConfigurationError(message)
+    pair = nkeys.from_seed(seed.encode())
+    signature = pair.sign(nonce.encode())
+    return {"jwt": jwt, "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode()}

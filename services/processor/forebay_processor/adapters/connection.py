@@ -1,0 +1,100 @@
+"""The processor's side of its connection to NATS: what is made anew each time it is there again.
+
+A `Session` lasts as long as one connection. What JetStream handed out over a connection that is
+gone may never have arrived, and it comes again only after its ack wait, long after newer messages;
+so each session begins by asking for all of it again (`Streams.take_over`), with requests and an
+inbox of its own.
+"""
+
+import asyncio
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from forebay.runtime.publisher import Publisher
+from forebay.runtime.pull import PullInbox
+from forebay.runtime.store_errors import StoreUnavailable
+from forebay_processor.adapters.streams import Streams
+
+__all__ = ["Connection", "Session"]
+
+_FLUSH_SECONDS = 2
+
+
+class Session:
+    """What works over one connection, until it is lost."""
+
+    def __init__(self, streams: Streams, inbox: PullInbox) -> None:
+        self.streams = streams
+        self.inbox = inbox
+        self.lost = asyncio.Event()
+
+
+class Connection:
+    """Follows the link: a `LinkListener` of `forebay.runtime.nats`."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        """Publishes over a connection of its own, and fails what is in flight when that is lost."""
+
+        self._client: Client | None = None
+        self._session: Session | None = None
+        self._is_up = asyncio.Event()
+
+    async def connected(self, client: Client) -> None:
+        """Take a client: the first one, or a new one after the last ended for good."""
+        self._end_session()
+        self._client = client
+        self._is_up.set()
+
+    def reconnected(self) -> None:
+        """Note that the same client has a connection again."""
+        self._end_session()
+        self._is_up.set()
+
+    def disconnected(self) -> None:
+        """End the session: what it asked for will not come any more."""
+        self._is_up.clear()
+        self._end_session()
+
+    @property
+    def streams(self) -> Streams:
+        """The streams over the connection of now; raises StoreUnavailable."""
+        if self._client is None or not self._client.is_connected:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        return Streams(self._client)
+
+    async def begin(self) -> Session:
+        """Wait for a connection and begin a session on it; raises StoreUnavailable."""
+        await self._is_up.wait()
+        await self.publisher.wait_reached()
+        client = self._client
+        if client is None:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        last = self._session
+        self._session = session = Session(Streams(client), PullInbox(client))
+        try:
+            if last is not None:
+                # Before anything else: a request of the last session that was still in the client's
+                # buffer must not take messages that nobody reads.
+                await last.inbox.close()
+            await session.inbox.start()
+        except NatsError as error:
+            message = "the connection to NATS was lost at once"
+            raise StoreUnavailable(message) from error
+        return session
+
+    async def flush(self) -> None:
+        """Wait until the server has all that was sent, as far as that can be had."""
+        if self._client is None or not self._client.is_connected:
+            return
+        try:
+            await self._client.flush(_FLUSH_SECONDS)
+        except NatsError:
+            return
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.lost.set()

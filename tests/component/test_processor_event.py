@@ -1,0 +1,80 @@
+"""What a destination gets: a CloudEvent, its idempotency key, and a signature."""
+
+import json
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from support.plant import CHANNEL, Plant, token, webhook
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up, from the standard's own examples
+NEW_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"  # made up
+
+
+async def test_an_item_is_a_cloud_event(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    await plant.send(name, "wamid.1")
+    await eventually(lambda: plant.arrivals(name))
+    (arrival,) = plant.arrivals(name)
+    event = JSONFormat().read(None, arrival.body)
+    assert arrival.headers["content-type"].startswith("application/cloudevents+json")
+    assert event.get_specversion() == "1.0"
+    assert event.get_id() == arrival.key == token("wamid.1")
+    assert event.get_source() == f"/forebay/demo/{name}"
+    assert event.get_type() == "dev.forebay.whatsapp.messages"
+    assert event.get_extension("itemkey") == f"msg:{CHANNEL}:wamid.1"
+    assert event.get_extension("itemtype") == "text"
+    assert event.get_extension("channel") == CHANNEL
+    assert event.get_extension("traceparent") == arrival.headers["traceparent"]
+
+
+async def test_the_data_is_the_providers_change_cut_down_to_the_item(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    await plant.store(name, webhook(("wamid.1", "15550001"), ("wamid.2", "15550002")))
+    await plant.wait_delivered(name, [token("wamid.1"), token("wamid.2")])
+    for arrival in plant.arrivals(name):
+        data = arrival.event["data"]
+        (message,) = data["value"]["messages"]
+        assert token(message["id"]) == arrival.key
+        assert data["field"] == "messages"
+        assert data["value"]["metadata"]["phone_number_id"] == CHANNEL
+
+
+async def test_items_of_another_channel_are_marked(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), channel=CHANNEL)
+    await plant.store(name, webhook(("wamid.1", "15550001")))
+    await plant.store(name, webhook(("wamid.2", "15550001"), channel="108200000000999"))
+    keys = [token("wamid.1"), token("wamid.2", "108200000000999")]
+    await plant.wait_delivered(name, keys)
+    marks = {each.key: each.event.get("otherchannel", False) for each in plant.arrivals(name)}
+    assert marks == {keys[0]: False, keys[1]: True}
+
+
+async def test_the_signature_is_that_of_standard_webhooks(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, signing_secrets=(SECRET, NEW_SECRET)))
+    await plant.send(name, "wamid.1")
+    await eventually(lambda: plant.arrivals(name))
+    (arrival,) = plant.arrivals(name)
+    headers = dict(arrival.headers)
+    for secret in (SECRET, NEW_SECRET):
+        assert Webhook(secret).verify(arrival.body, headers) == json.loads(arrival.body)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(arrival.body + b" ", headers)
+
+
+async def test_a_second_attempt_has_the_same_id_and_body(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    plant.sink.answer_key(token("wamid.twice"), 503)
+    await plant.wait_delivered(name, await plant.send(name, "wamid.twice"))
+    first, second = plant.arrivals(name)
+    assert (first.key, first.body) == (second.key, second.body)
+    assert (first.attempt, second.attempt) == (1, 2)

@@ -1,0 +1,83 @@
+"""Items of one conversation come in order; a failing one holds back its own conversation only."""
+
+import pytest
+
+from support.plant import Plant, token
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ANN, BOB = "15550000001", "15550000002"
+
+
+async def test_a_failing_item_holds_back_its_own_conversation_only(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    anns = [f"wamid.ann.{number}" for number in range(6)]
+    bobs = [f"wamid.bob.{number}" for number in range(6)]
+    plant.sink.answer_key(token(anns[1]), 503, 503, 503, 503)
+    for ann, bob in zip(anns, bobs, strict=True):
+        await plant.send(name, ann, person=ANN)
+        await plant.send(name, bob, person=BOB)
+    await plant.wait_delivered(name, [*map(token, anns), *map(token, bobs)])
+    delivered = plant.delivered(name)
+    assert [key for key in delivered if key in set(map(token, anns))] == [*map(token, anns)]
+    assert [key for key in delivered if key in set(map(token, bobs))] == [*map(token, bobs)]
+    assert delivered.index(token(bobs[-1])) < delivered.index(token(anns[1]))
+    assert len(delivered) == 12
+
+
+async def test_items_that_come_while_an_attempt_hangs_follow_in_order(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    plant.sink.hold()
+    try:
+        keys = await plant.send(name, *(f"wamid.{number}" for number in range(10)), person=ANN)
+        await eventually(lambda: plant.arrivals(name))
+        # Longer than an item is held in memory: those behind the first one are parked.
+        await eventually(lambda: _rows_are(plant, name, 9), saying="the others to be parked")
+    finally:
+        plant.sink.release()
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name) == keys
+    await eventually(lambda: _rows_are(plant, name, 0), saying="RETRY to be empty")
+
+
+async def test_items_keep_their_order_when_every_first_attempt_fails(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    messages = [f"wamid.failing.{number}" for number in range(8)]
+    for message in messages:
+        plant.sink.answer_key(token(message), 500)
+    keys = await plant.send(name, *messages, person=ANN)
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name) == keys
+
+
+async def test_without_ordering_a_failing_item_holds_back_nothing(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), ordering="None")
+    messages = [f"wamid.free.{number}" for number in range(5)]
+    plant.sink.answer_key(token(messages[0]), 503, 503, 503)
+    keys = await plant.send(name, *messages, person=ANN)
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name)[-1] == keys[0]
+    assert sorted(plant.delivered(name)) == sorted(keys)
+
+
+async def test_a_change_to_no_ordering_frees_what_waits(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    messages = [f"wamid.freed.{number}" for number in range(5)]
+    plant.sink.answer_key(token(messages[0]), *[503] * 20)
+    keys = await plant.send(name, *messages, person=ANN)
+    await eventually(lambda: _rows_are(plant, name, 5), saying="all to be parked")
+    await plant.serve(name, plant.http(name), ordering="None")
+    await plant.wait_delivered(name, keys[1:])
+    assert keys[0] not in plant.delivered(name)
+    await plant.wait_delivered(name, keys, within=20)
+    assert sorted(plant.delivered(name)) == sorted(keys)
+
+
+async def _rows_are(plant: Plant, name: str, count: int) -> bool:
+    return await plant.rows(name) == count

@@ -1,0 +1,146 @@
+"""What cannot be delivered now waits in RETRY, for as long as it takes, and holds up nobody."""
+
+import asyncio
+
+import pytest
+
+from forebay.core.tables import Retry
+from support.plant import EVENTS, Plant, token
+from support.ports import HOST, free_port
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SLOW_RETRY = Retry(initial_delay_seconds=30, max_delay_seconds=60, max_age_seconds=3600)
+
+
+async def test_a_paused_endpoint_delivers_nothing_until_it_goes_on(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), paused=True)
+    keys = await plant.send(name, *(f"wamid.paused.{number}" for number in range(5)))
+    await eventually(lambda: _rows_are(plant, name, 5), saying="all to be parked")
+    assert not plant.arrivals(name)
+    waiting = await plant.processor.metric("forebay_processor_parked_items", endpoint=name)
+    assert waiting == 5
+    await plant.serve(name, plant.http(name))
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name) == keys
+    await eventually(lambda: _rows_are(plant, name, 0), saying="RETRY to be empty")
+    assert await plant.processor.metric("forebay_processor_parked_items", endpoint=name) == 0
+
+
+async def test_an_endpoint_that_is_paused_keeps_what_waits(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    plant.sink.answer_key(token("wamid.waits.0"), *[503] * 3)
+    (first,) = await plant.send(name, "wamid.waits.0")
+    await eventually(lambda: plant.arrivals(name))
+    await plant.serve(name, plant.http(name), paused=True)
+    (second,) = await plant.send(name, "wamid.waits.1")
+    await eventually(lambda: _rows_are(plant, name, 2), saying="both to wait")
+    await plant.serve(name, plant.http(name))
+    await plant.wait_delivered(name, [first, second])
+    assert plant.delivered(name) == [first, second]
+
+
+async def test_what_is_parked_is_acked_in_events(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), paused=True)
+    await plant.send(name, "wamid.acked")
+    await eventually(lambda: _rows_are(plant, name, 1), saying="it to be parked")
+    await eventually(lambda: _nothing_unacked(plant), saying="EVENTS to be acked")
+
+
+async def test_parked_items_survive_a_restart_and_keep_their_order(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), paused=True)
+    keys = await plant.send(name, *(f"wamid.kept.{number}" for number in range(6)))
+    await eventually(lambda: _rows_are(plant, name, 6), saying="all to be parked")
+    assert await plant.restart() == 0
+    keys += await plant.send(name, "wamid.kept.after")
+    await plant.serve(name, plant.http(name))
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name) == keys
+    await eventually(lambda: _rows_are(plant, name, 0), saying="RETRY to be empty")
+
+
+async def test_attempts_and_due_times_survive_a_restart(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, retry=SLOW_RETRY))
+    plant.sink.answer_key(token("wamid.counted"), 503)
+    await plant.send(name, "wamid.counted", "wamid.behind")
+    await eventually(lambda: _rows_are(plant, name, 2), saying="both to wait")
+    assert await plant.restart() == 0
+    # Not due for 15 s at least; a row that was due would be tried at once.
+    other = plant.new_name()
+    await plant.serve(other, plant.http(other))
+    await plant.wait_delivered(other, await plant.send(other, "wamid.of.another"))
+    assert len(plant.arrivals(name)) == 1
+    assert await plant.rows(name) == 2
+
+
+async def test_a_dead_destination_holds_up_no_neighbour(plant: Plant) -> None:
+    name = plant.new_name()
+    dead = plant.http(name, name="dead", url=f"http://{HOST}:{free_port()}/", retry=SLOW_RETRY)
+    await plant.serve(name, dead, plant.http(name, name="living"))
+    keys = await plant.send(name, *(f"wamid.both.{number}" for number in range(40)))
+    await plant.wait_delivered(name, keys, within=5)
+    assert plant.delivered(name) == keys
+    await eventually(lambda: _rows_are(plant, name, 40), saying="the dead one's to be parked")
+    await eventually(lambda: _nothing_unacked(plant), saying="EVENTS to be acked")
+
+
+async def test_a_destination_that_hangs_holds_up_no_neighbour(plant: Plant) -> None:
+    hanging, living = plant.new_name(), plant.new_name()
+    server = await asyncio.start_server(lambda _reader, _writer: None, HOST, 0)
+    url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}/"
+    try:
+        await plant.serve(hanging, plant.http(hanging, url=url, max_in_flight=4, timeout_seconds=2))
+        await plant.serve(living, plant.http(living))
+        for number in range(60):
+            await plant.send(hanging, f"wamid.hanging.{number}", person=f"1555{number:07}")
+        keys = await plant.send(living, *(f"wamid.living.{number}" for number in range(20)))
+        await plant.wait_delivered(living, keys, within=1.5)
+        assert plant.delivered(living) == keys
+        await eventually(lambda: _rows_are(plant, hanging, 56), saying="its own to be parked")
+    finally:
+        server.close()
+        await plant.delete(hanging)
+
+
+async def test_a_burst_that_is_worked_off_at_once_is_not_parked(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, max_in_flight=4))
+    messages = [f"wamid.burst.{number}" for number in range(100)]
+    for number, message in enumerate(messages):
+        await plant.send(name, message, person=f"1555{number:07}")
+    await plant.wait_delivered(name, [token(message) for message in messages])
+    assert len(plant.delivered(name)) == 100
+    parked = await plant.processor.metric(
+        "forebay_processor_deliveries_total", endpoint=name, outcome="parked"
+    )
+    assert parked < 50
+
+
+async def test_no_more_attempts_are_under_way_than_the_destination_allows(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, max_in_flight=3))
+    messages = [f"wamid.limited.{number}" for number in range(12)]
+    plant.sink.hold()
+    try:
+        for number, message in enumerate(messages):
+            await plant.send(name, message, person=f"1555{number:07}")
+        await eventually(lambda: _rows_are(plant, name, 9), saying="the others to be parked")
+        assert len(plant.arrivals(name)) == 3
+    finally:
+        plant.sink.release()
+    await plant.wait_delivered(name, [token(message) for message in messages])
+    assert len(plant.delivered(name)) == 12
+
+
+async def _rows_are(plant: Plant, name: str, count: int) -> bool:
+    return await plant.rows(name) == count
+
+
+async def _nothing_unacked(plant: Plant) -> bool:
+    return await plant.unacked(EVENTS) == 0

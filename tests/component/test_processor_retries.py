@@ -1,0 +1,153 @@
+"""What a destination does not take is tried again, and given up when that is of no use."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from forebay.core.tables import Retry
+from support.plant import CHANNEL, Plant, token
+from support.ports import HOST
+from support.sink import NO_ANSWER
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_the_pauses_grow(plant: Plant) -> None:
+    name = plant.new_name()
+    retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=10, max_age_seconds=60)
+    await plant.serve(name, plant.http(name, retry=retry))
+    key = token("wamid.growing")
+    plant.sink.answer_key(key, 500, 502, 429)
+    await plant.wait_delivered(name, await plant.send(name, "wamid.growing"))
+    times = [arrival.at for arrival in plant.arrivals(name)]
+    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    # From half of a full pause to the whole of it; the upper bound is left to a busy machine.
+    assert [pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2), strict=True)] == [
+        True
+    ] * 3
+    assert [arrival.attempt for arrival in plant.arrivals(name)] == [1, 2, 3, 4]
+
+
+async def test_a_destination_says_when_to_come_again(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    async with plant.sink_answers(429, **{"Retry-After": "1"}):
+        await plant.send(name, "wamid.later")
+        await eventually(lambda: plant.arrivals(name))
+        await eventually(lambda: plant.arrivals(name)[0].status == 429)
+    await plant.wait_delivered(name, [token("wamid.later")])
+    first, second = plant.arrivals(name)
+    assert 0.95 <= second.at - first.at < 5
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 410, 500, NO_ANSWER])
+async def test_every_other_answer_is_tried_again(plant: Plant, status: int) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    message = f"wamid.again.{status}"
+    plant.sink.answer_key(token(message), status)
+    await plant.wait_delivered(name, await plant.send(name, message))
+    assert len(plant.arrivals(name)) == 2
+
+
+async def test_no_answer_in_time_is_a_failure(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, timeout_seconds=0.2))
+    plant.sink.hold()
+    try:
+        await plant.send(name, "wamid.slow")
+        await eventually(lambda: len(plant.arrivals(name)) == 2)
+    finally:
+        plant.sink.release()
+    await eventually(lambda: plant.rows(name), saying="a row in RETRY", within=5) if not (
+        plant.delivered(name)
+    ) else None
+    await plant.wait_delivered(name, [token("wamid.slow")])
+    assert [arrival.attempt for arrival in plant.arrivals(name)][:2] == [1, 2]
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+async def test_a_rejected_item_is_a_dead_letter_at_once(plant: Plant, status: int) -> None:
+    name, message = plant.new_name(), f"wamid.rejected.{status}"
+    await plant.serve(name, plant.http(name))
+    plant.sink.answer_key(token(message), status)
+    keys = await plant.send(name, message, f"{message}.next")
+    letter = await plant.letter(name, keys[0])
+    await plant.wait_delivered(name, keys[1:])
+    assert len(plant.arrivals(name)) == 2
+    assert letter.data is not None
+    stored = json.loads(letter.data)
+    assert (stored["key"], stored["kind"]) == (f"msg:{CHANNEL}:{message}", "messages")
+    assert stored["data"]["value"]["messages"][0]["text"] == {"body": "Hello"}
+    headers = letter.headers or {}
+    assert headers["Forebay-Reason"] == "Rejected"
+    assert headers["Forebay-Error"] == f"status {status}"
+    assert headers["Forebay-Attempts"] == "1"
+    assert headers["Forebay-Endpoint"] == f"demo/{name}"
+    assert headers["traceparent"].startswith("00-0af7651916cd43dd8448eb211c80319c-")
+    assert await plant.rows(name) == 0
+    dead = await plant.processor.metric(
+        "forebay_processor_dead_letters_total", endpoint=name, reason="Rejected"
+    )
+    assert dead == 1
+
+
+async def test_an_item_that_fails_until_its_age_ends_expires(plant: Plant) -> None:
+    name, message = plant.new_name(), "wamid.old"
+    retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=60, max_age_seconds=1)
+    await plant.serve(name, plant.http(name, retry=retry))
+    plant.sink.answer_key(token(message), *[503] * 50)
+    began = time.time()
+    await plant.send(name, message)
+    letter = await plant.letter(name, token(message))
+    assert 1 <= time.time() - began < 8
+    headers = letter.headers or {}
+    assert (headers["Forebay-Reason"], headers["Forebay-Error"]) == ("Expired", "status 503")
+    assert int(headers["Forebay-Attempts"]) == len(plant.arrivals(name)) > 2
+    await eventually(lambda: _has_no_rows(plant, name), saying="the row to be deleted")
+
+
+async def _has_no_rows(plant: Plant, name: str) -> bool:
+    return await plant.rows(name) == 0
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def half_answerer() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Give a destination that says 200 and never ends its answer, and the requests it got."""
+    requests: list[bytes] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+
+    server = await asyncio.start_server(answer, HOST, 0)
+    yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/", requests
+    for writer in writers:
+        writer.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_200_counts_though_its_body_never_ends(
+    plant: Plant, half_answerer: tuple[str, list[bytes]]
+) -> None:
+    name, (url, requests) = plant.new_name(), half_answerer
+    await plant.serve(name, plant.http(name, url=url))
+    await plant.send(name, "wamid.half")
+
+    async def is_counted() -> bool:
+        delivered = await plant.processor.metric(
+            "forebay_processor_deliveries_total", endpoint=name, outcome="delivered"
+        )
+        return delivered == 1
+
+    await eventually(is_counted)
+    assert len(requests) == 1
+    assert await plant.rows(name) == 0

@@ -1,0 +1,110 @@
+"""A webhook is split into its items, and each item is delivered once."""
+
+import json
+import time
+
+import pytest
+
+from forebay.core.subjects import Lane
+from support.corpus import payload
+from support.plant import EVENTS, RAW, Plant, token, webhook
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_batch_becomes_one_item_each(plant: Plant) -> None:
+    name, batch = plant.new_name(), payload("batch-mixed")
+    await plant.serve(name, plant.http(name))
+    await plant.store(name, batch.body)
+    await plant.wait_delivered(name, batch.webhook_ids(time.time()))
+    assert sorted(plant.delivered(name)) == sorted(batch.webhook_ids(time.time()))
+
+
+async def test_a_repeat_in_another_body_is_delivered_once(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    first, both = webhook(("wamid.1", "15550001")), webhook(
+        ("wamid.1", "15550001"), ("wamid.2", "15550001")
+    )
+    for body in (first, both, first):
+        await plant.store(name, body)
+    await plant.send(name, "wamid.3")
+    await plant.wait_delivered(name, [token("wamid.2"), token("wamid.3")])
+    assert sorted(plant.delivered(name)) == sorted(map(token, ("wamid.1", "wamid.2", "wamid.3")))
+    repeats = await plant.processor.metric(
+        "forebay_processor_items_total", endpoint=name, outcome="repeat"
+    )
+    assert repeats == 2
+
+
+async def test_all_items_of_a_large_body_arrive_each_person_in_order(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    messages = [(f"wamid.{number}", f"1555000{number % 7}") for number in range(200)]
+    await plant.store(name, webhook(*messages))
+    await plant.wait_delivered(name, [token(own) for own, _ in messages])
+    delivered = plant.delivered(name)
+    for person in range(7):
+        wanted = [token(own) for own, whose in messages if whose == f"1555000{person}"]
+        assert [key for key in delivered if key in set(wanted)] == wanted
+    assert len(delivered) == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"not JSON", b'{"entry": []}', b'"\\ud800"', b"[" * 5000],
+    ids=["no JSON", "no items", "half a character", "too deep"],
+)
+async def test_a_body_without_readable_items_is_set_aside_and_counted(
+    plant: Plant, body: bytes
+) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    await plant.store(name, body)
+
+    async def is_counted() -> bool:
+        counted = await plant.processor.metric(
+            "forebay_processor_webhooks_total", endpoint=name, outcome="invalid"
+        )
+        return counted == 1
+
+    await eventually(is_counted)
+    kept = await plant.client.jetstream().get_last_msg(RAW, f"forebay.raw.0.*.invalid.demo.{name}")
+    assert kept.data == body
+    await eventually(lambda: _nothing_unacked(plant, RAW), saying="all to be acked")
+
+
+async def test_what_nobody_of_ours_wrote_stops_nothing(plant: Plant) -> None:
+    plant.processor.expect_errors("subject_unreadable")
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    context = plant.client.jetstream()
+    for partition in range(16):
+        await context.publish(f"forebay.raw.0.{partition:02d}.live.what.is.this", b"?")
+        await context.publish(f"forebay.event.0.{partition:02d}.live.what", b"?")
+    await plant.wait_delivered(name, await plant.send(name, "wamid.1"))
+    await eventually(lambda: _nothing_unacked(plant, RAW), saying="all to be acked")
+    await eventually(lambda: _nothing_unacked(plant, EVENTS), saying="all to be acked")
+
+
+async def test_an_endpoint_of_any_json_gets_each_body_as_one_item(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name), provider="generic")
+    await plant.store(name, b'{"hello": ["world", 1.5]}')
+    await eventually(lambda: plant.arrivals(name))
+    (arrival,) = plant.arrivals(name)
+    assert arrival.event["data"] == {"hello": ["world", 1.5]}
+
+
+async def test_statuses_have_a_lane_of_their_own(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name))
+    await plant.store(name, payload("status-read").body, lane=Lane.STATUS)
+    await eventually(lambda: plant.arrivals(name))
+    (arrival,) = plant.arrivals(name)
+    assert (json.loads(arrival.body)["lane"], arrival.event["itemtype"]) == ("status", "read")
+
+
+async def _nothing_unacked(plant: Plant, stream: str) -> bool:
+    return await plant.unacked(stream) == 0

@@ -1,0 +1,235 @@
+"""When NATS cannot store, a webhook gets an honest 503 in time, and service comes back."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from forebay.core.subjects import StreamKind
+from forebay.runtime.provisioning import stream_config
+from support.edge import RAW, Edge, path_of
+from support.raw_http import RawResponse
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BUDGET = 0.4
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shaken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """Give a receiver whose NATS the tests of this module take away."""
+    folder = tmp_path_factory.mktemp("shaken")
+    settings = {
+        "FOREBAY_RECEIVER_BUDGET_SECONDS": str(BUDGET),
+        "FOREBAY_RECEIVER_MAX_IN_FLIGHT": "20",
+        "FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES": "200000",
+    }
+    async with Edge(folder, **settings) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def edge(shaken: Edge) -> AsyncIterator[Edge]:
+    """Give that receiver in good order, and bring everything back into order afterwards."""
+    yield shaken
+    server = shaken.stack.nats_server
+    if not server.running:
+        await server.start()
+    server.thaw()
+    await shaken.stack.provision()
+    await eventually(lambda: _stores(shaken), saying="webhooks to be stored again")
+
+
+async def _stores(edge: Edge) -> bool:
+    return (await edge.post(edge.new_body())).status == 200
+
+
+async def limit_raw(edge: Edge, max_bytes: int) -> None:
+    """Change how large the RAW stream may grow."""
+    async with edge.stack.nats_server.client() as client:
+        shard = msgspec.structs.replace(edge.stack.shard, raw_max_bytes=max_bytes)
+        await client.jetstream().update_stream(stream_config(StreamKind.RAW, shard))
+
+
+async def delete_raw(edge: Edge) -> None:
+    """Take the RAW stream away."""
+    async with edge.stack.nats_server.client() as client:
+        await client.jetstream().delete_stream(RAW)
+
+
+def assert_unavailable(answer: RawResponse) -> None:
+    assert (answer.status, answer.body) == (503, b"")
+    assert 1 <= int(answer.headers["retry-after"]) <= 30
+
+
+async def timed(edge: Edge, body: bytes, path: str = path_of("meta")) -> tuple[RawResponse, float]:
+    """Send a webhook; return the answer and the seconds that it took."""
+    began = time.monotonic()
+    answer = await edge.post(body, path=path)
+    return answer, time.monotonic() - began
+
+
+async def test_a_full_stream_is_503_and_stores_nothing(edge: Edge) -> None:
+    await limit_raw(edge, (await edge.state()).bytes + 100)
+    before = await edge.refused("stream_full")
+    async with edge.nothing_stored():
+        assert_unavailable(await edge.post(edge.new_body()))
+    assert await edge.refused("stream_full") == before + 1
+
+
+async def test_there_is_room_again_after_a_full_stream(edge: Edge) -> None:
+    body = edge.new_body()
+    await limit_raw(edge, (await edge.state()).bytes + 100)
+    assert_unavailable(await edge.post(body))
+    await limit_raw(edge, 64 * 1024 * 1024)
+    before = await edge.stored()
+    assert (await edge.post(body)).status == 200
+    assert await edge.stored() == before + 1
+
+
+async def test_a_missing_stream_is_503_at_once(edge: Edge) -> None:
+    await delete_raw(edge)
+    before = await edge.refused("no_stream")
+    answer, seconds = await timed(edge, edge.new_body())
+    assert_unavailable(answer)
+    assert seconds < BUDGET
+    assert await edge.refused("no_stream") == before + 1
+
+
+async def test_many_refusals_for_a_missing_stream_do_not_outlast_it(edge: Edge) -> None:
+    await delete_raw(edge)
+    for _ in range(10):
+        assert_unavailable(await edge.post(edge.new_body()))
+    await edge.stack.provision()
+    assert (await edge.post(edge.new_body())).status == 200
+
+
+async def test_a_stopped_server_is_503_at_once(edge: Edge) -> None:
+    await edge.stack.nats_server.stop()
+    await eventually(lambda: _is_away(edge), saying="the receiver to notice")
+    before = await edge.refused("nats_away")
+    answer, seconds = await timed(edge, edge.new_body())
+    assert_unavailable(answer)
+    assert seconds < BUDGET
+    assert await edge.refused("nats_away") == before + 1
+
+
+async def _is_away(edge: Edge) -> bool:
+    return await edge.receiver.metric("forebay_receiver_nats_connected") == 0
+
+
+async def test_a_receiver_without_its_server_lives_and_stays_ready_for_a_while(edge: Edge) -> None:
+    await edge.stack.nats_server.kill()
+    await eventually(lambda: _is_away(edge), saying="the receiver to notice")
+    assert (await edge.receiver.admin("/livez")).status == 200
+    assert (await edge.receiver.admin("/readyz")).status == 200
+
+
+async def test_a_killed_server_fails_what_is_in_flight_at_once(edge: Edge) -> None:
+    edge.stack.nats_server.freeze()
+    sending = asyncio.create_task(timed(edge, edge.new_body()))
+    await eventually(lambda: _in_flight(edge, 1), saying="the webhook to be in flight")
+    await edge.stack.nats_server.kill()
+    answer, _ = await sending
+    assert_unavailable(answer)
+
+
+async def _in_flight(edge: Edge, count: int) -> bool:
+    load: dict[str, int] = json.loads((await edge.receiver.admin("/load")).body)
+    return load["in_flight"] == count
+
+
+async def test_service_comes_back_with_the_server(edge: Edge) -> None:
+    body, before = edge.new_body(), await edge.stored()
+    await edge.stack.nats_server.kill()
+    assert_unavailable(await edge.post(body))
+    await edge.stack.nats_server.start()
+
+    async def is_taken() -> bool:
+        return (await edge.post(body)).status == 200
+
+    await eventually(is_taken, within=3, saying="the webhook to be taken")
+    assert await edge.stored() == before + 1
+
+
+async def test_a_frozen_server_is_503_within_the_budget(edge: Edge) -> None:
+    before = await edge.refused("nats_silent")
+    edge.stack.nats_server.freeze()
+    answer, seconds = await timed(edge, edge.new_body())
+    assert_unavailable(answer)
+    assert BUDGET - 0.05 < seconds < BUDGET + 0.1
+    assert await edge.refused("nats_silent") == before + 1
+
+
+async def test_a_server_that_stays_silent_is_503_at_once(edge: Edge) -> None:
+    edge.stack.nats_server.freeze()
+    silent = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(10)))
+    for answer in silent:
+        assert_unavailable(answer)
+    answer, seconds = await timed(edge, edge.new_body())
+    assert_unavailable(answer)
+    assert seconds < BUDGET / 2
+
+
+async def test_what_was_stored_too_late_is_counted_and_its_repeat_is_no_second_one(
+    edge: Edge,
+) -> None:
+    async def late() -> float:
+        return await edge.receiver.metric("forebay_receiver_late_stored_total")
+
+    body, counted, before = edge.new_body(), await late(), await edge.stored()
+    edge.stack.nats_server.freeze()
+    assert_unavailable(await edge.post(body))
+    edge.stack.nats_server.thaw()
+
+    async def is_counted() -> bool:
+        return await late() == counted + 1
+
+    await eventually(is_counted, saying="the late webhook to be counted")
+    assert (await edge.post(body)).status == 200
+    assert await edge.stored() == before + 1
+
+
+async def test_an_endpoint_at_its_limit_is_503_and_its_neighbour_is_served(edge: Edge) -> None:
+    before = await edge.refused("endpoint_overloaded")
+    edge.stack.nats_server.freeze()
+    first = asyncio.create_task(edge.post(edge.new_body(), path=path_of("narrow")))
+    await eventually(lambda: _in_flight(edge, 1), saying="the first to be in flight")
+    second, seconds = await timed(edge, edge.new_body(), path_of("narrow"))
+    neighbour = asyncio.create_task(edge.post(edge.new_body()))
+    await eventually(lambda: _in_flight(edge, 2), saying="the neighbour to be in flight")
+    edge.stack.nats_server.thaw()
+    assert_unavailable(second)
+    assert seconds < BUDGET / 2
+    assert ((await first).status, (await neighbour).status) == (200, 200)
+    assert await edge.refused("endpoint_overloaded") == before + 1
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 100), (2, 90_000)], ids=["requests", "bytes"])
+async def test_a_receiver_at_its_limit_says_503_at_once(edge: Edge, count: int, size: int) -> None:
+    before = await edge.refused("overloaded")
+    edge.stack.nats_server.freeze()
+    bodies = [edge.new_body().ljust(size) for _ in range(count + 1)]
+    taken = [asyncio.create_task(edge.post(body)) for body in bodies[:-1]]
+    await eventually(lambda: _in_flight(edge, count), saying="the first to be in flight")
+    refused, seconds = await timed(edge, bodies[-1])
+    edge.stack.nats_server.thaw()
+    assert_unavailable(refused)
+    assert seconds < BUDGET / 2
+    assert {(await each).status for each in taken} == {200}
+    assert await edge.refused("overloaded") == before + 1
+    assert (await edge.post(bodies[-1])).status == 200
+
+
+async def test_bytes_in_flight_are_given_back(edge: Edge) -> None:
+    edge.stack.nats_server.freeze()
+    assert_unavailable(await edge.post(edge.new_body()))
+    assert json.loads((await edge.receiver.admin("/load")).body) == {
+        "in_flight": 0,
+        "in_flight_bytes": 0,
+    }

@@ -1,0 +1,161 @@
+"""A receiver seen from outside: endpoints of every kind, a way to send, and what was stored."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from nats.js.api import RawStreamMsg, StreamState
+
+from forebay.core.signatures import sign
+from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute, SignatureCheck
+from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
+from support.processes import Part
+from support.raw_http import RawResponse, exchange, request_bytes
+from support.stack import Stack
+from support.tables import META_SIGNATURE, PATH, VERIFY_TOKEN
+
+__all__ = ["OLD_SECRET", "OLD_TOKEN", "RAW", "ROUTES", "TOKEN", "Edge", "path_of", "signed"]
+
+RAW: Final = "FOREBAY_RAW_0"
+
+TOKEN: Final = "Bearer example-token"  # made up, as all secrets here
+OLD_TOKEN: Final = "Bearer example-token-of-last-year"
+OLD_SECRET: Final = "example-app-secret-of-last-year"
+
+_HEADER = HeaderCheck(name="authorization", values=(TOKEN, OLD_TOKEN))
+_PLATFORM = SignatureCheck(
+    header="x-360dialog-signature", prefix="optional", secrets=(PLATFORM_SECRET,)
+)
+_ROTATED = SignatureCheck(
+    header="x-hub-signature-256", prefix="required", secrets=(OLD_SECRET, APP_SECRET)
+)
+
+ROUTES: Final = (
+    ReceiverRoute(namespace="demo", name="meta", provider="meta", authentication=META_SIGNATURE),
+    ReceiverRoute(
+        namespace="demo",
+        name="d360",
+        provider="360dialog",
+        authentication=Authentication(headers=(_HEADER,)),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="partner",
+        provider="360dialog",
+        authentication=Authentication(headers=(_HEADER,), signature=_PLATFORM),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="rotated",
+        provider="meta",
+        authentication=Authentication(
+            signature=_ROTATED, verify_tokens=(VERIFY_TOKEN, "example-token-of-next-year")
+        ),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="open",
+        provider="generic",
+        authentication=Authentication(none=True),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="narrow",
+        provider="generic",
+        authentication=Authentication(none=True),
+        max_in_flight=1,
+    ),
+)
+"""One endpoint for each way to authenticate; `narrow` takes one webhook at a time."""
+
+
+def path_of(name: str) -> str:
+    """Return the path of an endpoint of namespace `demo`."""
+    return f"/v1/webhooks/demo/{name}"
+
+
+def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
+    """Return the header that Meta would send with a body."""
+    return {"X-Hub-Signature-256": f"sha256={sign(secret, body)}"}
+
+
+class Edge:
+    """A stack with one receiver and all of ROUTES."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """Lay out the stack; settings go to the receiver."""
+        self.stack = Stack(folder)
+        # Nothing balances load here: the receiver may leave as soon as it is told to.
+        patience = {"FOREBAY_RECEIVER_DRAIN_SECONDS": "0"}
+        self.receiver: Part = self.stack.part("receiver", **{**patience, **settings})
+        self._numbers = itertools.count(1)
+        self._cleanup = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start NATS and the receiver."""
+        self.stack.tables.write_routes(*ROUTES)
+        async with contextlib.AsyncExitStack() as cleanup:
+            await cleanup.enter_async_context(self.stack)
+            await self.receiver.start()
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything; an error in the receiver's log that no test expected fails."""
+        await self._cleanup.__aexit__(kind, error, trace)
+
+    def new_body(self) -> bytes:
+        """Return a text message that was never sent before."""
+        old = b"wamid.HBgLMTU1NTAwMDEyMzQVAgASGBQ5ODJEOUUzRUI5OTZGNTU5RTYzMwA="
+        return payload("messages-text").body.replace(old, b"wamid.%d" % next(self._numbers))
+
+    async def post(
+        self,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        path: str = PATH,
+        within: float = 10.0,
+    ) -> RawResponse:
+        """Send a webhook, signed as Meta does where no headers are given, and read the answer."""
+        fields = signed(body) if headers is None else headers
+        request = request_bytes("POST", path, headers=fields, body=body)
+        return await exchange(self.receiver.port, request, within=within)
+
+    async def get(self, path: str) -> RawResponse:
+        """Send a GET request where webhooks come in."""
+        return await exchange(self.receiver.port, request_bytes("GET", path))
+
+    async def refused(self, reason: str) -> float:
+        """Return how many requests were refused for a reason so far."""
+        return await self.receiver.metric("forebay_receiver_refused_total", reason=reason)
+
+    async def stored(self) -> int:
+        """Return how many webhooks were stored so far."""
+        return (await self.state()).last_seq
+
+    async def state(self) -> StreamState:
+        """Return what the RAW stream says of itself."""
+        async with self.stack.nats_server.client() as client:
+            return (await client.jetstream().stream_info(RAW)).state
+
+    async def last(self) -> RawStreamMsg:
+        """Return the webhook that was stored last."""
+        async with self.stack.nats_server.client() as client:
+            context = client.jetstream()
+            return await context.get_msg(RAW, (await context.stream_info(RAW)).state.last_seq)
+
+    @contextlib.asynccontextmanager
+    async def nothing_stored(self) -> AsyncIterator[None]:
+        """Say that nothing is stored within the block."""
+        before = await self.stored()
+        yield
+        assert await self.stored() == before
