@@ -17,7 +17,9 @@ async def test_every_payload_of_the_corpus_reaches_the_destination_once(stack: S
     began = time.time()
     for payload in PAYLOADS.values():
         headers = {"X-Hub-Signature-256": f"sha256={sign(APP_SECRET, payload.body)}"}
-        answer = await exchange(receiver.port, request_bytes("POST", PATH, headers=headers, body=payload.body))
+        answer = await exchange(
+            receiver.port, request_bytes("POST", PATH, headers=headers, body=payload.body)
+        )
         assert answer.status == 200, payload.name
     wanted = {key for payload in PAYLOADS.values() for key in payload.webhook_ids(began)}
     late = {key for payload in PAYLOADS.values() for key in payload.webhook_ids(began + 60)}

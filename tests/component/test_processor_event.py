@@ -16,8 +16,7 @@ NEW_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"  # made up
 
 
 async def test_an_item_is_a_cloud_event(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     await plant.send(name, "wamid.1")
     await eventually(lambda: plant.arrivals(name))
     (arrival,) = plant.arrivals(name)
@@ -34,8 +33,7 @@ async def test_an_item_is_a_cloud_event(plant: Plant) -> None:
 
 
 async def test_the_data_is_the_providers_change_cut_down_to_the_item(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     await plant.store(name, webhook(("wamid.1", "15550001"), ("wamid.2", "15550002")))
     await plant.wait_delivered(name, [token("wamid.1"), token("wamid.2")])
     for arrival in plant.arrivals(name):
@@ -71,8 +69,7 @@ async def test_the_signature_is_that_of_standard_webhooks(plant: Plant) -> None:
 
 
 async def test_a_second_attempt_has_the_same_id_and_body(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     plant.sink.answer_key(token("wamid.twice"), 503)
     await plant.wait_delivered(name, await plant.send(name, "wamid.twice"))
     first, second = plant.arrivals(name)

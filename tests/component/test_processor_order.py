@@ -11,8 +11,7 @@ ANN, BOB = "15550000001", "15550000002"
 
 
 async def test_a_failing_item_holds_back_its_own_conversation_only(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     anns = [f"wamid.ann.{number}" for number in range(6)]
     bobs = [f"wamid.bob.{number}" for number in range(6)]
     plant.sink.answer_key(token(anns[1]), 503, 503, 503, 503)
@@ -28,8 +27,7 @@ async def test_a_failing_item_holds_back_its_own_conversation_only(plant: Plant)
 
 
 async def test_items_that_come_while_an_attempt_hangs_follow_in_order(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     plant.sink.hold()
     try:
         keys = await plant.send(name, *(f"wamid.{number}" for number in range(10)), person=ANN)
@@ -44,8 +42,7 @@ async def test_items_that_come_while_an_attempt_hangs_follow_in_order(plant: Pla
 
 
 async def test_items_keep_their_order_when_every_first_attempt_fails(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     messages = [f"wamid.failing.{number}" for number in range(8)]
     for message in messages:
         plant.sink.answer_key(token(message), 500)
@@ -69,7 +66,7 @@ async def test_a_change_to_no_ordering_frees_what_waits(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(name))
     messages = [f"wamid.freed.{number}" for number in range(5)]
-    plant.sink.answer_key(token(messages[0]), *[503] * 20)
+    plant.sink.answer_key(token(messages[0]), *[503] * 8)
     keys = await plant.send(name, *messages, person=ANN)
     await eventually(lambda: _rows_are(plant, name, 5), saying="all to be parked")
     await plant.serve(name, plant.http(name), ordering="None")

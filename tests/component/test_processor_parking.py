@@ -1,6 +1,8 @@
 """What cannot be delivered now waits in RETRY, for as long as it takes, and holds up nobody."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -72,8 +74,7 @@ async def test_attempts_and_due_times_survive_a_restart(plant: Plant) -> None:
     await eventually(lambda: _rows_are(plant, name, 2), saying="both to wait")
     assert await plant.restart() == 0
     # Not due for 15 s at least; a row that was due would be tried at once.
-    other = plant.new_name()
-    await plant.serve(other, plant.http(other))
+    other = plant.plain()
     await plant.wait_delivered(other, await plant.send(other, "wamid.of.another"))
     assert len(plant.arrivals(name)) == 1
     assert await plant.rows(name) == 2
@@ -91,21 +92,16 @@ async def test_a_dead_destination_holds_up_no_neighbour(plant: Plant) -> None:
 
 
 async def test_a_destination_that_hangs_holds_up_no_neighbour(plant: Plant) -> None:
-    hanging, living = plant.new_name(), plant.new_name()
-    server = await asyncio.start_server(lambda _reader, _writer: None, HOST, 0)
-    url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}/"
-    try:
+    hanging, living = plant.new_name(), plant.plain()
+    async with _server_that_hangs() as url:
         await plant.serve(hanging, plant.http(hanging, url=url, max_in_flight=4, timeout_seconds=2))
-        await plant.serve(living, plant.http(living))
         for number in range(60):
             await plant.send(hanging, f"wamid.hanging.{number}", person=f"1555{number:07}")
         keys = await plant.send(living, *(f"wamid.living.{number}" for number in range(20)))
         await plant.wait_delivered(living, keys, within=1.5)
         assert plant.delivered(living) == keys
         await eventually(lambda: _rows_are(plant, hanging, 56), saying="its own to be parked")
-    finally:
-        server.close()
-        await plant.delete(hanging)
+    await plant.delete(hanging)
 
 
 async def test_a_burst_that_is_worked_off_at_once_is_not_parked(plant: Plant) -> None:
@@ -136,6 +132,22 @@ async def test_no_more_attempts_are_under_way_than_the_destination_allows(plant:
         plant.sink.release()
     await plant.wait_delivered(name, [token(message) for message in messages])
     assert len(plant.delivered(name)) == 12
+
+
+@contextlib.asynccontextmanager
+async def _server_that_hangs() -> AsyncIterator[str]:
+    """Give the address of a server that takes connections and never answers."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_server(take, HOST, 0)
+    yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/"
+    for writer in writers:
+        writer.close()
+    server.close()
+    await server.wait_closed()
 
 
 async def _rows_are(plant: Plant, name: str, count: int) -> bool:

@@ -14,18 +14,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_batch_becomes_one_item_each(plant: Plant) -> None:
-    name, batch = plant.new_name(), payload("batch-mixed")
-    await plant.serve(name, plant.http(name))
+    name, batch = plant.plain(), payload("batch-mixed")
     await plant.store(name, batch.body)
     await plant.wait_delivered(name, batch.webhook_ids(time.time()))
     assert sorted(plant.delivered(name)) == sorted(batch.webhook_ids(time.time()))
 
 
 async def test_a_repeat_in_another_body_is_delivered_once(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
-    first, both = webhook(("wamid.1", "15550001")), webhook(
-        ("wamid.1", "15550001"), ("wamid.2", "15550001")
+    name = plant.plain()
+    first, both = (
+        webhook(("wamid.1", "15550001")),
+        webhook(("wamid.1", "15550001"), ("wamid.2", "15550001")),
     )
     for body in (first, both, first):
         await plant.store(name, body)
@@ -39,8 +38,7 @@ async def test_a_repeat_in_another_body_is_delivered_once(plant: Plant) -> None:
 
 
 async def test_all_items_of_a_large_body_arrive_each_person_in_order(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     messages = [(f"wamid.{number}", f"1555000{number % 7}") for number in range(200)]
     await plant.store(name, webhook(*messages))
     await plant.wait_delivered(name, [token(own) for own, _ in messages])
@@ -59,8 +57,7 @@ async def test_all_items_of_a_large_body_arrive_each_person_in_order(plant: Plan
 async def test_a_body_without_readable_items_is_set_aside_and_counted(
     plant: Plant, body: bytes
 ) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     await plant.store(name, body)
 
     async def is_counted() -> bool:
@@ -77,8 +74,7 @@ async def test_a_body_without_readable_items_is_set_aside_and_counted(
 
 async def test_what_nobody_of_ours_wrote_stops_nothing(plant: Plant) -> None:
     plant.processor.expect_errors("subject_unreadable")
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     context = plant.client.jetstream()
     for partition in range(16):
         await context.publish(f"forebay.raw.0.{partition:02d}.live.what.is.this", b"?")
@@ -98,8 +94,7 @@ async def test_an_endpoint_of_any_json_gets_each_body_as_one_item(plant: Plant) 
 
 
 async def test_statuses_have_a_lane_of_their_own(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = plant.plain()
     await plant.store(name, payload("status-read").body, lane=Lane.STATUS)
     await eventually(lambda: plant.arrivals(name))
     (arrival,) = plant.arrivals(name)

@@ -26,7 +26,7 @@ from forebay.runtime.provisioning import ShardConfig
 from support.processes import Part
 from support.sink import Arrival
 from support.stack import SHARD, Stack
-from support.tables import QUICK_RETRY
+from support.tables import QUICK_RETRY, endpoint
 from support.wait import eventually
 
 __all__ = ["CHANNEL", "DEAD", "EVENTS", "RAW", "RETRY", "Plant", "token", "webhook"]
@@ -35,6 +35,9 @@ RAW: Final = "FOREBAY_RAW_0"
 EVENTS: Final = "FOREBAY_EVENTS_0"
 RETRY: Final = "FOREBAY_RETRY_0"
 DEAD: Final = "FOREBAY_DEAD_0"
+
+PLAIN_ENDPOINTS: Final = 100
+"""More than there are tests that want one."""
 
 CHANNEL: Final = "108200000000301"
 """The phone number id of made-up webhooks."""
@@ -75,13 +78,19 @@ class Plant:
         self.sink = self.stack.sink
         self.processor: Part = self.stack.part("processor", **settings)
         self.client: Client
-        self._numbers = itertools.count(1)
+        self._names = (f"endpoint-{number}" for number in itertools.count(1))
+        self._plain = (f"plain-{number}" for number in range(1, PLAIN_ENDPOINTS + 1))
         self._cleanup = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Start NATS, the sink and the processor."""
-        # A table without endpoints: each test adds a file of its own.
-        self.stack.tables.write_endpoints(file="none.json")
+        self.stack.tables.write_endpoints(
+            *(
+                endpoint(self.http(name), name=f"demo/{name}")
+                for name in (f"plain-{number}" for number in range(1, PLAIN_ENDPOINTS + 1))
+            ),
+            file="plain.json",
+        )
         async with contextlib.AsyncExitStack() as cleanup:
             await cleanup.enter_async_context(self.stack)
             self.client = await cleanup.enter_async_context(self.stack.nats_server.client())
@@ -102,9 +111,16 @@ class Plant:
 
     def new_name(self) -> str:
         """Return the name of an endpoint that no other test uses."""
-        return f"endpoint-{next(self._numbers)}"
+        return next(self._names)
 
-    def http(  # each of them is one setting of a destination
+    def plain(self) -> str:
+        """Return the name of an endpoint that is served already, with one destination.
+
+        A change of the tables is seen within half a second: too long for each of many tests.
+        """
+        return next(self._plain)
+
+    def http(  # noqa: PLR0913  # each is one setting of a destination
         self,
         path: str,
         *,
@@ -169,11 +185,11 @@ class Plant:
         headers: Mapping[str, str] | None = None,
     ) -> int:
         """Store a webhook as the receiver does, and return its sequence."""
-        endpoint = EndpointName("demo", name)
-        subject = RawSubject("0", endpoint_partition(endpoint), lane, endpoint)
+        own = EndpointName("demo", name)
+        subject = RawSubject("0", endpoint_partition(own), lane, own)
         fields = {
             "Forebay-Received-At": str(int(time.time() * 1000)),
-            "Forebay-Endpoint": str(endpoint),
+            "Forebay-Endpoint": str(own),
             "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             **(headers or {}),
         }

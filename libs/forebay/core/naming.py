@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from typing_extensions import override
+
 __all__ = ["NAME_LIMIT", "EndpointName", "is_dns_label"]
 
 NAME_LIMIT = 50
@@ -23,6 +25,7 @@ class EndpointName(NamedTuple):
     namespace: str
     name: str
 
+    @override
     def __str__(self) -> str:
         """Return the form that headers, logs and tables use: `namespace/name`."""
         return f"{self.namespace}/{self.name}"

@@ -17,6 +17,8 @@ import enum
 import hashlib
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from forebay.core.naming import EndpointName
 
 __all__ = [
@@ -114,6 +116,7 @@ class RawSubject(NamedTuple):
     lane: Lane
     endpoint: EndpointName
 
+    @override
     def __str__(self) -> str:
         """Return the subject."""
         namespace, name = self.endpoint
@@ -139,6 +142,7 @@ class EventSubject(NamedTuple):
     kind: str
     key: str
 
+    @override
     def __str__(self) -> str:
         """Return the subject."""
         namespace, name = self.endpoint
@@ -169,6 +173,7 @@ class RetrySubject(NamedTuple):
     conversation: str
     key: str
 
+    @override
     def __str__(self) -> str:
         """Return the subject."""
         namespace, name = self.endpoint

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+from typing_extensions import override
 
 __all__ = ["LoopHistogram"]
 
@@ -41,6 +41,7 @@ class LoopHistogram(Collector):
         self._counts[bisect_left(self._buckets, value)] += 1
         self._sum += value
 
+    @override
     def collect(self) -> Iterable[Metric]:
         """Return the histogram as prometheus_client shows it."""
         name, value = self._label
@@ -49,6 +50,11 @@ class LoopHistogram(Collector):
         buckets: list[tuple[str, float]] = []
         for bound, count in zip([*self._buckets, float("inf")], self._counts, strict=True):
             total += count
-            buckets.append((floatToGoString(bound), total))
+            buckets.append((_bound_text(bound), total))
         family.add_metric([value], buckets, self._sum)
         return [family]
+
+
+def _bound_text(bound: float) -> str:
+    """Return a bucket's bound as the exposition format writes it: `+Inf`, `0.25`."""
+    return "+Inf" if bound == float("inf") else repr(float(bound))

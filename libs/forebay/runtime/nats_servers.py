@@ -35,12 +35,12 @@ class Server(NamedTuple):
     def parse(cls, url: str) -> "Server":
         """Read `nats://host:port` or `tls://..`; raises ConfigurationError."""
         parts = urlsplit(url if "://" in url else f"nats://{url}")
+        message = "the setting FOREBAY_NATS_URL is no nats://host:port"
         try:
             host, port = parts.hostname, parts.port or DEFAULT_PORT
-        except ValueError:
-            host = None
+        except ValueError as error:
+            raise ConfigurationError(message) from error
         if not host:
-            message = "the setting FOREBAY_NATS_URL is no nats://host:port"
             raise ConfigurationError(message)
         return cls(
             host,

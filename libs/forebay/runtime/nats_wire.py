@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 
 import msgspec
+from typing_extensions import override
 
 __all__ = [
     "PING",
@@ -74,11 +75,13 @@ class WireProtocol(asyncio.Protocol):
         self._rest = b""
         self.transport: asyncio.Transport | None = None
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called again when TLS is put over the connection."""
         self.transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:  # asyncio's signature
         """End."""
         self.transport = None
         self._listener.on_lost()
@@ -93,6 +96,7 @@ class WireProtocol(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Take what came apart into commands."""
         if self._rest:

@@ -39,5 +39,5 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
         await client.close()
 
 
-async def _ignore(_: Exception) -> None:  # noqa: RUF029  # nats-py wants a coroutine function
+async def _ignore(_: Exception) -> None:
     """What went wrong is raised by the call itself."""

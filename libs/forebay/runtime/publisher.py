@@ -1,14 +1,15 @@
-"""Pipelined publishing to JetStream over a connection of its own: many messages in flight, one
-inbox for all answers, one write for each turn of the event loop.
+"""Pipelined publishing to JetStream over a connection of its own.
 
-Why not over nats-py's client: `js.publish` makes a request, a future and a timer in the client's own
-maps for every message, `publish` encodes headers one by one, and each answer goes through a queue
-and a task: about 45 µs for a webhook whose HTTP takes 20 (docs/design/0002). And its client keeps
-what could not be sent and sends it after a reconnect, when the webhook was answered 503 long ago.
+Many messages in flight, one inbox for all answers, one write for each turn of the event loop.
+
+Why not over nats-py's client: `js.publish` makes a request, a future and a timer in the client's
+own maps for every message, `publish` encodes headers one by one, and each answer goes through a
+queue and a task: more than a webhook's HTTP costs (docs/design/0002). And its client keeps what
+could not be sent and sends it after a reconnect, when the webhook was answered 503 long ago.
 
 What is spoken here is what production needs: TLS, users and credentials, clusters, lame duck mode,
-reconnects. The truth about a disconnect: what was in flight may or may not be stored, so it fails at
-once with StoreUnavailable, and an answer that still comes later is only counted.
+reconnects. The truth about a disconnect: what was in flight may or may not be stored, so it fails
+at once with StoreUnavailable, and an answer that still comes later is only counted.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from typing_extensions import override
 
 from forebay.runtime.nats_servers import ServerPool, authenticate
 from forebay.runtime.nats_wire import (
@@ -37,7 +39,7 @@ from forebay.runtime.store_errors import (
     store_error,
 )
 
-__all__ = ["Done", "PubAck", "Publisher"]
+__all__ = ["Outgoing", "PubAck", "Publisher"]
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +55,9 @@ PINGS_UNANSWERED: Final = 2
 """A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
 long before."""
 
+SWEEP_SECONDS: Final = 0.05
+"""Between two looks for answers that did not come in time."""
+
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
 
@@ -66,8 +71,47 @@ class PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-Done = Callable[[PubAck | StoreError], None]
-"""Called once with what became of a message."""
+class Outgoing:
+    """A message on its way to JetStream; what is sent says in `answered` what follows.
+
+    One object a message and no closures: two of those that know each other are a cycle, which the
+    garbage collector would have to find for every message.
+    """
+
+    __slots__ = ("deadline", "headers", "payload", "subject")
+
+    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+        self.subject = subject
+        self.payload = payload
+        self.headers = headers
+        """A header block, as `encode_headers` makes it."""
+
+        self.deadline = deadline
+        """On the loop's clock: an answer that did not come by then is given up."""
+
+    def answered(self, result: PubAck | StoreError) -> None:
+        """Be told, once, what became of it."""
+        raise NotImplementedError
+
+
+class _Awaited(Outgoing):
+    """A message whose answer somebody awaits."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+        super().__init__(subject, payload, headers, deadline)
+        self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
+
+    @override
+    def answered(self, result: PubAck | StoreError) -> None:
+        if self.future.done():
+            return
+        if isinstance(result, StoreError):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
 
 _DECODE = msgspec.json.Decoder(PubAck).decode
 
@@ -164,7 +208,8 @@ class Publisher:
         self._prefix = self._inbox.encode()
         self._prefix_size = len(self._prefix)
         self._number = 0
-        self._in_flight: dict[int, tuple[Done, asyncio.TimerHandle]] = {}
+        self._in_flight: dict[int, Outgoing] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
         self._given_up: dict[int, None] = {}
         self._outbox: list[bytes] = []
         self._connection: _Connection | None = None
@@ -222,56 +267,42 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        answer: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
+        message = _Awaited(
+            subject.encode(), payload, encode_headers(headers), self.clock() + within
+        )
+        self.submit(message)
+        return message.future
 
-        def done(result: PubAck | StoreError) -> None:
-            if answer.done():
-                return
-            if isinstance(result, StoreError):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
+    def submit(self, message: Outgoing) -> None:
+        """Send a message, whose `answered` is called once with a PubAck or a StoreError.
 
-        self.submit(subject.encode(), payload, encode_headers(headers), within, done)
-        return answer
-
-    def submit(
-        self, subject: bytes, payload: bytes, headers: bytes, within: float, done: Done
-    ) -> None:
-        """Send a message and have `done` called once with its answer: for the hot path.
-
-        Args:
-            subject: Where it goes.
-            payload: The bytes.
-            headers: A header block, as `encode_headers` makes it.
-            within: Seconds to wait for the answer.
-            done: Called with the PubAck or a StoreError; inside this call where the message cannot
-                be sent.
+        For the hot path. It is called inside this call where the message cannot be sent, else by
+        its deadline or `SWEEP_SECONDS` after it.
         """
         connection = self._connection
         if connection is None:
-            done(StoreUnavailable("NATS is not connected"))
+            message.answered(StoreUnavailable("NATS is not connected"))
             return
+        headers, payload = message.headers, message.payload
         size = len(headers) + len(payload)
         if size > connection.max_payload:
-            done(MessageTooLarge("the message is larger than max_payload of NATS"))
+            message.answered(MessageTooLarge("the message is larger than max_payload of NATS"))
             return
         self._number = number = self._number + 1
-        self._in_flight[number] = (done, self._call_later(within, self._give_up, number))
+        self._in_flight[number] = message
         if not self._outbox:
             self._call_soon(self._flush)
         self._outbox.append(
             b"HPUB %b %b%d %d %d\r\n%b%b\r\n"
-            % (subject, self._prefix, number, len(headers), size, headers, payload)
+            % (message.subject, self._prefix, number, len(headers), size, headers, payload)
         )
 
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
         in_flight, self._in_flight = self._in_flight, {}
-        for number, (done, timer) in in_flight.items():
-            timer.cancel()
+        for number, message in in_flight.items():
             self._remember(number)
-            done(StoreUnavailable(why))
+            message.answered(StoreUnavailable(why))
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
@@ -279,6 +310,8 @@ class Publisher:
         # the back of whoever was told so.
         if self._connection is not None:
             self._connection.wire.write(b"".join(outbox))
+        if self._sweeping is None:
+            self._sweeping = self._call_later(SWEEP_SECONDS, self._sweep)
 
     def on_answer(self, subject: bytes, payload: bytes) -> None:
         """Take an answer from the inbox."""
@@ -288,14 +321,23 @@ class Publisher:
             if self._given_up.pop(number, self) is None and payload:
                 self._on_late()
             return
-        done, timer = waiting
-        timer.cancel()
-        done(_result(payload))
+        waiting.answered(_result(payload))
 
-    def _give_up(self, number: int) -> None:
-        done, _ = self._in_flight.pop(number)
-        self._remember(number)
-        done(StoreUnavailable("NATS gave no answer in time"))
+    def _sweep(self) -> None:
+        """Give up what is past its deadline.
+
+        One look at all that is in flight costs less than a timer for each message, and is bounded
+        by what may be in flight.
+        """
+        self._sweeping = None
+        now = self.clock()
+        late = [number for number, one in self._in_flight.items() if one.deadline <= now]
+        for number in late:
+            message = self._in_flight.pop(number)
+            self._remember(number)
+            message.answered(StoreUnavailable("NATS gave no answer in time"))
+        if self._in_flight:
+            self._sweeping = self._call_later(SWEEP_SECONDS, self._sweep)
 
     def _remember(self, number: int) -> None:
         self._given_up[number] = None

@@ -20,7 +20,7 @@ from nats.errors import Error as NatsError
 __all__ = ["PullInbox", "PulledMessage", "Puller"]
 
 EXPIRES_SECONDS: Final = 30.0
-"""A pull request ends after this time; a server's memory of it should not outlive a process long."""
+"""A pull request ends after this time: a server should not remember a dead process for long."""
 
 HEARTBEAT_SECONDS: Final = 5.0
 """While a request is open and nothing comes, the server says so this often."""

@@ -36,8 +36,8 @@ class TableFiles(Generic[AnyTable]):
         on_change: Callable[[Mapping[str, AnyTable]], None],
     ) -> None:
         self._folder = folder
-        self._kind = kind
-        self._on_change = on_change
+        self._kind: type[AnyTable] = kind
+        self._on_change: Callable[[Mapping[str, AnyTable]], None] = on_change
         self._stamps: dict[str, _Stamp] = {}
         self._tables: dict[str, AnyTable] = {}
         self._folder_missing = False

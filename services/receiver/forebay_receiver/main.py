@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from typing_extensions import override
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ReceiverTable
@@ -48,6 +49,7 @@ class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to `run`: two of them share this process."""
 
     @contextlib.contextmanager
+    @override
     def capture_signals(self) -> Iterator[None]:
         yield
 
@@ -141,6 +143,7 @@ def _config(
         log_config=None,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
         backlog=LISTEN_BACKLOG,

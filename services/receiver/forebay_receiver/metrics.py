@@ -3,9 +3,13 @@
 Labels are bounded: endpoints are those of the table, a stranger's path never becomes a label.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay.runtime.metrics import LoopHistogram
@@ -27,55 +31,41 @@ BODY_BUCKETS: Final = (512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 
 
 class EndpointMetrics:
-    """The counters of one endpoint, looked up once and not at each webhook."""
+    """The counters of one endpoint: plain numbers, counted on the event loop's thread.
 
-    def __init__(self, metrics: "ReceiverMetrics", endpoint: EndpointName | None) -> None:
-        namespace, name = endpoint or ("", "")
-        self._requests = {
-            outcome: metrics.requests.labels(namespace, name, outcome) for outcome in Outcome
-        }
-        self._refused = metrics.refused
-        self._labels = (namespace, name)
-        self._last = metrics.last_webhook.labels(namespace, name)
+    Two of prometheus_client's own would cost a webhook a microsecond, for locks that one thread
+    does not need; `ReceiverMetrics.collect` shows these through it.
+    """
+
+    __slots__ = ("endpoint", "last", "reasons", "requests")
+
+    def __init__(self, endpoint: EndpointName | None) -> None:
+        self.endpoint = endpoint
+        self.requests = dict.fromkeys(Outcome, 0)
+        self.reasons: dict[Reason, int] = {}
+        self.last = 0.0
+        """When the last webhook was stored, seconds since the epoch."""
 
     def stored(self, *, duplicate: bool, at: float) -> None:
         """Count a webhook that is in the store; `at` in seconds since the epoch."""
-        self._requests[Outcome.DUPLICATE if duplicate else Outcome.STORED].inc()
-        self._last.set(at)
+        self.requests[Outcome.DUPLICATE if duplicate else Outcome.STORED] += 1
+        self.last = at
 
     def challenged(self) -> None:
         """Count a GET challenge that was answered."""
-        self._requests[Outcome.CHALLENGE].inc()
+        self.requests[Outcome.CHALLENGE] += 1
 
     def refused(self, reason: Reason, *, unavailable: bool) -> None:
         """Count a request that was not stored."""
-        self._requests[Outcome.UNAVAILABLE if unavailable else Outcome.REFUSED].inc()
-        self._refused.labels(*self._labels, reason).inc()
+        self.requests[Outcome.UNAVAILABLE if unavailable else Outcome.REFUSED] += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
 
-class ReceiverMetrics:
+class ReceiverMetrics(Collector):
     """All metrics of one receiver process."""
 
     def __init__(self, registry: CollectorRegistry, pool: str) -> None:
-        by_endpoint = ("namespace", "endpoint")
-        self.requests = Counter(
-            "forebay_receiver_requests",
-            "Requests by what became of them.",
-            (*by_endpoint, "outcome"),
-            registry=registry,
-        )
-        self.refused = Counter(
-            "forebay_receiver_refused",
-            "Requests that were not stored, by reason.",
-            (*by_endpoint, "reason"),
-            registry=registry,
-        )
-        self.last_webhook = Gauge(
-            "forebay_receiver_last_webhook_timestamp_seconds",
-            "When the last webhook was stored.",
-            by_endpoint,
-            registry=registry,
-        )
+        self._endpoints: dict[EndpointName | None, EndpointMetrics] = {}
         self.ack_seconds = LoopHistogram(
             "forebay_receiver_ack_seconds",
             "From a request's first byte to its answer 200.",
@@ -117,8 +107,10 @@ class ReceiverMetrics:
             "1 while the receiver is connected to NATS.",
             registry=registry,
         )
-        self.strangers = EndpointMetrics(self, None)
+        self.strangers = self.of(None)
         """Requests to no endpoint that there is."""
+
+        registry.register(self)
 
     def stored(self, publish_seconds: float, ack_seconds: float, body_bytes: int) -> None:
         """Observe a webhook that is in the store."""
@@ -126,6 +118,35 @@ class ReceiverMetrics:
         self.ack_seconds.observe(ack_seconds)
         self.body_bytes.observe(body_bytes)
 
-    def of(self, endpoint: EndpointName) -> EndpointMetrics:
-        """Return the counters of one endpoint."""
-        return EndpointMetrics(self, endpoint)
+    def of(self, endpoint: EndpointName | None) -> EndpointMetrics:
+        """Return the counters of one endpoint: the same ones whenever it is asked for."""
+        return self._endpoints.setdefault(endpoint, EndpointMetrics(endpoint))
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        """Return the endpoints' counters as prometheus_client shows them."""
+        by_endpoint = ["namespace", "endpoint"]
+        requests = CounterMetricFamily(
+            "forebay_receiver_requests",
+            "Requests by what became of them.",
+            labels=[*by_endpoint, "outcome"],
+        )
+        refused = CounterMetricFamily(
+            "forebay_receiver_refused",
+            "Requests that were not stored, by reason.",
+            labels=[*by_endpoint, "reason"],
+        )
+        last = GaugeMetricFamily(
+            "forebay_receiver_last_webhook_timestamp_seconds",
+            "When the last webhook was stored.",
+            labels=by_endpoint,
+        )
+        for endpoint, counters in self._endpoints.items():
+            labels = endpoint or ("", "")
+            for outcome, count in counters.requests.items():
+                requests.add_metric([*labels, outcome], count)
+            for reason, count in counters.reasons.items():
+                refused.add_metric([*labels, reason], count)
+            if counters.last:
+                last.add_metric(labels, counters.last)
+        return [requests, refused, last]

@@ -10,8 +10,9 @@ import asyncio
 from typing import Final, Protocol
 
 import structlog
+from typing_extensions import override
 
-from forebay.runtime.publisher import Done, PubAck, Publisher
+from forebay.runtime.publisher import Outgoing, PubAck, Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     SequenceMismatch,
@@ -22,7 +23,7 @@ from forebay.runtime.store_errors import (
 )
 from forebay_receiver.metrics import ReceiverMetrics
 
-__all__ = ["JetStreamStore", "Store"]
+__all__ = ["JetStreamStore", "Store", "Storing"]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,57 +49,45 @@ _NO_SEQUENCE = "18446744073709551615"
 """The largest sequence there is: never the last one of a stream."""
 
 
+class Storing(Outgoing):
+    """One webhook on its way to the store; whoever stores one says in `done` what follows."""
+
+    __slots__ = ("shard", "store")
+
+    def __init__(
+        self,
+        store: "Store",
+        shard: str,
+        subject: bytes,
+        body: bytes,
+        headers: bytes,
+        deadline: float,
+    ) -> None:
+        super().__init__(subject, body, headers, deadline)
+        self.store = store
+        self.shard = shard
+
+    def done(self, result: PubAck | StoreError) -> None:
+        """Be told, once, what became of it."""
+        raise NotImplementedError
+
+    @override
+    def answered(self, result: PubAck | StoreError) -> None:
+        """Let the store learn from JetStream's answer."""
+        self.store.take_answer(self, result)
+
+
 class Store(Protocol):
     """Where webhooks are kept."""
 
     def is_willing(self, shard: str) -> bool:
         """Say whether storing is worth a try; where not, the answer is 503 at once."""
 
-    def store(  # noqa: PLR0913  # a webhook has these parts
-        self, shard: str, subject: bytes, body: bytes, headers: bytes, deadline: float, done: Done
-    ) -> None:
-        """Store one webhook and call `done`, before the deadline or a moment after it."""
+    def store(self, webhook: Storing) -> None:
+        """Store a webhook, and tell it; inside this call where it is known at once."""
 
-
-class _Storing:
-    """One webhook on its way. An object, for two closures that know each other are a cycle: for
-    every webhook the garbage collector would have to find it."""
-
-    __slots__ = ("_arguments", "_deadline", "_done", "_publisher", "_shard", "_store")
-
-    def __init__(  # noqa: PLR0913, PLR0917  # a webhook has these parts
-        self,
-        store: "JetStreamStore",
-        publisher: Publisher,
-        shard: str,
-        subject: bytes,
-        body: bytes,
-        headers: bytes,
-        deadline: float,
-        done: Done,
-    ) -> None:
-        self._store = store
-        self._publisher = publisher
-        self._shard = shard
-        self._arguments = (subject, body, headers)
-        self._deadline = deadline
-        self._done = done
-
-    def ask(self) -> None:
-        """Send it, or send it again."""
-        within = self._deadline - self._publisher.clock()
-        self._publisher.submit(*self._arguments, within, self.answered)
-
-    def answered(self, result: PubAck | StoreError) -> None:
-        """Pass on what became of it."""
-        if isinstance(result, StillStoring):
-            # Another receiver has the same webhook on its way: ask until it is there.
-            if self._deadline - self._publisher.clock() > STILL_STORING_PAUSE_SECONDS:
-                loop = asyncio.get_running_loop()
-                loop.call_later(STILL_STORING_PAUSE_SECONDS, self.ask)
-                return
-        self._store.note(self._shard, result)
-        self._done(result)
+    def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
+        """Learn from an answer, or from its absence, and pass it on to the webhook."""
 
 
 class JetStreamStore:
@@ -134,28 +123,27 @@ class JetStreamStore:
         """Say whether NATS is connected and the shard's stream answers."""
         return self._publisher.is_connected and self._unanswered.get(shard, 0) < SILENT_AFTER
 
-    def store(  # noqa: PLR0913  # a webhook has these parts
-        self, shard: str, subject: bytes, body: bytes, headers: bytes, deadline: float, done: Done
-    ) -> None:
-        """Store one webhook and call `done` with what became of it.
+    def store(self, webhook: Storing) -> None:
+        """Store a webhook, and tell it what became of it."""
+        self._publisher.submit(webhook)
 
-        Args:
-            shard: Whose RAW it goes to.
-            subject: Of RAW.
-            body: The bytes.
-            headers: A header block, as `encode_headers` makes it.
-            deadline: On the loop's clock; `done` is called by then.
-            done: Called once; inside this call where it is known at once.
-        """
-        _Storing(self, self._publisher, shard, subject, body, headers, deadline, done).ask()
-
-    def note(self, shard: str, result: PubAck | StoreError) -> None:
-        """Learn from an answer, or from its absence, whether the shard's stream is there."""
-        if isinstance(result, StoreUnavailable):
-            if not isinstance(result, StreamMissing | StillStoring):
-                self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
-        else:
+    def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
+        """Learn from an answer, or from its absence, and pass it on."""
+        shard = webhook.shard
+        if isinstance(result, PubAck):
+            self._unanswered[shard] = 0
+            self._last_answer[shard] = self._publisher.clock()
+        elif isinstance(result, StillStoring):
+            # Another receiver has the same webhook on its way: ask until it is there.
+            if webhook.deadline - self._publisher.clock() > STILL_STORING_PAUSE_SECONDS:
+                loop = asyncio.get_running_loop()
+                loop.call_later(STILL_STORING_PAUSE_SECONDS, self.store, webhook)
+                return
+        elif not isinstance(result, StoreUnavailable):
             self._answered(shard, self._publisher.clock())
+        elif not isinstance(result, StreamMissing):
+            self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
+        webhook.done(result)
 
     # -- readiness
 

@@ -1,9 +1,9 @@
 """The webhook POST on the wire: an HTTP/1.1 protocol of our own, for this one request.
 
-The ASGI server was measured to be the largest cost of a webhook (docs/design/0002): a scope, a task,
-two queues and two messages for each. So uvicorn is given this protocol class. It reads webhook
-POSTs itself, with httptools (llhttp) as the parser, and hands a connection over to uvicorn's own
-protocol when it brings anything else: the GET challenge, probes, strangers.
+The ASGI server was measured to be the largest cost of a webhook (docs/design/0002): a scope, a
+task, two events and two messages for each. So uvicorn is given this protocol class. It reads
+webhook POSTs itself, with httptools (llhttp) as the parser, and hands a connection over to
+uvicorn's own protocol when it brings anything else: the GET challenge, probes, strangers.
 
 Strict on purpose; who breaks a rule gets one answer and a closed connection:
 
@@ -25,6 +25,7 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import httptools
+from typing_extensions import override
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -140,6 +141,7 @@ class WebhookProtocol(asyncio.Protocol):
 
     # -- asyncio's and uvicorn's side
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection."""
         self._transport = cast("asyncio.Transport", transport)
@@ -147,6 +149,7 @@ class WebhookProtocol(asyncio.Protocol):
         self._began = self._clock()
         self._set_deadline(self._began + self._rules.idle_seconds)
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         """End; a webhook that is being stored goes on, its answer has nowhere to go."""
         self._connections.discard(self)
@@ -157,6 +160,7 @@ class WebhookProtocol(asyncio.Protocol):
         self._transport = None
         self._waiting.clear()
 
+    @override
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
         if self._fallback is not None:
@@ -164,6 +168,7 @@ class WebhookProtocol(asyncio.Protocol):
         self._is_ending = True
         return self._serving is not None
 
+    @override
     def pause_writing(self) -> None:
         """Read no more from a client that does not read its answers."""
         if self._fallback is not None:
@@ -171,6 +176,7 @@ class WebhookProtocol(asyncio.Protocol):
         elif self._transport is not None:
             self._transport.pause_reading()
 
+    @override
     def resume_writing(self) -> None:
         """Read on."""
         if self._fallback is not None:
@@ -187,6 +193,7 @@ class WebhookProtocol(asyncio.Protocol):
         if self._serving is None and self._transport is not None:
             self._transport.close()
 
+    @override
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
         if self._fallback is not None:
@@ -195,33 +202,37 @@ class WebhookProtocol(asyncio.Protocol):
         if self._is_lingering or self._is_ending:
             return
         if self._reading is None and self._serving is None:
-            data = self._head + data
-            self._head = b""
+            data, self._head = self._head + data, b""
             if not data.startswith(_START):
-                if _START.startswith(data):
-                    self._head = data
-                    self._set_deadline(self._clock() + self._rules.settings.body_seconds)
-                else:
-                    self._hand_over(data)
+                self._begin_otherwise(data)
                 return
         self._fed += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(_BAD_REQUEST)
-            return
-        except httptools.HttpParserError:
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             if not self._is_ending:
                 self._fail(_BAD_REQUEST)
             return
+        self._after_feeding()
+
+    def _after_feeding(self) -> None:
+        """See what is still missing of the request that is being read."""
         reading = self._reading
         if reading is None:
             self._fed = 0
         elif self._is_in_head and self._fed > HEAD_LIMIT:
             self._fail(_BAD_REQUEST)
-        elif not self._is_ending and self._serving is None:
+        elif self._serving is None and not self._is_ending:
             # Not complete yet: from now on it is late at some time.
             self._set_deadline(reading.started + self._rules.settings.body_seconds)
+
+    def _begin_otherwise(self, data: bytes) -> None:
+        """Take a beginning that is no webhook's: too short to tell, or somebody else's."""
+        if _START.startswith(data):
+            self._head = data
+            self._set_deadline(self._clock() + self._rules.settings.body_seconds)
+        else:
+            self._hand_over(data)
 
     # -- httptools' side
 
@@ -245,7 +256,9 @@ class WebhookProtocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Decide whether the body is worth reading."""
-        request, headers, parser = self._reading_now(), self._headers, self._parser
+        request, headers, parser = self._reading, self._headers, self._parser
+        if request is None:
+            raise _Broken
         url = self._url
         if not url.startswith(_PATH_START) or parser.get_method() != b"POST":
             # Pipelined behind a webhook: only a connection of its own gets there.
@@ -269,7 +282,9 @@ class WebhookProtocol(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        request = self._reading_now()
+        request = self._reading
+        if request is None:
+            raise _Broken
         request.body.append(body)
         request.size += len(body)
         if request.size > self._rules.settings.max_body_bytes and request.endpoint is not None:
@@ -277,7 +292,9 @@ class WebhookProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Serve the request, or let it wait for the one before."""
-        request = self._reading_now()
+        request = self._reading
+        if request is None:
+            raise _Broken
         self._reading = None
         if self._serving is None:
             self._serve(request)
@@ -409,11 +426,6 @@ class WebhookProtocol(asyncio.Protocol):
             self._fail(Answer(408, ((b"content-length", b"0"),), b"", close=True))
 
     # -- small things
-
-    def _reading_now(self) -> _Request:
-        if self._reading is None:
-            raise _Broken
-        return self._reading
 
     def _is_head_too_long(self) -> bool:
         return (

@@ -7,53 +7,90 @@ The checks run in a fixed order and every live value is compared in constant tim
 import hmac
 from collections.abc import Mapping
 
-from forebay.core.signatures import signature_holds
-from forebay.core.tables import Authentication, HeaderCheck
+from forebay.core.signatures import SIGNATURE_PREFIX
+from forebay.core.tables import Authentication
 from forebay_receiver.errors import Reason
 
-__all__ = ["check_credentials", "verify_token_holds"]
+__all__ = ["Credentials"]
+
+_PREFIX = SIGNATURE_PREFIX.encode()
 
 
-def check_credentials(
-    authentication: Authentication, headers: Mapping[bytes, bytes], body: bytes
-) -> Reason | None:
-    """Return why the webhook is refused, or None where every check holds.
+class Credentials:
+    """What an endpoint asks for, made ready once for each change of the table.
 
-    Args:
-        authentication: What the endpoint asks for; an empty one lets nobody in unless it says so.
-        headers: The request's headers by lower-case name.
-        body: The bytes as they came.
+    The keyed state of each HMAC is kept and copied: keying it anew costs as much as the body.
     """
-    for check in authentication.headers:
-        given = headers.get(check.name.encode())
-        if given is None:
+
+    __slots__ = ("_headers", "_macs", "_none", "_prefix_required", "_signature_header", "_tokens")
+
+    def __init__(self, authentication: Authentication) -> None:
+        self._headers = tuple(
+            (check.name.encode(), tuple(value.encode() for value in check.values))
+            for check in authentication.headers
+        )
+        signature = authentication.signature
+        self._signature_header = None if signature is None else signature.header.encode()
+        self._prefix_required = signature is not None and signature.prefix == "required"
+        self._macs = tuple(
+            hmac.new(secret.encode(), digestmod="sha256")
+            for secret in (signature.secrets if signature else ())
+        )
+        self._tokens = tuple(token.encode() for token in authentication.verify_tokens)
+        self._none = authentication.none
+
+    @property
+    def has_verify_token(self) -> bool:
+        """Whether the endpoint answers GET challenges."""
+        return bool(self._tokens)
+
+    def refusal(self, headers: Mapping[bytes, bytes], body: bytes) -> Reason | None:
+        """Return why a webhook is refused, or None where every check holds.
+
+        Args:
+            headers: The request's headers by lower-case name.
+            body: The bytes as they came.
+        """
+        for name, values in self._headers:
+            given = headers.get(name)
+            if given is None:
+                return Reason.HEADER_MISSING
+            if not _any_equal(values, given):
+                return Reason.HEADER_WRONG
+        if self._signature_header is not None:
+            given = headers.get(self._signature_header)
+            if given is None:
+                return Reason.SIGNATURE_MISSING
+            return None if self._signature_holds(given, body) else Reason.SIGNATURE_WRONG
+        if not self._headers and not self._none:
+            # Tables are checked when they are read; this is the second lock on the same door.
             return Reason.HEADER_MISSING
-        if not _value_holds(check, given):
-            return Reason.HEADER_WRONG
-    signature = authentication.signature
-    if signature is not None:
-        given = headers.get(signature.header.encode())
-        if given is None:
-            return Reason.SIGNATURE_MISSING
-        if not signature_holds(signature, given.decode("latin-1"), body):
-            return Reason.SIGNATURE_WRONG
-    if signature is None and not authentication.headers and not authentication.none:
-        # Tables are checked when they are read; this is the second lock on the same door.
-        return Reason.HEADER_MISSING
-    return None
+        return None
+
+    def verify_token_holds(self, given: str) -> bool:
+        """Say whether a GET challenge carries one of the live verify tokens."""
+        return _any_equal(self._tokens, given.encode("utf-8", "surrogateescape"))
+
+    def _signature_holds(self, given: bytes, body: bytes) -> bool:
+        """As `forebay.core.signatures.signature_holds`, on bytes and with the keys made ready."""
+        if given.startswith(_PREFIX):
+            given = given[len(_PREFIX) :]
+        elif self._prefix_required:
+            return False
+        try:
+            digest = bytes.fromhex(given.decode("ascii"))
+        except ValueError:
+            return False
+        holds = False
+        for keyed in self._macs:
+            mac = keyed.copy()
+            mac.update(body)
+            holds |= hmac.compare_digest(mac.digest(), digest)
+        return holds
 
 
-def verify_token_holds(authentication: Authentication, given: str) -> bool:
-    """Say whether a GET challenge carries one of the live verify tokens."""
-    return _any_equal(authentication.verify_tokens, given.encode("utf-8", "surrogateescape"))
-
-
-def _value_holds(check: HeaderCheck, given: bytes) -> bool:
-    return _any_equal(check.values, given)
-
-
-def _any_equal(values: tuple[str, ...], given: bytes) -> bool:
+def _any_equal(values: tuple[bytes, ...], given: bytes) -> bool:
     holds = False
     for value in values:
-        holds |= hmac.compare_digest(value.encode(), given)
+        holds |= hmac.compare_digest(value, given)
     return holds

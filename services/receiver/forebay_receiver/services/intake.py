@@ -11,12 +11,13 @@ and `take` when it is there. What happens if the process dies:
 """
 
 import asyncio
-import hashlib
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
+
+from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.lanes import lane_of
@@ -28,10 +29,9 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
     StreamMissing,
 )
-from forebay_receiver.adapters.store import Store
+from forebay_receiver.adapters.store import Store, Storing
 from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
-from forebay_receiver.policies.authentication import check_credentials, verify_token_holds
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
@@ -75,6 +75,62 @@ class Answer(NamedTuple):
 _STORED = Answer(200, ((b"content-length", b"0"),), b"")
 
 
+class _Webhook(Storing):
+    """One webhook that was let in, until it is answered."""
+
+    __slots__ = ("_intake", "_reply", "begun", "endpoint", "received", "started")
+
+    def __init__(  # noqa: PLR0913, PLR0917  # made in one place, for every webhook
+        self,
+        intake: "Intake",
+        store: Store,
+        endpoint: ServedEndpoint,
+        headers: Headers,
+        body: bytes,
+        started: float,
+        reply: Callable[[Answer], None],
+    ) -> None:
+        self._intake = intake
+        self._reply = reply
+        self.endpoint = endpoint
+        self.started = started
+        self.received = received = time.time()
+        self.begun = intake.clock()
+        route = endpoint.route
+        super().__init__(
+            store,
+            route.shard,
+            endpoint.subjects[lane_of(route.provider, body)],
+            body,
+            _envelope(endpoint, headers, body, received),
+            started + intake.budget_seconds,
+        )
+
+    @override
+    def done(self, result: PubAck | StoreError) -> None:
+        self._reply(self._intake.taken(self, result))
+
+
+def _envelope(endpoint: ServedEndpoint, headers: Headers, body: bytes, now: float) -> bytes:
+    """Return the header block that is stored with a webhook.
+
+    Values are the request's own bytes: the HTTP parser lets no line break through. A trace that
+    begins here takes its ids from the message id, so that repeats of a webhook share one.
+    """
+    digest = endpoint.digest.copy()
+    digest.update(body)
+    message_id = digest.hexdigest()
+    trace = headers.get(b"traceparent")
+    if trace is None or not _TRACEPARENT.fullmatch(trace):
+        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00".encode()
+    block = _ENVELOPE % (message_id.encode(), int(now * 1000), endpoint.header_line, trace)
+    for stored_as, name in _STORED_HEADERS:
+        value = headers.get(name)
+        if value is not None:
+            block += b"%b: %b\r\n" % (stored_as, value)
+    return block + b"\r\n"
+
+
 class Intake:
     """Decides what a request gets, and stores it."""
 
@@ -89,10 +145,11 @@ class Intake:
         self._routes = routes
         self._store = store
         self._metrics = metrics
-        self._clock = asyncio.get_running_loop().time
+        self.budget_seconds = settings.budget_seconds
+        self.clock = asyncio.get_running_loop().time
         self._in_flight = 0
         self._in_flight_bytes = 0
-        self._random = random.Random()  # noqa: S311  # jitter and trace ids are no secrets
+        self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
     def in_flight(self) -> int:
@@ -114,25 +171,25 @@ class Intake:
         """
         endpoint = self._routes.find(path)
         if endpoint is None:
-            return self._refuse(None, Reason.UNKNOWN_ENDPOINT)
+            return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
         if method != "POST":
-            return self._refuse(endpoint, Reason.METHOD)
+            return self.refuse(endpoint, Reason.METHOD)
         if declared > self._settings.max_body_bytes:
-            return self._refuse(endpoint, Reason.TOO_LARGE)
+            return self.refuse(endpoint, Reason.TOO_LARGE)
         return endpoint
 
     def challenge(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer Meta's GET challenge (`hub.mode`, `hub.verify_token`, `hub.challenge`)."""
         endpoint = self._routes.find(path)
         if endpoint is None:
-            return self._refuse(None, Reason.UNKNOWN_ENDPOINT)
-        if not endpoint.route.authentication.verify_tokens:
-            return self._refuse(endpoint, Reason.METHOD)
+            return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
+        if not endpoint.credentials.has_verify_token:
+            return self.refuse(endpoint, Reason.METHOD)
         challenge = query.get("hub.challenge", "")
-        holds = verify_token_holds(endpoint.route.authentication, query.get("hub.verify_token", ""))
+        holds = endpoint.credentials.verify_token_holds(query.get("hub.verify_token", ""))
         asked = query.get("hub.mode") == "subscribe" and 0 < len(challenge) <= CHALLENGE_LIMIT
         if not (holds and asked):
-            return self._refuse(endpoint, Reason.VERIFY_TOKEN)
+            return self.refuse(endpoint, Reason.VERIFY_TOKEN)
         endpoint.metrics.challenged()
         text = challenge.encode()
         headers = (
@@ -141,10 +198,6 @@ class Intake:
             (b"content-length", str(len(text)).encode()),
         )
         return Answer(200, headers, text)
-
-    def refuse(self, endpoint: ServedEndpoint, reason: Reason) -> Answer:
-        """Count and answer what went wrong on the wire (too large, too slow, gone)."""
-        return self._refuse(endpoint, reason)
 
     def take(
         self,
@@ -165,39 +218,28 @@ class Intake:
             started: When the request's first byte came, on the loop's clock: the budget's start.
             reply: Called inside this call where the answer is known at once.
         """
-        route = endpoint.route
-        refusal = check_credentials(route.authentication, headers, body)
-        if refusal is None:
-            refusal = self._overload(endpoint, len(body))
+        refusal = endpoint.credentials.refusal(headers, body) or self._overload(endpoint, len(body))
         if refusal is not None:
-            reply(self._refuse(endpoint, refusal))
+            reply(self.refuse(endpoint, refusal))
             return
-        size, now = len(body), time.time()
-        begun = self._clock()
+        webhook = _Webhook(self, self._store, endpoint, headers, body, started, reply)
         endpoint.in_flight += 1
         self._in_flight += 1
-        self._in_flight_bytes += size
+        self._in_flight_bytes += len(body)
+        self._store.store(webhook)
 
-        def stored(result: PubAck | StoreError) -> None:
-            endpoint.in_flight -= 1
-            self._in_flight -= 1
-            self._in_flight_bytes -= size
-            if isinstance(result, StoreError):
-                reply(self._refuse(endpoint, _reason_of(result)))
-                return
-            ended = self._clock()
-            self._metrics.stored(ended - begun, ended - started, size)
-            endpoint.metrics.stored(duplicate=result.duplicate, at=now)
-            reply(_STORED)
-
-        self._store.store(
-            route.shard,
-            endpoint.subjects[lane_of(route.provider, body)],
-            body,
-            self._envelope(endpoint, headers, body, now),
-            started + self._settings.budget_seconds,
-            stored,
-        )
+    def taken(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
+        """Count what became of a webhook, and return what to answer."""
+        endpoint, size = webhook.endpoint, len(webhook.payload)
+        endpoint.in_flight -= 1
+        self._in_flight -= 1
+        self._in_flight_bytes -= size
+        if isinstance(result, StoreError):
+            return self.refuse(endpoint, _reason_of(result))
+        now = self.clock()
+        self._metrics.stored(now - webhook.begun, now - webhook.started, size)
+        endpoint.metrics.stored(duplicate=result.duplicate, at=webhook.received)
+        return _STORED
 
     def _overload(self, endpoint: ServedEndpoint, size: int) -> Reason | None:
         if not self._store.is_willing(endpoint.route.shard):
@@ -211,32 +253,8 @@ class Intake:
             return Reason.ENDPOINT_OVERLOADED
         return None
 
-    def _envelope(
-        self, endpoint: ServedEndpoint, headers: Headers, body: bytes, now: float
-    ) -> bytes:
-        """Return the header block that is stored with a webhook.
-
-        Values are the request's own bytes: the HTTP parser lets no line break through.
-        """
-        digest = hashlib.sha256(endpoint.digest_prefix)
-        digest.update(body)
-        given = headers.get(b"traceparent")
-        if given is None or not _TRACEPARENT.fullmatch(given):
-            bits = self._random.getrandbits
-            given = b"00-%032x-%016x-00" % (bits(128), bits(64))
-        block = _ENVELOPE % (
-            digest.hexdigest().encode(),
-            int(now * 1000),
-            endpoint.header_line,
-            given,
-        )
-        for stored_as, name in _STORED_HEADERS:
-            value = headers.get(name)
-            if value is not None:
-                block += b"%b: %b\r\n" % (stored_as, value)
-        return block + b"\r\n"
-
-    def _refuse(self, endpoint: ServedEndpoint | None, reason: Reason) -> Answer:
+    def refuse(self, endpoint: ServedEndpoint | None, reason: Reason) -> Answer:
+        """Count a refusal and return its answer; no endpoint stands for strangers."""
         status = STATUS_OF[reason]
         unavailable = status == 503  # noqa: PLR2004  # the one honest 5xx
         metrics = self._metrics.strangers if endpoint is None else endpoint.metrics
@@ -246,7 +264,7 @@ class Intake:
             seconds = self._random.randint(*RETRY_AFTER_SECONDS)
             headers = (*headers, (b"retry-after", str(seconds).encode()))
         if reason is Reason.METHOD:
-            challenged = endpoint and endpoint.route.authentication.verify_tokens
+            challenged = endpoint and endpoint.credentials.has_verify_token
             headers = (*headers, (b"allow", b"GET, POST" if challenged else b"POST"))
         return Answer(status, headers, b"", close=reason in _BODY_UNREAD)
 

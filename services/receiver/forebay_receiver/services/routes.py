@@ -1,11 +1,13 @@
 """The endpoints that this receiver serves, by path: one dictionary, replaced as a whole."""
 
+import hashlib
 from collections.abc import Mapping
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
+from forebay_receiver.policies.authentication import Credentials
 
 __all__ = ["PATH_PREFIX", "Routes", "ServedEndpoint"]
 
@@ -16,7 +18,8 @@ class ServedEndpoint:
     """One endpoint with all that its webhooks need, made once for each change of the table."""
 
     __slots__ = (
-        "digest_prefix",
+        "credentials",
+        "digest",
         "header_line",
         "in_flight",
         "metrics",
@@ -30,7 +33,10 @@ class ServedEndpoint:
         self.metrics = metrics
         self.name = route.endpoint
         self.header_line = str(self.name).encode()
-        self.digest_prefix = self.header_line + b"\n"
+        self.digest = hashlib.sha256(self.header_line + b"\n")
+        """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
+
+        self.credentials = Credentials(route.authentication)
         partition = endpoint_partition(self.name)
         self.subjects = {
             lane: str(RawSubject(route.shard, partition, lane, self.name)).encode() for lane in Lane

@@ -1,0 +1,43 @@
+"""The destination `log` says that an item came, and nothing of what is in it."""
+
+import pytest
+
+from support.plant import Plant, token, webhook
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PERSON = "15550007777"
+TEXT = "a text that belongs to somebody"
+
+
+async def test_a_line_for_each_item_without_its_content(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.log())
+    messages = ("wamid.logged.1", "wamid.logged.2")
+    await plant.store(name, webhook(*((own, PERSON) for own in messages), text=TEXT))
+
+    def lines() -> list[dict[str, object]]:
+        return [each for each in plant.processor.logged("item") if each["endpoint"] == name]
+
+    await eventually(lambda: len(lines()) == 2)
+    for line, message in zip(lines(), messages, strict=True):
+        assert (line["namespace"], line["destination"]) == ("demo", "log")
+        assert (line["key"], line["kind"], line["type"]) == (token(message), "messages", "text")
+    log = plant.processor.log.read_text()
+    assert PERSON not in log
+    assert TEXT not in log
+    assert "wamid.logged" not in log
+
+
+async def test_it_stands_beside_others(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.log(), plant.http(name))
+    keys = await plant.send(name, "wamid.both")
+    await plant.wait_delivered(name, keys)
+    await eventually(
+        lambda: (
+            [each["key"] for each in plant.processor.logged("item") if each["endpoint"] == name]
+            == keys
+        )
+    )

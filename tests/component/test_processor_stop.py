@@ -1,0 +1,120 @@
+"""The processor leaves in order, and comes when NATS comes."""
+
+import json
+import signal
+
+import pytest
+
+from support.plant import EVENTS, RAW, Plant, token
+from support.processes import Part
+from support.stack import Stack
+from support.tables import Tables
+from support.wait import eventually
+
+ON_SESSION_LOOP = pytest.mark.asyncio(loop_scope="session")
+
+
+@ON_SESSION_LOOP
+async def test_attempts_under_way_end_and_are_not_repeated(plant: Plant) -> None:
+    name = plant.plain()
+    messages = [f"wamid.under.way.{number}" for number in range(5)]
+    plant.sink.hold()
+    try:
+        for number, message in enumerate(messages):
+            await plant.send(name, message, person=f"1555{number:07}")
+        await eventually(lambda: len(plant.arrivals(name)) == 5)
+        plant.processor.send(signal.SIGTERM)
+        await eventually(lambda: plant.processor.logged("processor_draining"))
+    finally:
+        plant.sink.release()
+    await eventually(lambda: not plant.processor.running, saying="the processor to leave")
+    # What was delivered is acked: nothing of it is left to come again.
+    assert (await plant.unacked(EVENTS), await plant.unacked(RAW)) == (0, 0)
+    await plant.processor.start()
+    await plant.wait_delivered(name, await plant.send(name, "wamid.afterwards"))
+    assert len(plant.arrivals(name)) == 6
+
+
+@ON_SESSION_LOOP
+async def test_what_is_held_behind_an_attempt_comes_after_the_next_start(plant: Plant) -> None:
+    name = plant.plain()
+    messages = [f"wamid.held.{number}" for number in range(6)]
+    plant.sink.hold()
+    try:
+        keys = await plant.send(name, *messages)
+        await eventually(lambda: len(plant.arrivals(name)) == 1)
+        plant.processor.send(signal.SIGTERM)
+        await eventually(lambda: plant.processor.logged("processor_draining"))
+    finally:
+        plant.sink.release()
+    await eventually(lambda: not plant.processor.running, saying="the processor to leave")
+    await plant.processor.start()
+    await plant.wait_delivered(name, keys)
+    assert [arrival.key for arrival in plant.arrivals(name)] == keys
+
+
+@ON_SESSION_LOOP
+async def test_it_leaves_with_status_0_while_an_item_cannot_be_delivered(plant: Plant) -> None:
+    name = plant.plain()
+    plant.sink.answer_key(token("wamid.undeliverable"), *[503] * 3)
+    await plant.send(name, "wamid.undeliverable", "wamid.next")
+    await eventually(lambda: plant.arrivals(name))
+    assert await plant.restart() == 0
+    await plant.wait_delivered(name, [token("wamid.undeliverable"), token("wamid.next")])
+    assert plant.delivered(name) == [token("wamid.undeliverable"), token("wamid.next")]
+
+
+async def test_it_waits_for_nats_and_says_so(stack: Stack) -> None:
+    stack.serve_demo()
+    await stack.nats_server.stop()
+    processor = stack.part("processor")
+    await processor.start(until_ready=False)
+
+    async def waits_for_nats() -> bool:
+        return await _waiting_for(processor) == ["a connection to NATS"]
+
+    await eventually(waits_for_nats, saying="the processor to say what it waits for")
+    await stack.nats_server.start()
+    await processor.wait_ready()
+    assert await processor.terminate() == 0
+
+
+async def test_it_leaves_while_nats_is_away(stack: Stack) -> None:
+    stack.serve_demo()
+    processor = await stack.processor()
+    await stack.nats_server.stop()
+    await eventually(lambda: processor.logged("nats_disconnected"))
+    assert await processor.terminate() == 0
+
+
+async def test_it_is_not_ready_without_a_table(stack: Stack) -> None:
+    processor = stack.part("processor")
+    await processor.start(until_ready=False)
+
+    async def waits_for_a_table() -> bool:
+        return await _waiting_for(processor) == ["a table of endpoints"]
+
+    await eventually(waits_for_a_table, saying="the processor to say what it waits for")
+    stack.serve_demo()
+    await processor.wait_ready()
+
+
+async def test_a_taken_admin_port_is_told_in_one_sentence(stack: Stack, tables: Tables) -> None:
+    assert tables.processor_folder.exists()
+    stack.serve_demo()
+    first = await stack.processor()
+    second = stack.part("processor", FOREBAY_PROCESSOR_ADMIN_PORT=str(first.admin_port))
+    await second.start(until_ready=False)
+    await eventually(lambda: not second.running, saying="the second one to leave")
+    second.expect_errors()
+    assert "FOREBAY_PROCESSOR_ADMIN_PORT" in second.tail()
+    assert "Traceback" not in second.tail()
+
+
+async def _waiting_for(processor: Part) -> list[str]:
+    try:
+        answer = await processor.admin("/readyz")
+    except OSError:
+        return []
+    waiting: list[str] = json.loads(answer.body)["waiting_for"]
+    return waiting
