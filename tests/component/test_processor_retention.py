@@ -1,5 +1,6 @@
 """When a stream is nearly full, what is processed goes; what is not never does."""
 
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ async def test_processed_webhooks_make_room_for_new_ones(small: Plant) -> None:
     name = small.plain()
     for number in range(200):
         # Three times what the streams hold: without room the store would refuse.
-        await eventually(lambda number=number: _stored(small, name, number), within=5)
+        await eventually(functools.partial(_stored, small, name, number), within=5)
     await eventually(lambda: len(small.delivered(name)) == 200)
     assert len(set(small.delivered(name))) == 200
     purged = await small.processor.metric("forebay_processor_purged_messages_total", stream=RAW)

@@ -3,15 +3,17 @@
 import difflib
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from forebay.core.errors import ConfigurationError
 
 __all__ = ["InvalidEndpoint", "Path", "Problem", "explain"]
+
+_Details = Mapping[str, Any]
+"""One entry of `ValidationError.errors()`, pydantic's `ErrorDetails`."""
 
 Path = tuple[str | int, ...]
 """Where in a document: keys and positions from its root; empty for the whole of it."""
@@ -99,13 +101,13 @@ def explain(
     return list(dict.fromkeys(problems))
 
 
-def _path(details: ErrorDetails) -> Path:
+def _path(details: _Details) -> Path:
     return tuple(part for part in details["loc"] if part != _KEY_MARK)
 
 
 def _reason(
     path: Path,
-    details: ErrorDetails,
+    details: _Details,
     root: type[BaseModel],
     hints: Mapping[str, str],
 ) -> str:
