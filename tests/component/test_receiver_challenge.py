@@ -11,7 +11,7 @@ from support.tables import PATH, VERIFY_TOKEN
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def asking(path: str = PATH, **changes: str | None) -> str:
+def asking(path: str = PATH, /, **changes: str | None) -> str:
     """Return the address of a challenge; None takes a parameter away."""
     query = {
         "hub.mode": "subscribe",

@@ -115,7 +115,8 @@ def _reason(
         return _unknown(path, root, hints)
     if details["type"] in _ADVICE:
         return _ADVICE[details["type"]].format(**details.get("ctx", {}))
-    return details["msg"][0].lower() + details["msg"][1:]
+    message: str = details["msg"]
+    return message[0].lower() + message[1:]
 
 
 def _unknown(path: Path, root: type[BaseModel], hints: Mapping[str, str]) -> str:

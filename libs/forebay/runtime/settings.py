@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
@@ -26,10 +26,10 @@ class NatsSettings(BaseSettings):
 
     user: str | None = None
     password: SecretStr | None = None
-    credentials: Path | None = None
+    credentials: FilePath | None = None
     """A file with a JWT and a seed, as `nsc` writes it; instead of user and password."""
 
-    tls_ca: Path | None = None
+    tls_ca: FilePath | None = None
     """The certificate authority of the servers; without it the system's, for tls:// URLs."""
 
     @property
@@ -62,7 +62,7 @@ class PartSettings(BaseSettings):
     """The folder with the part's table files (`*.json`); no default: a part without a table would
     answer 404 to every webhook."""
 
-    shards: Annotated[tuple[str, ...], NoDecode] = ("0",)
+    shards: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("0",)
     """The shards that this process looks after, separated by commas."""
 
     @field_validator("shards", mode="before")

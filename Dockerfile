@@ -1,0 +1,84 @@
+# One image for each part: --target receiver, processor or operator. `make images` builds all three.
+#
+# An image holds Python, a virtual environment with the wheel and the part's own extra, and nothing
+# else: no compiler, no cache, no other part's libraries. It needs no place to write to.
+
+ARG PYTHON_IMAGE=python:3.13-slim
+
+# ---- what all builders share: the requirements, read from pyproject.toml -------------------------
+
+FROM ${PYTHON_IMAGE} AS source
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONSAFEPATH=1
+WORKDIR /src
+# Without pip: what is copied into the final image cannot install anything.
+RUN python -m venv --without-pip /opt/forebay
+COPY pyproject.toml ./
+# One file of requirements a part, so that the layers with libraries stay while only code changes.
+RUN python -c "\
+import pathlib, tomllib;\
+project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project'];\
+[pathlib.Path(part + '.txt').write_text('\n'.join(project['dependencies'] + project['optional-dependencies'][part]))\
+ for part in ('receiver', 'processor', 'operator')]"
+
+FROM source AS wheel
+COPY . .
+RUN python -m pip wheel --quiet --no-deps --wheel-dir /wheel .
+
+# ---- one builder a part --------------------------------------------------------------------------
+
+FROM source AS build-receiver
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r receiver.txt
+COPY --from=wheel /wheel /wheel
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+
+FROM source AS build-processor
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r processor.txt
+COPY --from=wheel /wheel /wheel
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+
+FROM source AS build-operator
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r operator.txt
+COPY --from=wheel /wheel /wheel
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+
+# ---- what all images share -----------------------------------------------------------------------
+
+FROM ${PYTHON_IMAGE} AS part
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.vendor="Forebay" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# The current folder stays off Python's path, nothing is written beside the code, and a log's line
+# leaves at once.
+ENV PATH=/opt/forebay/bin:$PATH \
+    PYTHONSAFEPATH=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# By number, so that the kubelet can see that it is not root.
+USER 10001:10001
+WORKDIR /
+
+# ---- the images ----------------------------------------------------------------------------------
+
+FROM part AS receiver
+LABEL org.opencontainers.image.title="forebay-receiver" \
+      org.opencontainers.image.description="Takes WhatsApp Business webhooks and stores each before it answers"
+COPY --from=build-receiver /opt/forebay /opt/forebay
+EXPOSE 8080 9090
+ENTRYPOINT ["forebay", "receiver"]
+
+FROM part AS processor
+LABEL org.opencontainers.image.title="forebay-processor" \
+      org.opencontainers.image.description="Splits stored webhooks into items and delivers each to its destinations"
+COPY --from=build-processor /opt/forebay /opt/forebay
+EXPOSE 9090
+ENTRYPOINT ["forebay", "processor"]
+
+FROM part AS operator
+LABEL org.opencontainers.image.title="forebay-operator" \
+      org.opencontainers.image.description="Makes a cluster match its WebhookEndpoints"
+COPY --from=build-operator /opt/forebay /opt/forebay
+EXPOSE 9090
+ENTRYPOINT ["forebay", "operator"]

@@ -1,0 +1,227 @@
+"""Pulling from consumers: in batches, through restarts, and in order after an owner died."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from nats.aio.client import Client
+
+from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
+from forebay.runtime.nats import NatsLink
+from forebay.runtime.provisioning import consumer_config, stream_config
+from forebay.runtime.pull import PulledMessage, Puller, PullInbox
+from forebay.runtime.settings import NatsSettings
+from forebay_processor.adapters.streams import Streams
+from support.nats_server import NatsServer
+from support.stack import SHARD
+from support.wait import eventually
+
+RAW = stream_name(StreamKind.RAW, "0")
+LIVE = consumer_name("split", Lane.LIVE, 3)
+STATUS = consumer_name("split", Lane.STATUS, 3)
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """Give a client of a server with RAW and two of its consumers."""
+    async with nats_server.client() as connected:
+        context = connected.jetstream()
+        await context.add_stream(stream_config(StreamKind.RAW, SHARD))
+        for lane in (Lane.LIVE, Lane.STATUS):
+            await context.add_consumer(RAW, consumer_config("split", "0", lane, 3))
+        yield connected
+
+
+async def store(client: Client, *numbers: int, lane: Lane = Lane.LIVE) -> None:
+    """Store messages that hold a number each."""
+    for number in numbers:
+        await client.jetstream().publish(f"forebay.raw.0.03.{lane}.demo.meta", b"%d" % number)
+
+
+async def started(client: Client) -> PullInbox:
+    inbox = PullInbox(client)
+    await inbox.start()
+    return inbox
+
+
+async def take(puller: Puller, count: int) -> list[PulledMessage]:
+    """Take so many messages, in as many batches as they come."""
+    taken: list[PulledMessage] = []
+    async with asyncio.timeout(10):
+        while len(taken) < count:
+            taken += await puller.next_batch()
+    return taken
+
+
+def numbers(messages: list[PulledMessage]) -> list[int]:
+    return [int(message.data) for message in messages]
+
+
+async def test_messages_come_in_order_and_no_batch_is_too_large(client: Client) -> None:
+    await store(client, *range(25))
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    batches = []
+    while sum(map(len, batches)) < 25:
+        batches.append(await puller.next_batch())
+        for message in batches[-1]:
+            await message.ack()
+    assert max(map(len, batches)) <= 10
+    assert [number for batch in batches for number in numbers(batch)] == list(range(25))
+
+
+async def test_a_message_says_where_it_stands_and_how_often_it_came(client: Client) -> None:
+    await store(client, 7)
+    (message,) = await take((await started(client)).puller(RAW, LIVE, batch=10), 1)
+    assert message.subject == "forebay.raw.0.03.live.demo.meta"
+    assert (message.data, message.sequence, message.delivered) == (b"7", 1, 1)
+
+
+async def test_who_waits_gets_a_message_when_it_is_stored(client: Client) -> None:
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    waiting = asyncio.create_task(take(puller, 1))
+    await store(client, 1)
+    assert numbers(await waiting) == [1]
+
+
+async def test_consumers_that_share_an_inbox_get_their_own_messages(client: Client) -> None:
+    inbox = await started(client)
+    live, status = (inbox.puller(RAW, consumer, batch=10) for consumer in (LIVE, STATUS))
+    await store(client, 1, 2)
+    await store(client, 3, lane=Lane.STATUS)
+    assert numbers(await take(live, 2)) == [1, 2]
+    assert numbers(await take(status, 1)) == [3]
+
+
+async def test_what_was_acked_is_gone_and_what_was_not_is_not(client: Client) -> None:
+    await store(client, 1, 2, 3)
+    for message in await take((await started(client)).puller(RAW, LIVE, batch=10), 3):
+        if message.data != b"2":
+            await message.ack()
+    await client.flush()
+    info = await client.jetstream().consumer_info(RAW, LIVE)
+    assert info.num_ack_pending == 1
+
+
+async def test_a_refused_message_comes_again_when_it_was_said(client: Client) -> None:
+    await store(client, 1, 2)
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    first, second = await take(puller, 2)
+    await first.nak(0.2)
+    await second.ack()
+    (again,) = await take(puller, 1)
+    assert (again.data, again.delivered, again.sequence) == (b"1", 2, 1)
+
+
+class Reconnecting:
+    """A link's listener that pulls, as the processor's does."""
+
+    def __init__(self) -> None:
+        self.inbox: PullInbox | None = None
+        self.puller: Puller | None = None
+        self.losses = 0
+
+    async def connected(self, client: Client) -> None:
+        self.inbox = await started(client)
+        self.puller = self.inbox.puller(RAW, LIVE, batch=10)
+
+    def reconnected(self) -> None:
+        assert self.inbox is not None
+        self.inbox.reconnected()
+
+    def disconnected(self) -> None:
+        self.losses += 1
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+async def test_pulling_goes_on_after_the_server_was_restarted(
+    nats_server: NatsServer, client: Client, how: str
+) -> None:
+    listener = Reconnecting()
+    link = NatsLink(NatsSettings(url=nats_server.url), "test", listener)
+    running = asyncio.create_task(link.run())
+    try:
+        await link.wait_reached()
+        assert listener.puller is not None
+        await store(client, 1)
+        (first,) = await take(listener.puller, 1)
+        await first.ack()
+        # It waits with an open request, which the restarted server knows nothing of.
+        waiting = asyncio.create_task(take(listener.puller, 1))
+        await (nats_server.kill() if how == "killed" else nats_server.stop())
+        await nats_server.start()
+        await eventually(lambda: client.is_connected and listener.losses, saying="the connections")
+        await store(client, 2)
+        # A server that was killed may have forgotten the ack: then the first comes once more.
+        taken = await waiting
+        while taken[-1].data != b"2":
+            taken += await take(listener.puller, 1)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_a_consumer_that_comes_later_is_pulled_from(client: Client) -> None:
+    context = client.jetstream()
+    await context.delete_consumer(RAW, LIVE)
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    waiting = asyncio.create_task(take(puller, 1))
+    await store(client, 1)
+    await context.add_consumer(RAW, consumer_config("split", "0", Lane.LIVE, 3))
+    assert numbers(await waiting) == [1]
+
+
+# Taking over from an owner that died
+
+
+async def test_the_subject_of_an_ack_is_what_taking_over_relies_on(client: Client) -> None:
+    await store(client, 1)
+    (message,) = await take((await started(client)).puller(RAW, LIVE, batch=10), 1)
+    # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
+    assert re.fullmatch(rf"\$JS\.ACK\.{RAW}\.{LIVE}\.1\.1\.1\.\d{{19}}\.0", message.reply)
+
+
+async def test_what_a_dead_owner_left_comes_first_and_in_order(client: Client) -> None:
+    await store(client, *range(1, 9))
+    before = await take((await started(client)).puller(RAW, LIVE, batch=6), 6)
+    for message in before:
+        if message.data in {b"1", b"3"}:
+            await message.ack()
+    await client.flush()
+    # The owner dies with 2, 4, 5 and 6 in its hands; 7 and 8 were never handed out.
+    assert await Streams(client).take_over(RAW, LIVE) == 4
+    after = await take((await started(client)).puller(RAW, LIVE, batch=10), 6)
+    assert numbers(after) == [2, 4, 5, 6, 7, 8]
+    assert [message.delivered for message in after] == [2, 2, 2, 2, 1, 1]
+
+
+async def test_taking_over_twice_hands_nothing_out_twice(client: Client) -> None:
+    await store(client, *range(1, 5))
+    await take((await started(client)).puller(RAW, LIVE, batch=10), 4)
+    streams = Streams(client)
+    assert await streams.take_over(RAW, LIVE) == 4
+    await streams.take_over(RAW, LIVE)
+    await store(client, 5)
+    after = await take((await started(client)).puller(RAW, LIVE, batch=10), 5)
+    assert numbers(after) == [1, 2, 3, 4, 5]
+
+
+async def test_taking_over_from_nobody_changes_nothing(client: Client) -> None:
+    await store(client, 1, 2)
+    assert await Streams(client).take_over(RAW, LIVE) == 0
+    after = await take((await started(client)).puller(RAW, LIVE, batch=10), 2)
+    assert [(message.data, message.delivered) for message in after] == [(b"1", 1), (b"2", 1)]
+
+
+async def test_taking_over_leaves_out_what_other_lanes_hold(client: Client) -> None:
+    await store(client, 1)
+    await store(client, 2, 3, lane=Lane.STATUS)
+    await store(client, 4)
+    inbox = await started(client)
+    await take(inbox.puller(RAW, LIVE, batch=10), 2)
+    await take(inbox.puller(RAW, STATUS, batch=10), 2)
+    assert await Streams(client).take_over(RAW, LIVE) == 2
+    assert numbers(await take((await started(client)).puller(RAW, LIVE, batch=10), 2)) == [1, 4]
+    assert (await client.jetstream().consumer_info(RAW, STATUS)).num_ack_pending == 2
