@@ -27,17 +27,17 @@ RUN python -m pip wheel --quiet --no-deps --wheel-dir /wheel .
 # ---- one builder a part --------------------------------------------------------------------------
 
 FROM source AS build-receiver
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r receiver.txt
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r receiver.txt
 COPY --from=wheel /wheel /wheel
 RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
 
 FROM source AS build-processor
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r processor.txt
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r processor.txt
 COPY --from=wheel /wheel /wheel
 RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
 
 FROM source AS build-operator
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --only-binary :all: -r operator.txt
+RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r operator.txt
 COPY --from=wheel /wheel /wheel
 RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
 

@@ -22,7 +22,7 @@ export UV_NATIVE_TLS ?= true
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component system fault bench \
+.PHONY: help init run format lint typing imports check test unit component system fault bench bench-run \
 	coverage clean
 
 help: ## show this list
@@ -70,6 +70,9 @@ fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic
 
 bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)
+
+bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.run_thousand $(ARGS)
 
 coverage: $(VENV)/.installed-dev ## which lines the fast tests reach, the parts' own processes included
 	@$(BIN)/coverage erase

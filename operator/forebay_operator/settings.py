@@ -29,7 +29,6 @@ __all__ = [
     "ProcessSettings",
     "ReceiverNats",
     "ReceiverPods",
-    "ReplicaBounds",
     "ResourceNeeds",
     "RouteSettings",
     "SharedReceivers",
@@ -83,15 +82,6 @@ class PodSelector(_Group):
     match_labels: Annotated[LabelMap, Field(min_length=1)]
 
 
-class ReplicaBounds(_Group):
-    """Bounds of an endpoint's autoscaler where its manifest does not say other ones."""
-
-    min: Annotated[int, Field(ge=1, le=100)] = 2
-    """Two, so that a node can be drained without a refused webhook."""
-
-    max: Annotated[int, Field(ge=1, le=100)] = 20
-
-
 class ResourceNeeds(_Group):
     """CPU and memory of a container as in a pod; quantities are text, such as `250m`."""
 
@@ -143,8 +133,9 @@ class ReceiverPods(_Group):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[ObjectName, ...] = ()
     resources: ResourceNeeds = ResourceNeeds()
-    replicas: ReplicaBounds = ReplicaBounds()
-    """For manifests that do not give `receiver.replicas`."""
+    webhooks_per_second: Annotated[int, Field(ge=1)] = 1000
+    """What one pod is reckoned to take with the CPU requested above. An endpoint's autoscaler never
+    goes below its `throughput` divided by this, nor below its `receiver.replicas.min`."""
 
     target_cpu_percent: Annotated[int, Field(ge=10, le=95)] = 60
     """Of the CPU request; leaves room for the time that a new pod takes to be ready."""

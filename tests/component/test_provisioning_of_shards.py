@@ -1,4 +1,4 @@
-"""A shard's streams and consumers: made, made again, changed, and refused where they are not ours."""
+"""A shard's streams and consumers: made, made again, changed, and refused if they are not ours."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -113,7 +113,7 @@ async def test_subjects_that_another_stream_has_are_told_in_a_sentence(client: C
         StreamConfig(name="OTHER", subjects=["forebay.raw.taken.>"])
     )
     with pytest.raises(
-        ConfigurationError, match="NATS refuses stream FOREBAY_RAW_taken: .*overlap"
+        ConfigurationError, match=r"NATS refuses stream FOREBAY_RAW_taken: .*overlap"
     ):
         await ensure_shard(client, shard("taken"))
 

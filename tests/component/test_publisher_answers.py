@@ -53,6 +53,12 @@ async def make_stream(server: NatsServer, kind: StreamKind, shard: ShardConfig =
         await context.add_stream(stream_config(kind, shard))
 
 
+async def fill(publisher: Publisher) -> None:
+    """Store items until one is refused."""
+    for number in range(10):
+        await publisher.publish(f"{EVENT}{number}", b"x" * 1_000, {}, SECONDS)
+
+
 async def messages(server: NatsServer, stream: str) -> int:
     """Return how many messages a stream holds."""
     async with server.client() as client:
@@ -110,8 +116,7 @@ async def test_a_full_stream_has_the_same_code_and_is_no_repeat(nats_server: Nat
     await make_stream(nats_server, StreamKind.EVENTS, small)
     async with connected(nats_server) as publisher:
         with pytest.raises(StoreFull, match="10077"):
-            for number in range(10):
-                await publisher.publish(f"{EVENT}{number}", b"x" * 1_000, {}, SECONDS)
+            await fill(publisher)
 
 
 async def test_a_claim_in_a_full_stream_is_still_a_repeat(nats_server: NatsServer) -> None:
@@ -120,8 +125,7 @@ async def test_a_claim_in_a_full_stream_is_still_a_repeat(nats_server: NatsServe
     async with connected(nats_server) as publisher:
         await publisher.publish(EVENT, b"x" * 1_000, {}, SECONDS)
         with pytest.raises(StoreFull):
-            for number in range(10):
-                await publisher.publish(f"{EVENT}{number}", b"x" * 1_000, {}, SECONDS)
+            await fill(publisher)
         with pytest.raises(ClaimedBefore):
             await publisher.publish(EVENT, b"x" * 1_000, {}, SECONDS)
 
@@ -150,7 +154,7 @@ async def test_a_message_above_the_server_s_size_is_refused_and_the_connection_s
     await make_stream(nats_server, StreamKind.RAW)
     async with connected(nats_server) as publisher:
         with pytest.raises(MessageTooLarge):
-            await publisher.publish("forebay.raw.0.x", b"x" * 8_000_001, {}, SECONDS)
+            await publisher.publish("forebay.raw.0.x", b"x" * publisher.max_payload, {}, SECONDS)
         assert publisher.in_flight == 0
         assert (await publisher.publish("forebay.raw.0.x", b"1", {}, SECONDS)).seq == 1
 

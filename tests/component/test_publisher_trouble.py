@@ -25,6 +25,7 @@ class Watched:
     """A publisher with what it tells its owner."""
 
     def __init__(self, server: NatsServer) -> None:
+        """Prepare; nothing is connected yet."""
         self.late = 0
         self.changes: list[bool] = []
         self.publisher = Publisher(
@@ -38,6 +39,7 @@ class Watched:
         self.late += 1
 
     def send(self, number: int, within: float = LONG) -> asyncio.Future[PubAck]:
+        """Send a message of its own id."""
         return self.publisher.send(SUBJECT, b"%d" % number, {"Nats-Msg-Id": str(number)}, within)
 
 

@@ -46,6 +46,24 @@ async def started(client: Client) -> PullInbox:
     return inbox
 
 
+async def dies_with(client: Client, count: int, consumer: str = LIVE) -> list[PulledMessage]:
+    """Take so many messages as an owner that then is gone, with all that it asked for."""
+    inbox = await started(client)
+    messages = await take(inbox.puller(RAW, consumer, batch=count), count)
+    await inbox.close()
+    return messages
+
+
+async def left_unacked(client: Client, count: int) -> None:
+    """Wait until the server, which works acks by and by, holds no more than so many unacked."""
+
+    async def is_left() -> bool:
+        info = await client.jetstream().consumer_info(RAW, LIVE)
+        return info.num_ack_pending is not None and info.num_ack_pending == count
+
+    await eventually(is_left, saying=f"{count} messages to be left unacked")
+
+
 async def take(puller: Puller, count: int) -> list[PulledMessage]:
     """Take so many messages, in as many batches as they come."""
     taken: list[PulledMessage] = []
@@ -62,12 +80,12 @@ def numbers(messages: list[PulledMessage]) -> list[int]:
 async def test_messages_come_in_order_and_no_batch_is_too_large(client: Client) -> None:
     await store(client, *range(25))
     puller = (await started(client)).puller(RAW, LIVE, batch=10)
-    batches = []
-    while sum(map(len, batches)) < 25:
+    batches: list[list[PulledMessage]] = []
+    while sum(len(batch) for batch in batches) < 25:
         batches.append(await puller.next_batch())
         for message in batches[-1]:
             await message.ack()
-    assert max(map(len, batches)) <= 10
+    assert max(len(batch) for batch in batches) <= 10
     assert [number for batch in batches for number in numbers(batch)] == list(range(25))
 
 
@@ -99,9 +117,7 @@ async def test_what_was_acked_is_gone_and_what_was_not_is_not(client: Client) ->
     for message in await take((await started(client)).puller(RAW, LIVE, batch=10), 3):
         if message.data != b"2":
             await message.ack()
-    await client.flush()
-    info = await client.jetstream().consumer_info(RAW, LIVE)
-    assert info.num_ack_pending == 1
+    await left_unacked(client, 1)
 
 
 async def test_a_refused_message_comes_again_when_it_was_said(client: Client) -> None:
@@ -118,19 +134,23 @@ class Reconnecting:
     """A link's listener that pulls, as the processor's does."""
 
     def __init__(self) -> None:
+        """Begin without a connection."""
         self.inbox: PullInbox | None = None
         self.puller: Puller | None = None
         self.losses = 0
 
     async def connected(self, client: Client) -> None:
+        """Pull over this client."""
         self.inbox = await started(client)
         self.puller = self.inbox.puller(RAW, LIVE, batch=10)
 
     def reconnected(self) -> None:
+        """Ask again."""
         assert self.inbox is not None
         self.inbox.reconnected()
 
     def disconnected(self) -> None:
+        """Count the loss."""
         self.losses += 1
 
 
@@ -185,11 +205,10 @@ async def test_the_subject_of_an_ack_is_what_taking_over_relies_on(client: Clien
 
 async def test_what_a_dead_owner_left_comes_first_and_in_order(client: Client) -> None:
     await store(client, *range(1, 9))
-    before = await take((await started(client)).puller(RAW, LIVE, batch=6), 6)
-    for message in before:
+    for message in await dies_with(client, 6):
         if message.data in {b"1", b"3"}:
             await message.ack()
-    await client.flush()
+    await left_unacked(client, 4)
     # The owner dies with 2, 4, 5 and 6 in its hands; 7 and 8 were never handed out.
     assert await Streams(client).take_over(RAW, LIVE) == 4
     after = await take((await started(client)).puller(RAW, LIVE, batch=10), 6)
@@ -199,7 +218,7 @@ async def test_what_a_dead_owner_left_comes_first_and_in_order(client: Client) -
 
 async def test_taking_over_twice_hands_nothing_out_twice(client: Client) -> None:
     await store(client, *range(1, 5))
-    await take((await started(client)).puller(RAW, LIVE, batch=10), 4)
+    await dies_with(client, 4)
     streams = Streams(client)
     assert await streams.take_over(RAW, LIVE) == 4
     await streams.take_over(RAW, LIVE)
@@ -219,9 +238,8 @@ async def test_taking_over_leaves_out_what_other_lanes_hold(client: Client) -> N
     await store(client, 1)
     await store(client, 2, 3, lane=Lane.STATUS)
     await store(client, 4)
-    inbox = await started(client)
-    await take(inbox.puller(RAW, LIVE, batch=10), 2)
-    await take(inbox.puller(RAW, STATUS, batch=10), 2)
+    await dies_with(client, 2)
+    await dies_with(client, 2, STATUS)
     assert await Streams(client).take_over(RAW, LIVE) == 2
     assert numbers(await take((await started(client)).puller(RAW, LIVE, batch=10), 2)) == [1, 4]
     assert (await client.jetstream().consumer_info(RAW, STATUS)).num_ack_pending == 2

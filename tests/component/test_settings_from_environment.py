@@ -1,4 +1,4 @@
-"""Settings are read from the environment; one that cannot be used is named, its value never told."""
+"""Settings come from the environment; one that cannot be used is named, its value never told."""
 
 from pathlib import Path
 

@@ -123,3 +123,23 @@ async def test_a_destination_that_goes_away_and_comes_back(
     assert stack.sink.keys == tokens(result)
     assert stack.sink.repeats.total() <= IN_FLIGHT
     await assert_in_order(stack)
+
+
+async def test_nats_that_hangs_for_a_while(stack: Stack, parts: tuple[Part, Part]) -> None:
+    receiver, _ = parts
+    async with play(receiver) as playing:
+        await under_way(stack.sink)
+        stack.nats_server.freeze()
+
+        async def refuses() -> bool:
+            return await receiver.metric("forebay_receiver_refused_total") > 0
+
+        await eventually(refuses, saying="the receiver to refuse")
+        stack.nats_server.thaw()
+        result = await playing
+    await wait_all_done(stack, result)
+    assert result.lost == 0
+    assert result.refused.keys() <= {"503"}
+    assert stack.sink.keys == tokens(result)
+    assert not stack.sink.repeats
+    await assert_in_order(stack)

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from support.wait import eventually
 __all__ = ["Program"]
 
 _LOG_TAIL = 40
+
+_STOP_SECONDS = 1.0
+"""How long to wait for a process to stand still; one that did before tells nothing again."""
 
 
 class Program:
@@ -54,8 +58,17 @@ class Program:
         self._there()
 
     def send(self, which: signal.Signals) -> None:
-        """Send a signal and do not wait for what it does."""
-        os.kill(self.pid, which)
+        """Send a signal and do not wait for what it does, but for a process that is to stand still.
+
+        SIGSTOP reaches the threads on other cores a moment later: what they answer in that moment
+        would come from a process that its test believes frozen.
+        """
+        pid = self.pid
+        os.kill(pid, which)
+        if which is signal.SIGSTOP:
+            deadline = time.monotonic() + _STOP_SECONDS
+            while not _stands_still(pid) and time.monotonic() < deadline:
+                time.sleep(0.001)
 
     async def end(self, how: signal.Signals, *, within: float) -> int:
         """Send a signal that ends the process, wait until it did, and return its exit status.
@@ -94,3 +107,8 @@ class Program:
             )
             raise AssertionError(message)
         return self._process
+
+
+def _stands_still(pid: int) -> bool:
+    """Say whether all threads of a child have stopped: the kernel tells its parent then, once."""
+    return os.waitpid(pid, os.WNOHANG | os.WUNTRACED)[0] == pid

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from forebay.core.subjects import EventSubject, key_token
+from forebay.core.subjects import EventSubject, RawSubject, key_token
 from forebay_simulator import Plan, Result, simulate
 from support.corpus import APP_SECRET
 from support.plant import EVENTS, RAW, RETRY
@@ -66,23 +67,20 @@ async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> 
 async def assert_in_order(stack: Stack) -> None:
     """Assert that each conversation's items came first in the order in which EVENTS has them.
 
-    And that EVENTS has them in the order in which RAW had their webhooks.
+    And that EVENTS has them in the order in which RAW had their webhooks, lane by lane: a body with
+    items of several lanes is in RAW's lane of the most urgent one, and lanes do not wait for each
+    other.
     """
+    lanes: dict[int, str] = {}
     stored: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     async with stack.nats_server.client() as client:
-        only_headers = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
-        subscription = await client.jetstream().pull_subscribe(
-            ">", stream=EVENTS, config=only_headers
-        )
-        left = (await subscription.consumer_info()).num_pending or 0
-        while left:
-            for message in await subscription.fetch(min(left, 500)):
-                left -= 1
-                subject = EventSubject.parse(message.subject)
-                headers = message.headers or {}
-                chain = (str(subject.lane), headers["Forebay-Conversation"])
-                stored[chain].append((int(headers["Forebay-Raw-Seq"]), subject.key))
-        await subscription.unsubscribe()
+        for message in await _headers_of(client, RAW):
+            lanes[message.metadata.sequence.stream] = RawSubject.parse(message.subject).lane
+        for message in await _headers_of(client, EVENTS):
+            subject, headers = EventSubject.parse(message.subject), message.headers or {}
+            webhook = int(headers["Forebay-Raw-Seq"])
+            lane = f"{lanes[webhook]} > {subject.lane}"
+            stored[lane, headers["Forebay-Conversation"]].append((webhook, subject.key))
     first = _first_accepted(stack.sink)
     assert stored
     for chain, items in stored.items():
@@ -90,6 +88,18 @@ async def assert_in_order(stack: Stack) -> None:
         assert webhooks == sorted(webhooks), f"EVENTS has {chain} in another order than RAW"
         places = [first[key] for _, key in items]
         assert places == sorted(places), f"{chain} arrived in another order than EVENTS has it"
+
+
+async def _headers_of(client: Client, stream: str) -> list[Msg]:
+    """Return all messages of a stream without what they carry."""
+    only_headers = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
+    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=only_headers)
+    left = (await subscription.consumer_info()).num_pending or 0
+    messages: list[Msg] = []
+    while len(messages) < left:
+        messages += await subscription.fetch(min(left - len(messages), 500))
+    await subscription.unsubscribe()
+    return messages
 
 
 def _first_accepted(sink: Sink) -> dict[str, int]:

@@ -25,6 +25,9 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
             name="forebay-provision",
             connect_timeout=CONNECT_SECONDS,
             allow_reconnect=False,
+            # Without these the client asks a server that is not there for two minutes.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             user=settings.user,
             password=settings.password.get_secret_value() if settings.password else None,
             user_credentials=str(settings.credentials) if settings.credentials else None,

@@ -23,6 +23,7 @@ from forebay_processor.handlers.admin import admin_application
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.engine import Engine
+from forebay_processor.services.tasks import end_tasks
 from forebay_processor.settings import ProcessorSettings
 
 __all__ = ["run"]
@@ -138,7 +139,5 @@ async def _until_stopped(
     _log.info("processor_draining", seconds=settings.stop_seconds)
     engine.stop()
     await asyncio.wait([working], timeout=settings.stop_seconds + STORE_SECONDS)
-    for task in (working, *background, stopping):
-        task.cancel()
-    await asyncio.gather(working, *background, stopping, return_exceptions=True)
+    await end_tasks((working, *background, stopping))
     return 1 if crashed else 0

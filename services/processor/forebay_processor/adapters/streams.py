@@ -10,7 +10,14 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, StreamInfo
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    SequenceInfo,
+    StreamInfo,
+)
 from nats.js.errors import NotFoundError
 
 from forebay.runtime.store_errors import StoreUnavailable, store_error
@@ -20,7 +27,8 @@ __all__ = ["Streams"]
 _API_SECONDS: Final = 5.0
 _NOT_FOUND: Final = "404"
 _MESSAGE_NOT_FOUND: Final = 10043
-_ANSWERS_AT_ONCE: Final = 10_000
+_NO_MESSAGE: Final = 10037
+_FEW_SEQUENCES: Final = 4_000
 
 
 class Streams:
@@ -46,26 +54,52 @@ class Streams:
         if not info.num_ack_pending or delivered is None or floor is None:
             return 0
         last = ""
+        last = ""
         try:
-            for sequence in range(floor.stream_seq + 1, delivered.stream_seq + 1):
+            async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
                 last = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
                 await self._client.publish(last, b"-NAK")
-                if not sequence % _ANSWERS_AT_ONCE:
-                    await self._client.flush()
-            # The server works answers off in their order, beside everything else that it gets: only
-            # when it confirms the last one may messages be asked for.
-            await self._client.request(last, b"-NAK", timeout=_API_SECONDS)
+            if last:
+                # The server works answers off in their order, beside everything else that it gets:
+                # only when it confirms the last one may messages be asked for.
+                await self._client.request(last, b"-NAK", timeout=_API_SECONDS)
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
         return info.num_ack_pending
 
+    async def _sequences(
+        self, stream: str, info: ConsumerInfo, start: int, delivered: SequenceInfo
+    ) -> AsyncIterator[int]:
+        """Yield the sequences that a consumer may have pending, lowest first.
+
+        A stream's sequences are shared by all its consumers. Where there are many, this one's own
+        are looked up: an answer for nothing costs the server as much as a message.
+        """
+        if delivered.stream_seq - start < _FEW_SEQUENCES:
+            for sequence in range(start, delivered.stream_seq + 1):
+                yield sequence
+            return
+        subjects = info.config.filter_subject or ">"
+        async for _, sequence, _ in self._headers(stream, subjects, start):
+            if sequence > delivered.stream_seq:
+                return
+            yield sequence
+
     async def first_sequence(self, stream: str, subjects: str, start: int) -> int | None:
-        """Return the sequence of the first message from `start` on, or None where there is none."""
+        """Return the sequence of the first message from `start` on, or None where there is none.
+
+        The stream's leader is asked: another replica could be behind, and not have it yet.
+        """
         body = msgspec.json.encode({"seq": start, "next_by_subj": subjects})
-        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}", body)
-        found = _found(stream, answer)
-        return None if found is None else found[2]
+        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{stream}", body)
+        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+        error = decoded.get("error")
+        if error is None:
+            return int(decoded["message"]["seq"])
+        if error.get("err_code") == _NO_MESSAGE:
+            return None
+        raise store_error(error)
 
     async def consumer_info(self, stream: str, consumer: str) -> ConsumerInfo:
         """Return a consumer's state; raises StoreUnavailable."""
@@ -87,32 +121,51 @@ class Streams:
     async def all_headers(self, stream: str) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
         """Yield subject, sequence and headers of every message of a stream, oldest first."""
         try:
-            subscription = await self._context.pull_subscribe(
-                ">",
-                stream=stream,
-                config=ConsumerConfig(
-                    deliver_policy=DeliverPolicy.ALL,
-                    ack_policy=AckPolicy.NONE,
-                    headers_only=True,
-                    inactive_threshold=60,
-                    mem_storage=True,
-                ),
-            )
-            left = (await subscription.consumer_info()).num_pending or 0
-            while left > 0:
-                messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
-                for each in messages:
-                    left -= 1
-                    yield each.subject, each.metadata.sequence.stream, each.headers or {}
-            await subscription.unsubscribe()
+            async for each in self._headers(stream, ">", 1):
+                yield each
         except NatsError as error:
             message = f"stream {stream} could not be read"
             raise StoreUnavailable(message) from error
 
+    async def _headers(
+        self, stream: str, subjects: str, start: int
+    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=start,
+            ack_policy=AckPolicy.NONE,
+            headers_only=True,
+            inactive_threshold=60,
+            mem_storage=True,
+        )
+        subscription = await self._context.pull_subscribe(subjects, stream=stream, config=config)
+        left = (await subscription.consumer_info()).num_pending or 0
+        while left > 0:
+            messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
+            for each in messages:
+                left -= 1
+                yield each.subject, each.metadata.sequence.stream, each.headers or {}
+        await subscription.unsubscribe()
+
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Return payload, headers and sequence of a subject's message, or None where it is gone."""
         answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        return _found(stream, answer)
+        headers = dict(answer.headers or {})
+        status = headers.get("Status")
+        if status is None:
+            return answer.data, headers, int(headers["Nats-Sequence"])
+        if status != _NOT_FOUND:
+            message = f"{stream} could not be read: status {status}"
+            raise StoreUnavailable(message)
+        # Any replica answers a direct read, also one that is behind: only the leader knows.
+        try:
+            found = await self._context.get_last_msg(stream, subject)
+        except NotFoundError:
+            return None
+        except NatsError as error:
+            message = f"{stream} could not be read: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+        return found.data or b"", dict(found.headers or {}), found.seq or 0
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""
@@ -137,14 +190,3 @@ class Streams:
         except (NatsError, NotFoundError) as error:
             message = f"NATS gave no answer: {type(error).__name__}"
             raise StoreUnavailable(message) from error
-
-
-def _found(stream: str, answer: Msg) -> tuple[bytes, dict[str, str], int] | None:
-    headers = dict(answer.headers or {})
-    status = headers.get("Status")
-    if status == _NOT_FOUND:
-        return None
-    if status is not None:
-        message = f"{stream} could not be read: status {status}"
-        raise StoreUnavailable(message)
-    return answer.data, headers, int(headers["Nats-Sequence"])

@@ -462,7 +462,9 @@ class Channel:
             # Somebody deleted it by hand: then that is what was wanted.
             self._forget(chain, row)
             return
-        payload, headers, row.sequence = found
+        payload, headers, sequence = found
+        # A replica that is behind shows an older copy of the row: the payload is the same.
+        row.sequence = max(row.sequence, sequence)
         verdict = row.verdict
         if self._settings.state is ChannelState.REMOVED:
             verdict = (DeadReason.DESTINATION_REMOVED, "")

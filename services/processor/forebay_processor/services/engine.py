@@ -33,6 +33,7 @@ from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.destinations.registry import Destinations
+from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Acker, Deliverer
@@ -40,6 +41,7 @@ from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.retention import Retention
 from forebay_processor.services.splitter import Splitter
+from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.work import Parked
 from forebay_processor.settings import ProcessorSettings
 
@@ -136,7 +138,7 @@ class Engine:
         self._work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # A fault of ours: said loudly, and the item is delivered again after a restart.
-            _log.error("work_crashed", exc_info=error)
+            _log.error("work_crashed", error=place_of(error))
 
     # -- life
 
@@ -152,13 +154,10 @@ class Engine:
                 if task.done():
                     task.result()
             # What a splitter has begun is begun again by the next processor: claims know the rest.
-            pulling.cancel()
-            await asyncio.gather(pulling, return_exceptions=True)
+            await end_tasks({pulling})
             await self._finish()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(set(tasks))
 
     def stop(self) -> None:
         """Make `run` end: attempts under way end first, and JetStream is told of them."""
@@ -168,9 +167,7 @@ class Engine:
         if self._work:
             # Attempts that take longer are cut off and come again.
             _, cut_off = await asyncio.wait(self._work, timeout=self._settings.stop_seconds)
-            for task in cut_off:
-                task.cancel()
-            await asyncio.gather(*cut_off, return_exceptions=True)
+            await end_tasks(cut_off)
         await self._acker.join()
         await self.connection.flush()
 
@@ -188,20 +185,23 @@ class Engine:
             await self._work_session(session)
 
     async def _work_session(self, session: Session) -> None:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(worker.task.run(self._puller(session, worker)))
-                for worker in self._workers
-            ]
-            for shard in self._shards:
-                retention = Retention(
-                    session.streams, shard, self._metrics, self._settings.retention_check_seconds
-                )
-                tasks.append(group.create_task(retention.run()))
-            tasks.append(group.create_task(self._start_retry()))
-            await session.lost.wait()
-            for task in tasks:
-                task.cancel()
+        lost: asyncio.Task[Any] = asyncio.create_task(session.lost.wait(), name="lost")
+        tasks = {lost, asyncio.create_task(self._start_retry(), name="start-retry")}
+        for worker in self._workers:
+            running = worker.task.run(self._puller(session, worker))
+            tasks.add(asyncio.create_task(running, name=worker.consumer))
+        for shard in self._shards:
+            retention = Retention(
+                session.streams, shard, self._metrics, self._settings.retention_check_seconds
+            )
+            tasks.add(asyncio.create_task(retention.run(), name="retention"))
+        try:
+            while not lost.done():
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            await end_tasks(tasks)
 
     @staticmethod
     def _puller(session: Session, worker: _Worker) -> Puller:

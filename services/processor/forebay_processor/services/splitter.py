@@ -32,7 +32,7 @@ from forebay.core.subjects import (
     conversation_partition,
 )
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.publisher import PubAck, Publisher
 from forebay.runtime.pull import PulledMessage, Puller
 from forebay.runtime.store_errors import ClaimedBefore, MessageTooLarge, StoreError
 from forebay_processor.errors import place_of
@@ -248,26 +248,26 @@ class Splitter:
         return failed
 
     async def _store_wave(self, wave: list[_Part]) -> list[_Part]:
-        sent = [
-            (
-                part,
-                self._publisher.send(part.subject, part.payload, part.headers, self._store_seconds),
-            )
-            for part in wave
-        ]
+        answers = await asyncio.gather(
+            *(
+                self._publisher.send(part.subject, part.payload, part.headers, self._store_seconds)
+                for part in wave
+            ),
+            return_exceptions=True,
+        )
         failed: list[_Part] = []
-        for part, answer in sent:
-            try:
-                await answer
-            except ClaimedBefore:
-                await self._stored(part, new=False)
-            except MessageTooLarge:
-                await self._too_large(part)
-            except StoreError as error:
-                _log.debug("item_not_stored", reason=str(error))
-                failed.append(part)
-            else:
-                await self._stored(part, new=True)
+        for part, answer in zip(wave, answers, strict=True):
+            match answer:
+                case PubAck():
+                    await self._stored(part, new=True)
+                case ClaimedBefore():
+                    await self._stored(part, new=False)
+                case MessageTooLarge():
+                    await self._too_large(part)
+                case StoreError():
+                    failed.append(part)
+                case BaseException():
+                    raise answer
         return failed
 
     async def _stored(self, part: _Part, *, new: bool) -> None:

@@ -1,0 +1,1 @@
+"""Pure functions from endpoints and settings to Kubernetes objects."""

@@ -1,0 +1,93 @@
+"""Marks an object with a hash of itself, and says whether what is there has all that is desired."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.core_v1 import Secret, Service, ServiceAccount
+from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
+from lightkube.resources.policy_v1 import PodDisruptionBudget
+
+from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.names import ANNOTATION_DESIRED
+
+__all__ = ["Managed", "document_of", "has_all", "stamp"]
+
+Managed: TypeAlias = (
+    ServiceAccount
+    | Secret
+    | Service
+    | Deployment
+    | PodDisruptionBudget
+    | HorizontalPodAutoscaler
+    | NetworkPolicy
+    | Ingress
+    | HTTPRoute
+)
+"""Every kind of object that the operator makes."""
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_UNITS = {
+    "": 1.0,
+    "m": 0.001,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+}
+
+
+def document_of(desired: Managed) -> dict[str, Any]:
+    """Return the object as it is sent, without what the API server gives it."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(desired))
+    return document
+
+
+def stamp(desired: Managed) -> Managed:
+    """Return the object with the annotation that holds the hash of all the rest of it."""
+    text = json.dumps(document_of(desired), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    metadata = desired.metadata or ObjectMeta()
+    metadata.annotations = {**(metadata.annotations or {}), ANNOTATION_DESIRED: digest}
+    desired.metadata = metadata
+    return desired
+
+
+def has_all(live: object, desired: object) -> bool:
+    """Say whether everything that is desired stands in what is there, as it is desired.
+
+    What others added, and what the API server filled in, does not count: server-side apply would
+    leave it alone too. Lists have to be of the same length, entry by entry; quantities are compared
+    by value, since the API server writes `0.5` as `500m`.
+    """
+    if isinstance(desired, Mapping):
+        return isinstance(live, Mapping) and all(
+            key in live and has_all(live[key], value) for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return (
+            isinstance(live, list)
+            and len(live) == len(desired)
+            and all(has_all(there, wanted) for there, wanted in zip(live, desired, strict=True))
+        )
+    return live == desired or (
+        isinstance(live, str)
+        and isinstance(desired, str)
+        and (amount := _amount(desired)) is not None
+        and _amount(live) == amount
+    )
+
+
+def _amount(text: str) -> float | None:
+    match = _QUANTITY.fullmatch(text)
+    return None if match is None else round(float(match[1]) * _UNITS[match[2] or ""], 6)

@@ -1,0 +1,1 @@
+"""Records and constants of the operator: no I/O, no framework."""

@@ -1,0 +1,89 @@
+"""One `WebhookEndpoint` as it stands in the cluster, before anything is believed of its spec."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from forebay.core.naming import EndpointName
+from forebay_operator.models.names import FINALIZER
+
+__all__ = ["ClusterEndpoint", "read_time", "write_time"]
+
+
+def read_time(text: str) -> datetime:
+    """Read a time as Kubernetes writes it."""
+    return datetime.fromisoformat(text)
+
+
+def write_time(when: datetime) -> str:
+    """Write a time as Kubernetes has it: in UTC, in whole seconds."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEndpoint:
+    """The object with the parts of its metadata that matter here."""
+
+    endpoint: EndpointName
+    uid: str
+    generation: int
+    created: datetime
+    deleted: datetime | None
+    """When its deletion was asked for."""
+
+    finalizers: tuple[str, ...]
+    document: Mapping[str, Any]
+    """All of it, for `forebay.core.resource.parse_endpoint`."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "ClusterEndpoint":
+        """Read the metadata that the API server always sets."""
+        metadata = document["metadata"]
+        deletion = metadata.get("deletionTimestamp")
+        return cls(
+            endpoint=EndpointName(metadata["namespace"], metadata["name"]),
+            uid=metadata["uid"],
+            generation=int(metadata.get("generation", 0)),
+            created=read_time(metadata["creationTimestamp"]),
+            deleted=read_time(deletion) if deletion else None,
+            finalizers=tuple(metadata.get("finalizers") or ()),
+            document=document,
+        )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether our finalizer is on it."""
+        return FINALIZER in self.finalizers
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """The status that stands there now."""
+        status = self.document.get("status")
+        return status if isinstance(status, Mapping) else {}
+
+    @property
+    def host(self) -> str | None:
+        """The host that it names, whatever else is wrong with it."""
+        spec = self.document.get("spec")
+        host = spec.get("host") if isinstance(spec, Mapping) else None
+        return host if isinstance(host, str) else None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of all Secrets that its spec speaks of, whatever else is wrong with it."""
+        return frozenset(_secret_names(self.document.get("spec")))
+
+
+def _secret_names(node: object) -> list[str]:
+    found: list[str] = []
+    if isinstance(node, Mapping):
+        reference = node.get("secretKeyRef")
+        if isinstance(reference, Mapping) and isinstance(reference.get("name"), str):
+            found.append(reference["name"])
+        for value in node.values():
+            found += _secret_names(value)
+    elif isinstance(node, list):
+        for value in node:
+            found += _secret_names(value)
+    return found

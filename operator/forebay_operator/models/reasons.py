@@ -1,0 +1,100 @@
+"""Reasons that stand in conditions and Events: a closed list, part of the interface.
+
+People alert and script on them, so a reason never changes its meaning. What to do about each stands
+in the condition's message and in docs/operator.md.
+"""
+
+import enum
+from typing import Final
+
+__all__ = ["WAITING", "ConditionType", "Reason"]
+
+
+class ConditionType(enum.StrEnum):
+    """What a condition speaks of, in the order in which an endpoint comes to life."""
+
+    ACCEPTED = "Accepted"
+    """The spec can be used."""
+
+    SECRETS_READY = "SecretsReady"
+    """Every Secret that it names is there and holds something usable."""
+
+    STREAMS_READY = "StreamsReady"
+    """The streams and consumers of its shard are there."""
+
+    RECEIVERS_READY = "ReceiversReady"
+    """At least one receiver is ready, and every ready one has the endpoint's latest table."""
+
+    PROCESSORS_READY = "ProcessorsReady"
+    """The same for processors."""
+
+    READY = "Ready"
+    """All of the above."""
+
+
+class Reason(enum.StrEnum):
+    """Why a condition is as it is."""
+
+    # --- all is well
+    ACCEPTED = "Accepted"
+    SECRETS_FOUND = "SecretsFound"
+    STREAMS_THERE = "StreamsThere"
+    RECEIVERS_SERVE = "ReceiversServe"
+    PROCESSORS_WORK = "ProcessorsWork"
+    READY = "Ready"
+
+    # --- someone has to do something
+    INVALID_SPEC = "InvalidSpec"
+    """A field is missing, unknown, or of no use: see the message; correct the resource."""
+
+    HOST_TAKEN = "HostTaken"
+    """Another namespace names this host since longer: choose another host."""
+
+    SHARD_UNKNOWN = "ShardUnknown"
+    """The installation has no such shard: name another, or add it to the chart's `shards`."""
+
+    SHARED_NOT_INSTALLED = "SharedNotInstalled"
+    """The installation runs no shared receivers: use Dedicated, or turn them on in the chart."""
+
+    PROCESSING_NOT_SUPPORTED = "ProcessingNotSupported"
+    """Processors of an endpoint's own are not in this version: use `processing.isolation: Shared`,
+    with a new endpoint."""
+
+    SECRET_MISSING = "SecretMissing"  # noqa: S105  # the name of a reason
+    """A Secret or a key of it is not there: make it. The endpoint then heals by itself."""
+
+    SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105  # the name of a reason
+    """A value is empty or cannot be what it is for: correct it."""
+
+    STREAM_REFUSED = "StreamRefused"
+    """NATS answers, but refuses a stream: see the message."""
+
+    NATS_UNREACHABLE = "NatsUnreachable"
+    """The operator has no connection to NATS."""
+
+    API_REFUSED = "ApiRefused"
+    """The API server refused an object of this endpoint: see the message; tried again."""
+
+    # --- it takes a moment
+    NO_POD_READY = "NoPodReady"
+    """No pod is ready yet: see `kubectl get pods` in Forebay's namespace if it stays so."""
+
+    TABLE_PENDING = "TablePending"
+    """Some ready pod has not read the latest table yet: takes seconds."""
+
+    NOT_REACHED = "NotReached"
+    """An earlier condition is false, so this was not looked at."""
+
+    DELETING = "Deleting"
+    """The endpoint is being deleted."""
+
+    # --- Events only
+    PURGE_GIVEN_UP = "PurgeGivenUp"
+    """The endpoint went while NATS was away: what it had in the streams ages out there."""
+
+    DELETED = "Deleted"
+    DRIFT_REPAIRED = "DriftRepaired"
+
+
+WAITING: Final = frozenset({Reason.NO_POD_READY, Reason.TABLE_PENDING, Reason.NOT_REACHED, Reason.DELETING})
+"""Reasons that pass by themselves: no warning for a person."""

@@ -1,0 +1,112 @@
+"""The status of an endpoint: what is known after an attempt, and what of it is news."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from forebay_operator.models.endpoint import write_time
+from forebay_operator.models.reasons import ConditionType, Reason
+
+__all__ = ["Backlog", "Condition", "EndpointStatus", "PodCount", "changes", "status_document"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One statement about an endpoint."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodCount:
+    """Pods of a pool."""
+
+    ready: int
+    """Ready, and with the endpoint's latest table."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is stored for an endpoint and not delivered."""
+
+    items: int
+    oldest_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatus:
+    """All that the status says."""
+
+    observed_generation: int
+    conditions: Sequence[Condition]
+    url: str | None = None
+    isolation: str | None = None
+    receivers: PodCount | None = None
+    processors: PodCount | None = None
+    backlog: Backlog | None = None
+
+    def is_true(self, kind: ConditionType) -> bool:
+        """Say whether a condition holds."""
+        return any(each.type is kind and each.status == "True" for each in self.conditions)
+
+
+def status_document(
+    status: EndpointStatus, before: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """Return the status as it is written; equal to what stands there when nothing is news.
+
+    Args:
+        status: What is known now.
+        before: The status that stands there: a condition keeps its time until its status changes.
+        now: The time of a change.
+    """
+    times = {
+        entry["type"]: entry["lastTransitionTime"]
+        for entry in before.get("conditions") or ()
+        for condition in status.conditions
+        if entry["type"] == condition.type and entry["status"] == condition.status
+    }
+    document: dict[str, Any] = {"observedGeneration": status.observed_generation}
+    if status.url is not None:
+        document["url"] = status.url
+    if status.isolation is not None:
+        document["isolation"] = status.isolation
+    for name, pods in (("receivers", status.receivers), ("processors", status.processors)):
+        if pods is not None:
+            document[name] = {"ready": pods.ready, "total": pods.total}
+    if status.backlog is not None:
+        document["backlog"] = {
+            "items": status.backlog.items,
+            "oldestSeconds": status.backlog.oldest_seconds,
+        }
+    document["conditions"] = [
+        {
+            "type": condition.type.value,
+            "status": condition.status,
+            "reason": condition.reason.value,
+            "message": condition.message,
+            "observedGeneration": status.observed_generation,
+            "lastTransitionTime": times.get(condition.type, write_time(now)),
+        }
+        for condition in status.conditions
+    ]
+    return document
+
+
+def changes(status: EndpointStatus, before: Mapping[str, Any]) -> list[Condition]:
+    """Return the conditions that a person has not been told of: new status or new reason."""
+    known = {
+        entry["type"]: (entry["status"], entry["reason"])
+        for entry in before.get("conditions") or ()
+    }
+    return [
+        condition
+        for condition in status.conditions
+        if known.get(condition.type) != (condition.status, condition.reason)
+    ]
