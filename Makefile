@@ -21,8 +21,11 @@ export UV_NATIVE_TLS ?= true
 
 PYTEST := $(BIN)/python -m pytest
 
+# Tests that run beside each other: most of a component test is waiting for processes to start.
+WORKERS ?= 4
+
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component system fault bench bench-run \
+.PHONY: help init run format lint typing imports check test unit component system fault fuzz bench bench-run \
 	coverage clean
 
 help: ## show this list
@@ -54,19 +57,22 @@ imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies
 check: lint typing imports test ## all of lint, typing, imports and test
 
 test: $(VENV)/.installed-dev ## the fast tests: unit and component, under a minute
-	@$(PYTEST) tests/unit tests/component $(ARGS)
+	@$(PYTEST) -n $(WORKERS) tests/unit tests/component $(ARGS)
 
 unit: $(VENV)/.installed-dev ## tests without sockets and processes
 	@$(PYTEST) tests/unit $(ARGS)
 
 component: $(VENV)/.installed-dev ## one part at a time against a real nats-server
-	@$(PYTEST) tests/component $(ARGS)
+	@$(PYTEST) -n $(WORKERS) tests/component $(ARGS)
 
 system: $(VENV)/.installed-dev ## all parts together
 	@$(PYTEST) tests/system $(ARGS)
 
 fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs
 	@$(PYTEST) tests/fault $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## any bytes at the receiver, for a minute; FUZZ_SECONDS=0 for the short form
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PYTEST) --timeout 300 tests/fuzz $(ARGS)
 
 bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)

@@ -20,7 +20,13 @@ FAILED: Final = 1
 UNUSABLE: Final = 2
 """The same that a shell's tools use for wrong options."""
 
-_OURS: Final = ("forebay", "forebay_receiver", "forebay_processor", "forebay_simulator")
+_OURS: Final = (
+    "forebay",
+    "forebay_receiver",
+    "forebay_processor",
+    "forebay_operator",
+    "forebay_simulator",
+)
 
 
 def exit_code(error: ForebayError) -> int:

@@ -9,6 +9,7 @@ import typer
 
 from forebay import __version__
 from forebay.cli.failures import FAILED, exit_code
+from forebay.cli.operator import operator
 from forebay.cli.processor import processor
 from forebay.cli.receiver import receiver
 from forebay.cli.run import run
@@ -39,6 +40,7 @@ app.command()(run)
 app.command()(simulate)
 app.command()(receiver)
 app.command()(processor)
+app.command()(operator)
 
 
 def _show_version(*, wanted: bool) -> None:

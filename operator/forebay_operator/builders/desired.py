@@ -64,9 +64,7 @@ def desired_state(
     ]
     if config.receiver.network_policy:
         objects.append(receivers.network_policy(manifest, config))
-    way = endpoint_route(
-        manifest.endpoint, host_of(manifest, config), config, gateway=gateway
-    )
+    way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, gateway=gateway)
     if way is not None:
         objects.append(way)
     return Desired(objects=tuple(stamp(each) for each in objects), generation=generation)

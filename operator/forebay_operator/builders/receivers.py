@@ -229,9 +229,7 @@ def deployment(manifest: WebhookEndpoint, config: OperatorConfig) -> Deployment:
     )
 
 
-def _pod(
-    manifest: WebhookEndpoint, config: OperatorConfig, selector: dict[str, str]
-) -> PodSpec:
+def _pod(manifest: WebhookEndpoint, config: OperatorConfig, selector: dict[str, str]) -> PodSpec:
     pods = config.receiver
     name = str(endpoint_meta(manifest.endpoint, config).name)
     return PodSpec(

@@ -8,19 +8,25 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
 
 from forebay.core.naming import EndpointName
-from forebay.core.tables import ProcessorEndpoint, ProcessorTable, ReceiverRoute, ReceiverTable
-from forebay.core.tables import encode_table
+from forebay.core.tables import (
+    ProcessorEndpoint,
+    ProcessorTable,
+    ReceiverRoute,
+    ReceiverTable,
+    encode_table,
+)
 from forebay_operator.builders.names import endpoint_meta, own_labels
 from forebay_operator.models.names import ANNOTATION_DELETED, LABEL_COMPONENT
 from forebay_operator.settings import OperatorConfig
 
 __all__ = [
+    "DEDICATED_FILE",
     "TABLE_COMPONENT",
     "Pool",
     "dedicated_table",
@@ -33,8 +39,8 @@ __all__ = [
 
 Pool = Literal["receivers", "processors"]
 
-TABLE_COMPONENT = "table"
-DEDICATED_FILE = "receivers.json"
+TABLE_COMPONENT: Final = "table"
+DEDICATED_FILE: Final = "receivers.json"
 """The one file of a Dedicated endpoint's receivers."""
 
 
@@ -89,9 +95,7 @@ def processor_table(
         deleted=tuple(sorted(str(name) for name in deleted)),
     )
     generation = table_generation(table)
-    table = ProcessorTable(
-        generation=generation, endpoints=table.endpoints, deleted=table.deleted
-    )
+    table = ProcessorTable(generation=generation, endpoints=table.endpoints, deleted=table.deleted)
     metadata = _table_meta("processors", index, config)
     times = {str(name): when for name, when in deleted.items()}
     metadata.annotations = {ANNOTATION_DELETED: json.dumps(times, sort_keys=True)}

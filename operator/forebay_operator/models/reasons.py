@@ -96,5 +96,7 @@ class Reason(enum.StrEnum):
     DRIFT_REPAIRED = "DriftRepaired"
 
 
-WAITING: Final = frozenset({Reason.NO_POD_READY, Reason.TABLE_PENDING, Reason.NOT_REACHED, Reason.DELETING})
+WAITING: Final = frozenset(
+    {Reason.NO_POD_READY, Reason.TABLE_PENDING, Reason.NOT_REACHED, Reason.DELETING}
+)
 """Reasons that pass by themselves: no warning for a person."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -65,6 +66,8 @@ def run() -> int:
     part = load_settings(PartSettings)
     nats = load_settings(NatsSettings)
     configure_logging(log_settings, part="receiver")
+    # A line for each stranger's malformed request would let strangers fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with (
         _listen(settings.host, settings.port, "FOREBAY_RECEIVER_PORT") as webhooks,
         _listen(settings.admin_host, settings.admin_port, "FOREBAY_RECEIVER_ADMIN_PORT") as admin,

@@ -34,7 +34,8 @@ class WebhookApplication:
             # No lifespan and no WebSockets here: the server is told not to offer them.
             return
         started = asyncio.get_running_loop().time()
-        path, method = scope["path"], scope["method"]
+        # As it was sent: an endpoint's name needs no escapes, so a path with some names none.
+        path, method = scope["raw_path"].decode("latin-1"), scope["method"]
         if method == "GET":
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
             await _send(send, self._intake.challenge(path, query))

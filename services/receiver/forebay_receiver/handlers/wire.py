@@ -164,7 +164,10 @@ class WebhookProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
         if self._fallback is not None:
-            return bool(self._fallback.eof_received())
+            # uvicorn would close at once and fail to write the answer that is under way: told to
+            # shut down instead, it closes after it.
+            cast("HttpToolsProtocol", self._fallback).shutdown()
+            return True
         self._is_ending = True
         return self._serving is not None
 
@@ -377,8 +380,7 @@ class WebhookProtocol(asyncio.Protocol):
             self._timer.cancel()
         self._connections.discard(self)
         self._fallback = fallback = self._make_fallback()
-        fallback.connection_made(transport)
-        transport.set_protocol(fallback)
+        fallback.connection_made(cast("asyncio.Transport", _QuietTransport(transport)))
         fallback.data_received(data)
 
     def _linger(self, now: float) -> None:
@@ -432,6 +434,24 @@ class WebhookProtocol(asyncio.Protocol):
             len(self._url) + sum(map(len, self._headers), sum(map(len, self._headers.values())))
             > HEAD_LIMIT
         )
+
+
+class _QuietTransport:
+    """A transport that takes a write after its end and throws it away.
+
+    uvicorn closes a connection that sends rubbish behind a request and then writes that request's
+    answer; uvloop raises RuntimeError then, and each stranger could write an error into our log.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
 
 
 class _Broken(Exception):  # noqa: N818  # no error: it ends the parser's call

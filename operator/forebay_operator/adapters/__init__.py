@@ -1,0 +1,1 @@
+"""What the operator talks with: the API server, pods and NATS, each behind a port."""

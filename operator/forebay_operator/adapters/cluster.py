@@ -1,0 +1,276 @@
+"""The API server: reads, server-side applies and deletes; the only module with a client in it."""
+
+import base64
+import binascii
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import httpx2
+from lightkube import ApiError, AsyncClient
+from lightkube.core.resource import NamespacedResourceG, api_info
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.models.core_v1 import ObjectReference
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
+from lightkube.resources.core_v1 import Event, Pod, Secret, Service, ServiceAccount
+from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
+from lightkube.resources.policy_v1 import PodDisruptionBudget
+from lightkube.types import PatchType
+
+from forebay.core.resource import API_VERSION, KIND
+from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.names import FIELD_MANAGER, FINALIZER, GROUP, LABEL_OWNER
+
+__all__ = ["KINDS", "Cluster", "Document", "kind_of"]
+
+Document = Mapping[str, Any]
+
+ENDPOINTS: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "webhookendpoints")
+
+KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (
+    ServiceAccount,
+    Secret,
+    Service,
+    Deployment,
+    PodDisruptionBudget,
+    HorizontalPodAutoscaler,
+    NetworkPolicy,
+    Ingress,
+)
+"""Kinds that the operator makes on every cluster; with the Gateway API also HTTPRoute."""
+
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_TOO_MANY: Final = 429
+_SERVER: Final = 500
+
+
+def kind_of(resource: type[NamespacedResourceG]) -> str:
+    """Return the name of a kind, such as `Deployment`."""
+    return api_info(resource).resource.kind
+
+
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the client's errors into ours."""
+    try:
+        yield
+    except ApiError as error:
+        code = error.status.code or 0
+        text = f"{what}: {error.status.message}"
+        if code in {_CONFLICT, _NOT_FOUND}:
+            raise ObjectChanged(text) from error
+        if code == _TOO_MANY or code >= _SERVER:
+            raise ApiUnavailable(text) from error
+        raise ApiRefused(text) from error
+    except (httpx2.HTTPError, OSError) as error:
+        text = f"{what}: the API server did not answer ({type(error).__name__})"
+        raise ApiUnavailable(text) from error
+
+
+class Cluster:
+    """One cluster, seen by one installation."""
+
+    def __init__(self, namespace: str, name: str, seconds: float) -> None:
+        """Find the API server as kubectl does; nothing is sent yet.
+
+        Args:
+            namespace: Where all objects of ours are.
+            name: The installation's, for the label that marks them.
+            seconds: For one request.
+        """
+        self._client = AsyncClient(
+            namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(seconds)
+        )
+        self._namespace = namespace
+        self._owner = {LABEL_OWNER: name}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    # --- endpoints
+
+    async def endpoints(self) -> list[Document]:
+        """Return all endpoints of all namespaces."""
+        with _translated("listing endpoints"):
+            return [dict(each) async for each in self._client.list(ENDPOINTS, namespace="*")]
+
+    async def hold(self, endpoint: ClusterEndpoint, *, held: bool) -> Document:
+        """Put our finalizer on an endpoint, or take it off; returns the endpoint."""
+        body = self._partial(endpoint)
+        if held:
+            body["metadata"]["finalizers"] = [FINALIZER]
+        with _translated(f"holding {endpoint.endpoint}"):
+            return dict(
+                await self._client.patch(
+                    ENDPOINTS,
+                    endpoint.endpoint.name,
+                    body,
+                    namespace=endpoint.endpoint.namespace,
+                    patch_type=PatchType.APPLY,
+                    force=True,
+                )
+            )
+
+    async def apply_status(self, endpoint: ClusterEndpoint, status: Document) -> Document:
+        """Write the status and nothing else; returns the endpoint."""
+        body = self._partial(endpoint) | {"status": dict(status)}
+        with _translated(f"status of {endpoint.endpoint}"):
+            return dict(
+                await self._client.patch(
+                    ENDPOINTS.Status,
+                    endpoint.endpoint.name,
+                    body,
+                    namespace=endpoint.endpoint.namespace,
+                    patch_type=PatchType.APPLY,
+                    force=True,
+                )
+            )
+
+    @staticmethod
+    def _partial(endpoint: ClusterEndpoint) -> dict[str, Any]:
+        """Return what every apply to an endpoint begins with.
+
+        With the uid an apply to one that is gone is refused; it would make a new one else.
+        """
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "name": endpoint.endpoint.name,
+                "namespace": endpoint.endpoint.namespace,
+                "uid": endpoint.uid,
+            },
+        }
+
+    # --- secrets of tenants
+
+    async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        """Return the values of a Secret; None where there is none. Values that are no text are
+        left out: none of ours can be such.
+        """
+        try:
+            secret = await self._client.get(Secret, name, namespace=namespace)
+        except ApiError as error:
+            if error.status.code == _NOT_FOUND:
+                return None
+            with _translated(f"Secret {name}"):
+                raise
+        except (httpx2.HTTPError, OSError):
+            with _translated(f"Secret {name}"):
+                raise
+        values: dict[str, str] = {}
+        for key, data in (secret.data or {}).items():
+            with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+                values[key] = base64.b64decode(data).decode()
+        return values
+
+    # --- objects of ours
+
+    async def kinds(self) -> tuple[type[NamespacedResourceG], ...]:
+        """Return the kinds that this cluster has: HTTPRoute is there or not."""
+        try:
+            found = self._client.list(HTTPRoute, namespace=self._namespace, labels=self._labels)
+            async for _ in found:
+                break
+        except ApiError as error:
+            if error.status.code in {_NOT_FOUND, 403}:
+                return KINDS
+            with _translated("listing HTTPRoutes"):
+                raise
+        except (httpx2.HTTPStatusError, ValueError):
+            # A group that is not there is answered with plain text.
+            return KINDS
+        except (httpx2.HTTPError, OSError):
+            with _translated("listing HTTPRoutes"):
+                raise
+        return (*KINDS, HTTPRoute)
+
+    @property
+    def _labels(self) -> dict[str, Any]:
+        return dict(self._owner)
+
+    async def managed(self, resource: type[NamespacedResourceG]) -> list[Document]:
+        """Return all objects of one kind that this installation made."""
+        with _translated(f"listing {kind_of(resource)}"):
+            return [
+                _document(each, resource)
+                async for each in self._client.list(
+                    resource, namespace=self._namespace, labels=self._labels
+                )
+            ]
+
+    async def apply(self, desired: NamespacedResourceG) -> Document:
+        """Apply an object; returns it as it then is."""
+        resource = type(desired)
+        with _translated(kind_of(resource)):
+            return _document(await self._client.apply(desired, force=True), resource)
+
+    async def delete(self, resource: type[NamespacedResourceG], name: str) -> None:
+        """Delete an object; one that is gone already is fine."""
+        with contextlib.suppress(ObjectChanged), _translated(kind_of(resource)):
+            await self._client.delete(resource, name, namespace=self._namespace)
+
+    async def scale_down(self, name: str) -> None:
+        """Set a Deployment's replicas to 0; one that is gone is fine."""
+        with contextlib.suppress(ObjectChanged), _translated("Deployment"):
+            await self._client.patch(
+                Deployment, name, {"spec": {"replicas": 0}}, namespace=self._namespace
+            )
+
+    # --- pods
+
+    async def pods(self) -> AsyncIterator[Document]:
+        """Give all pods of Forebay's namespace."""
+        with _translated("listing pods"):
+            async for pod in self._client.list(Pod, namespace=self._namespace):
+                yield _document(pod, Pod)
+
+    async def annotate_pod(self, name: str, annotation: str, value: str) -> None:
+        """Set one annotation of a pod; a pod that is gone is fine."""
+        body = {"metadata": {"annotations": {annotation: value}}}
+        with contextlib.suppress(ObjectChanged), _translated(f"Pod {name}"):
+            await self._client.patch(
+                Pod, name, body, namespace=self._namespace, patch_type=PatchType.MERGE
+            )
+
+    # --- events
+
+    async def record(
+        self, endpoint: ClusterEndpoint, *, kind: str, reason: str, message: str, now: datetime
+    ) -> None:
+        """Tell a person what happened to an endpoint: `kubectl describe` shows it."""
+        name = endpoint.endpoint.name
+        event = Event(
+            metadata=ObjectMeta(generateName=f"{name}.", namespace=endpoint.endpoint.namespace),
+            involvedObject=ObjectReference(
+                apiVersion=API_VERSION,
+                kind=KIND,
+                name=name,
+                namespace=endpoint.endpoint.namespace,
+                uid=endpoint.uid,
+            ),
+            type=kind,
+            reason=reason,
+            message=message[:1024],
+            action="Reconcile",
+            reportingComponent=FIELD_MANAGER,
+            reportingInstance=FIELD_MANAGER,
+            firstTimestamp=now,
+            lastTimestamp=now,
+            count=1,
+        )
+        with _translated(f"Event of {endpoint.endpoint}"):
+            await self._client.create(event, namespace=endpoint.endpoint.namespace)
+
+
+def _document(obj: Any, resource: type[NamespacedResourceG]) -> Document:
+    document: dict[str, Any] = obj.to_dict()
+    document["kind"] = kind_of(resource)
+    return document

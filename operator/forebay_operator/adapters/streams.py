@@ -1,0 +1,301 @@
+"""NATS: streams and consumers of the shards, what an endpoint has in them, and its removal."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+from typing_extensions import override
+
+from forebay.core.errors import ConfigurationError
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import StreamKind, endpoint_partition, stream_name
+from forebay.runtime.nats import NatsLink
+from forebay.runtime.provisioning import ShardConfig, ensure_shard
+from forebay.runtime.settings import NatsSettings
+from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+
+__all__ = ["JetStreams", "NoStreams", "StreamFill", "Streams", "Waiting", "endpoint_filters"]
+
+_log = structlog.get_logger(__name__)
+
+REQUEST_SECONDS: Final = 5.0
+ENSURE_SECONDS: Final = 60.0
+"""For all streams and consumers of a shard: 116 answers, on a cluster of three under load."""
+
+_MISSING: Final = 10037
+"""Code of a message that is not there."""
+
+_NO_STREAM: Final = 10059
+
+
+class Waiting(NamedTuple):
+    """What is stored for an endpoint and not delivered yet."""
+
+    items: int
+    oldest: datetime | None
+
+
+class StreamFill(NamedTuple):
+    """How full a stream is."""
+
+    name: str
+    size: int
+    limit: int
+
+
+class Streams(Protocol):
+    """What the operator needs of NATS."""
+
+    async def ensure(self, shard: ShardConfig) -> None:
+        """Make a shard's streams and consumers, or bring them up to date.
+
+        Raises:
+            StreamsUnavailable: where NATS is away.
+            StreamsRefused: where it refuses.
+        """
+
+    async def purge(self, shard: str, endpoint: EndpointName) -> None:
+        """Remove an endpoint's messages from RAW, EVENTS and RETRY; dead letters stay."""
+
+    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
+        """Return an endpoint's backlog."""
+
+    async def fill(self, shard: str) -> list[StreamFill]:
+        """Return how full each stream of a shard is."""
+
+
+def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str]:
+    """Return the subjects of an endpoint in each stream that is purged with it."""
+    name = f"{endpoint.namespace}.{endpoint.name}"
+    return {
+        StreamKind.RAW: f"forebay.raw.{shard}.*.*.{name}",
+        StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{name}.>",
+        StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{name}.>",
+    }
+
+
+class _Consumer(NamedTuple):
+    """One consumer that is behind."""
+
+    filter: str
+    floor: int
+    """The highest sequence below which all is acked."""
+
+
+class JetStreams(Streams):
+    """A real JetStream; `run` is its one task."""
+
+    def __init__(self, settings: NatsSettings) -> None:
+        self._client: Client | None = None
+        self.connections = asyncio.Event()
+        """Set at every new connection: streams may be gone, or NATS another one."""
+
+        self._link = NatsLink(settings, "forebay-operator", self)
+        self._behind: dict[tuple[str, StreamKind], tuple[float, list[_Consumer]]] = {}
+
+    async def run(self) -> None:
+        """Keep the connection; until cancelled."""
+        await self._link.run()
+
+    async def connected(self, client: Client) -> None:
+        """Take a new client (`LinkListener`)."""
+        self._client = client
+        self.connections.set()
+
+    def reconnected(self) -> None:
+        """Look at the streams again (`LinkListener`)."""
+        self.connections.set()
+
+    def disconnected(self) -> None:
+        """Nothing to do: each call says for itself that NATS is away (`LinkListener`)."""
+
+    @override
+    async def ensure(self, shard: ShardConfig) -> None:
+        try:
+            async with asyncio.timeout(ENSURE_SECONDS):
+                await ensure_shard(self._connected(), shard)
+        except ConfigurationError as error:
+            raise StreamsRefused(str(error)) from error
+        except APIError as error:
+            raise StreamsRefused(f"NATS refuses: {error.description}") from error
+        except (NatsError, OSError, TimeoutError) as error:
+            raise StreamsUnavailable(_silent(error)) from error
+
+    @override
+    async def purge(self, shard: str, endpoint: EndpointName) -> None:
+        for kind, subjects in endpoint_filters(shard, endpoint).items():
+            await self._ask(f"STREAM.PURGE.{stream_name(kind, shard)}", {"filter": subjects})
+
+    @override
+    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
+        filters = endpoint_filters(shard, endpoint)
+        parked = await self._count_subjects(shard, filters[StreamKind.RETRY])
+        counts = [parked]
+        for kind in (StreamKind.RAW, StreamKind.EVENTS):
+            name = f"{endpoint.namespace}.{endpoint.name}"
+            tail = name if kind is StreamKind.RAW else f"{name}.>"
+            behind = await self._consumers_behind(shard, kind)
+            if kind is StreamKind.RAW:
+                mark = f".{shard}.{endpoint_partition(endpoint):02d}."
+                behind = [each for each in behind if mark in each.filter]
+            for each in behind:
+                subjects = each.filter.removesuffix(">") + tail
+                counts.append(await self._count_after(shard, kind, subjects, each.floor))
+        times = [when for _, when in counts if when is not None]
+        return Waiting(sum(count for count, _ in counts), min(times, default=None))
+
+    @override
+    async def fill(self, shard: str) -> list[StreamFill]:
+        found = []
+        for kind in StreamKind:
+            name = stream_name(kind, shard)
+            answer = await self._ask(f"STREAM.INFO.{name}", {})
+            if answer is not None:
+                limit = int(answer["config"].get("max_bytes", -1))
+                found.append(StreamFill(name, int(answer["state"]["bytes"]), limit))
+        return found
+
+    # --- what the backlog is made of
+
+    async def _count_subjects(self, shard: str, subjects: str) -> tuple[int, datetime | None]:
+        """Count messages of a stream where each that is there still waits."""
+        name = stream_name(StreamKind.RETRY, shard)
+        answer = await self._ask(f"STREAM.INFO.{name}", {"subjects_filter": subjects})
+        found = (answer or {}).get("state", {}).get("subjects") or {}
+        if not found:
+            return 0, None
+        return sum(found.values()), await self._time_after(name, subjects, 1)
+
+    async def _consumers_behind(self, shard: str, kind: StreamKind) -> list[_Consumer]:
+        """Return the consumers of a stream that have something to do; asked once a second."""
+        now = asyncio.get_running_loop().time()
+        known = self._behind.get((shard, kind))
+        if known is not None and now - known[0] < 1.0:
+            return known[1]
+        name = stream_name(kind, shard)
+        behind: list[_Consumer] = []
+        offset, total = 0, 1
+        while offset < total:
+            answer = await self._ask(f"CONSUMER.LIST.{name}", {"offset": offset})
+            if answer is None:
+                break
+            page = answer.get("consumers") or []
+            total = int(answer.get("total", 0))
+            offset += max(len(page), 1)
+            behind += [
+                _Consumer(each["config"]["filter_subject"], int(each["ack_floor"]["stream_seq"]))
+                for each in page
+                if each["config"].get("durable_name")
+                and each.get("num_pending", 0) + each.get("num_ack_pending", 0) > 0
+            ]
+        self._behind[shard, kind] = (now, behind)
+        return behind
+
+    async def _count_after(
+        self, shard: str, kind: StreamKind, subjects: str, floor: int
+    ) -> tuple[int, datetime | None]:
+        """Count an endpoint's messages above a sequence.
+
+        A consumer that nobody reads is told at its creation how many messages are waiting for it:
+        the only count by subject and sequence that the server has.
+        """
+        name = stream_name(kind, shard)
+        since = await self._time_after(name, subjects, floor + 1)
+        if since is None:
+            return 0, None
+        config = {
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": floor + 1,
+            "filter_subject": subjects,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 5_000_000_000,
+        }
+        answer = await self._ask(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})
+        if answer is None:
+            return 0, None
+        await self._ask(f"CONSUMER.DELETE.{name}.{answer['name']}", {})
+        return int(answer.get("num_pending", 0)), since
+
+    async def _time_after(self, name: str, subjects: str, sequence: int) -> datetime | None:
+        """Return when the first message of some subjects from a sequence on was stored."""
+        body = {"seq": sequence, "next_by_subj": subjects}
+        answer = await self._ask(f"STREAM.MSG.GET.{name}", body)
+        if answer is None:
+            return None
+        # Nine digits of a second's fraction, of which Python reads six.
+        head, _, _ = answer["message"]["time"].partition(".")
+        return datetime.fromisoformat(head.removesuffix("Z")).replace(tzinfo=UTC)
+
+    # --- requests
+
+    def _connected(self) -> Client:
+        if self._client is None or not self._link.is_connected:
+            message = "there is no connection to NATS"
+            raise StreamsUnavailable(message)
+        return self._client
+
+    async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Call JetStream; None where the stream or message is not there."""
+        try:
+            reply = await self._connected().request(
+                f"$JS.API.{call}", json.dumps(body).encode(), timeout=REQUEST_SECONDS
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            raise StreamsUnavailable(_silent(error)) from error
+        answer: dict[str, Any] = json.loads(reply.data)
+        refused = answer.get("error")
+        if refused is None:
+            return answer
+        if refused.get("err_code") in {_MISSING, _NO_STREAM}:
+            return None
+        message = f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
+        raise StreamsRefused(message)
+
+
+def _silent(error: Exception) -> str:
+    return f"NATS did not answer: {type(error).__name__}"
+
+
+class NoStreams(Streams):
+    """The double: remembers what was asked for; can be away, or refuse."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.refusal: str | None = None
+        self.ensured: list[str] = []
+        self.purged: list[tuple[str, EndpointName]] = []
+        self.backlogs: dict[EndpointName, Waiting] = {}
+
+    @override
+    async def ensure(self, shard: ShardConfig) -> None:
+        self._check()
+        self.ensured.append(shard.shard)
+
+    @override
+    async def purge(self, shard: str, endpoint: EndpointName) -> None:
+        self._check()
+        self.purged.append((shard, endpoint))
+
+    @override
+    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
+        self._check()
+        return self.backlogs.get(endpoint, Waiting(0, None))
+
+    @override
+    async def fill(self, shard: str) -> list[StreamFill]:
+        self._check()
+        return []
+
+    def _check(self) -> None:
+        if self.is_away:
+            message = "there is no connection to NATS"
+            raise StreamsUnavailable(message)
+        if self.refusal is not None:
+            raise StreamsRefused(self.refusal)

@@ -1,0 +1,47 @@
+"""Why something could not be done: a closed tree; `services.workers` turns it into another try.
+
+    OperatorError
+    ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later and later
+    ├── ApiRefused          it refused an object: told in a condition, tried again as well
+    │   └── ObjectChanged   it changed or went meanwhile: tried again at once
+    ├── StreamsUnavailable  NATS is away or silent
+    └── StreamsRefused      NATS refuses a stream; the message says why
+
+Foreign errors are wrapped in the adapters. What is wrong with a manifest is no error here but a
+condition: see `forebay.core.problems` and `policies.checks`.
+"""
+
+from forebay.core.errors import ForebayError
+
+__all__ = [
+    "ApiRefused",
+    "ApiUnavailable",
+    "ObjectChanged",
+    "OperatorError",
+    "StreamsRefused",
+    "StreamsUnavailable",
+]
+
+
+class OperatorError(ForebayError):
+    """Something that the operator could not do this time."""
+
+
+class ApiUnavailable(OperatorError):  # noqa: N818  # a state, not a failure of the program
+    """The API server gave no answer that counts."""
+
+
+class ApiRefused(OperatorError):  # noqa: N818
+    """The API server refused; the message is its own."""
+
+
+class ObjectChanged(ApiRefused):
+    """The object is another one than we thought: look again."""
+
+
+class StreamsUnavailable(OperatorError):  # noqa: N818
+    """NATS did not answer."""
+
+
+class StreamsRefused(OperatorError):  # noqa: N818
+    """NATS refused; the message says what."""

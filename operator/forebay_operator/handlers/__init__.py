@@ -1,0 +1,1 @@
+"""The edges: kopf's watches in, the admin port out. Each parses and calls one thing."""

@@ -1,0 +1,156 @@
+"""kopf watches and calls: each handler hands one event over to our own loop, and that is all.
+
+Handlers that kopf retries would write a large annotation on every object, so there are none: only
+`on.event`, which writes nothing. kopf ends all tasks of a loop when it stops, so each watch has a
+thread and a loop of its own: one for what is in all namespaces (endpoints and Secrets), one for
+Forebay's namespace alone, so that the operator needs no rights on other namespaces' pods.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import kopf
+import structlog
+from lightkube.core.resource import NamespacedResourceG, api_info
+
+from forebay_operator.adapters.cluster import kind_of
+from forebay_operator.models.names import GROUP, LABEL_OWNER
+from forebay_operator.services.intake import Intake
+
+__all__ = ["Watches"]
+
+_log = structlog.get_logger(__name__)
+
+STOP_SECONDS: Final = 10.0
+
+SERVER_SECONDS: Final = 300.0
+"""Length of one streaming request: an API server of several replicas spreads its watches only when
+they end, and a load balancer between may cut a longer one without a word."""
+
+Document = Mapping[str, Any]
+Listener = Callable[[str | None, Document], None]
+
+
+class Watches:
+    """All watches of the operator."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        namespace: str,
+        name: str,
+        kinds: tuple[type[NamespacedResourceG], ...],
+        on_end: Callable[[], None],
+    ) -> None:
+        """Prepare; call from the operator's loop.
+
+        Args:
+            intake: Who is told.
+            namespace: Forebay's own.
+            name: The installation's.
+            kinds: What the operator makes on this cluster.
+            on_end: Called on the operator's loop when a watch ended though nobody stopped it.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stop = threading.Event()
+        self._on_end = on_end
+        self._threads: list[threading.Thread] = []
+        # The warning that signals are not handled in a thread, where we do not want them to be.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+        self._plan("watch-all", self._all_namespaces(intake), _settings(), None)
+        own = _settings()
+        for kind in kinds:
+            own.watching.label_selectors[_where(kind)] = f"{LABEL_OWNER}={name}"
+        self._plan("watch-own", self._own_namespace(intake, kinds), own, namespace)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """End all watches and wait for their threads."""
+        self._stop.set()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, STOP_SECONDS)
+            if thread.is_alive():
+                _log.warning("watch_did_not_end", watch=thread.name)
+
+    # --- who is told of what
+
+    def _all_namespaces(self, intake: Intake) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        self._on_event(registry, (GROUP, "v1alpha1", "webhookendpoints"), intake.endpoint)
+        self._on_event(registry, ("", "v1", "secrets"), lambda _, body: intake.secret(body))
+        return registry
+
+    def _own_namespace(
+        self, intake: Intake, kinds: tuple[type[NamespacedResourceG], ...]
+    ) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        for kind in kinds:
+            name = kind_of(kind)
+
+            def managed(change: str | None, body: Document, name: str = name) -> None:
+                intake.managed(change, {**body, "kind": name})
+
+            self._on_event(registry, _where(kind), managed)
+        self._on_event(registry, ("", "v1", "pods"), intake.pod)
+        return registry
+
+    def _on_event(
+        self, registry: kopf.OperatorRegistry, where: tuple[str, str, str], tell: Listener
+    ) -> None:
+        async def handler(event: kopf.RawEvent, **_: object) -> None:
+            self._loop.call_soon_threadsafe(tell, event["type"], dict(event["object"]))
+
+        group, version, plural = where
+        kopf.on.event(
+            group=group, version=version, plural=plural, registry=registry, id=f"hear-{plural}"
+        )(handler)
+
+    # --- threads
+
+    def _plan(
+        self,
+        name: str,
+        registry: kopf.OperatorRegistry,
+        settings: kopf.OperatorSettings,
+        namespace: str | None,
+    ) -> None:
+        def run() -> None:
+            try:
+                asyncio.run(
+                    kopf.operator(
+                        registry=registry,
+                        settings=settings,
+                        standalone=True,
+                        clusterwide=namespace is None,
+                        namespaces=() if namespace is None else (namespace,),
+                        stop_flag=self._stop,
+                    )
+                )
+            except Exception:
+                _log.exception("watch_crashed", watch=name)
+            if not self._stop.is_set():
+                self._loop.call_soon_threadsafe(self._on_end)
+
+        self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+
+
+def _where(kind: type[NamespacedResourceG]) -> tuple[str, str, str]:
+    info = api_info(kind)
+    return info.resource.group, info.resource.version, info.plural
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # Events are ours
+    settings.scanning.disabled = True  # no right to watch CRDs and namespaces is needed
+    settings.watching.server_timeout = SERVER_SECONDS
+    # An API server that restarts is asked again soon: live changes wait for it.
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)
+    return settings

@@ -1,0 +1,199 @@
+"""Starts the operator, and ends it: settings, API server, NATS, watches, workers, admin port.
+
+Rights that it needs, and the chart grants (RBAC), no more:
+
+In all namespaces (ClusterRole):
+    forebay.dev              webhookendpoints           get list watch patch
+    forebay.dev              webhookendpoints/status    get patch
+    core                     secrets                    get list watch
+    core                     events                     create
+
+In Forebay's namespace (Role):
+    core                     secrets, services, serviceaccounts      get list watch create patch delete
+    apps                     deployments                             get list watch create patch delete
+    autoscaling              horizontalpodautoscalers                get list watch create patch delete
+    policy                   poddisruptionbudgets                    get list watch create patch delete
+    networking.k8s.io        ingresses, networkpolicies              get list watch create patch delete
+    gateway.networking.k8s.io httproutes                             get list watch create patch delete
+    core                     pods                                    get list watch patch
+
+A server-side apply is a `patch`, and a `create` where the object is not there. Without the rights
+on httproutes it makes Ingresses.
+
+NATS: the user needs `$JS.API.>` to publish and its inbox (`_INBOX.>`) to subscribe; it neither reads
+nor writes a webhook by subject.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from forebay.core.errors import ConfigurationError
+from forebay.runtime.logging import configure_logging
+from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
+from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.adapters.pods import HttpPods
+from forebay_operator.adapters.streams import JetStreams
+from forebay_operator.errors import OperatorError
+from forebay_operator.handlers.admin import admin_application
+from forebay_operator.handlers.watches import Watches
+from forebay_operator.metrics import OperatorMetrics
+from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.services.applier import Applier
+from forebay_operator.services.intake import Intake
+from forebay_operator.services.pools import Pools
+from forebay_operator.services.reconciler import Reconciler
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.start import fill_world
+from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.uninstall import uninstall
+from forebay_operator.services.workers import Workers
+from forebay_operator.services.world import World
+from forebay_operator.settings import OperatorConfig, ProcessSettings, read_config
+
+__all__ = ["run"]
+
+_log = structlog.get_logger(__name__)
+
+
+def run(*, leave: bool = False) -> int:
+    """Work until SIGTERM or SIGINT; returns the exit code.
+
+    Args:
+        leave: Remove all that the operator made, take its finalizers off, and end.
+
+    Raises:
+        ConfigurationError: where a setting cannot be used or the admin port is taken.
+    """
+    log_settings = load_settings(LogSettings)
+    process = load_settings(ProcessSettings)
+    nats = load_settings(NatsSettings)
+    config = read_config(process.config)
+    configure_logging(log_settings, part="operator")
+    if leave:
+        return asyncio.run(_leave(config))
+    with _listen(process) as admin:
+        return asyncio.run(_operate(config, nats, admin))
+
+
+def _listen(process: ProcessSettings) -> socket.socket:
+    host, port = process.admin_host, process.admin_port
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        message = (
+            f"{host}:{port} cannot be listened on ({error.strerror}): "
+            "set FOREBAY_OPERATOR_ADMIN_PORT"
+        )
+        raise ConfigurationError(message) from error
+
+
+async def _leave(config: OperatorConfig) -> int:
+    cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
+    try:
+        await uninstall(cluster, config)
+    except OperatorError as error:
+        _log.error("uninstall_failed", reason=str(error))
+        return 1
+    finally:
+        await cluster.close()
+    return 0
+
+
+async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.socket) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    registry = CollectorRegistry()
+    metrics = OperatorMetrics(registry)
+    chance = random.Random()  # noqa: S311  # spreads retries, guards nothing
+    waiting = ["the cluster's objects"]
+    cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
+    streams = JetStreams(nats)
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+        _serving(admin_application(lambda: waiting, registry), admin),
+    ):
+        world = World(config.name)
+        filling = asyncio.create_task(fill_world(cluster, world), name="list")
+        if not await _first(filling, stop):
+            await cluster.close()
+            return 0
+        kinds = filling.result()
+        gateway = HTTPRoute in kinds
+        applier = Applier(cluster, world, metrics)
+        pools = Pools(world, HttpPods(session, config.limits.pod_seconds), cluster)
+        tables = RouteTables(config, world, applier, pools)
+        tables.load()
+        shards = Shards(config, streams, streams.connections, metrics, chance)
+        reconciler = Reconciler(
+            config, cluster, world, applier, tables, pools, shards, streams, gateway=gateway
+        )
+        shared = SharedParts(config, world, applier, tables, gateway=gateway)
+        workers = Workers(config.limits, world, reconciler, shared, metrics, chance)
+        shards.on_change = workers.wake_all
+        intake = Intake(world, workers)
+        metrics.watch_age_from(lambda: intake.age)
+        ended = asyncio.Event()
+        watches = Watches(intake, config.namespace, config.name, kinds, ended.set)
+        watches.start()
+        waiting.clear()
+        _log.info("operator_started", endpoints=len(world.endpoints), gateway=gateway)
+        tasks = [
+            asyncio.create_task(streams.run(), name="nats"),
+            asyncio.create_task(shards.run(), name="shards"),
+            asyncio.create_task(workers.run(), name="workers"),
+            asyncio.create_task(ended.wait(), name="watches"),
+        ]
+        crashed = await _until_stopped(stop, tasks)
+        waiting.append("nothing: it is stopping")
+        await watches.stop()
+    await cluster.close()
+    _log.info("operator_stopped")
+    return 1 if crashed else 0
+
+
+async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
+    """Wait for a task, or for the stop; says whether the task is done."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        return True
+    task.cancel()
+    return False
+
+
+async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> bool:
+    """Run until a signal comes or a task ends, which none should; says whether one did."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    crashed = [task for task in done if task is not stopping]
+    for task in crashed:
+        _log.error("operator_crashed", task=task.get_name(), exc_info=task.exception())
+    for each in (stopping, *tasks):
+        each.cancel()
+    await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    return bool(crashed)
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+    server = web.AppRunner(app, access_log=None)
+    await server.setup()
+    await web.SockSite(server, listener).start()
+    try:
+        yield
+    finally:
+        await server.cleanup()

@@ -1,0 +1,112 @@
+"""What a watch tells, turned into keys for the queue: cheap, and never more than that."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from forebay.core.naming import EndpointName
+from forebay_operator.services.shared import SHARED
+from forebay_operator.services.workers import Workers
+from forebay_operator.services.world import ObjectKey, World, owner_of
+
+__all__ = ["Intake"]
+
+Document = Mapping[str, Any]
+
+
+class Intake:
+    """Takes events of all watches; all on the operator's own loop."""
+
+    def __init__(self, world: World, workers: Workers) -> None:
+        self._world = world
+        self._workers = workers
+        self._latest = asyncio.get_running_loop().time()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the latest event of any watch."""
+        return asyncio.get_running_loop().time() - self._latest
+
+    def endpoint(self, kind: str | None, document: Document) -> None:
+        """Take an event of a WebhookEndpoint; `kind` is None for one of the first listing."""
+        self._heard()
+        live = kind is not None
+        if kind == "DELETED":
+            self._world.drop_endpoint(document)
+            name = _name_of(document)
+            self._workers.wake(name)
+            self._wake_host(document.get("spec"))
+            return
+        old = self._world.put_endpoint(document)
+        name = _name_of(document)
+        new = self._world.endpoints.get(name)
+        if new is None or new is old:
+            return
+        if old is not None and old.document == new.document:
+            return
+        is_news = old is None or (old.uid, old.generation, old.deleted, old.is_held) != (
+            new.uid,
+            new.generation,
+            new.deleted,
+            new.is_held,
+        )
+        self._workers.wake(name, full=is_news, live=live)
+        if old is None or old.host != new.host:
+            for each in self._world.with_host((old.host if old else None, new.host)):
+                if each != name:
+                    self._workers.wake(each, live=live)
+
+    def secret(self, document: Document) -> None:
+        """Take an event of any Secret of any namespace; its content is not kept."""
+        self._heard()
+        metadata = document["metadata"]
+        for name in self._world.users_of(metadata["namespace"], metadata["name"]):
+            self._workers.wake(name)
+
+    def managed(self, kind: str | None, document: Document) -> None:
+        """Take an event of an object of ours."""
+        self._heard()
+        owner = owner_of(document)
+        key = owner if owner is not None else SHARED
+        if kind == "DELETED":
+            if self._world.drop_object(document):
+                self._workers.wake(key)
+            return
+        before = self._world.object(ObjectKey(document["kind"], document["metadata"]["name"]))
+        if self._world.put_object(document):
+            self._workers.wake(key, full=_is_changed(before, document), live=kind is not None)
+
+    def pod(self, kind: str | None, document: Document) -> None:
+        """Take an event of a pod in Forebay's namespace."""
+        self._heard()
+        if kind == "DELETED":
+            self._world.drop_pod(document)
+        elif not self._world.put_pod(document):
+            return
+        owner = owner_of(document)
+        if owner is not None:
+            self._workers.wake(owner, full=False)
+        # Of a shared pool the next look, seconds away, is soon enough for a thousand endpoints.
+
+    def _heard(self) -> None:
+        self._latest = asyncio.get_running_loop().time()
+
+    def _wake_host(self, spec: object) -> None:
+        host = spec.get("host") if isinstance(spec, Mapping) else None
+        for each in self._world.with_host((host if isinstance(host, str) else None,)):
+            self._workers.wake(each)
+
+
+def _name_of(document: Document) -> EndpointName:
+    return EndpointName(document["metadata"]["namespace"], document["metadata"]["name"])
+
+
+def _is_changed(before: Document | None, after: Document) -> bool:
+    """Say whether more than the status of an object changed."""
+    if before is None:
+        return True
+    old, new = before["metadata"], after["metadata"]
+    if "generation" not in new:
+        return True
+    parts = ("generation", "labels", "annotations", "deletionTimestamp")
+    return any(old.get(part) != new.get(part) for part in parts)

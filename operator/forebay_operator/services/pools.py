@@ -1,0 +1,101 @@
+"""Pods that serve tables: who is ready, which tables they have read, and the touch that wakes them.
+
+A kubelet looks at mounted Secrets once in 60 to 90 s, and at once when its pod changes: an
+annotation on the pod is such a change. One look at a pool is shared by all who ask at the time.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import structlog
+
+from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.adapters.pods import PodPages
+from forebay_operator.errors import OperatorError
+from forebay_operator.models.names import ANNOTATION_TABLES
+from forebay_operator.services.world import PodFacts, World
+
+__all__ = ["PoolView", "Pools"]
+
+_log = structlog.get_logger(__name__)
+
+VIEW_SECONDS: Final = 0.5
+"""How long a look at a pool is good for: with 1,000 endpoints on one pool one look serves all."""
+
+TOUCH_AGAIN_SECONDS: Final = 3.0
+"""A touch that reaches the kubelet before the Secret's change does is of no use: then again."""
+
+
+class PoolView(NamedTuple):
+    """A pool at one moment."""
+
+    total: int
+    leaving: int
+    ready: int
+    pages: tuple[Mapping[str, str] | None, ...]
+    """Of each ready pod the generation of each table file; None where it did not answer."""
+
+    def having(self, file: str, generation: str) -> int:
+        """Return how many ready pods have read this generation of a table."""
+        return sum(page is not None and page.get(file) == generation for page in self.pages)
+
+
+class Pools:
+    """Looks at pods and touches them."""
+
+    def __init__(self, world: World, pages: PodPages, cluster: Cluster) -> None:
+        self._world = world
+        self._pages = pages
+        self._cluster = cluster
+        self._views: dict[tuple[tuple[str, str], ...], tuple[float, asyncio.Task[PoolView]]] = {}
+        self._touched: dict[str, tuple[str, float]] = {}
+
+    async def view(self, selector: Mapping[str, str]) -> PoolView:
+        """Return a pool as it is, or was half a second ago."""
+        key = tuple(sorted(selector.items()))
+        now = asyncio.get_running_loop().time()
+        known = self._views.get(key)
+        if known is None or (known[1].done() and now - known[0] > VIEW_SECONDS):
+            self._views = {
+                each: seen
+                for each, seen in self._views.items()
+                if not seen[1].done() or now - seen[0] <= VIEW_SECONDS
+            }
+            known = (now, asyncio.create_task(self._look(selector), name="look at pods"))
+            self._views[key] = known
+        return await asyncio.shield(known[1])
+
+    async def touch(self, selector: Mapping[str, str], mark: str) -> None:
+        """Wake the kubelets of a pool's pods for a table; once, and again where that was too early.
+
+        Args:
+            selector: Which pods.
+            mark: What the annotation is to say: it names the table's generation.
+        """
+        now = asyncio.get_running_loop().time()
+        for pod in self._world.pods(selector):
+            last_mark, last = self._touched.get(pod.name, ("", 0.0))
+            if pod.is_leaving or (last_mark == mark and now - last < TOUCH_AGAIN_SECONDS):
+                continue
+            self._touched[pod.name] = (mark, now)
+            await self._annotate(pod, mark)
+        alive = {pod.name for pod in self._world.pods({})}
+        self._touched = {name: seen for name, seen in self._touched.items() if name in alive}
+
+    async def _annotate(self, pod: PodFacts, mark: str) -> None:
+        value = mark
+        if pod.annotations.get(ANNOTATION_TABLES) == mark:
+            value = f"{mark}.again"  # only a change wakes anyone
+        try:
+            await self._cluster.annotate_pod(pod.name, ANNOTATION_TABLES, value)
+        except OperatorError as error:
+            # The kubelet finds out by itself, later.
+            _log.warning("pod_touch_failed", pod=pod.name, reason=str(error))
+
+    async def _look(self, selector: Mapping[str, str]) -> PoolView:
+        pods = self._world.pods(selector)
+        serving = [pod for pod in pods if pod.is_ready and not pod.is_leaving]
+        pages = await asyncio.gather(*(self._pages.generations(pod.address) for pod in serving))
+        leaving = sum(pod.is_leaving for pod in pods)
+        return PoolView(len(pods) - leaving, leaving, len(serving), tuple(pages))

@@ -1,0 +1,489 @@
+"""One look at one endpoint: the same for create, update, resume, drift and resync.
+
+A full look parses, resolves secrets, applies and prunes; a short one, between two full ones, looks
+at pods and backlog only. What served well goes on being served while a newer spec or a Secret
+cannot be used: a mistake in an edit must not cost webhooks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import structlog
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.cluster import Cluster, Document
+from forebay_operator.adapters.streams import Streams
+from forebay_operator.builders.desired import Desired, desired_state, host_of, isolation_of
+from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.routes import endpoint_url
+from forebay_operator.builders.stamps import Managed
+from forebay_operator.builders.tables import DEDICATED_FILE, table_file
+from forebay_operator.errors import (
+    ApiRefused,
+    ObjectChanged,
+    OperatorError,
+    StreamsRefused,
+    StreamsUnavailable,
+)
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.reasons import WAITING, ConditionType, Reason
+from forebay_operator.models.status import (
+    Backlog,
+    Condition,
+    EndpointStatus,
+    PodCount,
+    changes,
+    status_document,
+)
+from forebay_operator.services.applier import Applier
+from forebay_operator.services.judge import Plan, Rejected, judge
+from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.settings import OperatorConfig
+
+__all__ = ["Looked", "Reconciler"]
+
+_log = structlog.get_logger(__name__)
+
+WAIT_SECONDS: Final = 1.0
+"""Between two looks while something is on its way that passes in seconds."""
+
+LEAVE_SECONDS: Final = 45.0
+"""How long a deletion waits for pods to read that the endpoint is gone, and for its own to leave:
+what they wrote after the purge would stay. Longer than a pod's grace period."""
+
+ROUTES: Final = frozenset({"Ingress", "HTTPRoute"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What came of a look."""
+
+    result: Literal["ok", "waiting", "refused", "gone"]
+    again_in: float | None
+    """Seconds until the next one; None for never, unless something happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """What the last full look left behind."""
+
+    generation: int
+    plan: Plan | None
+    rejected: Rejected | None
+    isolation: str
+    url: str | None
+    receivers: tuple[Mapping[str, str], str, str] | None = None
+    """Selector of the pods, file and generation of the table that they have to have."""
+
+    processors: tuple[str, str] | None = None
+    trouble: str | None = None
+    """What the API server said when it refused an object."""
+
+    is_moving: bool = False
+    """Whether receivers of the other kind are still there until the new ones serve."""
+
+
+class Reconciler:
+    """Looks at endpoints."""
+
+    def __init__(  # its collaborators, each one thing
+        self,
+        config: OperatorConfig,
+        cluster: Cluster,
+        world: World,
+        applier: Applier,
+        tables: RouteTables,
+        pools: Pools,
+        shards: Shards,
+        streams: Streams,
+        *,
+        gateway: bool,
+    ) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._world = world
+        self._applier = applier
+        self._tables = tables
+        self._pools = pools
+        self._shards = shards
+        self._streams = streams
+        self._gateway = gateway
+        self._served: dict[EndpointName, _Served] = {}
+        self.shared_hosts: dict[EndpointName, str] = {}
+        """The host of each Shared endpoint: each needs a route to the shared receivers."""
+
+        self.on_hosts: Callable[[], None] = lambda: None
+        """Called when `shared_hosts` changes."""
+
+    async def look(self, name: EndpointName, *, full: bool) -> Looked:
+        """Make the cluster match one endpoint, as far as it can be done now.
+
+        Raises:
+            OperatorError: where it has to be tried again.
+        """
+        endpoint = self._world.endpoints.get(name)
+        if endpoint is None:
+            await self._clear(name)
+            return Looked(result="gone", again_in=None)
+        if endpoint.deleted is not None:
+            return await self._finish(endpoint, endpoint.deleted)
+        served = self._served.get(name)
+        if full or served is None or served.generation != endpoint.generation:
+            if not endpoint.is_held:
+                self._world.put_endpoint(await self._cluster.hold(endpoint, held=True))
+                endpoint = self._world.endpoints.get(name, endpoint)
+            served = await self._serve(endpoint)
+            self._served[name] = served
+        status, settled = await self._status(endpoint, served)
+        if settled and served.is_moving and served.plan is not None:
+            await self._settle(endpoint.endpoint, served.plan)
+            self._served.pop(name, None)
+            return Looked(result="waiting", again_in=0.0)
+        await self._tell(endpoint, status)
+        if served.rejected is not None or served.trouble is not None:
+            return Looked(result="refused", again_in=self._config.limits.status_seconds)
+        if not status.is_true(ConditionType.READY):
+            return Looked(result="waiting", again_in=WAIT_SECONDS)
+        return Looked(result="ok", again_in=self._config.limits.status_seconds)
+
+    # --- what is wanted
+
+    async def _serve(self, endpoint: ClusterEndpoint) -> _Served:
+        name = endpoint.endpoint
+        judged = await judge(endpoint, self._world.endpoints.values(), self._cluster, self._config)
+        if isinstance(judged, Rejected):
+            before = self._served.get(name)
+            return _Served(
+                generation=endpoint.generation,
+                plan=None,
+                rejected=judged,
+                isolation=before.isolation if before else "",
+                url=before.url if before else endpoint.status.get("url"),
+            )
+        manifest = judged.manifest
+        isolation = isolation_of(manifest, self._config)
+        desired = desired_state(manifest, judged.route, self._config, gateway=self._gateway)
+        index = self._tables.place(name)
+        moving = False
+        if isolation == "Dedicated":
+            moving = self._tables.has_shared_route(name)
+            if moving:
+                self._tables.put_route(name, judged.route)
+            selector = endpoint_selector(name, self._config)
+            file, generation = DEDICATED_FILE, desired.generation or ""
+        else:
+            self._tables.put_route(name, judged.route)
+            moving = bool(self._world.objects_of(name))
+            selector = dict(self._tables.selector("receivers") or {})
+            file, generation = table_file("receivers", index), ""
+        self._set_shared_host(name, host_of(manifest, self._config), isolation)
+        self._tables.put_endpoint(judged.processing)
+        shared, processors = await self._tables.flush(name)
+        trouble = await self._apply(desired, hold_route=moving)
+        if not moving and trouble is None:
+            await self._prune(name, desired)
+        return _Served(
+            generation=endpoint.generation,
+            plan=judged,
+            rejected=None,
+            isolation=isolation,
+            url=endpoint_url(name, host_of(manifest, self._config), self._config),
+            receivers=(selector, file, generation or shared),
+            processors=(table_file("processors", index), processors),
+            trouble=trouble,
+            is_moving=moving,
+        )
+
+    async def _apply(self, desired: Desired, *, hold_route: bool) -> str | None:
+        """Apply the objects in their order; returns what the API server refused."""
+        for each in desired.objects:
+            if hold_route and _kind(each) in ROUTES:
+                # Shared receivers serve it still: no webhook may meet a Service without pods.
+                continue
+            try:
+                await self._applier.apply(each)
+            except ObjectChanged:
+                raise
+            except ApiRefused as error:
+                return str(error)
+        return None
+
+    async def _settle(self, name: EndpointName, plan: Plan) -> None:
+        """End a move: the new receivers serve, so the old ones may go."""
+        desired = desired_state(plan.manifest, plan.route, self._config, gateway=self._gateway)
+        if isolation_of(plan.manifest, self._config) == "Dedicated":
+            await self._apply(desired, hold_route=False)
+            self._tables.put_route(name, None)
+            await self._tables.flush(name)
+        else:
+            await self._prune(name, desired)
+
+    async def _prune(self, name: EndpointName, desired: Desired) -> None:
+        wanted = {
+            ObjectKey(_kind(each), str(each.metadata.name) if each.metadata else "")
+            for each in desired.objects
+        }
+        for key in sorted(self._world.objects_of(name) - wanted, key=_last_first):
+            await self._applier.delete(key)
+
+    def _set_shared_host(self, name: EndpointName, host: str | None, isolation: str) -> None:
+        before = self.shared_hosts.get(name)
+        if isolation == "Shared" and host is not None:
+            self.shared_hosts[name] = host
+        else:
+            self.shared_hosts.pop(name, None)
+        if before != self.shared_hosts.get(name):
+            self.on_hosts()
+
+    # --- what is
+
+    async def _status(
+        self, endpoint: ClusterEndpoint, served: _Served
+    ) -> tuple[EndpointStatus, bool]:
+        """Return the status, and whether the wanted receivers serve."""
+        found: list[Condition] = []
+        receivers = processors = None
+        backlog = None
+        rejected = served.rejected
+        if rejected is not None:
+            if rejected.condition is ConditionType.SECRETS_READY:
+                found.append(_true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(_false(rejected.condition, rejected.reason, rejected.message))
+        plan = served.plan
+        serving = False
+        if plan is not None and served.receivers is not None and served.processors is not None:
+            found.append(_true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(_true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
+            found.append(self._streams_condition(plan.route.shard))
+            selector, file, generation = served.receivers
+            condition, receivers = await self._pool(
+                ConditionType.RECEIVERS_READY, selector, file, generation
+            )
+            serving = condition.status == "True"
+            if served.trouble is not None:
+                condition = _false(
+                    ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble
+                )
+            found.append(condition)
+            condition, processors = await self._pool(
+                ConditionType.PROCESSORS_READY,
+                self._config.processors.pods.match_labels,
+                *served.processors,
+            )
+            found.append(condition)
+            backlog = await self._backlog(plan.route.shard, endpoint.endpoint)
+        status = EndpointStatus(
+            observed_generation=endpoint.generation,
+            conditions=_complete(found),
+            url=served.url,
+            isolation=served.isolation or None,
+            receivers=receivers,
+            processors=processors,
+            backlog=backlog,
+        )
+        return status, serving
+
+    def _streams_condition(self, shard: str) -> Condition:
+        state = self._shards.state(shard)
+        if state.reason is None:
+            message = f"the streams of shard {shard!r} are there"
+            return _true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
+        return _false(ConditionType.STREAMS_READY, state.reason, state.message)
+
+    async def _pool(
+        self, kind: ConditionType, selector: Mapping[str, str], file: str, generation: str
+    ) -> tuple[Condition, PodCount]:
+        view = await self._pools.view(selector)
+        having = view.having(file, generation)
+        count = PodCount(ready=having, total=view.total)
+        what = "receiver" if kind is ConditionType.RECEIVERS_READY else "processor"
+        if view.ready == 0:
+            message = (
+                f"no {what} is ready ({view.total} there): if it stays so, look at the pods in "
+                f"namespace {self._config.namespace!r}"
+            )
+            return _false(kind, Reason.NO_POD_READY, message), count
+        if having < view.ready:
+            await self._pools.touch(selector, f"{file}.{generation}")
+            message = f"some ready {what} has not read the latest table yet: this takes seconds"
+            return _false(kind, Reason.TABLE_PENDING, message), count
+        good = Reason.RECEIVERS_SERVE if what == "receiver" else Reason.PROCESSORS_WORK
+        return _true(kind, good, f"every ready {what} has the latest table"), count
+
+    async def _backlog(self, shard: str, name: EndpointName) -> Backlog | None:
+        try:
+            waiting = await self._streams.waiting(shard, name)
+        except (StreamsUnavailable, StreamsRefused) as error:
+            _log.debug("backlog_unknown", endpoint=str(name), reason=str(error))
+            return None
+        age = 0
+        if waiting.oldest is not None:
+            age = max(0, int((_now() - waiting.oldest).total_seconds()))
+        return Backlog(items=waiting.items, oldest_seconds=age)
+
+    async def _tell(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
+        """Write the status where it is news, and an Event for each condition that changed."""
+        before = endpoint.status
+        document = status_document(status, before, _now())
+        if document == before:
+            return
+        news = changes(status, before)
+        self._world.put_endpoint(await self._cluster.apply_status(endpoint, document))
+        for condition in news:
+            if condition.status == "Unknown" or condition.reason is Reason.TABLE_PENDING:
+                continue
+            if condition.type is ConditionType.READY and condition.status == "False":
+                continue  # the condition that keeps it from being ready tells why
+            passing = condition.status == "True" or condition.reason in WAITING
+            await self._event(endpoint, condition.reason, condition.message, warning=not passing)
+
+    async def _event(
+        self, endpoint: ClusterEndpoint, reason: Reason, message: str, *, warning: bool
+    ) -> None:
+        try:
+            await self._cluster.record(
+                endpoint,
+                kind="Warning" if warning else "Normal",
+                reason=reason.value,
+                message=message,
+                now=_now(),
+            )
+        except OperatorError as error:
+            # The condition says the same; an Event in a namespace that is going is refused.
+            _log.warning("event_lost", endpoint=str(endpoint.endpoint), reason=str(error))
+
+    # --- the end
+
+    async def _clear(self, name: EndpointName) -> None:
+        """Remove what is left of an endpoint that is gone."""
+        self._served.pop(name, None)
+        self._set_shared_host(name, None, "")
+        self._tables.mark_deleted(name)
+        await self._tables.flush(name)
+        for key in sorted(self._world.objects_of(name), key=_last_first):
+            await self._applier.delete(key)
+
+    async def _finish(self, endpoint: ClusterEndpoint, since: datetime) -> Looked:
+        """End an endpoint: out of the tables, its objects away, its subjects purged, let go."""
+        name = endpoint.endpoint
+        if not endpoint.is_held:
+            return Looked(result="gone", again_in=None)
+        await self._clear(name)
+        age = (_now() - since).total_seconds()
+        if age < LEAVE_SECONDS and not await self._is_left_alone(name):
+            return Looked(result="waiting", again_in=WAIT_SECONDS)
+        try:
+            await self._streams.purge(_shard_of(endpoint.document), name)
+        except (StreamsUnavailable, StreamsRefused) as error:
+            if age < self._config.limits.deletion_grace_period_seconds:
+                await self._tell(endpoint, _leaving(endpoint, str(error)))
+                return Looked(result="waiting", again_in=WAIT_SECONDS)
+            message = (
+                "its messages could not be purged, for NATS was away: they go when they reach "
+                f"the age of their streams ({error})"
+            )
+            await self._event(endpoint, Reason.PURGE_GIVEN_UP, message, warning=True)
+            _log.warning("purge_given_up", endpoint=str(name), reason=str(error))
+        await self._event(endpoint, Reason.DELETED, "all that was made is gone", warning=False)
+        try:
+            self._world.put_endpoint(await self._cluster.hold(endpoint, held=False))
+        except ObjectChanged:
+            _log.info("endpoint_gone_before", endpoint=str(name))
+        self._world.forget(endpoint)
+        _log.info("endpoint_ended", endpoint=str(name))
+        return Looked(result="gone", again_in=None)
+
+    async def _is_left_alone(self, name: EndpointName) -> bool:
+        """Say whether nobody writes for an endpoint any more."""
+        own = await self._pools.view(endpoint_selector(name, self._config))
+        if own.total or own.leaving:
+            return False
+        index = self._tables.place(name)
+        receivers, processors = await self._tables.flush(name)
+        pools: list[tuple[Mapping[str, str] | None, str, str]] = [
+            (self._tables.selector("receivers"), table_file("receivers", index), receivers),
+            (self._tables.selector("processors"), table_file("processors", index), processors),
+        ]
+        for selector, file, generation in pools:
+            if selector is None:
+                continue
+            view: PoolView = await self._pools.view(selector)
+            if view.having(file, generation) < view.ready:
+                await self._pools.touch(selector, f"{file}.{generation}")
+                return False
+        return True
+
+
+_ACCEPTED: Final = "the spec can be used"
+_SECRETS: Final = "every Secret is there"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _kind(desired: Managed) -> str:
+    return type(desired).__name__
+
+
+def _last_first(key: ObjectKey) -> tuple[bool, ObjectKey]:
+    """Order deletions: the route first, so that nothing leads to pods that go."""
+    return (key.kind not in ROUTES, key)
+
+
+def _true(kind: ConditionType, reason: Reason, message: str) -> Condition:
+    return Condition(type=kind, status="True", reason=reason, message=message)
+
+
+def _false(kind: ConditionType, reason: Reason, message: str) -> Condition:
+    return Condition(type=kind, status="False", reason=reason, message=message)
+
+
+def _complete(found: list[Condition]) -> tuple[Condition, ...]:
+    """Add the conditions that were not reached, and Ready, which sums up all."""
+    known = {condition.type: condition for condition in found}
+    result: list[Condition] = []
+    for kind in ConditionType:
+        if kind is ConditionType.READY:
+            continue
+        result.append(
+            known.get(kind)
+            or Condition(
+                type=kind,
+                status="Unknown",
+                reason=Reason.NOT_REACHED,
+                message="an earlier condition is false",
+            )
+        )
+    bad = next((condition for condition in result if condition.status != "True"), None)
+    if bad is None:
+        result.append(_true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered"))
+    else:
+        result.append(_false(ConditionType.READY, bad.reason, bad.message))
+    return tuple(result)
+
+
+def _leaving(endpoint: ClusterEndpoint, why: str) -> EndpointStatus:
+    """Return the status of an endpoint whose end waits for NATS."""
+    message = f"being deleted; waiting to purge its messages: {why}"
+    return EndpointStatus(
+        observed_generation=endpoint.generation,
+        conditions=(
+            _false(ConditionType.STREAMS_READY, Reason.NATS_UNREACHABLE, why),
+            _false(ConditionType.READY, Reason.DELETING, message),
+        ),
+        url=endpoint.status.get("url"),
+    )
+
+
+def _shard_of(document: Document) -> str:
+    """Return the shard of an endpoint, whatever else is wrong with it."""
+    spec = document.get("spec")
+    processing = spec.get("processing") if isinstance(spec, Mapping) else None
+    shard = processing.get("shard") if isinstance(processing, Mapping) else None
+    return shard if isinstance(shard, str) else "0"

@@ -1,0 +1,127 @@
+"""Keeps the streams of all shards as the settings say, and knows whether they are there."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import structlog
+
+from forebay.runtime.provisioning import ShardConfig
+from forebay_operator.adapters.streams import Streams
+from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.metrics import OperatorMetrics
+from forebay_operator.models.reasons import Reason
+from forebay_operator.settings import OperatorConfig, Shard
+
+__all__ = ["ShardState", "Shards", "shard_config"]
+
+_log = structlog.get_logger(__name__)
+
+
+class ShardState(NamedTuple):
+    """Why a shard's streams cannot be used; no reason where they can."""
+
+    reason: Reason | None
+    message: str
+
+
+UNKNOWN = ShardState(Reason.NATS_UNREACHABLE, "NATS was not reached yet")
+
+
+def shard_config(shard: Shard) -> ShardConfig:
+    """Return a shard's settings as the provisioner takes them."""
+    return ShardConfig(
+        shard=shard.name,
+        raw_max_age=shard.raw_max_age,
+        window=shard.window,
+        dead_max_age=shard.dead_max_age,
+        raw_max_bytes=shard.raw_max_bytes,
+        events_max_bytes=shard.events_max_bytes,
+        retry_max_bytes=shard.retry_max_bytes,
+        dead_max_bytes=shard.dead_max_bytes,
+        replicas=shard.replicas,
+    )
+
+
+class Shards:
+    """All shards of an installation; `run` is its one task."""
+
+    def __init__(
+        self,
+        config: OperatorConfig,
+        streams: Streams,
+        connections: asyncio.Event,
+        metrics: OperatorMetrics,
+        chance: random.Random,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            config: The settings.
+            streams: NATS.
+            connections: Set at each new connection to NATS.
+            metrics: Where to tell how full streams are.
+            chance: Spreads the checks.
+        """
+        self._config = config
+        self._streams = streams
+        self._connections = connections
+        self._metrics = metrics
+        self._chance = chance
+        self._states: dict[str, ShardState] = {}
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the state of any shard changes."""
+
+    def state(self, shard: str) -> ShardState:
+        """Return how a shard is."""
+        return self._states.get(shard, UNKNOWN)
+
+    async def run(self) -> None:
+        """Ensure all shards at each connection and now and then; until cancelled."""
+        loop = asyncio.get_running_loop()
+        ensure_at = 0.0
+        while True:
+            limits = self._config.limits
+            if self._connections.is_set() or loop.time() >= ensure_at or self._has_trouble():
+                self._connections.clear()
+                ensure_at = loop.time() + limits.resync_seconds * (
+                    0.8 + 0.4 * self._chance.random()
+                )
+                await self._each(self._ensure)
+            else:
+                await self._each(self._look)
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await self._connections.wait()
+            except TimeoutError:
+                continue
+
+    def _has_trouble(self) -> bool:
+        return any(self.state(shard.name).reason is not None for shard in self._config.shards)
+
+    def _pause(self) -> float:
+        seconds = self._config.limits.status_seconds
+        return min(seconds, 2.0) if self._has_trouble() else seconds
+
+    async def _each(self, action: Callable[[Shard], Awaitable[None]]) -> None:
+        for shard in self._config.shards:
+            try:
+                await action(shard)
+                state = ShardState(None, "")
+            except StreamsUnavailable as error:
+                state = ShardState(Reason.NATS_UNREACHABLE, str(error))
+            except StreamsRefused as error:
+                state = ShardState(Reason.STREAM_REFUSED, str(error))
+            if state != self._states.get(shard.name):
+                self._states[shard.name] = state
+                _log.info("shard_state", shard=shard.name, reason=state.reason, why=state.message)
+                self.on_change()
+
+    async def _ensure(self, shard: Shard) -> None:
+        await self._streams.ensure(shard_config(shard))
+        await self._look(shard)
+
+    async def _look(self, shard: Shard) -> None:
+        for fill in await self._streams.fill(shard.name):
+            self._metrics.stream(fill.name, fill.size, fill.limit)

@@ -1,0 +1,65 @@
+"""What belongs to no endpoint alone: the shared tables and the routes to the shared receivers."""
+
+from collections.abc import Collection
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.cluster import kind_of
+from forebay_operator.builders.routes import SHARED_ROUTE_COMPONENT, shared_route
+from forebay_operator.builders.stamps import stamp
+from forebay_operator.models.names import LABEL_COMPONENT
+from forebay_operator.services.applier import Applier
+from forebay_operator.services.reconciler import Looked
+from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.settings import OperatorConfig
+
+__all__ = ["SHARED", "SharedParts"]
+
+SHARED = EndpointName("", "")
+"""The key of all this in the queue; no endpoint is called so."""
+
+
+class SharedParts:
+    """Looks at the tables and the shared routes."""
+
+    def __init__(
+        self,
+        config: OperatorConfig,
+        world: World,
+        applier: Applier,
+        tables: RouteTables,
+        *,
+        gateway: bool,
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._applier = applier
+        self._tables = tables
+        self._gateway = gateway
+
+    async def look(self, hosts: Collection[str], *, complete: bool) -> Looked:
+        """Make the cluster match.
+
+        Args:
+            hosts: The hosts of all Shared endpoints that are known by now.
+            complete: Whether these are all, so that a route that is not among them can go.
+        """
+        await self._tables.flush_all()
+        wanted: set[ObjectKey] = set()
+        shared = self._config.shared_receivers
+        for host in sorted(hosts):
+            if shared is None:
+                break
+            route = shared_route(host, shared, self._config, gateway=self._gateway)
+            if route is not None and route.metadata is not None:
+                await self._applier.apply(stamp(route))
+                wanted.add(ObjectKey(kind_of(type(route)), str(route.metadata.name)))
+        if complete:
+            there = self._world.objects(
+                lambda _, document: (
+                    document["metadata"]["labels"].get(LABEL_COMPONENT) == SHARED_ROUTE_COMPONENT
+                )
+            )
+            for key in sorted(set(there) - wanted):
+                await self._applier.delete(key)
+        return Looked(result="ok", again_in=None)

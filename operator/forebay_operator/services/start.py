@@ -1,0 +1,35 @@
+"""The first look at the cluster: all is listed before anything is written."""
+
+import asyncio
+
+import structlog
+from lightkube.core.resource import NamespacedResourceG
+
+from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.errors import OperatorError
+from forebay_operator.services.world import World
+
+__all__ = ["fill_world"]
+
+_log = structlog.get_logger(__name__)
+
+AGAIN_SECONDS = 2.0
+
+
+async def fill_world(cluster: Cluster, world: World) -> tuple[type[NamespacedResourceG], ...]:
+    """List all that matters, again and again until it works; returns the kinds that there are."""
+    while True:
+        try:
+            kinds = await cluster.kinds()
+            for kind in kinds:
+                for document in await cluster.managed(kind):
+                    world.put_object(document)
+            async for pod in cluster.pods():
+                world.put_pod(pod)
+            for document in await cluster.endpoints():
+                world.put_endpoint(document)
+        except OperatorError as error:
+            _log.warning("listing_failed", reason=str(error), again_in=AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return kinds

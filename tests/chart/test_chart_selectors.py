@@ -1,0 +1,65 @@
+"""Selectors find the pods that they mean, and no others."""
+
+import pytest
+
+from support.chart import Manifest, Rendered
+
+
+def matching(rendered: Rendered, selector: Manifest) -> list[str]:
+    return [name for name, labels, _ in rendered.pods() if selector.items() <= labels.items()]
+
+
+def test_every_workload_selects_its_own_pods_only(rendered: Rendered) -> None:
+    for kind in ("Deployment", "StatefulSet"):
+        for each in rendered.of_kind(kind):
+            selector = each["spec"]["selector"]["matchLabels"]
+            assert matching(rendered, selector) == [f"{kind}/{each['metadata']['name']}"]
+
+
+def test_selectors_hold_nothing_that_an_upgrade_changes(rendered: Rendered) -> None:
+    keys = {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
+    for kind in ("Deployment", "StatefulSet"):
+        for each in rendered.of_kind(kind):
+            assert each["spec"]["selector"]["matchLabels"].keys() == keys
+
+
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "NetworkPolicy"])
+def test_what_is_for_a_component_selects_exactly_it(rendered: Rendered, kind: str) -> None:
+    for each in rendered.of_kind(kind):
+        spec = each["spec"]
+        selector = spec.get("selector") or spec["podSelector"]
+        found = matching(rendered, selector.get("matchLabels", selector))
+        component = each["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert [name.endswith(component) for name in found] == [True], each["metadata"]["name"]
+
+
+def test_ports_of_services_are_there_in_the_pods(rendered: Rendered) -> None:
+    pods = list(rendered.pods())
+    for service in rendered.of_kind("Service"):
+        selector = service["spec"]["selector"]
+        specs = [spec for _, labels, spec in pods if selector.items() <= labels.items()]
+        named = {port["name"] for spec in specs for port in spec["containers"][0]["ports"]}
+        for port in service["spec"]["ports"]:
+            # With one server of NATS there is no port for others.
+            assert port["targetPort"] in named | {"cluster"}
+
+
+def test_an_autoscaled_workload_says_no_number_of_pods(rendered: Rendered) -> None:
+    for scaler in rendered.of_kind("HorizontalPodAutoscaler"):
+        target = rendered.one("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
+        assert "replicas" not in target["spec"]
+
+
+def test_spread_counts_the_pods_of_its_own_component(rendered: Rendered) -> None:
+    for name, labels, spec in rendered.pods():
+        for constraint in spec.get("topologySpreadConstraints", []):
+            assert constraint["labelSelector"]["matchLabels"].items() <= labels.items(), name
+
+
+def test_every_account_and_every_file_that_a_pod_names_is_there(rendered: Rendered) -> None:
+    for name, _, spec in rendered.pods():
+        if "serviceAccountName" in spec:
+            assert spec["serviceAccountName"] in rendered.names("ServiceAccount"), name
+        for volume in spec.get("volumes", []):
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in rendered.names("ConfigMap"), name
