@@ -44,18 +44,17 @@ RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wh
 # ---- what all images share -----------------------------------------------------------------------
 
 FROM ${PYTHON_IMAGE} AS part
-ARG VERSION=0.0.0
-ARG REVISION=unknown
+# `make images` adds version and revision: as build arguments they would be lost in a cached layer.
 LABEL org.opencontainers.image.vendor="Forebay" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.licenses="Apache-2.0"
 # The current folder stays off Python's path, nothing is written beside the code, and a log's line
-# leaves at once.
+# leaves at once. The user has no line in /etc/passwd, where libraries would look for its name.
 ENV PATH=/opt/forebay/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    USER=forebay
 # By number, so that the kubelet can see that it is not root.
 USER 10001:10001
 WORKDIR /

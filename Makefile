@@ -25,11 +25,11 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component system fault fuzz bench bench-run \
-	coverage clean
+.PHONY: help init run format lint typing imports check test unit component controlplane chart e2e \
+	system fault fuzz bench bench-run images coverage clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo '  Further arguments go into ARGS, such as: make test ARGS="-k signature"'
 
@@ -52,7 +52,7 @@ typing: $(VENV)/.installed-dev ## check the types, the tests' too
 
 imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies are declared
 	@$(BIN)/lint-imports $(ARGS)
-	@$(BIN)/deptry libs services simulator
+	@$(BIN)/deptry libs services operator simulator
 
 check: lint typing imports test ## all of lint, typing, imports and test
 
@@ -64,6 +64,31 @@ unit: $(VENV)/.installed-dev ## tests without sockets and processes
 
 component: $(VENV)/.installed-dev ## one part at a time against a real nats-server
 	@$(PYTEST) -n $(WORKERS) tests/component $(ARGS)
+
+controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kube-apiserver (KUBEBUILDER_ASSETS)
+	@$(PYTEST) tests/controlplane $(ARGS)
+
+chart: $(VENV)/.installed-dev ## the chart, rendered by Helm's engine and judged by who reads it
+	@$(PYTEST) tests/chart $(ARGS)
+
+# A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its
+# nodes can pull (FOREBAY_E2E_VALUES: a file of values that names them).
+CLUSTER ?= ../shared/cluster/cluster
+E2E ?= tests/e2e
+
+e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upgraded, removed (minutes)
+	@if [ -n "$$KUBECONFIG" ]; then \
+		$(PYTEST) $(E2E) $(ARGS); \
+	elif [ -x '$(CLUSTER)' ]; then \
+		'$(CLUSTER)' up && \
+		for part in $(PARTS); do \
+			'$(CLUSTER)' image localhost/forebay-$$part:dev --layers --target $$part . || exit 1; \
+		done && \
+		eval "$$('$(CLUSTER)' env)" && $(PYTEST) $(E2E) $(ARGS); \
+	else \
+		echo "make e2e needs a cluster: set KUBECONFIG and FOREBAY_E2E_VALUES, or CLUSTER to the" \
+			"program that starts one." >&2; exit 1; \
+	fi
 
 system: $(VENV)/.installed-dev ## all parts together
 	@$(PYTEST) tests/system $(ARGS)
@@ -79,6 +104,30 @@ bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing
 
 bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.run_thousand $(ARGS)
+
+PARTS := receiver processor operator
+REGISTRY ?= localhost
+TAG ?= dev
+PYTHON_IMAGE ?= python:3.13-slim
+# docker without its daemon cannot build; the others need none.
+BUILDER ?= $(shell if docker info >/dev/null 2>&1; then echo docker build; \
+	elif command -v podman >/dev/null; then echo podman build; \
+	elif command -v buildah >/dev/null; then echo buildah build --layers; fi)
+
+images: ## build the images with docker, podman or buildah: REGISTRY=, TAG= and PYTHON_IMAGE= say which
+	@builder='$(BUILDER)'; \
+	if [ -z "$$builder" ]; then \
+		echo "No docker (with its daemon), podman or buildah was found: install one." >&2; exit 1; \
+	fi; \
+	version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' libs/forebay/__init__.py); \
+	revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown); \
+	for part in $(PARTS); do \
+		echo "$$builder: $(REGISTRY)/forebay-$$part:$(TAG)"; \
+		$$builder --quiet --target $$part --tag $(REGISTRY)/forebay-$$part:$(TAG) \
+			--label org.opencontainers.image.version=$$version \
+			--label org.opencontainers.image.revision=$$revision \
+			--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) . || exit 1; \
+	done
 
 coverage: $(VENV)/.installed-dev ## which lines the fast tests reach, the parts' own processes included
 	@$(BIN)/coverage erase
@@ -97,7 +146,7 @@ $(VENV)/.installed-local: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	@$(call install,.[local$(comma)dev])
+	@$(call install,.[local$(comma)operator$(comma)dev])
 	@touch $(VENV)/.installed-local $@
 
 comma := ,

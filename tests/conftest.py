@@ -11,10 +11,19 @@ from support.sink import Sink
 from support.stack import Stack
 from support.tables import Tables
 
-LEVELS = ("unit", "component", "chart", "e2e", "system", "fault", "fuzz")
+LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "fault", "fuzz")
 """Folders under tests/ whose tests get the marker of the same name."""
 
 _HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of our own."""
+    parser.addoption(
+        "--update-test-data",
+        action="store_true",
+        help="write what is built now to tests/data/output, instead of comparing with it",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

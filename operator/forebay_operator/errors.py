@@ -1,7 +1,7 @@
 """Why something could not be done: a closed tree; `services.workers` turns it into another try.
 
     OperatorError
-    ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later and later
+    ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later
     ├── ApiRefused          it refused an object: told in a condition, tried again as well
     │   └── ObjectChanged   it changed or went meanwhile: tried again at once
     ├── StreamsUnavailable  NATS is away or silent

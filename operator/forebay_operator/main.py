@@ -3,25 +3,30 @@
 Rights that it needs, and the chart grants (RBAC), no more:
 
 In all namespaces (ClusterRole):
-    forebay.dev              webhookendpoints           get list watch patch
-    forebay.dev              webhookendpoints/status    get patch
-    core                     secrets                    get list watch
-    core                     events                     create
+    forebay.dev         webhookendpoints                     get list watch patch
+    forebay.dev         webhookendpoints/status              get patch
+    core                secrets                              get list watch
+    core                events                               create
 
-In Forebay's namespace (Role):
-    core                     secrets, services, serviceaccounts      get list watch create patch delete
-    apps                     deployments                             get list watch create patch delete
-    autoscaling              horizontalpodautoscalers                get list watch create patch delete
-    policy                   poddisruptionbudgets                    get list watch create patch delete
-    networking.k8s.io        ingresses, networkpolicies              get list watch create patch delete
-    gateway.networking.k8s.io httproutes                             get list watch create patch delete
-    core                     pods                                    get list watch patch
+In Forebay's namespace (Role); OURS is: get list watch create patch delete
+    core                secrets services serviceaccounts     OURS
+    apps                deployments                          OURS
+    autoscaling         horizontalpodautoscalers             OURS
+    policy              poddisruptionbudgets                 OURS
+    networking.k8s.io   ingresses networkpolicies            OURS
+    gateway.networking.k8s.io httproutes                     OURS
+    core                pods                                 get list watch patch
 
 A server-side apply is a `patch`, and a `create` where the object is not there. Without the rights
 on httproutes it makes Ingresses.
 
-NATS: the user needs `$JS.API.>` to publish and its inbox (`_INBOX.>`) to subscribe; it neither reads
-nor writes a webhook by subject.
+NATS: the user may publish to `$JS.API.>` and subscribe to `_INBOX.>`; it neither reads nor writes a
+webhook by subject.
+
+`forebay operator --uninstall` (a hook of the chart before the release goes) needs the same rights.
+It sets the Deployment `<name>-operator` to 0 replicas and waits until no pod is left with labels
+`app.kubernetes.io/component: operator` and `app.kubernetes.io/instance: <release>`: the hook's own
+pod must carry another component.
 """
 
 import asyncio
@@ -30,7 +35,7 @@ import random
 import signal
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -51,7 +56,7 @@ from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.intake import Intake
 from forebay_operator.services.pools import Pools
-from forebay_operator.services.reconciler import Reconciler
+from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
 from forebay_operator.services.start import fill_world
@@ -64,6 +69,9 @@ from forebay_operator.settings import OperatorConfig, ProcessSettings, read_conf
 __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
+
+KNOWN_SECONDS: Final = 10.0
+"""How long endpoints wait at the start for a NATS that is slow to answer."""
 
 
 def run(*, leave: bool = False) -> int:
@@ -137,9 +145,17 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         tables = RouteTables(config, world, applier, pools)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance)
-        reconciler = Reconciler(
-            config, cluster, world, applier, tables, pools, shards, streams, gateway=gateway
+        parts = Parts(
+            config=config,
+            cluster=cluster,
+            world=world,
+            applier=applier,
+            tables=tables,
+            pools=pools,
+            shards=shards,
+            streams=streams,
         )
+        reconciler = Reconciler(parts, gateway=gateway)
         shared = SharedParts(config, world, applier, tables, gateway=gateway)
         workers = Workers(config.limits, world, reconciler, shared, metrics, chance)
         shards.on_change = workers.wake_all
@@ -153,7 +169,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         tasks = [
             asyncio.create_task(streams.run(), name="nats"),
             asyncio.create_task(shards.run(), name="shards"),
-            asyncio.create_task(workers.run(), name="workers"),
+            asyncio.create_task(_work(workers, shards), name="workers"),
             asyncio.create_task(ended.wait(), name="watches"),
         ]
         crashed = await _until_stopped(stop, tasks)
@@ -162,6 +178,14 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     await cluster.close()
     _log.info("operator_stopped")
     return 1 if crashed else 0
+
+
+async def _work(workers: Workers, shards: Shards) -> None:
+    """Begin when it is known how the streams are, or at last without that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(KNOWN_SECONDS):
+            await shards.known.wait()
+    await workers.run()
 
 
 async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:

@@ -57,7 +57,7 @@ def test_only_the_operator_may_talk_to_the_api_server(rendered: Rendered) -> Non
         for each in rendered.of_kind("ServiceAccount")
     }
     for name, labels, spec in rendered.pods():
-        is_operator = labels["app.kubernetes.io/component"] in {"operator", "cleanup"}
+        is_operator = labels["app.kubernetes.io/component"] in {"operator", "uninstall"}
         default = accounts.get(spec.get("serviceAccountName", ""), True)
         assert spec.get("automountServiceAccountToken", default) is is_operator, name
 

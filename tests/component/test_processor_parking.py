@@ -34,10 +34,10 @@ async def test_a_paused_endpoint_delivers_nothing_until_it_goes_on(plant: Plant)
 async def test_an_endpoint_that_is_paused_keeps_what_waits(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(name))
-    plant.sink.answer_key(token("wamid.waits.0"), *[503] * 3)
-    (first,) = await plant.send(name, "wamid.waits.0")
-    await eventually(lambda: plant.arrivals(name))
-    await plant.serve(name, plant.http(name), paused=True)
+    async with plant.sink_answers(503):
+        (first,) = await plant.send(name, "wamid.waits.0")
+        await eventually(lambda: plant.arrivals(name))
+        await plant.serve(name, plant.http(name), paused=True)
     (second,) = await plant.send(name, "wamid.waits.1")
     await eventually(lambda: _rows_are(plant, name, 2), saying="both to wait")
     await plant.serve(name, plant.http(name))
@@ -94,11 +94,13 @@ async def test_a_dead_destination_holds_up_no_neighbour(plant: Plant) -> None:
 async def test_a_destination_that_hangs_holds_up_no_neighbour(plant: Plant) -> None:
     hanging, living = plant.new_name(), plant.plain()
     async with _server_that_hangs() as url:
-        await plant.serve(hanging, plant.http(hanging, url=url, max_in_flight=4, timeout_seconds=2))
+        await plant.serve(
+            hanging, plant.http(hanging, url=url, max_in_flight=4, timeout_seconds=20)
+        )
         for number in range(60):
             await plant.send(hanging, f"wamid.hanging.{number}", person=f"1555{number:07}")
         keys = await plant.send(living, *(f"wamid.living.{number}" for number in range(20)))
-        await plant.wait_delivered(living, keys, within=1.5)
+        await plant.wait_delivered(living, keys, within=5)
         assert plant.delivered(living) == keys
         await eventually(lambda: _rows_are(plant, hanging, 56), saying="its own to be parked")
     await plant.delete(hanging)

@@ -89,10 +89,10 @@ async def test_new_settings_are_in_force_at_once(plant: Plant) -> None:
 async def test_a_new_address_takes_what_waited_for_the_old_one(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(f"{name}/old"))
-    plant.sink.answer_key(token("wamid.moving"), *[503] * 4)
-    (key,) = await plant.send(name, "wamid.moving")
-    await eventually(lambda: plant.arrivals(f"{name}/old"))
-    await plant.serve(name, plant.http(f"{name}/new"))
+    async with plant.sink_answers(503):
+        (key,) = await plant.send(name, "wamid.moving")
+        await eventually(lambda: plant.arrivals(f"{name}/old"))
+        await plant.serve(name, plant.http(f"{name}/new"))
     await plant.wait_delivered(f"{name}/new", [key])
     assert not plant.delivered(f"{name}/old")
 

@@ -10,7 +10,7 @@ from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from support.plant import EVENTS, RETRY
 from support.processes import Part
 from support.stack import SHARD, Stack
-from support.traffic import assert_in_order, play, tokens, wait_all_done
+from support.under_load import assert_in_order, play, tokens, wait_all_done
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)

@@ -8,7 +8,7 @@ import pytest
 from support.processes import Part
 from support.sink import Sink
 from support.stack import Stack
-from support.traffic import IN_FLIGHT, assert_in_order, play, tokens, wait_all_done
+from support.under_load import IN_FLIGHT, assert_in_order, play, tokens, wait_all_done
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)

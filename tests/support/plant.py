@@ -76,7 +76,9 @@ class Plant:
         """Lay out the stack; settings go to the processor."""
         self.stack = Stack(folder, shard=shard)
         self.sink = self.stack.sink
-        self.processor: Part = self.stack.part("processor", **settings)
+        # Many tests change the tables; as shipped each would wait up to half a second for it.
+        quick = {"FOREBAY_TABLE_POLL_SECONDS": "0.02", **settings}
+        self.processor: Part = self.stack.part("processor", **quick)
         self.client: Client
         self._names = (f"endpoint-{number}" for number in itertools.count(1))
         self._plain = (f"plain-{number}" for number in range(1, PLAIN_ENDPOINTS + 1))

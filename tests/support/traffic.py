@@ -1,129 +1,120 @@
-"""Traffic through all of Forebay while something happens, and what must be true afterwards."""
+"""Webhooks by the clock, as a provider sends them: each signed, each with one item of its own."""
 
 import asyncio
 import contextlib
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
+import aiohttp
 
-from forebay.core.subjects import EventSubject, RawSubject, key_token
-from forebay_simulator import Plan, Result, simulate
-from support.corpus import APP_SECRET
-from support.plant import EVENTS, RAW, RETRY
-from support.processes import Part
-from support.sink import Sink
-from support.stack import Stack
-from support.tables import PATH
+from forebay.core.signatures import sign
 from support.wait import eventually
 
-__all__ = ["IN_FLIGHT", "assert_in_order", "play", "tokens", "wait_all_done"]
+__all__ = ["NO_ANSWER", "Traffic"]
 
-IN_FLIGHT = 64
-"""Attempts that the tests' destination takes at a time: what a fault may repeat."""
+NO_ANSWER: Final = 0
+"""Counted as a status: no answer within 5 s, or a connection that failed."""
 
+_PATIENCE_SECONDS: Final = 5.0
+"""360dialog's."""
 
-@contextlib.asynccontextmanager
-async def play(
-    receiver: Part, *, rate: float = 150, seconds: float = 4, batch: int = 2
-) -> AsyncIterator[asyncio.Task[Result]]:
-    """Send webhooks beside the block, which has to await the task that it is given."""
-    plan = Plan(
-        url=receiver.url(PATH),
-        rate=rate,
-        duration=seconds,
-        secret=APP_SECRET,
-        batch=batch,
-        duplicates=0.05,
-        retry_for=30,
-    )
-    async with asyncio.TaskGroup() as group:
-        yield group.create_task(simulate(plan))
+_numbers = itertools.count(time.time_ns())
 
 
-def tokens(result: Result) -> set[str]:
-    """Return the `webhook-id` of every item that was accepted."""
-    return {key_token(key) for key in result.accepted_keys}
+def _body() -> bytes:
+    """Return a text message that was never sent before."""
+    message = {
+        "from": "15550001234",
+        "id": f"wamid.{next(_numbers)}",
+        "timestamp": str(int(time.time())),
+        "type": "text",
+        "text": {"body": "hello"},
+    }
+    metadata = {"display_phone_number": "15550009999", "phone_number_id": "108200000000301"}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": [message]}
+    changes = [{"field": "messages", "value": value}]
+    entry = [{"id": "102290129340398", "changes": changes}]
+    return json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
 
 
-async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> None:
-    """Wait until every accepted item has arrived, and nothing is left to be done."""
-    wanted = tokens(result)
-    await eventually(
-        lambda: stack.sink.keys >= wanted,
-        within=within,
-        saying=f"{len(wanted)} items at the sink",
-    )
-    async with stack.nats_server.client() as client:
+class Traffic:
+    """What was sent to one endpoint, and what came of it."""
 
-        async def is_done() -> bool:
-            return await _left(client) == 0
+    def __init__(self, url: str, secret: str) -> None:
+        """Say where it goes and how it is signed; `secret` may be changed while it runs."""
+        self.url = url
+        self.secret = secret
+        self.answers: Counter[int] = Counter()
+        """How often each status came."""
 
-        await eventually(is_done, within=within, saying="the streams to be worked off")
+        self.slowest = 0.0
+        """Seconds of the slowest answer."""
 
+    @property
+    def accepted(self) -> int:
+        """Webhooks that were answered 200."""
+        return self.answers[200]
 
-async def assert_in_order(stack: Stack) -> None:
-    """Assert that each conversation's items came first in the order in which EVENTS has them.
+    async def reached(self) -> None:
+        """Wait until somebody answers: a new port is there a moment after its Service."""
 
-    And that EVENTS has them in the order in which RAW had their webhooks, lane by lane: a body with
-    items of several lanes is in RAW's lane of the most urgent one, and lanes do not wait for each
-    other.
-    """
-    lanes: dict[int, str] = {}
-    stored: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    async with stack.nats_server.client() as client:
-        for message in await _headers_of(client, RAW):
-            lanes[message.metadata.sequence.stream] = RawSubject.parse(message.subject).lane
-        for message in await _headers_of(client, EVENTS):
-            subject, headers = EventSubject.parse(message.subject), message.headers or {}
-            webhook = int(headers["Forebay-Raw-Seq"])
-            lane = f"{lanes[webhook]} > {subject.lane}"
-            stored[lane, headers["Forebay-Conversation"]].append((webhook, subject.key))
-    first = _first_accepted(stack.sink)
-    assert stored
-    for chain, items in stored.items():
-        webhooks = [sequence for sequence, _ in items]
-        assert webhooks == sorted(webhooks), f"EVENTS has {chain} in another order than RAW"
-        places = [first[key] for _, key in items]
-        assert places == sorted(places), f"{chain} arrived in another order than EVENTS has it"
+        async def look() -> bool:
+            async with self._session() as session:
+                try:
+                    async with session.get(self.url) as answer:
+                        return answer.status > 0
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
 
+        await eventually(look, within=20, saying=f"{self.url} to answer")
 
-async def _headers_of(client: Client, stream: str) -> list[Msg]:
-    """Return all messages of a stream without what they carry."""
-    only_headers = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
-    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=only_headers)
-    left = (await subscription.consumer_info()).num_pending or 0
-    messages: list[Msg] = []
-    while len(messages) < left:
-        messages += await subscription.fetch(min(left - len(messages), 500))
-    await subscription.unsubscribe()
-    return messages
+    async def send(self, count: int) -> None:
+        """Send webhooks one after the other."""
+        async with self._session() as session:
+            for _ in range(count):
+                await self._post(session)
 
+    async def until(self, is_over: Callable[[], bool], rate: float) -> None:
+        """Send by the clock until it is over; waits for no answer, and for all at the end."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with self._session() as session, asyncio.TaskGroup() as group:
+            for number in itertools.count(1):
+                if is_over():
+                    return
+                group.create_task(self._post(session))
+                await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
 
-def _first_accepted(sink: Sink) -> dict[str, int]:
-    first: dict[str, int] = {}
-    for place, arrival in enumerate(sink.arrivals):
-        if arrival.accepted:
-            first.setdefault(arrival.key, place)
-    return first
+    @contextlib.asynccontextmanager
+    async def flowing(self, rate: float) -> AsyncIterator["Traffic"]:
+        """Send by the clock for as long as the block takes."""
+        over = asyncio.Event()
+        sending = asyncio.create_task(self.until(over.is_set, rate), name="traffic")
+        try:
+            yield self
+        finally:
+            over.set()
+            await sending
 
+    def _session(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
+        # Connections are used for some seconds: load balancers look at new ones only.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=1)
+        return aiohttp.ClientSession(timeout=timeout, connector=connector)
 
-async def _left(client: Client) -> int:
-    """Return how many messages wait for a split, a delivery or another attempt."""
-    context = client.jetstream()
-    left = (await context.stream_info(RETRY)).state.messages
-    for stream in (RAW, EVENTS):
-        for info in await _consumers(client, stream):
-            left += info
-    return left
-
-
-async def _consumers(client: Client, stream: str) -> Sequence[int]:
-    infos = await client.jetstream().consumers_info(stream)
-    return [
-        (info.num_pending or 0) + (info.num_ack_pending or 0)
-        for info in infos
-        if (info.name or "").startswith(("split-", "deliver-"))
-    ]
+    async def _post(self, session: aiohttp.ClientSession) -> None:
+        body = _body()
+        headers = {"X-Hub-Signature-256": f"sha256={sign(self.secret, body)}"}
+        began = time.monotonic()
+        try:
+            async with session.post(self.url, data=body, headers=headers) as answer:
+                await answer.read()
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            status = NO_ANSWER
+        self.answers[status] += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)

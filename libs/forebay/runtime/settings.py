@@ -65,6 +65,10 @@ class PartSettings(BaseSettings):
     shards: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("0",)
     """The shards that this process looks after, separated by commas."""
 
+    table_poll_seconds: Annotated[float, Field(gt=0)] = 0.5
+    """Between two looks at the table files: a change is in force within this time and the time to
+    read it, less than the promised 2 s."""
+
     @field_validator("shards", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

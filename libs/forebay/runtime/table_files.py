@@ -9,7 +9,7 @@ in.
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Generic
+from typing import Generic
 
 import structlog
 
@@ -19,9 +19,6 @@ from forebay.core.tables import AnyTable, decode_table
 __all__ = ["TableFiles"]
 
 _log = structlog.get_logger(__name__)
-
-POLL_SECONDS: Final = 0.5
-"""A change is in force within this time and the time to read it: less than the promised 2 s."""
 
 _Stamp = tuple[int, int, int]
 
@@ -34,10 +31,12 @@ class TableFiles(Generic[AnyTable]):
         folder: Path,
         kind: type[AnyTable],
         on_change: Callable[[Mapping[str, AnyTable]], None],
+        poll_seconds: float = 0.5,
     ) -> None:
         self._folder = folder
         self._kind: type[AnyTable] = kind
         self._on_change: Callable[[Mapping[str, AnyTable]], None] = on_change
+        self._poll_seconds = poll_seconds
         self._stamps: dict[str, _Stamp] = {}
         self._tables: dict[str, AnyTable] = {}
         self._folder_missing = False
@@ -72,7 +71,7 @@ class TableFiles(Generic[AnyTable]):
     async def follow(self) -> None:
         """Look again and again; until cancelled."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll_seconds)
             self.refresh()
 
     def _list(self) -> dict[str, _Stamp]:

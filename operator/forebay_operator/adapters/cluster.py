@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import httpx2
+import msgspec
 from lightkube import ApiError, AsyncClient
 from lightkube.core.resource import NamespacedResourceG, api_info
 from lightkube.generic_resource import create_namespaced_resource
@@ -52,7 +53,8 @@ _SERVER: Final = 500
 
 def kind_of(resource: type[NamespacedResourceG]) -> str:
     """Return the name of a kind, such as `Deployment`."""
-    return api_info(resource).resource.kind
+    kind: str = api_info(resource).resource.kind
+    return kind
 
 
 @contextlib.contextmanager
@@ -152,8 +154,9 @@ class Cluster:
     # --- secrets of tenants
 
     async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
-        """Return the values of a Secret; None where there is none. Values that are no text are
-        left out: none of ours can be such.
+        """Return the values of a Secret; None where there is none.
+
+        Values that are no text are left out: none of ours can be such.
         """
         try:
             secret = await self._client.get(Secret, name, namespace=namespace)
@@ -267,10 +270,10 @@ class Cluster:
             count=1,
         )
         with _translated(f"Event of {endpoint.endpoint}"):
-            await self._client.create(event, namespace=endpoint.endpoint.namespace)
+            await self._client.create(event)
 
 
-def _document(obj: Any, resource: type[NamespacedResourceG]) -> Document:
-    document: dict[str, Any] = obj.to_dict()
+def _document(obj: object, resource: type[NamespacedResourceG]) -> Document:
+    document: dict[str, Any] = msgspec.to_builtins(obj)
     document["kind"] = kind_of(resource)
     return document

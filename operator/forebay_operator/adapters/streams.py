@@ -97,6 +97,7 @@ class JetStreams(Streams):
 
         self._link = NatsLink(settings, "forebay-operator", self)
         self._behind: dict[tuple[str, StreamKind], tuple[float, list[_Consumer]]] = {}
+        self._asking: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         """Keep the connection; until cancelled."""
@@ -112,7 +113,9 @@ class JetStreams(Streams):
         self.connections.set()
 
     def disconnected(self) -> None:
-        """Nothing to do: each call says for itself that NATS is away (`LinkListener`)."""
+        """End what waits for an answer: none will come (`LinkListener`)."""
+        for task in self._asking:
+            task.cancel()
 
     @override
     async def ensure(self, shard: ShardConfig) -> None:
@@ -122,7 +125,8 @@ class JetStreams(Streams):
         except ConfigurationError as error:
             raise StreamsRefused(str(error)) from error
         except APIError as error:
-            raise StreamsRefused(f"NATS refuses: {error.description}") from error
+            message = f"NATS refuses: {error.description}"
+            raise StreamsRefused(message) from error
         except (NatsError, OSError, TimeoutError) as error:
             raise StreamsUnavailable(_silent(error)) from error
 
@@ -243,10 +247,21 @@ class JetStreams(Streams):
 
     async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Call JetStream; None where the stream or message is not there."""
+        client = self._connected()
+        task = asyncio.ensure_future(
+            client.request(f"$JS.API.{call}", json.dumps(body).encode(), timeout=REQUEST_SECONDS)
+        )
+        self._asking.add(task)
         try:
-            reply = await self._connected().request(
-                f"$JS.API.{call}", json.dumps(body).encode(), timeout=REQUEST_SECONDS
-            )
+            await asyncio.wait([task])
+        finally:
+            self._asking.discard(task)
+            task.cancel()
+        if task.cancelled():
+            message = "the connection to NATS was lost"
+            raise StreamsUnavailable(message)
+        try:
+            reply = task.result()
         except (NatsError, OSError, TimeoutError) as error:
             raise StreamsUnavailable(_silent(error)) from error
         answer: dict[str, Any] = json.loads(reply.data)
@@ -255,7 +270,9 @@ class JetStreams(Streams):
             return answer
         if refused.get("err_code") in {_MISSING, _NO_STREAM}:
             return None
-        message = f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
+        message = (
+            f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
+        )
         raise StreamsRefused(message)
 
 

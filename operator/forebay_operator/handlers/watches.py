@@ -9,7 +9,7 @@ Forebay's namespace alone, so that the operator needs no rights on other namespa
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import kopf
@@ -26,9 +26,11 @@ _log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 10.0
 
-SERVER_SECONDS: Final = 300.0
+SERVER_SECONDS: Final = 300
 """Length of one streaming request: an API server of several replicas spreads its watches only when
 they end, and a load balancer between may cut a longer one without a word."""
+
+_SECRETS: Final = ("", "v1", "secrets")
 
 Document = Mapping[str, Any]
 Listener = Callable[[str | None, Document], None]
@@ -60,7 +62,10 @@ class Watches:
         self._threads: list[threading.Thread] = []
         # The warning that signals are not handled in a thread, where we do not want them to be.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
-        self._plan("watch-all", self._all_namespaces(intake), _settings(), None)
+        everywhere = _settings()
+        # Helm keeps each release in a Secret of up to 1 MiB: nothing in them is for us.
+        everywhere.watching.field_selectors[_SECRETS] = "type!=helm.sh/release.v1"
+        self._plan("watch-all", self._all_namespaces(intake), everywhere, None)
         own = _settings()
         for kind in kinds:
             own.watching.label_selectors[_where(kind)] = f"{LABEL_OWNER}={name}"
@@ -82,15 +87,15 @@ class Watches:
     # --- who is told of what
 
     def _all_namespaces(self, intake: Intake) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
+        registry = _registry()
         self._on_event(registry, (GROUP, "v1alpha1", "webhookendpoints"), intake.endpoint)
-        self._on_event(registry, ("", "v1", "secrets"), lambda _, body: intake.secret(body))
+        self._on_event(registry, _SECRETS, lambda _, body: intake.secret(body))
         return registry
 
     def _own_namespace(
         self, intake: Intake, kinds: tuple[type[NamespacedResourceG], ...]
     ) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
+        registry = _registry()
         for kind in kinds:
             name = kind_of(kind)
 
@@ -133,7 +138,7 @@ class Watches:
                         stop_flag=self._stop,
                     )
                 )
-            except Exception:
+            except Exception:  # noqa: BLE001  # whatever it was: told, and the process ends
                 _log.exception("watch_crashed", watch=name)
             if not self._stop.is_set():
                 self._loop.call_soon_threadsafe(self._on_end)
@@ -141,16 +146,45 @@ class Watches:
         self._threads.append(threading.Thread(target=run, name=name, daemon=True))
 
 
+class _Backoffs:
+    """Pauses between attempts to reach the API server, without end.
+
+    One that restarts is asked again soon, since live changes wait for it; one that is away for an
+    hour must not make the operator restart again and again.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Begin anew for each request."""
+        yield from (0.2, 0.5, 1, 2)
+        while True:
+            yield 5
+
+
 def _where(kind: type[NamespacedResourceG]) -> tuple[str, str, str]:
     info = api_info(kind)
     return info.resource.group, info.resource.version, info.plural
+
+
+def _registry() -> kopf.OperatorRegistry:
+    """Return an empty registry that signs in as lightkube does: as the pod's account, else by file.
+
+    kopf's own would also try other libraries that happen to be installed.
+    """
+    registry = kopf.OperatorRegistry()
+
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401  # kopf's own
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    kopf.on.login(registry=registry, id="login")(login)
+    return registry
 
 
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # Events are ours
     settings.scanning.disabled = True  # no right to watch CRDs and namespaces is needed
-    settings.watching.server_timeout = SERVER_SECONDS
-    # An API server that restarts is asked again soon: live changes wait for it.
-    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)
+    settings.watching.server_timeout = (
+        SERVER_SECONDS  # a whole number, or the API server refuses it
+    )
+    settings.networking.error_backoffs = _Backoffs()
     return settings

@@ -3,7 +3,7 @@
 lightkube has the kinds of Kubernetes itself only. Field names are those of the API.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from lightkube.core import resource
 from lightkube.core.dictmixin import DictMixin
@@ -83,7 +83,7 @@ class _HTTPRouteModel(DictMixin):
 class HTTPRoute(resource.NamespacedResourceG, _HTTPRouteModel):
     """One route for one host."""
 
-    _api_info: ClassVar[resource.ApiInfo] = resource.ApiInfo(
+    _api_info = resource.ApiInfo(
         resource=resource.ResourceDef("gateway.networking.k8s.io", "v1", "HTTPRoute"),
         plural="httproutes",
         verbs=["delete", "get", "global_list", "list", "patch", "post", "put", "watch"],

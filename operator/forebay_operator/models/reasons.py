@@ -93,7 +93,6 @@ class Reason(enum.StrEnum):
     """The endpoint went while NATS was away: what it had in the streams ages out there."""
 
     DELETED = "Deleted"
-    DRIFT_REPAIRED = "DriftRepaired"
 
 
 WAITING: Final = frozenset(

@@ -1,6 +1,9 @@
 """Writes objects, but only those that differ from what is there, and knows which were repaired."""
 
+from typing import Final
+
 import structlog
+from lightkube.core.resource import NamespacedResourceG
 
 from forebay_operator.adapters.cluster import KINDS, Cluster, kind_of
 from forebay_operator.builders.stamps import Managed, document_of, has_all
@@ -13,7 +16,8 @@ __all__ = ["Applier"]
 
 _log = structlog.get_logger(__name__)
 
-_BY_KIND = {kind_of(kind): kind for kind in (*KINDS, HTTPRoute)}
+_ALL_KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (*KINDS, HTTPRoute)
+_BY_KIND: Final = {kind_of(kind): kind for kind in _ALL_KINDS}
 
 
 class Applier:

@@ -5,7 +5,7 @@ annotation on the pod is such a change. One look at a pool is shared by all who 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import structlog
@@ -36,9 +36,9 @@ class PoolView(NamedTuple):
     pages: tuple[Mapping[str, str] | None, ...]
     """Of each ready pod the generation of each table file; None where it did not answer."""
 
-    def having(self, file: str, generation: str) -> int:
-        """Return how many ready pods have read this generation of a table."""
-        return sum(page is not None and page.get(file) == generation for page in self.pages)
+    def having(self, file: str, generations: Collection[str]) -> int:
+        """Return how many ready pods have read one of these generations of a table."""
+        return sum(page is not None and page.get(file) in generations for page in self.pages)
 
 
 class Pools:

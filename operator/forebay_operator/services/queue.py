@@ -43,7 +43,7 @@ class WorkQueue(Generic[Key]):
         return len(self._due)
 
     def add(self, key: Key, *, live: bool = True) -> None:
-        """Make a key due now; `live` for a change that someone made, else it stands behind those."""
+        """Make a key due now; `live` for a change that someone made: it goes before the rest."""
         self._when.pop(key, None)
         if key in self._busy:
             self._again[key] = self._again.get(key, False) or live

@@ -19,7 +19,7 @@ from forebay_operator.builders.desired import Desired, desired_state, host_of, i
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.builders.stamps import Managed
-from forebay_operator.builders.tables import DEDICATED_FILE, table_file
+from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
@@ -38,19 +38,23 @@ from forebay_operator.models.status import (
     status_document,
 )
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.conditions import complete, false, leaving, pool_condition, true
 from forebay_operator.services.judge import Plan, Rejected, judge
-from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.pools import Pools
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
-__all__ = ["Looked", "Reconciler"]
+__all__ = ["Looked", "Parts", "Reconciler"]
 
 _log = structlog.get_logger(__name__)
 
 WAIT_SECONDS: Final = 1.0
 """Between two looks while something is on its way that passes in seconds."""
+
+EARLY_WAITS: Final = 60
+"""Looks of this kind; what takes longer than a minute does not pass by itself in seconds."""
 
 LEAVE_SECONDS: Final = 45.0
 """How long a deletion waits for pods to read that the endpoint is gone, and for its own to leave:
@@ -77,10 +81,9 @@ class _Served:
     rejected: Rejected | None
     isolation: str
     url: str | None
-    receivers: tuple[Mapping[str, str], str, str] | None = None
-    """Selector of the pods, file and generation of the table that they have to have."""
+    generation_of_own: str | None = None
+    """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
 
-    processors: tuple[str, str] | None = None
     trouble: str | None = None
     """What the API server said when it refused an object."""
 
@@ -88,32 +91,36 @@ class _Served:
     """Whether receivers of the other kind are still there until the new ones serve."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a reconciler works with."""
+
+    config: OperatorConfig
+    cluster: Cluster
+    world: World
+    applier: Applier
+    tables: RouteTables
+    pools: Pools
+    shards: Shards
+    streams: Streams
+
+
 class Reconciler:
     """Looks at endpoints."""
 
-    def __init__(  # its collaborators, each one thing
-        self,
-        config: OperatorConfig,
-        cluster: Cluster,
-        world: World,
-        applier: Applier,
-        tables: RouteTables,
-        pools: Pools,
-        shards: Shards,
-        streams: Streams,
-        *,
-        gateway: bool,
-    ) -> None:
-        self._config = config
-        self._cluster = cluster
-        self._world = world
-        self._applier = applier
-        self._tables = tables
-        self._pools = pools
-        self._shards = shards
-        self._streams = streams
+    def __init__(self, parts: Parts, *, gateway: bool) -> None:
+        """Prepare; `gateway` says whether the cluster has the Gateway API."""
+        self._config = parts.config
+        self._cluster = parts.cluster
+        self._world = parts.world
+        self._applier = parts.applier
+        self._tables = parts.tables
+        self._pools = parts.pools
+        self._shards = parts.shards
+        self._streams = parts.streams
         self._gateway = gateway
         self._served: dict[EndpointName, _Served] = {}
+        self._waits: dict[EndpointName, int] = {}
         self.shared_hosts: dict[EndpointName, str] = {}
         """The host of each Shared endpoint: each needs a route to the shared receivers."""
 
@@ -137,6 +144,8 @@ class Reconciler:
             if not endpoint.is_held:
                 self._world.put_endpoint(await self._cluster.hold(endpoint, held=True))
                 endpoint = self._world.endpoints.get(name, endpoint)
+            if served is None or served.generation != endpoint.generation:
+                self._waits.pop(name, None)
             served = await self._serve(endpoint)
             self._served[name] = served
         status, settled = await self._status(endpoint, served)
@@ -147,9 +156,13 @@ class Reconciler:
         await self._tell(endpoint, status)
         if served.rejected is not None or served.trouble is not None:
             return Looked(result="refused", again_in=self._config.limits.status_seconds)
-        if not status.is_true(ConditionType.READY):
-            return Looked(result="waiting", again_in=WAIT_SECONDS)
-        return Looked(result="ok", again_in=self._config.limits.status_seconds)
+        if status.is_true(ConditionType.READY):
+            self._waits.pop(name, None)
+            return Looked(result="ok", again_in=self._config.limits.status_seconds)
+        self._waits[name] = self._waits.get(name, 0) + 1
+        is_early = self._waits[name] <= EARLY_WAITS
+        seconds = WAIT_SECONDS if is_early else self._config.limits.status_seconds
+        return Looked(result="waiting", again_in=seconds)
 
     # --- what is wanted
 
@@ -168,22 +181,17 @@ class Reconciler:
         manifest = judged.manifest
         isolation = isolation_of(manifest, self._config)
         desired = desired_state(manifest, judged.route, self._config, gateway=self._gateway)
-        index = self._tables.place(name)
         moving = False
         if isolation == "Dedicated":
             moving = self._tables.has_shared_route(name)
             if moving:
                 self._tables.put_route(name, judged.route)
-            selector = endpoint_selector(name, self._config)
-            file, generation = DEDICATED_FILE, desired.generation or ""
         else:
             self._tables.put_route(name, judged.route)
             moving = bool(self._world.objects_of(name))
-            selector = dict(self._tables.selector("receivers") or {})
-            file, generation = table_file("receivers", index), ""
         self._set_shared_host(name, host_of(manifest, self._config), isolation)
         self._tables.put_endpoint(judged.processing)
-        shared, processors = await self._tables.flush(name)
+        await self._tables.flush(name)
         trouble = await self._apply(desired, hold_route=moving)
         if not moving and trouble is None:
             await self._prune(name, desired)
@@ -193,8 +201,7 @@ class Reconciler:
             rejected=None,
             isolation=isolation,
             url=endpoint_url(name, host_of(manifest, self._config), self._config),
-            receivers=(selector, file, generation or shared),
-            processors=(table_file("processors", index), processors),
+            generation_of_own=desired.generation,
             trouble=trouble,
             is_moving=moving,
         )
@@ -252,34 +259,25 @@ class Reconciler:
         rejected = served.rejected
         if rejected is not None:
             if rejected.condition is ConditionType.SECRETS_READY:
-                found.append(_true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(_false(rejected.condition, rejected.reason, rejected.message))
+                found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(false(rejected.condition, rejected.reason, rejected.message))
         plan = served.plan
         serving = False
-        if plan is not None and served.receivers is not None and served.processors is not None:
-            found.append(_true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(_true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
+        if plan is not None:
+            found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
             found.append(self._streams_condition(plan.route.shard))
-            selector, file, generation = served.receivers
-            condition, receivers = await self._pool(
-                ConditionType.RECEIVERS_READY, selector, file, generation
-            )
+            condition, receivers = await self._receivers(endpoint.endpoint, served)
             serving = condition.status == "True"
             if served.trouble is not None:
-                condition = _false(
-                    ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble
-                )
+                condition = false(ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble)
             found.append(condition)
-            condition, processors = await self._pool(
-                ConditionType.PROCESSORS_READY,
-                self._config.processors.pods.match_labels,
-                *served.processors,
-            )
+            condition, processors = await self._shared_pool("processors", endpoint.endpoint)
             found.append(condition)
             backlog = await self._backlog(plan.route.shard, endpoint.endpoint)
         status = EndpointStatus(
             observed_generation=endpoint.generation,
-            conditions=_complete(found),
+            conditions=complete(found),
             url=served.url,
             isolation=served.isolation or None,
             receivers=receivers,
@@ -292,28 +290,27 @@ class Reconciler:
         state = self._shards.state(shard)
         if state.reason is None:
             message = f"the streams of shard {shard!r} are there"
-            return _true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
-        return _false(ConditionType.STREAMS_READY, state.reason, state.message)
+            return true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
+        return false(ConditionType.STREAMS_READY, state.reason, state.message)
 
-    async def _pool(
-        self, kind: ConditionType, selector: Mapping[str, str], file: str, generation: str
-    ) -> tuple[Condition, PodCount]:
+    async def _receivers(self, name: EndpointName, served: _Served) -> tuple[Condition, PodCount]:
+        generation = served.generation_of_own
+        if generation is None:
+            return await self._shared_pool("receivers", name)
+        selector = endpoint_selector(name, self._config)
         view = await self._pools.view(selector)
-        having = view.having(file, generation)
-        count = PodCount(ready=having, total=view.total)
-        what = "receiver" if kind is ConditionType.RECEIVERS_READY else "processor"
-        if view.ready == 0:
-            message = (
-                f"no {what} is ready ({view.total} there): if it stays so, look at the pods in "
-                f"namespace {self._config.namespace!r}"
-            )
-            return _false(kind, Reason.NO_POD_READY, message), count
+        having = view.having(DEDICATED_FILE, {generation})
         if having < view.ready:
-            await self._pools.touch(selector, f"{file}.{generation}")
-            message = f"some ready {what} has not read the latest table yet: this takes seconds"
-            return _false(kind, Reason.TABLE_PENDING, message), count
-        good = Reason.RECEIVERS_SERVE if what == "receiver" else Reason.PROCESSORS_WORK
-        return _true(kind, good, f"every ready {what} has the latest table"), count
+            await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
+        return pool_condition("receivers", view, having, self._config.namespace)
+
+    async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
+        view = await self._pools.view(self._tables.selector(pool) or {})
+        file = table_file(pool, self._tables.place(name))
+        having = view.having(file, self._tables.generations(pool, name))
+        if having < view.ready:
+            await self._tables.touch(pool, name)
+        return pool_condition(pool, view, having, self._config.namespace)
 
     async def _backlog(self, shard: str, name: EndpointName) -> Backlog | None:
         try:
@@ -362,6 +359,7 @@ class Reconciler:
     async def _clear(self, name: EndpointName) -> None:
         """Remove what is left of an endpoint that is gone."""
         self._served.pop(name, None)
+        self._waits.pop(name, None)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._tables.flush(name)
@@ -381,7 +379,7 @@ class Reconciler:
             await self._streams.purge(_shard_of(endpoint.document), name)
         except (StreamsUnavailable, StreamsRefused) as error:
             if age < self._config.limits.deletion_grace_period_seconds:
-                await self._tell(endpoint, _leaving(endpoint, str(error)))
+                await self._tell(endpoint, leaving(endpoint, str(error)))
                 return Looked(result="waiting", again_in=WAIT_SECONDS)
             message = (
                 "its messages could not be purged, for NATS was away: they go when they reach "
@@ -403,18 +401,16 @@ class Reconciler:
         own = await self._pools.view(endpoint_selector(name, self._config))
         if own.total or own.leaving:
             return False
-        index = self._tables.place(name)
-        receivers, processors = await self._tables.flush(name)
-        pools: list[tuple[Mapping[str, str] | None, str, str]] = [
-            (self._tables.selector("receivers"), table_file("receivers", index), receivers),
-            (self._tables.selector("processors"), table_file("processors", index), processors),
-        ]
-        for selector, file, generation in pools:
+        await self._tables.flush(name)
+        pools: tuple[Pool, Pool] = ("receivers", "processors")
+        for pool in pools:
+            selector = self._tables.selector(pool)
             if selector is None:
                 continue
-            view: PoolView = await self._pools.view(selector)
-            if view.having(file, generation) < view.ready:
-                await self._pools.touch(selector, f"{file}.{generation}")
+            view = await self._pools.view(selector)
+            file = table_file(pool, self._tables.place(name))
+            if view.having(file, self._tables.generations(pool, name)) < view.ready:
+                await self._tables.touch(pool, name)
                 return False
         return True
 
@@ -434,51 +430,6 @@ def _kind(desired: Managed) -> str:
 def _last_first(key: ObjectKey) -> tuple[bool, ObjectKey]:
     """Order deletions: the route first, so that nothing leads to pods that go."""
     return (key.kind not in ROUTES, key)
-
-
-def _true(kind: ConditionType, reason: Reason, message: str) -> Condition:
-    return Condition(type=kind, status="True", reason=reason, message=message)
-
-
-def _false(kind: ConditionType, reason: Reason, message: str) -> Condition:
-    return Condition(type=kind, status="False", reason=reason, message=message)
-
-
-def _complete(found: list[Condition]) -> tuple[Condition, ...]:
-    """Add the conditions that were not reached, and Ready, which sums up all."""
-    known = {condition.type: condition for condition in found}
-    result: list[Condition] = []
-    for kind in ConditionType:
-        if kind is ConditionType.READY:
-            continue
-        result.append(
-            known.get(kind)
-            or Condition(
-                type=kind,
-                status="Unknown",
-                reason=Reason.NOT_REACHED,
-                message="an earlier condition is false",
-            )
-        )
-    bad = next((condition for condition in result if condition.status != "True"), None)
-    if bad is None:
-        result.append(_true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered"))
-    else:
-        result.append(_false(ConditionType.READY, bad.reason, bad.message))
-    return tuple(result)
-
-
-def _leaving(endpoint: ClusterEndpoint, why: str) -> EndpointStatus:
-    """Return the status of an endpoint whose end waits for NATS."""
-    message = f"being deleted; waiting to purge its messages: {why}"
-    return EndpointStatus(
-        observed_generation=endpoint.generation,
-        conditions=(
-            _false(ConditionType.STREAMS_READY, Reason.NATS_UNREACHABLE, why),
-            _false(ConditionType.READY, Reason.DELETING, message),
-        ),
-        url=endpoint.status.get("url"),
-    )
 
 
 def _shard_of(document: Document) -> str:

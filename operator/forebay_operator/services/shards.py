@@ -1,9 +1,10 @@
 """Keeps the streams of all shards as the settings say, and knows whether they are there."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -26,7 +27,10 @@ class ShardState(NamedTuple):
     message: str
 
 
-UNKNOWN = ShardState(Reason.NATS_UNREACHABLE, "NATS was not reached yet")
+CONNECT_SECONDS: Final = 5.0
+"""How long the first connection may take until NATS counts as away."""
+
+UNKNOWN: Final = ShardState(Reason.NATS_UNREACHABLE, "NATS was not reached yet")
 
 
 def shard_config(shard: Shard) -> ShardConfig:
@@ -70,6 +74,10 @@ class Shards:
         self._metrics = metrics
         self._chance = chance
         self._states: dict[str, ShardState] = {}
+        self.known = asyncio.Event()
+        """Set once every shard was tried: before that a look could only tell that nothing is known,
+        and each restart would write that into every status."""
+
         self.on_change: Callable[[], None] = lambda: None
         """Called when the state of any shard changes."""
 
@@ -81,6 +89,9 @@ class Shards:
         """Ensure all shards at each connection and now and then; until cancelled."""
         loop = asyncio.get_running_loop()
         ensure_at = 0.0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._connections.wait()
         while True:
             limits = self._config.limits
             if self._connections.is_set() or loop.time() >= ensure_at or self._has_trouble():
@@ -91,6 +102,7 @@ class Shards:
                 await self._each(self._ensure)
             else:
                 await self._each(self._look)
+            self.known.set()
             try:
                 async with asyncio.timeout(self._pause()):
                     await self._connections.wait()

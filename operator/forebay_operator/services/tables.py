@@ -8,14 +8,16 @@ import asyncio
 import base64
 import json
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import structlog
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
 from forebay.core.tables import (
+    AnyTable,
     ProcessorEndpoint,
     ProcessorTable,
     ReceiverRoute,
@@ -41,6 +43,11 @@ __all__ = ["RouteTables"]
 
 _log = structlog.get_logger(__name__)
 
+_Entry = TypeVar("_Entry")
+
+REMEMBERED: Final = 64
+"""Generations of a table that a pod may lag behind: at one a second more than any kubelet needs."""
+
 POOLS: Final[tuple[Pool, ...]] = ("receivers", "processors")
 
 
@@ -58,6 +65,10 @@ class RouteTables:
         self._endpoints: dict[EndpointName, ProcessorEndpoint] = {}
         self._deleted: dict[EndpointName, int] = {}
         self._locks: dict[tuple[Pool, int], asyncio.Lock] = {}
+        self._written: dict[tuple[Pool, int], deque[tuple[int, str]]] = {}
+        self._number = 0
+        self._unwritten: set[tuple[Pool, EndpointName]] = set()
+        self._since: dict[tuple[Pool, EndpointName], int] = {}
 
     def load(self) -> None:
         """Take what stands in the Secrets; an unreadable one is written anew."""
@@ -75,7 +86,7 @@ class RouteTables:
     def _names_listed(self) -> list[EndpointName]:
         return list({*self._routes, *self._endpoints})
 
-    def _read(self, pool: Pool, index: int, kind: type[Any]) -> Any:
+    def _read(self, pool: Pool, index: int, kind: type[AnyTable]) -> AnyTable | None:
         document = self._world.object(ObjectKey("Secret", table_name(pool, index, self._config)))
         if document is None:
             return None
@@ -96,6 +107,9 @@ class RouteTables:
 
     def put_route(self, endpoint: EndpointName, route: ReceiverRoute | None) -> None:
         """Set what the shared receivers are to know of an endpoint; None for nothing."""
+        if route == self._routes.get(endpoint):
+            return
+        self._unwritten.add(("receivers", endpoint))
         if route is None:
             self._routes.pop(endpoint, None)
         else:
@@ -103,23 +117,35 @@ class RouteTables:
 
     def put_endpoint(self, endpoint: ProcessorEndpoint) -> None:
         """Set what the processors are to know of an endpoint."""
-        self._endpoints[endpoint.endpoint] = endpoint
         self._deleted.pop(endpoint.endpoint, None)
+        if endpoint != self._endpoints.get(endpoint.endpoint):
+            self._unwritten.add(("processors", endpoint.endpoint))
+            self._endpoints[endpoint.endpoint] = endpoint
 
     def mark_deleted(self, endpoint: EndpointName) -> None:
         """Take an endpoint out of all tables and list it as deleted."""
+        if endpoint in self._deleted:
+            return
+        for pool in POOLS:
+            self._unwritten.add((pool, endpoint))
         self._routes.pop(endpoint, None)
         self._endpoints.pop(endpoint, None)
-        self._deleted.setdefault(endpoint, int(time.time()))
+        self._deleted[endpoint] = int(time.time())
 
-    async def flush(self, endpoint: EndpointName) -> tuple[str, str]:
-        """Write the tables of an endpoint where they differ.
+    def generations(self, pool: Pool, endpoint: EndpointName) -> frozenset[str]:
+        """Return the generations of an endpoint's table that say of it what the latest one says.
 
-        Returns:
-            The generations of the receivers' and the processors' table.
+        A neighbour that comes into the table changes its generation, but nothing for this one: a
+        pod that has not read that yet serves this endpoint as well as one that has.
         """
-        index = self.place(endpoint)
-        return await self._flush("receivers", index), await self._flush("processors", index)
+        since = self._since.get((pool, endpoint), 0)
+        written = self._written.get((pool, self.place(endpoint)), ())
+        return frozenset(generation for number, generation in written if number >= since)
+
+    async def flush(self, endpoint: EndpointName) -> None:
+        """Write the tables of an endpoint where they differ."""
+        for pool in POOLS:
+            await self._flush(pool, self.place(endpoint))
 
     async def flush_all(self) -> None:
         """Write every table that differs from what it has to be."""
@@ -127,11 +153,17 @@ class RouteTables:
             for pool in POOLS:
                 await self._flush(pool, index)
 
-    async def touch(self, pool: Pool, file: str, generation: str) -> None:
-        """Wake the kubelets of a shared pool for a table."""
+    async def touch(self, pool: Pool, endpoint: EndpointName) -> None:
+        """Wake the kubelets of a shared pool for an endpoint's table."""
+        index = self.place(endpoint)
+        written = self._written.get((pool, index))
+        if written:
+            await self._touch(pool, index, written[-1][1])
+
+    async def _touch(self, pool: Pool, index: int, generation: str) -> None:
         selector = self.selector(pool)
         if selector is not None:
-            await self._pools.touch(selector, f"{file}.{generation}")
+            await self._pools.touch(selector, f"{table_file(pool, index)}.{generation}")
 
     def selector(self, pool: Pool) -> Mapping[str, str] | None:
         """Return the labels of a shared pool's pods; None where there is no such pool."""
@@ -140,9 +172,14 @@ class RouteTables:
         shared = self._config.shared_receivers
         return None if shared is None else shared.pods.match_labels
 
-    async def _flush(self, pool: Pool, index: int) -> str:
+    async def _flush(self, pool: Pool, index: int) -> None:
         lock = self._locks.setdefault((pool, index), asyncio.Lock())
         async with lock:
+            news = {
+                (whose, name)
+                for whose, name in self._unwritten
+                if whose == pool and self.place(name) == index
+            }
             if pool == "receivers":
                 routes = self._here(self._routes.items(), index)
                 secret, generation = receiver_table(index, routes, self._config)
@@ -150,13 +187,29 @@ class RouteTables:
                 endpoints = self._here(self._endpoints.items(), index)
                 deleted = self._deleted_at(index)
                 secret, generation = processor_table(index, endpoints, deleted, self._config)
-            wrote = await self._applier.apply(stamp(secret))
+            self._unwritten -= news
+            try:
+                wrote = await self._applier.apply(stamp(secret))
+            except BaseException:
+                self._unwritten |= news
+                raise
+            self._note(pool, index, generation, news)
             if wrote:
                 _log.info("table_written", pool=pool, index=index, generation=generation)
-                await self.touch(pool, table_file(pool, index), generation)
-            return generation
+                await self._touch(pool, index, generation)
 
-    def _here(self, entries: Iterable[tuple[EndpointName, Any]], index: int) -> list[Any]:
+    def _note(
+        self, pool: Pool, index: int, generation: str, news: set[tuple[Pool, EndpointName]]
+    ) -> None:
+        """Remember what was written, and since when it speaks of the endpoints that are news."""
+        written = self._written.setdefault((pool, index), deque(maxlen=REMEMBERED))
+        if not written or written[-1][1] != generation:
+            self._number += 1
+            written.append((self._number, generation))
+        for each in news:
+            self._since[each] = written[-1][0]
+
+    def _here(self, entries: Iterable[tuple[EndpointName, _Entry]], index: int) -> list[_Entry]:
         return [entry for name, entry in entries if self.place(name) == index]
 
     def _deleted_at(self, index: int) -> dict[EndpointName, int]:

@@ -89,7 +89,7 @@ class Workers:
                 looked = await self._look(key, full=full)
             except OperatorError as error:
                 self._failed(key, error)
-            except Exception:
+            except Exception:  # noqa: BLE001  # see the module: errors end here
                 # A bug must cost one endpoint's look, not the operator.
                 _log.exception("look_crashed", endpoint=str(key))
                 self._full.add(key)

@@ -77,7 +77,7 @@ async def _work(
     registry = CollectorRegistry()
     metrics = ProcessorMetrics(registry, pool="processor")
     endpoints = Endpoints()
-    tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace)
+    tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
     # Every destination has a limit of its own; waiting here would use up an attempt's time.
     connector = aiohttp.TCPConnector(limit=0)

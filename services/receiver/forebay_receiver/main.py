@@ -100,7 +100,7 @@ async def _serve(
     registry = CollectorRegistry()
     metrics = ReceiverMetrics(registry, pool="receiver")
     routes = Routes(metrics)
-    tables = TableFiles(part.table_dir, ReceiverTable, routes.replace)
+    tables = TableFiles(part.table_dir, ReceiverTable, routes.replace, part.table_poll_seconds)
     tables.refresh()
     store = JetStreamStore(nats, part.shards, metrics)
     intake = Intake(settings, routes, store, metrics)

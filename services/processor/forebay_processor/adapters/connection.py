@@ -7,6 +7,7 @@ inbox of its own.
 """
 
 import asyncio
+import contextlib
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -86,14 +87,15 @@ class Connection:
             raise StoreUnavailable(message) from error
         return session
 
-    async def flush(self) -> None:
-        """Wait until the server has all that was sent, as far as that can be had."""
-        if self._client is None or not self._client.is_connected:
-            return
-        try:
-            await self._client.flush(_FLUSH_SECONDS)
-        except NatsError:
-            return
+    async def flush(self, stream: str) -> None:
+        """Wait until the server has all that was sent, as far as that can be had.
+
+        By a question about some stream: a server reads one connection in order. `flush` of nats-py
+        is of no use here: its client goes deaf when the answer comes after the flush was given up.
+        """
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self.streams.stream_info(stream)
 
     def _end_session(self) -> None:
         if self._session is not None:

@@ -169,7 +169,7 @@ class Engine:
             _, cut_off = await asyncio.wait(self._work, timeout=self._settings.stop_seconds)
             await end_tasks(cut_off)
         await self._acker.join()
-        await self.connection.flush()
+        await self.connection.flush(stream_name(StreamKind.EVENTS, self._shards[0]))
 
     async def _work_sessions(self) -> None:
         while True:
@@ -271,7 +271,7 @@ class Engine:
         except TimeoutError:
             _log.warning("catch_up_ended_early", seconds=CATCH_UP_SECONDS)
         await self._acker.join()
-        await self.connection.flush()
+        await self.connection.flush(stream_name(StreamKind.EVENTS, self._shards[0]))
         self._channels.start()
 
 

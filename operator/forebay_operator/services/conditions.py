@@ -1,0 +1,84 @@
+"""The words of conditions: from what was seen of an endpoint to what its status says."""
+
+from forebay_operator.builders.tables import Pool
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.status import Condition, EndpointStatus, PodCount
+from forebay_operator.services.pools import PoolView
+
+__all__ = ["complete", "false", "leaving", "pool_condition", "true"]
+
+
+def true(kind: ConditionType, reason: Reason, message: str) -> Condition:
+    """Return a condition that holds."""
+    return Condition(type=kind, status="True", reason=reason, message=message)
+
+
+def false(kind: ConditionType, reason: Reason, message: str) -> Condition:
+    """Return a condition that does not."""
+    return Condition(type=kind, status="False", reason=reason, message=message)
+
+
+def complete(found: list[Condition]) -> tuple[Condition, ...]:
+    """Add the conditions that were not reached, and Ready, which sums up all."""
+    known = {condition.type: condition for condition in found}
+    result: list[Condition] = []
+    for kind in ConditionType:
+        if kind is ConditionType.READY:
+            continue
+        result.append(
+            known.get(kind)
+            or Condition(
+                type=kind,
+                status="Unknown",
+                reason=Reason.NOT_REACHED,
+                message="an earlier condition is false",
+            )
+        )
+    bad = next((condition for condition in result if condition.status != "True"), None)
+    if bad is None:
+        result.append(true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered"))
+    else:
+        result.append(false(ConditionType.READY, bad.reason, bad.message))
+    return tuple(result)
+
+
+def leaving(endpoint: ClusterEndpoint, why: str) -> EndpointStatus:
+    """Return the status of an endpoint whose end waits for NATS."""
+    message = f"being deleted; waiting to purge its messages: {why}"
+    return EndpointStatus(
+        observed_generation=endpoint.generation,
+        conditions=(
+            false(ConditionType.STREAMS_READY, Reason.NATS_UNREACHABLE, why),
+            false(ConditionType.READY, Reason.DELETING, message),
+        ),
+        url=endpoint.status.get("url"),
+    )
+
+
+def pool_condition(
+    pool: Pool, view: PoolView, having: int, namespace: str
+) -> tuple[Condition, PodCount]:
+    """Return whether a pool serves an endpoint, and by how many pods.
+
+    Args:
+        pool: Which of the two.
+        view: Its pods.
+        having: How many of the ready ones have the endpoint's table.
+        namespace: Forebay's own, where the pods are.
+    """
+    is_receivers = pool == "receivers"
+    kind = ConditionType.RECEIVERS_READY if is_receivers else ConditionType.PROCESSORS_READY
+    what = pool.removesuffix("s")
+    count = PodCount(ready=having, total=view.total)
+    if view.ready == 0:
+        message = (
+            f"no {what} is ready ({view.total} there): if it stays so, look at the pods in "
+            f"namespace {namespace!r}"
+        )
+        return false(kind, Reason.NO_POD_READY, message), count
+    if having < view.ready:
+        message = f"some ready {what} has not read the latest table yet: this takes seconds"
+        return false(kind, Reason.TABLE_PENDING, message), count
+    good = Reason.RECEIVERS_SERVE if is_receivers else Reason.PROCESSORS_WORK
+    return true(kind, good, f"every ready {what} has the latest table"), count

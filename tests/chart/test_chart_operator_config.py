@@ -1,0 +1,97 @@
+"""What the chart tells the operator is what the operator reads, and is there."""
+
+from pathlib import Path
+
+import yaml
+
+from forebay_operator.builders.tables import Pool, table_file, table_name
+from forebay_operator.settings import OperatorConfig, read_config
+from support.chart import NAMESPACE, RELEASE, Rendered, render_set
+
+
+def config_of(rendered: Rendered, folder: Path) -> OperatorConfig:
+    (found,) = [each for each in rendered.of_kind("ConfigMap") if "operator.yaml" in each["data"]]
+    path = folder / "operator.yaml"
+    path.write_text(found["data"]["operator.yaml"])
+    return read_config(path)
+
+
+def test_the_operator_reads_its_file(rendered: Rendered, tmp_path: Path) -> None:
+    config = config_of(rendered, tmp_path)
+    assert config.namespace == NAMESPACE
+    assert config.release == RELEASE
+    assert config.host == "hooks.example.com"
+
+
+def test_the_pools_that_it_looks_for_are_the_charts(rendered: Rendered, tmp_path: Path) -> None:
+    config = config_of(rendered, tmp_path)
+    pools = {"processors": config.processors.pods}
+    if config.shared_receivers is not None:
+        pools["receivers"] = config.shared_receivers.pods
+        service = rendered.one("Service", config.shared_receivers.service_name)
+        assert config.shared_receivers.service_port in [
+            port["port"] for port in service["spec"]["ports"]
+        ]
+    for component, selector in pools.items():
+        found = [
+            name
+            for name, labels, _ in rendered.pods()
+            if selector.match_labels.items() <= labels.items()
+        ]
+        assert [name.rpartition("-")[2] for name in found] == [component]
+
+
+def test_pods_mount_every_table_that_it_writes(rendered: Rendered, tmp_path: Path) -> None:
+    config = config_of(rendered, tmp_path)
+    for name, _, spec in rendered.pods():
+        for volume in spec.get("volumes", []):
+            if volume["name"] != "tables":
+                continue
+            pool: Pool = "receivers" if name.endswith("receivers") else "processors"
+            mounted = {
+                (each["secret"]["name"], each["secret"]["items"][0]["path"])
+                for each in volume["projected"]["sources"]
+            }
+            assert mounted == {
+                (table_name(pool, number, config), table_file(pool, number))
+                for number in range(config.tables.count)
+            }
+            # Pods may start before the operator.
+            assert all(each["secret"]["optional"] for each in volume["projected"]["sources"])
+
+
+def test_dedicated_receivers_get_the_users_secret_of_the_receivers(tmp_path: Path) -> None:
+    rendered = render_set("local")
+    nats = config_of(rendered, tmp_path).receiver.nats
+    assert nats.auth_secret_name is not None
+    assert nats.tls_secret_name is not None
+    assert rendered.secret(nats.auth_secret_name)[nats.user_key] == "receiver"
+    authority = rendered.secret(nats.tls_secret_name)
+    assert authority.keys() == {nats.ca_key}, "the servers' key is for the servers"
+
+
+def test_streams_have_as_many_replicas_as_nats_has_servers(tmp_path: Path) -> None:
+    wanted = {"local": 1, "production": 3, "external-nats": 3}
+    for name, replicas in wanted.items():
+        (shard,) = config_of(render_set(name), tmp_path).shards
+        assert shard.replicas == replicas
+
+
+def test_parts_work_on_the_shards_that_are_made(rendered: Rendered, tmp_path: Path) -> None:
+    names = [shard.name for shard in config_of(rendered, tmp_path).shards]
+    for name, _, spec in rendered.pods():
+        env = {each["name"]: each.get("value") for each in spec["containers"][0].get("env", [])}
+        if "FOREBAY_SHARDS" in env:
+            assert env["FOREBAY_SHARDS"] == ",".join(names), name
+
+
+def test_a_changed_file_starts_a_new_operator() -> None:
+    sums = {
+        yaml.safe_dump(
+            render_set(name).one("Deployment", f"{prefix}-operator")["spec"]["template"][
+                "metadata"
+            ]["annotations"]["checksum/config"]
+        )
+        for name, prefix in (("local", "acme-forebay"), ("minimal", "acme-forebay"))
+    }
+    assert len(sums) == 2

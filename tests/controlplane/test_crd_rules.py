@@ -1,0 +1,122 @@
+"""What the API server refuses, it tells whoever applies, with what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.control_plane import ControlPlane
+from support.forebay import ENDPOINTS, manifest
+
+Json = Any
+
+PATH = f"{ENDPOINTS}/namespaces/default/webhookendpoints"
+DRY = f"{PATH}?dryRun=All&fieldValidation=Strict"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
+HEADER = {"name": "Authorization", "values": [SECRET]}
+LOG = {"name": "log", "log": {}}
+
+
+def http(**fields: Json) -> Json:
+    return {"name": "crm", "http": {"url": "https://crm.example.com/in", **fields}}
+
+
+REFUSED = {
+    "port": ({"host": "hooks.example.com:8443"}, "without a port"),
+    "underscore": ({"host": "my_hooks.example.com"}, "without an underscore"),
+    "scheme": ({"host": "https://hooks.example.com"}, "without a scheme"),
+    "capitals": ({"host": "Hooks.example.com"}, "in lower case with a dot"),
+    "no authentication": ({"authentication": {}}, "say `none: true`"),
+    "verify token alone": ({"authentication": {"verifyToken": SECRET}}, "guards the GET challenge"),
+    "none and headers": ({"authentication": {"none": True, "headers": [HEADER]}}, "lets anyone in"),
+    "one header twice": (
+        {"authentication": {"headers": [HEADER, {**HEADER, "name": "AUTHORIZATION"}]}},
+        "stands here twice",
+    ),
+    "two kinds": ({"destinations": [{**http(), "log": {}}]}, "exactly one of http, log"),
+    "no kind": ({"destinations": [{"name": "crm"}]}, "exactly one of http, log"),
+    "two of one name": ({"destinations": [LOG, LOG]}, "a name of its own"),
+    "min above max": ({"receiver": {"replicas": {"min": 5, "max": 2}}}, "raise max or lower min"),
+    "no host in url": ({"destinations": [http(url="ftp://crm")]}, "http or https and a host"),
+    "password in url": ({"destinations": [http(url="https://a:b@crm.io/")]}, "into a Secret"),
+    "fragment in url": ({"destinations": [http(url="https://crm.io/#a")]}, "no fragment"),
+    "header without value": ({"destinations": [http(headers=[{"name": "X"}])]}, "`secretKeyRef`"),
+    "header of ours": (
+        {"destinations": [http(headers=[{"name": "Webhook-Id", "value": "1"}])]},
+        "set by Forebay itself",
+    ),
+    "delays out of order": (
+        {"destinations": [{**LOG, "retry": {"initialDelay": "20m"}}]},
+        "raise maxDelay",
+    ),
+    "too long a delay": ({"destinations": [{**LOG, "retry": {"maxAge": "200h"}}]}, "1s to 168h"),
+    "no provider of ours": ({"provider": "gupshup"}, 'supported values: "360dialog"'),
+    "too much": ({"throughput": {"messagesPerSecond": 20000}}, "less than or equal to 10000"),
+}
+
+
+@pytest.mark.parametrize(("spec", "advice"), REFUSED.values(), ids=REFUSED)
+def test_refusal_says_what_to_do(control_plane: ControlPlane, spec: Json, advice: str) -> None:
+    answer = control_plane.api.ask("POST", DRY, manifest("default", "sales", **spec))
+    assert answer.status == 422
+    assert advice in answer.message
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("a" * 51, "at most 50 characters"), ("a.b", "use a DNS label")]
+)
+def test_names_fit_urls_and_subjects(control_plane: ControlPlane, name: str, advice: str) -> None:
+    answer = control_plane.api.ask("POST", DRY, manifest("default", name))
+    assert answer.status == 422
+    assert advice in answer.message
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"shard": "1"}),
+        ({"shard": "1"}, {}),
+        ({}, {"isolation": "Dedicated"}),
+    ],
+)
+def test_streams_of_an_endpoint_cannot_change(
+    control_plane: ControlPlane, before: Json, after: Json
+) -> None:
+    api = control_plane.api
+    made = api.create(PATH, manifest("default", "fixed", processing=before))
+    changed = manifest("default", "fixed", processing=after)
+    changed["metadata"] = made["metadata"]
+    answer = api.ask("PUT", f"{PATH}/fixed", changed)
+    api.delete(f"{PATH}/fixed")
+    assert answer.status == 422
+    assert "make a new endpoint and register its URL" in answer.message
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
+def test_examples_are_taken(control_plane: ControlPlane, file: Path) -> None:
+    for document in yaml.safe_load_all(file.read_text()):
+        if document["kind"] == "WebhookEndpoint":
+            document["metadata"]["namespace"] = "default"
+            answer = control_plane.api.ask("POST", DRY, document)
+            assert answer.status == 201, answer.message
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"authentification": {}},
+        {"authentication": {"headers": [HEADER], "signatures": {"secrets": [SECRET]}}},
+        {"destinations": [{"name": "crm", "http": {}}]},
+    ],
+    ids=["unknown field", "unknown field inside", "destination without url"],
+)
+def test_what_only_the_operator_can_tell_is_taken_and_kept(
+    control_plane: ControlPlane, spec: Json
+) -> None:
+    answer = control_plane.api.ask("POST", DRY, manifest("default", "sales", **spec))
+    assert answer.status == 201, answer.message
+    assert spec.keys() <= answer.body["spec"].keys()
+    assert "signatures" in answer.body["spec"]["authentication"] or "authentication" not in spec

@@ -1,0 +1,79 @@
+"""An operator that dies leaves nothing half done, and one that begins anew writes nothing."""
+
+import pytest
+
+from support.forebay import OBJECTS, Forebay, manifest
+from support.wait import eventually
+
+COUNT = 50
+
+
+def everything_is_made(forebay: Forebay, count: int) -> bool:
+    return all(
+        sum("forebay.dev/endpoint-name" in each["metadata"]["labels"] for each in found) == count
+        for found in (forebay.objects(plural) for plural in OBJECTS)
+    )
+
+
+@pytest.mark.timeout(120)
+async def test_killed_in_the_middle_makes_everything_once(forebay: Forebay) -> None:
+    forebay.secret()
+    for number in range(COUNT):
+        forebay.apply(manifest(forebay.tenant, f"e{number}"))
+    operator = forebay.operator()
+    operator.launch()
+    await eventually(
+        lambda: len(forebay.objects("deployments")) > COUNT // 5,
+        within=30,
+        saying="some to be made",
+    )
+    await operator.kill()
+    assert 0 < len(forebay.objects("ingresses")) < COUNT
+
+    await operator.start()
+    await eventually(
+        lambda: everything_is_made(forebay, COUNT), within=60, saying="all to be made, each once"
+    )
+    await operator.settle()
+    await eventually(
+        lambda: all(
+            forebay.condition(f"e{number}", "StreamsReady")["reason"] == "StreamsThere"
+            for number in range(COUNT)
+        ),
+        within=30,
+        saying="all to be told of",
+    )
+    listed = [each["name"] for table in forebay.tables("processors") for each in table["endpoints"]]
+    assert sorted(listed) == sorted(f"e{number}" for number in range(COUNT))
+
+    before = forebay.versions()
+    await operator.stop()
+    await operator.start()
+    await operator.settle()
+    assert forebay.versions() == before
+
+
+async def test_second_operator_does_no_harm(forebay: Forebay) -> None:
+    forebay.secret()
+    first, second = forebay.operator(), forebay.operator()
+    await first.start()
+    await second.start()
+    for number in range(5):
+        forebay.apply(manifest(forebay.tenant, f"e{number}"))
+    await eventually(lambda: everything_is_made(forebay, 5), within=30, saying="all to be made")
+    for number in range(5):
+        await forebay.wait_condition(f"e{number}", "StreamsReady", "StreamsThere")
+    forebay.delete("e0")
+    await eventually(lambda: forebay.endpoint("e0") is None, within=20, saying="the end of one")
+    await eventually(lambda: everything_is_made(forebay, 4), saying="its objects to be gone")
+
+    before = {key: value for key, value in forebay.versions().items() if key[0] != "events"}
+    forebay.apply(manifest(forebay.tenant, "last"))
+    await forebay.wait_condition("last", "ReceiversReady", "NoPodReady")
+    after = forebay.versions()
+    changed = {
+        name
+        for (kind, name), version in before.items()
+        if after.get((kind, name)) != version and not (kind == "secrets" and "processors" in name)
+    }
+    assert changed == set()

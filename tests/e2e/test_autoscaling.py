@@ -1,0 +1,37 @@
+"""Load raises a Dedicated endpoint's receivers by the real autoscaler, and they go again."""
+
+import pytest
+
+from support.cluster import Cluster
+from support.tenant import Tenant
+from support.wait import eventually
+
+RATE = 400
+"""Webhooks a second: more than 60 % of the CPU that the local values request for one receiver."""
+
+
+@pytest.mark.timeout(400)
+async def test_receivers_come_and_go_with_the_load_and_every_answer_is_200(
+    tenant: Tenant, cluster: Cluster
+) -> None:
+    receiver = {"isolation": "Dedicated", "replicas": {"min": 1, "max": 3}}
+    await cluster.apply(tenant.secret(), tenant.endpoint(receiver=receiver))
+    await cluster.wait_ready("meta", tenant.namespace)
+
+    async def pods() -> int:
+        (found,) = await cluster.list("deployment", tenant.forebay, tenant.labels("meta"))
+        return int(found["status"].get("readyReplicas", 0))
+
+    async def more() -> bool:
+        return await pods() > 1
+
+    async def one() -> bool:
+        return await pods() == 1
+
+    traffic = await tenant.traffic(shared=False)
+    async with traffic.flowing(RATE):
+        await eventually(more, within=120, saying="a second receiver")
+    async with traffic.flowing(5):
+        await eventually(one, within=180, saying="one receiver again")
+    assert traffic.answers == {200: traffic.accepted}
+    await tenant.sink.wait_for(traffic.accepted, within=60)

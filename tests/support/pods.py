@@ -1,0 +1,91 @@
+"""Plays the kubelet: pods that are ready, read the tables they mount, and say so on port 9090.
+
+Each pod has an address of its own on the loopback interface. It reads the Secrets at the moment in
+which its annotation changes, as a kubelet does: without the operator's touch it never sees more.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from support.forebay import Forebay
+
+__all__ = ["PlayedPod"]
+
+_ADMIN_PORT = 9090
+_next_address = iter(range(1, 60000))
+
+
+class PlayedPod:
+    """One pod, as the API server and the operator see it."""
+
+    def __init__(self, forebay: Forebay, name: str, labels: Mapping[str, str]) -> None:
+        """Prepare a pod with labels; `start` makes it."""
+        number = next(_next_address)
+        self.address = f"127.7.{number // 250}.{number % 250 + 1}"
+        self.name = name
+        self.is_slow = False
+        """Whether it does not read what changed."""
+
+        self._forebay = forebay
+        self._labels = dict(labels)
+        self._generations: dict[str, str] = {}
+        self._mark: str | None = ""
+        self._server: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Make the pod, serve its admin port, and make it ready."""
+        app = web.Application()
+        app.add_routes([web.get("/routes", self._routes)])
+        self._server = web.AppRunner(app, access_log=None)
+        await self._server.setup()
+        await web.TCPSite(self._server, self.address, _ADMIN_PORT).start()
+        namespace = self._forebay.namespace
+        path = self._forebay.path("pods", "", namespace).rstrip("/")
+        self._forebay.api.create(
+            path,
+            {
+                "metadata": {"name": self.name, "labels": self._labels},
+                "spec": {"containers": [{"name": "part", "image": "played"}]},
+            },
+        )
+        ready = {
+            "status": {
+                "phase": "Running",
+                "podIP": self.address,
+                "podIPs": [{"ip": self.address}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            }
+        }
+        answer = self._forebay.api.merge(f"{path}/{self.name}/status", ready)
+        assert answer.status == 200, answer
+
+    async def stop(self) -> None:
+        """Remove the pod."""
+        path = self._forebay.path("pods", self.name)
+        self._forebay.api.ask("DELETE", path, {"gracePeriodSeconds": 0})
+        if self._server is not None:
+            await self._server.cleanup()
+
+    async def _routes(self, _: web.Request) -> web.Response:
+        pod: Any = self._forebay.api.get(self._forebay.path("pods", self.name)) or {}
+        annotations = pod.get("metadata", {}).get("annotations") or {}
+        mark = annotations.get("forebay.dev/tables")
+        if mark != self._mark and not self.is_slow:
+            self._mark = mark
+            self._generations = self._read()
+        return web.json_response({"generations": self._generations, "endpoints": []})
+
+    def _read(self) -> dict[str, str]:
+        found = {}
+        for secret in self._forebay.objects("secrets"):
+            labels = secret["metadata"]["labels"]
+            own = labels.get("forebay.dev/endpoint-name")
+            if own != self._labels.get("forebay.dev/endpoint-name"):
+                continue
+            for file, data in (secret.get("data") or {}).items():
+                found[file] = json.loads(base64.b64decode(data))["generation"]
+        return found

@@ -1,0 +1,129 @@
+"""Traffic through all of Forebay while something happens, and what must be true afterwards."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from forebay.core.subjects import EventSubject, RawSubject, key_token
+from forebay_simulator import Plan, Result, simulate
+from support.corpus import APP_SECRET
+from support.plant import EVENTS, RAW, RETRY
+from support.processes import Part
+from support.sink import Sink
+from support.stack import Stack
+from support.tables import PATH
+from support.wait import eventually
+
+__all__ = ["IN_FLIGHT", "assert_in_order", "play", "tokens", "wait_all_done"]
+
+IN_FLIGHT = 64
+"""Attempts that the tests' destination takes at a time: what a fault may repeat."""
+
+
+@contextlib.asynccontextmanager
+async def play(
+    receiver: Part, *, rate: float = 150, seconds: float = 4, batch: int = 2
+) -> AsyncIterator[asyncio.Task[Result]]:
+    """Send webhooks beside the block, which has to await the task that it is given."""
+    plan = Plan(
+        url=receiver.url(PATH),
+        rate=rate,
+        duration=seconds,
+        secret=APP_SECRET,
+        batch=batch,
+        duplicates=0.05,
+        retry_for=30,
+    )
+    async with asyncio.TaskGroup() as group:
+        yield group.create_task(simulate(plan))
+
+
+def tokens(result: Result) -> set[str]:
+    """Return the `webhook-id` of every item that was accepted."""
+    return {key_token(key) for key in result.accepted_keys}
+
+
+async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> None:
+    """Wait until every accepted item has arrived, and nothing is left to be done."""
+    wanted = tokens(result)
+    await eventually(
+        lambda: stack.sink.keys >= wanted,
+        within=within,
+        saying=f"{len(wanted)} items at the sink",
+    )
+    async with stack.nats_server.client() as client:
+
+        async def is_done() -> bool:
+            return await _left(client) == 0
+
+        await eventually(is_done, within=within, saying="the streams to be worked off")
+
+
+async def assert_in_order(stack: Stack) -> None:
+    """Assert that each conversation's items came first in the order in which EVENTS has them.
+
+    And that EVENTS has them in the order in which RAW had their webhooks, lane by lane: a body with
+    items of several lanes is in RAW's lane of the most urgent one, and lanes do not wait for each
+    other.
+    """
+    lanes: dict[int, str] = {}
+    stored: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    async with stack.nats_server.client() as client:
+        for message in await _headers_of(client, RAW):
+            lanes[message.metadata.sequence.stream] = RawSubject.parse(message.subject).lane
+        for message in await _headers_of(client, EVENTS):
+            subject, headers = EventSubject.parse(message.subject), message.headers or {}
+            webhook = int(headers["Forebay-Raw-Seq"])
+            lane = f"{lanes[webhook]} > {subject.lane}"
+            stored[lane, headers["Forebay-Conversation"]].append((webhook, subject.key))
+    first = _first_accepted(stack.sink)
+    assert stored
+    for chain, items in stored.items():
+        webhooks = [sequence for sequence, _ in items]
+        assert webhooks == sorted(webhooks), f"EVENTS has {chain} in another order than RAW"
+        places = [first[key] for _, key in items]
+        assert places == sorted(places), f"{chain} arrived in another order than EVENTS has it"
+
+
+async def _headers_of(client: Client, stream: str) -> list[Msg]:
+    """Return all messages of a stream without what they carry."""
+    only_headers = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
+    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=only_headers)
+    left = (await subscription.consumer_info()).num_pending or 0
+    messages: list[Msg] = []
+    while len(messages) < left:
+        messages += await subscription.fetch(min(left - len(messages), 500))
+    await subscription.unsubscribe()
+    return messages
+
+
+def _first_accepted(sink: Sink) -> dict[str, int]:
+    first: dict[str, int] = {}
+    for place, arrival in enumerate(sink.arrivals):
+        if arrival.accepted:
+            first.setdefault(arrival.key, place)
+    return first
+
+
+async def _left(client: Client) -> int:
+    """Return how many messages wait for a split, a delivery or another attempt."""
+    context = client.jetstream()
+    left = (await context.stream_info(RETRY)).state.messages
+    for stream in (RAW, EVENTS):
+        for info in await _consumers(client, stream):
+            left += info
+    return left
+
+
+async def _consumers(client: Client, stream: str) -> Sequence[int]:
+    infos = await client.jetstream().consumers_info(stream)
+    return [
+        (info.num_pending or 0) + (info.num_ack_pending or 0)
+        for info in infos
+        if (info.name or "").startswith(("split-", "deliver-"))
+    ]

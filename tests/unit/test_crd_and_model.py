@@ -1,0 +1,193 @@
+"""The CRD and the model are one resource: same fields, defaults, enums and bounds."""
+
+import copy
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from forebay.core.fields import parse_duration
+from forebay.core.items import KINDS
+from forebay.core.resource import KIND, RetrySpec, WebhookEndpointSpec
+
+Json = Any
+
+CRD = Path(__file__).parents[2] / "charts/forebay/files/crds/webhookendpoints.yaml"
+(VERSION,) = yaml.safe_load(CRD.read_text())["spec"]["versions"]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+LEFT_TO_THE_OPERATOR = {"spec.destinations[].http.url"}
+"""Fields that the model needs and the schema does not: told in a condition, see the CRD."""
+
+
+def walk(record: type[BaseModel], schema: Json, path: str) -> list[tuple[str, FieldInfo, Json]]:
+    """Return every field of the model beside its schema; fails where one has no other."""
+    fields = {field.alias or name: field for name, field in record.model_fields.items()}
+    assert sorted(fields) == sorted(schema["properties"]), path
+    found: list[tuple[str, FieldInfo, Json]] = []
+    for name, field in fields.items():
+        inner, here = schema["properties"][name], f"{path}.{name}"
+        found.append((here, field, inner))
+        nested = record_in(field.annotation)
+        if nested is not None:
+            if inner["type"] == "array":
+                found += walk(nested, inner["items"], f"{here}[]")
+            elif "properties" in inner:
+                found += walk(nested, inner, here)
+    return found
+
+
+def record_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (record_in(each) for each in typing.get_args(annotation))
+    return next((each for each in found if each is not None), None)
+
+
+FIELDS = walk(WebhookEndpointSpec, SCHEMA, "spec")
+BY_PATH = {path: (field, schema) for path, field, schema in FIELDS}
+
+
+def plain(annotation: object) -> object:
+    """Return a field's type without `None` and notes."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return plain(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        (one,) = (each for each in typing.get_args(annotation) if each is not type(None))
+        return plain(one)
+    return annotation
+
+
+def notes(field: FieldInfo) -> list[object]:
+    found = list(field.metadata)
+    for each in typing.get_args(field.annotation) or ():
+        if typing.get_origin(each) is typing.Annotated:
+            found += list(typing.get_args(each)[1:])
+    flat: list[object] = []
+    for note in found:
+        flat += note.metadata if isinstance(note, FieldInfo) else [note]
+    return flat
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_required_fields_are_the_same(path: str) -> None:
+    field, _ = BY_PATH[path]
+    parent, _, name = path.rpartition(".")
+    above = SCHEMA if parent == "spec" else BY_PATH[parent.removesuffix("[]")][1]
+    above = above["items"] if parent.endswith("[]") else above
+    is_required = name in above.get("required", [])
+    if path in LEFT_TO_THE_OPERATOR:
+        assert field.is_required()
+        assert not is_required
+    else:
+        assert is_required == field.is_required()
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_defaults_are_the_same(path: str) -> None:
+    field, schema = BY_PATH[path]
+    default = field.default
+    if default is PydanticUndefined or default is None:
+        assert "default" not in schema
+        return
+    written = schema["default"]
+    if path.startswith("spec.destinations[].retry."):
+        assert parse_duration(written) == default
+    elif isinstance(default, RetrySpec):
+        assert RetrySpec.model_validate(written, by_alias=True, by_name=False) == default
+    elif isinstance(default, BaseModel):
+        assert type(default).model_validate(written, by_alias=True, by_name=False) == default
+    else:
+        assert written == (list(default) if isinstance(default, tuple) else default)
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_types_and_enums_are_the_same(path: str) -> None:
+    field, schema = BY_PATH[path]
+    kind = plain(field.annotation)
+    if typing.get_origin(kind) is typing.Literal:
+        assert schema["enum"] == list(typing.get_args(kind))
+    elif typing.get_origin(kind) is tuple:
+        assert schema["type"] == "array"
+    elif path.startswith("spec.destinations[].retry."):
+        assert schema["type"] == "string"
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        assert schema["type"] == "object"
+        assert schema["x-kubernetes-preserve-unknown-fields"] is True
+    elif typing.get_origin(kind) is dict:
+        assert list(typing.get_args(typing.get_args(kind)[0])) == list(schema["properties"])
+    else:
+        names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+        assert isinstance(kind, type)
+        assert schema["type"] == names[kind]
+
+
+@pytest.mark.parametrize("path", BY_PATH)
+def test_bounds_are_the_same(path: str) -> None:
+    field, schema = BY_PATH[path]
+    bounds: dict[str, object] = {}
+    names = ("minItems", "maxItems") if schema.get("type") == "array" else ("minimum", "maximum")
+    for note in notes(field):
+        match note:
+            case annotated_types.Ge(ge=bound):
+                bounds["minimum"] = bound
+            case annotated_types.Le(le=bound):
+                bounds["maximum"] = bound
+            case annotated_types.MinLen(min_length=bound):
+                bounds["minItems"] = bound
+            case annotated_types.MaxLen(max_length=bound):
+                bounds["maxItems"] = bound
+            case _:
+                pass
+    assert {name: schema[name] for name in names if name in schema} == bounds
+
+
+def test_kinds_of_items_are_the_same() -> None:
+    _, schema = BY_PATH["spec.destinations[].events"]
+    assert schema["items"]["enum"] == list(KINDS)
+
+
+@pytest.mark.parametrize("name", ["initialDelay", "maxDelay", "maxAge"])
+def test_durations_have_the_same_bounds(name: str) -> None:
+    field, schema = BY_PATH[f"spec.destinations[].retry.{name}"]
+    (rule,) = schema["x-kubernetes-validations"]
+    low, high = rule["message"].removeprefix("use ").split(" to ")
+    assert f"duration('{low}')" in rule["rule"]
+    assert f"duration('{high}')" in rule["rule"]
+    for edge in (low, high):
+        RetrySpec.model_validate(
+            {"maxDelay": "24h", "initialDelay": "100ms"} | {name: edge}, by_alias=True
+        )
+    assert field.default is not None
+
+
+def test_every_rule_has_a_message() -> None:
+    def rules(node: object) -> list[Json]:
+        if isinstance(node, dict):
+            own = node.get("x-kubernetes-validations", [])
+            return [*own, *(rule for value in node.values() for rule in rules(value))]
+        if isinstance(node, list):
+            return [rule for value in node for rule in rules(value)]
+        return []
+
+    found = rules(copy.deepcopy(VERSION["schema"]))
+    assert len(found) > 20
+    assert all(rule.get("message") for rule in found), json.dumps(found)
+
+
+def test_names_of_the_kind() -> None:
+    names = yaml.safe_load(CRD.read_text())["spec"]["names"]
+    assert names["kind"] == KIND
+    assert names["shortNames"] == ["whe"]
+    columns = [
+        each["name"] for each in VERSION["additionalPrinterColumns"] if "priority" not in each
+    ]
+    assert columns == ["URL", "Ready", "Receivers", "Backlog", "Age"]

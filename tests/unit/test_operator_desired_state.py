@@ -1,0 +1,97 @@
+"""What is built for an endpoint, against files that a person has read.
+
+`make unit ARGS="-k desired_state --update-test-data"` writes them anew.
+"""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from lightkube.core.resource import api_info
+
+from forebay_operator.builders.desired import desired_state
+from forebay_operator.builders.stamps import Managed, document_of, has_all
+from support.operator_inputs import installation, read_manifest, route_of
+
+OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"
+
+
+def written(objects: tuple[Managed, ...]) -> str:
+    """Return the objects as YAML, each with its kind."""
+    documents = []
+    for each in objects:
+        about = api_info(each).resource
+        head = {"apiVersion": about.api_version, "kind": about.kind}
+        documents.append(head | document_of(each))
+    return yaml.safe_dump_all(documents, sort_keys=False, width=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "gateway"),
+    [("dedicated", False), ("dedicated", True), ("small", False), ("shared", True)],
+    ids=["dedicated", "dedicated-gateway", "small", "shared"],
+)
+def test_objects_are_those_of_the_file(
+    request: pytest.FixtureRequest, name: str, *, gateway: bool
+) -> None:
+    manifest = read_manifest(name)
+    built = desired_state(manifest, route_of(manifest), installation(), gateway=gateway)
+    file = OUTPUT / f"{name}{'-gateway' if gateway else ''}.yaml"
+    text = written(built.objects)
+    if request.config.getoption("--update-test-data"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_same_input_gives_the_same_objects() -> None:
+    manifest = read_manifest("dedicated")
+    first, second = (
+        desired_state(manifest, route_of(manifest), installation(), gateway=False) for _ in range(2)
+    )
+    assert written(first.objects) == written(second.objects)
+    assert first.generation == second.generation
+
+
+def test_selectors_do_not_follow_the_spec() -> None:
+    manifest = read_manifest("dedicated")
+    spec = manifest.spec.model_copy(update={"provider": "generic", "host": None, "paused": True})
+    changed = manifest.model_copy(update={"spec": spec})
+    selectors = [
+        [
+            document["spec"]["selector"]
+            for document in yaml.safe_load_all(
+                written(desired_state(each, route_of(manifest), config, gateway=False).objects)
+            )
+            if document["kind"] in {"Deployment", "Service", "PodDisruptionBudget"}
+        ]
+        for each, config in ((manifest, installation()), (changed, installation(version="9.9.9")))
+    ]
+    assert len(selectors[0]) == 3
+    assert selectors[0] == selectors[1]
+
+
+def test_secrets_stand_in_the_table_alone() -> None:
+    manifest = read_manifest("dedicated")
+    built = desired_state(manifest, route_of(manifest), installation(), gateway=False)
+    for each in built.objects:
+        assert "s3cret" not in str(document_of(each))
+        if api_info(each).resource.kind != "Secret":
+            assert "czNjcmV0" not in str(document_of(each))
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "same"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": [1, 2]}, {"a": [1]}, False),
+        ({"a": [{"x": 1, "y": 2}]}, {"a": [{"x": 1}]}, True),
+        ({"cpu": "500m"}, {"cpu": "0.5"}, True),
+        ({"memory": "1Gi"}, {"memory": "1024Mi"}, True),
+        ({"memory": "1Gi"}, {"memory": "1G"}, False),
+        ({"host": "a"}, {"host": "b"}, False),
+        ({"a": None}, {"a": {}}, False),
+    ],
+)
+def test_only_what_is_desired_counts(live: object, desired: object, *, same: bool) -> None:
+    assert has_all(live, desired) is same
