@@ -6,7 +6,7 @@ from support.cluster import Cluster
 from support.tenant import Tenant
 from support.wait import eventually
 
-RATE = 400
+RATE = 300
 """Webhooks a second: more than 60 % of the CPU that the local values request for one receiver."""
 
 
@@ -33,5 +33,5 @@ async def test_receivers_come_and_go_with_the_load_and_every_answer_is_200(
         await eventually(more, within=120, saying="a second receiver")
     async with traffic.flowing(5):
         await eventually(one, within=180, saying="one receiver again")
-    assert traffic.answers == {200: traffic.accepted}
+    assert traffic.answers == {200: traffic.accepted}, f"slowest {traffic.slowest:.1f} s"
     await tenant.sink.wait_for(traffic.accepted, within=60)
