@@ -2,7 +2,6 @@
 
 import time
 
-
 from forebay.core.signatures import sign
 from support.corpus import APP_SECRET, PAYLOADS
 from support.raw_http import exchange, request_bytes

@@ -76,7 +76,7 @@ async def test_a_progress_bar_shows_on_a_terminal_while_the_run_goes_on(sink: Si
     ours, theirs = os.openpty()
     arguments = ("--url", sink.url(), "--rate", "20", "--duration", "1", "--json")
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with open(ours, "rb", buffering=0) as terminal:  # a descriptor
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
         process = await asyncio.create_subprocess_exec(
             *COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=theirs, env=environment
         )

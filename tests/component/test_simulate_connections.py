@@ -63,10 +63,8 @@ def opened() -> Opened:
     return open_server
 
 
-async def answers(
-    port: int, count: int, path: str = "/", timeout: float = 5
-) -> list[Answer]:  # the sender's own
-    async with HttpSender(f"http://{HOST}:{port}{path}", timeout=timeout) as sender:
+async def answers(port: int, count: int, path: str = "/", within: float = 5) -> list[Answer]:
+    async with HttpSender(f"http://{HOST}:{port}{path}", timeout=within) as sender:
         return [await sender.post(b'{"n":%d}' % n, b"X-A: 1\r\n") for n in range(count)]
 
 

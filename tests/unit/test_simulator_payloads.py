@@ -22,7 +22,7 @@ def generated(seed: int = 1, batch: int = 1) -> GeneratedPayloads:
     return GeneratedPayloads(random=Random(seed), epoch=EPOCH, batch=batch)  # no secrets
 
 
-def shape(value: Any) -> Any:  # any JSON
+def shape(value: Any) -> Any:  # noqa: ANN401  # any JSON
     """Reduce JSON to its property names and the types of its values."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
