@@ -138,7 +138,7 @@ async def test_what_is_no_answer_is_none(opened: Opened, answer: bytes) -> None:
 
 async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(opened: Opened) -> None:
     async with opened(b"HTTP/1.1 200 OK\r\nContent-Le") as server:
-        assert await answers(server.port, 2, timeout=0.05) == ["timeout"] * 2
+        assert await answers(server.port, 2, within=0.05) == ["timeout"] * 2
         assert server.connections == 2
 
 
