@@ -25,11 +25,11 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component controlplane chart e2e \
-	system fault fuzz bench bench-run images coverage clean
+.PHONY: help init run format lint typing imports check test unit component controlplane chart \
+	e2e system fault fuzz bench bench-run images coverage clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo '  Further arguments go into ARGS, such as: make test ARGS="-k signature"'
 

@@ -44,8 +44,8 @@ DUPLICATE_WINDOW: Final = timedelta(minutes=2)
 in EVENTS refuses their items."""
 
 ACK_WAIT: Final = timedelta(seconds=60)
-"""Longer than the longest attempt of a delivery (30 s): what is still under way is not handed out
-again. A processor that starts takes over at once and does not wait for this."""
+"""Longer than attempts usually take. What is still under way after it is handed out again, and the
+processor that has it recognises the copy; one that starts takes over at once and does not wait."""
 
 MAX_ACK_PENDING: Final = 5_000
 """Items of one lane and partition that one processor may hold unacked: several destinations at

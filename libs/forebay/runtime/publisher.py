@@ -50,6 +50,9 @@ RECONNECT_SECONDS: Final = 0.2
 """Between two attempts, with jitter: service should be back soon after NATS is, and a refused
 connection costs nothing."""
 
+SAY_AGAIN_SECONDS: Final = 10.0
+"""Between two lines in the log on the same failure: five attempts a second would fill it."""
+
 PING_SECONDS: Final = 5.0
 PINGS_UNANSWERED: Final = 2
 """A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
@@ -214,6 +217,8 @@ class Publisher:
         self._outbox: list[bytes] = []
         self._connection: _Connection | None = None
         self._reached = asyncio.Event()
+        self._said_failed = ("", 0.0)
+        """The last reason that was logged for not reaching NATS, and when."""
 
     # -- state
 
@@ -406,11 +411,18 @@ class Publisher:
             connection.wire.close()
             if isinstance(error, asyncio.CancelledError) and not connection.is_lost:
                 raise
-            reason = connection.refusal or type(error).__name__
-            _log.warning("nats_connect_failed", server=server.name, reason=reason)
+            self._say_failed(server.name, connection.refusal or type(error).__name__)
             return None
+        self._said_failed = ("", 0.0)
         _log.info("nats_connected", server=server.name, version=info.version)
         return connection
+
+    def _say_failed(self, server: str, reason: str) -> None:
+        """Log that a server could not be reached: when that is new, and then now and again."""
+        said, at = self._said_failed
+        if reason != said or self.clock() - at >= SAY_AGAIN_SECONDS:
+            self._said_failed = (reason, self.clock())
+            _log.warning("nats_connect_failed", server=server, reason=reason)
 
     async def _start_tls(self, connection: _Connection, host: str) -> None:
         loop, wire = asyncio.get_running_loop(), connection.wire
