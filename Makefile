@@ -26,7 +26,7 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart \
-	e2e system fault fuzz bench bench-run images coverage clean
+	e2e system fault fuzz soak bench bench-run images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -101,6 +101,9 @@ fuzz: $(VENV)/.installed-dev ## any bytes at the receiver, for a minute; FUZZ_SE
 
 bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)
+
+soak: $(VENV)/.installed-dev ## a million webhooks, and what the receiver's memory does (needs wrk); --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)
 
 bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.run_thousand $(ARGS)

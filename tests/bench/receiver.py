@@ -192,7 +192,7 @@ async def _bare(folder: Path) -> AsyncIterator[Contender]:
 
 
 @contextlib.asynccontextmanager
-async def _receiver(folder: Path, endpoints: int) -> AsyncIterator[tuple[Contender, Stack]]:
+async def serving_receiver(folder: Path, endpoints: int) -> AsyncIterator[tuple[Contender, Stack]]:
     """Run a receiver as shipped, with a nats-server of its own."""
     shard = ShardConfig(
         raw_max_bytes=2 * GIBIBYTE,
@@ -206,7 +206,7 @@ async def _receiver(folder: Path, endpoints: int) -> AsyncIterator[tuple[Contend
         yield Contender(name="receiver", port=part.port, pid=part.pid), stack
 
 
-async def _stored_turn(load: Load, contender: Contender, stack: Stack, seconds: int) -> Round:
+async def stored_turn(load: Load, contender: Contender, stack: Stack, seconds: int) -> Round:
     """Let the receiver answer, then count what is in RAW.
 
     Raises:
@@ -231,12 +231,12 @@ async def run(*, rounds: int, seconds: int, connections: int) -> list[Round]:
         folder = Path(name)
         load = Load(folder, connections=connections)
         endpoints = ENDPOINTS_A_ROUND * 2 * (rounds + 1)
-        async with _bare(folder) as bare, _receiver(folder, endpoints) as (receiver, stack):
+        async with _bare(folder) as bare, serving_receiver(folder, endpoints) as (receiver, stack):
             await load.turn(bare, WARM_UP_SECONDS)
-            await _stored_turn(load, receiver, stack, WARM_UP_SECONDS)
+            await stored_turn(load, receiver, stack, WARM_UP_SECONDS)
             for _ in range(rounds):
                 turns.append(await load.turn(bare, seconds))
-                turns.append(await _stored_turn(load, receiver, stack, seconds))
+                turns.append(await stored_turn(load, receiver, stack, seconds))
     return turns
 
 
