@@ -7,22 +7,17 @@ The checks run in a fixed order and every live value is compared in constant tim
 import hmac
 from collections.abc import Mapping
 
-from forebay.core.signatures import SIGNATURE_PREFIX
+from forebay.core.signatures import Signatures
 from forebay.core.tables import Authentication
 from forebay_receiver.errors import Reason
 
 __all__ = ["Credentials"]
 
-_PREFIX = SIGNATURE_PREFIX.encode()
-
 
 class Credentials:
-    """What an endpoint asks for, made ready once for each change of the table.
+    """What an endpoint asks for, made ready once for each change of the table."""
 
-    The keyed state of each HMAC is kept and copied: keying it anew costs as much as the body.
-    """
-
-    __slots__ = ("_headers", "_macs", "_none", "_prefix_required", "_signature_header", "_tokens")
+    __slots__ = ("_headers", "_none", "_signature_header", "_signatures", "_tokens")
 
     def __init__(self, authentication: Authentication) -> None:
         self._headers = tuple(
@@ -31,11 +26,7 @@ class Credentials:
         )
         signature = authentication.signature
         self._signature_header = None if signature is None else signature.header.encode()
-        self._prefix_required = signature is not None and signature.prefix == "required"
-        self._macs = tuple(
-            hmac.new(secret.encode(), digestmod="sha256")
-            for secret in (signature.secrets if signature else ())
-        )
+        self._signatures = None if signature is None else Signatures(signature)
         self._tokens = tuple(token.encode() for token in authentication.verify_tokens)
         self._none = authentication.none
 
@@ -57,11 +48,11 @@ class Credentials:
                 return Reason.HEADER_MISSING
             if not _any_equal(values, given):
                 return Reason.HEADER_WRONG
-        if self._signature_header is not None:
+        if self._signature_header is not None and self._signatures is not None:
             given = headers.get(self._signature_header)
             if given is None:
                 return Reason.SIGNATURE_MISSING
-            return None if self._signature_holds(given, body) else Reason.SIGNATURE_WRONG
+            return None if self._signatures.hold(given, body) else Reason.SIGNATURE_WRONG
         if not self._headers and not self._none:
             # Tables are checked when they are read; this is the second lock on the same door.
             return Reason.HEADER_MISSING
@@ -70,23 +61,6 @@ class Credentials:
     def verify_token_holds(self, given: str) -> bool:
         """Say whether a GET challenge carries one of the live verify tokens."""
         return _any_equal(self._tokens, given.encode("utf-8", "surrogateescape"))
-
-    def _signature_holds(self, given: bytes, body: bytes) -> bool:
-        """As `forebay.core.signatures.signature_holds`, on bytes and with the keys made ready."""
-        if given.startswith(_PREFIX):
-            given = given[len(_PREFIX) :]
-        elif self._prefix_required:
-            return False
-        try:
-            digest = bytes.fromhex(given.decode("ascii"))
-        except ValueError:
-            return False
-        holds = False
-        for keyed in self._macs:
-            mac = keyed.copy()
-            mac.update(body)
-            holds |= hmac.compare_digest(mac.digest(), digest)
-        return holds
 
 
 def _any_equal(values: tuple[bytes, ...], given: bytes) -> bool:
