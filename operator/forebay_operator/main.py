@@ -42,8 +42,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from forebay.core.errors import ConfigurationError
 from forebay.runtime.logging import configure_logging
+from forebay.runtime.process import listen
 from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pods import HttpPods
@@ -90,20 +90,8 @@ def run(*, leave: bool = False) -> int:
     configure_logging(log_settings, part="operator")
     if leave:
         return asyncio.run(_leave(config))
-    with _listen(process) as admin:
+    with listen(process.admin_host, process.admin_port, "FOREBAY_OPERATOR_ADMIN_PORT") as admin:
         return asyncio.run(_operate(config, nats, admin))
-
-
-def _listen(process: ProcessSettings) -> socket.socket:
-    host, port = process.admin_host, process.admin_port
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        message = (
-            f"{host}:{port} cannot be listened on ({error.strerror}): "
-            "set FOREBAY_OPERATOR_ADMIN_PORT"
-        )
-        raise ConfigurationError(message) from error
 
 
 async def _leave(config: OperatorConfig) -> int:

@@ -1,7 +1,6 @@
 """Starts a processor, and ends it: settings, table, NATS, the engine, the admin port, SIGTERM."""
 
 import asyncio
-import gc
 import signal
 import socket
 
@@ -11,10 +10,10 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.nats import NatsLink
+from forebay.runtime.process import listen, settle_garbage_collector
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
@@ -33,9 +32,6 @@ _log = structlog.get_logger(__name__)
 STORE_SECONDS = 5.0
 """After the time for attempts, for what JetStream has to be told of them."""
 
-GC_THRESHOLD = 50_000
-"""Objects between two collections of the youngest generation: items make no cycles."""
-
 
 def run() -> int:
     """Work until SIGTERM or SIGINT; returns the exit code.
@@ -49,22 +45,10 @@ def run() -> int:
     nats = load_settings(NatsSettings)
     configure_logging(log_settings, part="processor")
     with (
-        _listen(settings) as admin,
+        listen(settings.admin_host, settings.admin_port, "FOREBAY_PROCESSOR_ADMIN_PORT") as admin,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         return runner.run(_work(settings, part, nats, admin))
-
-
-def _listen(settings: ProcessorSettings) -> socket.socket:
-    host, port = settings.admin_host, settings.admin_port
-    try:
-        return socket.create_server((host, port))
-    except OSError as error:
-        message = (
-            f"{host}:{port} cannot be listened on ({error.strerror}): "
-            "set FOREBAY_PROCESSOR_ADMIN_PORT"
-        )
-        raise ConfigurationError(message) from error
 
 
 async def _work(
@@ -104,9 +88,7 @@ async def _work(
         )
         await server.setup()
         await web.SockSite(server, admin).start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD, 50, 100)
+        settle_garbage_collector()
         _log.info("processor_started", port=admin.getsockname()[1])
         code = await _until_stopped(stop, settings, engine, publisher, link, tables)
         await server.cleanup()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -16,9 +15,9 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
-from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.logging import configure_logging
+from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
@@ -35,15 +34,9 @@ __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
 
-GC_THRESHOLD = 50_000
-"""Objects between two collections of the youngest generation. Webhooks make no cycles: reference
-counts free them, and every collection is a pause (p99 32 ms without this, 6 ms with it)."""
-
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of common load balancers (60 s), so that they end a connection first
 and never send a webhook into one that is just closing."""
-
-LISTEN_BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
@@ -69,21 +62,12 @@ def run() -> int:
     # A line for each stranger's malformed request would let strangers fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with (
-        _listen(settings.host, settings.port, "FOREBAY_RECEIVER_PORT") as webhooks,
-        _listen(settings.admin_host, settings.admin_port, "FOREBAY_RECEIVER_ADMIN_PORT") as admin,
+        listen(settings.host, settings.port, "FOREBAY_RECEIVER_PORT") as webhooks,
+        listen(settings.admin_host, settings.admin_port, "FOREBAY_RECEIVER_ADMIN_PORT") as admin,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(settings, part, nats, webhooks, admin))
     return 0
-
-
-def _listen(host: str, port: int, variable: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
-    except OSError as error:
-        message = f"{host}:{port} cannot be listened on ({error.strerror}): set {variable}"
-        raise ConfigurationError(message) from error
 
 
 async def _serve(
@@ -109,9 +93,7 @@ async def _serve(
     webhook = WebhookApplication(intake, settings)
     public = _Server(_config(webhook, protocol_factory(rules)))
     private = _Server(_config(admin_application(status, registry), "httptools"))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 50, 100)
+    settle_garbage_collector()
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(store.run(), name="nats"),
