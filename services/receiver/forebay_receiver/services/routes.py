@@ -3,13 +3,18 @@
 import hashlib
 from collections.abc import Mapping
 
+import structlog
+
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
-from forebay_receiver.policies.authentication import Credentials
+from forebay_receiver.policies.authentication import credentials_of
+from forebay_receiver.policies.client_certificate import CertificateProxy
 
 __all__ = ["PATH_PREFIX", "Routes", "ServedEndpoint"]
+
+_log = structlog.get_logger(__name__)
 
 PATH_PREFIX = "/v1/webhooks/"
 
@@ -28,7 +33,9 @@ class ServedEndpoint:
         "subjects",
     )
 
-    def __init__(self, route: ReceiverRoute, metrics: EndpointMetrics) -> None:
+    def __init__(
+        self, route: ReceiverRoute, metrics: EndpointMetrics, proxy: CertificateProxy | None = None
+    ) -> None:
         self.route = route
         self.metrics = metrics
         self.name = route.endpoint
@@ -36,7 +43,7 @@ class ServedEndpoint:
         self.digest = hashlib.sha256(self.header_line + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
-        self.credentials = Credentials(route.authentication)
+        self.credentials = credentials_of(route.authentication, proxy)
         partition = endpoint_partition(self.name)
         self.subjects = {
             lane: str(RawSubject(route.shard, partition, lane, self.name)).encode() for lane in Lane
@@ -48,8 +55,9 @@ class ServedEndpoint:
 class Routes:
     """Finds the endpoint of a path; a lookup costs the same for 10 endpoints or 10,000."""
 
-    def __init__(self, metrics: ReceiverMetrics) -> None:
+    def __init__(self, metrics: ReceiverMetrics, proxy: CertificateProxy | None = None) -> None:
         self._metrics = metrics
+        self._proxy = proxy
         self._by_path: dict[str, ServedEndpoint] = {}
         self._by_file: dict[str, tuple[ReceiverTable, dict[str, ServedEndpoint]]] = {}
 
@@ -81,8 +89,15 @@ class Routes:
         there = self._by_path.get(_path(route))
         if there is not None and there.route == route:
             return there
+        if route.authentication.client_certificate is not None and self._proxy is None:
+            _log.warning(
+                "client_certificates_off",
+                endpoint=str(route.endpoint),
+                fix="every webhook gets 401: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or "
+                "`receivers.clientCertificate.header` in the chart",
+            )
         metrics = self._metrics.of(route.endpoint) if there is None else there.metrics
-        return ServedEndpoint(route, metrics)
+        return ServedEndpoint(route, metrics, self._proxy)
 
 
 def _path(route: ReceiverRoute) -> str:
