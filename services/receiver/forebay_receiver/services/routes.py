@@ -129,7 +129,7 @@ class Routes:
 
     def replace(self, tables: Mapping[str, ReceiverTable]) -> None:
         """Take these tables from now on; what did not change keeps its state."""
-        for _ in self._work(tables):
+        for _ in self.replacing(tables):
             pass
 
     async def replace_in_slices(self, tables: Mapping[str, ReceiverTable]) -> None:
@@ -137,11 +137,14 @@ class Routes:
 
         One call at a time.
         """
-        for _ in self._work(tables):
+        for _ in self.replacing(tables):
             await asyncio.sleep(0)
 
-    def _work(self, tables: Mapping[str, ReceiverTable]) -> Iterator[None]:
-        """Build the next table beside the one in force, and put it into force at the end."""
+    def replacing(self, tables: Mapping[str, ReceiverTable]) -> Iterator[None]:
+        """Build the next table beside the one in force, and put it into force at the end.
+
+        Whoever iterates decides what is done between the slices.
+        """
         by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
         by_path: _Places = {}
         for file, table in tables.items():
@@ -157,9 +160,8 @@ class Routes:
             by_file[file] = known
             by_path |= known[1]
             yield
-        gone = self._by_path.keys() - by_path.keys()
         self._metrics.forget(
-            place.route.endpoint for place in map(self._by_path.get, gone) if place
+            place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
 
