@@ -17,32 +17,35 @@ from forebay.core.tables import Provider
 __all__ = ["lane_of"]
 
 
-class _Anything(msgspec.Struct):
+class _Anything(msgspec.Struct, gc=False):
     """An object whose members are skipped."""
 
 
-class _Value(msgspec.Struct):
+_Items = tuple[_Anything, ...]
+
+
+class _Value(msgspec.Struct, gc=False):
     """The lists whose items make a webhook urgent."""
 
-    messages: list[_Anything] = []
-    statuses: list[_Anything] = []
-    errors: list[_Anything] = []
-    calls: list[_Anything] = []
-    message_echoes: list[_Anything] = []
-    user_preferences: list[_Anything] = []
+    messages: _Items = ()
+    statuses: _Items = ()
+    errors: _Items = ()
+    calls: _Items = ()
+    message_echoes: _Items = ()
+    user_preferences: _Items = ()
 
 
-class _Change(msgspec.Struct):
+class _Change(msgspec.Struct, gc=False):
     value: _Value
     field: str = ""
 
 
-class _Entry(msgspec.Struct):
-    changes: list[_Change]
+class _Entry(msgspec.Struct, gc=False):
+    changes: tuple[_Change, ...]
 
 
-class _Body(msgspec.Struct):
-    entry: list[_Entry]
+class _Body(msgspec.Struct, gc=False):
+    entry: tuple[_Entry, ...]
 
 
 _DECODE = msgspec.json.Decoder(_Body).decode

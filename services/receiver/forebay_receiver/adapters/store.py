@@ -58,7 +58,7 @@ class Storing(Outgoing):
         self,
         store: "Store",
         shard: str,
-        subject: bytes,
+        subject: str,
         body: bytes,
         headers: bytes,
         deadline: float,

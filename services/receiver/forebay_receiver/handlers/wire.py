@@ -31,7 +31,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from forebay_receiver.errors import Reason
-from forebay_receiver.services.intake import Answer, Intake
+from forebay_receiver.services.intake import STORED, Answer, Intake
 from forebay_receiver.services.routes import PATH_PREFIX, ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
@@ -86,13 +86,15 @@ def protocol_factory(rules: ConnectionRules) -> type[asyncio.Protocol]:
 class _Request:
     """One request while it is read, until it is answered."""
 
-    __slots__ = ("body", "endpoint", "headers", "keep_alive", "refusal", "size", "started")
+    __slots__ = ("body", "endpoint", "headers", "keep_alive", "parts", "refusal", "started")
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, headers: dict[bytes, bytes]) -> None:
         self.started = started
-        self.headers: dict[bytes, bytes] = {}
-        self.body: list[bytes] = []
-        self.size = 0
+        self.headers = headers
+        self.body = b""
+        """What came of it, where that was in one read; else `parts` hold it."""
+
+        self.parts: list[bytes] | None = None
         self.endpoint: ServedEndpoint | None = None
         self.refusal: Answer | None = None
         self.keep_alive = False
@@ -112,6 +114,9 @@ class WebhookProtocol(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self._rules = rules
+        self._intake = rules.intake
+        self._max_body_bytes = rules.settings.max_body_bytes
+        self._idle_seconds = rules.idle_seconds
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._make_fallback = fallback
@@ -119,7 +124,9 @@ class WebhookProtocol(asyncio.Protocol):
         self._connections = cast("set[object]", state.connections)
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._began = 0.0
+        self._ends = _FOREVER
+        """When an answer closes the connection, so that new replicas get their share."""
+
         self._head = b""
         """The first bytes of a connection, too few to tell what they begin."""
 
@@ -128,6 +135,9 @@ class WebhookProtocol(asyncio.Protocol):
         self._is_in_head = False
         self._fed = 0
         """Bytes given to the parser since the last request was complete."""
+
+        self._size = 0
+        """Bytes of the body that is being read."""
 
         self._url = b""
         self._waiting: deque[_Request] = deque()
@@ -138,6 +148,7 @@ class WebhookProtocol(asyncio.Protocol):
         self._is_lingering = False
         self._deadline = _FOREVER
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = _FOREVER
 
     # -- asyncio's and uvicorn's side
 
@@ -146,8 +157,9 @@ class WebhookProtocol(asyncio.Protocol):
         """Begin with a connection."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        self._began = self._clock()
-        self._set_deadline(self._began + self._rules.idle_seconds)
+        now = self._clock()
+        self._ends = now + self._rules.settings.max_connection_seconds
+        self._set_deadline(now + self._idle_seconds)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -202,10 +214,11 @@ class WebhookProtocol(asyncio.Protocol):
         if self._fallback is not None:
             self._fallback.data_received(data)
             return
-        if self._is_lingering or self._is_ending:
+        if self._is_ending:
             return
         if self._reading is None and self._serving is None:
-            data, self._head = self._head + data, b""
+            if self._head:
+                data, self._head = self._head + data, b""
             if not data.startswith(_START):
                 self._begin_otherwise(data)
                 return
@@ -216,14 +229,15 @@ class WebhookProtocol(asyncio.Protocol):
             if not self._is_ending:
                 self._fail(_BAD_REQUEST)
             return
-        self._after_feeding()
-
-    def _after_feeding(self) -> None:
-        """See what is still missing of the request that is being read."""
         reading = self._reading
         if reading is None:
             self._fed = 0
-        elif self._is_in_head and self._fed > HEAD_LIMIT:
+        else:
+            self._wait_for_rest(reading)
+
+    def _wait_for_rest(self, reading: _Request) -> None:
+        """See what is still missing of the request that is being read."""
+        if self._is_in_head and self._fed > HEAD_LIMIT:
             self._fail(_BAD_REQUEST)
         elif self._serving is None and not self._is_ending:
             # Not complete yet: from now on it is late at some time.
@@ -241,14 +255,14 @@ class WebhookProtocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._reading = request = _Request(self._clock())
-        self._headers = request.headers
+        self._headers = headers = {}
+        self._reading = _Request(self._clock(), headers)
         self._is_in_head = True
         self._url = b""
 
     def on_url(self, url: bytes) -> None:
         """Take (a part of) the request's target."""
-        self._url += url
+        self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
@@ -271,9 +285,12 @@ class WebhookProtocol(asyncio.Protocol):
         self._is_in_head = False
         if len(headers) > HEADERS_LIMIT or (self._fed > HEAD_LIMIT and self._is_head_too_long()):
             self._break(_BAD_REQUEST)
-        request.keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        # HTTP/1.0 keeps a connection only where it says so, and our answers do not agree to that.
+        request.keep_alive = parser.should_keep_alive() and (
+            b"connection" not in headers or parser.get_http_version() == "1.1"
+        )
         path = url if b"?" not in url else url.partition(b"?")[0]
-        admitted = self._rules.intake.admit(
+        admitted = self._intake.admit(
             path.decode("latin-1"), "POST", int(headers.get(b"content-length", b"0"))
         )
         if isinstance(admitted, Answer):
@@ -288,10 +305,17 @@ class WebhookProtocol(asyncio.Protocol):
         request = self._reading
         if request is None:
             raise _Broken
-        request.body.append(body)
-        request.size += len(body)
-        if request.size > self._rules.settings.max_body_bytes and request.endpoint is not None:
-            self._break(self._rules.intake.refuse(request.endpoint, Reason.TOO_LARGE))
+        if request.parts is not None:
+            request.parts.append(body)
+            self._size += len(body)
+        elif request.body:
+            request.parts = [request.body, body]
+            self._size += len(body)
+        else:
+            request.body = body
+            self._size = len(body)
+        if self._size > self._max_body_bytes and request.endpoint is not None:
+            self._break(self._intake.refuse(request.endpoint, Reason.TOO_LARGE))
 
     def on_message_complete(self) -> None:
         """Serve the request, or let it wait for the one before."""
@@ -311,45 +335,39 @@ class WebhookProtocol(asyncio.Protocol):
     def _serve(self, request: _Request) -> None:
         self._serving = request
         self._deadline = _FOREVER
-        if request.refusal is not None or request.endpoint is None:
-            self._answer(request, request.refusal or _BAD_REQUEST)
+        endpoint = request.endpoint
+        if request.refusal is not None or endpoint is None:
+            self._answer(request.refusal or _BAD_REQUEST)
             return
-        body = request.body[0] if len(request.body) == 1 else b"".join(request.body)
-        request.body = []
-        self._rules.intake.take(
-            request.endpoint,
-            request.headers,
-            body,
-            request.started,
-            lambda answer: self._answer(request, answer),
-        )
+        body = request.body if request.parts is None else b"".join(request.parts)
+        # Held by whoever stores it from now on, and no longer than that.
+        request.body, request.parts = b"", None
+        self._intake.take(endpoint, request.headers, body, request.started, self._answer)
 
-    def _answer(self, request: _Request, answer: Answer) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing() or self._serving is not request:
+    def _answer(self, answer: Answer) -> None:
+        """Answer the request that is being served: called once for each."""
+        transport, request = self._transport, self._serving
+        self._serving = None
+        if transport is None or request is None or transport.is_closing():
             return
         now = self._clock()
-        rules = self._rules
-        close = (
+        if (
             answer.close
             or not request.keep_alive
-            or rules.is_draining
+            or self._rules.is_draining
             or (self._is_ending and not self._waiting)
-            or now - self._began > rules.settings.max_connection_seconds
-        )
-        transport.write(_encode(answer, close=close))
-        if close:
-            self._serving = None
+            or now > self._ends
+        ):
+            transport.write(_encode(answer, close=True))
             self._linger(now)
             return
+        transport.write(_OK if answer is STORED else _encode(answer, close=False))
         if self._waiting:
-            self._serving = None
             transport.resume_reading()
             # Not from within this call: a long pipeline would grow the stack.
             self._loop.call_soon(self._serve_next)
-            return
-        self._serving = None
-        self._set_deadline(now + rules.idle_seconds)
+        else:
+            self._set_deadline(now + self._idle_seconds)
 
     def _serve_next(self) -> None:
         if self._waiting and self._serving is None and self._transport is not None:
@@ -357,7 +375,7 @@ class WebhookProtocol(asyncio.Protocol):
 
     def _fail(self, answer: Answer) -> None:
         """Answer what could not be read to its end, after what is still being served."""
-        request = self._reading or _Request(self._clock())
+        request = self._reading or _Request(self._clock(), {})
         self._reading = None
         self._is_ending = True
         request.refusal = answer
@@ -403,18 +421,18 @@ class WebhookProtocol(asyncio.Protocol):
     def _set_deadline(self, when: float) -> None:
         """Be called at a time, at the latest: one timer a connection, moved only when it fires."""
         self._deadline = when
-        timer = self._timer
-        if timer is None or timer.when() > when:
-            if timer is not None:
-                timer.cancel()
+        if self._timer is None or self._timer_at > when:
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._loop.call_at(when, self._timer_ended)
+            self._timer_at = when
 
     def _timer_ended(self) -> None:
         self._timer = None
         now = self._clock()
         if now < self._deadline:
             if self._deadline < _FOREVER:
-                self._timer = self._loop.call_at(self._deadline, self._timer_ended)
+                self._set_deadline(self._deadline)
             return
         transport = self._transport
         if transport is None:
@@ -423,7 +441,7 @@ class WebhookProtocol(asyncio.Protocol):
         if self._is_lingering or (reading is None and not self._head):
             transport.close()
         elif reading is not None and reading.endpoint is not None:
-            self._fail(self._rules.intake.refuse(reading.endpoint, Reason.TOO_SLOW))
+            self._fail(self._intake.refuse(reading.endpoint, Reason.TOO_SLOW))
         else:
             self._fail(Answer(408, ((b"content-length", b"0"),), b"", close=True))
 
@@ -459,8 +477,6 @@ class _Broken(Exception):  # noqa: N818  # no error: it ends the parser's call
 
 
 def _encode(answer: Answer, *, close: bool) -> bytes:
-    if answer.status == 200 and not answer.body and not close:  # noqa: PLR2004
-        return _OK
     lines = [_STATUS_LINES[answer.status]]
     lines += [b"%b: %b\r\n" % header for header in answer.headers]
     if close:
@@ -469,4 +485,4 @@ def _encode(answer: Answer, *, close: bool) -> bytes:
     return b"".join(lines)
 
 
-_OK: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+_OK: Final = _encode(STORED, close=False)

@@ -20,8 +20,8 @@ class ServedEndpoint:
     __slots__ = (
         "credentials",
         "digest",
-        "header_line",
         "in_flight",
+        "label",
         "metrics",
         "name",
         "route",
@@ -32,14 +32,14 @@ class ServedEndpoint:
         self.route = route
         self.metrics = metrics
         self.name = route.endpoint
-        self.header_line = str(self.name).encode()
-        self.digest = hashlib.sha256(self.header_line + b"\n")
+        self.label = str(self.name)
+        self.digest = hashlib.sha256(self.label.encode() + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
         self.credentials = Credentials(route.authentication)
         partition = endpoint_partition(self.name)
         self.subjects = {
-            lane: str(RawSubject(route.shard, partition, lane, self.name)).encode() for lane in Lane
+            lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
         }
         self.in_flight = 0
         """Its webhooks that are being stored at this moment."""
