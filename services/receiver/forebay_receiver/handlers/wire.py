@@ -255,7 +255,8 @@ class WebhookProtocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._headers = headers = {}
+        headers: dict[bytes, bytes] = {}
+        self._headers = headers
         self._reading = _Request(self._clock(), headers)
         self._is_in_head = True
         self._url = b""
