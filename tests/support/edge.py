@@ -12,6 +12,7 @@ from nats.js.api import RawStreamMsg, StreamState
 from forebay.core.signatures import sign
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute, SignatureCheck
 from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
+from support.nats_server import NatsServer
 from support.processes import Part
 from support.raw_http import RawResponse, exchange, request_bytes
 from support.stack import Stack
@@ -85,9 +86,11 @@ def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
 class Edge:
     """A stack with one receiver and all of ROUTES."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, nats_server: NatsServer | None = None, **settings: str
+    ) -> None:
         """Lay out the stack; settings go to the receiver."""
-        self.stack = Stack(folder)
+        self.stack = Stack(folder, nats_server=nats_server)
         # Nothing balances load here: the receiver may leave as soon as it is told to.
         patience = {"FOREBAY_RECEIVER_DRAIN_SECONDS": "0"}
         self.receiver: Part = self.stack.part("receiver", **{**patience, **settings})

@@ -211,6 +211,7 @@ class Publisher:
         self._inbox_size = len(self._inbox)
         self._number = 0
         self._in_flight: dict[int, Outgoing] = {}
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._given_up: dict[int, None] = {}
         self._outbox: list[bytes] = []
@@ -297,12 +298,46 @@ class Publisher:
         command = f"HPUB {message.subject} {self._inbox}{number} {len(headers)} {size}\r\n"
         self._outbox += (command.encode(), headers, payload, b"\r\n")
 
+    async def ask(self, subject: str, within: float) -> bytes:
+        """Ask one of NATS' own services, such as `$JS.API.STREAM.INFO.<name>`; for rare questions.
+
+        Args:
+            subject: What to ask.
+            within: Seconds to wait for the answer.
+
+        Raises:
+            StoreUnavailable: where no answer came; StreamMissing where nobody listens.
+        """
+        connection = self._connection
+        if connection is None:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        self._number = number = self._number + 1
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        connection.wire.write(b"PUB %b %b%d 0\r\n\r\n" % (subject.encode(), self._prefix, number))
+        try:
+            async with asyncio.timeout(within):
+                answer = await future
+        except TimeoutError as error:
+            message = "NATS gave no answer in time"
+            raise StoreUnavailable(message) from error
+        finally:
+            self._asked.pop(number, None)
+        if not answer:
+            message = "nobody answers on this subject at the moment"
+            raise StreamMissing(message)
+        return answer
+
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
         in_flight, self._in_flight = self._in_flight, {}
         for number, message in in_flight.items():
             self._remember(number)
             message.answered(StoreUnavailable(why))
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(StoreUnavailable(why))
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
@@ -318,6 +353,11 @@ class Publisher:
         number = int(subject[self._inbox_size :])
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
+            asked = self._asked.get(number)
+            if asked is not None:
+                if not asked.done():
+                    asked.set_result(payload)
+                return
             if self._given_up.pop(number, self) is None and payload:
                 self._on_late()
             return

@@ -24,6 +24,7 @@ from forebay.core.lanes import lane_of
 from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay.runtime.publisher import PubAck
 from forebay.runtime.store_errors import (
+    MessageTooLarge,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -156,17 +157,19 @@ class Intake:
         self.clock = asyncio.get_running_loop().time
         self._in_flight = 0
         self._in_flight_bytes = 0
+        self._held_bytes = 0
+        self._max_held_bytes = settings.max_in_flight_bytes // 2
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
     def in_flight(self) -> int:
-        """Requests that are being read or stored."""
+        """Webhooks that are being stored."""
         return self._in_flight
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of bodies that are being stored."""
-        return self._in_flight_bytes
+        """Bytes of bodies that are being read or stored."""
+        return self._in_flight_bytes + self._held_bytes
 
     def admit(self, path: str, method: str, declared: int) -> ServedEndpoint | Answer:
         """Say which endpoint a POST is for, before its body is read; else the answer it gets.
@@ -183,7 +186,35 @@ class Intake:
             return self.refuse(endpoint, Reason.METHOD)
         if declared > self._settings.max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
+        if declared > self._store.max_body_bytes:
+            return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
         return endpoint
+
+    def hold(self, endpoint: ServedEndpoint, size: int) -> Answer | None:
+        """Note bytes of a body that waits for its end or its turn; else the answer it gets.
+
+        Nobody knows yet whether they are a provider's. So they take no place from webhooks that are
+        there whole: there is a limit of their own, and refused are those who would exceed it.
+
+        Args:
+            endpoint: From `admit`.
+            size: Bytes that came since it was told last.
+        """
+        reason = self._store.unwilling(endpoint.route.shard)
+        if reason is None and self._held_bytes + size > self._max_held_bytes:
+            reason = Reason.OVERLOADED
+        if reason is None and endpoint.held_bytes + size > endpoint.max_in_flight_bytes:
+            reason = Reason.ENDPOINT_OVERLOADED
+        if reason is not None:
+            return self.refuse(endpoint, reason)._replace(close=True)
+        self._held_bytes += size
+        endpoint.held_bytes += size
+        return None
+
+    def let_go(self, endpoint: ServedEndpoint, size: int) -> None:
+        """Note that a body that was held is complete and has its turn, or will never be."""
+        self._held_bytes -= size
+        endpoint.held_bytes -= size
 
     def challenge(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer Meta's GET challenge (`hub.mode`, `hub.verify_token`, `hub.challenge`)."""
@@ -225,12 +256,18 @@ class Intake:
             started: When the request's first byte came, on the loop's clock: the budget's start.
             reply: Called inside this call where the answer is known at once.
         """
-        refusal = endpoint.credentials.refusal(headers, body) or self._overload(endpoint, len(body))
+        # What costs nothing to know comes first: in trouble an answer has to be cheap.
+        refusal = (
+            self._store.unwilling(endpoint.route.shard)
+            or endpoint.credentials.refusal(headers, body)
+            or self._overload(endpoint, len(body))
+        )
         if refusal is not None:
             reply(self.refuse(endpoint, refusal))
             return
         webhook = _Webhook(self, self._store, endpoint, headers, body, started, reply)
         endpoint.in_flight += 1
+        endpoint.in_flight_bytes += len(body)
         self._in_flight += 1
         self._in_flight_bytes += len(body)
         self._store.store(webhook)
@@ -239,6 +276,7 @@ class Intake:
         """Count what became of a webhook, and return what to answer."""
         endpoint, size = webhook.endpoint, len(webhook.payload)
         endpoint.in_flight -= 1
+        endpoint.in_flight_bytes -= size
         self._in_flight -= 1
         self._in_flight_bytes -= size
         if isinstance(result, StoreError):
@@ -249,15 +287,17 @@ class Intake:
         return STORED
 
     def _overload(self, endpoint: ServedEndpoint, size: int) -> Reason | None:
-        if not self._store.is_willing(endpoint.route.shard):
-            return Reason.NATS_AWAY
-        settings = self._settings
-        if self._in_flight >= settings.max_in_flight:
-            return Reason.OVERLOADED
-        if self._in_flight_bytes + size > settings.max_in_flight_bytes:
-            return Reason.OVERLOADED
-        if endpoint.in_flight >= endpoint.route.max_in_flight:
+        if (
+            endpoint.in_flight >= endpoint.max_in_flight
+            or endpoint.in_flight_bytes + size > endpoint.max_in_flight_bytes
+        ):
             return Reason.ENDPOINT_OVERLOADED
+        settings = self._settings
+        if (
+            self._in_flight >= settings.max_in_flight
+            or self._in_flight_bytes + size > settings.max_in_flight_bytes
+        ):
+            return Reason.OVERLOADED
         return None
 
     def refuse(self, endpoint: ServedEndpoint | None, reason: Reason) -> Answer:
@@ -277,7 +317,13 @@ class Intake:
 
 
 _BODY_UNREAD: Final = frozenset(
-    {Reason.TOO_LARGE, Reason.TOO_SLOW, Reason.METHOD, Reason.UNKNOWN_ENDPOINT}
+    {
+        Reason.TOO_LARGE,
+        Reason.TOO_SLOW,
+        Reason.METHOD,
+        Reason.UNKNOWN_ENDPOINT,
+        Reason.ABOVE_MAX_PAYLOAD,
+    }
 )
 
 
@@ -290,5 +336,7 @@ def _reason_of(error: StoreError) -> Reason:
             return Reason.NATS_SILENT
         case StoreFull():
             return Reason.STREAM_FULL
+        case MessageTooLarge():
+            return Reason.ABOVE_MAX_PAYLOAD
         case _:
             return Reason.STORE_REFUSED
