@@ -80,6 +80,8 @@ def protocol_factory(rules: ConnectionRules) -> type[asyncio.Protocol]:
     """Return what `uvicorn.Config(http=...)` takes: it is called for every connection."""
 
     class Bound(WebhookProtocol):
+        __slots__ = ()
+
         def __init__(self, **uvicorn_gives: Any) -> None:  # noqa: ANN401  # passed on as they are
             super().__init__(
                 rules,
@@ -123,6 +125,37 @@ class _Request:
 
 class WebhookProtocol(asyncio.Protocol):
     """One connection."""
+
+    # For speed: each webhook looks at nearly all of them.
+    __slots__ = (
+        "_clock",
+        "_connections",
+        "_deadline",
+        "_ends",
+        "_fallback",
+        "_fed",
+        "_head",
+        "_head_began",
+        "_headers",
+        "_idle_seconds",
+        "_intake",
+        "_is_ending",
+        "_is_in_head",
+        "_is_lingering",
+        "_loop",
+        "_make_fallback",
+        "_max_body_bytes",
+        "_parser",
+        "_reading",
+        "_repeats",
+        "_rules",
+        "_serving",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "_url",
+        "_waiting",
+    )
 
     def __init__(
         self,

@@ -149,7 +149,9 @@ class Intake:
         store: Store,
         metrics: ReceiverMetrics,
     ) -> None:
-        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
+        self._max_in_flight = settings.max_in_flight
+        self._max_in_flight_bytes = settings.max_in_flight_bytes
         self._routes = routes
         self._store = store
         self._metrics = metrics
@@ -184,7 +186,7 @@ class Intake:
             return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
         if method != "POST":
             return self.refuse(endpoint, Reason.METHOD)
-        if declared > self._settings.max_body_bytes:
+        if declared > self._max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
         if declared > self._store.max_body_bytes:
             return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
@@ -292,10 +294,9 @@ class Intake:
             or endpoint.in_flight_bytes + size > endpoint.max_in_flight_bytes
         ):
             return Reason.ENDPOINT_OVERLOADED
-        settings = self._settings
         if (
-            self._in_flight >= settings.max_in_flight
-            or self._in_flight_bytes + size > settings.max_in_flight_bytes
+            self._in_flight >= self._max_in_flight
+            or self._in_flight_bytes + size > self._max_in_flight_bytes
         ):
             return Reason.OVERLOADED
         return None
