@@ -83,7 +83,7 @@ class Outgoing:
 
     __slots__ = ("deadline", "headers", "payload", "subject")
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         self.subject = subject
         self.payload = payload
         self.headers = headers
@@ -102,7 +102,7 @@ class _Awaited(Outgoing):
 
     __slots__ = ("future",)
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         super().__init__(subject, payload, headers, deadline)
         self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
 
@@ -208,8 +208,7 @@ class Publisher:
         self._on_change = on_change
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
         self._inbox = f"_INBOX.{secrets.token_hex(12)}."
-        self._prefix = self._inbox.encode()
-        self._prefix_size = len(self._prefix)
+        self._inbox_size = len(self._inbox)
         self._number = 0
         self._in_flight: dict[int, Outgoing] = {}
         self._asked: dict[int, asyncio.Future[bytes]] = {}
@@ -273,9 +272,7 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        message = _Awaited(
-            subject.encode(), payload, encode_headers(headers), self.clock() + within
-        )
+        message = _Awaited(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
 
@@ -298,10 +295,8 @@ class Publisher:
         self._in_flight[number] = message
         if not self._outbox:
             self._call_soon(self._flush)
-        self._outbox.append(
-            b"HPUB %b %b%d %d %d\r\n%b%b\r\n"
-            % (message.subject, self._prefix, number, len(headers), size, headers, payload)
-        )
+        command = f"HPUB {message.subject} {self._inbox}{number} {len(headers)} {size}\r\n"
+        self._outbox += (command.encode(), headers, payload, b"\r\n")
 
     async def ask(self, subject: str, within: float) -> bytes:
         """Ask one of NATS' own services, such as `$JS.API.STREAM.INFO.<name>`; for rare questions.
@@ -355,7 +350,7 @@ class Publisher:
 
     def on_answer(self, subject: bytes, payload: bytes) -> None:
         """Take an answer from the inbox."""
-        number = int(subject[self._prefix_size :])
+        number = int(subject[self._inbox_size :])
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
             asked = self._asked.get(number)
@@ -443,7 +438,7 @@ class Publisher:
                 options = authenticate(self._settings, server, info)
                 connection.wire.write(
                     connect_command({**options, "name": self._name})
-                    + b"SUB %b* 1\r\n" % self._prefix
+                    + f"SUB {self._inbox}* 1\r\n".encode()
                     + PING
                 )
                 await connection.pong

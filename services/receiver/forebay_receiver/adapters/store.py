@@ -70,7 +70,7 @@ class Storing(Outgoing):
         self,
         store: "Store",
         shard: str,
-        subject: bytes,
+        subject: str,
         body: bytes,
         headers: bytes,
         deadline: float,

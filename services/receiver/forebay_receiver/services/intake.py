@@ -36,24 +36,25 @@ from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
-__all__ = ["Answer", "Headers", "Intake"]
+__all__ = ["STORED", "Answer", "Headers", "Intake"]
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
 
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-_ENVELOPE: Final = (
-    f"NATS/1.0\r\n{envelope.MESSAGE_ID}: %b\r\n{envelope.RECEIVED_AT}: %d\r\n"
-    f"{envelope.ENDPOINT}: %b\r\n{envelope.TRACEPARENT}: %b\r\n"
-).encode()
-"""What every webhook is stored with, in the form that `encode_headers` gives."""
+_BEFORE_ID: Final = f"NATS/1.0\r\n{envelope.MESSAGE_ID}: "
+_BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
+_BEFORE_TIME: Final = f"\r\n{envelope.RECEIVED_AT}: "
+_BEFORE_TRACE: Final = f"\r\n{envelope.TRACEPARENT}: "
+"""What stands before the values that every webhook is stored with: a header block as
+`encode_headers` makes it."""
 
 _STORED_HEADERS: Final = (
-    (envelope.CONTENT_TYPE.encode(), b"content-type"),
-    *((name.encode(), name.encode()) for name in SIGNATURE_HEADERS),
+    (f"\r\n{envelope.CONTENT_TYPE}: ".encode(), b"content-type"),
+    *((f"\r\n{name}: ".encode(), name.encode()) for name in SIGNATURE_HEADERS),
 )
-"""The request's headers that are stored with it: their name in the store and on the wire."""
+"""The request's headers that are stored with it: what stands before a value, and their name."""
 
 CHALLENGE_LIMIT: Final = 1024
 """Characters of a GET challenge; Meta's are about ten digits."""
@@ -73,7 +74,8 @@ class Answer(NamedTuple):
     """Whether the connection has to end: what is left of the request will not be read."""
 
 
-_STORED = Answer(200, ((b"content-length", b"0"),), b"")
+STORED: Final = Answer(200, ((b"content-length", b"0"),), b"")
+"""What every webhook gets that is in the store."""
 
 
 class _Webhook(Storing):
@@ -91,21 +93,20 @@ class _Webhook(Storing):
         started: float,
         reply: Callable[[Answer], None],
     ) -> None:
+        # All of it here: two `super().__init__` would cost as much again.
+        route = endpoint.route
         self._intake = intake
         self._reply = reply
         self.endpoint = endpoint
         self.started = started
         self.received = received = time.time()
         self.begun = intake.clock()
-        route = endpoint.route
-        super().__init__(
-            store,
-            route.shard,
-            endpoint.subjects[lane_of(route.provider, body)],
-            body,
-            _envelope(endpoint, headers, body, received),
-            started + intake.budget_seconds,
-        )
+        self.store = store
+        self.shard = route.shard
+        self.subject = endpoint.subjects[lane_of(route.provider, body)]
+        self.payload = body
+        self.headers = _envelope(endpoint, headers, body, received)
+        self.deadline = started + intake.budget_seconds
 
     @override
     def done(self, result: PubAck | StoreError) -> None:
@@ -121,15 +122,21 @@ def _envelope(endpoint: ServedEndpoint, headers: Headers, body: bytes, now: floa
     digest = endpoint.digest.copy()
     digest.update(body)
     message_id = digest.hexdigest()
-    trace = headers.get(b"traceparent")
-    if trace is None or not _TRACEPARENT.fullmatch(trace):
-        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00".encode()
-    block = _ENVELOPE % (message_id.encode(), int(now * 1000), endpoint.header_line, trace)
-    for stored_as, name in _STORED_HEADERS:
-        value = headers.get(name)
-        if value is not None:
-            block += b"%b: %b\r\n" % (stored_as, value)
-    return block + b"\r\n"
+    given = headers.get(b"traceparent")
+    if given is not None and _TRACEPARENT.fullmatch(given):
+        trace = given.decode()
+    else:
+        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00"
+    lines = (
+        f"{_BEFORE_ID}{message_id}{_BEFORE_TIME}{int(now * 1000)}"
+        f"{_BEFORE_ENDPOINT}{endpoint.label}{_BEFORE_TRACE}{trace}"
+    )
+    parts = [lines.encode()]
+    for line, name in _STORED_HEADERS:
+        if name in headers:
+            parts += (line, headers[name])
+    parts.append(b"\r\n\r\n")
+    return b"".join(parts)
 
 
 class Intake:
@@ -142,7 +149,9 @@ class Intake:
         store: Store,
         metrics: ReceiverMetrics,
     ) -> None:
-        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
+        self._max_in_flight = settings.max_in_flight
+        self._max_in_flight_bytes = settings.max_in_flight_bytes
         self._routes = routes
         self._store = store
         self._metrics = metrics
@@ -177,7 +186,7 @@ class Intake:
             return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
         if method != "POST":
             return self.refuse(endpoint, Reason.METHOD)
-        if declared > self._settings.max_body_bytes:
+        if declared > self._max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
         if declared > self._store.max_body_bytes:
             return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
@@ -277,7 +286,7 @@ class Intake:
         now = self.clock()
         self._metrics.stored(now - webhook.begun, now - webhook.started, size)
         endpoint.metrics.stored(duplicate=result.duplicate, at=webhook.received)
-        return _STORED
+        return STORED
 
     def _overload(self, endpoint: ServedEndpoint, size: int) -> Reason | None:
         if (
@@ -285,10 +294,9 @@ class Intake:
             or endpoint.in_flight_bytes + size > endpoint.max_in_flight_bytes
         ):
             return Reason.ENDPOINT_OVERLOADED
-        settings = self._settings
         if (
-            self._in_flight >= settings.max_in_flight
-            or self._in_flight_bytes + size > settings.max_in_flight_bytes
+            self._in_flight >= self._max_in_flight
+            or self._in_flight_bytes + size > self._max_in_flight_bytes
         ):
             return Reason.OVERLOADED
         return None

@@ -47,10 +47,10 @@ class ServedEndpoint:
     __slots__ = (
         "credentials",
         "digest",
-        "header_line",
         "held_bytes",
         "in_flight",
         "in_flight_bytes",
+        "label",
         "max_in_flight",
         "max_in_flight_bytes",
         "metrics",
@@ -69,14 +69,14 @@ class ServedEndpoint:
         self.route = route
         self.metrics = metrics
         self.name = route.endpoint
-        self.header_line = str(self.name).encode()
-        self.digest = hashlib.sha256(self.header_line + b"\n")
+        self.label = str(self.name)
+        self.digest = hashlib.sha256(self.label.encode() + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
         self.credentials = credentials_of(route.authentication, proxy)
         partition = endpoint_partition(self.name)
         self.subjects = {
-            lane: str(RawSubject(route.shard, partition, lane, self.name)).encode() for lane in Lane
+            lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
         }
         share = max(1, int(settings.max_in_flight * ENDPOINT_SHARE))
         self.max_in_flight = min(route.max_in_flight, share)
