@@ -20,6 +20,7 @@ from forebay.core.tables import (
     SignatureCheck,
 )
 from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
+from support.nats_server import NatsServer
 from support.processes import Part
 from support.raw_http import RawResponse, exchange, request_bytes
 from support.stack import Stack
@@ -152,9 +153,11 @@ def basic(username: str = USER, password: str = PASSWORD) -> dict[str, str]:
 class Edge:
     """A stack with one receiver and all of ROUTES."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, nats_server: NatsServer | None = None, **settings: str
+    ) -> None:
         """Lay out the stack; settings go to the receiver, an empty one takes ours away."""
-        self.stack = Stack(folder)
+        self.stack = Stack(folder, nats_server=nats_server)
         # Nothing balances load here: the receiver may leave as soon as it is told to.
         usual = {
             "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",

@@ -27,7 +27,7 @@ _CONFIG = """\
 server_name: forebay-test
 listen: "{host}:{port}"
 # As the receiver's limit on a body (4 MiB) and its headers ask for; the server's default is 1 MiB.
-max_payload: 8MB
+max_payload: {max_payload}
 jetstream {{
   store_dir: "{store}"
   {limit}
@@ -52,17 +52,24 @@ class NatsServer:
     """One nats-server with JetStream; its port and store outlive a restart."""
 
     def __init__(
-        self, folder: Path, *, max_file_store: str | None = None, config: str = ""
+        self,
+        folder: Path,
+        *,
+        max_file_store: str | None = None,
+        max_payload: int = 8 * 1024 * 1024,
+        config: str = "",
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
         Args:
             folder: Where its configuration, log and store go.
             max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
+            max_payload: Bytes of the largest message; may be changed before a restart.
             config: Further lines of the server's configuration.
         """
         self.folder = folder
         self.port = free_port()
+        self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
         self._extra = config
@@ -95,6 +102,7 @@ class NatsServer:
             _CONFIG.format(
                 host=HOST,
                 port=self.port,
+                max_payload=self.max_payload,
                 store=self.folder / "store",
                 limit=self._limit,
                 extra=self._extra,

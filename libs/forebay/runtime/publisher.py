@@ -83,7 +83,7 @@ class Outgoing:
 
     __slots__ = ("deadline", "headers", "payload", "subject")
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         self.subject = subject
         self.payload = payload
         self.headers = headers
@@ -102,7 +102,7 @@ class _Awaited(Outgoing):
 
     __slots__ = ("future",)
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         super().__init__(subject, payload, headers, deadline)
         self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
 
@@ -208,10 +208,10 @@ class Publisher:
         self._on_change = on_change
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
         self._inbox = f"_INBOX.{secrets.token_hex(12)}."
-        self._prefix = self._inbox.encode()
-        self._prefix_size = len(self._prefix)
+        self._inbox_size = len(self._inbox)
         self._number = 0
         self._in_flight: dict[int, Outgoing] = {}
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._given_up: dict[int, None] = {}
         self._outbox: list[bytes] = []
@@ -272,9 +272,7 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        message = _Awaited(
-            subject.encode(), payload, encode_headers(headers), self.clock() + within
-        )
+        message = _Awaited(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
 
@@ -297,10 +295,39 @@ class Publisher:
         self._in_flight[number] = message
         if not self._outbox:
             self._call_soon(self._flush)
-        self._outbox.append(
-            b"HPUB %b %b%d %d %d\r\n%b%b\r\n"
-            % (message.subject, self._prefix, number, len(headers), size, headers, payload)
-        )
+        command = f"HPUB {message.subject} {self._inbox}{number} {len(headers)} {size}\r\n"
+        self._outbox += (command.encode(), headers, payload, b"\r\n")
+
+    async def ask(self, subject: str, within: float) -> bytes:
+        """Ask one of NATS' own services, such as `$JS.API.STREAM.INFO.<name>`; for rare questions.
+
+        Args:
+            subject: What to ask.
+            within: Seconds to wait for the answer.
+
+        Raises:
+            StoreUnavailable: where no answer came; StreamMissing where nobody listens.
+        """
+        connection = self._connection
+        if connection is None:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        self._number = number = self._number + 1
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        connection.wire.write(b"PUB %b %b%d 0\r\n\r\n" % (subject.encode(), self._prefix, number))
+        try:
+            async with asyncio.timeout(within):
+                answer = await future
+        except TimeoutError as error:
+            message = "NATS gave no answer in time"
+            raise StoreUnavailable(message) from error
+        finally:
+            self._asked.pop(number, None)
+        if not answer:
+            message = "nobody answers on this subject at the moment"
+            raise StreamMissing(message)
+        return answer
 
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
@@ -308,6 +335,9 @@ class Publisher:
         for number, message in in_flight.items():
             self._remember(number)
             message.answered(StoreUnavailable(why))
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(StoreUnavailable(why))
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
@@ -320,9 +350,14 @@ class Publisher:
 
     def on_answer(self, subject: bytes, payload: bytes) -> None:
         """Take an answer from the inbox."""
-        number = int(subject[self._prefix_size :])
+        number = int(subject[self._inbox_size :])
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
+            asked = self._asked.get(number)
+            if asked is not None:
+                if not asked.done():
+                    asked.set_result(payload)
+                return
             if self._given_up.pop(number, self) is None and payload:
                 self._on_late()
             return
@@ -403,7 +438,7 @@ class Publisher:
                 options = authenticate(self._settings, server, info)
                 connection.wire.write(
                     connect_command({**options, "name": self._name})
-                    + b"SUB %b* 1\r\n" % self._prefix
+                    + f"SUB {self._inbox}* 1\r\n".encode()
                     + PING
                 )
                 await connection.pong

@@ -91,6 +91,10 @@ def load_settings(kind: type[AnySettings]) -> AnySettings:
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         first = error.errors(include_url=False, include_input=False)[0]
+        if not first["loc"]:
+            # Two settings that do not fit together: the message names them.
+            message = f"the settings cannot be used: {first['msg'].removeprefix('Value error, ')}"
+            raise ConfigurationError(message) from error
         variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
         message = f"the setting {variable} cannot be used: {first['msg']}"
         raise ConfigurationError(message) from error

@@ -40,12 +40,14 @@ class Reason(enum.StrEnum):
     SIGNATURE_MISSING = "signature_missing"
     SIGNATURE_WRONG = "signature_wrong"
     VERIFY_TOKEN = "verify_token"  # noqa: S105  # the name of a reason
+    TOO_MANY_CONNECTIONS = "too_many_connections"
     OVERLOADED = "overloaded"
     ENDPOINT_OVERLOADED = "endpoint_overloaded"
     NATS_AWAY = "nats_away"
     NATS_SILENT = "nats_silent"
     NO_STREAM = "no_stream"
     STREAM_FULL = "stream_full"
+    ABOVE_MAX_PAYLOAD = "above_max_payload"
     STORE_REFUSED = "store_refused"
 
 
@@ -65,12 +67,16 @@ STATUS_OF: dict[Reason, int] = {
     Reason.SIGNATURE_MISSING: 401,
     Reason.SIGNATURE_WRONG: 401,
     Reason.VERIFY_TOKEN: 403,
+    Reason.TOO_MANY_CONNECTIONS: 503,
     Reason.OVERLOADED: 503,
     Reason.ENDPOINT_OVERLOADED: 503,
     Reason.NATS_AWAY: 503,
     Reason.NATS_SILENT: 503,
     Reason.NO_STREAM: 503,
     Reason.STREAM_FULL: 503,
+    # Not 413: the contract takes the body, only this NATS does not. Its operator can change that,
+    # and the provider's repeat is stored then.
+    Reason.ABOVE_MAX_PAYLOAD: 503,
     Reason.STORE_REFUSED: 503,
 }
 """The HTTP status that answers each reason."""

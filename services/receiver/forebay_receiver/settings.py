@@ -1,8 +1,8 @@
 """The receiver's settings: `FOREBAY_RECEIVER_*`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.fields import HeaderName
@@ -30,36 +30,49 @@ class ReceiverSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FOREBAY_RECEIVER_", frozen=True)
 
     host: str = "0.0.0.0"  # noqa: S104  # a container is reached by its Service
-    """Where webhooks come in."""
+    """Where webhooks come in: an address of this machine, or all of them."""
 
     port: Port = 8080
+    """TCP port for webhooks; 0 for any that is free."""
 
     admin_host: str = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
     """Where probes and metrics are served; no route from outside the cluster leads here."""
 
     admin_port: Port = 9090
+    """TCP port for probes and metrics; 0 for any that is free."""
 
     budget_seconds: Seconds = 2.5
     """From a request's first byte to its answer: half of the 5 s after which 360dialog gives a
     webhook up, so that a gateway before us still has time."""
 
     body_seconds: Seconds = 2.0
-    """For a body to arrive: the providers send from data centres; who needs longer holds a place
-    that others need."""
+    """For a head and its body to arrive: the providers send from data centres; who needs longer
+    holds a place that others need. Where it is longer than the budget, the budget counts."""
 
     max_body_bytes: Positive = 4 * 1024 * 1024
-    """The providers' largest body is 3 MB."""
+    """The providers' largest body is 3 MB. `max_payload` of NATS has to be 32 KiB larger."""
+
+    idle_seconds: Seconds = 75.0
+    """For the next request on a connection: longer than the idle time of common load balancers
+    (60 s), so that they end a connection first and never send a webhook into one that is just
+    closing."""
+
+    max_connections: Positive = 4096
+    """Open at one time; a further one gets 503. A gateway needs about one for each webhook in
+    flight, so twice `max_in_flight`: idle ones come on top. Lowered to what the process may open
+    (`ulimit -n`) where that is less."""
 
     max_connection_seconds: Seconds = 300.0
     """Age of a connection after which its next answer closes it, so that new replicas get their
     share of the traffic."""
 
     max_in_flight: Positive = 2048
-    """Requests of all endpoints that are being read or stored at one time. At 1,000 webhooks/s and
-    the budget of 2.5 s more would wait only to be refused."""
+    """Webhooks of all endpoints that are being stored at one time; one endpoint gets three quarters
+    at most. At 1,000 webhooks/s and the budget of 2.5 s more would wait only to be refused."""
 
     max_in_flight_bytes: Positive = 128 * 1024 * 1024
-    """Bytes of bodies held at one time: bounds the memory of the process."""
+    """Bytes of bodies that are being stored at one time; half as much again may be half read. It
+    bounds the memory of the process."""
 
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     """After SIGTERM, how long to go on serving: load balancers need a moment to look elsewhere.
@@ -84,3 +97,19 @@ class ReceiverSettings(BaseSettings):
             message = "alone it does nothing: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER too"
             raise ValueError(message)
         return value
+
+    @property
+    def reading_seconds(self) -> float:
+        """For a request to arrive, whichever limit comes first."""
+        return min(self.body_seconds, self.budget_seconds)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.max_in_flight_bytes < 2 * self.max_body_bytes:
+            # Half of it is for bodies that are being read, and one of the largest has to fit.
+            message = (
+                "FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES has to be at least twice "
+                "FOREBAY_RECEIVER_MAX_BODY_BYTES"
+            )
+            raise ValueError(message)
+        return self
