@@ -24,7 +24,7 @@ _LEAVE_SECONDS = 15.0
 """How long the server may take to end: it syncs its store first."""
 
 _CONFIG = """\
-server_name: forebay-test
+server_name: {name}
 listen: "{host}:{port}"
 # As the receiver's limit on a body (4 MiB) and its headers ask for; the server's default is 1 MiB.
 max_payload: 8MB
@@ -52,16 +52,23 @@ class NatsServer:
     """One nats-server with JetStream; its port and store outlive a restart."""
 
     def __init__(
-        self, folder: Path, *, max_file_store: str | None = None, config: str = ""
+        self,
+        folder: Path,
+        *,
+        name: str = "forebay-test",
+        max_file_store: str | None = None,
+        config: str = "",
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
         Args:
             folder: Where its configuration, log and store go.
+            name: How it is called in a cluster.
             max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
             config: Further lines of the server's configuration.
         """
         self.folder = folder
+        self.name = name
         self.port = free_port()
         self._config = folder / "nats-server.conf"
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
@@ -93,6 +100,7 @@ class NatsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(
             _CONFIG.format(
+                name=self.name,
                 host=HOST,
                 port=self.port,
                 store=self.folder / "store",
@@ -118,6 +126,10 @@ class NatsServer:
         await self.stop()
         await self.start()
 
+    def leave_clients(self) -> None:
+        """Enter lame duck mode (SIGUSR2): clients are sent elsewhere, then the server leaves."""
+        self._program.send(signal.SIGUSR2)
+
     def freeze(self) -> None:
         """Stop the process in its tracks (SIGSTOP): connections stay, answers do not come."""
         self._program.send(signal.SIGSTOP)
@@ -138,8 +150,9 @@ class NatsServer:
             await client.close()
 
     async def __aenter__(self) -> Self:
-        """Start the server."""
-        await self.start()
+        """Start the server, unless it runs already."""
+        if not self.running:
+            await self.start()
         return self
 
     async def __aexit__(

@@ -58,7 +58,7 @@ PINGS_UNANSWERED: Final = 2
 """A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
 long before."""
 
-SWEEP_SECONDS: Final = 0.05
+SWEEP_SECONDS: Final = 0.02
 """Between two looks for answers that did not come in time."""
 
 _REMEMBERED: Final = 10_000
@@ -323,7 +323,7 @@ class Publisher:
         number = int(subject[self._prefix_size :])
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
-            if self._given_up.pop(number, self) is None and payload:
+            if self._given_up.pop(number, self) is None and isinstance(_result(payload), PubAck):
                 self._on_late()
             return
         waiting.answered(_result(payload))

@@ -1,9 +1,12 @@
 """The store behind the receiver: publishes to RAW, and knows whether it makes sense to try.
 
 Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
-full disk), a webhook is refused at once instead of waiting for its budget; a probe that is never
-stored finds out when that is over. The probe asks for a last sequence that no stream can have, so
-that a leader that is there answers 10071.
+full disk), a webhook is refused at once instead of waiting for its budget. One webhook a second is
+tried then, and the first that is stored ends it. No cheaper question can tell: a leader whose disk
+is full knows repeats and refuses a wrong sequence, while it is silent on all that it would store.
+
+Readiness asks less: whether the leader is there. Its probe is a publish that is never stored, since
+it asks for a last sequence that no stream can have: the leader answers 10071.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ from typing_extensions import override
 from forebay.runtime.publisher import Outgoing, PubAck, Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
+    MessageTooLarge,
     SequenceMismatch,
     StillStoring,
     StoreError,
@@ -28,15 +32,16 @@ __all__ = ["JetStreamStore", "Store", "Storing"]
 _log = structlog.get_logger(__name__)
 
 PROBE_SECONDS: Final = 2.0
-"""Between two probes in peace."""
-
-PROBE_SILENT_SECONDS: Final = 0.5
-"""Between two probes while NATS is silent: service is back within 2 s of its answer."""
+"""Between two probes for readiness."""
 
 PROBE_TIMEOUT_SECONDS: Final = 1.0
 
 SILENT_AFTER: Final = 5
 """Publishes in a row without an answer after which the store counts as silent."""
+
+TRIAL_SECONDS: Final = 1.0
+"""Between two webhooks that are tried while the store is silent: service is back within 2 s of its
+being able to store, and each of them may wait for its whole budget."""
 
 SILENCE_GRACE_SECONDS: Final = 10.0
 """How long readiness bears a store without an answer: a hiccup of NATS must give our honest 503,
@@ -52,7 +57,7 @@ _NO_SEQUENCE = "18446744073709551615"
 class Storing(Outgoing):
     """One webhook on its way to the store; whoever stores one says in `done` what follows."""
 
-    __slots__ = ("shard", "store")
+    __slots__ = ("sent_at", "shard", "store")
 
     def __init__(
         self,
@@ -66,6 +71,8 @@ class Storing(Outgoing):
         super().__init__(subject, body, headers, deadline)
         self.store = store
         self.shard = shard
+        self.sent_at = 0.0
+        """When it was sent to JetStream, on the loop's clock."""
 
     def done(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""
@@ -104,6 +111,10 @@ class JetStreamStore:
             on_change=self._connection_changed,
         )
         self._unanswered = dict.fromkeys(shards, 0)
+        self._last_stored = dict.fromkeys(shards, 0.0)
+        self._next_trial = dict.fromkeys(shards, 0.0)
+        """When a webhook may be tried though the shard is silent, on the loop's clock."""
+
         self._last_answer: dict[str, float] = {}
         self._is_new = asyncio.Event()
         """Set with each new connection: the probe need not wait for its time."""
@@ -120,30 +131,67 @@ class JetStreamStore:
     # -- storing
 
     def is_willing(self, shard: str) -> bool:
-        """Say whether NATS is connected and the shard's stream answers."""
-        return self._publisher.is_connected and self._unanswered.get(shard, 0) < SILENT_AFTER
+        """Say whether NATS is connected and the shard's stream answers, or is to be tried."""
+        if not self._publisher.is_connected:
+            return False
+        next_trial = self._next_trial.get(shard, 0.0)
+        return not self._is_silent(shard) or self._publisher.clock() >= next_trial
 
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and tell it what became of it."""
+        webhook.sent_at = now = self._publisher.clock()
+        if self._is_silent(webhook.shard):
+            self._next_trial[webhook.shard] = now + TRIAL_SECONDS
         self._publisher.submit(webhook)
+
+    def _is_silent(self, shard: str) -> bool:
+        return self._unanswered.get(shard, 0) >= SILENT_AFTER
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Learn from an answer, or from its absence, and pass it on."""
-        shard = webhook.shard
-        if isinstance(result, PubAck):
-            self._unanswered[shard] = 0
-            self._last_answer[shard] = self._publisher.clock()
-        elif isinstance(result, StillStoring):
+        clock, submit = self._publisher.clock, self._publisher.submit
+        if isinstance(result, StillStoring):
             # Another receiver has the same webhook on its way: ask until it is there.
-            if webhook.deadline - self._publisher.clock() > STILL_STORING_PAUSE_SECONDS:
+            if webhook.deadline - clock() > STILL_STORING_PAUSE_SECONDS:
                 loop = asyncio.get_running_loop()
-                loop.call_later(STILL_STORING_PAUSE_SECONDS, self.store, webhook)
+                loop.call_later(STILL_STORING_PAUSE_SECONDS, submit, webhook)
                 return
-        elif not isinstance(result, StoreUnavailable):
-            self._answered(shard, self._publisher.clock())
-        elif not isinstance(result, StreamMissing):
-            self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
+        else:
+            self._learn(webhook, result)
         webhook.done(result)
+
+    def _learn(self, webhook: Storing, result: PubAck | StoreError) -> None:
+        """Take from an answer what it says of the shard."""
+        shard, now = webhook.shard, self._publisher.clock()
+        match result:
+            case StreamMissing() | MessageTooLarge():
+                return  # it may be this process' or the server's word, not the leader's
+            case StoreUnavailable():
+                # What was lost before the last store says nothing of now: after a silence such
+                # losses come to light for as long as the budget is.
+                if self._publisher.is_connected and webhook.sent_at > self._last_stored.get(
+                    shard, 0.0
+                ):
+                    self._does_not_answer(shard, now)
+                return
+            case PubAck(duplicate=True):
+                pass  # known from before: that it stores is not said
+            case _:
+                # Stored, or refused: a refusal is as quick as a store, and full is not silent.
+                self._stores(shard, now)
+        self._last_answer[shard] = now
+
+    def _stores(self, shard: str, now: float) -> None:
+        if self._is_silent(shard):
+            _log.info("store_answers_again", shard=shard)
+        self._unanswered[shard] = 0
+        self._last_stored[shard] = now
+
+    def _does_not_answer(self, shard: str, now: float) -> None:
+        self._unanswered[shard] = count = self._unanswered.get(shard, 0) + 1
+        if count == SILENT_AFTER:
+            _log.warning("store_silent", shard=shard)
+            self._next_trial[shard] = now + TRIAL_SECONDS
 
     # -- readiness
 
@@ -158,11 +206,10 @@ class JetStreamStore:
         """Ask each shard's stream for a sign of life, again and again; until cancelled."""
         while True:
             self._is_new.clear()
-            silent = any(count >= SILENT_AFTER for count in self._unanswered.values())
             for shard in self._unanswered:
                 await self._probe_shard(shard)
             try:
-                async with asyncio.timeout(PROBE_SILENT_SECONDS if silent else PROBE_SECONDS):
+                async with asyncio.timeout(PROBE_SECONDS):
                     await self._is_new.wait()
             except TimeoutError:
                 continue
@@ -174,13 +221,13 @@ class JetStreamStore:
         try:
             await self._publisher.publish(subject, b"", headers, PROBE_TIMEOUT_SECONDS)
         except SequenceMismatch:
-            self._answered(shard, loop.time())
+            self._last_answer[shard] = loop.time()
         except StoreUnavailable as error:
             _log.debug("store_probe_failed", shard=shard, reason=type(error).__name__)
         except StoreError as error:
             # The leader is there and answers, with something else than what was to be expected.
             _log.warning("store_probe_odd", shard=shard, reason=str(error))
-            self._answered(shard, loop.time())
+            self._last_answer[shard] = loop.time()
 
     def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
         self._metrics.nats_connected.set(is_connected)
@@ -188,9 +235,3 @@ class JetStreamStore:
             self._is_new.set()
             for shard in self._unanswered:
                 self._unanswered[shard] = 0
-
-    def _answered(self, shard: str, now: float) -> None:
-        if self._unanswered.get(shard, 0) >= SILENT_AFTER:
-            _log.info("store_answers_again", shard=shard)
-        self._unanswered[shard] = 0
-        self._last_answer[shard] = now
