@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from support.edge import RAW
+from support.edge import RAW, signed
 from support.nats_cluster import NatsCluster
-from support.ordeal import RATE, Ordeal
+from support.ordeal import LATEST_SECONDS, RATE, Ordeal
+from support.plant import webhook
 from support.wait import eventually
 from support.witness import IN_PROCESS, Witness
 
@@ -77,3 +78,26 @@ async def test_two_receivers_get_the_same_webhook_at_the_same_time(
             await load.goes_on(await ordeal.able(leader))
         assert witness.refused(IN_PROCESS) > 0
     await ordeal.judge(load, back=0.0)
+
+
+async def test_twins_that_no_quorum_stores_are_both_refused(
+    ordeal: Ordeal, cluster: NatsCluster
+) -> None:
+    leader = await cluster.leader(RAW)
+    receivers = [await ordeal.receiver(FOREBAY_NATS_URL=leader.url) for _ in range(2)]
+    async with Witness(leader) as witness, ordeal.sender(*receivers) as sender:
+        for follower in cluster.others(leader):
+            follower.freeze()
+        body = webhook(("wamid.twin", "15550001234"))
+        headers = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items()).encode()
+        await sender.post(body, headers)
+        assert [each.answer for each in sender.sendings] == [503, 503]
+        assert max(each.took for each in sender.sendings) <= LATEST_SECONDS
+        # The second was asked for again and again, within its budget.
+        assert witness.refused(IN_PROCESS) >= 10
+        for follower in cluster.others(leader):
+            follower.thaw()
+        await ordeal.able(leader)
+        # The provider sends it again.
+        assert await sender.post(body, headers) == 200
+    assert len(await ordeal.stored()) == 1

@@ -139,10 +139,14 @@ class NatsServer:
         self._program.send(signal.SIGCONT)
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
+    async def client(self, credentials: Path | None = None) -> AsyncIterator[Client]:
         """Give a connection that is closed at the end of the block."""
         client = await nats.connect(
-            self.url, allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=0.05
+            self.url,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.05,
+            user_credentials=None if credentials is None else str(credentials),
         )
         try:
             yield client

@@ -46,6 +46,7 @@ from support.wait import eventually
 
 __all__ = [
     "BUDGET_SECONDS",
+    "LATEST_SECONDS",
     "RATE",
     "Load",
     "Ordeal",
@@ -62,6 +63,8 @@ BUDGET_SECONDS: Final = 2.5
 """What a receiver has for an answer, as shipped."""
 
 LATEST_SECONDS: Final = BUDGET_SECONDS + 0.1
+"""What a client may wait for an answer."""
+
 BACK_SECONDS: Final = 2.0
 """From the moment in which NATS can store to the moment from which nothing is refused."""
 
@@ -175,6 +178,11 @@ class Ordeal(Stack):
         async with self.nats_server.client() as client:
             await client.jetstream().delete_stream(RAW)
 
+    def sender(self, *receivers: Part) -> RecordingSender:
+        """Return a sender by which all receivers get every webhook, at the same moment."""
+        ports = [receiver.port for receiver in receivers]
+        return RecordingSender(PATH, lambda: ports)
+
     @contextlib.asynccontextmanager
     async def load(
         self,
@@ -189,7 +197,6 @@ class Ordeal(Stack):
             rate: Webhooks per second.
             targets: Says for each webhook which ports get it, instead.
         """
-        ports = [receiver.port for receiver in receivers]
         plan = Plan(
             url=receivers[0].url(PATH),
             rate=rate,
@@ -199,7 +206,8 @@ class Ordeal(Stack):
             retry_for=0,
             connections=8_000,  # never waits for a free one: the loop stays open
         )
-        async with RecordingSender(PATH, targets or (lambda: ports)) as sender:
+        made = self.sender(*receivers) if targets is None else RecordingSender(PATH, targets)
+        async with made as sender:
             simulation = Simulation(plan, sender, delays=AGAIN)
             async with asyncio.TaskGroup() as group:
                 yield Load(sender=sender, running=group.create_task(simulation.run()))

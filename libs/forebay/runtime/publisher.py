@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from typing_extensions import override
 
+from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats_servers import ServerPool, authenticate
 from forebay.runtime.nats_wire import (
     PING,
@@ -153,8 +154,9 @@ class _Connection:
             self.pong.set_result(None)
 
     def on_error(self, text: str) -> None:
+        if text != self.refusal:  # a line for each refused publish would fill the log
+            _log.warning("nats_refused", reason=text)
         self.refusal = text
-        _log.warning("nats_refused", reason=text)
 
     def on_lost(self) -> None:
         self.is_lost = True
@@ -407,6 +409,11 @@ class Publisher:
                     + PING
                 )
                 await connection.pong
+        except ConfigurationError as error:
+            # Credentials that are being replaced: whole again at one of the next attempts.
+            connection.wire.close()
+            self._say_failed(server.name, str(error))
+            return None
         except (OSError, TimeoutError, asyncio.CancelledError) as error:
             connection.wire.close()
             if isinstance(error, asyncio.CancelledError) and not connection.is_lost:
