@@ -105,5 +105,5 @@ def test_a_file_without_credentials_is_told(
     file = tmp_path / "user.creds"
     file.write_text("-----BEGIN NATS USER JWT-----\n")
     monkeypatch.setenv("FOREBAY_NATS_CREDENTIALS", str(file))
-    with pytest.raises(ConfigurationError, match="FOREBAY_NATS_CREDENTIALS cannot be used.*nsc"):
+    with pytest.raises(ConfigurationError, match=r"FOREBAY_NATS_CREDENTIALS cannot be used.*nsc"):
         load_settings(NatsSettings)

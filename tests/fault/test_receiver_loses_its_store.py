@@ -63,7 +63,7 @@ async def test_the_disk_is_full_and_then_has_room(tmp_path: Path, disk: SmallDis
     async with Ordeal(tmp_path, nats_server=server) as ordeal:
         receiver = await ordeal.receiver()
         async with ordeal.load(receiver) as load:
-            await load.refuses(2_000)
+            await load.finds_silence()
             disk.grow("64m")
             # What the cluster's probe does: a server that met a full disk stays silent (0004).
             await server.restart()
@@ -75,17 +75,35 @@ async def test_the_disk_is_full_and_then_has_room(tmp_path: Path, disk: SmallDis
 
 async def test_nats_accepts_and_never_answers(ordeal: Ordeal) -> None:
     async with StallingProxy(ordeal.nats_server.port) as proxy:
-        url = f"nats://{HOST}:{proxy.port}"
-        receiver = await ordeal.receiver(FOREBAY_NATS_URL=url)
+        receiver = await ordeal.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
         async with ordeal.load(receiver) as load:
             await load.flows()
             proxy.stall()
-            await load.refuses(2_000)
+            await load.finds_silence()
             proxy.resume()
             back = await ordeal.able()
             await load.goes_on(back)
         await ordeal.judge(load, back=back)
     judge_silence(load)
+
+
+async def test_nats_accepts_connections_and_does_not_greet(ordeal: Ordeal) -> None:
+    async with StallingProxy(ordeal.nats_server.port) as proxy:
+        receiver = await ordeal.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
+        async with ordeal.load(receiver) as load:
+            await load.flows()
+            proxy.stall()
+            proxy.drop()
+            await eventually(
+                lambda: receiver.logged("nats_connect_failed"),
+                saying="the receiver to give up a connection",
+            )
+            proxy.resume()
+            back = await ordeal.able()
+            await load.goes_on(back)
+        await ordeal.judge(load, back=back)
+    # It was known that there is no connection: nobody had to wait for that.
+    assert not load.waited_in_vain()
 
 
 @pytest.mark.parametrize("listener", [False, True], ids=["nobody else", "a silent listener"])

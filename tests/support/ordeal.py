@@ -84,7 +84,7 @@ class Load:
     """What was sent so far, and what came of it."""
 
     sender: RecordingSender
-    running: asyncio.Task[Result]
+    running: asyncio.Future[Result]
 
     @property
     def sendings(self) -> list[Sending]:
@@ -112,6 +112,20 @@ class Load:
     async def refuses(self, count: int = 100) -> None:
         """Wait until so many more were refused."""
         await self._some(UNAVAILABLE, count)
+
+    def waited_in_vain(self) -> list[Sending]:
+        """Return those that got their 503 after (nearly) the whole budget, not at once."""
+        return [
+            each
+            for each in self.sendings
+            if each.answer == UNAVAILABLE and each.took > BUDGET_SECONDS / 2
+        ]
+
+    async def finds_silence(self, *, seconds: float = 3.0) -> None:
+        """Wait until so long after the first webhooks had waited in vain."""
+        await eventually(self.waited_in_vain, saying="the store to be silent")
+        noticed = min(each.answered_at for each in self.waited_in_vain())
+        await eventually(lambda: time.time() >= noticed + seconds)
 
     async def goes_on(self, back: float) -> None:
         """Wait until enough was sent after the moment from which nothing may be refused."""
@@ -272,12 +286,11 @@ def judge_silence(load: Load) -> None:
 
     It is noticed when the first ones have waited for their whole budget.
     """
-    refused = [each for each in load.sendings if each.answer == UNAVAILABLE]
-    waited = [each for each in refused if each.took > BUDGET_SECONDS / 2]
+    waited = load.waited_in_vain()
     noticed = min(each.answered_at for each in waited) + 0.1
-    ended = max(each.sent_at for each in refused)
-    trials = [each for each in waited if each.sent_at > noticed]
+    ended = max(each.sent_at for each in load.sendings if each.answer == UNAVAILABLE)
     assert ended > noticed, "the silence was too short to be judged"
+    trials = [each for each in waited if each.sent_at > noticed]
     assert len(trials) <= ended - noticed + 1
 
 

@@ -34,6 +34,11 @@ class StallingProxy:
         """Pass nothing on from now: what clients send is taken, and stays here."""
         self._flows.clear()
 
+    def drop(self) -> None:
+        """End all connections; new ones are accepted."""
+        for task in self._tasks:
+            task.cancel()
+
     def resume(self) -> None:
         """Pass on what has piled up, and all that comes."""
         self._flows.set()
@@ -52,8 +57,7 @@ class StallingProxy:
         """Drop all connections."""
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
+        self.drop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

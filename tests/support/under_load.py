@@ -18,7 +18,7 @@ from support.streams import read_stream
 from support.tables import PATH
 from support.wait import eventually
 
-__all__ = ["IN_FLIGHT", "assert_in_order", "play", "tokens", "wait_all_done"]
+__all__ = ["IN_FLIGHT", "assert_all_delivered", "play", "tokens", "wait_all_done"]
 
 IN_FLIGHT = 64
 """Attempts that the tests' destination takes at a time: what a fault may repeat."""
@@ -45,6 +45,29 @@ async def play(
 def tokens(result: Result) -> set[str]:
     """Return the `webhook-id` of every item that was accepted."""
     return {key_token(key) for key in result.accepted_keys}
+
+
+async def assert_all_delivered(
+    stack: Stack,
+    result: Result,
+    *,
+    refused: frozenset[str] = frozenset(),
+    repeats: int = 0,
+) -> None:
+    """Wait until the streams are worked off, and assert that nothing is lost, doubled or mixed up.
+
+    Args:
+        stack: What was under load.
+        result: What the provider was told.
+        refused: How webhooks may have been refused meanwhile; in the end all were accepted.
+        repeats: How many items may have arrived again.
+    """
+    await wait_all_done(stack, result)
+    assert result.lost == 0
+    assert result.refused.keys() <= refused
+    assert stack.sink.keys == tokens(result)
+    assert stack.sink.repeats.total() <= repeats
+    await assert_in_order(stack)
 
 
 async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> None:
