@@ -61,7 +61,7 @@ def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> Fa
             response.status_code = 503
         return Probe(ok=not waiting, waiting_for=waiting, warnings=status.warnings())
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Return all metrics in Prometheus' text format."""
         status.record()

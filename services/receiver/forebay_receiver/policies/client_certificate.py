@@ -9,6 +9,7 @@ exactly of the form names nobody. That also catches a proxy that adds its header
 client's, for both then come as one value, joined by a comma and a space.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ __all__ = ["CertificateProxy", "Names", "names_in", "proxy_of"]
 
 Names = frozenset[bytes]
 """Names of a certificate, in lower case: a DNS name is the same in any case."""
+
+KNOWN: Final = 64
+"""Values that are kept with what they tell: a sender's is the same with every webhook, and reading
+it costs as much as all the rest. Bounded, for strangers can send any."""
 
 NOBODY: Final[Names] = frozenset()
 
@@ -69,6 +74,7 @@ def proxy_of(settings: ReceiverSettings) -> CertificateProxy | None:
     )
 
 
+@functools.lru_cache(maxsize=KNOWN)
 def names_in(form: CertificateForm, value: bytes) -> Names:
     """Return the names that a header's value tells of; none where it is not exactly of the form."""
     return frozenset(name.lower() for name in _READERS[form](value))
