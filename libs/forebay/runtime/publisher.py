@@ -315,7 +315,7 @@ class Publisher:
         self._number = number = self._number + 1
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
-        connection.wire.write(b"PUB %b %b%d 0\r\n\r\n" % (subject.encode(), self._prefix, number))
+        connection.wire.write(f"PUB {subject} {self._inbox}{number} 0\r\n\r\n".encode())
         try:
             async with asyncio.timeout(within):
                 answer = await future
