@@ -76,6 +76,15 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable(
     assert "\n" not in sentence
 
 
+def test_a_header_beside_a_certificate_needs_the_certificate_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_VERIFIED"
+    monkeypatch.setenv(name, "ssl-client-verify=SUCCESS")
+    with pytest.raises(ConfigurationError, match=f"{name} .*_CLIENT_CERTIFICATE_HEADER too"):
+        load_settings(ReceiverSettings)
+
+
 def test_a_part_without_a_table_folder_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FOREBAY_TABLE_DIR", raising=False)
     with pytest.raises(ConfigurationError, match="FOREBAY_TABLE_DIR"):

@@ -60,6 +60,10 @@ class Reason(enum.StrEnum):
     """Processors of an endpoint's own are not in this version: use `processing.isolation: Shared`,
     with a new endpoint."""
 
+    CLIENT_CERTIFICATES_OFF = "ClientCertificatesOff"
+    """The endpoint asks for a client certificate and no proxy is believed about them: set the
+    chart's `receivers.clientCertificate.header`."""
+
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # the name of a reason
     """A Secret or a key of it is not there: make it. The endpoint then heals by itself."""
 

@@ -28,6 +28,13 @@ class Reason(enum.StrEnum):
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     CLIENT_GONE = "client_gone"
+    CERTIFICATE_OFF = "certificate_off"
+    """The endpoint asks for a client certificate, and no setting names a header to believe."""
+
+    CERTIFICATE_MISSING = "certificate_missing"
+    CERTIFICATE_WRONG = "certificate_wrong"
+    BASIC_MISSING = "basic_missing"
+    BASIC_WRONG = "basic_wrong"
     HEADER_MISSING = "header_missing"
     HEADER_WRONG = "header_wrong"
     SIGNATURE_MISSING = "signature_missing"
@@ -50,6 +57,11 @@ STATUS_OF: dict[Reason, int] = {
     Reason.TOO_LARGE: 413,
     Reason.TOO_SLOW: 408,
     Reason.CLIENT_GONE: 400,  # nobody is there to read it
+    Reason.CERTIFICATE_OFF: 401,
+    Reason.CERTIFICATE_MISSING: 401,
+    Reason.CERTIFICATE_WRONG: 401,
+    Reason.BASIC_MISSING: 401,
+    Reason.BASIC_WRONG: 401,
     Reason.HEADER_MISSING: 401,
     Reason.HEADER_WRONG: 401,
     Reason.SIGNATURE_MISSING: 401,

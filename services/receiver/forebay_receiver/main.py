@@ -27,6 +27,7 @@ from forebay_receiver.handlers.admin import admin_application
 from forebay_receiver.handlers.webhook import WebhookApplication
 from forebay_receiver.handlers.wire import ConnectionRules, protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.services.status import ReceiverStatus
@@ -85,7 +86,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()
     metrics = ReceiverMetrics(registry, pool="receiver")
-    routes = Routes(metrics, settings)
+    routes = Routes(metrics, settings, proxy_of(settings))
     tables = TableFiles(part.table_dir, ReceiverTable, routes.replace, part.table_poll_seconds)
     tables.refresh()
     store = JetStreamStore(nats, part.shards, metrics, max_body_bytes=settings.max_body_bytes)

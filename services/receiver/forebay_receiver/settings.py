@@ -1,15 +1,27 @@
 """The receiver's settings: `FOREBAY_RECEIVER_*`."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ReceiverSettings"]
+from forebay.core.fields import HeaderName
+
+__all__ = ["CertificateForm", "ReceiverSettings"]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+
+CertificateForm = Literal["subject", "name", "xfcc", "traefik"]
+"""How a proxy's header tells of a client certificate:
+
+- `subject`: its distinguished name by RFC 4514, such as `CN=a.example.com,O=Acme` (ingress-nginx's
+  `ssl-client-subject-dn`, AWS' `X-Amzn-Mtls-Clientcert-Subject`);
+- `name`: one name and nothing else (HAProxy with `%[ssl_c_s_dn(cn)]`);
+- `xfcc`: Envoy's `x-forwarded-client-cert` with `Subject` or `DNS` (Istio, Contour);
+- `traefik`: Traefik's `X-Forwarded-Tls-Client-Cert-Info` with the subject's common name.
+"""
 
 
 class ReceiverSettings(BaseSettings):
@@ -65,6 +77,26 @@ class ReceiverSettings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     """After SIGTERM, how long to go on serving: load balancers need a moment to look elsewhere.
     Lower than the pod's `terminationGracePeriodSeconds` by the budget at least."""
+
+    client_certificate_header: HeaderName | None = None
+    """The header by which the proxy in front tells of a TLS client certificate that it has
+    verified. None: no header is believed, and an endpoint that asks for a certificate refuses all.
+    The proxy has to set or remove it on every request, and nobody else may reach the port."""
+
+    client_certificate_form: CertificateForm = "subject"
+    """How that header tells of the certificate: see `CertificateForm`."""
+
+    client_certificate_verified: Annotated[str, Field(pattern=r"^[^=\s]+=[!-~]+$")] | None = None
+    """A header and the value that it has to have beside a certificate, such as
+    `ssl-client-verify=SUCCESS`: for proxies that also pass on certificates that failed."""
+
+    @field_validator("client_certificate_verified")
+    @classmethod
+    def _stands_beside_a_header(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("client_certificate_header") is None:
+            message = "alone it does nothing: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER too"
+            raise ValueError(message)
+        return value
 
     @property
     def reading_seconds(self) -> float:

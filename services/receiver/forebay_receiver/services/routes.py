@@ -10,13 +10,18 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import structlog
+
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
-from forebay_receiver.policies.authentication import Credentials
+from forebay_receiver.policies.authentication import credentials_of
+from forebay_receiver.policies.client_certificate import CertificateProxy
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["PATH_PREFIX", "Routes", "ServedEndpoint"]
+
+_log = structlog.get_logger(__name__)
 
 PATH_PREFIX = "/v1/webhooks/"
 
@@ -55,7 +60,11 @@ class ServedEndpoint:
     )
 
     def __init__(
-        self, route: ReceiverRoute, metrics: EndpointMetrics, settings: ReceiverSettings
+        self,
+        route: ReceiverRoute,
+        metrics: EndpointMetrics,
+        settings: ReceiverSettings,
+        proxy: CertificateProxy | None,
     ) -> None:
         self.route = route
         self.metrics = metrics
@@ -64,7 +73,7 @@ class ServedEndpoint:
         self.digest = hashlib.sha256(self.label.encode() + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
-        self.credentials = Credentials(route.authentication)
+        self.credentials = credentials_of(route.authentication, proxy)
         partition = endpoint_partition(self.name)
         self.subjects = {
             lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
@@ -103,9 +112,15 @@ _Places = dict[str, _Place]
 class Routes:
     """Finds the endpoint of a path; a lookup costs the same for 10 endpoints or 10,000."""
 
-    def __init__(self, metrics: ReceiverMetrics, settings: ReceiverSettings) -> None:
+    def __init__(
+        self,
+        metrics: ReceiverMetrics,
+        settings: ReceiverSettings,
+        proxy: CertificateProxy | None = None,
+    ) -> None:
         self._metrics = metrics
         self._settings = settings
+        self._proxy = proxy
         self._by_path: _Places = {}
         self._by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
 
@@ -120,7 +135,9 @@ class Routes:
             return None
         served = place.served
         if served is None:
-            served = place.served = ServedEndpoint(place.route, place.metrics, self._settings)
+            served = place.served = ServedEndpoint(
+                place.route, place.metrics, self._settings, self._proxy
+            )
         return served
 
     def names(self) -> list[str]:
@@ -129,7 +146,7 @@ class Routes:
 
     def replace(self, tables: Mapping[str, ReceiverTable]) -> None:
         """Take these tables from now on; what did not change keeps its state."""
-        for _ in self._work(tables):
+        for _ in self.replacing(tables):
             pass
 
     async def replace_in_slices(self, tables: Mapping[str, ReceiverTable]) -> None:
@@ -137,11 +154,14 @@ class Routes:
 
         One call at a time.
         """
-        for _ in self._work(tables):
+        for _ in self.replacing(tables):
             await asyncio.sleep(0)
 
-    def _work(self, tables: Mapping[str, ReceiverTable]) -> Iterator[None]:
-        """Build the next table beside the one in force, and put it into force at the end."""
+    def replacing(self, tables: Mapping[str, ReceiverTable]) -> Iterator[None]:
+        """Build the next table beside the one in force, and put it into force at the end.
+
+        Whoever iterates decides what is done between the slices.
+        """
         by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
         by_path: _Places = {}
         for file, table in tables.items():
@@ -157,17 +177,24 @@ class Routes:
             by_file[file] = known
             by_path |= known[1]
             yield
-        gone = self._by_path.keys() - by_path.keys()
         self._metrics.forget(
-            place.route.endpoint for place in map(self._by_path.get, gone) if place
+            place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
 
     def _place(self, path: str, route: ReceiverRoute) -> _Place:
         there = self._by_path.get(path)
-        if there is None:
-            return _Place(route, self._metrics.of(route.endpoint))
-        return there if there.route == route else _Place(route, there.metrics)
+        if there is not None and there.route == route:
+            return there
+        if route.authentication.client_certificate is not None and self._proxy is None:
+            _log.warning(
+                "client_certificates_off",
+                endpoint=str(route.endpoint),
+                fix="every webhook gets 401: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or "
+                "`receivers.clientCertificate.header` in the chart",
+            )
+        metrics = self._metrics.of(route.endpoint) if there is None else there.metrics
+        return _Place(route, metrics)
 
 
 def _path(route: ReceiverRoute) -> str:
