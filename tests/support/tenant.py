@@ -1,6 +1,9 @@
 """One tenant of a cluster: a namespace with endpoints, their Secrets and a sink."""
 
+from collections import Counter
 from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.cluster import HOST, Cluster
 from support.sink_pod import SinkPod
@@ -86,6 +89,18 @@ class Tenant:
         result = Traffic(f"http://{HOST}:{port}/v1/webhooks/{self.namespace}/{name}", SECRET)
         await result.reached()
         return result
+
+    async def refusals(self, name: str) -> dict[str, int]:
+        """Return how many webhooks the endpoint's own receivers refused, by reason."""
+        found: Counter[str] = Counter()
+        for pod in await self.cluster.list("pods", self.forebay, self.labels(name)):
+            where = f"/api/v1/namespaces/{self.forebay}/pods/{pod['metadata']['name']}:9090"
+            text = await self.cluster.kubectl("get", "--raw", f"{where}/proxy/metrics")
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == "forebay_receiver_refused_total":
+                        found[sample.labels["reason"]] += int(sample.value)
+        return {reason: count for reason, count in found.items() if count}
 
     async def _node_port(self, name: str) -> str:
         """Make a NodePort beside a Dedicated endpoint's own Service; no operator knows it."""
