@@ -78,6 +78,16 @@ class ClusterNats:
             found[stream] = sum(count for name, count in subjects.items() if mark in name)
         return found
 
+    async def replicas(self) -> dict[str, int]:
+        """Return how many servers have all that each stream holds."""
+        found = {}
+        for stream in STREAMS:
+            answer = await self._ask(f"STREAM.INFO.FOREBAY_{stream}_0", {})
+            others = answer["cluster"].get("replicas") or ()
+            current = [each for each in others if each["current"] and not each.get("offline")]
+            found[stream] = 1 + len(current)
+        return found
+
     async def behind(self, stream: str) -> int:
         """Return how many messages of RAW or EVENTS wait for a processor or are with one."""
         return sum(

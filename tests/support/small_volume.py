@@ -4,6 +4,7 @@ The tmpfs is mounted in the node's own mount namespace by a privileged pod: a vo
 mounts by itself would go with it, and a Memory emptyDir goes with NATS' pod.
 """
 
+import json
 import secrets
 from typing import Any, Final
 
@@ -45,6 +46,8 @@ class SmallVolume:
         self._size = mebibytes
         self._name = f"e2e-small-{secrets.token_hex(4)}"
         self._folder = f"/var/lib/{self._name}"
+        self._own = ""
+        self._policy = ""
 
     async def begin(self) -> None:
         """Stop NATS, give it the small volume, empty as it is, and start it again."""
@@ -58,14 +61,23 @@ class SmallVolume:
             f"mount -t tmpfs -o size={self._size}m,uid={NATS_USER},gid={NATS_USER} "
             f"tmpfs {self._folder}"
         )
+        claim = await self._cluster.get("pvc", CLAIM, self._release)
+        self._own = claim["spec"]["volumeName"]
+        volume = await self._cluster.get("pv", self._own, self._release)
+        self._policy = volume["spec"]["persistentVolumeReclaimPolicy"]
+        await self._patch_own({"persistentVolumeReclaimPolicy": "Retain"})
         await self._stop_nats()
         await self._cluster.apply(self._volume(), self._claim())
         await self._start_nats()
 
     async def end(self) -> None:
-        """Give NATS a new volume as the chart has it, and take the small one away."""
-        await self._stop_nats()
-        await self._start_nats()
+        """Give NATS its own volume back, and take the small one away."""
+        if self._own:
+            await self._stop_nats()
+            # Without them it is free for the next claim of that name.
+            await self._patch_own({"claimRef": {"uid": None, "resourceVersion": None}})
+            await self._start_nats()
+            await self._patch_own({"persistentVolumeReclaimPolicy": self._policy})
         await self._cluster.kubectl("delete", "pv", self._name, "--ignore-not-found")
         await self._on_node(f"umount {self._folder}; rmdir {self._folder}")
 
@@ -97,6 +109,10 @@ class SmallVolume:
         pod = await self._cluster.get("pod", f"{NATS}-0", self._release)
         states = pod["status"].get("containerStatuses") or [{}]
         return all(each.get("ready") and each.get("started") for each in states)
+
+    async def _patch_own(self, spec: Document) -> None:
+        patch = json.dumps({"spec": spec})
+        await self._cluster.kubectl("patch", "pv", self._own, "--type=merge", "-p", patch)
 
     async def _stop_nats(self) -> None:
         scale = ("scale", f"statefulset/{NATS}", "-n", self._release, "--replicas=0")

@@ -1,6 +1,9 @@
 """One tenant of a cluster: a namespace with endpoints, their Secrets and a sink."""
 
+import contextlib
+import secrets
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,6 +34,15 @@ class Tenant:
         self.forebay = forebay
         self.namespace = namespace
         self.sink = SinkPod(cluster, namespace)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, cluster: Cluster, forebay: str) -> AsyncIterator["Tenant"]:
+        """Give a tenant in a new namespace, and remove it at the end."""
+        own = cls(cluster, forebay, f"e2e-{secrets.token_hex(4)}")
+        await own.start()
+        yield own
+        await own.stop()
 
     async def start(self) -> None:
         """Make the namespace and the sink."""
