@@ -54,13 +54,14 @@ async def test_servers_roll_and_nothing_is_lost(
             await cluster.kubectl("rollout", "restart", *servers)
             await cluster.kubectl("rollout", "status", *servers, "--timeout=400s", within=410)
         else:
-            changed = ("--set", "nats.podAnnotations.example\\.com/round=2", "--timeout", "400s")
+            changed = ("--set-string", "nats.podAnnotations.example\\.com/round=2")
             await three.upgrade(*THREE, *changed)
         seconds = time.monotonic() - began
         there = traffic.accepted
         await eventually(lambda: traffic.accepted > there + RATE, within=20, saying="200 still")
     print(  # noqa: T201  # the result that docs/results tells
-        f"{way}: {seconds:.0f} s, answers {dict(traffic.answers)}, slowest {traffic.slowest:.2f} s"
+        f"{way}: {seconds:.0f} s, answers {dict(traffic.answers)}, slowest "
+        f"{traffic.slowest:.2f} s, refused {await own.refusals('meta', shared=True)}"
     )
     assert traffic.answers.keys() <= {200, 503}, traffic.answers
     await own.sink.wait_keys(traffic.keys)

@@ -102,15 +102,18 @@ class Tenant:
         await result.reached()
         return result
 
-    async def refusals(self, name: str) -> dict[str, int]:
-        """Return how many webhooks the endpoint's own receivers refused, by reason."""
+    async def refusals(self, name: str, *, shared: bool = False) -> dict[str, int]:
+        """Return how many webhooks of an endpoint its receivers refused, by reason."""
         found: Counter[str] = Counter()
-        for pod in await self.cluster.list("pods", self.forebay, self.labels(name)):
+        whose = "app.kubernetes.io/component=receivers" if shared else self.labels(name)
+        for pod in await self.cluster.list("pods", self.forebay, whose):
             where = f"/api/v1/namespaces/{self.forebay}/pods/{pod['metadata']['name']}:9090"
             text = await self.cluster.kubectl("get", "--raw", f"{where}/proxy/metrics")
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
-                    if sample.name == "forebay_receiver_refused_total":
+                    own = (sample.labels.get("namespace"), sample.labels.get("endpoint"))
+                    is_refusal = sample.name == "forebay_receiver_refused_total"
+                    if is_refusal and own == (self.namespace, name):
                         found[sample.labels["reason"]] += int(sample.value)
         return {reason: count for reason, count in found.items() if count}
 
