@@ -57,6 +57,7 @@ from forebay_operator.services.applier import Applier
 from forebay_operator.services.figures import Figures
 from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.intake import Intake
+from forebay_operator.services.observer import Observer
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
@@ -138,6 +139,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         tables = RouteTables(config, world, applier, pools)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance)
+        figures = Figures(streams)
         parts = Parts(
             config=config,
             cluster=cluster,
@@ -145,9 +147,9 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             applier=applier,
             tables=tables,
             pools=pools,
-            shards=shards,
             streams=streams,
-            figures=Figures(streams),
+            figures=figures,
+            observer=Observer(config, tables, pools, shards, figures),
             gateway=gateway,
             story=Story(cluster),
         )

@@ -5,7 +5,7 @@ at pods and backlog only. What served well goes on being served while a newer sp
 cannot be used: a mistake in an edit must not cost webhooks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -13,13 +13,13 @@ from typing import Final, Literal
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.cluster import Cluster, Document
+from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.streams import Streams
 from forebay_operator.builders.desired import Desired, desired_state, host_of, isolation_of
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.builders.stamps import Managed
-from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
+from forebay_operator.builders.tables import Pool, table_file
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
@@ -29,22 +29,20 @@ from forebay_operator.errors import (
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import WAITING, ConditionType, Reason
 from forebay_operator.models.status import (
-    Condition,
     EndpointStatus,
-    PodCount,
     changes,
     degradation,
     status_document,
     tellable,
 )
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.conditions import complete, false, leaving, pool_condition, true
+from forebay_operator.services.conditions import leaving
 from forebay_operator.services.figures import Figures
 from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.judge import Plan, Rejected, judge
+from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.routes import still_needed
-from forebay_operator.services.shards import Shards
 from forebay_operator.services.story import Story
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.world import ObjectKey, World
@@ -77,25 +75,6 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Served:
-    """What the last full look left behind."""
-
-    generation: int
-    plan: Plan | None
-    rejected: Rejected | None
-    isolation: str
-    url: str | None
-    generation_of_own: str | None = None
-    """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
-
-    trouble: str | None = None
-    """What the API server said when it refused an object."""
-
-    is_moving: bool = False
-    """Whether receivers of the other kind are still there until the new ones serve."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a reconciler works with."""
 
@@ -105,9 +84,9 @@ class Parts:
     applier: Applier
     tables: RouteTables
     pools: Pools
-    shards: Shards
     streams: Streams
     figures: Figures
+    observer: Observer
     gateway: Gateway
     story: Story
 
@@ -122,12 +101,12 @@ class Reconciler:
         self._applier = parts.applier
         self._tables = parts.tables
         self._pools = parts.pools
-        self._shards = parts.shards
         self._streams = parts.streams
         self._figures = parts.figures
+        self._observer = parts.observer
         self._gateway = parts.gateway
         self._story = parts.story
-        self._served: dict[EndpointName, _Served] = {}
+        self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self.shared_hosts: dict[EndpointName, str] = {}
         """The host of each Shared endpoint: each needs a route to the shared receivers."""
@@ -157,7 +136,7 @@ class Reconciler:
             before, served = served, await self._serve(endpoint)
             self._served[name] = served
             await self._tell_news(endpoint, before, served)
-        status, settled = await self._status(endpoint, served)
+        status, settled = await self._observer.status(endpoint, served)
         if settled and served.is_moving and served.plan is not None:
             await self._settle(endpoint, served.plan)
             self._served.pop(name, None)
@@ -175,12 +154,12 @@ class Reconciler:
 
     # --- what is wanted
 
-    async def _serve(self, endpoint: ClusterEndpoint) -> _Served:
+    async def _serve(self, endpoint: ClusterEndpoint) -> Served:
         name = endpoint.endpoint
         judged = await judge(endpoint, self._world.endpoints.values(), self._cluster, self._config)
         if isinstance(judged, Rejected):
             before = self._served.get(name)
-            return _Served(
+            return Served(
                 generation=endpoint.generation,
                 plan=None,
                 rejected=judged,
@@ -206,7 +185,7 @@ class Reconciler:
         trouble = await self._apply(endpoint, desired, hold_route=moving)
         if not moving and trouble is None:
             await self._prune(name, desired)
-        return _Served(
+        return Served(
             generation=endpoint.generation,
             plan=judged,
             rejected=None,
@@ -268,76 +247,10 @@ class Reconciler:
         if before != self.shared_hosts.get(name):
             self.on_hosts()
 
-    # --- what is
-
-    async def _status(
-        self, endpoint: ClusterEndpoint, served: _Served
-    ) -> tuple[EndpointStatus, bool]:
-        """Return the status, and whether the wanted receivers serve."""
-        found: list[Condition] = []
-        receivers = processors = None
-        backlog = None
-        rejected = served.rejected
-        if rejected is not None:
-            if rejected.condition is ConditionType.SECRETS_READY:
-                found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(false(rejected.condition, rejected.reason, rejected.message))
-        plan = served.plan
-        serving = False
-        if plan is not None:
-            found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
-            found.append(self._streams_condition(plan.route.shard))
-            condition, receivers = await self._receivers(endpoint.endpoint, served)
-            serving = condition.status == "True"
-            if served.trouble is not None:
-                condition = false(ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble)
-            found.append(condition)
-            condition, processors = await self._shared_pool("processors", endpoint.endpoint)
-            found.append(condition)
-            backlog = await self._figures.backlog(plan.route.shard, endpoint.endpoint)
-        status = EndpointStatus(
-            observed_generation=endpoint.generation,
-            conditions=complete(found),
-            url=served.url,
-            isolation=served.isolation or None,
-            receivers=receivers,
-            processors=processors,
-            backlog=backlog,
-            last_event_time=await self._figures.latest(_shard_of(endpoint.document), endpoint),
-        )
-        return status, serving
-
-    def _streams_condition(self, shard: str) -> Condition:
-        state = self._shards.state(shard)
-        if state.reason is None:
-            message = f"the streams of shard {shard!r} are there"
-            return true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
-        return false(ConditionType.STREAMS_READY, state.reason, state.message)
-
-    async def _receivers(self, name: EndpointName, served: _Served) -> tuple[Condition, PodCount]:
-        generation = served.generation_of_own
-        if generation is None:
-            return await self._shared_pool("receivers", name)
-        selector = endpoint_selector(name, self._config)
-        view = await self._pools.view(selector)
-        having = view.having(DEDICATED_FILE, {generation})
-        if having < view.ready:
-            await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
-        return pool_condition("receivers", view, having, self._config.namespace)
-
-    async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
-        view = await self._pools.view(self._tables.selector(pool) or {})
-        file = table_file(pool, self._tables.place(name))
-        having = view.having(file, self._tables.generations(pool, name))
-        if having < view.ready:
-            await self._tables.touch(pool, name)
-        return pool_condition(pool, view, having, self._config.namespace)
-
     # --- what is told
 
     async def _tell_news(
-        self, endpoint: ClusterEndpoint, before: _Served | None, served: _Served
+        self, endpoint: ClusterEndpoint, before: Served | None, served: Served
     ) -> None:
         """Tell what a full look found changed since the one before."""
         if before is None or served.plan is None:
@@ -390,7 +303,7 @@ class Reconciler:
         if age < LEAVE_SECONDS and not await self._is_left_alone(name):
             return Looked(result="waiting", again_in=WAIT_SECONDS)
         try:
-            await self._streams.purge(_shard_of(endpoint.document), name)
+            await self._streams.purge(endpoint.shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
             if age < self._config.limits.deletion_grace_period_seconds:
                 await self._tell(endpoint, leaving(endpoint, str(error)))
@@ -430,10 +343,6 @@ class Reconciler:
         return True
 
 
-_ACCEPTED: Final = "the spec can be used"
-_SECRETS: Final = "every Secret is there"
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -445,11 +354,3 @@ def _kind(desired: Managed) -> str:
 def _last_first(key: ObjectKey) -> tuple[bool, ObjectKey]:
     """Order deletions: the route first, so that nothing leads to pods that go."""
     return (key.kind not in ROUTES, key)
-
-
-def _shard_of(document: Document) -> str:
-    """Return the shard of an endpoint, whatever else is wrong with it."""
-    spec = document.get("spec")
-    processing = spec.get("processing") if isinstance(spec, Mapping) else None
-    shard = processing.get("shard") if isinstance(processing, Mapping) else None
-    return shard if isinstance(shard, str) else "0"
