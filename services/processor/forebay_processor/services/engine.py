@@ -18,11 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from forebay.core import envelope
 from forebay.core.subjects import (
     PARTITIONS,
     Lane,
-    RetrySubject,
     StreamKind,
     consumer_name,
     stream_name,
@@ -39,6 +37,7 @@ from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Acker, Deliverer
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.replays import Replays
 from forebay_processor.services.retention import Retention
 from forebay_processor.services.splitter import Splitter
 from forebay_processor.services.tasks import end_tasks
@@ -115,6 +114,10 @@ class Engine:
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
         await self.connection.streams.delete(stream, sequence)
+
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
+        await self.connection.streams.purge_below(stream, below, subject)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run an attempt beside; after `stop` nothing new begins."""
@@ -195,6 +198,9 @@ class Engine:
                 session.streams, shard, self._metrics, self._settings.retention_check_seconds
             )
             tasks.add(asyncio.create_task(retention.run(), name="retention"))
+            for partition in range(PARTITIONS):
+                replays = Replays(session.streams, shard, partition, self._channels)
+                tasks.add(asyncio.create_task(replays.run(), name="replays"))
         try:
             while not lost.done():
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -253,7 +259,7 @@ class Engine:
         stream = stream_name(StreamKind.RETRY, shard)
         async for text, sequence, headers in streams.all_headers(stream):
             try:
-                row = _row_of(text, sequence, headers)
+                row = Parked.read(text, sequence, headers)
             except ValueError:
                 _log.error("row_unreadable", shard=shard, seq=sequence)
                 continue
@@ -273,16 +279,3 @@ class Engine:
         await self._acker.join()
         await self.connection.flush(stream_name(StreamKind.EVENTS, self._shards[0]))
         self._channels.start()
-
-
-def _row_of(text: str, sequence: int, headers: dict[str, str]) -> Parked:
-    """Read a row of RETRY; raises ValueError where it is none."""
-    row = Parked(
-        RetrySubject.parse(text),
-        int(headers.get(envelope.ORDER, "0")),
-        int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000,
-    )
-    row.attempts = int(headers.get(envelope.ATTEMPTS, "0"))
-    row.due = int(headers.get(envelope.DUE_AT, "0")) / 1000
-    row.sequence = sequence
-    return row

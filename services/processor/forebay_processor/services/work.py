@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from forebay.core.subjects import RetrySubject
+from forebay.core import envelope
+from forebay.core.letters import letter_of_row
+from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.publisher import PubAck
 
 __all__ = ["Chain", "DeadReason", "Parked", "Table", "Work"]
@@ -36,6 +38,9 @@ class Table(Protocol):
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
+
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it never raises. Nothing new begins while the process stops."""
@@ -84,6 +89,7 @@ class Parked:
         "first_tried",
         "is_finished",
         "is_ready",
+        "letter",
         "order",
         "sequence",
         "subject",
@@ -113,6 +119,23 @@ class Parked:
 
         self.verdict: tuple[DeadReason, str] | None = None
         """Why it is given up and what the destination said, while DEAD does not take it yet."""
+
+        self.letter: tuple[DeadSubject, int] | None = None
+        """The dead letter, with its sequence, that a replayed row came from."""
+
+    @classmethod
+    def read(cls, subject: str, sequence: int, headers: dict[str, str]) -> "Parked":
+        """Read a row of RETRY; raises ValueError where it is none."""
+        row = cls(
+            RetrySubject.parse(subject),
+            int(headers.get(envelope.ORDER, "0")),
+            int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000,
+        )
+        row.attempts = int(headers.get(envelope.ATTEMPTS, "0"))
+        row.due = int(headers.get(envelope.DUE_AT, "0")) / 1000
+        row.sequence = sequence
+        row.letter = letter_of_row(headers)
+        return row
 
 
 class Chain:
