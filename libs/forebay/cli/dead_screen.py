@@ -184,8 +184,7 @@ class JsonScreen(_Moving):
 
     @override
     def end_of_list(self, shown: int, *, is_cut: bool) -> None:
-        if is_cut:
-            self._errors.print(f"the first {shown:,}; there are more: say --limit 0")
+        """A program counts lines; what is cut was cut because it said so."""
 
     @override
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:

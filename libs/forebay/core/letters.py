@@ -137,7 +137,7 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
     # Keys are `kind:channel:id` and what else there is: no id of a provider holds a colon.
-    return letter.item is not None and wamid in letter.item.key.split(":")
+    return letter.item is not None and letter.item.key.split(":")[2:3] == [wamid]
 
 
 def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str, dict[str, str]]:
