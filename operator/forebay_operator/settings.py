@@ -314,6 +314,9 @@ class Limits(_Group):
     request_seconds: Seconds = 10.0
     """For one request to the API server."""
 
+    discovery_seconds: Seconds = 60.0
+    """Between two looks whether the Gateway API is installed."""
+
     pod_seconds: Seconds = 2.0
     """For one request to a pod's admin port."""
 

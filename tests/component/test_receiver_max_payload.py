@@ -23,7 +23,7 @@ async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     """Give a receiver whose NATS takes small messages only."""
     folder = tmp_path_factory.mktemp("payload")
     server = NatsServer(folder / "nats", max_payload=MAX_PAYLOAD)
-    async with Edge(folder, nats_server=server) as running:
+    async with Edge(folder, server) as running:
         running.receiver.expect_errors("max_payload_too_small")
         yield running
 

@@ -106,3 +106,13 @@ def test_settings_do_not_change_after_the_start() -> None:
     settings = load_settings(ReceiverSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+def test_a_file_without_credentials_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "user.creds"
+    file.write_text("-----BEGIN NATS USER JWT-----\n")
+    monkeypatch.setenv("FOREBAY_NATS_CREDENTIALS", str(file))
+    with pytest.raises(ConfigurationError, match=r"FOREBAY_NATS_CREDENTIALS cannot be used.*nsc"):
+        load_settings(NatsSettings)

@@ -154,7 +154,7 @@ class Edge:
     """A stack with one receiver and all of ROUTES."""
 
     def __init__(
-        self, folder: Path, *, nats_server: NatsServer | None = None, **settings: str
+        self, folder: Path, nats_server: NatsServer | None = None, /, **settings: str
     ) -> None:
         """Lay out the stack; settings go to the receiver, an empty one takes ours away."""
         self.stack = Stack(folder, nats_server=nats_server)

@@ -17,6 +17,7 @@ __all__ = [
     "CONVERSATION",
     "DUE_AT",
     "ENDPOINT",
+    "EPOCH",
     "ERROR",
     "FIRST_TRIED_AT",
     "MESSAGE_ID",
@@ -24,6 +25,7 @@ __all__ = [
     "RAW_SEQUENCE",
     "REASON",
     "RECEIVED_AT",
+    "REPLAY_OF",
     "TRACEPARENT",
     "StoredItem",
     "decode_item",
@@ -56,6 +58,9 @@ ORDER: Final = "Forebay-Order"
 ATTEMPTS: Final = "Forebay-Attempts"
 """How often delivery was tried."""
 
+EPOCH: Final = "Forebay-Epoch"
+"""On a row of RETRY as it was first stored: the epoch of the partition's owner (design 0005)."""
+
 DUE_AT: Final = "Forebay-Due-At"
 """When to try next: milliseconds since the epoch."""
 
@@ -67,6 +72,9 @@ REASON: Final = "Forebay-Reason"
 
 ERROR: Final = "Forebay-Error"
 """What the destination said last: a status or the kind of failure, never its text."""
+
+REPLAY_OF: Final = "Forebay-Replay-Of"
+"""On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

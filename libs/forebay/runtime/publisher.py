@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from typing_extensions import override
 
+from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats_servers import ServerPool, authenticate
 from forebay.runtime.nats_wire import (
     PING,
@@ -58,7 +59,7 @@ PINGS_UNANSWERED: Final = 2
 """A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
 long before."""
 
-SWEEP_SECONDS: Final = 0.05
+SWEEP_SECONDS: Final = 0.02
 """Between two looks for answers that did not come in time."""
 
 _REMEMBERED: Final = 10_000
@@ -153,8 +154,9 @@ class _Connection:
             self.pong.set_result(None)
 
     def on_error(self, text: str) -> None:
+        if text != self.refusal:  # a line for each refused publish would fill the log
+            _log.warning("nats_refused", reason=text)
         self.refusal = text
-        _log.warning("nats_refused", reason=text)
 
     def on_lost(self) -> None:
         self.is_lost = True
@@ -315,7 +317,7 @@ class Publisher:
         self._number = number = self._number + 1
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
-        connection.wire.write(b"PUB %b %b%d 0\r\n\r\n" % (subject.encode(), self._prefix, number))
+        connection.wire.write(f"PUB {subject} {self._inbox}{number} 0\r\n\r\n".encode())
         try:
             async with asyncio.timeout(within):
                 answer = await future
@@ -358,7 +360,7 @@ class Publisher:
                 if not asked.done():
                     asked.set_result(payload)
                 return
-            if self._given_up.pop(number, self) is None and payload:
+            if self._given_up.pop(number, self) is None and isinstance(_result(payload), PubAck):
                 self._on_late()
             return
         waiting.answered(_result(payload))
@@ -442,6 +444,11 @@ class Publisher:
                     + PING
                 )
                 await connection.pong
+        except ConfigurationError as error:
+            # Credentials that are being replaced: whole again at one of the next attempts.
+            connection.wire.close()
+            self._say_failed(server.name, str(error))
+            return None
         except (OSError, TimeoutError, asyncio.CancelledError) as error:
             connection.wire.close()
             if isinstance(error, asyncio.CancelledError) and not connection.is_lost:

@@ -3,7 +3,7 @@
 Uses the JetStream API's documented subjects directly where nats-py has no call that fits.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,9 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from forebay.core.subjects import StreamKind, replay_subjects, stream_name
 from forebay.runtime.store_errors import StoreUnavailable, store_error
+from forebay.runtime.stream_reader import StoredMessage, read_page
 
 __all__ = ["Streams"]
 
@@ -54,7 +56,6 @@ class Streams:
         if not info.num_ack_pending or delivered is None or floor is None:
             return 0
         last = ""
-        last = ""
         try:
             async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
                 last = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
@@ -66,7 +67,8 @@ class Streams:
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
-        return info.num_ack_pending
+        # Acks of the owner before us that were on their way are in now.
+        return (await self.consumer_info(stream, consumer)).num_ack_pending or 0
 
     async def _sequences(
         self, stream: str, info: ConsumerInfo, start: int, delivered: SequenceInfo
@@ -81,7 +83,7 @@ class Streams:
                 yield sequence
             return
         subjects = info.config.filter_subject or ">"
-        async for _, sequence, _ in self._headers(stream, subjects, start):
+        async for _, sequence, _ in self._headers(stream, [subjects], start):
             if sequence > delivered.stream_seq:
                 return
             yield sequence
@@ -118,17 +120,28 @@ class Streams:
             message = f"stream {stream} gave no answer"
             raise StoreUnavailable(message) from error
 
-    async def all_headers(self, stream: str) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
-        """Yield subject, sequence and headers of every message of a stream, oldest first."""
+    async def headers_from(
+        self, stream: str, subjects: Sequence[str], start: int = 1
+    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
+        """Yield subject, sequence and headers of a stream's messages, oldest first.
+
+        Args:
+            stream: Its name.
+            subjects: Wildcards of which no two fit the same subject.
+            start: The first sequence.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
         try:
-            async for each in self._headers(stream, ">", 1):
+            async for each in self._headers(stream, subjects, start):
                 yield each
         except NatsError as error:
             message = f"stream {stream} could not be read"
             raise StoreUnavailable(message) from error
 
     async def _headers(
-        self, stream: str, subjects: str, start: int
+        self, stream: str, subjects: Sequence[str], start: int
     ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
@@ -138,7 +151,11 @@ class Streams:
             inactive_threshold=60,
             mem_storage=True,
         )
-        subscription = await self._context.pull_subscribe(subjects, stream=stream, config=config)
+        if len(subjects) > 1:
+            config.filter_subjects = list(subjects)
+        subscription = await self._context.pull_subscribe(
+            subjects[0] if len(subjects) == 1 else "", stream=stream, config=config
+        )
         left = (await subscription.consumer_info()).num_pending or 0
         while left > 0:
             messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
@@ -175,9 +192,21 @@ class Streams:
         if error is not None and error.get("err_code") != _MESSAGE_NOT_FOUND:
             raise store_error(error)
 
-    async def purge_below(self, stream: str, sequence: int) -> int:
-        """Remove all messages below a sequence and return how many they were."""
-        body = msgspec.json.encode({"seq": sequence})
+    async def replayed(self, shard: str, partition: int, start: int) -> list[StoredMessage]:
+        """Return the next replayed rows of a partition of RETRY, from a sequence on.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
+        stream = stream_name(StreamKind.RETRY, shard)
+        return await read_page(self._client, stream, replay_subjects(shard, partition), start)
+
+    async def purge_below(self, stream: str, sequence: int, subject: str | None = None) -> int:
+        """Remove messages below a sequence, all or of one subject; return how many they were."""
+        request: dict[str, Any] = {"seq": sequence}
+        if subject is not None:
+            request["filter"] = subject
+        body = msgspec.json.encode(request)
         answer = await self._request(f"$JS.API.STREAM.PURGE.{stream}", body)
         decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         if decoded.get("error") is not None:

@@ -2,9 +2,13 @@
 
 Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
 full disk), or has no room, a webhook is refused at once instead of waiting for its budget
-(`shard_state`); a probe that is never stored finds out when that is over. The probe asks for a last
-sequence that no stream can have, so that a leader that is there answers 10071; then it asks how
-full the stream is.
+(`shard_state`). Now and then one is tried, and the first that is stored ends a silence: no cheaper
+question can tell, for a leader whose disk is full knows repeats and refuses a wrong sequence, while
+it is silent on all that it would store.
+
+Readiness asks less: whether the leader is there. The probe is a publish that is never stored, since
+it asks for a last sequence that no stream can have: the leader answers 10071. Then it asks how full
+the stream is.
 """
 
 import asyncio
@@ -64,7 +68,7 @@ _NO_SEQUENCE = "18446744073709551615"
 class Storing(Outgoing):
     """One webhook on its way to the store; whoever stores one says in `done` what follows."""
 
-    __slots__ = ("shard", "store")
+    __slots__ = ("sent_at", "shard", "store")
 
     def __init__(
         self,
@@ -78,6 +82,8 @@ class Storing(Outgoing):
         super().__init__(subject, body, headers, deadline)
         self.store = store
         self.shard = shard
+        self.sent_at = 0.0
+        """When it was sent to JetStream, on the loop's clock."""
 
     def done(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""
@@ -171,18 +177,21 @@ class JetStreamStore:
 
     def unwilling(self, shard: str) -> Reason | None:
         """Return why storing is not worth a try at this moment; None where it is."""
-        return self._state(shard).unwilling()
+        state = self._state(shard)
+        return None if state.trouble is None else state.unwilling(self._publisher.clock())
 
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and tell it what became of it."""
-        self._state(webhook.shard).sending(webhook)
+        state = self._state(webhook.shard)
+        if state.trouble is not None:
+            state.sending(webhook, self._publisher.clock())
         self._publisher.submit(webhook)
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Learn from an answer, or from its absence, and pass it on."""
         state, now = self._state(webhook.shard), self._publisher.clock()
         if isinstance(result, PubAck):
-            state.stored(webhook, now)
+            state.stored(webhook, now, is_repeat=result.duplicate)
         elif (
             isinstance(result, StillStoring)
             and webhook.deadline - now > STILL_STORING_PAUSE_SECONDS
@@ -284,7 +293,7 @@ class JetStreamStore:
     def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
         self._metrics.nats_connected.set(is_connected)
         for state in self._shards.values():
-            state.connected(is_connected)
+            state.connected(is_connected=is_connected)
         if is_connected:
             self._look_again_at.clear()
             self._is_new.set()

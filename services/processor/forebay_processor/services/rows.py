@@ -1,0 +1,226 @@
+"""The rows of RETRY of one channel: stored, tried again, put off, deleted, and dead letters.
+
+What a row's place in its conversation is, and when it may be tried, is the channel's business
+(`delivery.py`); here is what happens to one row.
+"""
+
+import time
+from random import Random
+from typing import Final
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
+from forebay.core.tables import Retry
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.destinations.port import Delivered, Failed
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.attempts import Attempts
+from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.services.channel_settings import ChannelState
+from forebay_processor.services.work import DeadReason, Parked, Partition, Work
+
+__all__ = ["Rows"]
+
+_log = structlog.get_logger(__name__)
+
+EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+"""The store refuses a row where it holds another version of it: an owner wrote or deleted it since
+(docs/design/0005)."""
+
+STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
+"""The first and the longest pause before RETRY is written again after a failure."""
+
+
+class Rows:
+    """Works single rows of one destination of one endpoint."""
+
+    def __init__(  # its collaborators, each one thing
+        self,
+        endpoint: EndpointName,
+        name: str,
+        attempts: Attempts,
+        metrics: ProcessorMetrics,
+        random: Random,
+    ) -> None:
+        self.retry = Retry()
+        """Pauses between attempts, and when an item is given up."""
+
+        self._endpoint = endpoint
+        self._name = name
+        self._attempts = attempts
+        self._metrics = metrics
+        self._random = random
+        self._is_in_trouble = False
+        """Whether the store refused the last row, so that it is told once and not for each."""
+
+    async def store(self, row: Parked, work: Work) -> bool:
+        """Write a row, and again until it is stored: EVENTS keeps the item until then.
+
+        Returns False where the partition is given back or lost before that.
+        """
+        pause, longest = STORE_PAUSE_SECONDS
+        while self._attempts.settings.state is not ChannelState.DELETED:
+            try:
+                headers = _row_headers(row, work.headers)
+                headers[envelope.EPOCH] = str(row.partition.epoch)
+                ack = await row.partition.publish(str(row.subject), work.payload, headers)
+            except StoreError as error:
+                # RETRY is full or NATS is away.
+                if row.partition.is_lost:
+                    return False
+                self.trouble("park_failed", error)
+                if not await row.partition.pause(pause):
+                    return False
+                pause = min(pause * 2, longest)
+                continue
+            self.no_trouble()
+            row.sequence = ack.seq
+            # Stored while it was somebody else's already: that one does not know of the row.
+            return not row.partition.is_lost
+        return True
+
+    async def work(self, row: Parked) -> bool:
+        """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
+
+        Raises:
+            StoreError: where the store refuses; the row stays as it is.
+        """
+        state = self._attempts.settings.state
+        if row.is_finished or (state is ChannelState.DELETED and not row.subject.is_replay):
+            await self._delete(row)
+            return True
+        stream = stream_name(StreamKind.RETRY, row.subject.shard)
+        found = await row.partition.read(stream, str(row.subject))
+        if found is None:
+            # Somebody deleted it by hand: then that is what was wanted.
+            return True
+        payload, headers, sequence = found
+        # A replica that is behind shows an older copy of the row: the payload is the same.
+        row.sequence = max(row.sequence, sequence)
+        if not await row.partition.held():
+            return True
+        verdict = row.verdict
+        # What an endpoint that is gone had left is dropped, but not what a person sent again.
+        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
+            verdict = (DeadReason.DESTINATION_REMOVED, "")
+        elif verdict is None:
+            row.attempts += 1
+            result = await self._attempts.make(row.subject, payload, headers, row.attempts)
+            if isinstance(result, Delivered):
+                await self._delete(row)
+                return True
+            if row.partition.is_lost:
+                return True
+            if isinstance(result, Failed) and self._is_young(row):
+                await self._put_off(row, payload, headers, result)
+                return False
+            reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
+            verdict = row.verdict = (reason, result.error)
+        await self.bury(row.partition, row.subject, payload, headers, row.attempts, verdict)
+        await self._delete(row)
+        return True
+
+    def _is_young(self, row: Parked) -> bool:
+        return time.time() - row.first_tried < self.retry.max_age_seconds
+
+    async def _put_off(
+        self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
+    ) -> None:
+        """Write down that a row was tried, and when it is tried again."""
+        row.due = self.next_try(row, result)
+        # Where this fails the row keeps its older count: no more than an early attempt.
+        told = _row_headers(row, headers)
+        told[EXPECTED_SEQUENCE] = str(row.sequence)
+        ack = await row.partition.publish(str(row.subject), payload, told)
+        row.sequence = ack.seq
+
+    async def _delete(self, row: Parked) -> None:
+        """Delete a row that is finished; where that fails it is tried again, without delivering.
+
+        The dead letter that a replayed row came from goes first: whoever replayed it may have died
+        before he removed it, and it must not be replayed once more when its row is gone.
+        """
+        row.is_finished = True
+        if row.letter is not None:
+            letter, sequence = row.letter
+            stream = stream_name(StreamKind.DEAD, letter.shard)
+            await row.partition.purge(stream, str(letter), sequence + 1)
+        if row.sequence:
+            stream = stream_name(StreamKind.RETRY, row.subject.shard)
+            await row.partition.delete(stream, row.sequence)
+
+    async def bury(  # all that a dead letter is made of
+        self,
+        partition: Partition,
+        subject: RetrySubject,
+        payload: bytes,
+        headers: dict[str, str],
+        attempts: int,
+        verdict: tuple[DeadReason, str],
+    ) -> None:
+        """Write a dead letter; raises StoreError."""
+        reason, error = verdict
+        told = {
+            **_kept(headers),
+            envelope.CONVERSATION: subject.conversation,
+            envelope.ATTEMPTS: str(attempts),
+            envelope.REASON: reason,
+            envelope.ERROR: error,
+        }
+        letter = dead_subject(subject.shard, self._endpoint, self._name, subject.key)
+        await partition.publish(letter, payload, told)
+        self._metrics.dead(self._endpoint, self._name, reason)
+        _log.warning(
+            "dead_letter",
+            endpoint=str(self._endpoint),
+            destination=self._name,
+            key=subject.key,
+            reason=reason,
+            error=error,
+        )
+
+    def next_try(self, row: Parked, result: Failed) -> float:
+        """Return when to try again: the last time is when `maxAge` ends."""
+        now = time.time()
+        wait = max(backoff_seconds(self.retry, row.attempts, self._random), result.retry_after)
+        return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
+
+    def trouble(self, event: str, error: StoreError) -> None:
+        """Say that the store refuses, once until it takes something again."""
+        if not self._is_in_trouble:
+            self._is_in_trouble = True
+            _log.warning(
+                event, endpoint=str(self._endpoint), destination=self._name, reason=str(error)
+            )
+
+    def no_trouble(self) -> None:
+        """Note that the store took something."""
+        self._is_in_trouble = False
+
+
+def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
+    return {
+        **_kept(headers),
+        envelope.CONVERSATION: row.subject.conversation,
+        envelope.ORDER: str(row.order),
+        envelope.ATTEMPTS: str(row.attempts),
+        envelope.DUE_AT: str(int(row.due * 1000)),
+        envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
+    }
+
+
+_KEPT = (
+    envelope.REPLAY_OF,
+    envelope.RECEIVED_AT,
+    envelope.ENDPOINT,
+    envelope.RAW_SEQUENCE,
+    envelope.TRACEPARENT,
+)
+
+
+def _kept(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers that stay with an item wherever it goes."""
+    return {name: headers[name] for name in _KEPT if name in headers}
