@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
@@ -39,6 +40,14 @@ histories come in large ones."""
 ENDPOINT_SHARE: Final = 0.75
 """Of what the process may have in flight, the most that one endpoint gets: the rest is always there
 for the others."""
+
+TOLD: Final = 5
+"""Endpoints that a line of the log names: there may be thousands."""
+
+TURN_ON: Final = (
+    "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or the chart's "
+    "`receivers.clientCertificate.header`"
+)
 
 
 class ServedEndpoint:
@@ -121,6 +130,7 @@ class Routes:
         self._metrics = metrics
         self._settings = settings
         self._proxy = proxy
+        self._shut: list[EndpointName] = []
         self._by_path: _Places = {}
         self._by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
 
@@ -143,6 +153,12 @@ class Routes:
     def names(self) -> list[str]:
         """Return all endpoints' names, `namespace/name`, sorted."""
         return sorted(path.removeprefix(PATH_PREFIX) for path in self._by_path)
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should mend."""
+        if not self._shut:
+            return []
+        return [f"{len(self._shut)} endpoints ask for a client certificate: {TURN_ON}"]
 
     def replace(self, tables: Mapping[str, ReceiverTable]) -> None:
         """Take these tables from now on; what did not change keeps its state."""
@@ -181,18 +197,30 @@ class Routes:
             place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
+        self._look_for_certificates()
+
+    def _look_for_certificates(self) -> None:
+        """Tell of endpoints that ask for a client certificate where no header is believed."""
+        if self._proxy is not None:
+            return
+        shut = sorted(
+            place.route.endpoint
+            for place in self._by_path.values()
+            if place.route.authentication.client_certificate is not None
+        )
+        if shut and shut != self._shut:
+            _log.warning(
+                "client_certificates_off",
+                endpoints=[str(each) for each in shut[:TOLD]],
+                count=len(shut),
+                fix=f"every webhook of theirs gets 401: {TURN_ON}",
+            )
+        self._shut = shut
 
     def _place(self, path: str, route: ReceiverRoute) -> _Place:
         there = self._by_path.get(path)
         if there is not None and there.route == route:
             return there
-        if route.authentication.client_certificate is not None and self._proxy is None:
-            _log.warning(
-                "client_certificates_off",
-                endpoint=str(route.endpoint),
-                fix="every webhook gets 401: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or "
-                "`receivers.clientCertificate.header` in the chart",
-            )
         metrics = self._metrics.of(route.endpoint) if there is None else there.metrics
         return _Place(route, metrics)
 
