@@ -6,7 +6,8 @@ from random import Random
 from forebay.core.naming import EndpointName
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.delivery import Channel, ChannelSettings, ChannelState
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.work import Table
 

@@ -23,39 +23,23 @@ What happens if the process dies, for each item and destination:
 """
 
 import asyncio
-import enum
 import functools
 import time
 from random import Random
 from typing import Final
 
-import msgspec
-import structlog
-
-from forebay.core import envelope
-from forebay.core.envelope import decode_item
-from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
-from forebay.core.tables import Destination
+from forebay.core.subjects import RetrySubject
 from forebay.runtime.store_errors import StoreError
-from forebay_processor.destinations.port import (
-    Attempt,
-    Delivered,
-    DestinationPort,
-    Failed,
-    Rejected,
-    Result,
-)
-from forebay_processor.errors import place_of
+from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.services.attempts import Attempts
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
 from forebay_processor.services.work import Chain, DeadReason, Parked, Table, Work
 
-__all__ = ["Channel", "ChannelSettings", "ChannelState"]
-
-_log = structlog.get_logger(__name__)
+__all__ = ["Channel"]
 
 HOLD_SECONDS: Final = 0.25
 """How long an attempt may take before what is held behind it is parked: a healthy destination
@@ -85,42 +69,8 @@ UNBOUNDED_SLOTS: Final = 1024
 GONE_SLOTS: Final = 16
 """Rows of a removed destination that are worked at a time: NATS only, no hurry."""
 
-STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
-"""The first and the longest pause before RETRY is written again after a failure."""
-
 ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
-
-
-class ChannelState(enum.Enum):
-    """What the tables say about a destination."""
-
-    UNKNOWN = enum.auto()
-    """No table names the endpoint, none says that it is gone: all waits."""
-
-    OPEN = enum.auto()
-    PAUSED = enum.auto()
-    """What comes is parked."""
-
-    REMOVED = enum.auto()
-    """The endpoint is there without this destination: what waits becomes dead letters."""
-
-    DELETED = enum.auto()
-    """The endpoint is gone: what is left of it is dropped."""
-
-
-class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a channel needs to know from the tables."""
-
-    state: ChannelState = ChannelState.UNKNOWN
-    config: Destination | None = None
-    port: DestinationPort | None = None
-    """Both are there where the state is OPEN or PAUSED."""
-
-    own_channel: str | None = None
-    """The phone number id of the endpoint: items of others are marked."""
-
-    is_ordered: bool = True
 
 
 class Channel:
@@ -138,9 +88,9 @@ class Channel:
         self.name = name
         self._table = table
         self._metrics = metrics
-        self._random = random
+        self._attempts = Attempts(endpoint, name, metrics)
+        self._row_works = Rows(endpoint, name, self._attempts, table, metrics, random)
         self._settings = ChannelSettings()
-        self._config = Destination(name=name)
         self._slots = Slots(0)
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
@@ -160,9 +110,6 @@ class Channel:
 
         self._is_started = False
         """Whether rows may be worked: not before all that was left in EVENTS has come again."""
-
-        self._is_in_trouble = False
-        """Whether the store refused the last row, so that it is told once and not for each."""
 
         self._room = asyncio.Event()
         self._room.set()
@@ -184,9 +131,9 @@ class Channel:
     def configure(self, settings: ChannelSettings) -> None:
         """Take new settings; what is under way goes on."""
         is_reordered = settings.is_ordered != self._settings.is_ordered
-        self._settings = settings
+        self._settings = self._attempts.settings = settings
         if settings.config is not None:
-            self._config = settings.config
+            self._row_works.retry = settings.config.retry
             http = settings.config.http
             self._slots.resize(http.max_in_flight if http else UNBOUNDED_SLOTS)
         elif settings.state is not ChannelState.UNKNOWN:
@@ -307,7 +254,7 @@ class Channel:
     async def _try_first(self, key: str, chain: Chain, work: Work) -> None:
         """Try an item for the first time. Holds one slot."""
         try:
-            result = await self._attempt(work.subject, work.payload, work.headers, 1)
+            result = await self._attempts.make(work.subject, work.payload, work.headers, 1)
             match result:
                 case Delivered():
                     work.finish()
@@ -322,10 +269,10 @@ class Channel:
     async def _bury_first(self, chain: Chain, work: Work, error: str) -> None:
         verdict = (DeadReason.REJECTED, error)
         try:
-            await self._bury(work.subject, work.payload, work.headers, 1, verdict)
+            await self._row_works.bury(work.subject, work.payload, work.headers, 1, verdict)
         except StoreError as failure:
             # DEAD has no room: it waits in RETRY, and so does its conversation.
-            self._trouble("bury_failed", failure)
+            self._row_works.trouble("bury_failed", failure)
             row = self._park(chain, work, after=Failed(error))
             row.verdict = verdict
             self._park_held(chain)
@@ -348,34 +295,16 @@ class Channel:
         row = Parked(work.subject, work.order, now)
         if after is not None:
             row.attempts = 1
-            row.due = self._next_try(row, after)
+            row.due = self._row_works.next_try(row, after)
         self._insert(chain, row)
         self._metrics.parked(self.endpoint, self.name)
         self._table.spawn(self._store_row(row, work))
         return row
 
     async def _store_row(self, row: Parked, work: Work) -> None:
-        """Write a row, and again until it is stored: EVENTS keeps the item until then."""
-        pause, longest = STORE_PAUSE_SECONDS
-        while True:
-            if self._settings.state is ChannelState.DELETED:
-                break
-            try:
-                ack = await self._table.publish(
-                    str(row.subject), work.payload, self._row_headers(row, work.headers)
-                )
-            except StoreError as error:
-                # RETRY is full or NATS is away.
-                self._trouble("park_failed", error)
-                if not await self._table.pause(pause):
-                    return
-                pause = min(pause * 2, longest)
-                continue
-            self._is_in_trouble = False
-            row.sequence = ack.seq
-            break
-        work.after_ack = functools.partial(self._release, row)
-        work.finish()
+        if await self._row_works.store(row, work):
+            work.after_ack = functools.partial(self._release, row)
+            work.finish()
 
     def _release(self, row: Parked) -> None:
         row.is_ready = True
@@ -470,181 +399,22 @@ class Channel:
                 key = self._chain_key(row.subject)
                 self._chains.setdefault(key, Chain()).insert(row)
 
-    # -- rows
-
     async def _work_row(self, key: str, chain: Chain, row: Parked) -> None:
         """Try the first row of a chain. Holds one slot."""
         try:
-            await self._try_row(chain, row)
+            if await self._row_works.work(row):
+                self._forget(chain, row)
         except StoreError as error:
-            self._trouble("row_failed", error)
+            self._row_works.trouble("row_failed", error)
             row.due = time.time() + ROW_PAUSE_SECONDS
             if self._settings.state is not ChannelState.OPEN:
                 # A row of a removed destination has no due time to wait for.
                 await self._table.pause(ROW_PAUSE_SECONDS)
         else:
-            self._is_in_trouble = False
+            self._row_works.no_trouble()
         finally:
             self._end(key, chain)
-
-    async def _try_row(self, chain: Chain, row: Parked) -> None:
-        if row.is_finished or self._settings.state is ChannelState.DELETED:
-            await self._delete(chain, row)
-            return
-        stream = stream_name(StreamKind.RETRY, row.subject.shard)
-        found = await self._table.read(stream, str(row.subject))
-        if found is None:
-            # Somebody deleted it by hand: then that is what was wanted.
-            self._forget(chain, row)
-            return
-        payload, headers, sequence = found
-        # A replica that is behind shows an older copy of the row: the payload is the same.
-        row.sequence = max(row.sequence, sequence)
-        verdict = row.verdict
-        if self._settings.state is ChannelState.REMOVED:
-            verdict = (DeadReason.DESTINATION_REMOVED, "")
-        elif verdict is None:
-            row.attempts += 1
-            result = await self._attempt(row.subject, payload, headers, row.attempts)
-            match result:
-                case Delivered():
-                    await self._delete(chain, row)
-                    return
-                case Rejected(error=error):
-                    verdict = row.verdict = (DeadReason.REJECTED, error)
-                case Failed(error=error):
-                    if time.time() - row.first_tried < self._config.retry.max_age_seconds:
-                        await self._put_off(row, payload, headers, result)
-                        return
-                    verdict = row.verdict = (DeadReason.EXPIRED, error)
-        await self._bury(row.subject, payload, headers, row.attempts, verdict)
-        await self._delete(chain, row)
-
-    async def _put_off(
-        self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
-    ) -> None:
-        """Write down that a row was tried, and when it is tried again."""
-        row.due = self._next_try(row, result)
-        # Where this fails the row keeps its older count: no more than an early attempt.
-        ack = await self._table.publish(str(row.subject), payload, self._row_headers(row, headers))
-        row.sequence = ack.seq
-
-    async def _delete(self, chain: Chain, row: Parked) -> None:
-        """Delete a row that is finished; where that fails it is tried again, without delivering."""
-        row.is_finished = True
-        if row.sequence:
-            await self._table.delete(stream_name(StreamKind.RETRY, row.subject.shard), row.sequence)
-        self._forget(chain, row)
-
-    async def _bury(
-        self,
-        subject: RetrySubject,
-        payload: bytes,
-        headers: dict[str, str],
-        attempts: int,
-        verdict: tuple[DeadReason, str],
-    ) -> None:
-        """Write a dead letter; raises StoreError."""
-        reason, error = verdict
-        told = {
-            **_kept(headers),
-            envelope.CONVERSATION: subject.conversation,
-            envelope.ATTEMPTS: str(attempts),
-            envelope.REASON: reason,
-            envelope.ERROR: error,
-        }
-        letter = dead_subject(subject.shard, self.endpoint, self.name, subject.key)
-        await self._table.publish(letter, payload, told)
-        self._metrics.dead(self.endpoint, self.name, reason)
-        _log.warning(
-            "dead_letter",
-            endpoint=str(self.endpoint),
-            destination=self.name,
-            key=subject.key,
-            reason=reason,
-            error=error,
-        )
-
-    # -- common
-
-    async def _attempt(
-        self, subject: RetrySubject, payload: bytes, headers: dict[str, str], number: int
-    ) -> Result:
-        port = self._settings.port
-        if port is None:
-            return Failed("destination removed")
-        try:
-            item = decode_item(payload)
-        except ForebayError:
-            return Rejected("unreadable item")
-        received_at = int(headers.get(envelope.RECEIVED_AT, "0")) / 1000
-        own = self._settings.own_channel
-        attempt = Attempt(
-            endpoint=self.endpoint,
-            destination=self.name,
-            lane=subject.lane,
-            token=subject.key,
-            conversation=subject.conversation,
-            item=item,
-            number=number,
-            received_at=received_at,
-            traceparent=headers.get(envelope.TRACEPARENT, ""),
-            other_channel=bool(own and item.channel and item.channel != own),
-        )
-        began = time.perf_counter()
-        try:
-            result = await port.deliver(attempt)
-        except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
-            _log.error(
-                "attempt_crashed",
-                endpoint=str(self.endpoint),
-                destination=self.name,
-                error=place_of(error),
-            )
-            result = Failed(f"crashed: {type(error).__name__}")
-        seconds = time.perf_counter() - began
-        self._metrics.attempt(self.endpoint, self.name, type(result).__name__.lower(), seconds)
-        if isinstance(result, Delivered):
-            self._metrics.delivered(self.endpoint, self.name, time.time() - received_at)
-        return result
-
-    def _next_try(self, row: Parked, result: Failed) -> float:
-        """Return when to try again: the last time is when `maxAge` ends."""
-        now, retry = time.time(), self._config.retry
-        wait = max(backoff_seconds(retry, row.attempts, self._random), result.retry_after)
-        return min(now + wait, max(now, row.first_tried + retry.max_age_seconds))
-
-    def _row_headers(self, row: Parked, headers: dict[str, str]) -> dict[str, str]:
-        return {
-            **_kept(headers),
-            envelope.CONVERSATION: row.subject.conversation,
-            envelope.ORDER: str(row.order),
-            envelope.ATTEMPTS: str(row.attempts),
-            envelope.DUE_AT: str(int(row.due * 1000)),
-            envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
-        }
-
-    def _trouble(self, event: str, error: StoreError) -> None:
-        """Say that the store refuses, once until it takes something again."""
-        if not self._is_in_trouble:
-            self._is_in_trouble = True
-            _log.warning(
-                event, endpoint=str(self.endpoint), destination=self.name, reason=str(error)
-            )
 
     def _chain_key(self, subject: RetrySubject) -> str:
         own = subject.conversation if self._settings.is_ordered else subject.key
         return f"{subject.lane}.{own}"
-
-
-_KEPT = (
-    envelope.RECEIVED_AT,
-    envelope.ENDPOINT,
-    envelope.RAW_SEQUENCE,
-    envelope.TRACEPARENT,
-)
-
-
-def _kept(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers that stay with an item wherever it goes."""
-    return {name: headers[name] for name in _KEPT if name in headers}

@@ -1,0 +1,203 @@
+"""The rows of RETRY of one channel: stored, tried again, put off, deleted, and dead letters.
+
+What a row's place in its conversation is, and when it may be tried, is the channel's business
+(`delivery.py`); here is what happens to one row.
+"""
+
+import time
+from random import Random
+from typing import Final
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
+from forebay.core.tables import Retry
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.destinations.port import Delivered, Failed, Rejected
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.attempts import Attempts
+from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.services.channel_settings import ChannelState
+from forebay_processor.services.work import DeadReason, Parked, Table, Work
+
+__all__ = ["Rows"]
+
+_log = structlog.get_logger(__name__)
+
+STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
+"""The first and the longest pause before RETRY is written again after a failure."""
+
+
+class Rows:
+    """Works single rows of one destination of one endpoint."""
+
+    def __init__(  # its collaborators, each one thing
+        self,
+        endpoint: EndpointName,
+        name: str,
+        attempts: Attempts,
+        table: Table,
+        metrics: ProcessorMetrics,
+        random: Random,
+    ) -> None:
+        self.retry = Retry()
+        """Pauses between attempts, and when an item is given up."""
+
+        self._endpoint = endpoint
+        self._name = name
+        self._attempts = attempts
+        self._table = table
+        self._metrics = metrics
+        self._random = random
+        self._is_in_trouble = False
+        """Whether the store refused the last row, so that it is told once and not for each."""
+
+    async def store(self, row: Parked, work: Work) -> bool:
+        """Write a row, and again until it is stored: EVENTS keeps the item until then.
+
+        Returns False where the process stops before that.
+        """
+        pause, longest = STORE_PAUSE_SECONDS
+        while self._attempts.settings.state is not ChannelState.DELETED:
+            try:
+                ack = await self._table.publish(
+                    str(row.subject), work.payload, _row_headers(row, work.headers)
+                )
+            except StoreError as error:
+                # RETRY is full or NATS is away.
+                self.trouble("park_failed", error)
+                if not await self._table.pause(pause):
+                    return False
+                pause = min(pause * 2, longest)
+                continue
+            self.no_trouble()
+            row.sequence = ack.seq
+            break
+        return True
+
+    async def work(self, row: Parked) -> bool:
+        """Try a row; returns whether it is over: delivered, dead or gone.
+
+        Raises:
+            StoreError: where the store refuses; the row stays as it is.
+        """
+        state = self._attempts.settings.state
+        if row.is_finished or state is ChannelState.DELETED:
+            await self._delete(row)
+            return True
+        stream = stream_name(StreamKind.RETRY, row.subject.shard)
+        found = await self._table.read(stream, str(row.subject))
+        if found is None:
+            # Somebody deleted it by hand: then that is what was wanted.
+            return True
+        payload, headers, sequence = found
+        # A replica that is behind shows an older copy of the row: the payload is the same.
+        row.sequence = max(row.sequence, sequence)
+        verdict = row.verdict
+        if self._attempts.settings.state is ChannelState.REMOVED:
+            verdict = (DeadReason.DESTINATION_REMOVED, "")
+        elif verdict is None:
+            row.attempts += 1
+            result = await self._attempts.make(row.subject, payload, headers, row.attempts)
+            match result:
+                case Delivered():
+                    await self._delete(row)
+                    return True
+                case Rejected(error=error):
+                    verdict = row.verdict = (DeadReason.REJECTED, error)
+                case Failed(error=error):
+                    if time.time() - row.first_tried < self.retry.max_age_seconds:
+                        await self._put_off(row, payload, headers, result)
+                        return False
+                    verdict = row.verdict = (DeadReason.EXPIRED, error)
+        await self.bury(row.subject, payload, headers, row.attempts, verdict)
+        await self._delete(row)
+        return True
+
+    async def _put_off(
+        self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
+    ) -> None:
+        """Write down that a row was tried, and when it is tried again."""
+        row.due = self.next_try(row, result)
+        # Where this fails the row keeps its older count: no more than an early attempt.
+        ack = await self._table.publish(str(row.subject), payload, _row_headers(row, headers))
+        row.sequence = ack.seq
+
+    async def _delete(self, row: Parked) -> None:
+        """Delete a row that is finished; where that fails it is tried again, without delivering."""
+        row.is_finished = True
+        if row.sequence:
+            await self._table.delete(stream_name(StreamKind.RETRY, row.subject.shard), row.sequence)
+
+    async def bury(
+        self,
+        subject: RetrySubject,
+        payload: bytes,
+        headers: dict[str, str],
+        attempts: int,
+        verdict: tuple[DeadReason, str],
+    ) -> None:
+        """Write a dead letter; raises StoreError."""
+        reason, error = verdict
+        told = {
+            **_kept(headers),
+            envelope.CONVERSATION: subject.conversation,
+            envelope.ATTEMPTS: str(attempts),
+            envelope.REASON: reason,
+            envelope.ERROR: error,
+        }
+        letter = dead_subject(subject.shard, self._endpoint, self._name, subject.key)
+        await self._table.publish(letter, payload, told)
+        self._metrics.dead(self._endpoint, self._name, reason)
+        _log.warning(
+            "dead_letter",
+            endpoint=str(self._endpoint),
+            destination=self._name,
+            key=subject.key,
+            reason=reason,
+            error=error,
+        )
+
+    def next_try(self, row: Parked, result: Failed) -> float:
+        """Return when to try again: the last time is when `maxAge` ends."""
+        now = time.time()
+        wait = max(backoff_seconds(self.retry, row.attempts, self._random), result.retry_after)
+        return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
+
+    def trouble(self, event: str, error: StoreError) -> None:
+        """Say that the store refuses, once until it takes something again."""
+        if not self._is_in_trouble:
+            self._is_in_trouble = True
+            _log.warning(
+                event, endpoint=str(self._endpoint), destination=self._name, reason=str(error)
+            )
+
+    def no_trouble(self) -> None:
+        """Note that the store took something."""
+        self._is_in_trouble = False
+
+
+def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
+    return {
+        **_kept(headers),
+        envelope.CONVERSATION: row.subject.conversation,
+        envelope.ORDER: str(row.order),
+        envelope.ATTEMPTS: str(row.attempts),
+        envelope.DUE_AT: str(int(row.due * 1000)),
+        envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
+    }
+
+
+_KEPT = (
+    envelope.RECEIVED_AT,
+    envelope.ENDPOINT,
+    envelope.RAW_SEQUENCE,
+    envelope.TRACEPARENT,
+)
+
+
+def _kept(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers that stay with an item wherever it goes."""
+    return {name: headers[name] for name in _KEPT if name in headers}
