@@ -7,8 +7,9 @@ lane (`Chain`); of each chain one attempt is under way at a time, unless the end
 The first attempt never waits for long. An item that comes while an earlier one of its chain is
 under way, or while all places for attempts are taken, is held in memory for a moment: what a quick
 destination works off at once is not worth two writes an item. It is parked in RETRY when that takes
-longer, when the attempt before it fails, when the destination is slow or too many are held, when
-the endpoint is paused, or behind what is parked already. So what a slow or dead destination takes
+longer, when the attempt before it fails, when the destination is slow or too many are held, at its
+limit of rate, when its breaker is open, when the endpoint is paused, or behind what is parked
+already. So what a slow or dead destination takes
 from others is a bounded number of items in memory, and a fraction of a second in which that shows.
 
 What happens if the process dies, for each item and destination:
@@ -24,22 +25,29 @@ What happens if the process dies, for each item and destination:
 
 import asyncio
 import functools
+import math
 import time
 from random import Random
 from typing import Final
 
+import structlog
+
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject
+from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
+from forebay_processor.services.breaker import Breaker
+from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
 from forebay_processor.services.work import Chain, DeadReason, Parked, Table, Work
 
 __all__ = ["Channel"]
+
+_log = structlog.get_logger(__name__)
 
 HOLD_SECONDS: Final = 0.25
 """How long an attempt may take before what is held behind it is parked: a healthy destination
@@ -73,6 +81,9 @@ ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
 
 
+_RANKS: Final = {lane: rank for rank, lane in enumerate((Lane.LIVE, Lane.STATUS, Lane.BULK))}
+
+
 class Channel:
     """One destination of one endpoint."""
 
@@ -88,10 +99,16 @@ class Channel:
         self.name = name
         self._table = table
         self._metrics = metrics
-        self._attempts = Attempts(endpoint, name, metrics)
+        self.breaker = Breaker(random, time.monotonic)
+        self.breaker.on_change = self._breaker_changed
+        self._attempts = Attempts(endpoint, name, metrics, self.breaker)
         self._row_works = Rows(endpoint, name, self._attempts, table, metrics, random)
         self._settings = ChannelSettings()
-        self._slots = Slots(0)
+        self._slots = Slots(0, self.breaker)
+        self._graves = Slots(GONE_SLOTS)
+        """Places for giving up what cannot be tried before its age is over."""
+
+        self._budget: Budget | None = None
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
         """What is in some chain's `parked`, by the item's token."""
@@ -130,18 +147,55 @@ class Channel:
 
     def configure(self, settings: ChannelSettings) -> None:
         """Take new settings; what is under way goes on."""
-        is_reordered = settings.is_ordered != self._settings.is_ordered
-        self._settings = self._attempts.settings = settings
-        if settings.config is not None:
-            self._row_works.retry = settings.config.retry
-            http = settings.config.http
-            self._slots.resize(http.max_in_flight if http else UNBOUNDED_SLOTS)
-        elif settings.state is not ChannelState.UNKNOWN:
-            self._slots.resize(GONE_SLOTS)
+        before, self._settings = self._settings, settings
+        self._attempts.settings = settings
+        is_reordered = settings.is_ordered != before.is_ordered
+        is_resumed = (before.state, settings.state) == (ChannelState.PAUSED, ChannelState.OPEN)
+        self._limit(settings)
+        if settings.config != before.config or is_resumed:
+            self.breaker.reset()
         if is_reordered:
             self._reorder()
         for key in list(self._chains):
             self._wake(key)
+
+    def _limit(self, settings: ChannelSettings) -> None:
+        """Set what keeps attempts from beginning."""
+        config = settings.config
+        http = config.http if config is not None else None
+        if config is not None:
+            self._row_works.retry = self.breaker.retry = config.retry
+        budget = settings.budget if http is not None else None
+        if budget is not self._budget:
+            self._budget = budget
+            share = None if budget is None else budget.join(self._slots.serve)
+            self._slots.take_part_in(share)
+        rate = http.rate_per_second * settings.part if http is not None else 0.0
+        self._slots.limit_rate(rate, time.monotonic)
+        if http is not None:
+            self._slots.resize(http.max_in_flight)
+        elif config is not None:
+            self._slots.resize(UNBOUNDED_SLOTS)
+        elif settings.state is not ChannelState.UNKNOWN:
+            self._slots.resize(GONE_SLOTS)
+
+    def _breaker_changed(self) -> None:
+        is_open = not self.breaker.is_closed
+        self._metrics.breaker(self.endpoint, self.name, is_open=is_open)
+        about = {"endpoint": str(self.endpoint), "destination": self.name}
+        if is_open:
+            state, reason = self.breaker.state, self.breaker.reason
+            _log.warning("breaker_opened", **about, state=state, reason=reason)
+            return
+        _log.info("breaker_closed", **about)
+        self._slots.serve()
+        # What failed while nothing got through need not wait until its own pause is over.
+        now = time.time()
+        for key, chain in list(self._chains.items()):
+            if chain.parked and chain.parked[0].due > now:
+                row = chain.parked[0]
+                row.due = min(row.due, max(now, row.asked))
+                self._wake(key)
 
     def start(self) -> None:
         """Begin to work what waits in RETRY."""
@@ -159,7 +213,8 @@ class Channel:
             return
         key = self._chain_key(work.subject)
         chain = self._chains.setdefault(key, Chain())
-        if chain.parked or self._settings.state is not ChannelState.OPEN:
+        if chain.parked or not self._is_open:
+            self._park_held(chain)
             self._park(chain, work)
             self._wake(key)
         elif chain.is_busy or chain.held:
@@ -167,11 +222,18 @@ class Channel:
         elif self._slots.try_take():
             self._is_slow = False
             self._begin(key, chain, work)
+        elif self._slots.is_held_off:
+            self._park(chain, work)
         elif self._is_slow:
             self._park(chain, work)
             self._watch_pace()
         else:
             self._hold(key, chain, work)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether first attempts are made at all."""
+        return self._settings.state is ChannelState.OPEN and self.breaker.is_closed
 
     def _watch_pace(self) -> None:
         """See in a moment whether the destination is quick: only asked while all slots are taken.
@@ -264,7 +326,7 @@ class Channel:
                     self._park(chain, work, after=result)
                     self._park_held(chain)
         finally:
-            self._end(key, chain)
+            self._end(key, chain, self._slots)
 
     async def _bury_first(self, chain: Chain, work: Work, error: str) -> None:
         verdict = (DeadReason.REJECTED, error)
@@ -279,12 +341,12 @@ class Channel:
         else:
             work.finish()
 
-    def _end(self, key: str, chain: Chain) -> None:
+    def _end(self, key: str, chain: Chain, slots: Slots) -> None:
         """Let go of what an attempt held, and see what is next."""
         chain.is_busy = False
         self._ended += 1
         chain.since = asyncio.get_running_loop().time()
-        self._slots.give_back()
+        slots.give_back()
         self._wake(key)
 
     # -- waiting
@@ -341,7 +403,7 @@ class Channel:
             chain.set_timer(None)
             del self._chains[key]
             return
-        if chain.held and self._settings.state is not ChannelState.OPEN:
+        if chain.held and (not self._is_open or self._slots.is_held_off):
             self._park_held(chain)
         if chain.parked:
             self._wake_row(key, chain, chain.parked[0])
@@ -354,12 +416,13 @@ class Channel:
             self._queue(key, chain)
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
-        wait = 0.0
+        now, wait, expires = time.time(), 0.0, math.inf
         match self._settings.state:
             case ChannelState.UNKNOWN | ChannelState.PAUSED:
                 return
             case ChannelState.OPEN:
-                wait = row.due - time.time()
+                wait = row.due - now
+                expires = self._row_works.expires_at(row)
             case ChannelState.REMOVED | ChannelState.DELETED:
                 pass
         if not row.is_ready or not self._is_started:
@@ -368,16 +431,27 @@ class Channel:
             loop = asyncio.get_running_loop()
             chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
         elif self._slots.try_take():
-            chain.set_timer(None)
-            chain.is_busy = True
-            self._table.spawn(self._work_row(key, chain, row))
-        else:
+            self._begin_row(key, chain, row, self._slots)
+        elif now < expires:
             self._queue(key, chain)
+            if expires < math.inf:
+                loop = asyncio.get_running_loop()
+                chain.set_timer(loop.call_later(expires - now, self._timer_ended, key, chain))
+        elif self._graves.try_take():
+            self._begin_row(key, chain, row, self._graves)
+        else:
+            self._graves.call_when_free(functools.partial(self._wake, key))
+
+    def _begin_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
+        chain.set_timer(None)
+        chain.is_busy = True
+        self._table.spawn(self._work_row(key, chain, row, slots))
 
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
             chain.is_queued = True
-            self._slots.call_when_free(functools.partial(self._slot_free, key, chain))
+            rank = _RANKS[Lane(key.partition(".")[0])]
+            self._slots.call_when_free(functools.partial(self._slot_free, key, chain), rank)
 
     def _slot_free(self, key: str, chain: Chain) -> None:
         chain.is_queued = False
@@ -399,10 +473,13 @@ class Channel:
                 key = self._chain_key(row.subject)
                 self._chains.setdefault(key, Chain()).insert(row)
 
-    async def _work_row(self, key: str, chain: Chain, row: Parked) -> None:
-        """Try the first row of a chain. Holds one slot."""
+    async def _work_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
+        """Try the first row of a chain, or give it up. Holds one slot."""
+        give_up = None
+        if slots is self._graves:
+            give_up = self.breaker.reason or "not tried: at its limits"
         try:
-            if await self._row_works.work(row):
+            if await self._row_works.work(row, give_up):
                 self._forget(chain, row)
         except StoreError as error:
             self._row_works.trouble("row_failed", error)
@@ -413,7 +490,7 @@ class Channel:
         else:
             self._row_works.no_trouble()
         finally:
-            self._end(key, chain)
+            self._end(key, chain, slots)
 
     def _chain_key(self, subject: RetrySubject) -> str:
         own = subject.conversation if self._settings.is_ordered else subject.key

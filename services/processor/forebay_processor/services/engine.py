@@ -116,6 +116,10 @@ class Engine:
         """Delete a row; raises StoreError."""
         await self.connection.streams.delete(stream, sequence)
 
+    def open_breakers(self) -> list[dict[str, str | int]]:
+        """Return what there is to know of each destination that nothing is sent to."""
+        return self._channels.open_breakers()
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run an attempt beside; after `stop` nothing new begins."""
         if self._stopping.is_set():
