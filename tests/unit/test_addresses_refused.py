@@ -10,7 +10,7 @@ from forebay_processor.destinations.addresses import AddressRefused, Guard
 INSIDE = [
     "127.0.0.1",
     "127.255.255.254",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104  # nothing is bound to it
     "10.1.2.3",
     "172.16.0.1",
     "172.31.255.255",

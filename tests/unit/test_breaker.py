@@ -1,4 +1,4 @@
-"""A breaker opens when a destination is down, not when an item is bad, and finds out when it is up."""
+"""A breaker opens when a destination is down, not when an item is bad, and closes when it is up."""
 
 import math
 from random import Random
@@ -25,14 +25,17 @@ class Desk:
         self.breaker.on_change = lambda: self.said.append(self.breaker.state)
 
     def note(self, *results: Result, item: str | None = None) -> None:
+        """Let attempts end so, each of another item unless one is named."""
         for number, result in enumerate(results):
             self.breaker.note(item or f"item-{number}", result, self.breaker.generation)
 
     def open(self) -> None:
+        """Open it by failures."""
         self.note(*[DOWN] * 5)
         assert self.breaker.state is BreakerState.OPEN
 
     def probe(self, result: Result) -> None:
+        """Wait until a probe may begin, and let it end so."""
         self.now += self.breaker.wait
         assert self.breaker.wait == 0
         self.breaker.begin()
@@ -80,9 +83,12 @@ def test_probes_come_one_at_a_time_with_growing_pauses_up_to_half_a_minute() -> 
     for _ in range(12):
         pauses.append(desk.breaker.wait)
         desk.probe(DOWN)
-    assert all(low <= pause <= high for pause, low, high in zip(
-        pauses, (0.5, 1, 2, 4, 8, *[15] * 7), (1, 2, 4, 8, 16, *[30] * 7), strict=True
-    ))
+    assert all(
+        low <= pause <= high
+        for pause, low, high in zip(
+            pauses, (0.5, 1, 2, 4, 8, *[15] * 7), (1, 2, 4, 8, 16, *[30] * 7), strict=True
+        )
+    )
     assert desk.said == [BreakerState.OPEN]
 
 

@@ -6,9 +6,12 @@ from forebay_processor.services.rates import Bucket
 
 
 class Clock:
+    """A clock that the test turns."""
+
     now = 50.0
 
     def __call__(self) -> float:
+        """Return its time."""
         return self.now
 
 

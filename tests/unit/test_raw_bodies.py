@@ -112,7 +112,7 @@ HOLDS = (("messages", "1"), ("statuses", "2"))
     ],
 )
 def test_a_body_is_kept_where_some_destination_wants_one_of_its_items(
-    destination: Destination, is_wanted: bool
+    destination: Destination, *, is_wanted: bool
 ) -> None:
     assert is_body_wanted(endpoint(destination), HOLDS) is is_wanted
 

@@ -47,6 +47,17 @@ async def test_a_rate_lets_one_after_the_other_begin() -> None:
     assert served == [str(number) for number in range(15)]
 
 
+async def test_a_token_that_comes_between_a_try_and_the_wait_is_not_missed() -> None:
+    now, served = [100.0], list[str]()
+    slots = Slots(100)
+    slots.limit_rate(1, lambda: now[0])
+    assert slots.try_take()
+    assert not slots.try_take()
+    now[0] += 1
+    slots.call_when_free(waiter(slots, "waits", served))
+    await eventually(lambda: served)
+
+
 async def test_nobody_jumps_the_line_before_a_rate() -> None:
     slots, served = Slots(100), list[str]()
     slots.limit_rate(20, time.monotonic)

@@ -118,11 +118,10 @@ class Slots:
         return next((lane.popleft() for lane in lanes if lane), None)
 
     def _is_free(self) -> bool:
-        return (
-            self._taken < self._limit
-            and (self._share is None or self._share.has_room)
-            and self._seconds_off() <= 0
-        )
+        return self._has_place() and self._seconds_off() <= 0
+
+    def _has_place(self) -> bool:
+        return self._taken < self._limit and (self._share is None or self._share.has_room)
 
     def _is_jumping(self) -> bool:
         """Whether somebody who comes now would be served before those who wait."""
@@ -133,11 +132,14 @@ class Slots:
         return rate if self._breaker is None else max(rate, self._breaker.wait)
 
     def _plan(self) -> None:
-        """Set the time at which who waits is called, where it is a matter of time."""
-        if self._timer is not None or not any(self._waiting):
+        """Set the time at which who waits is called, where it is a matter of time alone.
+
+        That time may just have come: between a failed try and the wait for another one.
+        """
+        if self._timer is not None or not any(self._waiting) or not self._has_place():
             return
         seconds = self._seconds_off()
-        if 0 < seconds < math.inf:
+        if seconds < math.inf:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._time_came)
 
     def _time_came(self) -> None:
