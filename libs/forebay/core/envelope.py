@@ -18,6 +18,7 @@ __all__ = [
     "CONVERSATION",
     "DUE_AT",
     "ENDPOINT",
+    "EPOCH",
     "ERROR",
     "FIRST_TRIED_AT",
     "MESSAGE_ID",
@@ -60,6 +61,9 @@ ORDER: Final = "Forebay-Order"
 
 ATTEMPTS: Final = "Forebay-Attempts"
 """How often delivery was tried."""
+
+EPOCH: Final = "Forebay-Epoch"
+"""On a row of RETRY as it was first stored: the epoch of the partition's owner (design 0005)."""
 
 DUE_AT: Final = "Forebay-Due-At"
 """When to try next: milliseconds since the epoch."""

@@ -35,6 +35,8 @@ __all__ = [
     "dead_subject",
     "endpoint_partition",
     "key_token",
+    "lease_stream",
+    "lease_subject",
     "stream_name",
     "stream_subjects",
 ]
@@ -80,6 +82,19 @@ def stream_name(kind: StreamKind, shard: str) -> str:
 def stream_subjects(kind: StreamKind, shard: str) -> str:
     """Return the wildcard of all subjects of a shard's stream."""
     return f"forebay.{kind}.{shard}.>"
+
+
+def lease_stream(shard: str) -> str:
+    """Return the name of the stream in which a shard's processors agree who owns what.
+
+    It holds no data of anybody: one message, which may be lost while no processor runs.
+    """
+    return f"FOREBAY_LEASE_{shard}"
+
+
+def lease_subject(shard: str) -> str:
+    """Return the one subject of that stream."""
+    return f"forebay.lease.{shard}"
 
 
 def key_token(key: str) -> str:

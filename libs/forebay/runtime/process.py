@@ -2,11 +2,12 @@
 
 import gc
 import socket
+from pathlib import Path
 from typing import Final
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["LISTEN_BACKLOG", "listen", "settle_garbage_collector"]
+__all__ = ["LISTEN_BACKLOG", "listen", "place_of_listener", "settle_garbage_collector"]
 
 LISTEN_BACKLOG: Final = 2048
 """Connections that wait to be taken: a rollout brings many at once."""
@@ -33,6 +34,22 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     except OSError as error:
         message = f"{host}:{port} cannot be listened on ({error.strerror}): set {variable}"
         raise ConfigurationError(message) from error
+
+
+def place_of_listener(listening: socket.socket) -> str:
+    """Return a name for where a process listens, that no two live processes can have.
+
+    A kernel lets one process listen on an address and port of a network namespace. So who comes
+    with the same name comes after the one who had it before has ended.
+    """
+    host, port = listening.getsockname()[:2]
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        network = str(Path("/proc/self/ns/net").stat().st_ino)
+    except OSError:
+        # No Linux: then two hosts may not have the same name.
+        boot, network = socket.gethostname(), ""
+    return f"{boot}/{network}/{host}:{port}"
 
 
 def settle_garbage_collector() -> None:

@@ -30,11 +30,20 @@ from forebay.core.subjects import (
     Lane,
     StreamKind,
     consumer_name,
+    lease_stream,
+    lease_subject,
     stream_name,
     stream_subjects,
 )
 
-__all__ = ["FORMAT_KEY", "ShardConfig", "consumer_config", "ensure_shard", "stream_config"]
+__all__ = [
+    "FORMAT_KEY",
+    "ShardConfig",
+    "consumer_config",
+    "ensure_shard",
+    "lease_config",
+    "stream_config",
+]
 
 FORMAT_KEY: Final = "forebay.dev/format"
 """The key of a stream's metadata under which the version of the stored format stands."""
@@ -52,6 +61,9 @@ MAX_ACK_PENDING: Final = 5_000
 their limits in flight have to fit, or a slow one would stop its neighbours."""
 
 MEBIBYTE: Final = 1024 * 1024
+
+LEASE_BYTES: Final = MEBIBYTE
+"""For the table of the shard's processors, which is of some kilobytes."""
 
 
 class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +116,22 @@ def stream_config(kind: StreamKind, config: ShardConfig) -> StreamConfig:
     return result
 
 
+def lease_config(config: ShardConfig) -> StreamConfig:
+    """Return the stream in which the shard's processors agree who owns which partition."""
+    return StreamConfig(
+        name=lease_stream(config.shard),
+        subjects=[lease_subject(config.shard)],
+        retention=RetentionPolicy.LIMITS,
+        # On disk: after a restart of NATS nobody may own what somebody believes to own.
+        storage=StorageType.FILE,
+        num_replicas=config.replicas,
+        discard=DiscardPolicy.OLD,
+        max_msgs_per_subject=1,
+        max_bytes=LEASE_BYTES,
+        metadata={FORMAT_KEY: FORMAT_VERSION},
+    )
+
+
 def consumer_config(step: str, shard: str, lane: Lane, partition: int) -> ConsumerConfig:
     """Return a durable consumer of one lane and partition; `step` is `split` or `deliver`."""
     stream = "raw" if step == "split" else "event"
@@ -120,7 +148,7 @@ def consumer_config(step: str, shard: str, lane: Lane, partition: int) -> Consum
 
 
 async def ensure_shard(client: Client, config: ShardConfig) -> None:
-    """Make the shard's four streams and their consumers, or bring them up to date.
+    """Make the shard's streams and their consumers, or bring them up to date.
 
     Raises:
         ConfigurationError: where a stream is of another format, or the server has no room for it.
@@ -129,6 +157,7 @@ async def ensure_shard(client: Client, config: ShardConfig) -> None:
     context = client.jetstream(timeout=10)
     for kind in StreamKind:
         await _ensure_stream(context, stream_config(kind, config))
+    await _ensure_stream(context, lease_config(config))
     await asyncio.gather(
         *(
             context.add_consumer(

@@ -1,17 +1,18 @@
 """Pulling from durable consumers: one open request each, in batches, and never deaf.
 
 nats-py's pull subscriptions are reported to go deaf after a restart of the server (nats.py #504).
-Here every consumer keeps one pull request open with an idle heartbeat: a request that ends, fails
-or falls silent is made again, and a new connection makes all of them again at once. All consumers
-of a process share one inbox. The request is the documented one (ADR-9 and ADR-37 of NATS:
+Here every consumer keeps one pull request open, which the server ends after a few seconds at most
+and says so: that is its heartbeat. A request that ends, fails or falls silent is made again, and a
+new connection makes all of them again at once. Several consumers share an inbox: closing it takes
+back what they asked for. The request is the documented one (ADR-9 and ADR-37 of NATS:
 `$JS.API.CONSUMER.MSG.NEXT`, statuses 100, 404, 408, 409, 503).
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -19,14 +20,15 @@ from nats.errors import Error as NatsError
 
 __all__ = ["PullInbox", "PulledMessage", "Puller"]
 
-EXPIRES_SECONDS: Final = 30.0
-"""A pull request ends after this time: a server should not remember a dead process for long."""
+EXPIRES_SECONDS: Final = 5.0
+"""A pull request ends after this time, or earlier where its maker may not have messages for so
+long: the server must not hand anything to a process that stands still, or is dead."""
 
-HEARTBEAT_SECONDS: Final = 5.0
-"""While a request is open and nothing comes, the server says so this often."""
+SHORTEST_SECONDS: Final = 0.5
+"""For less it is not asked: an answer would come too late."""
 
-SILENCE_SECONDS: Final = 12.0
-"""Two heartbeats and a little: after this much silence the request counts as lost."""
+SILENCE_SECONDS: Final = 2.0
+"""So long after a request should have ended it counts as lost."""
 
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
@@ -42,6 +44,7 @@ class PulledMessage:
         "data",
         "delivered",
         "headers",
+        "pending",
         "reply",
         "sequence",
         "stored_at",
@@ -61,9 +64,20 @@ class PulledMessage:
         self.stored_at = int(tokens[first + 4])
         """When the stream stored it, in nanoseconds since the epoch."""
 
+        self.pending = int(tokens[first + 5])
+        """How many messages the consumer has not handed out yet."""
+
     async def ack(self) -> None:
         """Say that it is finished; lost with the connection, the message comes again."""
         await self._answer(b"+ACK")
+
+    async def confirm(self, within: float) -> bool:
+        """Ack once more and wait until the consumer says that it has this ack, and all before."""
+        try:
+            await self._client.request(self.reply, b"+ACK", timeout=within)
+        except NatsError:
+            return False
+        return True
 
     async def nak(self, delay: float) -> None:
         """Say that it has to come again, in `delay` seconds."""
@@ -91,7 +105,7 @@ def _consumer_token(tokens: list[str]) -> int:
 
 
 class PullInbox:
-    """The one inbox in which all consumers of a process get their messages."""
+    """An inbox in which several consumers get their messages."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -113,10 +127,24 @@ class PullInbox:
         if subscription is not None and not self._client.is_closed:
             await subscription.unsubscribe()
 
-    def puller(self, stream: str, consumer: str, batch: int) -> "Puller":
-        """Return a puller on a durable consumer, which has to exist."""
+    def puller(
+        self,
+        stream: str,
+        consumer: str,
+        batch: int,
+        allowed: Callable[[], float] = lambda: EXPIRES_SECONDS,
+    ) -> "Puller":
+        """Return a puller on a durable consumer, which has to exist.
+
+        Args:
+            stream: The consumer's stream.
+            consumer: Its name.
+            batch: How many messages to ask for at a time.
+            allowed: For how many seconds from now messages may be handed out, at most.
+        """
         number = str(len(self._by_number))
-        puller = Puller(self._client, f"{self._prefix}.{number}", stream, consumer, batch)
+        inbox = f"{self._prefix}.{number}"
+        puller = Puller(self._client, inbox, stream, consumer, batch, allowed)
         self._by_number[number] = self._by_consumer[stream, consumer] = puller
         return puller
 
@@ -141,24 +169,31 @@ class PullInbox:
 class Puller:
     """Hands out what one consumer has, in batches; one task reads from it."""
 
-    def __init__(self, client: Client, inbox: str, stream: str, consumer: str, batch: int) -> None:
+    def __init__(  # all that a request is made of
+        self,
+        client: Client,
+        inbox: str,
+        stream: str,
+        consumer: str,
+        batch: int,
+        allowed: Callable[[], float],
+    ) -> None:
         self.stream = stream
         self.consumer = consumer
+        self.pending = 0
+        """How many messages the server had not handed out, as the last message told."""
+
+        self._allowed = allowed
         self._client = client
         self._inbox = inbox
         self._batch = batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._request = msgspec.json.encode(
-            {
-                "batch": batch,
-                "expires": int(EXPIRES_SECONDS * _NANOSECONDS),
-                "idle_heartbeat": int(HEARTBEAT_SECONDS * _NANOSECONDS),
-            },
-        )
         self._arrived: deque[PulledMessage] = deque()
         self._wake = asyncio.Event()
         self._expected = 0
-        self._last_sign = 0.0
+        self._lost_at = 0.0
+        """When an open request counts as lost, on the loop's clock."""
+
         self._not_before = 0.0
 
     async def next_batch(self) -> list[PulledMessage]:
@@ -171,14 +206,14 @@ class Puller:
                 count = min(len(self._arrived), self._batch)
                 return [self._arrived.popleft() for _ in range(count)]
             self._wake.clear()
-            pause = max(self._last_sign + SILENCE_SECONDS - loop.time(), 0.01)
+            pause = max(self._lost_at - loop.time(), 0.01)
             if self._expected <= 0:
                 pause = max(self._not_before - loop.time(), 0.01)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
             except TimeoutError:
-                if loop.time() - self._last_sign >= SILENCE_SECONDS:
+                if loop.time() >= self._lost_at:
                     self.forget_request()
 
     def forget_request(self) -> None:
@@ -190,11 +225,12 @@ class Puller:
     def on_message(self, message: Msg) -> None:
         """Take a message or a status from the inbox."""
         now = asyncio.get_running_loop().time()
-        self._last_sign = now
         status = (message.headers or {}).get("Status")
         if status is None:
             self._expected -= 1
-            self._arrived.append(PulledMessage(self._client, message))
+            pulled = PulledMessage(self._client, message)
+            self.pending = pulled.pending
+            self._arrived.append(pulled)
         elif status == "100":
             return
         else:
@@ -206,13 +242,15 @@ class Puller:
         self._wake.set()
 
     async def _ask(self, now: float) -> None:
-        if now < self._not_before or not self._client.is_connected:
+        seconds = min(EXPIRES_SECONDS, self._allowed())
+        if now < self._not_before or not self._client.is_connected or seconds < SHORTEST_SECONDS:
             self._not_before = max(self._not_before, now + _REQUEST_AGAIN_SECONDS)
             return
         self._expected = self._batch
-        self._last_sign = now
+        self._lost_at = now + seconds + SILENCE_SECONDS
+        request = b'{"batch":%d,"expires":%d}' % (self._batch, int(seconds * _NANOSECONDS))
         try:
-            await self._client.publish(self._subject, self._request, self._inbox)
+            await self._client.publish(self._subject, request, self._inbox)
         except NatsError:
             self._expected = 0
             self._not_before = now + _REQUEST_AGAIN_SECONDS

@@ -1,6 +1,7 @@
 """Starts a processor, and ends it: settings, table, NATS, the engine, the admin port, SIGTERM."""
 
 import asyncio
+import secrets
 import signal
 import socket
 
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.nats import NatsLink
-from forebay.runtime.process import listen, settle_garbage_collector
+from forebay.runtime.process import listen, place_of_listener, settle_garbage_collector
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
@@ -27,6 +28,9 @@ from forebay_processor.services.tasks import end_tasks
 from forebay_processor.settings import ProcessorSettings
 
 __all__ = ["run"]
+
+WATCHDOG_STATUS = 69
+"""The exit status where NATS gave no answer for too long: EX_UNAVAILABLE of sysexits.h."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +75,17 @@ async def _work(
         auto_decompress=False,
     ) as session:
         publisher = Publisher(nats, "forebay-processor-publish")
-        engine = Engine(settings, part.shards, publisher, endpoints, Destinations(session), metrics)
+        engine = Engine(
+            settings,
+            part.shards,
+            publisher,
+            endpoints,
+            Destinations(session),
+            metrics,
+            me=f"{socket.gethostname()}-{secrets.token_hex(4)}",
+            place=place_of_listener(admin),
+        )
+        metrics.follow(engine.owned, engine.lag)
         link = NatsLink(nats, "forebay-processor", engine.connection)
 
         def waiting_for() -> list[str]:
@@ -86,7 +100,11 @@ async def _work(
 
         server = web.AppRunner(
             admin_application(
-                waiting_for, lambda: tables.generations, engine.open_breakers, registry
+                waiting_for,
+                lambda: tables.generations,
+                engine.load,
+                engine.open_breakers,
+                registry,
             ),
             access_log=None,
         )
@@ -119,6 +137,9 @@ async def _until_stopped(
     done, _ = await asyncio.wait(
         [working, stopping, *background], return_when=asyncio.FIRST_COMPLETED
     )
+    if engine.watchdog.has_barked:
+        await end_tasks((working, *background, stopping))
+        return WATCHDOG_STATUS
     crashed = [task for task in done if task is not stopping and not task.cancelled()]
     for task in crashed:
         _log.error("processor_crashed", task=task.get_name(), exc_info=task.exception())

@@ -1,5 +1,7 @@
 """The processor's metrics: declared here, recorded through verbs, read on the admin port."""
 
+import functools
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -72,6 +74,26 @@ class ProcessorMetrics:
             ("stream",),
             registry=registry,
         )
+        self._owned = Gauge(
+            "forebay_processor_partitions_owned",
+            "Partitions of RAW (`raw`), and of EVENTS and RETRY (`event`), that it works.",
+            ("pool", "kind"),
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "forebay_processor_lag_items",
+            "Webhooks that wait for a split and items that wait for a first attempt, in the "
+            "partitions that this process works. What is parked is counted apart.",
+            ("pool", "lane"),
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "forebay_processor_oldest_item_seconds",
+            "The age of the oldest of them; 0 where nothing waits.",
+            ("pool", "lane"),
+            registry=registry,
+        )
+        self._pool = pool
         self._delivery_seconds = Histogram(
             "forebay_processor_delivery_seconds",
             "Time of one attempt.",
@@ -86,6 +108,19 @@ class ProcessorMetrics:
             buckets=SECONDS,
             registry=registry,
         ).labels(pool)
+
+    def follow(self, owned: Callable[[str], int], lag: Callable[[Lane], tuple[int, float]]) -> None:
+        """Ask for these at every look at the metrics.
+
+        Args:
+            owned: How many partitions of a kind, `raw` or `event`, are owned.
+            lag: How many items of a lane wait, and the age of the oldest in seconds.
+        """
+        for kind in ("raw", "event"):
+            self._owned.labels(self._pool, kind).set_function(functools.partial(owned, kind))
+        for lane in Lane:
+            self._lag.labels(self._pool, lane).set_function(_part_of(lag, lane, 0))
+            self._oldest.labels(self._pool, lane).set_function(_part_of(lag, lane, 1))
 
     def item(self, endpoint: EndpointName, lane: Lane, kind: str, *, new: bool) -> None:
         """Count an item that was stored, or known before."""
@@ -131,3 +166,9 @@ class ProcessorMetrics:
     def purged(self, stream: str, count: int) -> None:
         """Count processed messages that were removed for room."""
         self._purged.labels(stream).inc(count)
+
+
+def _part_of(
+    lag: Callable[[Lane], tuple[int, float]], lane: Lane, part: int
+) -> Callable[[], float]:
+    return lambda: lag(lane)[part]

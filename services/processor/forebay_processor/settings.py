@@ -28,8 +28,12 @@ class ProcessorSettings(BaseSettings):
     """For JetStream to answer a publish; nobody waits for it but the next batch."""
 
     stop_seconds: Annotated[float, Field(ge=0)] = 10.0
-    """After SIGTERM, for deliveries under way to end; what does not is delivered again by the next
-    processor."""
+    """After SIGTERM, or before a partition goes to another processor, for deliveries under way to
+    end; what does not is delivered again by the next owner."""
+
+    watchdog_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Without one answer of NATS for so long, after it was there, the process ends: a fresh one may
+    find what this one cannot."""
 
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks, separated by commas, in which destinations may be though their addresses are

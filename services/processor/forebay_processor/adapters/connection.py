@@ -2,8 +2,8 @@
 
 A `Session` lasts as long as one connection. What JetStream handed out over a connection that is
 gone may never have arrived, and it comes again only after its ack wait, long after newer messages;
-so each session begins by asking for all of it again (`Streams.take_over`), with requests and an
-inbox of its own.
+so each session begins by asking for all of it again (`Streams.take_over`), with requests and
+inboxes of its own.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.pull import PullInbox
 from forebay.runtime.store_errors import StoreUnavailable
+from forebay_processor.adapters.leases import LeaseStore
 from forebay_processor.adapters.streams import Streams
 
 __all__ = ["Connection", "Session"]
@@ -25,10 +26,37 @@ _FLUSH_SECONDS = 2
 class Session:
     """What works over one connection, until it is lost."""
 
-    def __init__(self, streams: Streams, inbox: PullInbox) -> None:
-        self.streams = streams
-        self.inbox = inbox
+    def __init__(self, client: Client) -> None:
+        self.streams = Streams(client)
         self.lost = asyncio.Event()
+        self._client = client
+        self._inboxes: set[PullInbox] = set()
+
+    def leases(self, shard: str) -> LeaseStore:
+        """Return the lease table of a shard over this connection."""
+        return LeaseStore(self._client, shard)
+
+    async def open_inbox(self) -> PullInbox:
+        """Return an inbox to pull with; raises StoreUnavailable."""
+        inbox = PullInbox(self._client)
+        try:
+            await inbox.start()
+        except NatsError as error:
+            message = "the connection to NATS was lost"
+            raise StoreUnavailable(message) from error
+        self._inboxes.add(inbox)
+        return inbox
+
+    async def close_inbox(self, inbox: PullInbox) -> None:
+        """Take no more messages: what was asked for and has not come is taken back."""
+        self._inboxes.discard(inbox)
+        with contextlib.suppress(NatsError):
+            await inbox.close()
+
+    async def close(self) -> None:
+        """Close all inboxes that are left."""
+        for inbox in list(self._inboxes):
+            await self.close_inbox(inbox)
 
 
 class Connection:
@@ -74,18 +102,12 @@ class Connection:
         if client is None:
             message = "NATS is not connected"
             raise StoreUnavailable(message)
-        last = self._session
-        self._session = session = Session(Streams(client), PullInbox(client))
-        try:
-            if last is not None:
-                # Before anything else: a request of the last session that was still in the client's
-                # buffer must not take messages that nobody reads.
-                await last.inbox.close()
-            await session.inbox.start()
-        except NatsError as error:
-            message = "the connection to NATS was lost at once"
-            raise StoreUnavailable(message) from error
-        return session
+        last, self._session = self._session, Session(client)
+        if last is not None:
+            # Before anything else: a request of the last session that was still in the client's
+            # buffer must not take messages that nobody reads.
+            await last.close()
+        return self._session
 
     async def flush(self, stream: str) -> None:
         """Wait until the server has all that was sent, as far as that can be had.

@@ -3,7 +3,7 @@
 Uses the JetStream API's documented subjects directly where nats-py has no call that fits.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,7 +54,6 @@ class Streams:
         if not info.num_ack_pending or delivered is None or floor is None:
             return 0
         last = ""
-        last = ""
         try:
             async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
                 last = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
@@ -66,7 +65,8 @@ class Streams:
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
-        return info.num_ack_pending
+        # Acks of the owner before us that were on their way are in now.
+        return (await self.consumer_info(stream, consumer)).num_ack_pending or 0
 
     async def _sequences(
         self, stream: str, info: ConsumerInfo, start: int, delivered: SequenceInfo
@@ -81,7 +81,7 @@ class Streams:
                 yield sequence
             return
         subjects = info.config.filter_subject or ">"
-        async for _, sequence, _ in self._headers(stream, subjects, start):
+        async for _, sequence, _ in self._headers(stream, [subjects], start):
             if sequence > delivered.stream_seq:
                 return
             yield sequence
@@ -118,17 +118,28 @@ class Streams:
             message = f"stream {stream} gave no answer"
             raise StoreUnavailable(message) from error
 
-    async def all_headers(self, stream: str) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
-        """Yield subject, sequence and headers of every message of a stream, oldest first."""
+    async def headers_from(
+        self, stream: str, subjects: Sequence[str], start: int = 1
+    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
+        """Yield subject, sequence and headers of a stream's messages, oldest first.
+
+        Args:
+            stream: Its name.
+            subjects: Wildcards of which no two fit the same subject.
+            start: The first sequence.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
         try:
-            async for each in self._headers(stream, ">", 1):
+            async for each in self._headers(stream, subjects, start):
                 yield each
         except NatsError as error:
             message = f"stream {stream} could not be read"
             raise StoreUnavailable(message) from error
 
     async def _headers(
-        self, stream: str, subjects: str, start: int
+        self, stream: str, subjects: Sequence[str], start: int
     ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
@@ -138,7 +149,11 @@ class Streams:
             inactive_threshold=60,
             mem_storage=True,
         )
-        subscription = await self._context.pull_subscribe(subjects, stream=stream, config=config)
+        if len(subjects) > 1:
+            config.filter_subjects = list(subjects)
+        subscription = await self._context.pull_subscribe(
+            subjects[0] if len(subjects) == 1 else "", stream=stream, config=config
+        )
         left = (await subscription.consumer_info()).num_pending or 0
         while left > 0:
             messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)

@@ -13,6 +13,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def admin_application(
     waiting_for: Callable[[], list[str]],
     generations: Callable[[], dict[str, str]],
+    load: Callable[[], dict[str, object]],
     open_breakers: Callable[[], list[dict[str, str | int]]],
     registry: CollectorRegistry,
 ) -> web.Application:
@@ -21,6 +22,7 @@ def admin_application(
     Args:
         waiting_for: What keeps the processor from being ready, in words; empty when it is.
         generations: The generation in force of each table file.
+        load: What the processor owns and what waits there.
         open_breakers: What there is to know of each destination that nothing is sent to.
         registry: Where the metrics are.
     """
@@ -40,6 +42,9 @@ def admin_application(
     async def routes(_: web.Request) -> web.Response:
         return web.json_response({"generations": generations()})
 
+    async def loaded(_: web.Request) -> web.Response:
+        return web.json_response(load())
+
     async def breakers(_: web.Request) -> web.Response:
         return web.json_response({"open": open_breakers()})
 
@@ -50,6 +55,7 @@ def admin_application(
             web.get("/readyz", readyz),
             web.get("/metrics", metrics),
             web.get("/routes", routes),
+            web.get("/load", loaded),
             web.get("/breakers", breakers),
         ]
     )

@@ -42,6 +42,3 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     is_ordered: bool = True
     budget: Budget | None = None
     """The endpoint's requests in all, where the state is OPEN or PAUSED."""
-
-    part: float = 1.0
-    """This process's part in what is limited for all processors together."""

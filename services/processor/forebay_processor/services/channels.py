@@ -1,5 +1,6 @@
 """All channels of this process: one for each destination of each endpoint."""
 
+import math
 from collections.abc import Iterator
 from random import Random
 
@@ -12,7 +13,7 @@ from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
-from forebay_processor.services.work import Table
+from forebay_processor.services.work import Partition
 
 __all__ = ["Channels"]
 
@@ -24,17 +25,15 @@ class Channels:
         self,
         endpoints: Endpoints,
         destinations: Destinations,
-        table: Table,
         metrics: ProcessorMetrics,
     ) -> None:
         self._endpoints = endpoints
         self._destinations = destinations
-        self._table = table
         self._metrics = metrics
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._channels: dict[tuple[EndpointName, str], Channel] = {}
         self._budgets: dict[EndpointName, Budget] = {}
-        self._is_started = False
+        self._members = 1
         endpoints.on_change(self._follow)
 
     def __iter__(self) -> Iterator[Channel]:
@@ -45,11 +44,10 @@ class Channels:
         """Return the channel of a destination."""
         there = self._channels.get((endpoint, destination))
         if there is None:
-            there = Channel(endpoint, destination, self._table, self._metrics, self._random)
+            there = Channel(endpoint, destination, self._metrics, self._random)
             self._channels[endpoint, destination] = there
+            there.share(self._members)
             there.configure(self._settings_of(endpoint, destination))
-            if self._is_started:
-                there.start()
         return there
 
     def open_breakers(self) -> list[dict[str, str | int]]:
@@ -67,13 +65,24 @@ class Channels:
             if channel.breaker.state is not BreakerState.CLOSED
         ]
 
-    def start(self) -> None:
-        """Begin to work what waits in RETRY."""
-        if self._is_started:
+    def share(self, members: int) -> None:
+        """Share every destination with so many processors, this one included."""
+        if members == self._members:
             return
-        self._is_started = True
+        self._members = members
         for channel in self:
-            channel.start()
+            channel.share(members)
+        self._follow()
+
+    def wake_rows(self) -> None:
+        """Begin to work what waits in RETRY of partitions that have started."""
+        for channel in self:
+            channel.wake_rows()
+
+    def drop(self, partition: Partition) -> None:
+        """Forget what waits of a partition."""
+        for channel in self:
+            channel.drop(partition)
 
     def _follow(self) -> None:
         for channel in self:
@@ -101,5 +110,5 @@ class Channels:
     def _budget_of(self, endpoint: ProcessorEndpoint) -> Budget:
         budget = self._budgets.setdefault(endpoint.endpoint, Budget())
         members = sum(1 for each in endpoint.destinations if each.http is not None)
-        budget.configure(endpoint.max_in_flight, members)
+        budget.configure(math.ceil(endpoint.max_in_flight / self._members), members)
         return budget

@@ -23,7 +23,7 @@ from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.wanting import destinations_wanting
-from forebay_processor.services.work import Work
+from forebay_processor.services.work import Lag, Partition, Work
 
 __all__ = ["Acker", "Deliverer"]
 
@@ -60,12 +60,14 @@ class Deliverer:
 
     def __init__(  # its collaborators, each one thing
         self,
+        partition: Partition,
         endpoints: Endpoints,
         channels: Channels,
         acker: Acker,
         finished: Finished,
         metrics: ProcessorMetrics,
     ) -> None:
+        self._partition = partition
         self._endpoints = endpoints
         self._channels = channels
         self._acker = acker
@@ -73,6 +75,8 @@ class Deliverer:
         self._metrics = metrics
         self._in_flight: dict[int, PulledMessage] = {}
         self._deferred = Deferred()
+        self._pending = 0
+        self._last_finished: PulledMessage | None = None
         self._left = 0
         self._caught_up = asyncio.Event()
 
@@ -95,12 +99,25 @@ class Deliverer:
     async def run(self, puller: Puller) -> None:
         """Deliver what comes; until cancelled, which leaves nothing half handed out."""
         while True:
-            for message in await puller.next_batch():
+            batch = await puller.next_batch()
+            self._pending = puller.pending
+            for message in batch:
                 await self._take(message)
                 if self._left and message.delivered > 1:
                     self.expect(self._left - 1)
             # The channels' tasks have to get their turn, however fast messages come.
             await asyncio.sleep(0)
+
+    def lag(self) -> Lag:
+        """Return what waits to be delivered or parked."""
+        first = next(iter(self._in_flight.values()), None)
+        oldest = first.stored_at / 1e9 if first is not None else None
+        return Lag(self._pending + len(self._in_flight), oldest)
+
+    async def confirm_acks(self, within: float) -> None:
+        """Wait until the server has all acks that were sent."""
+        if self._last_finished is not None:
+            await self._last_finished.confirm(within)
 
     async def _take(self, message: PulledMessage) -> None:
         sequence = message.sequence
@@ -167,6 +184,7 @@ class Deliverer:
             if left == 0:
                 newest = self._in_flight.pop(sequence)
                 self._finished.add(newest)
+                self._last_finished = newest
                 self._acker.put(newest, works)
 
         self._in_flight[sequence] = message
@@ -180,7 +198,7 @@ class Deliverer:
                 message.headers.get(envelope.CONVERSATION, subject.key[:16]),
                 subject.key,
             )
-            work = Work(row, sequence, message.data, message.headers, one_done)
+            work = Work(self._partition, row, sequence, message.data, message.headers, one_done)
             works.append(work)
             channel.offer(work)
         # The one that was counted too many: so that it is not over before all have it.

@@ -27,6 +27,7 @@ import asyncio
 import functools
 import math
 import time
+from collections import deque
 from random import Random
 from typing import Final
 
@@ -43,7 +44,7 @@ from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
-from forebay_processor.services.work import Chain, DeadReason, Parked, Table, Work
+from forebay_processor.services.work import Chain, DeadReason, Parked, Partition, Work
 
 __all__ = ["Channel"]
 
@@ -91,24 +92,25 @@ class Channel:
         self,
         endpoint: EndpointName,
         name: str,
-        table: Table,
         metrics: ProcessorMetrics,
         random: Random,
     ) -> None:
         self.endpoint = endpoint
         self.name = name
-        self._table = table
         self._metrics = metrics
         self.breaker = Breaker(random, time.monotonic)
         self.breaker.on_change = self._breaker_changed
         self._attempts = Attempts(endpoint, name, metrics, self.breaker)
-        self._row_works = Rows(endpoint, name, self._attempts, table, metrics, random)
+        self._row_works = Rows(endpoint, name, self._attempts, metrics, random)
         self._settings = ChannelSettings()
         self._slots = Slots(0, self.breaker)
         self._graves = Slots(GONE_SLOTS)
         """Places for giving up what cannot be tried before its age is over."""
 
         self._budget: Budget | None = None
+        self._members = 1
+        """How many processors share the destination."""
+
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
         """What is in some chain's `parked`, by the item's token."""
@@ -124,9 +126,6 @@ class Channel:
 
         self._ended_before = 0
         self._pace_timer: asyncio.TimerHandle | None = None
-
-        self._is_started = False
-        """Whether rows may be worked: not before all that was left in EVENTS has come again."""
 
         self._room = asyncio.Event()
         self._room.set()
@@ -151,7 +150,9 @@ class Channel:
         self._attempts.settings = settings
         is_reordered = settings.is_ordered != before.is_ordered
         is_resumed = (before.state, settings.state) == (ChannelState.PAUSED, ChannelState.OPEN)
-        self._limit(settings)
+        if settings.config is not None:
+            self._row_works.retry = self.breaker.retry = settings.config.retry
+        self._limit()
         if settings.config != before.config or is_resumed:
             self.breaker.reset()
         if is_reordered:
@@ -159,24 +160,26 @@ class Channel:
         for key in list(self._chains):
             self._wake(key)
 
-    def _limit(self, settings: ChannelSettings) -> None:
+    def share(self, members: int) -> None:
+        """Take no more of the destination's limits than is fair among so many processors."""
+        self._members = members
+        self._limit()
+
+    def _limit(self) -> None:
         """Set what keeps attempts from beginning."""
-        config = settings.config
+        config = self._settings.config
         http = config.http if config is not None else None
-        if config is not None:
-            self._row_works.retry = self.breaker.retry = config.retry
-        budget = settings.budget if http is not None else None
+        budget = self._settings.budget if http is not None else None
         if budget is not self._budget:
             self._budget = budget
             share = None if budget is None else budget.join(self._slots.serve)
             self._slots.take_part_in(share)
-        rate = http.rate_per_second * settings.part if http is not None else 0.0
+        rate = http.rate_per_second / self._members if http is not None else 0.0
         self._slots.limit_rate(rate, time.monotonic)
-        if http is not None:
-            self._slots.resize(http.max_in_flight)
-        elif config is not None:
-            self._slots.resize(UNBOUNDED_SLOTS)
-        elif settings.state is not ChannelState.UNKNOWN:
+        if config is not None:
+            limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
+            self._slots.resize(math.ceil(limit / self._members))
+        elif self._settings.state is not ChannelState.UNKNOWN:
             self._slots.resize(GONE_SLOTS)
 
     def _breaker_changed(self) -> None:
@@ -197,11 +200,29 @@ class Channel:
                 row.due = min(row.due, max(now, row.asked))
                 self._wake(key)
 
-    def start(self) -> None:
-        """Begin to work what waits in RETRY."""
-        self._is_started = True
-        for key in list(self._chains):
+    def wake_rows(self) -> None:
+        """Begin to work what waits in RETRY of partitions that have started."""
+        for key, chain in list(self._chains.items()):
+            if chain.parked:
+                self._wake(key)
+
+    def drop(self, partition: Partition) -> None:
+        """Forget all that waits of a partition: somebody else will have it.
+
+        What is under way ends by itself, and nothing is written for it any more.
+        """
+        for key, chain in list(self._chains.items()):
+            held = [work for work in chain.held if work.partition is not partition]
+            rows = [row for row in chain.parked if row.partition is not partition]
+            if len(held) == len(chain.held) and len(rows) == len(chain.parked):
+                continue
+            self._count_held(len(held) - len(chain.held))
+            for row in chain.parked:
+                if row.partition is partition:
+                    del self._rows[row.subject.key]
+            chain.held, chain.parked = deque(held), deque(rows)
             self._wake(key)
+        self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     # -- first attempts
 
@@ -257,7 +278,7 @@ class Channel:
         chain.is_busy = True
         chain.since = asyncio.get_running_loop().time()
         self._watch_held(key, chain)
-        self._table.spawn(self._try_first(key, chain, work))
+        work.partition.spawn(self._try_first(key, chain, work))
 
     def _hold(self, key: str, chain: Chain, work: Work) -> None:
         now = asyncio.get_running_loop().time()
@@ -316,10 +337,14 @@ class Channel:
     async def _try_first(self, key: str, chain: Chain, work: Work) -> None:
         """Try an item for the first time. Holds one slot."""
         try:
+            if not await work.partition.held():
+                return
             result = await self._attempts.make(work.subject, work.payload, work.headers, 1)
             match result:
                 case Delivered():
                     work.finish()
+                case _ if work.partition.is_lost:
+                    return
                 case Rejected(error=error):
                     await self._bury_first(chain, work, error)
                 case Failed():
@@ -331,8 +356,12 @@ class Channel:
     async def _bury_first(self, chain: Chain, work: Work, error: str) -> None:
         verdict = (DeadReason.REJECTED, error)
         try:
-            await self._row_works.bury(work.subject, work.payload, work.headers, 1, verdict)
+            await self._row_works.bury(
+                work.partition, work.subject, work.payload, work.headers, 1, verdict
+            )
         except StoreError as failure:
+            if work.partition.is_lost:
+                return
             # DEAD has no room: it waits in RETRY, and so does its conversation.
             self._row_works.trouble("bury_failed", failure)
             row = self._park(chain, work, after=Failed(error))
@@ -354,13 +383,13 @@ class Channel:
     def _park(self, chain: Chain, work: Work, after: Failed | None = None) -> Parked:
         """Put an item into RETRY: at once into its chain, so that nothing overtakes it."""
         now = time.time()
-        row = Parked(work.subject, work.order, now)
+        row = Parked(work.partition, work.subject, work.order, now)
         if after is not None:
             row.attempts = 1
             row.due = self._row_works.next_try(row, after)
         self._insert(chain, row)
         self._metrics.parked(self.endpoint, self.name)
-        self._table.spawn(self._store_row(row, work))
+        work.partition.spawn(self._store_row(row, work))
         return row
 
     async def _store_row(self, row: Parked, work: Work) -> None:
@@ -373,7 +402,7 @@ class Channel:
         self._wake(self._chain_key(row.subject))
 
     def restore(self, row: Parked) -> None:
-        """Take a row that was found in RETRY at the start."""
+        """Take a row that was found in RETRY when its partition was taken."""
         if row.subject.key in self._rows:
             return
         row.is_ready = True
@@ -385,6 +414,8 @@ class Channel:
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _forget(self, chain: Chain, row: Parked) -> None:
+        if self._rows.get(row.subject.key) is not row:
+            return  # dropped with its partition
         chain.parked.remove(row)
         del self._rows[row.subject.key]
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
@@ -425,7 +456,7 @@ class Channel:
                 expires = self._row_works.expires_at(row)
             case ChannelState.REMOVED | ChannelState.DELETED:
                 pass
-        if not row.is_ready or not self._is_started:
+        if not row.is_ready or not row.partition.is_started:
             return
         if wait > 0:
             loop = asyncio.get_running_loop()
@@ -445,7 +476,7 @@ class Channel:
     def _begin_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
         chain.set_timer(None)
         chain.is_busy = True
-        self._table.spawn(self._work_row(key, chain, row, slots))
+        row.partition.spawn(self._work_row(key, chain, row, slots))
 
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
@@ -482,11 +513,13 @@ class Channel:
             if await self._row_works.work(row, give_up):
                 self._forget(chain, row)
         except StoreError as error:
+            if row.partition.is_lost:
+                return
             self._row_works.trouble("row_failed", error)
             row.due = time.time() + ROW_PAUSE_SECONDS
             if self._settings.state is not ChannelState.OPEN:
                 # A row of a removed destination has no due time to wait for.
-                await self._table.pause(ROW_PAUSE_SECONDS)
+                await row.partition.pause(ROW_PAUSE_SECONDS)
         else:
             self._row_works.no_trouble()
         finally:

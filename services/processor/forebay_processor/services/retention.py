@@ -8,6 +8,7 @@ consumers is asked for. If the process dies, the next one looks again: nothing i
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -38,8 +39,24 @@ class Retention:
     """Looks after RAW and EVENTS of one shard."""
 
     def __init__(
-        self, streams: Streams, shard: str, metrics: ProcessorMetrics, pause: float
+        self,
+        streams: Streams,
+        shard: str,
+        metrics: ProcessorMetrics,
+        pause: float,
+        is_mine: Callable[[], bool] = lambda: True,
     ) -> None:
+        """Look after a shard's streams.
+
+        Args:
+            streams: Over the connection of now.
+            shard: Which.
+            metrics: Where it is counted.
+            pause: Seconds between two looks.
+            is_mine: Whether it is this processor that looks: one of a shard is enough, and two
+                would do no harm.
+        """
+        self._is_mine = is_mine
         self._streams = streams
         self._shard = shard
         self._metrics = metrics
@@ -49,6 +66,8 @@ class Retention:
         """Look again and again; until cancelled."""
         while True:
             await asyncio.sleep(self._pause)
+            if not self._is_mine():
+                continue
             for kind in (StreamKind.RAW, StreamKind.EVENTS):
                 try:
                     await self.make_room(kind)

@@ -15,16 +15,20 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
 from forebay.core.tables import Retry
 from forebay.runtime.store_errors import StoreError
-from forebay_processor.destinations.port import Delivered, Failed, Rejected
+from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.backoff import backoff_seconds
 from forebay_processor.services.channel_settings import ChannelState
-from forebay_processor.services.work import DeadReason, Parked, Table, Work
+from forebay_processor.services.work import DeadReason, Parked, Partition, Work
 
 __all__ = ["Rows"]
 
 _log = structlog.get_logger(__name__)
+
+EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+"""The store refuses a row where it holds another version of it: an owner wrote or deleted it since
+(docs/design/0005)."""
 
 STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before RETRY is written again after a failure."""
@@ -38,7 +42,6 @@ class Rows:
         endpoint: EndpointName,
         name: str,
         attempts: Attempts,
-        table: Table,
         metrics: ProcessorMetrics,
         random: Random,
     ) -> None:
@@ -48,7 +51,6 @@ class Rows:
         self._endpoint = endpoint
         self._name = name
         self._attempts = attempts
-        self._table = table
         self._metrics = metrics
         self._random = random
         self._is_in_trouble = False
@@ -57,28 +59,31 @@ class Rows:
     async def store(self, row: Parked, work: Work) -> bool:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
 
-        Returns False where the process stops before that.
+        Returns False where the partition is given back or lost before that.
         """
         pause, longest = STORE_PAUSE_SECONDS
         while self._attempts.settings.state is not ChannelState.DELETED:
             try:
-                ack = await self._table.publish(
-                    str(row.subject), work.payload, _row_headers(row, work.headers)
-                )
+                headers = _row_headers(row, work.headers)
+                headers[envelope.EPOCH] = str(row.partition.epoch)
+                ack = await row.partition.publish(str(row.subject), work.payload, headers)
             except StoreError as error:
                 # RETRY is full or NATS is away.
+                if row.partition.is_lost:
+                    return False
                 self.trouble("park_failed", error)
-                if not await self._table.pause(pause):
+                if not await row.partition.pause(pause):
                     return False
                 pause = min(pause * 2, longest)
                 continue
             self.no_trouble()
             row.sequence = ack.seq
-            break
+            # Stored while it was somebody else's already: that one does not know of the row.
+            return not row.partition.is_lost
         return True
 
     async def work(self, row: Parked, give_up: str | None = None) -> bool:
-        """Try a row; returns whether it is over: delivered, dead or gone.
+        """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
 
         Args:
             row: The first of its chain.
@@ -92,13 +97,15 @@ class Rows:
             await self._delete(row)
             return True
         stream = stream_name(StreamKind.RETRY, row.subject.shard)
-        found = await self._table.read(stream, str(row.subject))
+        found = await row.partition.read(stream, str(row.subject))
         if found is None:
             # Somebody deleted it by hand: then that is what was wanted.
             return True
         payload, headers, sequence = found
         # A replica that is behind shows an older copy of the row: the payload is the same.
         row.sequence = max(row.sequence, sequence)
+        if not await row.partition.held():
+            return True
         verdict = row.verdict
         if self._attempts.settings.state is ChannelState.REMOVED:
             verdict = (DeadReason.DESTINATION_REMOVED, "")
@@ -107,20 +114,22 @@ class Rows:
         elif verdict is None:
             row.attempts += 1
             result = await self._attempts.make(row.subject, payload, headers, row.attempts)
-            match result:
-                case Delivered():
-                    await self._delete(row)
-                    return True
-                case Rejected(error=error):
-                    verdict = row.verdict = (DeadReason.REJECTED, error)
-                case Failed(error=error):
-                    if time.time() - row.first_tried < self.retry.max_age_seconds:
-                        await self._put_off(row, payload, headers, result)
-                        return False
-                    verdict = row.verdict = (DeadReason.EXPIRED, error)
-        await self.bury(row.subject, payload, headers, row.attempts, verdict)
+            if isinstance(result, Delivered):
+                await self._delete(row)
+                return True
+            if row.partition.is_lost:
+                return True
+            if isinstance(result, Failed) and self._is_young(row):
+                await self._put_off(row, payload, headers, result)
+                return False
+            reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
+            verdict = row.verdict = (reason, result.error)
+        await self.bury(row.partition, row.subject, payload, headers, row.attempts, verdict)
         await self._delete(row)
         return True
+
+    def _is_young(self, row: Parked) -> bool:
+        return time.time() - row.first_tried < self.retry.max_age_seconds
 
     async def _put_off(
         self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
@@ -128,17 +137,21 @@ class Rows:
         """Write down that a row was tried, and when it is tried again."""
         row.due = self.next_try(row, result)
         # Where this fails the row keeps its older count: no more than an early attempt.
-        ack = await self._table.publish(str(row.subject), payload, _row_headers(row, headers))
+        told = _row_headers(row, headers)
+        told[EXPECTED_SEQUENCE] = str(row.sequence)
+        ack = await row.partition.publish(str(row.subject), payload, told)
         row.sequence = ack.seq
 
     async def _delete(self, row: Parked) -> None:
         """Delete a row that is finished; where that fails it is tried again, without delivering."""
         row.is_finished = True
         if row.sequence:
-            await self._table.delete(stream_name(StreamKind.RETRY, row.subject.shard), row.sequence)
+            stream = stream_name(StreamKind.RETRY, row.subject.shard)
+            await row.partition.delete(stream, row.sequence)
 
-    async def bury(
+    async def bury(  # all that a dead letter is made of
         self,
+        partition: Partition,
         subject: RetrySubject,
         payload: bytes,
         headers: dict[str, str],
@@ -155,7 +168,7 @@ class Rows:
             envelope.ERROR: error,
         }
         letter = dead_subject(subject.shard, self._endpoint, self._name, subject.key)
-        await self._table.publish(letter, payload, told)
+        await partition.publish(letter, payload, told)
         self._metrics.dead(self._endpoint, self._name, reason)
         _log.warning(
             "dead_letter",

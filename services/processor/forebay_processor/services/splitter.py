@@ -23,7 +23,7 @@ import structlog
 from forebay.core import envelope
 from forebay.core.bodies import body_item, lane_of_items
 from forebay.core.envelope import encode_item
-from forebay.core.errors import UnreadableBody
+from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.items import Item, split
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
@@ -41,9 +41,16 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.wanting import is_body_wanted
+from forebay_processor.services.work import Lag
 
 __all__ = ["Splitter"]
+
+
+class PartitionLost(ForebayError):  # noqa: N818  # a state, not a failure of the program
+    """The partition is somebody else's: what is left of the batch is theirs to store."""
+
 
 _log = structlog.get_logger(__name__)
 
@@ -85,23 +92,40 @@ class Splitter:
 
     def __init__(  # its collaborators, each one thing
         self,
+        partition: Tenure,
         publisher: Publisher,
         endpoints: Endpoints,
         finished: Finished,
         metrics: ProcessorMetrics,
         store_seconds: float,
     ) -> None:
+        self._partition = partition
         self._publisher = publisher
         self._endpoints = endpoints
         self._finished = finished
         self._metrics = metrics
         self._store_seconds = store_seconds
         self._deferred = Deferred()
+        self._batch: list[PulledMessage] = []
+        self._pending = 0
 
     async def run(self, puller: Puller) -> None:
-        """Split what comes; until cancelled."""
+        """Split what comes; until cancelled, or until the partition is somebody else's."""
         while True:
-            await self._split_batch(await puller.next_batch(), puller.consumer)
+            messages = await puller.next_batch()
+            self._batch = messages
+            self._pending = puller.pending
+            try:
+                await self._split_batch(messages, puller.consumer)
+            except PartitionLost:
+                return
+            finally:
+                self._batch = []
+
+    def lag(self) -> Lag:
+        """Return what waits to be split."""
+        oldest = self._batch[0].stored_at / 1e9 if self._batch else None
+        return Lag(self._pending + len(self._batch), oldest)
 
     async def _split_batch(self, messages: list[PulledMessage], consumer: str) -> None:
         parts: list[_Part] = []
@@ -171,6 +195,11 @@ class Splitter:
         self._deferred.back(name, sequence)
         return endpoint
 
+    async def _check(self) -> None:
+        """Go on where the partition is ours, wait while that is not known; else PartitionLost."""
+        if not await self._partition.held():
+            raise PartitionLost
+
     async def _ack(self, message: PulledMessage) -> None:
         self._finished.add(message)
         await message.ack()
@@ -224,6 +253,7 @@ class Splitter:
             # Another id than the first store of the same body had, or it would count as a repeat.
             headers[envelope.MESSAGE_ID] = f"invalid-{message.sequence}"
             aside = subject._replace(lane=Lane.INVALID)
+            await self._check()
             try:
                 await self._publisher.publish(
                     str(aside), message.data, headers, self._store_seconds
@@ -261,6 +291,7 @@ class Splitter:
         return failed
 
     async def _store_wave(self, wave: list[_Part]) -> list[_Part]:
+        await self._check()
         answers = await asyncio.gather(
             *(
                 self._publisher.send(part.subject, part.payload, part.headers, self._store_seconds)

@@ -4,12 +4,12 @@ import asyncio
 import enum
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.publisher import PubAck
 
-__all__ = ["Chain", "DeadReason", "Parked", "Table", "Work"]
+__all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]
 
 
 class DeadReason(enum.StrEnum):
@@ -25,11 +25,37 @@ class DeadReason(enum.StrEnum):
     """The manifest does not name the destination any more."""
 
 
-class Table(Protocol):
-    """What a channel needs from the store, RETRY as a table and DEAD, and from its process."""
+class Lag(NamedTuple):
+    """What waits in a lane of a partition, parked items aside."""
+
+    items: int
+    oldest: float | None
+    """When the oldest was stored, seconds since the epoch."""
+
+
+class Partition(Protocol):
+    """What a channel needs from the partition that an item belongs to, while this process owns it.
+
+    RETRY as a table, DEAD, and whether work on the item may begin or go on.
+    """
+
+    @property
+    def epoch(self) -> int:
+        """Tells this ownership from earlier ones."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether rows may be worked: not before all that was left in EVENTS has come again."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else owns it: then nothing more is done for its items."""
+
+    async def held(self) -> bool:
+        """Say whether it is ours at this moment; waits while that is not known."""
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row or a dead letter; raises StoreError."""
+        """Write a row or a dead letter; raises StoreError, also where it is not surely ours."""
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a row; raises StoreError."""
@@ -38,19 +64,20 @@ class Table(Protocol):
         """Delete a row; raises StoreError."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside; it never raises. Nothing new begins while the process stops."""
+        """Run something beside; it never raises."""
 
     async def pause(self, seconds: float) -> bool:
-        """Wait; returns False, at once, where the process stops."""
+        """Wait; returns False, at once, where the partition is given back or lost."""
 
 
 class Work:
     """One item on its first way to one destination."""
 
-    __slots__ = ("_on_done", "after_ack", "headers", "order", "payload", "subject")
+    __slots__ = ("_on_done", "after_ack", "headers", "order", "partition", "payload", "subject")
 
-    def __init__(
+    def __init__(  # all that an item is made of
         self,
+        partition: Partition,
         subject: RetrySubject,
         order: int,
         payload: bytes,
@@ -58,6 +85,7 @@ class Work:
         on_done: Callable[[], None],
     ) -> None:
         self._on_done = on_done
+        self.partition = partition
         self.subject = subject
         """Its row in RETRY, if it comes to that."""
 
@@ -86,12 +114,16 @@ class Parked:
         "is_finished",
         "is_ready",
         "order",
+        "partition",
         "sequence",
         "subject",
         "verdict",
     )
 
-    def __init__(self, subject: RetrySubject, order: int, first_tried: float) -> None:
+    def __init__(
+        self, partition: Partition, subject: RetrySubject, order: int, first_tried: float
+    ) -> None:
+        self.partition = partition
         self.subject = subject
         self.order = order
         """The item's sequence in EVENTS: the order of its chain."""

@@ -1,0 +1,50 @@
+"""The table in which a shard's processors agree who owns what (docs/design/0005)."""
+
+from typing import Final
+
+import msgspec
+
+__all__ = ["Holding", "LeaseTable", "Member"]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A processor that lives."""
+
+    place: str
+    """Where it listens, such that no two live processes can have the same."""
+
+    beat: int = 0
+    """Grows with every step that it takes."""
+
+    leaving: bool = False
+    """Whether it gives back what it has and takes nothing."""
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One partition."""
+
+    owner: str = ""
+    """The member that owns it; empty where it is free."""
+
+    epoch: int = 0
+    """Grows with every new owner."""
+
+    loaded: int = 0
+    """The last epoch whose owner said that it has loaded RETRY."""
+
+    floor: int = 0
+    """The last sequence of RETRY at that time: what an earlier owner stored above it is void."""
+
+
+class LeaseTable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the one message of a shard's lease stream holds."""
+
+    members: dict[str, Member] = {}
+    partitions: dict[str, Holding] = {}
+
+    def holding(self, unit: str) -> Holding:
+        """Return a partition, which nobody may have had yet."""
+        return self.partitions.get(unit, _FREE)
+
+
+_FREE: Final = Holding()

@@ -1,0 +1,1 @@
+"""Decisions as pure functions: no client, clock or environment inside."""

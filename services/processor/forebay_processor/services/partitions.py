@@ -1,0 +1,112 @@
+"""One partition at work: its consumers, what pulls from them, and how it is handed over."""
+
+import asyncio
+from typing import Any, Final, NamedTuple
+
+from forebay.core.subjects import Lane
+from forebay.runtime.pull import PullInbox
+from forebay_processor.adapters.connection import Session
+from forebay_processor.services.channels import Channels
+from forebay_processor.services.deliverer import Deliverer
+from forebay_processor.services.splitter import Splitter
+from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.tenure import Tenure
+
+__all__ = ["OwnedPartition", "Worker"]
+
+CONFIRM_SECONDS: Final = 2.0
+"""For the server to say that it has the acks: where it is away, a hand-over goes on."""
+
+
+class Worker(NamedTuple):
+    """What works one consumer; it outlives sessions."""
+
+    stream: str
+    consumer: str
+    batch: int
+    lane: Lane
+    task: Splitter | Deliverer
+
+
+class OwnedPartition:
+    """A partition that this process owns, from taking it to giving it back or losing it."""
+
+    def __init__(self, tenure: Tenure, workers: list[Worker], channels: Channels) -> None:
+        self.tenure = tenure
+        self.workers = workers
+        self.is_loaded = tenure.unit.startswith("raw.")
+        """Whether its rows of RETRY are known; RAW has none."""
+
+        self.is_begun = False
+        """Whether it is worked, or about to be, over the session of now."""
+
+        self._channels = channels
+        self._session: Session | None = None
+        self._inbox: PullInbox | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it pulls."""
+        return self._inbox is not None
+
+    @property
+    def deliverers(self) -> list[Deliverer]:
+        """What delivers its lanes; none for RAW."""
+        return [each.task for each in self.workers if isinstance(each.task, Deliverer)]
+
+    async def take_over(self, session: Session) -> None:
+        """Have all handed out again that is not acked; raises StoreUnavailable."""
+        left = await asyncio.gather(
+            *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
+        )
+        for worker, count in zip(self.workers, left, strict=True):
+            if isinstance(worker.task, Deliverer):
+                worker.task.expect(count)
+
+    async def begin(self, session: Session) -> None:
+        """Pull from all its consumers; raises StoreUnavailable."""
+        self._session = session
+        self._inbox = inbox = await session.open_inbox()
+        for worker in self.workers:
+            puller = inbox.puller(
+                worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
+            )
+            running = worker.task.run(puller)
+            self._tasks.add(asyncio.create_task(running, name=worker.consumer))
+
+    def check(self) -> None:
+        """Raise what went wrong in a worker."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def detach(self) -> None:
+        """Pull no more; what is in hand goes on."""
+        tasks, self._tasks = self._tasks, set()
+        session, inbox = self._session, self._inbox
+        self._session = self._inbox = None
+        if session is not None and inbox is not None:
+            await session.close_inbox(inbox)
+        await end_tasks(tasks)
+        self.is_begun = False
+
+    async def drain(self, seconds: float) -> None:
+        """End all work on it in order: what was begun ends, and the server knows of it."""
+        self.tenure.close()
+        await self.detach()
+        self._channels.drop(self.tenure)
+        await self.tenure.finish(seconds)
+        # What failed at last was parked.
+        self._channels.drop(self.tenure)
+
+    async def confirm_acks(self) -> None:
+        """Wait until the server has the acks of its items."""
+        await asyncio.gather(*(each.confirm_acks(CONFIRM_SECONDS) for each in self.deliverers))
+
+    async def lose(self) -> None:
+        """End all work on it at once: it is somebody else's."""
+        self.tenure.lose()
+        self._channels.drop(self.tenure)
+        await self.detach()
+        self._channels.drop(self.tenure)

@@ -1,0 +1,248 @@
+"""One shard as this process works it: the partitions that it owns, taken, worked and handed over.
+
+What the table of leases says is followed after each step: a partition that is ours is begun, what
+is above our share is drained and given back, what is somebody else's is dropped.
+
+A partition is begun so: rows of RETRY are loaded before EVENTS is pulled, so that an item that
+comes again and is parked already is found there; consumers are taken over, so that what an owner
+before us left comes first; RETRY is worked only when all of that has come again and is acked as far
+as it was parked, so that nothing overtakes an older item and nothing is delivered from both.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import structlog
+
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.adapters.connection import Session
+from forebay_processor.models.leases import LeaseTable
+from forebay_processor.policies.leases import surplus
+from forebay_processor.services.membership import Membership
+from forebay_processor.services.partitions import OwnedPartition
+from forebay_processor.services.retention import Retention
+from forebay_processor.services.rows_loading import RowLoader
+from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.workshop import Workshop
+
+__all__ = ["Shard"]
+
+_log = structlog.get_logger(__name__)
+
+CATCH_UP_SECONDS: Final = 15.0
+"""The longest wait for what an owner before us left; then RETRY is worked all the same."""
+
+BEGIN_PAUSE_SECONDS: Final = 1.0
+"""Between two tries to begin, while streams are missing or have no leader."""
+
+SWEEP_SECONDS: Final = 30.0
+"""After a partition was taken, RETRY is looked at again for what an owner before us stored late."""
+
+RETENTION_UNIT: Final = "raw.00"
+"""Who owns it makes room in the shard's streams."""
+
+
+class Shard:
+    """What this process does for one shard."""
+
+    def __init__(self, name: str, me: str, place: str, workshop: Workshop) -> None:
+        self.name = name
+        self._workshop = workshop
+        self._membership = Membership(name, me, place, self._follow, workshop.on_answer)
+        self._loader = RowLoader(name, workshop.channels)
+        self._partitions: dict[str, OwnedPartition] = {}
+        self._session: Session | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """Beside the session: beginning, sweeping."""
+
+        self._drains: dict[str, asyncio.Task[None]] = {}
+        self._is_ready = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has joined and works what it got."""
+        return self._is_ready
+
+    @property
+    def partitions(self) -> list[OwnedPartition]:
+        """What is owned at this moment."""
+        return list(self._partitions.values())
+
+    @property
+    def table(self) -> LeaseTable:
+        """The table of leases after the last step."""
+        return self._membership.table
+
+    # -- a session
+
+    async def work(self, session: Session) -> None:
+        """Work over one connection; until cancelled."""
+        self._session = session
+        settings = self._workshop.settings
+        retention = Retention(
+            session.streams,
+            self.name,
+            self._workshop.metrics,
+            settings.retention_check_seconds,
+            lambda: RETENTION_UNIT in self._partitions,
+        )
+        try:
+            self._beside(self._membership.run(session.leases(self.name)))
+            self._beside(retention.run())
+            while True:
+                await asyncio.sleep(BEGIN_PAUSE_SECONDS / 4)
+                self._check()
+        finally:
+            self._session = None
+            tasks, self._tasks = self._tasks, set()
+            await end_tasks(tasks)
+            await asyncio.gather(*(each.detach() for each in self.partitions))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(asyncio.create_task(work))
+
+    def _check(self) -> None:
+        """Raise what went wrong in a task: a fault of ours, which ends the process."""
+        for task in [each for each in self._tasks if each.done()]:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.result()
+        for partition in self.partitions:
+            partition.check()
+
+    # -- following the table
+
+    def _follow(self, table: LeaseTable) -> None:
+        mine = self._membership.owned
+        lost = 0
+        for unit, partition in list(self._partitions.items()):
+            if mine.get(unit) == partition.tenure.epoch:
+                continue
+            del self._partitions[unit]
+            # Whether it is at work or being drained: nothing more is written for it.
+            partition.tenure.lose()
+            if unit not in self._drains:
+                lost += 1
+                self._workshop.tidy(partition.lose())
+        if lost:
+            _log.warning("partitions_lost", shard=self.name, count=lost)
+        for unit, epoch in mine.items():
+            if not (
+                unit in self._partitions
+                or unit in self._drains
+                or self._membership.is_releasing(unit)
+            ):
+                self._partitions[unit] = self._workshop.partition(
+                    self.name, unit, epoch, self._membership.lease
+                )
+        for unit in surplus(table, self._membership.me):
+            self._drain(unit)
+        self._begin_new()
+        self._workshop.shared_by(self.name, len(table.members))
+
+    def _begin_new(self) -> None:
+        session = self._session
+        new = [
+            partition
+            for partition in self._partitions.values()
+            if not partition.is_begun and not partition.tenure.is_closing
+        ]
+        if session is None:
+            return
+        if not new:
+            self._is_ready = self._is_ready or not self._partitions
+            return
+        for partition in new:
+            partition.is_begun = True
+        self._beside(self._begin(new, session))
+
+    async def _begin(self, partitions: list[OwnedPartition], session: Session) -> None:
+        is_told = False
+        while True:
+            partitions = [each for each in partitions if not each.tenure.is_closing]
+            try:
+                await self._prepare(partitions, session)
+                break
+            except StoreError as error:
+                if not is_told:
+                    is_told = True
+                    _log.warning("engine_cannot_begin", reason=str(error))
+                await asyncio.sleep(BEGIN_PAUSE_SECONDS)
+        begun = [each for each in partitions if not each.tenure.is_closing]
+        self._is_ready = True
+        _log.info(
+            "partitions_begun",
+            shard=self.name,
+            count=len(begun),
+            owned=len(self._partitions),
+            members=len(self.table.members),
+        )
+        await self._start_retry([each for each in begun if each.deliverers])
+
+    async def _prepare(self, partitions: list[OwnedPartition], session: Session) -> None:
+        unloaded = [each for each in partitions if not each.is_loaded]
+        if unloaded:
+            holdings = {each.tenure.unit: self.table.holding(each.tenure.unit) for each in unloaded}
+            floor = await self._loader.load(session.streams, [e.tenure for e in unloaded], holdings)
+            for each in unloaded:
+                each.is_loaded = True
+                self._membership.floors[each.tenure.unit] = floor
+            self._beside(self._sweep(unloaded, session, floor))
+        waiting = [each for each in partitions if not each.is_attached]
+        await asyncio.gather(*(each.take_over(session) for each in waiting))
+        for each in waiting:
+            if not each.tenure.is_closing:
+                await each.begin(session)
+
+    async def _start_retry(self, partitions: list[OwnedPartition]) -> None:
+        """Begin to work RETRY when all that was left in EVENTS has come again."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                for partition in partitions:
+                    for deliverer in partition.deliverers:
+                        await deliverer.wait_caught_up()
+        except TimeoutError:
+            _log.warning("catch_up_ended_early", seconds=CATCH_UP_SECONDS)
+        await self._workshop.acker.join()
+        await asyncio.gather(*(each.confirm_acks() for each in partitions))
+        for partition in partitions:
+            partition.tenure.start()
+        self._workshop.channels.wake_rows()
+
+    async def _sweep(self, partitions: list[OwnedPartition], session: Session, floor: int) -> None:
+        """Delete what an owner before us stored when it was not ours to see any more."""
+        await asyncio.sleep(SWEEP_SECONDS)
+        tenures = [each.tenure for each in partitions if not each.tenure.is_closing]
+        try:
+            await self._loader.sweep(session.streams, tenures, floor)
+        except StoreError as error:
+            # The next one who takes the partition does the same.
+            _log.warning("retry_not_swept", shard=self.name, reason=str(error))
+
+    # -- handing over
+
+    def _drain(self, unit: str) -> None:
+        partition = self._partitions.get(unit)
+        if partition is not None and unit not in self._drains:
+            self._drains[unit] = asyncio.create_task(self._hand_over(unit, partition))
+
+    async def _hand_over(self, unit: str, partition: OwnedPartition) -> None:
+        try:
+            await partition.drain(self._workshop.settings.stop_seconds)
+            await self._workshop.acker.join()
+            await partition.confirm_acks()
+        finally:
+            self._partitions.pop(unit, None)
+            self._drains.pop(unit, None)
+            self._membership.release(unit)
+
+    async def leave(self) -> None:
+        """Hand over everything and leave the table, as far as NATS is there for it."""
+        self._membership.leave()
+        for unit in list(self._partitions):
+            self._drain(unit)
+        while self._drains:
+            await asyncio.wait(self._drains.values())
+        if self._session is not None and self._is_ready:
+            await self._membership.left.wait()

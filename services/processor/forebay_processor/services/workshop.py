@@ -1,0 +1,121 @@
+"""What all shards and partitions of a process work with, and how a partition is set up from it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
+from forebay.runtime.publisher import Publisher
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.channels import Channels
+from forebay_processor.services.deliverer import Acker, Deliverer
+from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.finished import Finished
+from forebay_processor.services.lease import Lease
+from forebay_processor.services.partitions import OwnedPartition, Worker
+from forebay_processor.services.splitter import Splitter
+from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.tenure import Store, Tenure
+from forebay_processor.settings import ProcessorSettings
+
+__all__ = ["Workshop"]
+
+BULK_SHARE: Final = 16
+"""Bodies of the lanes `bulk` and `invalid` can be of 3 MB: by so much fewer are asked for."""
+
+
+class Workshop:
+    """Sets up partitions."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
+        self,
+        settings: ProcessorSettings,
+        publisher: Publisher,
+        endpoints: Endpoints,
+        channels: Channels,
+        store: Store,
+        metrics: ProcessorMetrics,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.channels = channels
+        self.metrics = metrics
+        self.acker = Acker()
+        self.on_answer = on_answer
+        """To be called whenever NATS answered."""
+
+        self._publisher = publisher
+        self._endpoints = endpoints
+        self._store = store
+        self._finished: defaultdict[str, Finished] = defaultdict(Finished)
+        """By stream; it outlives partitions, which can come back."""
+
+        self._members: dict[str, int] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    def partition(self, shard: str, unit: str, epoch: int, lease: Lease) -> OwnedPartition:
+        """Set up a partition that the table gives to this process."""
+        tenure = Tenure(unit, epoch, lease, self._store)
+        kind, _, number = unit.partition(".")
+        make = self._splitting if kind == "raw" else self._delivering
+        return OwnedPartition(tenure, make(shard, int(number), tenure), self.channels)
+
+    def shared_by(self, shard: str, members: int) -> None:
+        """Note how many processors work a shard: they share what a destination takes at a time."""
+        self._members[shard] = members
+        self.channels.share(max(1, *self._members.values()))
+
+    def tidy(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside that nobody waits for, before `close`."""
+        task = asyncio.create_task(work)
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
+
+    async def close(self) -> None:
+        """End what is left beside."""
+        await end_tasks(self._tidying)
+
+    def _splitting(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+        stream = stream_name(StreamKind.RAW, shard)
+        batch = self.settings.batch
+        small = max(1, batch // BULK_SHARE)
+        return [
+            Worker(
+                stream,
+                consumer_name("split", lane, number),
+                batch if lane in {Lane.LIVE, Lane.STATUS} else small,
+                lane,
+                Splitter(
+                    tenure,
+                    self._publisher,
+                    self._endpoints,
+                    self._finished[stream],
+                    self.metrics,
+                    self.settings.store_seconds,
+                ),
+            )
+            for lane in Lane
+        ]
+
+    def _delivering(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+        stream = stream_name(StreamKind.EVENTS, shard)
+        return [
+            Worker(
+                stream,
+                consumer_name("deliver", lane, number),
+                self.settings.batch,
+                lane,
+                Deliverer(
+                    tenure,
+                    self._endpoints,
+                    self.channels,
+                    self.acker,
+                    self._finished[stream],
+                    self.metrics,
+                ),
+            )
+            for lane in Lane
+            # Items are never in the invalid lane, only bodies.
+            if lane is not Lane.INVALID
+        ]
