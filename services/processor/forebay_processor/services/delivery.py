@@ -31,24 +31,19 @@ from collections import deque
 from random import Random
 from typing import Final
 
-import structlog
-
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
-from forebay_processor.services.breaker import Breaker
-from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.gate import GONE_SLOTS, Gate
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
 from forebay_processor.services.work import Chain, DeadReason, Parked, Partition, Work
 
 __all__ = ["Channel"]
-
-_log = structlog.get_logger(__name__)
 
 HOLD_SECONDS: Final = 0.25
 """How long an attempt may take before what is held behind it is parked: a healthy destination
@@ -72,12 +67,6 @@ LINE_ITEMS: Final = 2048
 CROWDED_ITEMS: Final = LINE_ITEMS // 2
 """With more the deliverers are asked to wait, as long as the destination is quick."""
 
-UNBOUNDED_SLOTS: Final = 1024
-"""For destinations without a limit of their own: a line in a log takes no time."""
-
-GONE_SLOTS: Final = 16
-"""Rows of a removed destination that are worked at a time: NATS only, no hurry."""
-
 ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
 
@@ -98,18 +87,14 @@ class Channel:
         self.endpoint = endpoint
         self.name = name
         self._metrics = metrics
-        self.breaker = Breaker(random, time.monotonic)
-        self.breaker.on_change = self._breaker_changed
+        self._gate = Gate(endpoint, name, metrics, random, self._destination_is_back)
+        self.breaker = self._gate.breaker
+        self._slots = self._gate.slots
         self._attempts = Attempts(endpoint, name, metrics, self.breaker)
         self._row_works = Rows(endpoint, name, self._attempts, metrics, random)
         self._settings = ChannelSettings()
-        self._slots = Slots(0, self.breaker)
         self._graves = Slots(GONE_SLOTS)
         """Places for giving up what cannot be tried before its age is over."""
-
-        self._budget: Budget | None = None
-        self._members = 1
-        """How many processors share the destination."""
 
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
@@ -146,15 +131,11 @@ class Channel:
 
     def configure(self, settings: ChannelSettings) -> None:
         """Take new settings; what is under way goes on."""
-        before, self._settings = self._settings, settings
-        self._attempts.settings = settings
-        is_reordered = settings.is_ordered != before.is_ordered
-        is_resumed = (before.state, settings.state) == (ChannelState.PAUSED, ChannelState.OPEN)
+        is_reordered = settings.is_ordered != self._settings.is_ordered
+        self._settings = self._attempts.settings = settings
         if settings.config is not None:
-            self._row_works.retry = self.breaker.retry = settings.config.retry
-        self._limit()
-        if settings.config != before.config or is_resumed:
-            self.breaker.reset()
+            self._row_works.retry = settings.config.retry
+        self._gate.configure(settings)
         if is_reordered:
             self._reorder()
         for key in list(self._chains):
@@ -162,37 +143,10 @@ class Channel:
 
     def share(self, members: int) -> None:
         """Take no more of the destination's limits than is fair among so many processors."""
-        self._members = members
-        self._limit()
+        self._gate.share(members)
 
-    def _limit(self) -> None:
-        """Set what keeps attempts from beginning."""
-        config = self._settings.config
-        http = config.http if config is not None else None
-        budget = self._settings.budget if http is not None else None
-        if budget is not self._budget:
-            self._budget = budget
-            share = None if budget is None else budget.join(self._slots.serve)
-            self._slots.take_part_in(share)
-        rate = http.rate_per_second / self._members if http is not None else 0.0
-        self._slots.limit_rate(rate, time.monotonic)
-        if config is not None:
-            limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
-            self._slots.resize(math.ceil(limit / self._members))
-        elif self._settings.state is not ChannelState.UNKNOWN:
-            self._slots.resize(GONE_SLOTS)
-
-    def _breaker_changed(self) -> None:
-        is_open = not self.breaker.is_closed
-        self._metrics.breaker(self.endpoint, self.name, is_open=is_open)
-        about = {"endpoint": str(self.endpoint), "destination": self.name}
-        if is_open:
-            state, reason = self.breaker.state, self.breaker.reason
-            _log.warning("breaker_opened", **about, state=state, reason=reason)
-            return
-        _log.info("breaker_closed", **about)
-        self._slots.serve()
-        # What failed while nothing got through need not wait until its own pause is over.
+    def _destination_is_back(self) -> None:
+        """Try what failed while nothing got through before its own pause is over."""
         now = time.time()
         for key, chain in list(self._chains.items()):
             if chain.parked and chain.parked[0].due > now:
@@ -234,7 +188,7 @@ class Channel:
             return
         key = self._chain_key(work.subject)
         chain = self._chains.setdefault(key, Chain())
-        if chain.parked or not self._is_open:
+        if chain.parked or not self._gate.is_open:
             self._park_held(chain)
             self._park(chain, work)
             self._wake(key)
@@ -250,11 +204,6 @@ class Channel:
             self._watch_pace()
         else:
             self._hold(key, chain, work)
-
-    @property
-    def _is_open(self) -> bool:
-        """Whether first attempts are made at all."""
-        return self._settings.state is ChannelState.OPEN and self.breaker.is_closed
 
     def _watch_pace(self) -> None:
         """See in a moment whether the destination is quick: only asked while all slots are taken.
@@ -434,7 +383,7 @@ class Channel:
             chain.set_timer(None)
             del self._chains[key]
             return
-        if chain.held and (not self._is_open or self._slots.is_held_off):
+        if chain.held and (not self._gate.is_open or self._slots.is_held_off):
             self._park_held(chain)
         if chain.parked:
             self._wake_row(key, chain, chain.parked[0])
