@@ -25,13 +25,8 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench bench-run images coverage clean
-=======
-.PHONY: help init run format lint typing imports check test unit component controlplane chart \
-	e2e system fault fuzz soak bench-receiver bench-tools bench-run images coverage clean
->>>>>>> h-speed
+	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
