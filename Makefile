@@ -26,7 +26,7 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench bench-run images coverage clean
+	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -99,14 +99,26 @@ e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 system: $(VENV)/.installed-dev ## all parts together
 	@$(PYTEST) tests/system $(ARGS)
 
-fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs
-	@$(PYTEST) tests/fault $(ARGS)
+fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs; FAULT_SEEDS=3 for the short form
+	@FAULT_SEEDS=$(or $(FAULT_SEEDS),20) $(PYTEST) tests/fault $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## any bytes at the receiver, for a minute; FUZZ_SECONDS=0 for the short form
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PYTEST) --timeout 300 tests/fuzz $(ARGS)
 
-bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
+bench-receiver: $(VENV)/.installed-dev bench-tools ## the receiver's rate, CPU and latency against other servers (needs wrk and Go); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)
+
+VEGETA := github.com/tsenart/vegeta/v12@v12.13.0
+
+bench-tools: $(VENV)/.installed-dev
+	@if [ ! -x $(BIN)/vegeta ] && ! command -v vegeta >/dev/null; then \
+		if command -v go >/dev/null; then \
+			echo 'Installing the load generator vegeta into $(VENV) (once) ...'; \
+			GOBIN='$(abspath $(BIN))' go install $(VEGETA); \
+		else \
+			echo 'Go is missing, so the load generator vegeta is not installed.' >&2; \
+		fi; \
+	fi
 
 soak: $(VENV)/.installed-dev ## a million webhooks, and what the receiver's memory does (needs wrk); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)

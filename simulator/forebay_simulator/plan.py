@@ -26,6 +26,9 @@ LONGEST_SECONDS: Final = 24 * 3600.0
 MOST_ITEMS: Final = 1_000
 """Items of one webhook: the providers' own limit."""
 
+MOST_PEOPLE: Final = 10_000
+"""Conversations of one run: so many numbers there are to make up."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -60,6 +63,9 @@ class Plan:
 
     batch: int = 1
     """Items in each made-up webhook."""
+
+    people: int = 1_000
+    """Conversations that go on at the same time, in made-up webhooks."""
 
     duplicates: float = 0.0
     """The share of webhooks that are sent twice, 0 to 1: at once, within 2 s, or right after the
@@ -98,6 +104,8 @@ class Plan:
             _refuse(f"the batch has to be from 1 to {MOST_ITEMS} items, not {self.batch}")
         if self.batch > 1 and self.payloads is not None:
             _refuse("files are sent byte for byte: leave out either the batch or the payloads")
+        if not 1 <= self.people <= MOST_PEOPLE:
+            _refuse(f"people have to be from 1 to {MOST_PEOPLE:,}, not {self.people}")
         if not 0 <= self.duplicates <= 1:
             _refuse(f"duplicates is a share from 0 to 1, not {self.duplicates:g}")
         if not 0 <= self.retry_for <= LONGEST_SECONDS:

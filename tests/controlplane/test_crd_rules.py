@@ -66,6 +66,23 @@ REFUSED = {
         {"destinations": [http(headers=[{"name": "Webhook-Id", "value": "1"}])]},
         "set by Forebay itself",
     ),
+    "no signing secret": ({"destinations": [http(signing={})]}, "`secretKeyRef` or `secrets`"),
+    "tls without https": (
+        {"destinations": [http(url="http://crm.io/", tls={"ca": SECRET})]},
+        "for https only",
+    ),
+    "a certificate without its key": (
+        {"destinations": [http(tls={"certificate": SECRET})]},
+        "belong together",
+    ),
+    "an authority that nobody asks": (
+        {"destinations": [http(tls={"ca": SECRET, "insecureSkipVerify": True})]},
+        "checks nothing",
+    ),
+    "a negative rate": (
+        {"destinations": [http(ratePerSecond=-1)]},
+        "greater than or equal to 0",
+    ),
     "delays out of order": (
         {"destinations": [{**LOG, "retry": {"initialDelay": "20m"}}]},
         "raise maxDelay",

@@ -130,6 +130,11 @@ class Part:
         """The process id of the running part."""
         return self._program.pid
 
+    @property
+    def status(self) -> int | None:
+        """The exit status of the process that ran last; None while it runs."""
+        return self._program.status
+
     def url(self, path: str = "/") -> str:
         """Return an address that the provider would call (receiver only)."""
         return f"http://{HOST}:{self.port}{path}"
@@ -198,6 +203,9 @@ class Part:
             own |= {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(self.port)}
             # As shipped it waits 5 s for load balancers; there are none here.
             own |= {f"{prefix}_DRAIN_SECONDS": "0.2"}
+        else:
+            # As shipped nothing private may be reached; the tests' destinations are all here.
+            own |= {f"{prefix}_ALLOWED_NETWORKS": "127.0.0.0/8"}
         return own
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Quantity",
     "SecretKey",
     "SecretName",
+    "ServerName",
     "ShardName",
     "UserName",
     "duration",
@@ -124,6 +125,13 @@ Host = Annotated[
         rf"(?=.{{1,253}}$){_HOST_LABEL}(\.{_HOST_LABEL})+",
         "give a host name such as hooks.example.com: lower case, no scheme, no path, no port and "
         "no underscore (360dialog takes neither)",
+    ),
+]
+ServerName = Annotated[
+    str,
+    _matching(
+        rf"(?=.{{1,253}}$){_HOST_LABEL}(\.{_HOST_LABEL})*",
+        "give the name that stands in the certificate, such as crm.example.com",
     ),
 ]
 HeaderName = Annotated[

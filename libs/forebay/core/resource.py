@@ -34,6 +34,7 @@ from forebay.core.fields import (
     Quantity,
     SecretKey,
     SecretName,
+    ServerName,
     ShardName,
     UserName,
     duration,
@@ -64,7 +65,9 @@ __all__ = [
     "SecretKeyRef",
     "SecretSource",
     "SignatureSpec",
+    "SigningSpec",
     "Throughput",
+    "TlsSpec",
     "WebhookEndpoint",
     "WebhookEndpointSpec",
     "parse_endpoint",
@@ -243,6 +246,9 @@ class ProcessingSpec(_Record):
     """The set of streams. `forebay run` has one for all."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
+    """Requests in flight for the endpoint in all, at one processor; None for as many as its
+    destinations allow."""
 
 
 # --- destinations --------------------------------------------------------------------------------
@@ -286,18 +292,74 @@ class OutgoingHeader(_Record):
         return self
 
 
+class SigningSpec(_Record):
+    """One Standard Webhooks secret, `whsec_...`, or several while it is changed."""
+
+    secret_key_ref: SecretKeyRef | None = None
+    secrets: SecretSources | None = None
+    """Each signs: the destination may know any of them."""
+
+    @model_validator(mode="after")
+    def _is_given_one_way(self) -> Self:
+        if (self.secret_key_ref is None) == (self.secrets is None):
+            message = "give either `secretKeyRef` or `secrets`"
+            raise ValueError(message)
+        return self
+
+
+class TlsSpec(_Record):
+    """What is to be different from the system's way with an https destination."""
+
+    ca: SecretSource | None = None
+    """Certificates in PEM that the destination's is checked against, instead of the system's."""
+
+    certificate: SecretSource | None = None
+    """Ours, in PEM, with those between it and its authority; shown to who asks for one."""
+
+    key: SecretSource | None = None
+    """The certificate's private key in PEM, without a password."""
+
+    server_name: ServerName | None = None
+    """The name that the destination's certificate has to have, where it is not the URL's."""
+
+    insecure_skip_verify: bool = False
+    """Take any certificate: whoever stands in between can read and answer. Said out loud."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            message = "`certificate` and `key` belong together: give both or none"
+            raise ValueError(message)
+        if self.insecure_skip_verify and (self.ca is not None or self.server_name is not None):
+            message = (
+                "`insecureSkipVerify` checks nothing, so `ca` and `serverName` have no use: "
+                "remove it, or remove them"
+            )
+            raise ValueError(message)
+        return self
+
+
 class HttpSpec(_Record):
-    """Each item as one CloudEvent in one POST."""
+    """Each item as one CloudEvent in one POST, or each webhook as the provider sent it."""
 
     url: HttpUrl
-    format: Literal["Event"] = "Event"
+    format: Literal["Event", "Raw"] = "Event"
     headers: Annotated[tuple[OutgoingHeader, ...], Field(max_length=16)] = ()
-    signing: SecretSource | None = None
-    """A Standard Webhooks secret, `whsec_...`."""
-
+    signing: SigningSpec | None = None
+    tls: TlsSpec | None = None
     timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
     """Requests in flight at one processor."""
+
+    rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Requests a second; 0 for no limit."""
+
+    @model_validator(mode="after")
+    def _has_tls_for_https_only(self) -> Self:
+        if self.tls is not None and not self.url.startswith("https:"):
+            message = "`tls` is for https only: change the url, or remove `tls`"
+            raise ValueError(message)
+        return self
 
     @field_validator("headers")
     @classmethod
@@ -420,7 +482,6 @@ LATER: Final[Mapping[str, str]] = {
     "nats": "NATS destinations are not in this version: use http",
     "postgres": "PostgreSQL destinations are not in this version: use http",
     "python": "Python destinations are not in this version: use http",
-    "ratePerSecond": "limits of rate are not in this version: use maxInFlight",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
     "statusOrder": "ordering statuses is not in this version: remove it",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",

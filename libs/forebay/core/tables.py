@@ -24,6 +24,7 @@ __all__ = [
     "Destination",
     "HeaderCheck",
     "HttpTarget",
+    "HttpTls",
     "LogTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
@@ -147,16 +148,34 @@ class ReceiverTable(_Record, frozen=True, kw_only=True):
     routes: tuple[ReceiverRoute, ...] = ()
 
 
+class HttpTls(_Record, frozen=True, kw_only=True):
+    """What is different from the system's way of TLS; empty text where nothing is."""
+
+    ca: str = ""
+    """Certificates in PEM."""
+
+    certificate: str = ""
+    """Ours, in PEM; with `key` or not at all."""
+
+    key: str = ""
+    server_name: str = ""
+    insecure_skip_verify: bool = False
+
+
 class HttpTarget(_Record, frozen=True, kw_only=True):
-    """An HTTP destination: one CloudEvent in one POST."""
+    """An HTTP destination: one CloudEvent in one POST, or one webhook as it came."""
 
     url: str
+    format: Literal["Event", "Raw"] = "Event"
     headers: dict[str, str] = {}
     signing_secrets: tuple[str, ...] = ()
     """Standard Webhooks secrets, `whsec_...`; each signs (rotation)."""
 
+    tls: HttpTls | None = None
     timeout_seconds: float = 10.0
     max_in_flight: int = 64
+    rate_per_second: float = 0.0
+    """0 for no limit."""
 
 
 class LogTarget(_Record, frozen=True, kw_only=True):
@@ -197,6 +216,9 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
     """The phone number id of the endpoint's channel: items of others are marked."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    max_in_flight: int = 0
+    """Requests in flight for all its destinations at one processor; 0 for no limit but theirs."""
+
     paused: bool = False
     destinations: tuple[Destination, ...] = ()
 
