@@ -46,9 +46,11 @@ async def test_upgrade_and_rollback_with_a_backlog_in_all_streams(
             await each.send(BACKLOG)
         await _holds(store, tenant, "DEAD", BACKLOG)
         await _holds(store, tenant, "RETRY", BACKLOG)
+        await _is_behind(store, "EVENTS", 0)
         await store.pause("EVENTS", PAUSE_SECONDS)
         await split.send(BACKLOG)
         await _holds(store, tenant, "EVENTS", 3 * BACKLOG)
+        await _is_behind(store, "RAW", 0)
         await store.pause("RAW", PAUSE_SECONDS)
         await unsplit.send(BACKLOG)
         assert await store.behind("RAW") == BACKLOG, "webhooks that nobody split"
@@ -75,6 +77,13 @@ async def test_upgrade_and_rollback_with_a_backlog_in_all_streams(
         assert not refused.keys & (await tenant.sink.arrivals()).keys()
         await _holds(store, tenant, "RETRY", 0)
         await _holds(store, tenant, "DEAD", BACKLOG)
+
+
+async def _is_behind(store: ClusterNats, stream: str, count: int) -> None:
+    async def look() -> bool:
+        return await store.behind(stream) == count
+
+    await eventually(look, within=30, saying=f"{count} messages of {stream} to wait")
 
 
 async def _holds(store: ClusterNats, tenant: Tenant, stream: str, count: int) -> None:
