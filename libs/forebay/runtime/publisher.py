@@ -125,6 +125,7 @@ class _Connection:
 
     def __init__(self, publisher: "Publisher") -> None:
         self._publisher = publisher
+        self.on_message = publisher.on_answer
         self.wire = WireProtocol(self)
         self.info: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
         self.pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,9 +145,6 @@ class _Connection:
         if info.ldm and not self.ended.done():
             _log.info("nats_lame_duck")
             self.ended.set_result(None)
-
-    def on_message(self, subject: bytes, payload: bytes) -> None:
-        self._publisher.on_answer(subject, payload)
 
     def on_pong(self) -> None:
         self._unanswered = 0
