@@ -28,6 +28,9 @@ __all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
 PIPE_WIDTH: Final = 240
 """Columns where there is no terminal: no line of a table is broken for a program."""
 
+TABLE_ROWS: Final = 100
+"""Of a table; a longer list is several tables, each with its own heads."""
+
 SHORT_ID: Final = 12
 """Digits of an id that a table shows: enough to find it again among millions."""
 
@@ -106,26 +109,29 @@ class TableScreen(_Moving):
     def __init__(self) -> None:
         super().__init__()
         self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self._is_headed = False
 
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:
-        if not page:
-            return
-        table = _table("died", "endpoint", "destination", "kind", "reason", "tries", "id")
-        for letter in page:
-            told = f"{letter.reason} ({letter.error})" if letter.error else letter.reason
-            what = letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})"
-            subject = letter.subject
-            table.add_row(
-                letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-                str(subject.endpoint),
-                subject.destination,
-                what,
-                told,
-                str(letter.attempts),
-                subject.key[:SHORT_ID],
-            )
-        self._console.print(table)
+        for start in range(0, len(page), TABLE_ROWS):
+            rows = [_row(letter) for letter in page[start : start + TABLE_ROWS]]
+            if not self._console.is_terminal:
+                self._plain_rows(rows)
+                continue
+            table = _table(*_COLUMNS)
+            for row in rows:
+                table.add_row(*row)
+            self._console.print(table)
+
+    def _plain_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows for `grep` and its like: one line each, and no lines between columns."""
+        if not self._is_headed:
+            self._is_headed = True
+            rows = [_COLUMNS, *rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
     @override
     def end_of_list(self, shown: int, *, is_cut: bool) -> None:
@@ -212,6 +218,22 @@ class JsonScreen(_Moving):
                 "outcomes": {outcome.name.lower(): counts.get(outcome, 0) for outcome in Outcome},
             }
         )
+
+
+_COLUMNS: Final = ("died", "endpoint", "destination", "kind", "reason", "tries", "id")
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    """Return what a table shows of a letter, by column."""
+    return (
+        letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        str(letter.subject.endpoint),
+        letter.subject.destination,
+        letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})",
+        f"{letter.reason} ({letter.error})" if letter.error else letter.reason,
+        str(letter.attempts),
+        letter.subject.key[:SHORT_ID],
+    )
 
 
 _LISTED: Final = (
