@@ -21,7 +21,7 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.letters import DeadLetter
 from forebay.core.masking import masked
-from forebay.runtime.dead_letters import Outcome, Plan
+from forebay.runtime.letter_store import Outcome, Plan
 
 __all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
 
@@ -106,8 +106,9 @@ class _Moving(DeadScreen):
 class TableScreen(_Moving):
     """For eyes."""
 
-    def __init__(self) -> None:
+    def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
         super().__init__()
+        self._one, self._many = one, many
         self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
         self._is_headed = False
 
@@ -138,9 +139,9 @@ class TableScreen(_Moving):
         if is_cut:
             text = f"the first {shown:,}; there are more: narrow it down, or say --limit 0"
         elif shown:
-            text = _count(shown)
+            text = self._count(shown)
         else:
-            text = "no dead letters"
+            text = f"no {self._many}"
         self._console.print(text)
 
     @override
@@ -160,7 +161,7 @@ class TableScreen(_Moving):
         for group, count in plan.groups.items():
             table.add_row(str(group.endpoint), group.destination, group.reason, f"{count:,}")
         self._console.print(table)
-        text = f"{verb}: {_count(plan.total)}"
+        text = f"{verb}: {self._count(plan.total)}"
         if rate:
             text += f", at {rate:g} a second: {_duration(plan.total / rate)}"
         self._console.print(text)
@@ -168,7 +169,7 @@ class TableScreen(_Moving):
     @override
     def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
         if not plan.total:
-            self._console.print("no dead letters: nothing to do")
+            self._console.print(f"no {self._many}: nothing to do")
         elif not changed:
             self._console.print("nothing was changed")
         for outcome in Outcome:
@@ -177,6 +178,9 @@ class TableScreen(_Moving):
                 self._console.print(
                     f"{outcome.value}: {count:,}" + (f" ({advice})" if advice else "")
                 )
+
+    def _count(self, number: int) -> str:
+        return f"{number:,} {self._one if number == 1 else self._many}"
 
 
 class JsonScreen(_Moving):
@@ -305,10 +309,6 @@ def _table(*columns: str) -> Table:
             no_wrap=column in {"died", "id"},
         )
     return table
-
-
-def _count(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
