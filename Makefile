@@ -93,8 +93,8 @@ e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upg
 system: $(VENV)/.installed-dev ## all parts together
 	@$(PYTEST) tests/system $(ARGS)
 
-fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs
-	@$(PYTEST) tests/fault $(ARGS)
+fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs; FAULT_SEEDS=3 for the short form
+	@FAULT_SEEDS=$(or $(FAULT_SEEDS),20) $(PYTEST) tests/fault $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## any bytes at the receiver, for a minute; FUZZ_SECONDS=0 for the short form
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PYTEST) --timeout 300 tests/fuzz $(ARGS)

@@ -79,7 +79,7 @@ async def assert_in_order(stack: Stack) -> None:
         for message in await _headers_of(client, EVENTS):
             subject, headers = EventSubject.parse(message.subject), message.headers or {}
             webhook = int(headers["Forebay-Raw-Seq"])
-            lane = f"{lanes[webhook]} > {subject.lane}"
+            lane = f"{subject.endpoint} {lanes[webhook]} > {subject.lane}"
             stored[lane, headers["Forebay-Conversation"]].append((webhook, subject.key))
     first = _first_accepted(stack.sink)
     assert stored
