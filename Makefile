@@ -25,8 +25,8 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component controlplane chart \
-	e2e system fault fuzz soak bench bench-run images coverage clean
+.PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
+	e2e e2e-long system fault fuzz soak bench bench-run images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -71,6 +71,9 @@ controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kub
 chart: $(VENV)/.installed-dev ## the chart, rendered by Helm's engine and judged by who reads it
 	@$(PYTEST) tests/chart $(ARGS)
 
+generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README
+	@$(PYTEST) -q tests/chart/test_chart_readme.py --update-test-data $(ARGS)
+
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its
 # nodes can pull (FOREBAY_E2E_VALUES: a file of values that names them).
 CLUSTER ?= ../shared/cluster/cluster
@@ -89,6 +92,9 @@ e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upg
 		echo "make e2e needs a cluster: set KUBECONFIG and FOREBAY_E2E_VALUES, or CLUSTER to the" \
 			"program that starts one." >&2; exit 1; \
 	fi
+
+e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
+	@$(MAKE) --no-print-directory e2e ARGS="-m long -s $(ARGS)"
 
 system: $(VENV)/.installed-dev ## all parts together
 	@$(PYTEST) tests/system $(ARGS)

@@ -76,6 +76,15 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable(
     assert "\n" not in sentence
 
 
+def test_a_header_beside_a_certificate_needs_the_certificate_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_VERIFIED"
+    monkeypatch.setenv(name, "ssl-client-verify=SUCCESS")
+    with pytest.raises(ConfigurationError, match=f"{name} .*_CLIENT_CERTIFICATE_HEADER too"):
+        load_settings(ReceiverSettings)
+
+
 def test_a_part_without_a_table_folder_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FOREBAY_TABLE_DIR", raising=False)
     with pytest.raises(ConfigurationError, match="FOREBAY_TABLE_DIR"):
@@ -97,3 +106,13 @@ def test_settings_do_not_change_after_the_start() -> None:
     settings = load_settings(ReceiverSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+def test_a_file_without_credentials_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "user.creds"
+    file.write_text("-----BEGIN NATS USER JWT-----\n")
+    monkeypatch.setenv("FOREBAY_NATS_CREDENTIALS", str(file))
+    with pytest.raises(ConfigurationError, match=r"FOREBAY_NATS_CREDENTIALS cannot be used.*nsc"):
+        load_settings(NatsSettings)

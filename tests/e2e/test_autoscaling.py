@@ -6,8 +6,13 @@ from support.cluster import Cluster
 from support.tenant import Tenant
 from support.wait import eventually
 
-RATE = 300
-"""Webhooks a second: more than 60 % of the CPU that the local values request for one receiver."""
+THROUGHPUT = {"messagesPerSecond": 130, "replyRatio": 0.3}
+"""What the endpoint says of itself: 429 webhooks/s by the provider's formula. A receiver holds two
+seconds' worth of that at once; one that gets more than it declares is refused first when NATS or
+the machine stands still for a moment (`endpoint_overloaded`)."""
+
+RATE = 400
+"""Webhooks a second: far more than 60 % of the CPU that the local values request for a receiver."""
 
 
 @pytest.mark.timeout(400)
@@ -15,7 +20,7 @@ async def test_receivers_come_and_go_with_the_load_and_every_answer_is_200(
     tenant: Tenant, cluster: Cluster
 ) -> None:
     receiver = {"isolation": "Dedicated", "replicas": {"min": 1, "max": 3}}
-    await cluster.apply(tenant.secret(), tenant.endpoint(receiver=receiver))
+    await cluster.apply(tenant.secret(), tenant.endpoint(receiver=receiver, throughput=THROUGHPUT))
     await cluster.wait_ready("meta", tenant.namespace)
 
     async def pods() -> int:
@@ -31,7 +36,9 @@ async def test_receivers_come_and_go_with_the_load_and_every_answer_is_200(
     traffic = await tenant.traffic(shared=False)
     async with traffic.flowing(RATE):
         await eventually(more, within=120, saying="a second receiver")
+    refused = await tenant.refusals("meta")
     async with traffic.flowing(5):
         await eventually(one, within=180, saying="one receiver again")
-    assert traffic.answers == {200: traffic.accepted}, f"slowest {traffic.slowest:.1f} s"
-    await tenant.sink.wait_for(traffic.accepted, within=60)
+    told = f"slowest {traffic.slowest:.1f} s, refused: {refused}"
+    assert traffic.answers == {200: traffic.accepted}, told
+    await tenant.sink.wait_keys(traffic.keys)

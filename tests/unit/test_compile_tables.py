@@ -22,6 +22,9 @@ from forebay.core.resource import (
     parse_endpoint,
 )
 from forebay.core.tables import (
+    Authentication,
+    BasicCheck,
+    CertificateCheck,
     HeaderCheck,
     HttpTls,
     ProcessorTable,
@@ -90,6 +93,34 @@ def test_headers_are_compared_in_lower_case_with_all_their_live_values() -> None
     )
     assert route.authentication.signature is None
     assert route.authentication.verify_tokens == ("v",)
+
+
+def test_basic_has_its_live_pairs_and_a_certificate_its_names() -> None:
+    pairs = [
+        {"username": "provider", "password": reference("old")},
+        {"username": "provider", "password": reference("new")},
+    ]
+    names = ["client.webhooks.fbclientcerts.com"]
+    route = compile_route(
+        parse(authentication={"basic": pairs, "clientCertificate": {"names": names}}),
+        Vault({"old": "a", "new": "b:ü\n"}),
+    )
+    assert route.authentication == Authentication(
+        basic=(
+            BasicCheck(username="provider", password="a"),
+            BasicCheck(username="provider", password="b:ü"),
+        ),
+        client_certificate=CertificateCheck(names=tuple(names)),
+    )
+
+
+@pytest.mark.parametrize("vault", [Vault({}), Vault({"password": "\n"})])
+def test_an_endpoint_whose_password_is_missing_or_empty_is_refused(vault: Vault) -> None:
+    basic = [{"username": "provider", "password": reference("password")}]
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_route(parse(authentication={"basic": basic}), vault)
+    (problem,) = caught.value.problems
+    assert problem.field == "spec.authentication.basic[0].password"
 
 
 def test_one_newline_at_the_end_of_a_secret_is_not_part_of_it() -> None:

@@ -12,6 +12,9 @@ Json = Any
 
 SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
 
+BASIC = {"username": "provider", "password": SECRET}
+NAMED = {"names": ["client.webhooks.fbclientcerts.com"]}
+
 GOOD: Json = {
     "apiVersion": API_VERSION,
     "kind": KIND,
@@ -100,8 +103,36 @@ def test_a_value_out_of_bounds_is_refused(
 @pytest.mark.parametrize(
     ("authentication", "field", "advice"),
     [
-        ({}, "spec.authentication", "give `headers` or `signature`, or say `none: true`"),
-        ({"headers": []}, "spec.authentication", "give `headers` or `signature`"),
+        ({}, "spec.authentication", "or `clientCertificate`, or say `none: true`"),
+        ({"headers": []}, "spec.authentication", "give `headers`, `basic`, `signature`"),
+        ({"basic": []}, "spec.authentication", "give `headers`, `basic`, `signature`"),
+        ({"none": True, "basic": [BASIC]}, "spec.authentication", "lets anyone in"),
+        ({"none": True, "clientCertificate": NAMED}, "spec.authentication", "lets anyone in"),
+        (
+            {"basic": [BASIC], "headers": [{"name": "AUTHORIZATION", "values": [SECRET]}]},
+            "spec.authentication",
+            "one header, which cannot hold both",
+        ),
+        (
+            {"basic": [{**BASIC, "username": "a:b"}]},
+            "spec.authentication.basic[0].username",
+            "no colon",
+        ),
+        (
+            {"basic": [{**BASIC, "password": "hunter2"}]},
+            "spec.authentication.basic[0].password",
+            "",
+        ),
+        (
+            {"clientCertificate": {"names": []}},
+            "spec.authentication.clientCertificate.names",
+            "at least 1",
+        ),
+        (
+            {"clientCertificate": {"names": [" a"]}},
+            "spec.authentication.clientCertificate.names[0]",
+            "common name or DNS name",
+        ),
         ({"verifyToken": SECRET}, "spec.authentication", "guards the GET challenge only"),
         (
             {"none": True, "signature": {"secrets": [SECRET]}},

@@ -28,6 +28,8 @@ from forebay.core.resource import (
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (
     Authentication,
+    BasicCheck,
+    CertificateCheck,
     Destination,
     HeaderCheck,
     HttpTarget,
@@ -122,6 +124,16 @@ def compile_route(
         )
         for index, header in enumerate(spec.authentication.headers)
     )
+    basic = tuple(
+        BasicCheck(
+            username=pair.username,
+            password=values.text((*path, "basic", index, "password"), pair.password),
+        )
+        for index, pair in enumerate(spec.authentication.basic)
+    )
+    certificate = None
+    if spec.authentication.client_certificate is not None:
+        certificate = CertificateCheck(names=spec.authentication.client_certificate.names)
     signature = None
     if spec.authentication.signature is not None:
         signing = tuple(
@@ -136,7 +148,9 @@ def compile_route(
     authentication = Authentication(
         none=spec.authentication.none,
         headers=headers,
+        basic=basic,
         signature=signature,
+        client_certificate=certificate,
         verify_tokens=verify_tokens,
     )
     authentication.check()

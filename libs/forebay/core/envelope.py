@@ -26,6 +26,7 @@ __all__ = [
     "RAW_SEQUENCE",
     "REASON",
     "RECEIVED_AT",
+    "REPLAY_OF",
     "TRACEPARENT",
     "StoredItem",
     "decode_item",
@@ -76,6 +77,9 @@ REASON: Final = "Forebay-Reason"
 
 ERROR: Final = "Forebay-Error"
 """What the destination said last: a status or the kind of failure, never its text."""
+
+REPLAY_OF: Final = "Forebay-Replay-Of"
+"""On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from forebay.core.fields import (
+    CertificateName,
     Digits,
     EventKind,
     HeaderName,
@@ -35,6 +36,7 @@ from forebay.core.fields import (
     SecretName,
     ServerName,
     ShardName,
+    UserName,
     duration,
     label,
 )
@@ -46,7 +48,9 @@ __all__ = [
     "API_VERSION",
     "KIND",
     "AuthenticationSpec",
+    "BasicSpec",
     "ChannelSpec",
+    "ClientCertificateSpec",
     "DestinationSpec",
     "HeaderSpec",
     "HttpSpec",
@@ -119,17 +123,38 @@ class HeaderSpec(_Record):
     values: SecretSources
 
 
+class BasicSpec(_Record):
+    """A user name with its password, as RFC 7617 has them."""
+
+    username: UserName
+    password: SecretSource
+
+
 class SignatureSpec(_Record):
     """An HMAC over the body; header and prefix follow from the provider."""
 
     secrets: SecretSources
 
 
+class ClientCertificateSpec(_Record):
+    """A TLS client certificate, verified by the proxy in front of the receivers.
+
+    The receivers have to be told which header of the proxy tells of it; else they refuse all.
+    """
+
+    names: Annotated[tuple[CertificateName, ...], Field(min_length=1, max_length=8)]
+    """Common names or DNS names, any of which will do."""
+
+
 class AuthenticationSpec(_Record):
     """What a webhook has to prove: all that is given here, at once."""
 
     headers: Annotated[tuple[HeaderSpec, ...], Field(max_length=8)] = ()
+    basic: Annotated[tuple[BasicSpec, ...], Field(max_length=8)] = ()
+    """Live pairs, any of which will do."""
+
     signature: SignatureSpec | None = None
+    client_certificate: ClientCertificateSpec | None = None
     verify_token: SecretSource | None = None
     """Guards the GET challenge only: it lets no webhook in."""
 
@@ -138,16 +163,23 @@ class AuthenticationSpec(_Record):
 
     @model_validator(mode="after")
     def _is_one_of_the_ways(self) -> Self:
-        if self.none and (self.headers or self.signature is not None):
-            message = "`none: true` lets anyone in: remove it, or remove `headers` and `signature`"
+        asks = any((self.headers, self.basic, self.signature, self.client_certificate))
+        if self.none and asks:
+            message = "`none: true` lets anyone in: remove it, or remove what stands beside it"
             raise ValueError(message)
-        if not self.none and not self.headers and self.signature is None:
+        if not self.none and not asks:
             message = (
-                "give `headers` or `signature`, or say `none: true` to let anyone in "
-                "(`verifyToken` guards the GET challenge only)"
+                "give `headers`, `basic`, `signature` or `clientCertificate`, or say `none: true` "
+                "to let anyone in (`verifyToken` guards the GET challenge only)"
             )
             raise ValueError(message)
         names = [header.name.lower() for header in self.headers]
+        if self.basic and "authorization" in names:
+            message = (
+                "`basic` and a header Authorization are one header, which cannot hold both: remove "
+                "one of them"
+            )
+            raise ValueError(message)
         for name in names:
             if names.count(name) > 1:
                 message = f"header {name!r} stands here twice: give one, with several `values`"
@@ -446,7 +478,6 @@ class WebhookEndpoint(_Record):
 
 LATER: Final[Mapping[str, str]] = {
     "autoscaling": "autoscaling is set by the chart: remove it here",
-    "clientCertificate": "client certificates are not checked by this version: use headers",
     "image": "Python destinations are not in this version: remove it",
     "nats": "NATS destinations are not in this version: use http",
     "postgres": "PostgreSQL destinations are not in this version: use http",

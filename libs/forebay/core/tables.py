@@ -19,6 +19,8 @@ from forebay.core.naming import EndpointName
 __all__ = [
     "AnyTable",
     "Authentication",
+    "BasicCheck",
+    "CertificateCheck",
     "Destination",
     "HeaderCheck",
     "HttpTarget",
@@ -68,21 +70,50 @@ class SignatureCheck(_Record, frozen=True, kw_only=True):
     """The live secrets; any of them will do (rotation). Never empty."""
 
 
-class Authentication(_Record, frozen=True, kw_only=True):
-    """All that a webhook has to prove; an empty one is refused unless `none` is said out loud."""
+class BasicCheck(_Record, frozen=True, kw_only=True):
+    """A user name with its password, as RFC 7617 has them."""
+
+    username: str
+    password: str
+
+
+class CertificateCheck(_Record, frozen=True, kw_only=True):
+    """A TLS client certificate that a trusted proxy has verified and tells of."""
+
+    names: tuple[str, ...]
+    """Common names or DNS names; the certificate has to have one of them. Never empty."""
+
+
+class Authentication(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """All that a webhook has to prove; an empty one is refused unless `none` is said out loud.
+
+    What is not asked for is not written: a receiver of an older version, which refuses a field that
+    it does not know, can still read a table in which no endpoint uses what is new.
+    """
 
     none: bool = False
     headers: tuple[HeaderCheck, ...] = ()
+    basic: tuple[BasicCheck, ...] = ()
+    """The live pairs; any of them will do (rotation)."""
+
     signature: SignatureCheck | None = None
+    client_certificate: CertificateCheck | None = None
     verify_tokens: tuple[str, ...] = ()
     """Guard the GET challenge only; they let no webhook in."""
 
     def check(self) -> None:
         """Raise ConfigurationError where this would let anyone in unasked, or no one at all."""
-        if not self.none and not self.headers and self.signature is None:
-            message = "no authentication is set: give headers or a signature, or say `none: true`"
+        ways = (self.headers, self.basic, self.signature, self.client_certificate)
+        if not self.none and not any(ways):
+            message = (
+                "no authentication is set: give headers, basic, a signature or a client "
+                "certificate, or say `none: true`"
+            )
             raise ConfigurationError(message)
         values = [value for header in self.headers for value in (header.values or ("",))]
+        values += [pair.password for pair in self.basic]
+        if self.client_certificate is not None:
+            values += self.client_certificate.names or ("",)
         if self.signature is not None:
             values += self.signature.secrets or ("",)
         if any(not value for value in (*values, *self.verify_tokens)):

@@ -7,8 +7,9 @@ import structlog
 from forebay.core import envelope
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
+from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject
+from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Result
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
@@ -48,7 +49,8 @@ class Attempts:
         attempt = Attempt(
             endpoint=self._endpoint,
             destination=self._name,
-            lane=subject.lane,
+            # A replayed row tells no lane; the item is in the one that it was in before.
+            lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
             token=subject.key,
             conversation=subject.conversation,
             item=item,

@@ -98,7 +98,7 @@ class Channel:
 
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
-        """What is in some chain's `parked`, by the item's token."""
+        """What is in some chain's `parked`, by what tells rows apart."""
 
         self._held = 0
         """How many items all chains hold in memory."""
@@ -173,7 +173,7 @@ class Channel:
             self._count_held(len(held) - len(chain.held))
             for row in chain.parked:
                 if row.partition is partition:
-                    del self._rows[row.subject.key]
+                    del self._rows[row.subject.row_key]
             chain.held, chain.parked = deque(held), deque(rows)
             self._wake(key)
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
@@ -182,7 +182,7 @@ class Channel:
 
     def offer(self, work: Work) -> None:
         """Take an item that comes for the first time; it says itself when EVENTS may forget it."""
-        if work.subject.key in self._rows:
+        if work.subject.row_key in self._rows:
             # It comes again because its ack was lost: it is parked already.
             work.finish()
             return
@@ -352,21 +352,26 @@ class Channel:
 
     def restore(self, row: Parked) -> None:
         """Take a row that was found in RETRY when its partition was taken."""
-        if row.subject.key in self._rows:
+        if row.subject.row_key in self._rows:
             return
         row.is_ready = True
         self._insert(self._chains.setdefault(self._chain_key(row.subject), Chain()), row)
 
+    def adopt(self, row: Parked) -> None:
+        """Take a row that somebody else wrote to RETRY while this process works; once."""
+        self.restore(row)
+        self._wake(self._chain_key(row.subject))
+
     def _insert(self, chain: Chain, row: Parked) -> None:
         chain.insert(row)
-        self._rows[row.subject.key] = row
+        self._rows[row.subject.row_key] = row
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _forget(self, chain: Chain, row: Parked) -> None:
-        if self._rows.get(row.subject.key) is not row:
+        if self._rows.get(row.subject.row_key) is not row:
             return  # dropped with its partition
         chain.parked.remove(row)
-        del self._rows[row.subject.key]
+        del self._rows[row.subject.row_key]
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _wake(self, key: str) -> None:
@@ -475,5 +480,7 @@ class Channel:
             self._end(key, chain, slots)
 
     def _chain_key(self, subject: RetrySubject) -> str:
-        own = subject.conversation if self._settings.is_ordered else subject.key
+        # What was replayed is in nobody's way.
+        is_ordered = self._settings.is_ordered and not subject.is_replay
+        own = subject.conversation if is_ordered else subject.key
         return f"{subject.lane}.{own}"

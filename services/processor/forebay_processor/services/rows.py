@@ -93,7 +93,7 @@ class Rows:
             StoreError: where the store refuses; the row stays as it is.
         """
         state = self._attempts.settings.state
-        if row.is_finished or state is ChannelState.DELETED:
+        if row.is_finished or (state is ChannelState.DELETED and not row.subject.is_replay):
             await self._delete(row)
             return True
         stream = stream_name(StreamKind.RETRY, row.subject.shard)
@@ -107,7 +107,8 @@ class Rows:
         if not await row.partition.held():
             return True
         verdict = row.verdict
-        if self._attempts.settings.state is ChannelState.REMOVED:
+        # What an endpoint that is gone had left is dropped, but not what a person sent again.
+        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
             verdict = (DeadReason.DESTINATION_REMOVED, "")
         elif verdict is None and give_up is not None:
             verdict = row.verdict = (DeadReason.EXPIRED, give_up)
@@ -143,8 +144,16 @@ class Rows:
         row.sequence = ack.seq
 
     async def _delete(self, row: Parked) -> None:
-        """Delete a row that is finished; where that fails it is tried again, without delivering."""
+        """Delete a row that is finished; where that fails it is tried again, without delivering.
+
+        The dead letter that a replayed row came from goes first: whoever replayed it may have died
+        before he removed it, and it must not be replayed once more when its row is gone.
+        """
         row.is_finished = True
+        if row.letter is not None:
+            letter, sequence = row.letter
+            stream = stream_name(StreamKind.DEAD, letter.shard)
+            await row.partition.purge(stream, str(letter), sequence + 1)
         if row.sequence:
             stream = stream_name(StreamKind.RETRY, row.subject.shard)
             await row.partition.delete(stream, row.sequence)
@@ -215,6 +224,7 @@ def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
 
 
 _KEPT = (
+    envelope.REPLAY_OF,
     envelope.RECEIVED_AT,
     envelope.ENDPOINT,
     envelope.RAW_SEQUENCE,
