@@ -26,7 +26,8 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run images coverage clean
+	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill images coverage \
+	clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -125,6 +126,9 @@ soak: $(VENV)/.installed-dev ## a million webhooks, and what the receiver's memo
 
 bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.run_thousand $(ARGS)
+
+bench-ill: $(VENV)/.installed-dev ## nine destinations beside one that is dead, or slow; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.ill_destination $(ARGS)
 
 PARTS := receiver processor operator
 REGISTRY ?= localhost

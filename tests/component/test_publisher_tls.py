@@ -12,7 +12,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StreamMissing
 from support.nats_server import NatsServer
 from support.ports import HOST
-from support.self_signed import Certificate, make_certificate
+from support.certificates import Certificate, make_certificate
 from support.wait import eventually
 
 SECONDS = 5.0
