@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+ALONE := $(VENV)/receiver
 ARGS ?=
 
 # The first Python that is new enough; another one: make PYTHON=/path/to/python3.12 run
@@ -97,7 +98,7 @@ e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upg
 e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 	@$(MAKE) --no-print-directory e2e ARGS="-m long -s $(ARGS)"
 
-system: $(VENV)/.installed-dev ## all parts together
+system: $(VENV)/.installed-dev $(ALONE)/.installed ## all parts together, and a receiver by itself
 	@$(PYTEST) tests/system $(ARGS)
 
 fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs; FAULT_SEEDS=3 for the short form
@@ -167,22 +168,32 @@ clean: ## remove .venv, what tools left behind and what `make run` stored
 # Installing. A stamp says what was installed and is older than pyproject.toml when that changed.
 
 $(VENV)/.installed-local: pyproject.toml | $(BIN)/python
-	@$(call install,.[local])
+	@$(call install,.[local],$(VENV))
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	@$(call install,.[local$(comma)operator$(comma)dev])
+	@$(call install,.[local$(comma)operator$(comma)dev],$(VENV))
 	@touch $(VENV)/.installed-local $@
+
+# A receiver as its image has it: its extra and nothing else.
+$(ALONE)/.installed: pyproject.toml | $(BIN)/python
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(BIN)/python $(ALONE); \
+	else \
+		$(BIN)/python -m venv $(ALONE); \
+	fi
+	@$(call install,.[receiver],$(ALONE))
+	@touch $@
 
 comma := ,
 
 define install
-	echo "Installing Forebay and what it needs into $(VENV) (once; a minute or less) ..."; \
+	echo "Installing Forebay and what it needs into $(2) (once; a minute or less) ..."; \
 	if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python --editable '$(1)'; \
+		uv pip install --quiet --python $(2)/bin/python --editable '$(1)'; \
 	else \
-		{ $(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null; } && \
-		$(BIN)/python -m pip install --quiet --editable '$(1)'; \
+		{ $(2)/bin/python -c 'import pip' 2>/dev/null || $(2)/bin/python -m ensurepip >/dev/null; } && \
+		$(2)/bin/python -m pip install --quiet --editable '$(1)'; \
 	fi
 endef
 

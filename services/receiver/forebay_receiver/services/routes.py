@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from forebay.core.naming import EndpointName
@@ -101,18 +102,16 @@ class ServedEndpoint:
         """Bytes of its bodies that wait for their end or their turn."""
 
 
-class _Place:
+class _Place(msgspec.Struct, gc=False):
     """An endpoint's place in the table; the endpoint itself is made when its first request comes.
 
-    The table in force and the one that is being built share the places that did not change.
+    The table in force and the one that is being built share the places that did not change. The
+    garbage collector need not look at them: nothing in them points back.
     """
 
-    __slots__ = ("metrics", "route", "served")
-
-    def __init__(self, route: ReceiverRoute, metrics: EndpointMetrics) -> None:
-        self.route = route
-        self.metrics = metrics
-        self.served: ServedEndpoint | None = None
+    route: ReceiverRoute
+    metrics: EndpointMetrics
+    served: ServedEndpoint | None = None
 
 
 _Places = dict[str, _Place]
