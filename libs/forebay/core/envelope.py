@@ -27,6 +27,7 @@ __all__ = [
     "REASON",
     "RECEIVED_AT",
     "REPLAY_OF",
+    "SUPERSEDED",
     "TRACEPARENT",
     "StoredItem",
     "decode_item",
@@ -80,6 +81,10 @@ ERROR: Final = "Forebay-Error"
 
 REPLAY_OF: Final = "Forebay-Replay-Of"
 """On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
+
+
+SUPERSEDED: Final = "Forebay-Superseded"
+"""On a status that waits, or died: `true` where a higher one of its message came before it."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ _CARRIED: Final = (
     envelope.ENDPOINT,
     envelope.RAW_SEQUENCE,
     envelope.TRACEPARENT,
+    envelope.SUPERSEDED,
 )
 """Headers that go with an item wherever it goes."""
 

@@ -246,6 +246,9 @@ class ProcessingSpec(_Record):
     """The set of streams. `forebay run` has one for all."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    status_order: Literal["Monotonic", "None"] = "Monotonic"
+    """`Monotonic`: a status that comes after a higher one of its message says so."""
+
     max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
     """Requests in flight for the endpoint in all, at one processor; None for as many as its
     destinations allow."""
@@ -483,7 +486,6 @@ LATER: Final[Mapping[str, str]] = {
     "postgres": "PostgreSQL destinations are not in this version: use http",
     "python": "Python destinations are not in this version: use http",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
-    "statusOrder": "ordering statuses is not in this version: remove it",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
 }
 """Fields that a reader of the documentation may look for where they are not, and what to do."""

@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 
 from forebay.core.subjects import StreamKind, replay_subjects, stream_name
 from forebay.runtime.store_errors import StoreUnavailable, store_error
-from forebay.runtime.stream_reader import StoredMessage, read_page
+from forebay.runtime.stream_reader import StoredMessage, read_last, read_page
 
 __all__ = ["Streams"]
 
@@ -183,6 +183,15 @@ class Streams:
             message = f"{stream} could not be read: {type(error).__name__}"
             raise StoreUnavailable(message) from error
         return found.data or b"", dict(found.headers or {}), found.seq or 0
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of these subjects' messages, as far as there are any.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
+        found = await read_last(self._client, stream, subjects)
+        return {each.subject: each.sequence for each in found}
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""

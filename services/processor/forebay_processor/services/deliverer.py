@@ -22,6 +22,7 @@ from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.status_order import late_ones, question
 from forebay_processor.services.wanting import destinations_wanting
 from forebay_processor.services.work import Lag, Partition, Work
 
@@ -101,8 +102,9 @@ class Deliverer:
         while True:
             batch = await puller.next_batch()
             self._pending = puller.pending
+            late = await self._late(batch)
             for message in batch:
-                await self._take(message)
+                await self._take(message, is_late=message.sequence in late)
                 if self._left and message.delivered > 1:
                     self.expect(self._left - 1)
             # The channels' tasks have to get their turn, however fast messages come.
@@ -119,7 +121,18 @@ class Deliverer:
         if self._last_finished is not None:
             await self._last_finished.confirm(within)
 
-    async def _take(self, message: PulledMessage) -> None:
+    async def _late(self, batch: list[PulledMessage]) -> set[int]:
+        """Return the sequences of the statuses that come after a higher one of their message."""
+        questions = [
+            asked
+            for message in batch
+            if message.sequence not in self._in_flight
+            and message not in self._finished
+            and (asked := question(message, self._endpoints)) is not None
+        ]
+        return await late_ones(self._partition, questions)
+
+    async def _take(self, message: PulledMessage, *, is_late: bool) -> None:
         sequence = message.sequence
         if sequence in self._in_flight:
             # It will be acked as what it is now: the newest copy, of the newest connection.
@@ -151,7 +164,8 @@ class Deliverer:
         for channel, _ in wanting:
             if channel.is_crowded:
                 await channel.room()
-        self._hand_out(message, subject, wanting)
+        headers = {**message.headers, envelope.SUPERSEDED: "true"} if is_late else message.headers
+        self._hand_out(message, subject, wanting, headers)
 
     async def _endpoint_of(
         self, message: PulledMessage, subject: EventSubject
@@ -172,7 +186,11 @@ class Deliverer:
         return endpoint
 
     def _hand_out(
-        self, message: PulledMessage, subject: EventSubject, wanting: list[tuple[Channel, str]]
+        self,
+        message: PulledMessage,
+        subject: EventSubject,
+        wanting: list[tuple[Channel, str]],
+        headers: dict[str, str],
     ) -> None:
         sequence = message.sequence
         left = len(wanting) + 1
@@ -198,7 +216,7 @@ class Deliverer:
                 message.headers.get(envelope.CONVERSATION, subject.key[:16]),
                 subject.key,
             )
-            work = Work(self._partition, row, sequence, message.data, message.headers, one_done)
+            work = Work(self._partition, row, sequence, message.data, headers, one_done)
             works.append(work)
             channel.offer(work)
         # The one that was counted too many: so that it is not over before all have it.

@@ -20,6 +20,7 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.backoff import backoff_seconds
 from forebay_processor.services.channel_settings import ChannelState
+from forebay_processor.services.status_order import is_behind_a_higher
 from forebay_processor.services.work import DeadReason, Parked, Partition, Work
 
 __all__ = ["Rows"]
@@ -113,6 +114,7 @@ class Rows:
         elif verdict is None and give_up is not None:
             verdict = row.verdict = (DeadReason.EXPIRED, give_up)
         elif verdict is None:
+            headers = await self._marked(row, payload, headers)
             row.attempts += 1
             result = await self._attempts.make(row.subject, payload, headers, row.attempts)
             if isinstance(result, Delivered):
@@ -128,6 +130,18 @@ class Rows:
         await self.bury(row.partition, row.subject, payload, headers, row.attempts, verdict)
         await self._delete(row)
         return True
+
+    async def _marked(
+        self, row: Parked, payload: bytes, headers: dict[str, str]
+    ) -> dict[str, str]:
+        """Return the row's headers, with the mark of a late status where it became one."""
+        settings = self._attempts.settings
+        if not settings.is_monotonic or (settings.is_ordered and not row.subject.is_replay):
+            # What is in order was marked before it was parked.
+            return headers
+        if await is_behind_a_higher(row.partition, row.subject, payload):
+            return {**headers, envelope.SUPERSEDED: "true"}
+        return headers
 
     def _is_young(self, row: Parked) -> bool:
         return time.time() - row.first_tried < self.retry.max_age_seconds
@@ -229,6 +243,7 @@ _KEPT = (
     envelope.ENDPOINT,
     envelope.RAW_SEQUENCE,
     envelope.TRACEPARENT,
+    envelope.SUPERSEDED,
 )
 
 

@@ -6,7 +6,7 @@ tenure that the item came under, so that nothing of an earlier one is taken for 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -25,13 +25,16 @@ _log = structlog.get_logger(__name__)
 
 
 class Store(Protocol):
-    """RETRY as a table, and DEAD; shared by all partitions."""
+    """RETRY as a table, DEAD, and the claims in EVENTS; shared by all partitions."""
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a message; raises StoreError."""
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a subject's message; raises StoreError."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of the messages that these subjects have; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a message; raises StoreError."""
@@ -103,6 +106,10 @@ class Tenure(Partition):
     @override
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         return await self._store.read(stream, subject)
+
+    @override
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        return await self._store.claims(stream, subjects)
 
     @override
     async def delete(self, stream: str, sequence: int) -> None:

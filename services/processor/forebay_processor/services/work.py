@@ -3,7 +3,7 @@
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from forebay.core.subjects import DeadSubject, RetrySubject
@@ -59,6 +59,9 @@ class Partition(Protocol):
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a row; raises StoreError."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of those of these items that are claimed; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
