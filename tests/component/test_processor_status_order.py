@@ -1,62 +1,35 @@
 """A status that comes after a higher one of its message says so, whatever happens in between."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
 
 from forebay.core.subjects import Lane
-from forebay.core.tables import Retry
-from support.plant import CHANNEL, EVENTS, Plant
+from support.plant import EVENTS, Plant
+from support.statuses import status_key, status_webhook
 from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SLOW_RETRY = Retry(initial_delay_seconds=30, max_delay_seconds=60, max_age_seconds=3600)
-
 Between = Literal["nothing", "a kill", "a restart"]
 
 
-def body_of(*statuses: str, message: str = "wamid.1", **more: str) -> bytes:
-    """Return a webhook of statuses of one message."""
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15550009000", "phone_number_id": CHANNEL},
-        "statuses": [
-            {
-                "id": message,
-                "status": status,
-                "timestamp": "1795165201",
-                "recipient_id": "15550001234",
-                **more,
-            }
-            for status in statuses
-        ],
-    }
-    entry = {"id": "104700000000701", "changes": [{"field": "messages", "value": value}]}
-    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-
-
-def token(status: str, message: str = "wamid.1") -> str:
-    return hashlib.sha256(f"st:{CHANNEL}:{message}:{status}".encode()).hexdigest()[:32]
-
-
 async def store(plant: Plant, name: str, *statuses: str, **more: str) -> None:
-    await plant.store(name, body_of(*statuses, **more), lane=Lane.STATUS)
+    message = more.pop("message", "wamid.1")
+    await plant.store(name, status_webhook(message, *statuses, **more), lane=Lane.STATUS)
 
 
 def marks(plant: Plant, path: str) -> list[tuple[str, bool]]:
     """Return what a path of the sink accepted, each with its mark."""
-    accepted: list[dict[str, Any]] = [
-        each.event for each in plant.arrivals(path) if each.accepted
-    ]
+    accepted: list[dict[str, Any]] = [each.event for each in plant.arrivals(path) if each.accepted]
     return [(event["itemtype"], event.get("superseded", False)) for event in accepted]
 
 
 async def wait_for(plant: Plant, name: str, statuses: Sequence[str]) -> None:
-    await plant.wait_delivered(name, [token(status) for status in statuses], within=20)
+    await plant.wait_delivered(
+        name, [status_key("wamid.1", status) for status in statuses], within=20
+    )
 
 
 async def interrupt(plant: Plant, between: Between) -> None:
@@ -131,11 +104,11 @@ async def test_what_waits_keeps_its_mark_and_its_lack_of_one(plant: Plant) -> No
 async def test_without_ordering_one_that_is_overtaken_is_marked(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(name), ordering="None")
-    plant.sink.answer_key(token("sent", "wamid.over"), 503, 503, 503)
+    plant.sink.answer_key(status_key("wamid.over", "sent"), 503, 503, 503)
     await store(plant, name, "sent", message="wamid.over")
     await eventually(lambda: rows_are(plant, name, 1), saying="it to be parked")
     await store(plant, name, "read", message="wamid.over")
-    keys = [token("read", "wamid.over"), token("sent", "wamid.over")]
+    keys = [status_key("wamid.over", "read"), status_key("wamid.over", "sent")]
     await plant.wait_delivered(name, keys)
     assert marks(plant, name) == [("read", False), ("sent", True)]
     first = plant.arrivals(name)[0]

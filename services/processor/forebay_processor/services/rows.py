@@ -131,9 +131,7 @@ class Rows:
         await self._delete(row)
         return True
 
-    async def _marked(
-        self, row: Parked, payload: bytes, headers: dict[str, str]
-    ) -> dict[str, str]:
+    async def _marked(self, row: Parked, payload: bytes, headers: dict[str, str]) -> dict[str, str]:
         """Return the row's headers, with the mark of a late status where it became one."""
         settings = self._attempts.settings
         if not settings.is_monotonic or (settings.is_ordered and not row.subject.is_replay):

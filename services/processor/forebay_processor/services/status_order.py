@@ -13,7 +13,7 @@ This only reads: if the process dies, the next one asks again.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
@@ -22,9 +22,8 @@ from forebay.core.subjects import EventSubject, Lane, RetrySubject, StreamKind, 
 from forebay.runtime.pull import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.services.endpoints import Endpoints
-from forebay_processor.services.work import Partition
 
-__all__ = ["Question", "is_behind_a_higher", "late_ones", "question"]
+__all__ = ["Claims", "Question", "is_behind_a_higher", "late_ones", "question"]
 
 AT_ONCE: Final = 200
 """Statuses in one request: at most 801 subjects, of the 1,024 that the server takes."""
@@ -35,6 +34,13 @@ PAUSE_SECONDS: Final = 0.25
 REPLICA_TRIES: Final = 20
 """How often a replica that does not have the newest of the statuses is asked again. After that it
 is taken for what is true: somebody removed it from EVENTS."""
+
+
+class Claims(Protocol):
+    """What is claimed in EVENTS: a part of `Partition`."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of those of these items that are claimed; raises StoreError."""
 
 
 class Question(NamedTuple):
@@ -65,12 +71,15 @@ def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
     return Question(message.sequence, message.subject, higher, is_ordered)
 
 
-async def late_ones(partition: Partition, questions: Sequence[Question]) -> set[int]:
+async def late_ones(
+    claims: Claims, questions: Sequence[Question], pause: float = PAUSE_SECONDS
+) -> set[int]:
     """Return the sequences of those that come late; waits while NATS does not answer.
 
     Args:
-        partition: Where they all are.
+        claims: Those in the stream of all of them.
         questions: One for each status.
+        pause: Seconds before NATS is asked again.
     """
     late: set[int] = set()
     for start in range(0, len(questions), AT_ONCE):
@@ -78,20 +87,20 @@ async def late_ones(partition: Partition, questions: Sequence[Question]) -> set[
         tries = 0
         while True:
             try:
-                claims = await _claims(partition, some)
+                found = await _ask(claims, some)
             except StoreError:
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(pause)
                 continue
             tries += 1
             # Any replica answers. One that does not have the newest may not have others, either.
-            if max(some).own in claims or tries == REPLICA_TRIES:
+            if max(some).own in found or tries == REPLICA_TRIES:
                 break
-            await asyncio.sleep(PAUSE_SECONDS)
-        late.update(each.sequence for each in some if _is_late(each, claims))
+            await asyncio.sleep(pause)
+        late.update(each.sequence for each in some if _is_late(each, found))
     return late
 
 
-async def is_behind_a_higher(partition: Partition, row: RetrySubject, payload: bytes) -> bool:
+async def is_behind_a_higher(claims: Claims, row: RetrySubject, payload: bytes) -> bool:
     """Say whether a higher status is claimed than one that is outside the order.
 
     Raises:
@@ -105,19 +114,19 @@ async def is_behind_a_higher(partition: Partition, row: RetrySubject, payload: b
         higher = higher_claims(subject, decode_item(payload))
     except ForebayError:
         return False
-    return bool(higher) and bool(await partition.claims(_events(row.shard), higher))
+    return bool(higher) and bool(await claims.claims(_events(row.shard), higher))
 
 
-async def _claims(partition: Partition, questions: Sequence[Question]) -> dict[str, int]:
+async def _ask(claims: Claims, questions: Sequence[Question]) -> dict[str, int]:
     subjects = [subject for each in questions for subject in each.higher]
     newest = max(questions).own
     stream = _events(EventSubject.parse(newest).shard)
-    return await partition.claims(stream, [*subjects, newest])
+    return await claims.claims(stream, [*subjects, newest])
 
 
-def _is_late(status: Question, claims: dict[str, int]) -> bool:
-    found = [claims[subject] for subject in status.higher if subject in claims]
-    return any(sequence < status.sequence or not status.is_ordered for sequence in found)
+def _is_late(status: Question, found: dict[str, int]) -> bool:
+    higher = [found[subject] for subject in status.higher if subject in found]
+    return any(sequence < status.sequence or not status.is_ordered for sequence in higher)
 
 
 def _events(shard: str) -> str:
