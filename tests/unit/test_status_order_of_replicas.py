@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.services.status_order import (
     AT_ONCE,
@@ -26,6 +28,7 @@ class Replicas(Claims):
         self._states = list(states)
         self.asked: list[int] = []
 
+    @override
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Answer as the state of now says."""
         assert stream == "FOREBAY_EVENTS_0"

@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
 
-__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "read_last", "read_page"]
+__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "moment", "read_last", "read_page"]
 
 PAGE_MESSAGES: Final = 2_000
 """The server counts what is left once a page, which with a wildcard costs it as much as there are
@@ -127,13 +127,13 @@ def _stored(headers: dict[str, str], payload: bytes) -> StoredMessage:
     return StoredMessage(
         headers["Nats-Subject"],
         int(headers["Nats-Sequence"]),
-        _moment(headers["Nats-Time-Stamp"]),
+        moment(headers["Nats-Time-Stamp"]),
         own,
         payload,
     )
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """Read the server's time: nine digits of a second, of which Python takes six."""
     seconds, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")

@@ -9,6 +9,7 @@ same; what is in flight here is known by its sequence and goes on as if nothing 
 """
 
 import asyncio
+import time
 
 import structlog
 
@@ -16,7 +17,9 @@ from forebay.core import envelope
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage, Puller
+from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.burial import EVERY, bury
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.delivery import Channel
@@ -24,7 +27,7 @@ from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.status_order import late_ones, question
 from forebay_processor.services.wanting import destinations_wanting
-from forebay_processor.services.work import Lag, Partition, Work
+from forebay_processor.services.work import DeadReason, Lag, Partition, Work
 
 __all__ = ["Acker", "Deliverer"]
 
@@ -178,12 +181,43 @@ class Deliverer:
             self._deferred.back(name, sequence)
             await message.ack()
             return None
+        if endpoint is None and await self._has_expired(message, subject):
+            self._deferred.back(name, sequence)
+            await message.ack()
+            return None
         if endpoint is None or self._deferred.is_behind(name, sequence, now):
             self._deferred.send_back(name, sequence, now)
             await message.nak(DELAY_SECONDS)
             return None
         self._deferred.back(name, sequence)
         return endpoint
+
+    async def _has_expired(self, message: PulledMessage, subject: EventSubject) -> bool:
+        """Bury an item that EVENTS is about to forget, and say whether that was done."""
+        if time.time() < self._partition.ages.item_ends(message.stored_at / 1e9):
+            return False
+        row = self._row(subject, message, EVERY)
+        verdict = (DeadReason.EXPIRED, "no table names the endpoint")
+        try:
+            await bury(
+                self._partition, row, message.data, message.headers, 0, verdict, self._metrics
+            )
+        except StoreError as error:
+            _log.warning("bury_failed", endpoint=str(subject.endpoint), reason=str(error))
+            return False
+        return True
+
+    @staticmethod
+    def _row(subject: EventSubject, message: PulledMessage, destination: str) -> RetrySubject:
+        return RetrySubject(
+            subject.shard,
+            subject.partition,
+            subject.lane,
+            subject.endpoint,
+            destination,
+            message.headers.get(envelope.CONVERSATION, subject.key[:16]),
+            subject.key,
+        )
 
     def _hand_out(
         self,
@@ -207,16 +241,9 @@ class Deliverer:
 
         self._in_flight[sequence] = message
         for channel, destination in wanting:
-            row = RetrySubject(
-                subject.shard,
-                subject.partition,
-                subject.lane,
-                subject.endpoint,
-                destination,
-                message.headers.get(envelope.CONVERSATION, subject.key[:16]),
-                subject.key,
-            )
-            work = Work(self._partition, row, sequence, message.data, headers, one_done)
+            row = self._row(subject, message, destination)
+            stored_at = message.stored_at / 1e9
+            work = Work(self._partition, row, sequence, message.data, headers, one_done, stored_at)
             works.append(work)
             channel.offer(work)
         # The one that was counted too many: so that it is not over before all have it.

@@ -71,6 +71,9 @@ ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
 
 
+REST_SECONDS: Final = 3600.0
+"""Between two looks at a row that nobody may try: the shard's window may be changed meanwhile."""
+
 _RANKS: Final = {lane: rank for rank, lane in enumerate((Lane.LIVE, Lane.STATUS, Lane.BULK))}
 
 
@@ -402,16 +405,17 @@ class Channel:
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
         now, wait, expires = time.time(), 0.0, math.inf
+        if not row.is_ready or not row.partition.is_started:
+            return
         match self._settings.state:
-            case ChannelState.UNKNOWN | ChannelState.PAUSED:
+            case ChannelState.UNKNOWN | ChannelState.PAUSED if not row.is_finished:
+                self._wake_at_rest(key, chain, row)
                 return
             case ChannelState.OPEN:
                 wait = row.due - now
                 expires = self._row_works.expires_at(row)
-            case ChannelState.REMOVED | ChannelState.DELETED:
+            case _:
                 pass
-        if not row.is_ready or not row.partition.is_started:
-            return
         if wait > 0:
             loop = asyncio.get_running_loop()
             chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
@@ -422,7 +426,21 @@ class Channel:
             if expires < math.inf:
                 loop = asyncio.get_running_loop()
                 chain.set_timer(loop.call_later(expires - now, self._timer_ended, key, chain))
-        elif self._graves.try_take():
+        else:
+            self._give_up(key, chain, row)
+
+    def _wake_at_rest(self, key: str, chain: Chain, row: Parked) -> None:
+        """See to a row that nobody may try now: it waits, until its age is over."""
+        left = self._row_works.expires_at(row) - time.time()
+        if left <= 0:
+            self._give_up(key, chain, row)
+        elif left < math.inf:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(min(left, REST_SECONDS), self._timer_ended, key, chain)
+            chain.set_timer(timer)
+
+    def _give_up(self, key: str, chain: Chain, row: Parked) -> None:
+        if self._graves.try_take():
             self._begin_row(key, chain, row, self._graves)
         else:
             self._graves.call_when_free(functools.partial(self._wake, key))
@@ -462,7 +480,7 @@ class Channel:
         """Try the first row of a chain, or give it up. Holds one slot."""
         give_up = None
         if slots is self._graves:
-            give_up = self.breaker.reason or "not tried: at its limits"
+            give_up = self._why_untried()
         try:
             if await self._row_works.work(row, give_up):
                 self._forget(chain, row)
@@ -478,6 +496,15 @@ class Channel:
             self._row_works.no_trouble()
         finally:
             self._end(key, chain, slots)
+
+    def _why_untried(self) -> str:
+        match self._settings.state:
+            case ChannelState.PAUSED:
+                return "not tried: paused"
+            case ChannelState.UNKNOWN:
+                return "not tried: no table names the endpoint"
+            case _:
+                return self.breaker.reason or "not tried: at its limits"
 
     def _chain_key(self, subject: RetrySubject) -> str:
         # What was replayed is in nobody's way.

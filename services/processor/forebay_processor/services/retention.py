@@ -13,16 +13,11 @@ from typing import Final
 
 import structlog
 
-from forebay.core.subjects import (
-    PARTITIONS,
-    Lane,
-    StreamKind,
-    consumer_name,
-    stream_name,
-)
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.progress import processed_below
 
 __all__ = ["Retention"]
 
@@ -87,7 +82,7 @@ class Retention:
             return 0
         average = state.bytes / state.messages
         wanted = int((state.bytes - ENOUGH * limit) / average) + 1
-        processed = await self._processed_below(kind, state.last_seq + 1)
+        processed = await processed_below(self._streams, self._shard, kind, state.last_seq + 1)
         # Sequences can have gaps: then less is removed now and more at the next look.
         below = min(state.first_seq + wanted, processed)
         if below <= state.first_seq:
@@ -96,29 +91,3 @@ class Retention:
         self._metrics.purged(stream, removed)
         _log.info("stream_purged", stream=stream, messages=removed)
         return removed
-
-    async def _processed_below(self, kind: StreamKind, end: int) -> int:
-        """Return the sequence below which every consumer of the stream has acked everything.
-
-        `end` was above the last message before the first consumer was asked: what came later is
-        not spoken of here.
-        """
-        stream = stream_name(kind, self._shard)
-        step = "split" if kind is StreamKind.RAW else "deliver"
-        lowest = end
-        for lane in Lane:
-            if step == "deliver" and lane is Lane.INVALID:
-                continue
-            for partition in range(PARTITIONS):
-                info = await self._streams.consumer_info(
-                    stream, consumer_name(step, lane, partition)
-                )
-                if not info.num_pending and not info.num_ack_pending:
-                    continue
-                # The floor alone would do, but of a lane where little happens it is very old.
-                floor = info.ack_floor.stream_seq if info.ack_floor else 0
-                subjects = info.config.filter_subject or ">"
-                first = await self._streams.first_sequence(stream, subjects, floor + 1)
-                if first is not None:
-                    lowest = min(lowest, first)
-        return lowest

@@ -12,13 +12,14 @@ import structlog
 
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
+from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.services.burial import bury, kept
 from forebay_processor.services.channel_settings import ChannelState
 from forebay_processor.services.status_order import is_behind_a_higher
 from forebay_processor.services.work import DeadReason, Parked, Partition, Work
@@ -60,6 +61,8 @@ class Rows:
     async def store(self, row: Parked, work: Work) -> bool:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
 
+        What finds no room until EVENTS is about to forget it becomes a dead letter.
+
         Returns False where the partition is given back or lost before that.
         """
         pause, longest = STORE_PAUSE_SECONDS
@@ -73,6 +76,9 @@ class Rows:
                 if row.partition.is_lost:
                     return False
                 self.trouble("park_failed", error)
+                if await self._has_expired(row, work):
+                    row.is_finished = True
+                    return True
                 if not await row.partition.pause(pause):
                     return False
                 pause = min(pause * 2, longest)
@@ -81,6 +87,20 @@ class Rows:
             row.sequence = ack.seq
             # Stored while it was somebody else's already: that one does not know of the row.
             return not row.partition.is_lost
+        return True
+
+    async def _has_expired(self, row: Parked, work: Work) -> bool:
+        """Bury what RETRY has no room for, where EVENTS keeps it no longer; say whether it did."""
+        if time.time() < row.partition.ages.item_ends(work.stored_at):
+            return False
+        verdict = (DeadReason.EXPIRED, "RETRY has no room")
+        try:
+            await self.bury(
+                row.partition, row.subject, work.payload, work.headers, row.attempts, verdict
+            )
+        except StoreError as error:
+            self.trouble("bury_failed", error)
+            return False
         return True
 
     async def work(self, row: Parked, give_up: str | None = None) -> bool:
@@ -180,25 +200,7 @@ class Rows:
         verdict: tuple[DeadReason, str],
     ) -> None:
         """Write a dead letter; raises StoreError."""
-        reason, error = verdict
-        told = {
-            **_kept(headers),
-            envelope.CONVERSATION: subject.conversation,
-            envelope.ATTEMPTS: str(attempts),
-            envelope.REASON: reason,
-            envelope.ERROR: error,
-        }
-        letter = dead_subject(subject.shard, self._endpoint, self._name, subject.key)
-        await partition.publish(letter, payload, told)
-        self._metrics.dead(self._endpoint, self._name, reason)
-        _log.warning(
-            "dead_letter",
-            endpoint=str(self._endpoint),
-            destination=self._name,
-            key=subject.key,
-            reason=reason,
-            error=error,
-        )
+        await bury(partition, subject, payload, headers, attempts, verdict, self._metrics)
 
     def next_try(self, row: Parked, result: Failed) -> float:
         """Return when to try again: the last time is when `maxAge` ends."""
@@ -208,8 +210,14 @@ class Rows:
         return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
 
     def expires_at(self, row: Parked) -> float:
-        """Return when an item's age is over, seconds since the epoch."""
-        return row.first_tried + self.retry.max_age_seconds
+        """Return when an item's age is over, seconds since the epoch.
+
+        While nobody may try it, `maxAge` does not count; the shard's window does, for after that
+        the store does not know the item any more.
+        """
+        if self._attempts.settings.state is ChannelState.OPEN:
+            return row.first_tried + self.retry.max_age_seconds
+        return row.partition.ages.item_ends(row.first_tried)
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""
@@ -226,25 +234,10 @@ class Rows:
 
 def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
     return {
-        **_kept(headers),
+        **kept(headers),
         envelope.CONVERSATION: row.subject.conversation,
         envelope.ORDER: str(row.order),
         envelope.ATTEMPTS: str(row.attempts),
         envelope.DUE_AT: str(int(row.due * 1000)),
         envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
     }
-
-
-_KEPT = (
-    envelope.REPLAY_OF,
-    envelope.RECEIVED_AT,
-    envelope.ENDPOINT,
-    envelope.RAW_SEQUENCE,
-    envelope.TRACEPARENT,
-    envelope.SUPERSEDED,
-)
-
-
-def _kept(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers that stay with an item wherever it goes."""
-    return {name: headers[name] for name in _KEPT if name in headers}

@@ -15,6 +15,7 @@ from typing_extensions import override
 from forebay.runtime.publisher import PubAck
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.errors import place_of
+from forebay_processor.services.ages import Ages
 from forebay_processor.services.lease import Lease
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.work import Partition
@@ -46,13 +47,16 @@ class Store(Protocol):
 class Tenure(Partition):
     """This process' hold on one partition."""
 
-    def __init__(self, unit: str, epoch: int, lease: Lease, store: Store) -> None:
+    def __init__(  # its collaborators, each one thing
+        self, unit: str, epoch: int, lease: Lease, store: Store, ages: Ages | None = None
+    ) -> None:
         self.unit = unit
         """Such as `event.07`."""
 
         self._epoch = epoch
         self._lease = lease
         self._store = store
+        self._ages = ages or Ages()
         self._work: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self._is_lost = False
@@ -62,6 +66,11 @@ class Tenure(Partition):
     @override
     def epoch(self) -> int:
         return self._epoch
+
+    @property
+    @override
+    def ages(self) -> Ages:
+        return self._ages
 
     @property
     @override

@@ -2,12 +2,14 @@
 
 import asyncio
 import enum
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.publisher import PubAck
+from forebay_processor.services.ages import Ages
 
 __all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]
 
@@ -19,7 +21,7 @@ class DeadReason(enum.StrEnum):
     """The destination said that it will never take the item."""
 
     EXPIRED = "Expired"
-    """It was tried until `maxAge`."""
+    """It was tried until `maxAge`, or nobody could try it within the shard's window."""
 
     DESTINATION_REMOVED = "DestinationRemoved"
     """The manifest does not name the destination any more."""
@@ -42,6 +44,10 @@ class Partition(Protocol):
     @property
     def epoch(self) -> int:
         """Tells this ownership from earlier ones."""
+
+    @property
+    def ages(self) -> Ages:
+        """How long the shard keeps items."""
 
     @property
     def is_started(self) -> bool:
@@ -79,9 +85,18 @@ class Partition(Protocol):
 class Work:
     """One item on its first way to one destination."""
 
-    __slots__ = ("_on_done", "after_ack", "headers", "order", "partition", "payload", "subject")
+    __slots__ = (
+        "_on_done",
+        "after_ack",
+        "headers",
+        "order",
+        "partition",
+        "payload",
+        "stored_at",
+        "subject",
+    )
 
-    def __init__(  # all that an item is made of
+    def __init__(  # noqa: PLR0913, PLR0917  # all that an item is made of
         self,
         partition: Partition,
         subject: RetrySubject,
@@ -89,6 +104,7 @@ class Work:
         payload: bytes,
         headers: dict[str, str],
         on_done: Callable[[], None],
+        stored_at: float = math.inf,
     ) -> None:
         self._on_done = on_done
         self.partition = partition
@@ -97,6 +113,9 @@ class Work:
 
         self.order = order
         """The item's sequence in EVENTS."""
+
+        self.stored_at = stored_at
+        """When EVENTS stored it, seconds since the epoch."""
 
         self.payload = payload
         self.headers = headers

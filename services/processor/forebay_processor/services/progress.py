@@ -1,0 +1,34 @@
+"""How far a shard's consumers are: what of a stream is processed, whoever processes it."""
+
+from forebay.core.subjects import PARTITIONS, Lane, StreamKind, consumer_name, stream_name
+from forebay_processor.adapters.streams import Streams
+
+__all__ = ["processed_below"]
+
+
+async def processed_below(streams: Streams, shard: str, kind: StreamKind, end: int) -> int:
+    """Return the sequence below which every consumer of the stream has acked everything.
+
+    `end` was above the last message before the first consumer was asked: what came later is
+    not spoken of here.
+
+    Raises:
+        StoreError: where NATS does not answer.
+    """
+    stream = stream_name(kind, shard)
+    step = "split" if kind is StreamKind.RAW else "deliver"
+    lowest = end
+    for lane in Lane:
+        if step == "deliver" and lane is Lane.INVALID:
+            continue
+        for partition in range(PARTITIONS):
+            info = await streams.consumer_info(stream, consumer_name(step, lane, partition))
+            if not info.num_pending and not info.num_ack_pending:
+                continue
+            # The floor alone would do, but of a lane where little happens it is very old.
+            floor = info.ack_floor.stream_seq if info.ack_floor else 0
+            subjects = info.config.filter_subject or ">"
+            first = await streams.first_sequence(stream, subjects, floor + 1)
+            if first is not None:
+                lowest = min(lowest, first)
+    return lowest
