@@ -1,5 +1,7 @@
 """How far a shard's consumers are: what of a stream is processed, whoever processes it."""
 
+import asyncio
+
 from forebay.core.subjects import PARTITIONS, Lane, StreamKind, consumer_name, stream_name
 from forebay_processor.adapters.streams import Streams
 
@@ -17,18 +19,22 @@ async def processed_below(streams: Streams, shard: str, kind: StreamKind, end: i
     """
     stream = stream_name(kind, shard)
     step = "split" if kind is StreamKind.RAW else "deliver"
-    lowest = end
-    for lane in Lane:
-        if step == "deliver" and lane is Lane.INVALID:
-            continue
-        for partition in range(PARTITIONS):
-            info = await streams.consumer_info(stream, consumer_name(step, lane, partition))
-            if not info.num_pending and not info.num_ack_pending:
-                continue
-            # The floor alone would do, but of a lane where little happens it is very old.
-            floor = info.ack_floor.stream_seq if info.ack_floor else 0
-            subjects = info.config.filter_subject or ">"
-            first = await streams.first_sequence(stream, subjects, floor + 1)
-            if first is not None:
-                lowest = min(lowest, first)
-    return lowest
+    firsts = await asyncio.gather(
+        *(
+            _first_unprocessed(streams, stream, consumer_name(step, lane, partition))
+            for lane in Lane
+            # Items are never in the invalid lane, only bodies.
+            if not (step == "deliver" and lane is Lane.INVALID)
+            for partition in range(PARTITIONS)
+        )
+    )
+    return min([end, *(first for first in firsts if first is not None)])
+
+
+async def _first_unprocessed(streams: Streams, stream: str, consumer: str) -> int | None:
+    info = await streams.consumer_info(stream, consumer)
+    if not info.num_pending and not info.num_ack_pending:
+        return None
+    # The floor alone would do, but of a lane where little happens it is very old.
+    floor = info.ack_floor.stream_seq if info.ack_floor else 0
+    return await streams.first_sequence(stream, info.config.filter_subject or ">", floor + 1)
