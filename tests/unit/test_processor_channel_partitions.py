@@ -53,6 +53,12 @@ class MemoryTable:
         """Delete a row."""
         self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}
 
+    async def purge(self, _: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence."""
+        row = self.rows.get(subject)
+        if row is not None and row[2] < below:
+            del self.rows[subject]
+
 
 class Gate(DestinationPort):
     """A destination that answers when it is told to."""
