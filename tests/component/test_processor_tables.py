@@ -115,6 +115,10 @@ async def _rows_are(plant: Plant, name: str, count: int) -> bool:
     return await plant.rows(name) == count
 
 
+async def _has_unacked(plant: Plant, stream: str) -> bool:
+    return await plant.unacked(stream) > 0
+
+
 async def _all_acked(plant: Plant, stream: str) -> bool:
     return await plant.unacked(stream) == 0
 
