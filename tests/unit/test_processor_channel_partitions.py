@@ -54,9 +54,8 @@ class MemoryTable:
         self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}
 
     async def purge(self, _: str, subject: str, below: int) -> None:
-        """Remove what a subject holds below a sequence."""
-        row = self.rows.get(subject)
-        if row is not None and row[2] < below:
+        """Remove a subject's older rows."""
+        if subject in self.rows and self.rows[subject][2] < below:
             del self.rows[subject]
 
 

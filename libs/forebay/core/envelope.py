@@ -13,6 +13,7 @@ from forebay.core.items import Item
 
 __all__ = [
     "ATTEMPTS",
+    "BODY",
     "CONTENT_TYPE",
     "CONVERSATION",
     "DUE_AT",
@@ -51,6 +52,10 @@ CONTENT_TYPE: Final = "Content-Type"
 
 CONVERSATION: Final = "Forebay-Conversation"
 """The conversation's token, on items."""
+
+BODY: Final = "Forebay-Body"
+"""On items whose webhook is an item as well: the token of that. Who wants whole webhooks gets that
+one, and items without this header one by one: they were cut before anyone wanted the whole."""
 
 ORDER: Final = "Forebay-Order"
 """On what waits in RETRY: the item's sequence in EVENTS, by which its conversation is ordered."""

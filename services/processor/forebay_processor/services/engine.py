@@ -148,6 +148,10 @@ class Engine:
         """Remove what a subject holds below a sequence; raises StoreError."""
         await self.connection.streams.purge_below(stream, below, subject)
 
+    def open_breakers(self) -> list[dict[str, str | int]]:
+        """Return what there is to know of each destination that nothing is sent to."""
+        return self._workshop.channels.open_breakers()
+
     # -- life
 
     async def run(self) -> None:

@@ -82,8 +82,12 @@ class Rows:
             return not row.partition.is_lost
         return True
 
-    async def work(self, row: Parked) -> bool:
+    async def work(self, row: Parked, give_up: str | None = None) -> bool:
         """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
+
+        Args:
+            row: The first of its chain.
+            give_up: What to say in its dead letter, where its age is over and it cannot be tried.
 
         Raises:
             StoreError: where the store refuses; the row stays as it is.
@@ -106,6 +110,8 @@ class Rows:
         # What an endpoint that is gone had left is dropped, but not what a person sent again.
         if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
             verdict = (DeadReason.DESTINATION_REMOVED, "")
+        elif verdict is None and give_up is not None:
+            verdict = row.verdict = (DeadReason.EXPIRED, give_up)
         elif verdict is None:
             row.attempts += 1
             result = await self._attempts.make(row.subject, payload, headers, row.attempts)
@@ -185,8 +191,13 @@ class Rows:
     def next_try(self, row: Parked, result: Failed) -> float:
         """Return when to try again: the last time is when `maxAge` ends."""
         now = time.time()
+        row.asked = now + result.retry_after
         wait = max(backoff_seconds(self.retry, row.attempts, self._random), result.retry_after)
         return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
+
+    def expires_at(self, row: Parked) -> float:
+        """Return when an item's age is over, seconds since the epoch."""
+        return row.first_tried + self.retry.max_age_seconds
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from forebay.core import envelope
+from forebay.core.bodies import body_item, lane_of_items
 from forebay.core.envelope import encode_item
 from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.items import Item, split
@@ -41,6 +42,7 @@ from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.tenure import Tenure
+from forebay_processor.services.wanting import is_body_wanted
 from forebay_processor.services.work import Lag
 
 __all__ = ["Splitter"]
@@ -54,6 +56,10 @@ _log = structlog.get_logger(__name__)
 
 STALL_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before items that could not be stored are tried again."""
+
+BREATH_ITEMS: Final = 500
+"""Items that are cut before others get their turn: a batch can hold so many that leases would end
+meanwhile."""
 
 WAVE_ITEMS: Final = 1000
 """Items that are sent before the first answer is read: a batch of webhooks can hold 256,000, and
@@ -127,8 +133,12 @@ class Splitter:
 
     async def _split_batch(self, messages: list[PulledMessage], consumer: str) -> None:
         parts: list[_Part] = []
+        breath = BREATH_ITEMS
         for message in messages:
             parts += await self._cut(message)
+            if len(parts) >= breath:
+                breath = len(parts) + BREATH_ITEMS
+                await asyncio.sleep(0)
         shortest, longest = STALL_SECONDS
         pause, is_stalled = shortest, False
         while left := await self._store(parts):
@@ -208,15 +218,24 @@ class Splitter:
         """Cut a webhook; raises UnreadableBody."""
         received = message.headers.get(envelope.RECEIVED_AT, "0")
         items = split(endpoint.provider, message.data, int(received) / 1000)
-        webhook = _Webhook(message, subject, len(items))
-        return [self._part(webhook, item, received) for item in items]
+        if not is_body_wanted(endpoint, ((item.kind, item.channel) for item in items)):
+            webhook = _Webhook(message, subject, len(items))
+            return [self._part(webhook, item, item.lane, received) for item in items]
+        whole = body_item(message.data, message.headers, items, int(received) / 1000)
+        webhook = _Webhook(message, subject, len(items) + 1)
+        return [
+            *(self._part(webhook, item, item.lane, received, whole.token) for item in items),
+            self._part(webhook, whole, lane_of_items(items), received),
+        ]
 
-    def _part(self, webhook: _Webhook, item: Item, received: str) -> _Part:
+    def _part(
+        self, webhook: _Webhook, item: Item, lane: Lane, received: str, body: str | None = None
+    ) -> _Part:
         name = webhook.subject.endpoint
         subject = EventSubject(
             webhook.subject.shard,
             conversation_partition(name, item.conversation),
-            item.lane,
+            lane,
             name,
             item.kind,
             item.token,
@@ -230,8 +249,10 @@ class Splitter:
         trace = webhook.message.headers.get(envelope.TRACEPARENT)
         if trace is not None:
             headers[envelope.TRACEPARENT] = trace
+        if body is not None:
+            headers[envelope.BODY] = body
         chain = (name, item.conversation)
-        return _Part(webhook, encode_item(item), item.kind, item.lane, str(subject), headers, chain)
+        return _Part(webhook, encode_item(item), item.kind, lane, str(subject), headers, chain)
 
     async def _set_aside(self, message: PulledMessage, subject: RawSubject) -> None:
         """Keep a body that no parser takes: in the lane `invalid`, for its age in RAW."""

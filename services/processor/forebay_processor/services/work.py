@@ -110,6 +110,7 @@ class Parked:
     """One row of RETRY, without its payload."""
 
     __slots__ = (
+        "asked",
         "attempts",
         "due",
         "first_tried",
@@ -137,6 +138,9 @@ class Parked:
         self.attempts = 0
         self.due = first_tried
         """When to try, seconds since the epoch."""
+
+        self.asked = 0.0
+        """Not before this, for the destination said so."""
 
         self.sequence = 0
         """Of the row in RETRY; 0 while it is being stored."""
