@@ -92,6 +92,7 @@ class Plan:
     def __post_init__(self) -> None:
         """Check all settings."""
         _check_url(self.url, allow_remote=self.allow_remote)
+        _within("the number of people", self.people, MOST_PEOPLE, "conversations")
         _within("the rate", self.rate, MOST_PER_SECOND, "webhooks per second")
         _within("the duration", self.duration, LONGEST_SECONDS, "seconds")
         _within("the timeout", self.timeout, LONGEST_SECONDS, "seconds")
@@ -104,8 +105,6 @@ class Plan:
             _refuse(f"the batch has to be from 1 to {MOST_ITEMS} items, not {self.batch}")
         if self.batch > 1 and self.payloads is not None:
             _refuse("files are sent byte for byte: leave out either the batch or the payloads")
-        if not 1 <= self.people <= MOST_PEOPLE:
-            _refuse(f"people have to be from 1 to {MOST_PEOPLE:,}, not {self.people}")
         if not 0 <= self.duplicates <= 1:
             _refuse(f"duplicates is a share from 0 to 1, not {self.duplicates:g}")
         if not 0 <= self.retry_for <= LONGEST_SECONDS:

@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from forebay.core.tables import HttpTls
-from support.certificates import Authority
+from support.authority import Authority
 from support.plant import Plant
 from support.ports import HOST
 from support.wait import eventually

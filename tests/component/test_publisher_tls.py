@@ -10,9 +10,9 @@ import pytest
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StreamMissing
+from support.certificates import Certificate, make_certificate
 from support.nats_server import NatsServer
 from support.ports import HOST
-from support.self_signed import Certificate, make_certificate
 from support.wait import eventually
 
 SECONDS = 5.0

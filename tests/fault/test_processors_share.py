@@ -42,8 +42,8 @@ PROCESSORS: Final = 3
 FAULTS: Final = 3
 
 AROUND_SECONDS: Final = 3.0
-"""What arrived so long before or after a fault counts as in flight at it: an attempt takes 20 ms, and
-its ack may wait for a processor that gets no share of two busy cores."""
+"""What arrived so long before or after a fault counts as in flight at it: an attempt takes 20 ms,
+and its ack may wait for a processor that gets no share of two busy cores."""
 
 How = Literal["killed", "killed for long", "stopped", "stopped for long"]
 

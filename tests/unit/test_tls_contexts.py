@@ -9,7 +9,7 @@ import pytest
 
 from forebay.core.tables import HttpTls
 from forebay_processor.destinations.tls import UnusableTls, tls_context
-from support.certificates import Authority
+from support.authority import Authority
 
 
 @pytest.fixture(scope="module")

@@ -280,7 +280,7 @@ class Publisher:
         """Send a message, whose `answered` is called once with a PubAck or a StoreError.
 
         For the hot path. It is called inside this call where the message cannot be sent, else by
-        its deadline or `SWEEP_SECONDS` after it.
+        its deadline, up to `SWEEP_SECONDS` before it.
         """
         connection = self._connection
         if connection is None:
@@ -364,14 +364,14 @@ class Publisher:
         waiting.answered(_result(payload))
 
     def _sweep(self) -> None:
-        """Give up what is past its deadline.
+        """Give up what would be past its deadline at the next look: nobody is answered late.
 
         One look at all that is in flight costs less than a timer for each message, and is bounded
         by what may be in flight.
         """
         self._sweeping = None
-        now = self.clock()
-        late = [number for number, one in self._in_flight.items() if one.deadline <= now]
+        next_look = self.clock() + SWEEP_SECONDS
+        late = [number for number, one in self._in_flight.items() if one.deadline <= next_look]
         for number in late:
             message = self._in_flight.pop(number)
             self._remember(number)

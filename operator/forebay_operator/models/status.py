@@ -129,8 +129,8 @@ def changes(
 def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Condition]:
     """Return the changes that a person wants to be told of, each as an Event.
 
-    Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only that
-    it is true: the condition that keeps it from being ready tells why.
+    Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
+    that it is true: the condition that keeps it from being ready tells why.
     """
     return [
         condition

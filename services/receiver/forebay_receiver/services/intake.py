@@ -57,8 +57,8 @@ _STORED_HEADERS: Final = (
 """The request's headers that are stored with it: what stands before a value, and their name."""
 
 _LARGE: Final = 64 * 1024
-"""Bytes of a body from which it is asked before whether NATS takes it. Were `max_payload` lower
-than that, a smaller one would be refused when it is published."""
+"""Bytes of a body from which it is asked before whether NATS takes it. Were `max_payload` lower,
+a smaller one would be refused when it is published."""
 
 CHALLENGE_LIMIT: Final = 1024
 """Characters of a GET challenge; Meta's are about ten digits."""

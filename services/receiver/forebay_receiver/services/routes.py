@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
 from forebay.core.naming import EndpointName
@@ -101,21 +102,22 @@ class ServedEndpoint:
         """Bytes of its bodies that wait for their end or their turn."""
 
 
-class _Place:
+class _Place(msgspec.Struct, gc=False):
     """An endpoint's place in the table; the endpoint itself is made when its first request comes.
 
-    The table in force and the one that is being built share the places that did not change.
+    The table in force and the one that is being built share the places that did not change. The
+    garbage collector need not look at them: nothing in them points back.
     """
 
-    __slots__ = ("metrics", "route", "served")
-
-    def __init__(self, route: ReceiverRoute, metrics: EndpointMetrics) -> None:
-        self.route = route
-        self.metrics = metrics
-        self.served: ServedEndpoint | None = None
+    route: ReceiverRoute
+    metrics: EndpointMetrics
+    served: ServedEndpoint | None = None
 
 
 _Places = dict[str, _Place]
+
+_File = tuple[ReceiverTable, _Places, list[EndpointName]]
+"""A file of the table with its places, and those endpoints in it that nobody can get into."""
 
 
 class Routes:
@@ -132,7 +134,7 @@ class Routes:
         self._proxy = proxy
         self._shut: list[EndpointName] = []
         self._by_path: _Places = {}
-        self._by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
+        self._by_file: dict[str, _File] = {}
 
     def __len__(self) -> int:
         """Return how many endpoints there are."""
@@ -178,18 +180,21 @@ class Routes:
 
         Whoever iterates decides what is done between the slices.
         """
-        by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
+        by_file: dict[str, _File] = {}
         by_path: _Places = {}
         for file, table in tables.items():
             known = self._by_file.get(file)
             if known is None or known[0] is not table:
                 places: _Places = {}
+                shut: list[EndpointName] = []
                 for start in range(0, len(table.routes), SLICE):
                     for route in table.routes[start : start + SLICE]:
                         path = _path(route)
                         places[path] = self._place(path, route)
+                        if self._is_shut(route):
+                            shut.append(route.endpoint)
                     yield
-                known = (table, places)
+                known = (table, places, shut)
             by_file[file] = known
             by_path |= known[1]
             yield
@@ -197,17 +202,13 @@ class Routes:
             place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
-        self._look_for_certificates()
+        self._tell_of_shut([name for _, _, names in by_file.values() for name in names])
 
-    def _look_for_certificates(self) -> None:
-        """Tell of endpoints that ask for a client certificate where no header is believed."""
-        if self._proxy is not None:
-            return
-        shut = sorted(
-            place.route.endpoint
-            for place in self._by_path.values()
-            if place.route.authentication.client_certificate is not None
-        )
+    def _is_shut(self, route: ReceiverRoute) -> bool:
+        """Say whether a route asks for a client certificate though no header is believed."""
+        return route.authentication.client_certificate is not None and self._proxy is None
+
+    def _tell_of_shut(self, shut: list[EndpointName]) -> None:
         if shut and shut != self._shut:
             _log.warning(
                 "client_certificates_off",
