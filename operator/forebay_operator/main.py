@@ -6,7 +6,7 @@ In all namespaces (ClusterRole):
     forebay.dev         webhookendpoints                     get list watch patch
     forebay.dev         webhookendpoints/status              get patch
     core                secrets                              get list watch
-    core                events                               create
+    core                events                               create patch
 
 In Forebay's namespace (Role); OURS is: get list watch create patch delete
     core                secrets services serviceaccounts     OURS
@@ -54,12 +54,16 @@ from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.figures import Figures
+from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.intake import Intake
+from forebay_operator.services.observer import Observer
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
-from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.shared import SHARED, SharedParts
 from forebay_operator.services.start import fill_world
+from forebay_operator.services.story import Story
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.uninstall import uninstall
 from forebay_operator.services.workers import Workers
@@ -127,12 +131,15 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             await cluster.close()
             return 0
         kinds = filling.result()
-        gateway = HTTPRoute in kinds
+        gateway = Gateway(
+            cluster, world, config.limits.discovery_seconds, is_there=HTTPRoute in kinds
+        )
         applier = Applier(cluster, world, metrics)
         pools = Pools(world, HttpPods(session, config.limits.pod_seconds), cluster)
         tables = RouteTables(config, world, applier, pools)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance)
+        figures = Figures(streams)
         parts = Parts(
             config=config,
             cluster=cluster,
@@ -140,11 +147,14 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             applier=applier,
             tables=tables,
             pools=pools,
-            shards=shards,
             streams=streams,
+            figures=figures,
+            observer=Observer(config, tables, pools, shards, figures),
+            gateway=gateway,
+            story=Story(cluster),
         )
-        reconciler = Reconciler(parts, gateway=gateway)
-        shared = SharedParts(config, world, applier, tables, gateway=gateway)
+        reconciler = Reconciler(parts)
+        shared = SharedParts(config, world, applier, tables, gateway)
         workers = Workers(config.limits, world, reconciler, shared, metrics, chance)
         shards.on_change = workers.wake_all
         intake = Intake(world, workers)
@@ -152,11 +162,20 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         ended = asyncio.Event()
         watches = Watches(intake, config.namespace, config.name, kinds, ended.set)
         watches.start()
+
+        def routes_changed() -> None:
+            if gateway.is_there:
+                watches.add(HTTPRoute)
+            workers.wake_all(full=True)
+            workers.wake(SHARED)
+
+        gateway.on_change = routes_changed
         waiting.clear()
-        _log.info("operator_started", endpoints=len(world.endpoints), gateway=gateway)
+        _log.info("operator_started", endpoints=len(world.endpoints), gateway=gateway.is_there)
         tasks = [
             asyncio.create_task(streams.run(), name="nats"),
             asyncio.create_task(shards.run(), name="shards"),
+            asyncio.create_task(gateway.run(), name="gateway"),
             asyncio.create_task(_work(workers, shards), name="workers"),
             asyncio.create_task(ended.wait(), name="watches"),
         ]

@@ -17,9 +17,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.fields import Host, ShardName, label, parse_duration
+from forebay.core.fields import HeaderName, Host, ShardName, label, parse_duration
 
 __all__ = [
+    "ClientCertificates",
     "GatewayParent",
     "GatewaySettings",
     "IngressSettings",
@@ -124,6 +125,17 @@ class ReceiverNats(_Group):
     ca_key: str = "ca.crt"
 
 
+class ClientCertificates(_Group):
+    """Whom receivers believe about TLS client certificates: FOREBAY_RECEIVER_CLIENT_CERTIFICATE_*.
+
+    The receivers' own settings say what each value means and check it.
+    """
+
+    header: HeaderName
+    form: Literal["subject", "name", "xfcc", "traefik"] = "subject"
+    verified: Annotated[str, Field(pattern=r"^[^=\s]+=[!-~]+$")] | None = None
+
+
 class ReceiverPods(_Group):
     """The pods of Dedicated receivers."""
 
@@ -159,6 +171,9 @@ class ReceiverPods(_Group):
     priority_class_name: str | None = None
     env: LabelMap = {}
     """Further variables of the receiver, such as FOREBAY_RECEIVER_MAX_IN_FLIGHT."""
+
+    client_certificates: ClientCertificates | None = None
+    """None where no proxy tells of certificates: endpoints that ask for one are not accepted."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     network_policy: bool = True
@@ -298,6 +313,9 @@ class Limits(_Group):
 
     request_seconds: Seconds = 10.0
     """For one request to the API server."""
+
+    discovery_seconds: Seconds = 60.0
+    """Between two looks whether the Gateway API is installed."""
 
     pod_seconds: Seconds = 2.0
     """For one request to a pod's admin port."""

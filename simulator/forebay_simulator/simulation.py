@@ -89,12 +89,17 @@ class Simulation:
         """How far the run is."""
         return self._tally.progress
 
+    def finish(self) -> None:
+        """Send nothing new from now on; what was refused still comes again."""
+        if self._pacing is not None:
+            self._pacing.cancel()
+
     def stop(self) -> None:
-        """End the run early: nothing new leaves, what is in flight may be answered."""
+        """End the run early: nothing more leaves, what is in flight may be answered."""
         if self._pacing is None or self._stopping.is_set():
             return
         self._stopping.set()
-        self._pacing.cancel()
+        self.finish()
 
     async def run(self) -> Result:
         """Send all webhooks of the plan and return what came of them."""

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import nats
 import pytest
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import ShardConfig
 from forebay.runtime.settings import NatsSettings
-from support.chart import VALUE_SETS, Rendered, render_set
+from support.chart import VALUE_SETS, Rendered, render, render_set
 from support.nats_server import NatsServer, nats_server_program
 from support.wait import eventually
 
@@ -258,3 +259,28 @@ async def test_the_receivers_user_stores_and_the_processors_user_reads(users: Us
         for subject in ("event.0.00.live", "retry.0.00.live", "dead.0"):
             await context.publish(f"forebay.{subject}.demo.meta.message.k.s.c", b"{}")
         await eventually(lambda: not refused, saying="nothing refused")
+
+
+def probes_of(replicas: int) -> dict[str, Any]:
+    rendered = render({"host": "hooks.example.com", "nats": {"replicas": replicas}})
+    (server,) = rendered.one("StatefulSet", "acme-forebay-nats")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    return {name: server[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+
+
+def test_one_server_is_started_anew_until_its_disk_has_room() -> None:
+    probes = probes_of(1)
+    # Not the full check: it would wait for half an hour where the disk is full at the start.
+    assert probes["startupProbe"]["httpGet"]["path"] == "/healthz?js-server-only=true"
+    liveness = probes["livenessProbe"]
+    assert liveness["httpGet"]["path"] == "/healthz"
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] == 30
+
+
+def test_three_servers_wait_for_each_other_but_not_for_ever() -> None:
+    probes = probes_of(3)
+    startup, liveness = probes["startupProbe"], probes["livenessProbe"]
+    assert startup["httpGet"]["path"] == liveness["httpGet"]["path"] == "/healthz"
+    assert startup["periodSeconds"] * startup["failureThreshold"] == 600
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] == 180

@@ -70,6 +70,19 @@ def test_dedicated_receivers_get_the_users_secret_of_the_receivers(tmp_path: Pat
     assert authority.keys() == {nats.ca_key}, "the servers' key is for the servers"
 
 
+def test_all_receivers_believe_the_same_header_about_certificates(tmp_path: Path) -> None:
+    for name, header in {"everything": "ssl-client-subject-dn", "local": None}.items():
+        rendered = render_set(name)
+        config = config_of(rendered, tmp_path).receiver.client_certificates
+        assert (config.header if config is not None else None) == header
+        (spec,) = [spec for pod, _, spec in rendered.pods() if pod.endswith("-receivers")]
+        env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+        prefix = "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_"
+        assert env.get(f"{prefix}HEADER") == header
+        assert env.get(f"{prefix}FORM") == (config.form if config is not None else None)
+        assert env.get(f"{prefix}VERIFIED") == (config.verified if config is not None else None)
+
+
 def test_streams_have_as_many_replicas_as_nats_has_servers(tmp_path: Path) -> None:
     wanted = {"local": 1, "production": 3, "external-nats": 3}
     for name, replicas in wanted.items():

@@ -117,6 +117,7 @@ def test_every_value_is_read_by_a_template() -> None:
         ({"receivers": {"env": {"lower": "x"}}}, "'lower' not allowed"),
         ({"receivers": {"resources": {"limits": {"cpus": 1}}}}, "'cpus' not allowed"),
         ({"processors": {"replicas": 2}}, "additional properties 'replicas' not allowed"),
+        ({"processors": {"allowedNetworks": ["10.0.0.0"]}}, "/processors/allowedNetworks/0"),
         ({"fullnameOverride": "a" * 41}, "/fullnameOverride"),
         ({"shards": []}, "/shards"),
         ({"tables": {"count": 65}}, "/tables/count"),

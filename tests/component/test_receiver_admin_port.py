@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_receiver_that_can_store_says_so(edge: Edge) -> None:
     answer = await edge.receiver.admin("/readyz")
     assert answer.status == 200
-    assert json.loads(answer.body) == {"ok": True, "waiting_for": []}
+    assert json.loads(answer.body) == {"ok": True, "waiting_for": [], "warnings": []}
     assert (await edge.receiver.admin("/livez")).status == 200
 
 

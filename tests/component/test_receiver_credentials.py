@@ -1,16 +1,38 @@
 """Who cannot show every credential gets 401 without a text, and nothing is stored."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from forebay.core.signatures import sign
 from support.corpus import APP_SECRET, PLATFORM_SECRET
-from support.edge import OLD_SECRET, OLD_TOKEN, TOKEN, Edge, path_of, signed
+from support.edge import (
+    CERTIFICATE_HEADER,
+    CERTIFICATE_NAME,
+    OLD_PASSWORD,
+    OLD_SECRET,
+    OLD_TOKEN,
+    PASSWORD,
+    TOKEN,
+    Edge,
+    basic,
+    path_of,
+    signed,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BODY = b'{"entry": []}'
 META, D360 = "X-Hub-Signature-256", "x-360dialog-signature"
 GOOD = signed(BODY)[META]
+CERTIFIED = {CERTIFICATE_HEADER: f"CN={CERTIFICATE_NAME},O=Meta Platforms\\, Inc.,C=US"}
+ALL = {**CERTIFIED, **basic(), "X-Token": TOKEN, **signed(BODY)}
+"""What lets a webhook in where everything is asked for."""
+
+
+def without(name: str) -> dict[str, str]:
+    return {each: value for each, value in ALL.items() if each != name}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +62,41 @@ GOOD = signed(BODY)[META]
         ("partner", {D360: sign(PLATFORM_SECRET, BODY)}, "header_missing"),
         ("partner", {"Authorization": TOKEN, D360: sign(APP_SECRET, BODY)}, "signature_wrong"),
         ("rotated", signed(BODY, "a-secret-that-was-retired"), "signature_wrong"),
+        ("basic", {}, "basic_missing"),
+        ("basic", signed(BODY), "basic_missing"),
+        ("basic", {"Authorization": TOKEN}, "basic_wrong"),
+        ("basic", {"Authorization": "Basic"}, "basic_wrong"),
+        ("basic", {"Authorization": "Basic \xe9"}, "basic_wrong"),
+        ("basic", {"Authorization": f"Basic {PASSWORD}"}, "basic_wrong"),
+        ("basic", {"Authorization": basic()["Authorization"][:-1]}, "basic_wrong"),
+        ("basic", {"Authorization": f"{basic()['Authorization']}, Basic"}, "basic_wrong"),
+        ("basic", basic("provider", "wrong"), "basic_wrong"),
+        ("basic", basic("nobody"), "basic_wrong"),
+        ("basic", basic("auditor"), "basic_wrong"),
+        ("basic", basic("", ""), "basic_wrong"),
+        ("basic", basic("provider:example", "password "), "basic_wrong"),
+        ("certified", {}, "certificate_missing"),
+        ("certified", {CERTIFICATE_HEADER: ""}, "certificate_missing"),
+        (
+            "certified",
+            {"x-forwarded-client-cert": f"DNS={CERTIFICATE_NAME}"},
+            "certificate_missing",
+        ),
+        ("certified", signed(BODY), "certificate_missing"),
+        ("certified", {CERTIFICATE_HEADER: "CN=somebody.example.com"}, "certificate_wrong"),
+        ("certified", {CERTIFICATE_HEADER: CERTIFICATE_NAME}, "certificate_wrong"),
+        ("certified", {CERTIFICATE_HEADER: f"O={CERTIFICATE_NAME}"}, "certificate_wrong"),
+        ("certified", {CERTIFICATE_HEADER: f"CN=a,CN={CERTIFICATE_NAME}"}, "certificate_wrong"),
+        ("certified", {CERTIFICATE_HEADER: f"CN={CERTIFICATE_NAME}.evil.com"}, "certificate_wrong"),
+        ("everything", {}, "certificate_missing"),
+        ("everything", without(CERTIFICATE_HEADER), "certificate_missing"),
+        ("everything", without("Authorization"), "basic_missing"),
+        ("everything", without("X-Token"), "header_missing"),
+        ("everything", without(META), "signature_missing"),
+        ("everything", {**ALL, CERTIFICATE_HEADER: "CN=a"}, "certificate_wrong"),
+        ("everything", {**ALL, **basic("nobody")}, "basic_wrong"),
+        ("everything", {**ALL, "X-Token": OLD_TOKEN}, "header_wrong"),
+        ("everything", {**ALL, **signed(BODY, "wrong")}, "signature_wrong"),
     ],
 )
 async def test_a_credential_that_is_missing_or_wrong_is_401(
@@ -57,6 +114,9 @@ async def test_a_credential_that_is_missing_or_wrong_is_401(
     [
         ("d360", [{"Authorization": TOKEN}, {"Authorization": OLD_TOKEN}]),
         ("rotated", [OLD_SECRET, APP_SECRET]),
+        ("basic", [basic(), basic(password=OLD_PASSWORD)]),
+        ("basic", [{"Authorization": basic()["Authorization"].replace("Basic", "bAsIc ")}]),
+        ("certified", [CERTIFIED, {CERTIFICATE_HEADER: "O=x,CN=HOOKS.example.net"}]),
         ("open", [{}, {"Authorization": "whatever"}]),
     ],
 )
@@ -67,6 +127,84 @@ async def test_any_of_several_live_values_lets_in(
         body = edge.new_body()
         headers = signed(body, value) if isinstance(value, str) else value
         assert (await edge.post(body, headers, path=path_of(name))).status == 200
+
+
+async def test_all_that_is_asked_for_together_lets_in(edge: Edge) -> None:
+    body = edge.new_body()
+    answer = await edge.post(body, {**ALL, **signed(body)}, path=path_of("everything"))
+    assert answer.status == 200
+
+
+async def test_a_header_given_twice_is_believed_in_neither_form(edge: Edge) -> None:
+    # A proxy that adds its header to the client's; `send` of a client library would merge them.
+    (name, value), *_ = CERTIFIED.items()
+    lines = f"{name}: {value}\r\n{name}: CN=somebody.example.com"
+    async with edge.nothing_stored():
+        answer = await edge.post(BODY, {"X-Any": f"1\r\n{lines}"}, path=path_of("certified"))
+    assert answer.status == 401
+
+
+async def test_refusals_are_the_same_whatever_was_wrong(edge: Edge) -> None:
+    answers = [
+        await edge.post(BODY, headers, path=path_of("everything"))
+        for headers in (
+            {},
+            basic(),
+            without(META),
+            {**ALL, "X-Token": ""},
+            {**ALL, META: GOOD[:-1]},
+        )
+    ]
+    assert len({(each.status, each.body, tuple(each.headers.items())) for each in answers}) == 1
+
+
+async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_path: Path) -> None:
+    off = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": ""}
+    async with Edge(tmp_path, **off) as edge, edge.nothing_stored():
+        for name, headers in (("certified", CERTIFIED), ("everything", ALL)):
+            assert (await edge.post(BODY, headers, path=path_of(name))).status == 401
+        assert await edge.refused("certificate_off") == 2
+        (told,) = edge.receiver.logged("client_certificates_off")
+        assert (told["endpoints"], told["count"]) == (["demo/certified", "demo/everything"], 2)
+        assert "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in told["fix"]
+        ready = json.loads((await edge.receiver.admin("/readyz")).body)
+        assert ready["ok"]
+        (warning,) = [each for each in ready["warnings"] if "certificate" in each]
+        assert "2 endpoints ask for a client certificate" in warning
+
+
+async def test_a_certificate_that_failed_beside_the_header_is_refused(tmp_path: Path) -> None:
+    verified = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_VERIFIED": "SSL-Client-Verify=SUCCESS"}
+    async with Edge(tmp_path, **verified) as edge:
+        for told, status in (
+            ({"ssl-client-verify": "SUCCESS"}, 200),
+            ({"ssl-client-verify": "FAILED:self-signed certificate"}, 401),
+            ({"ssl-client-verify": "NONE"}, 401),
+            ({}, 401),
+        ):
+            answer = await edge.post(
+                edge.new_body(), {**CERTIFIED, **told}, path=path_of("certified")
+            )
+            assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [
+        ("name", CERTIFICATE_NAME),
+        ("xfcc", f'Hash=ab12;Subject="CN={CERTIFICATE_NAME},O=Meta Platforms\\, Inc.";URI='),
+        ("traefik", f"Subject%3D%22CN%3D{CERTIFICATE_NAME}%22"),
+    ],
+)
+async def test_the_forms_of_other_proxies(tmp_path: Path, form: str, value: str) -> None:
+    settings = {
+        "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": "X-Client",
+        "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_FORM": form,
+    }
+    async with Edge(tmp_path, **settings) as edge:
+        path = path_of("certified")
+        assert (await edge.post(edge.new_body(), {"x-client": value}, path=path)).status == 200
+        assert (await edge.post(edge.new_body(), CERTIFIED, path=path)).status == 401
 
 
 @pytest.mark.parametrize("prefix", ["", "sha256="])

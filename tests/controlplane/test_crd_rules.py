@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
 HEADER = {"name": "Authorization", "values": [SECRET]}
+BASIC = {"username": "provider", "password": SECRET}
 LOG = {"name": "log", "log": {}}
 
 
@@ -32,6 +33,23 @@ REFUSED = {
     "no authentication": ({"authentication": {}}, "say `none: true`"),
     "verify token alone": ({"authentication": {"verifyToken": SECRET}}, "guards the GET challenge"),
     "none and headers": ({"authentication": {"none": True, "headers": [HEADER]}}, "lets anyone in"),
+    "none and a certificate": (
+        {"authentication": {"none": True, "clientCertificate": {"names": ["a.example.com"]}}},
+        "lets anyone in",
+    ),
+    "none and basic": ({"authentication": {"none": True, "basic": [BASIC]}}, "lets anyone in"),
+    "basic and its header": (
+        {"authentication": {"basic": [BASIC], "headers": [{**HEADER, "name": "authorization"}]}},
+        "cannot hold both",
+    ),
+    "colon in a user name": (
+        {"authentication": {"basic": [{**BASIC, "username": "a:b"}]}},
+        "should match",
+    ),
+    "certificate of any name": (
+        {"authentication": {"clientCertificate": {"names": []}}},
+        "should have at least 1 items",
+    ),
     "one header twice": (
         {"authentication": {"headers": [HEADER, {**HEADER, "name": "AUTHORIZATION"}]}},
         "stands here twice",
@@ -47,6 +65,23 @@ REFUSED = {
     "header of ours": (
         {"destinations": [http(headers=[{"name": "Webhook-Id", "value": "1"}])]},
         "set by Forebay itself",
+    ),
+    "no signing secret": ({"destinations": [http(signing={})]}, "`secretKeyRef` or `secrets`"),
+    "tls without https": (
+        {"destinations": [http(url="http://crm.io/", tls={"ca": SECRET})]},
+        "for https only",
+    ),
+    "a certificate without its key": (
+        {"destinations": [http(tls={"certificate": SECRET})]},
+        "belong together",
+    ),
+    "an authority that nobody asks": (
+        {"destinations": [http(tls={"ca": SECRET, "insecureSkipVerify": True})]},
+        "checks nothing",
+    ),
+    "a negative rate": (
+        {"destinations": [http(ratePerSecond=-1)]},
+        "greater than or equal to 0",
     ),
     "delays out of order": (
         {"destinations": [{**LOG, "retry": {"initialDelay": "20m"}}]},
@@ -102,6 +137,31 @@ def test_examples_are_taken(control_plane: ControlPlane, file: Path) -> None:
             document["metadata"]["namespace"] = "default"
             answer = control_plane.api.ask("POST", DRY, document)
             assert answer.status == 201, answer.message
+
+
+@pytest.mark.parametrize(
+    "authentication",
+    [
+        {"basic": [BASIC, BASIC]},
+        {"clientCertificate": {"names": ["client.webhooks.fbclientcerts.com"]}},
+        {"signature": {"secrets": [SECRET]}},
+        {"none": True},
+        {
+            "basic": [BASIC],
+            "clientCertificate": {"names": ["client.webhooks.fbclientcerts.com"]},
+            "headers": [{**HEADER, "name": "X-Token"}],
+            "signature": {"secrets": [SECRET]},
+            "verifyToken": SECRET,
+        },
+    ],
+    ids=["basic", "certificate", "signature", "none", "all at once"],
+)
+def test_each_way_to_authenticate_is_taken(
+    control_plane: ControlPlane, authentication: Json
+) -> None:
+    document = manifest("default", "sales", authentication=authentication)
+    answer = control_plane.api.ask("POST", DRY, document)
+    assert answer.status == 201, answer.message
 
 
 @pytest.mark.parametrize(

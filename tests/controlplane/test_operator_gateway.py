@@ -9,6 +9,30 @@ Json = Any
 
 ROUTE = {"gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}]}}
 
+DEFINITION = (
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/httproutes.gateway.networking.k8s.io"
+)
+ALL_ROUTES = "/apis/gateway.networking.k8s.io/v1/httproutes"
+
+ACCEPTED = {
+    "parents": [
+        {
+            "parentRef": {"name": "public", "namespace": "gateways"},
+            "controllerName": "example.com/gateway",
+            "conditions": [
+                {
+                    "type": "Accepted",
+                    "status": "True",
+                    "reason": "Accepted",
+                    "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                }
+            ],
+        }
+    ]
+}
+"""What a Gateway's controller writes."""
+
 
 def routes(forebay: Forebay) -> list[Json]:
     return forebay.objects("httproutes")
@@ -57,3 +81,52 @@ async def test_without_a_gateway_named_routes_are_ingresses(forebay: Forebay) ->
     await forebay.wait_condition("sales", "ReceiversReady", "NoPodReady")
     assert routes(forebay) == []
     assert len(forebay.objects("ingresses", "sales")) == 1
+
+
+async def test_an_operator_that_runs_notices_the_gateway_api(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "sales"))
+    definition = forebay.api.get(DEFINITION)
+    await remove_definition(forebay)
+    try:
+        operator = forebay.operator(route=ROUTE, limits={"discoverySeconds": 0.5})
+        await operator.start()
+        await forebay.wait_condition("sales", "ReceiversReady", "NoPodReady")
+        (ingress,) = forebay.objects("ingresses", "sales")
+    finally:
+        await install_definition(forebay, definition)
+
+    (route,) = await eventually(lambda: routes(forebay), saying="the HTTPRoute")
+    assert route["metadata"]["name"] == ingress["metadata"]["name"]
+    # No Gateway has taken it yet: webhooks go on coming by the Ingress.
+    wrong = {"spec": {"hostnames": ["evil.example.com"]}}
+    path = forebay.path("httproutes", route["metadata"]["name"])
+    assert forebay.api.merge(path, wrong).status == 200
+    await eventually(
+        lambda: routes(forebay)[0]["spec"]["hostnames"] == ["hooks.example.com"],
+        saying="the route to be watched and repaired",
+    )
+    assert len(forebay.objects("ingresses", "sales")) == 1
+
+    assert forebay.api.merge(f"{path}/status", {"status": ACCEPTED}).status == 200
+    await eventually(
+        lambda: forebay.objects("ingresses", "sales") == [], saying="the Ingress to go"
+    )
+
+
+def definition_is_there(forebay: Forebay) -> bool:
+    return forebay.api.ask("GET", ALL_ROUTES).status == 200
+
+
+async def remove_definition(forebay: Forebay) -> None:
+    forebay.api.delete(DEFINITION)
+    await eventually(lambda: forebay.api.get(DEFINITION) is None, saying="its definition to go")
+    await eventually(lambda: not definition_is_there(forebay), saying="its API to go")
+
+
+async def install_definition(forebay: Forebay, definition: Json) -> None:
+    body = {key: definition[key] for key in ("apiVersion", "kind", "spec")}
+    metadata = definition["metadata"]
+    body["metadata"] = {key: metadata[key] for key in ("name", "annotations")}
+    forebay.api.create(DEFINITION.rpartition("/")[0], body)
+    await eventually(lambda: definition_is_there(forebay), within=20, saying="its API")

@@ -65,6 +65,23 @@ async def test_spec_that_the_schema_lets_through(forebay: Forebay, spec: Json, a
     await forebay.wait_condition("sales", "ReceiversReady", GOOD)
 
 
+async def test_client_certificates_that_no_proxy_tells_of(forebay: Forebay) -> None:
+    forebay.secret()
+    signed = {"signature": {"secrets": [{"secretKeyRef": {"name": "crm", "key": "token"}}]}}
+    certified = {**signed, "clientCertificate": {"names": ["client.webhooks.fbclientcerts.com"]}}
+    forebay.apply(manifest(forebay.tenant, "sales", authentication=certified))
+    await forebay.operator().start()
+
+    reason = "ClientCertificatesOff"
+    condition = await forebay.wait_condition("sales", "Accepted", reason)
+    assert condition["status"] == "False"
+    assert "`receivers.clientCertificate.header`" in condition["message"]
+    await eventually(lambda: reason in forebay.events("sales"), saying="the Event")
+
+    forebay.apply(manifest(forebay.tenant, "sales", authentication=signed))
+    await forebay.wait_condition("sales", "ReceiversReady", GOOD)
+
+
 async def test_unknown_shard(forebay: Forebay) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales", processing={"shard": "east"}))

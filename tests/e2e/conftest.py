@@ -1,34 +1,32 @@
 """Fixtures of the e2e level: one installed release for all tests, one namespace for each."""
 
 import os
-import secrets
 import shutil
-import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster, Helm
+from support.cluster import Cluster
+from support.release import Release, fresh_release
 from support.tenant import Tenant
 
-RELEASE = "forebay"
-NAMESPACE = "forebay-e2e"
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run all tests of this folder on the session's loop, and give a cluster its time.
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of this folder on the session's loop, and give a cluster its time."""
-    for item in items:
-        if "e2e" in item.path.parts:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+    Long ones run only where they are asked for: `make e2e-long`.
+    """
+    is_long_wanted = "long" in str(config.option.markexpr)
+    for item in list(items):
+        if "e2e" not in item.path.parts:
+            continue
+        item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
-
-
-class Release(Helm):
-    """The release under test, and how it came to be."""
-
-    seconds_to_ready = 0.0
-    """From `helm install` until it returned, with all pods ready."""
+        if item.get_closest_marker("long") is not None and not is_long_wanted:
+            items.remove(item)
+            config.hook.pytest_deselected(items=[item])
 
 
 @pytest.fixture(scope="session")
@@ -45,24 +43,7 @@ def cluster() -> Cluster:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def release(cluster: Cluster) -> AsyncIterator[Release]:
     """Give a fresh release; what an earlier run left is removed first."""
-    found = Release(RELEASE, NAMESPACE)
-    await cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": NAMESPACE,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-            },
-        }
-    )
-    await found.uninstall()
-    left = ("delete", "namespaces", "-l", "forebay.dev/e2e=true")
-    await cluster.kubectl(*left, within=120)
-    await cluster.kubectl("delete", "pvc", "--all", "-n", NAMESPACE, within=120)
-    began = time.monotonic()
-    await found.install()
-    found.seconds_to_ready = time.monotonic() - began
+    found = await fresh_release(cluster)
     yield found
     await found.uninstall()
 
@@ -70,7 +51,5 @@ async def release(cluster: Cluster) -> AsyncIterator[Release]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def tenant(cluster: Cluster, release: Release) -> AsyncIterator[Tenant]:
     """Give a namespace of the test's own, with a sink in it."""
-    own = Tenant(cluster, release.namespace, f"e2e-{secrets.token_hex(4)}")
-    await own.start()
-    yield own
-    await own.stop()
+    async with Tenant.running(cluster, release.namespace) as own:
+        yield own

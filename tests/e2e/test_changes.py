@@ -1,20 +1,8 @@
 """Objects follow the spec, come back when they are lost, and go with it."""
 
-import base64
 import json
-import os
-import signal
-import ssl
-import tempfile
-from pathlib import Path
 
-import nats
-from nats.aio.client import Client
-from nats.js.errors import NotFoundError
-
-from support.cluster import Cluster
-from support.ports import free_port
-from support.program import Program
+from support.cluster_nats import ClusterNats
 from support.tenant import SECRET, Tenant
 from support.wait import eventually
 
@@ -124,60 +112,13 @@ async def test_a_deleted_endpoint_leaves_nothing_but_its_dead_letters(tenant: Te
     await cluster.wait_ready("meta", tenant.namespace)
     traffic = await tenant.traffic(shared=False)
     await traffic.send(5)
-    async with _Nats(tenant) as client:
-        await eventually(lambda: _stored(client, tenant, "DEAD", 5), within=30)
+    async with ClusterNats(cluster, tenant.forebay) as store:
+
+        async def all_dead() -> bool:
+            return (await store.held(tenant.namespace))["DEAD"] == 5
+
+        await eventually(all_dead, within=30, saying="5 dead letters")
         await cluster.delete("webhookendpoint", "meta", tenant.namespace, within=40)
         assert await kinds(tenant) == set()
-        for stream in ("RAW", "EVENTS", "RETRY"):
-            assert await _stored(client, tenant, stream, 0), stream
-        assert await _stored(client, tenant, "DEAD", 5)
-
-
-class _Nats:
-    """A connection to the release's NATS as the operator's user, through a forwarded port."""
-
-    def __init__(self, tenant: Tenant) -> None:
-        self._tenant = tenant
-        self._folder = Path(tempfile.mkdtemp())
-        self._forward = Program("kubectl port-forward", self._folder / "forward.log")
-        self._client = Client()
-
-    async def __aenter__(self) -> Client:
-        cluster, namespace = self._tenant.cluster, self._tenant.forebay
-        port = free_port()
-        arguments = ["kubectl", "-n", namespace, "port-forward", "svc/forebay-nats", f"{port}:4222"]
-        self._forward.launch(arguments, cwd=self._folder, environment=os.environ)
-        await eventually(self._forward.lines, saying="the forwarded port")
-        password = await _decoded(cluster, namespace, "forebay-nats-operator", "password")
-        authority = await _decoded(cluster, namespace, "forebay-nats-ca", "ca.crt")
-        self._client = await nats.connect(
-            f"tls://localhost:{port}",
-            user="operator",
-            password=password,
-            tls=_context(authority),
-        )
-        return self._client
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
-        if self._forward.running:
-            await self._forward.end(signal.SIGTERM, within=5)
-
-
-def _context(authority: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=authority)
-
-
-async def _decoded(cluster: Cluster, namespace: str, name: str, key: str) -> str:
-    data = (await cluster.get("secret", name, namespace))["data"]
-    return base64.b64decode(data[key]).decode()
-
-
-async def _stored(client: Client, tenant: Tenant, stream: str, count: int) -> bool:
-    """Say whether a stream holds this many messages of the tenant."""
-    try:
-        info = await client.jetstream().stream_info(f"FOREBAY_{stream}_0", subjects_filter=">")
-    except NotFoundError:
-        return count == 0
-    subjects = (info.state.subjects or {}).items()
-    return sum(each for name, each in subjects if f".{tenant.namespace}." in name) == count
+        held = await store.held(tenant.namespace)
+    assert held == {"RAW": 0, "EVENTS": 0, "RETRY": 0, "DEAD": 5}

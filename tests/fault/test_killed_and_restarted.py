@@ -8,7 +8,7 @@ import pytest
 from support.processes import Part
 from support.sink import Sink
 from support.stack import Stack
-from support.under_load import IN_FLIGHT, assert_in_order, play, tokens, wait_all_done
+from support.under_load import IN_FLIGHT, assert_all_delivered, play
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)
@@ -35,12 +35,7 @@ async def test_kill_of_the_processor(stack: Stack, parts: tuple[Part, Part]) -> 
         await processor.kill()
         await processor.start()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert not result.refused
-    assert stack.sink.keys == tokens(result)
-    assert stack.sink.repeats.total() <= IN_FLIGHT
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, repeats=IN_FLIGHT)
 
 
 async def test_stop_of_the_processor(stack: Stack, parts: tuple[Part, Part]) -> None:
@@ -50,12 +45,7 @@ async def test_stop_of_the_processor(stack: Stack, parts: tuple[Part, Part]) -> 
         assert await processor.terminate() == 0
         await processor.start()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert not result.refused
-    assert stack.sink.keys == tokens(result)
-    assert not stack.sink.repeats
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -66,13 +56,8 @@ async def test_restart_of_nats(stack: Stack, parts: tuple[Part, Part], how: str)
         await (stack.nats_server.stop() if how == "stop" else stack.nats_server.kill())
         await stack.nats_server.start()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert result.refused.keys() <= {"503"}
-    assert stack.sink.keys == tokens(result)
     # The processor lives on and knows what it has delivered, whatever became of the acks.
-    assert not stack.sink.repeats
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, refused=frozenset({"503"}))
 
 
 async def test_stop_of_the_receiver(stack: Stack, parts: tuple[Part, Part]) -> None:
@@ -82,12 +67,7 @@ async def test_stop_of_the_receiver(stack: Stack, parts: tuple[Part, Part]) -> N
         assert await receiver.terminate() == 0
         await receiver.start()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert result.refused.keys() <= {"503", "connection"}
-    assert stack.sink.keys == tokens(result)
-    assert not stack.sink.repeats
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, refused=frozenset({"503", "connection"}))
 
 
 async def test_kill_of_the_receiver(stack: Stack, parts: tuple[Part, Part]) -> None:
@@ -97,13 +77,8 @@ async def test_kill_of_the_receiver(stack: Stack, parts: tuple[Part, Part]) -> N
         await receiver.kill()
         await receiver.start()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert result.refused.keys() <= {"503", "connection"}
     # What was stored when it died got no answer: it was sent again, and is delivered once.
-    assert stack.sink.keys == tokens(result)
-    assert not stack.sink.repeats
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, refused=frozenset({"503", "connection"}))
 
 
 async def test_a_destination_that_goes_away_and_comes_back(
@@ -117,12 +92,7 @@ async def test_a_destination_that_goes_away_and_comes_back(
         result = await playing
         assert len(stack.sink.arrivals) == before
         await stack.sink.up()
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert not result.refused
-    assert stack.sink.keys == tokens(result)
-    assert stack.sink.repeats.total() <= IN_FLIGHT
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, repeats=IN_FLIGHT)
 
 
 async def test_nats_that_hangs_for_a_while(stack: Stack, parts: tuple[Part, Part]) -> None:
@@ -137,9 +107,4 @@ async def test_nats_that_hangs_for_a_while(stack: Stack, parts: tuple[Part, Part
         await eventually(refuses, saying="the receiver to refuse")
         stack.nats_server.thaw()
         result = await playing
-    await wait_all_done(stack, result)
-    assert result.lost == 0
-    assert result.refused.keys() <= {"503"}
-    assert stack.sink.keys == tokens(result)
-    assert not stack.sink.repeats
-    await assert_in_order(stack)
+    await assert_all_delivered(stack, result, refused=frozenset({"503"}))

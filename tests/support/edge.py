@@ -1,5 +1,6 @@
 """A receiver seen from outside: endpoints of every kind, a way to send, and what was stored."""
 
+import base64
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Mapping
@@ -10,20 +11,58 @@ from typing import Final, Self
 from nats.js.api import RawStreamMsg, StreamState
 
 from forebay.core.signatures import sign
-from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute, SignatureCheck
+from forebay.core.tables import (
+    Authentication,
+    BasicCheck,
+    CertificateCheck,
+    HeaderCheck,
+    ReceiverRoute,
+    SignatureCheck,
+)
 from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
+from support.nats_server import NatsServer
 from support.processes import Part
 from support.raw_http import RawResponse, exchange, request_bytes
 from support.stack import Stack
 from support.tables import META_SIGNATURE, PATH, VERIFY_TOKEN
 
-__all__ = ["OLD_SECRET", "OLD_TOKEN", "RAW", "ROUTES", "TOKEN", "Edge", "path_of", "signed"]
+__all__ = [
+    "CERTIFICATE_HEADER",
+    "CERTIFICATE_NAME",
+    "OLD_PASSWORD",
+    "OLD_SECRET",
+    "OLD_TOKEN",
+    "PASSWORD",
+    "RAW",
+    "ROUTES",
+    "TOKEN",
+    "USER",
+    "Edge",
+    "basic",
+    "path_of",
+    "signed",
+]
 
 RAW: Final = "FOREBAY_RAW_0"
 
 TOKEN: Final = "Bearer example-token"  # made up, as all secrets here
 OLD_TOKEN: Final = "Bearer example-token-of-last-year"
 OLD_SECRET: Final = "example-app-secret-of-last-year"
+
+USER: Final = "provider"
+PASSWORD: Final = "example:password"
+OLD_PASSWORD: Final = "example-password-of-last-year"
+
+CERTIFICATE_HEADER: Final = "ssl-client-subject-dn"
+CERTIFICATE_NAME: Final = "client.webhooks.fbclientcerts.com"
+"""Meta's."""
+
+_BASIC = (
+    BasicCheck(username=USER, password=OLD_PASSWORD),
+    BasicCheck(username=USER, password=PASSWORD),
+    BasicCheck(username="auditor", password="example-password-of-the-auditor"),
+)
+_CERTIFICATE = CertificateCheck(names=("hooks.example.net", CERTIFICATE_NAME))
 
 _HEADER = HeaderCheck(name="authorization", values=(TOKEN, OLD_TOKEN))
 _PLATFORM = SignatureCheck(
@@ -57,6 +96,29 @@ ROUTES: Final = (
     ),
     ReceiverRoute(
         namespace="demo",
+        name="basic",
+        provider="generic",
+        authentication=Authentication(basic=_BASIC),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="certified",
+        provider="meta",
+        authentication=Authentication(client_certificate=_CERTIFICATE),
+    ),
+    ReceiverRoute(
+        namespace="demo",
+        name="everything",
+        provider="meta",
+        authentication=Authentication(
+            headers=(HeaderCheck(name="x-token", values=(TOKEN,)),),
+            basic=_BASIC,
+            signature=_ROTATED,
+            client_certificate=_CERTIFICATE,
+        ),
+    ),
+    ReceiverRoute(
+        namespace="demo",
         name="open",
         provider="generic",
         authentication=Authentication(none=True),
@@ -82,15 +144,27 @@ def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
     return {"X-Hub-Signature-256": f"sha256={sign(secret, body)}"}
 
 
+def basic(username: str = USER, password: str = PASSWORD) -> dict[str, str]:
+    """Return the header of RFC 7617."""
+    token = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {token}"}
+
+
 class Edge:
     """A stack with one receiver and all of ROUTES."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        """Lay out the stack; settings go to the receiver."""
-        self.stack = Stack(folder)
+    def __init__(
+        self, folder: Path, nats_server: NatsServer | None = None, /, **settings: str
+    ) -> None:
+        """Lay out the stack; settings go to the receiver, an empty one takes ours away."""
+        self.stack = Stack(folder, nats_server=nats_server)
         # Nothing balances load here: the receiver may leave as soon as it is told to.
-        patience = {"FOREBAY_RECEIVER_DRAIN_SECONDS": "0"}
-        self.receiver: Part = self.stack.part("receiver", **{**patience, **settings})
+        usual = {
+            "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",
+            "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": CERTIFICATE_HEADER,
+        }
+        chosen = {name: value for name, value in {**usual, **settings}.items() if value}
+        self.receiver: Part = self.stack.part("receiver", **chosen)
         self._numbers = itertools.count(1)
         self._cleanup = contextlib.AsyncExitStack()
 

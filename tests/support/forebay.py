@@ -263,9 +263,14 @@ class Forebay:
 
     def events(self, name: str, namespace: str | None = None) -> dict[str, str]:
         """Return the Events of an endpoint: reason and message."""
+        found = self.event_objects(name, namespace)
+        return {each["reason"]: each["message"] for each in found}
+
+    def event_objects(self, name: str, namespace: str | None = None) -> list[Json]:
+        """Return the Events of an endpoint as they are stored."""
         selector = quote(f"involvedObject.name={name}")
         path = f"{self._path('events', namespace or self.tenant)}?fieldSelector={selector}"
-        return {each["reason"]: each["message"] for each in self.api.items(path)}
+        return self.api.items(path)
 
     def objects(self, plural: str, endpoint: str | None = None) -> list[Json]:
         """Return the operator's objects of one kind, of one endpoint or of all."""

@@ -24,13 +24,14 @@ _LEAVE_SECONDS = 15.0
 """How long the server may take to end: it syncs its store first."""
 
 _CONFIG = """\
-server_name: forebay-test
+server_name: {name}
 listen: "{host}:{port}"
 # As the receiver's limit on a body (4 MiB) and its headers ask for; the server's default is 1 MiB.
-max_payload: 8MB
+max_payload: {max_payload}
 jetstream {{
   store_dir: "{store}"
   {limit}
+  {sync}
 }}
 {extra}
 """
@@ -52,19 +53,33 @@ class NatsServer:
     """One nats-server with JetStream; its port and store outlive a restart."""
 
     def __init__(
-        self, folder: Path, *, max_file_store: str | None = None, config: str = ""
+        self,
+        folder: Path,
+        *,
+        name: str = "forebay-test",
+        max_file_store: str | None = None,
+        max_payload: int = 8 * 1024 * 1024,
+        sync_always: bool = False,
+        config: str = "",
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
         Args:
             folder: Where its configuration, log and store go.
+            name: How it is called in a cluster.
             max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
+            max_payload: Bytes of the largest message; may be changed before a restart.
+            sync_always: Whether every message is flushed to disk before its answer, and not every
+                two minutes.
             config: Further lines of the server's configuration.
         """
         self.folder = folder
+        self.name = name
         self.port = free_port()
+        self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
+        self._sync = "sync_interval: always" if sync_always else ""
         self._extra = config
         self._program = Program("nats-server", folder / "nats-server.log")
 
@@ -93,10 +108,13 @@ class NatsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(
             _CONFIG.format(
+                name=self.name,
                 host=HOST,
                 port=self.port,
+                max_payload=self.max_payload,
                 store=self.folder / "store",
                 limit=self._limit,
+                sync=self._sync,
                 extra=self._extra,
             )
         )
@@ -118,6 +136,10 @@ class NatsServer:
         await self.stop()
         await self.start()
 
+    def leave_clients(self) -> None:
+        """Enter lame duck mode (SIGUSR2): clients are sent elsewhere, then the server leaves."""
+        self._program.send(signal.SIGUSR2)
+
     def freeze(self) -> None:
         """Stop the process in its tracks (SIGSTOP): connections stay, answers do not come."""
         self._program.send(signal.SIGSTOP)
@@ -127,10 +149,14 @@ class NatsServer:
         self._program.send(signal.SIGCONT)
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
+    async def client(self, credentials: Path | None = None) -> AsyncIterator[Client]:
         """Give a connection that is closed at the end of the block."""
         client = await nats.connect(
-            self.url, allow_reconnect=True, max_reconnect_attempts=-1, reconnect_time_wait=0.05
+            self.url,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.05,
+            user_credentials=None if credentials is None else str(credentials),
         )
         try:
             yield client
@@ -138,8 +164,9 @@ class NatsServer:
             await client.close()
 
     async def __aenter__(self) -> Self:
-        """Start the server."""
-        await self.start()
+        """Start the server, unless it runs already."""
+        if not self.running:
+            await self.start()
         return self
 
     async def __aexit__(

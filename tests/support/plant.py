@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from nats.aio.client import Client
@@ -21,7 +21,14 @@ from nats.js.errors import NotFoundError
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
-from forebay.core.tables import Destination, HttpTarget, LogTarget, ProcessorEndpoint, Retry
+from forebay.core.tables import (
+    Destination,
+    HttpTarget,
+    HttpTls,
+    LogTarget,
+    ProcessorEndpoint,
+    Retry,
+)
 from forebay.runtime.provisioning import ShardConfig
 from support.processes import Part
 from support.sink import Arrival
@@ -134,13 +141,21 @@ class Plant:
         signing_secrets: tuple[str, ...] = (),
         events: tuple[str, ...] = (),
         channels: tuple[str, ...] = (),
+        format: Literal["Event", "Raw"] = "Event",  # noqa: A002  # the field's own name
+        rate_per_second: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+        tls: HttpTls | None = None,
     ) -> Destination:
         """Return a destination that posts to a path of the sink, or to another address."""
         target = HttpTarget(
             url=url or self.sink.url(f"/{path}"),
+            format=format,
+            headers=dict(headers or {}),
             max_in_flight=max_in_flight,
             timeout_seconds=timeout_seconds,
+            rate_per_second=rate_per_second,
             signing_secrets=signing_secrets,
+            tls=tls,
         )
         return Destination(name=name, http=target, retry=retry, events=events, channels=channels)
 
@@ -226,11 +241,11 @@ class Plant:
 
     async def rows(self, name: str) -> int:
         """Return how many items of an endpoint wait in RETRY."""
-        return await self._count(RETRY, f"forebay.retry.0.*.*.demo.{name}.>")
+        return await self.count(RETRY, f"forebay.retry.0.*.*.demo.{name}.>")
 
     async def letters(self, name: str) -> int:
         """Return how many dead letters an endpoint has."""
-        return await self._count(DEAD, f"forebay.dead.0.demo.{name}.>")
+        return await self.count(DEAD, f"forebay.dead.0.demo.{name}.>")
 
     async def letter(self, name: str, key: str, destination: str = "sink") -> RawStreamMsg:
         """Wait for a dead letter and return it."""
@@ -251,7 +266,8 @@ class Plant:
         infos = await self.client.jetstream().consumers_info(stream)
         return sum(info.num_ack_pending or 0 for info in infos)
 
-    async def _count(self, stream: str, subjects: str) -> int:
+    async def count(self, stream: str, subjects: str) -> int:
+        """Return how many messages a stream holds under these subjects."""
         answer = await self.client.request(
             f"$JS.API.STREAM.INFO.{stream}",
             msgspec.json.encode({"subjects_filter": subjects}),

@@ -1,6 +1,7 @@
-"""A destination that runs as a pod: counts each item by its key, and says so."""
+"""A destination that runs as a pod: counts each item by its key, and answers as it is told."""
 
 import json
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import aiohttp
@@ -15,14 +16,21 @@ PROGRAM: Final = """
 import collections, os
 from aiohttp import web
 arrivals = collections.Counter()
+answers = {}
 async def take(request):
     await request.read()
-    arrivals[request.headers["webhook-id"]] += 1
+    status = answers.get(request.path, 200)
+    if status == 200:
+        arrivals[request.headers["webhook-id"]] += 1
+    return web.Response(status=status)
+async def learn(request):
+    answers["/" + request.match_info["path"]] = int(await request.text())
     return web.Response()
 async def tell(request):
     return web.json_response(arrivals)
 app = web.Application(client_max_size=8 << 20)
-app.add_routes([web.post("/{path:.*}", take), web.get("/arrivals", tell)])
+app.add_routes([web.post("/{path:.*}", take), web.put("/{path:.*}", learn)])
+app.add_routes([web.get("/arrivals", tell)])
 web.run_app(app, port=8080, print=None, access_log=None)
 """
 """Runs in the processor's image, which has aiohttp."""
@@ -40,7 +48,11 @@ class SinkPod:
     @property
     def url(self) -> str:
         """Where processors deliver to."""
-        return f"http://sink.{self._namespace}.svc:8080/items"
+        return self.path("items")
+
+    def path(self, name: str) -> str:
+        """Return the URL of a path, each of which can answer otherwise."""
+        return f"http://sink.{self._namespace}.svc:8080/{name}"
 
     async def start(self) -> None:
         """Run it and wait until it answers."""
@@ -76,6 +88,24 @@ class SinkPod:
         await self._cluster.wait_rolled("deployment", "sink", self._namespace)
         service = await self._cluster.get("service", "sink", self._namespace)
         self._port = service["spec"]["ports"][0]["nodePort"]
+        # A new port is there a moment after its Service.
+        await eventually(self._answers, within=20, saying="the sink to answer")
+
+    async def _answers(self) -> bool:
+        try:
+            await self.arrivals()
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return True
+
+    async def answer(self, path: str, status: int) -> None:
+        """Have a path answer so from now on; what is not answered 200 is not counted."""
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
+            session.put(f"http://{HOST}:{self._port}/{path}", data=str(status)),
+        ):
+            return
 
     async def arrivals(self) -> dict[str, int]:
         """Return how often each key arrived."""
@@ -98,3 +128,16 @@ class SinkPod:
         found: Any = await eventually(look, within=within, saying=f"{count} items at the sink")
         assert isinstance(found, dict)
         return found
+
+    async def wait_keys(self, keys: AbstractSet[str], *, within: float = 60.0) -> None:
+        """Wait until each of these items has arrived, and say which have not where they do not."""
+
+        async def look() -> bool:
+            return not keys - (await self.arrivals()).keys()
+
+        try:
+            await eventually(look, within=within)
+        except AssertionError as error:
+            missing = keys - (await self.arrivals()).keys()
+            message = f"{len(missing)} of {len(keys)} items did not arrive: {sorted(missing)[:5]}"
+            raise AssertionError(message) from error

@@ -1,6 +1,12 @@
 """One tenant of a cluster: a namespace with endpoints, their Secrets and a sink."""
 
+import contextlib
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.cluster import HOST, Cluster
 from support.sink_pod import SinkPod
@@ -28,6 +34,15 @@ class Tenant:
         self.forebay = forebay
         self.namespace = namespace
         self.sink = SinkPod(cluster, namespace)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, cluster: Cluster, forebay: str) -> AsyncIterator["Tenant"]:
+        """Give a tenant in a new namespace, and remove it at the end."""
+        own = cls(cluster, forebay, f"e2e-{secrets.token_hex(4)}")
+        await own.start()
+        yield own
+        await own.stop()
 
     async def start(self) -> None:
         """Make the namespace and the sink."""
@@ -86,6 +101,21 @@ class Tenant:
         result = Traffic(f"http://{HOST}:{port}/v1/webhooks/{self.namespace}/{name}", SECRET)
         await result.reached()
         return result
+
+    async def refusals(self, name: str, *, shared: bool = False) -> dict[str, int]:
+        """Return how many webhooks of an endpoint its receivers refused, by reason."""
+        found: Counter[str] = Counter()
+        whose = "app.kubernetes.io/component=receivers" if shared else self.labels(name)
+        for pod in await self.cluster.list("pods", self.forebay, whose):
+            where = f"/api/v1/namespaces/{self.forebay}/pods/{pod['metadata']['name']}:9090"
+            text = await self.cluster.kubectl("get", "--raw", f"{where}/proxy/metrics")
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    own = (sample.labels.get("namespace"), sample.labels.get("endpoint"))
+                    is_refusal = sample.name == "forebay_receiver_refused_total"
+                    if is_refusal and own == (self.namespace, name):
+                        found[sample.labels["reason"]] += int(sample.value)
+        return {reason: count for reason, count in found.items() if count}
 
     async def _node_port(self, name: str) -> str:
         """Make a NodePort beside a Dedicated endpoint's own Service; no operator knows it."""

@@ -12,6 +12,7 @@ from typing import Final
 import aiohttp
 
 from forebay.core.signatures import sign
+from forebay.core.subjects import key_token
 from support.wait import eventually
 
 __all__ = ["NO_ANSWER", "Traffic"]
@@ -19,22 +20,31 @@ __all__ = ["NO_ANSWER", "Traffic"]
 NO_ANSWER: Final = 0
 """Counted as a status: no answer within 5 s, or a connection that failed."""
 
+_STORED: Final = 200
+
 _PATIENCE_SECONDS: Final = 5.0
 """360dialog's."""
 
 _numbers = itertools.count(time.time_ns())
 
 
-def _body() -> bytes:
-    """Return a text message that was never sent before."""
+_CHANNEL: Final = "108200000000301"
+
+
+_PEOPLE: Final = 100
+"""Senders: each has a conversation of its own, whose items arrive one after the other."""
+
+
+def _body(own: str, person: int) -> bytes:
+    """Return a text message with an id."""
     message = {
-        "from": "15550001234",
-        "id": f"wamid.{next(_numbers)}",
+        "from": f"1555000{person:04d}",
+        "id": own,
         "timestamp": str(int(time.time())),
         "type": "text",
         "text": {"body": "hello"},
     }
-    metadata = {"display_phone_number": "15550009999", "phone_number_id": "108200000000301"}
+    metadata = {"display_phone_number": "15550009999", "phone_number_id": _CHANNEL}
     value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": [message]}
     changes = [{"field": "messages", "value": value}]
     entry = [{"id": "102290129340398", "changes": changes}]
@@ -50,6 +60,9 @@ class Traffic:
         self.secret = secret
         self.answers: Counter[int] = Counter()
         """How often each status came."""
+
+        self.keys: set[str] = set()
+        """The `webhook-id` of each item that was answered 200: each has to arrive."""
 
         self.slowest = 0.0
         """Seconds of the slowest answer."""
@@ -107,7 +120,9 @@ class Traffic:
         return aiohttp.ClientSession(timeout=timeout, connector=connector)
 
     async def _post(self, session: aiohttp.ClientSession) -> None:
-        body = _body()
+        number = next(_numbers)
+        own = f"wamid.{number}"
+        body = _body(own, number % _PEOPLE)
         headers = {"X-Hub-Signature-256": f"sha256={sign(self.secret, body)}"}
         began = time.monotonic()
         try:
@@ -117,4 +132,6 @@ class Traffic:
         except (aiohttp.ClientError, TimeoutError):
             status = NO_ANSWER
         self.answers[status] += 1
+        if status == _STORED:
+            self.keys.add(key_token(f"msg:{_CHANNEL}:{own}"))
         self.slowest = max(self.slowest, time.monotonic() - began)

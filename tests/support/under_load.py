@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
 
 from forebay.core.subjects import EventSubject, RawSubject, key_token
 from forebay_simulator import Plan, Result, simulate
@@ -16,10 +14,11 @@ from support.plant import EVENTS, RAW, RETRY
 from support.processes import Part
 from support.sink import Sink
 from support.stack import Stack
+from support.streams import read_stream
 from support.tables import PATH
 from support.wait import eventually
 
-__all__ = ["IN_FLIGHT", "assert_in_order", "play", "tokens", "wait_all_done"]
+__all__ = ["IN_FLIGHT", "assert_all_delivered", "play", "tokens", "wait_all_done"]
 
 IN_FLIGHT = 64
 """Attempts that the tests' destination takes at a time: what a fault may repeat."""
@@ -48,6 +47,29 @@ def tokens(result: Result) -> set[str]:
     return {key_token(key) for key in result.accepted_keys}
 
 
+async def assert_all_delivered(
+    stack: Stack,
+    result: Result,
+    *,
+    refused: frozenset[str] = frozenset(),
+    repeats: int = 0,
+) -> None:
+    """Wait until the streams are worked off, and assert that nothing is lost, doubled or mixed up.
+
+    Args:
+        stack: What was under load.
+        result: What the provider was told.
+        refused: How webhooks may have been refused meanwhile; in the end all were accepted.
+        repeats: How many items may have arrived again.
+    """
+    await wait_all_done(stack, result)
+    assert result.lost == 0
+    assert result.refused.keys() <= refused
+    assert stack.sink.keys == tokens(result)
+    assert stack.sink.repeats.total() <= repeats
+    await assert_in_order(stack)
+
+
 async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> None:
     """Wait until every accepted item has arrived, and nothing is left to be done."""
     wanted = tokens(result)
@@ -74,9 +96,9 @@ async def assert_in_order(stack: Stack) -> None:
     lanes: dict[int, str] = {}
     stored: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     async with stack.nats_server.client() as client:
-        for message in await _headers_of(client, RAW):
+        for message in await read_stream(client, RAW, headers_only=True):
             lanes[message.metadata.sequence.stream] = RawSubject.parse(message.subject).lane
-        for message in await _headers_of(client, EVENTS):
+        for message in await read_stream(client, EVENTS, headers_only=True):
             subject, headers = EventSubject.parse(message.subject), message.headers or {}
             webhook = int(headers["Forebay-Raw-Seq"])
             lane = f"{subject.endpoint} {lanes[webhook]} > {subject.lane}"
@@ -88,18 +110,6 @@ async def assert_in_order(stack: Stack) -> None:
         assert webhooks == sorted(webhooks), f"EVENTS has {chain} in another order than RAW"
         places = [first[key] for _, key in items]
         assert places == sorted(places), f"{chain} arrived in another order than EVENTS has it"
-
-
-async def _headers_of(client: Client, stream: str) -> list[Msg]:
-    """Return all messages of a stream without what they carry."""
-    only_headers = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=True)
-    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=only_headers)
-    left = (await subscription.consumer_info()).num_pending or 0
-    messages: list[Msg] = []
-    while len(messages) < left:
-        messages += await subscription.fetch(min(left - len(messages), 500))
-    await subscription.unsubscribe()
-    return messages
 
 
 def _first_accepted(sink: Sink) -> dict[str, int]:

@@ -22,7 +22,11 @@ from forebay.core.resource import (
     parse_endpoint,
 )
 from forebay.core.tables import (
+    Authentication,
+    BasicCheck,
+    CertificateCheck,
     HeaderCheck,
+    HttpTls,
     ProcessorTable,
     ReceiverTable,
     SignatureCheck,
@@ -31,6 +35,7 @@ from forebay.core.tables import (
 )
 
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SIGNING = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
 def reference(key: str) -> dict[str, object]:
@@ -88,6 +93,34 @@ def test_headers_are_compared_in_lower_case_with_all_their_live_values() -> None
     )
     assert route.authentication.signature is None
     assert route.authentication.verify_tokens == ("v",)
+
+
+def test_basic_has_its_live_pairs_and_a_certificate_its_names() -> None:
+    pairs = [
+        {"username": "provider", "password": reference("old")},
+        {"username": "provider", "password": reference("new")},
+    ]
+    names = ["client.webhooks.fbclientcerts.com"]
+    route = compile_route(
+        parse(authentication={"basic": pairs, "clientCertificate": {"names": names}}),
+        Vault({"old": "a", "new": "b:ü\n"}),
+    )
+    assert route.authentication == Authentication(
+        basic=(
+            BasicCheck(username="provider", password="a"),
+            BasicCheck(username="provider", password="b:ü"),
+        ),
+        client_certificate=CertificateCheck(names=tuple(names)),
+    )
+
+
+@pytest.mark.parametrize("vault", [Vault({}), Vault({"password": "\n"})])
+def test_an_endpoint_whose_password_is_missing_or_empty_is_refused(vault: Vault) -> None:
+    basic = [{"username": "provider", "password": reference("password")}]
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_route(parse(authentication={"basic": basic}), vault)
+    (problem,) = caught.value.problems
+    assert problem.field == "spec.authentication.basic[0].password"
 
 
 def test_one_newline_at_the_end_of_a_secret_is_not_part_of_it() -> None:
@@ -201,6 +234,56 @@ def test_a_signing_secret_of_the_wrong_form_is_refused(secret: str) -> None:
     assert "spec.destinations[0].http.signing: key 'signing'" in str(caught.value)
     assert "use whsec_ and 24 to 64 random bytes in base64" in str(caught.value)
     assert secret not in str(caught.value)
+
+
+def test_while_a_signing_secret_is_changed_all_of_them_sign() -> None:
+    http = {
+        "url": "http://crm.example.com/",
+        "signing": {"secrets": [reference("new"), reference("old")]},
+    }
+    made = compile_endpoint(
+        parse(destinations=[{"name": "crm", "http": http}]),
+        Vault({"new": SIGNING, "old": OTHER_SIGNING}),
+    )
+    assert made.destinations[0].http is not None
+    assert made.destinations[0].http.signing_secrets == (SIGNING, OTHER_SIGNING)
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n"
+TLS = {
+    "ca": reference("ca"),
+    "certificate": reference("certificate"),
+    "key": reference("key"),
+    "serverName": "crm",
+}
+
+
+def test_a_destination_gets_its_certificates_and_its_limits() -> None:
+    http = {"url": "https://10.0.0.1/", "tls": TLS, "format": "Raw", "ratePerSecond": 2.5}
+    made = compile_endpoint(
+        parse(destinations=[{"name": "crm", "http": http}], processing={"maxInFlight": 9}),
+        Vault({"ca": CERTIFICATE, "certificate": CERTIFICATE, "key": KEY}),
+    )
+    target = made.destinations[0].http
+    assert target is not None
+    assert target.tls == HttpTls(
+        ca=CERTIFICATE.strip(), certificate=CERTIFICATE.strip(), key=KEY.strip(), server_name="crm"
+    )
+    assert (target.format, target.rate_per_second, made.max_in_flight) == ("Raw", 2.5, 9)
+
+
+@pytest.mark.parametrize("field", ["ca", "certificate", "key"])
+def test_what_is_no_pem_is_refused(field: str) -> None:
+    given = {"ca": CERTIFICATE, "certificate": CERTIFICATE, "key": KEY} | {
+        field: "0123456789abcdef"
+    }
+    http = {"url": "https://crm.example.com/", "tls": TLS}
+    with pytest.raises(InvalidEndpoint) as caught:
+        compile_endpoint(parse(destinations=[{"name": "crm", "http": http}]), Vault(given))
+    assert f"spec.destinations[0].http.tls.{field}: key {field!r}" in str(caught.value)
+    assert "in PEM" in str(caught.value)
+    assert "0123456789abcdef" not in str(caught.value)
 
 
 def test_tables_are_what_the_parts_read() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from forebay.core.naming import EndpointName
-from forebay.core.resource import WebhookEndpoint
+from forebay.core.resource import ClientCertificateSpec, WebhookEndpoint
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import Reason
 from forebay_operator.policies.checks import Input, first_refusal
@@ -64,6 +64,26 @@ def test_shared_receivers_have_to_be_installed() -> None:
     assert found is not None
     assert found[0] is Reason.SHARED_NOT_INSTALLED
     assert refusal(read_manifest("dedicated"), config) is None
+
+
+def test_client_certificates_need_a_proxy_that_is_believed() -> None:
+    manifest = read_manifest("dedicated")
+    certificate = ClientCertificateSpec(names=("client.webhooks.fbclientcerts.com",))
+    authentication = manifest.spec.authentication.model_copy(
+        update={"client_certificate": certificate}
+    )
+    spec = manifest.spec.model_copy(update={"authentication": authentication})
+    asking = manifest.model_copy(update={"spec": spec})
+    told = installation()
+    untold = told.model_copy(
+        update={"receiver": told.receiver.model_copy(update={"client_certificates": None})}
+    )
+    assert refusal(asking, told) is None
+    assert refusal(manifest, untold) is None
+    found = refusal(asking, untold)
+    assert found is not None
+    assert found[0] is Reason.CLIENT_CERTIFICATES_OFF
+    assert "receivers.clientCertificate.header" in found[1]
 
 
 def test_host_of_another_namespace_is_taken() -> None:

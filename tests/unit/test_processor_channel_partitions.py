@@ -53,6 +53,11 @@ class MemoryTable:
         """Delete a row."""
         self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}
 
+    async def purge(self, _: str, subject: str, below: int) -> None:
+        """Remove a subject's older rows."""
+        if subject in self.rows and self.rows[subject][2] < below:
+            del self.rows[subject]
+
 
 class Gate(DestinationPort):
     """A destination that answers when it is told to."""

@@ -12,6 +12,9 @@ Json = Any
 
 SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
 
+BASIC = {"username": "provider", "password": SECRET}
+NAMED = {"names": ["client.webhooks.fbclientcerts.com"]}
+
 GOOD: Json = {
     "apiVersion": API_VERSION,
     "kind": KIND,
@@ -100,8 +103,36 @@ def test_a_value_out_of_bounds_is_refused(
 @pytest.mark.parametrize(
     ("authentication", "field", "advice"),
     [
-        ({}, "spec.authentication", "give `headers` or `signature`, or say `none: true`"),
-        ({"headers": []}, "spec.authentication", "give `headers` or `signature`"),
+        ({}, "spec.authentication", "or `clientCertificate`, or say `none: true`"),
+        ({"headers": []}, "spec.authentication", "give `headers`, `basic`, `signature`"),
+        ({"basic": []}, "spec.authentication", "give `headers`, `basic`, `signature`"),
+        ({"none": True, "basic": [BASIC]}, "spec.authentication", "lets anyone in"),
+        ({"none": True, "clientCertificate": NAMED}, "spec.authentication", "lets anyone in"),
+        (
+            {"basic": [BASIC], "headers": [{"name": "AUTHORIZATION", "values": [SECRET]}]},
+            "spec.authentication",
+            "one header, which cannot hold both",
+        ),
+        (
+            {"basic": [{**BASIC, "username": "a:b"}]},
+            "spec.authentication.basic[0].username",
+            "no colon",
+        ),
+        (
+            {"basic": [{**BASIC, "password": "hunter2"}]},
+            "spec.authentication.basic[0].password",
+            "",
+        ),
+        (
+            {"clientCertificate": {"names": []}},
+            "spec.authentication.clientCertificate.names",
+            "at least 1",
+        ),
+        (
+            {"clientCertificate": {"names": [" a"]}},
+            "spec.authentication.clientCertificate.names[0]",
+            "common name or DNS name",
+        ),
         ({"verifyToken": SECRET}, "spec.authentication", "guards the GET challenge only"),
         (
             {"none": True, "signature": {"secrets": [SECRET]}},
@@ -160,9 +191,42 @@ def test_a_secret_written_into_a_manifest_is_refused_and_not_repeated_in_the_mes
         ({"name": "a", "http": {"url": "http://u:p@a/"}}, "[0].http.url", "keep credentials out"),
         ({"name": "a", "http": {"url": "http://a/b c"}}, "[0].http.url", "percent-encode"),
         (
-            {"name": "a", "http": {"url": "http://a/", "format": "Raw"}},
+            {"name": "a", "http": {"url": "http://a/", "format": "Body"}},
             "[0].http.format",
-            "use 'Event'",
+            "use 'Event' or 'Raw'",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "signing": {}}},
+            "[0].http.signing",
+            "either `secretKeyRef` or `secrets`",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "ratePerSecond": -1}},
+            "[0].http.ratePerSecond",
+            "at least 0",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "tls": {"insecureSkipVerify": True}}},
+            "[0].http",
+            "for https only",
+        ),
+        (
+            {"name": "a", "http": {"url": "https://a/", "tls": {"certificate": SECRET}}},
+            "[0].http.tls",
+            "belong together",
+        ),
+        (
+            {
+                "name": "a",
+                "http": {"url": "https://a/", "tls": {"insecureSkipVerify": True, "ca": SECRET}},
+            },
+            "[0].http.tls",
+            "checks nothing",
+        ),
+        (
+            {"name": "a", "http": {"url": "https://a/", "tls": {"serverName": "a:443"}}},
+            "[0].http.tls.serverName",
+            "stands in the certificate",
         ),
         (
             {"name": "a", "http": {"url": "http://a/", "timeoutSeconds": 0}},
@@ -230,7 +294,7 @@ def test_two_destinations_of_one_name_are_refused() -> None:
         ("spec.destinations.0.log.level", "info", "those that can be here are none"),
         ("spec.registration", {"mode": "Managed"}, "not in this version: do it by hand"),
         ("spec.processing.statusOrder", "Monotonic", "not in this version: remove it"),
-        ("spec.destinations.1.http.ratePerSecond", 10, "use maxInFlight"),
+        ("spec.destinations.1.http.ratePerSeconds", 10, "did you mean `ratePerSecond`?"),
         ("spec.receiver.autoscaling", {}, "set by the chart"),
     ],
 )

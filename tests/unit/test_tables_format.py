@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import (
     Authentication,
+    BasicCheck,
+    CertificateCheck,
     Destination,
     HeaderCheck,
     HttpTarget,
@@ -37,6 +39,13 @@ AUTHENTICATIONS = (
     st.builds(Authentication, none=st.just(value=True))
     | st.builds(Authentication, signature=SIGNATURES, verify_tokens=SEVERAL)
     | st.builds(Authentication, headers=st.lists(HEADERS, min_size=1, max_size=2).map(tuple))
+    | st.builds(
+        Authentication,
+        basic=st.lists(st.builds(BasicCheck, username=TEXTS, password=TEXTS), min_size=1).map(
+            tuple
+        ),
+        client_certificate=st.builds(CertificateCheck, names=SEVERAL),
+    )
 )
 ROUTES = st.builds(
     ReceiverRoute, namespace=NAMES, name=NAMES, provider=PROVIDERS, authentication=AUTHENTICATIONS
@@ -55,6 +64,10 @@ ENDPOINTS = st.builds(
     provider=PROVIDERS,
     paused=st.booleans(),
     destinations=st.lists(DESTINATIONS, max_size=2).map(tuple),
+)
+META_SIGNATURE = Authentication(
+    signature=SignatureCheck(header="x-hub-signature-256", prefix="required", secrets=("s",)),
+    verify_tokens=("t",),
 )
 _PATIENT = settings(deadline=None, max_examples=50)
 
@@ -118,9 +131,15 @@ def test_a_field_that_this_version_does_not_know_is_refused(path: tuple[str | in
     place = document
     for step in path:
         place = place[step]
-    place["clientCertificate"] = {"required": True}
-    with pytest.raises(ConfigurationError, match="clientCertificate"):
+    place["passkey"] = {"required": True}
+    with pytest.raises(ConfigurationError, match="passkey"):
         decode_table(json.dumps(document).encode(), ReceiverTable)
+
+
+def test_what_is_not_asked_for_is_not_written() -> None:
+    # A receiver of the version before refuses fields that it does not know.
+    (route,) = json.loads(table_with(META_SIGNATURE))["routes"]
+    assert sorted(route["authentication"]) == ["signature", "verify_tokens"]
 
 
 def test_another_format_is_refused() -> None:

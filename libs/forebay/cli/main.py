@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from forebay import __version__
+from forebay.cli.dead import dead
 from forebay.cli.failures import FAILED, exit_code
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
@@ -41,6 +42,7 @@ app.command()(simulate)
 app.command()(receiver)
 app.command()(processor)
 app.command()(operator)
+app.add_typer(dead)
 
 
 def _show_version(*, wanted: bool) -> None:

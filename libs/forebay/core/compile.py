@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -19,15 +20,20 @@ from forebay.core.resource import (
     HttpSpec,
     SecretKeyRef,
     SecretSource,
+    SigningSpec,
     Throughput,
+    TlsSpec,
     WebhookEndpoint,
 )
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (
     Authentication,
+    BasicCheck,
+    CertificateCheck,
     Destination,
     HeaderCheck,
     HttpTarget,
+    HttpTls,
     LogTarget,
     ProcessorEndpoint,
     ProcessorTable,
@@ -118,6 +124,16 @@ def compile_route(
         )
         for index, header in enumerate(spec.authentication.headers)
     )
+    basic = tuple(
+        BasicCheck(
+            username=pair.username,
+            password=values.text((*path, "basic", index, "password"), pair.password),
+        )
+        for index, pair in enumerate(spec.authentication.basic)
+    )
+    certificate = None
+    if spec.authentication.client_certificate is not None:
+        certificate = CertificateCheck(names=spec.authentication.client_certificate.names)
     signature = None
     if spec.authentication.signature is not None:
         signing = tuple(
@@ -132,7 +148,9 @@ def compile_route(
     authentication = Authentication(
         none=spec.authentication.none,
         headers=headers,
+        basic=basic,
         signature=signature,
+        client_certificate=certificate,
         verify_tokens=verify_tokens,
     )
     authentication.check()
@@ -167,6 +185,7 @@ def compile_endpoint(
         shard=shard or spec.processing.shard,
         channel=spec.channel.phone_number_id if spec.channel is not None else None,
         ordering=spec.processing.ordering,
+        max_in_flight=spec.processing.max_in_flight or 0,
         paused=spec.paused,
         destinations=destinations,
     )
@@ -243,15 +262,39 @@ def _http(values: "_Values", path: Path, spec: HttpSpec) -> HttpTarget:
             headers[header.name] = values.header((*path, "headers", index), source)
         elif header.value is not None:
             headers[header.name] = header.value
-    signing: tuple[str, ...] = ()
-    if spec.signing is not None:
-        signing = (values.signing_secret((*path, "signing"), spec.signing),)
     return HttpTarget(
         url=spec.url,
+        format=spec.format,
         headers=headers,
-        signing_secrets=signing,
+        signing_secrets=_signing(values, (*path, "signing"), spec.signing),
+        tls=_tls(values, (*path, "tls"), spec.tls) if spec.tls is not None else None,
         timeout_seconds=spec.timeout_seconds,
         max_in_flight=spec.max_in_flight,
+        rate_per_second=spec.rate_per_second,
+    )
+
+
+def _signing(values: "_Values", path: Path, spec: SigningSpec | None) -> tuple[str, ...]:
+    if spec is None:
+        return ()
+    if spec.secret_key_ref is not None:
+        return (values.signing_secret(path, SecretSource(secret_key_ref=spec.secret_key_ref)),)
+    return tuple(
+        values.signing_secret((*path, "secrets", place), source)
+        for place, source in enumerate(spec.secrets or ())
+    )
+
+
+def _tls(values: "_Values", path: Path, spec: TlsSpec) -> HttpTls:
+    def pem(field: str, source: SecretSource | None, ending: str) -> str:
+        return "" if source is None else values.pem((*path, field), source, ending)
+
+    return HttpTls(
+        ca=pem("ca", spec.ca, "CERTIFICATE"),
+        certificate=pem("certificate", spec.certificate, "CERTIFICATE"),
+        key=pem("key", spec.key, "PRIVATE KEY"),
+        server_name=spec.server_name or "",
+        insecure_skip_verify=spec.insecure_skip_verify,
     )
 
 
@@ -308,6 +351,21 @@ class _Values:
                 path,
                 f"{_told(source.secret_key_ref)} is no Standard Webhooks secret: use "
                 f"{SIGNING_PREFIX} and 24 to 64 random bytes in base64",
+            )
+        return value
+
+    def pem(self, path: Path, source: SecretSource, ending: str) -> str:
+        """Return certificates or a key in PEM.
+
+        Whether they can be used is known where they are used: here no more than their form, which
+        is what goes wrong when a Secret is made (DER, or the wrong key of it).
+        """
+        value = self.text(path, source)
+        if value and re.search(rf"-----BEGIN ([A-Z]+ )*{ending}-----\n", value) is None:
+            return self._refuse(
+                path,
+                f"{_told(source.secret_key_ref)} holds no {ending.lower()} in PEM: it has to have "
+                f"a line `-----BEGIN {ending}-----`",
             )
         return value
 

@@ -13,6 +13,7 @@ from forebay.core.items import Item
 
 __all__ = [
     "ATTEMPTS",
+    "BODY",
     "CONTENT_TYPE",
     "CONVERSATION",
     "DUE_AT",
@@ -25,6 +26,7 @@ __all__ = [
     "RAW_SEQUENCE",
     "REASON",
     "RECEIVED_AT",
+    "REPLAY_OF",
     "TRACEPARENT",
     "StoredItem",
     "decode_item",
@@ -51,6 +53,10 @@ CONTENT_TYPE: Final = "Content-Type"
 CONVERSATION: Final = "Forebay-Conversation"
 """The conversation's token, on items."""
 
+BODY: Final = "Forebay-Body"
+"""On items whose webhook is an item as well: the token of that. Who wants whole webhooks gets that
+one, and items without this header one by one: they were cut before anyone wanted the whole."""
+
 ORDER: Final = "Forebay-Order"
 """On what waits in RETRY: the item's sequence in EVENTS, by which its conversation is ordered."""
 
@@ -71,6 +77,9 @@ REASON: Final = "Forebay-Reason"
 
 ERROR: Final = "Forebay-Error"
 """What the destination said last: a status or the kind of failure, never its text."""
+
+REPLAY_OF: Final = "Forebay-Replay-Of"
+"""On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

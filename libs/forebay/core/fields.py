@@ -11,6 +11,7 @@ from forebay.core.items import KINDS
 from forebay.core.naming import NAME_LIMIT, is_dns_label
 
 __all__ = [
+    "CertificateName",
     "Digits",
     "EventKind",
     "HeaderName",
@@ -21,7 +22,9 @@ __all__ = [
     "Quantity",
     "SecretKey",
     "SecretName",
+    "ServerName",
     "ShardName",
+    "UserName",
     "duration",
     "label",
     "parse_duration",
@@ -124,6 +127,13 @@ Host = Annotated[
         "no underscore (360dialog takes neither)",
     ),
 ]
+ServerName = Annotated[
+    str,
+    _matching(
+        rf"(?=.{{1,253}}$){_HOST_LABEL}(\.{_HOST_LABEL})*",
+        "give the name that stands in the certificate, such as crm.example.com",
+    ),
+]
 HeaderName = Annotated[
     str,
     _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "an HTTP header cannot have this name"),
@@ -150,6 +160,20 @@ SecretName = Annotated[
     _matching(
         r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?",
         "a Secret's name has lower-case letters, digits, hyphens and dots only",
+    ),
+]
+UserName = Annotated[
+    str,
+    _matching(
+        r"[ -9;-~]{1,128}",
+        "a user name has up to 128 printable ASCII characters, and no colon (RFC 7617)",
+    ),
+]
+CertificateName = Annotated[
+    str,
+    _matching(
+        r"[!-~]([ -~]{0,251}[!-~])?",
+        "give a certificate's common name or DNS name, such as client.webhooks.fbclientcerts.com",
     ),
 ]
 Quantity = Annotated[

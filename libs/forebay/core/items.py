@@ -38,6 +38,7 @@ __all__ = [
     "WALKS",
     "Item",
     "canonical_json",
+    "rfc3339",
     "split",
 ]
 
@@ -175,7 +176,7 @@ class _Cut:
 
     def __init__(self, received_at: float) -> None:
         self._bucket = int(received_at // REPEAT_WINDOW_SECONDS)
-        self._received = _rfc3339(received_at)
+        self._received = rfc3339(received_at)
 
     def generic(self, body: bytes, document: Json) -> Item:
         """Make one item of a whole body."""
@@ -453,11 +454,12 @@ def _person(kind: str, part: dict[str, Json]) -> str:
 def _event_time(timestamp: Json) -> str | None:
     """Read a provider's timestamp: Unix seconds as text or number."""
     try:
-        return _rfc3339(int(as_text(timestamp)))
+        return rfc3339(int(as_text(timestamp)))
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _rfc3339(seconds: float) -> str:
+def rfc3339(seconds: float) -> str:
+    """Return a time since the epoch as items have it: in UTC, with milliseconds."""
     moment = datetime.fromtimestamp(seconds, tz=UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

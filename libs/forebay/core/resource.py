@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from forebay.core.fields import (
+    CertificateName,
     Digits,
     EventKind,
     HeaderName,
@@ -33,7 +34,9 @@ from forebay.core.fields import (
     Quantity,
     SecretKey,
     SecretName,
+    ServerName,
     ShardName,
+    UserName,
     duration,
     label,
 )
@@ -45,7 +48,9 @@ __all__ = [
     "API_VERSION",
     "KIND",
     "AuthenticationSpec",
+    "BasicSpec",
     "ChannelSpec",
+    "ClientCertificateSpec",
     "DestinationSpec",
     "HeaderSpec",
     "HttpSpec",
@@ -60,7 +65,9 @@ __all__ = [
     "SecretKeyRef",
     "SecretSource",
     "SignatureSpec",
+    "SigningSpec",
     "Throughput",
+    "TlsSpec",
     "WebhookEndpoint",
     "WebhookEndpointSpec",
     "parse_endpoint",
@@ -116,17 +123,38 @@ class HeaderSpec(_Record):
     values: SecretSources
 
 
+class BasicSpec(_Record):
+    """A user name with its password, as RFC 7617 has them."""
+
+    username: UserName
+    password: SecretSource
+
+
 class SignatureSpec(_Record):
     """An HMAC over the body; header and prefix follow from the provider."""
 
     secrets: SecretSources
 
 
+class ClientCertificateSpec(_Record):
+    """A TLS client certificate, verified by the proxy in front of the receivers.
+
+    The receivers have to be told which header of the proxy tells of it; else they refuse all.
+    """
+
+    names: Annotated[tuple[CertificateName, ...], Field(min_length=1, max_length=8)]
+    """Common names or DNS names, any of which will do."""
+
+
 class AuthenticationSpec(_Record):
     """What a webhook has to prove: all that is given here, at once."""
 
     headers: Annotated[tuple[HeaderSpec, ...], Field(max_length=8)] = ()
+    basic: Annotated[tuple[BasicSpec, ...], Field(max_length=8)] = ()
+    """Live pairs, any of which will do."""
+
     signature: SignatureSpec | None = None
+    client_certificate: ClientCertificateSpec | None = None
     verify_token: SecretSource | None = None
     """Guards the GET challenge only: it lets no webhook in."""
 
@@ -135,16 +163,23 @@ class AuthenticationSpec(_Record):
 
     @model_validator(mode="after")
     def _is_one_of_the_ways(self) -> Self:
-        if self.none and (self.headers or self.signature is not None):
-            message = "`none: true` lets anyone in: remove it, or remove `headers` and `signature`"
+        asks = any((self.headers, self.basic, self.signature, self.client_certificate))
+        if self.none and asks:
+            message = "`none: true` lets anyone in: remove it, or remove what stands beside it"
             raise ValueError(message)
-        if not self.none and not self.headers and self.signature is None:
+        if not self.none and not asks:
             message = (
-                "give `headers` or `signature`, or say `none: true` to let anyone in "
-                "(`verifyToken` guards the GET challenge only)"
+                "give `headers`, `basic`, `signature` or `clientCertificate`, or say `none: true` "
+                "to let anyone in (`verifyToken` guards the GET challenge only)"
             )
             raise ValueError(message)
         names = [header.name.lower() for header in self.headers]
+        if self.basic and "authorization" in names:
+            message = (
+                "`basic` and a header Authorization are one header, which cannot hold both: remove "
+                "one of them"
+            )
+            raise ValueError(message)
         for name in names:
             if names.count(name) > 1:
                 message = f"header {name!r} stands here twice: give one, with several `values`"
@@ -211,6 +246,9 @@ class ProcessingSpec(_Record):
     """The set of streams. `forebay run` has one for all."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
+    """Requests in flight for the endpoint in all, at one processor; None for as many as its
+    destinations allow."""
 
 
 # --- destinations --------------------------------------------------------------------------------
@@ -254,18 +292,74 @@ class OutgoingHeader(_Record):
         return self
 
 
+class SigningSpec(_Record):
+    """One Standard Webhooks secret, `whsec_...`, or several while it is changed."""
+
+    secret_key_ref: SecretKeyRef | None = None
+    secrets: SecretSources | None = None
+    """Each signs: the destination may know any of them."""
+
+    @model_validator(mode="after")
+    def _is_given_one_way(self) -> Self:
+        if (self.secret_key_ref is None) == (self.secrets is None):
+            message = "give either `secretKeyRef` or `secrets`"
+            raise ValueError(message)
+        return self
+
+
+class TlsSpec(_Record):
+    """What is to be different from the system's way with an https destination."""
+
+    ca: SecretSource | None = None
+    """Certificates in PEM that the destination's is checked against, instead of the system's."""
+
+    certificate: SecretSource | None = None
+    """Ours, in PEM, with those between it and its authority; shown to who asks for one."""
+
+    key: SecretSource | None = None
+    """The certificate's private key in PEM, without a password."""
+
+    server_name: ServerName | None = None
+    """The name that the destination's certificate has to have, where it is not the URL's."""
+
+    insecure_skip_verify: bool = False
+    """Take any certificate: whoever stands in between can read and answer. Said out loud."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            message = "`certificate` and `key` belong together: give both or none"
+            raise ValueError(message)
+        if self.insecure_skip_verify and (self.ca is not None or self.server_name is not None):
+            message = (
+                "`insecureSkipVerify` checks nothing, so `ca` and `serverName` have no use: "
+                "remove it, or remove them"
+            )
+            raise ValueError(message)
+        return self
+
+
 class HttpSpec(_Record):
-    """Each item as one CloudEvent in one POST."""
+    """Each item as one CloudEvent in one POST, or each webhook as the provider sent it."""
 
     url: HttpUrl
-    format: Literal["Event"] = "Event"
+    format: Literal["Event", "Raw"] = "Event"
     headers: Annotated[tuple[OutgoingHeader, ...], Field(max_length=16)] = ()
-    signing: SecretSource | None = None
-    """A Standard Webhooks secret, `whsec_...`."""
-
+    signing: SigningSpec | None = None
+    tls: TlsSpec | None = None
     timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
     """Requests in flight at one processor."""
+
+    rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Requests a second; 0 for no limit."""
+
+    @model_validator(mode="after")
+    def _has_tls_for_https_only(self) -> Self:
+        if self.tls is not None and not self.url.startswith("https:"):
+            message = "`tls` is for https only: change the url, or remove `tls`"
+            raise ValueError(message)
+        return self
 
     @field_validator("headers")
     @classmethod
@@ -384,12 +478,10 @@ class WebhookEndpoint(_Record):
 
 LATER: Final[Mapping[str, str]] = {
     "autoscaling": "autoscaling is set by the chart: remove it here",
-    "clientCertificate": "client certificates are not checked by this version: use headers",
     "image": "Python destinations are not in this version: remove it",
     "nats": "NATS destinations are not in this version: use http",
     "postgres": "PostgreSQL destinations are not in this version: use http",
     "python": "Python destinations are not in this version: use http",
-    "ratePerSecond": "limits of rate are not in this version: use maxInFlight",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
     "statusOrder": "ordering statuses is not in this version: remove it",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",

@@ -8,6 +8,9 @@ partitions is a migration with a design note of its own, never an edit (docs/des
     forebay.retry.<shard>.<p>.<lane>.<namespace>.<name>.<destination>.<conversation>.<key>
     forebay.dead.<shard>.<namespace>.<name>.<destination>.<key>
 
+In RETRY the word `replay` stands in the place of the lane for an item that a person sent again:
+rows that the processor did not write itself, and that are outside the order (docs/design/0006).
+
 `<q>` and `<p>` are two digits, 00 to 15: `<q>` a hash of the endpoint, `<p>` of the endpoint and
 the conversation. `<key>` and `<conversation>` are hex of a hash: ids hold characters that a subject
 may not, and phone numbers are private.
@@ -15,7 +18,7 @@ may not, and phone numbers are private.
 
 import enum
 import hashlib
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from typing_extensions import override
 
@@ -24,6 +27,8 @@ from forebay.core.naming import EndpointName
 __all__ = [
     "FORMAT_VERSION",
     "PARTITIONS",
+    "REPLAY",
+    "DeadSubject",
     "EventSubject",
     "Lane",
     "RawSubject",
@@ -37,6 +42,7 @@ __all__ = [
     "key_token",
     "lease_stream",
     "lease_subject",
+    "replay_subjects",
     "stream_name",
     "stream_subjects",
 ]
@@ -55,6 +61,10 @@ class Lane(enum.StrEnum):
     STATUS = "status"
     BULK = "bulk"
     INVALID = "invalid"
+
+
+REPLAY: Final = "replay"
+"""In RETRY, the place of the lane for what a person sent again. It is no lane of other streams."""
 
 
 class StreamKind(enum.StrEnum):
@@ -182,7 +192,7 @@ class RetrySubject(NamedTuple):
 
     shard: str
     partition: int
-    lane: Lane
+    lane: Lane | Literal["replay"]
     endpoint: EndpointName
     destination: str
     conversation: str
@@ -207,7 +217,46 @@ class RetrySubject(NamedTuple):
             message = f"{subject!r} is no subject of RETRY"
             raise ValueError(message)
         endpoint = EndpointName(namespace, name)
-        return cls(shard, int(partition), Lane(lane), endpoint, destination, conversation, key)
+        own: Lane | Literal["replay"] = REPLAY if lane == REPLAY else Lane(lane)
+        return cls(shard, int(partition), own, endpoint, destination, conversation, key)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether a person sent the item again: it is outside the order and holds back nobody."""
+        return self.lane == REPLAY
+
+    @property
+    def row_key(self) -> str:
+        """What tells it from the other rows of its destination."""
+        return f"{REPLAY}.{self.key}" if self.is_replay else self.key
+
+
+class DeadSubject(NamedTuple):
+    """Where one dead letter is kept."""
+
+    shard: str
+    endpoint: EndpointName
+    destination: str
+    key: str
+
+    @override
+    def __str__(self) -> str:
+        """Return the subject."""
+        return dead_subject(self.shard, self.endpoint, self.destination, self.key)
+
+    @classmethod
+    def parse(cls, subject: str) -> "DeadSubject":
+        """Read a subject of DEAD; raises ValueError where it is none."""
+        _, stream, shard, namespace, name, destination, key = subject.split(".")
+        if stream != StreamKind.DEAD:
+            message = f"{subject!r} is no subject of DEAD"
+            raise ValueError(message)
+        return cls(shard, EndpointName(namespace, name), destination, key)
+
+
+def replay_subjects(shard: str, partition: int) -> str:
+    """Return the wildcard of all replayed rows of one partition of RETRY."""
+    return f"forebay.{StreamKind.RETRY}.{shard}.{partition:02d}.{REPLAY}.>"
 
 
 def dead_subject(shard: str, endpoint: EndpointName, destination: str, key: str) -> str:

@@ -10,10 +10,13 @@ from typing import Final
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["find_program", "free_port", "greets", "server_config"]
+__all__ = ["SERVER_NAME", "find_program", "free_port", "greets", "server_config"]
 
 HOST: Final = "127.0.0.1"
 """No one else's business: the embedded server has no users and no passwords."""
+
+SERVER_NAME: Final = "forebay-local"
+"""By this other commands recognise it."""
 
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 """Above the receiver's limit on a body (4 MiB) with its headers; the server's default is 1 MiB."""
@@ -22,7 +25,7 @@ LOG_LIMIT_BYTES: Final = 16 * 1024 * 1024
 
 _CONFIG = """\
 # Written by `forebay run` at each start: edits are lost.
-server_name: forebay-local
+server_name: {name}
 listen: "{host}:{port}"
 max_payload: {max_payload}
 jetstream {{
@@ -53,6 +56,7 @@ def find_program() -> str:
 def server_config(port: int, store: Path, log: Path) -> str:
     """Return the server's configuration."""
     return _CONFIG.format(
+        name=SERVER_NAME,
         host=HOST,
         port=port,
         max_payload=MAX_PAYLOAD_BYTES,

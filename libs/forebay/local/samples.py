@@ -56,8 +56,8 @@ def sample(
     """
     url = f"{base_url}/v1/webhooks/{manifest.endpoint.namespace}/{manifest.endpoint.name}"
     body = _body(manifest, mark, time)
-    headers = ["'Content-Type: application/json'", *_credentials(manifest, secrets, body)]
-    given = " ".join(f"-H {header}" for header in headers)
+    options = ["-H 'Content-Type: application/json'", *_credentials(manifest, secrets, body)]
+    given = " ".join(options)
     return Sample(
         endpoint=str(manifest.endpoint),
         provider=manifest.spec.provider,
@@ -96,9 +96,9 @@ def _compact(value: Mapping[str, object]) -> str:
 
 
 def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) -> list[str]:
-    """Return the headers that let the webhook in, each quoted for a shell."""
+    """Return the options that let the webhook in, each quoted for a shell."""
     authentication = compile_route(manifest, secrets).authentication
-    quoted: list[str] = []
+    options: list[str] = []
     for given, check in zip(
         manifest.spec.authentication.headers,
         authentication.headers,
@@ -107,12 +107,20 @@ def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) ->
         reference = given.values[0].secret_key_ref
         variable = secrets.variable(reference.name, reference.key)
         if variable is None:
-            quoted.append(shlex.quote(f"{given.name}: {check.values[0]}"))
+            options.append(f"-H {shlex.quote(f'{given.name}: {check.values[0]}')}")
         else:
-            quoted.append(f'"{given.name}: ${variable}"')
+            options.append(f'-H "{given.name}: ${variable}"')
+    if authentication.basic:
+        pair = authentication.basic[0]
+        reference = manifest.spec.authentication.basic[0].password.secret_key_ref
+        variable = secrets.variable(reference.name, reference.key)
+        if variable is None:
+            options.append(f"-u {shlex.quote(f'{pair.username}:{pair.password}')}")
+        else:
+            options.append(f'-u {shlex.quote(f"{pair.username}:")}"${variable}"')
     if authentication.signature is not None:
-        quoted.append(shlex.quote(_signature(authentication.signature, body)))
-    return quoted
+        options.append(f"-H {shlex.quote(_signature(authentication.signature, body))}")
+    return options
 
 
 def _signature(check: SignatureCheck, body: str) -> str:

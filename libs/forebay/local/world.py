@@ -52,6 +52,9 @@ PROVISION_AGAIN_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 20.0
 """For each part: longer than its own time for what is in flight."""
 
+OWN_NETWORKS: Final = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+"""This machine and private networks, and not 169.254.0.0/16, where a cloud keeps credentials."""
+
 PROCESSOR_NICENESS: Final = 5
 """Answering comes first: deliveries can wait for the CPU, a provider does not."""
 
@@ -256,6 +259,8 @@ class World:
         tables = folder.receiver_tables if name == "receiver" else folder.processor_tables
         return {
             "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",  # no load balancer has to look elsewhere first
+            # Whoever runs this wrote the manifests: what they name beside us may be reached.
+            "FOREBAY_PROCESSOR_ALLOWED_NETWORKS": OWN_NETWORKS,
             **kept,
             "FOREBAY_NATS_URL": self._nats_url,
             "FOREBAY_TABLE_DIR": str(tables),

@@ -4,13 +4,14 @@ import base64
 import random
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import forebay
 from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats_wire import ServerInfo
-from forebay.runtime.settings import NatsSettings
+from forebay.runtime.settings import NatsSettings, read_credentials
 
 __all__ = ["Server", "ServerPool", "authenticate"]
 
@@ -104,24 +105,22 @@ def authenticate(settings: NatsSettings, server: Server, info: ServerInfo) -> di
     }
     user = settings.user or server.user
     if settings.credentials is not None:
-        return {**options, **_credentials(settings.credentials.read_text(), info.nonce)}
+        return {**options, **_credentials(settings.credentials, info.nonce)}
     if user is not None:
         password = settings.password.get_secret_value() if settings.password else server.password
         return {**options, "user": user, "pass": password or ""}
     return options
 
 
-def _credentials(text: str, nonce: str) -> dict[str, str]:
-    """Read a file as `nsc` writes it (a JWT and a seed, each between its lines) and sign."""
+def _credentials(file: Path, nonce: str) -> dict[str, str]:
+    """Read who we are, anew for each connection since secrets change, and sign the nonce."""
     # Late: only installations with credentials pay for the cryptography behind it.
     import nkeys  # noqa: PLC0415
 
-    blocks = [line.strip() for line in text.splitlines() if line.strip() and "-----" not in line]
-    jwt = next((line for line in blocks if line.startswith("ey")), None)
-    seed = next((line for line in blocks if line.startswith("SU")), None)
-    if jwt is None or seed is None:
-        message = "the file FOREBAY_NATS_CREDENTIALS holds no JWT and seed: make it with `nsc`"
-        raise ConfigurationError(message)
-    pair = nkeys.from_seed(seed.encode())
-    signature = pair.sign(nonce.encode())
+    try:
+        jwt, seed = read_credentials(file)
+        signature = nkeys.from_seed(seed.encode()).sign(nonce.encode())
+    except (ValueError, nkeys.NkeysError) as error:
+        message = "FOREBAY_NATS_CREDENTIALS holds no credentials: make them with `nsc`"
+        raise ConfigurationError(message) from error
     return {"jwt": jwt, "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode()}

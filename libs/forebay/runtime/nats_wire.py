@@ -102,8 +102,9 @@ class WireProtocol(asyncio.Protocol):
         if self._rest:
             data = self._rest + data
         position, size = 0, len(data)
+        find, on_message = data.find, self._listener.on_message
         while position < size:
-            end = data.find(b"\r\n", position)
+            end = find(b"\r\n", position)
             if end < 0:
                 if size - position > LINE_LIMIT:
                     self.close()
@@ -115,7 +116,7 @@ class WireProtocol(asyncio.Protocol):
                 start, stop = end + 2, end + 2 + int(fields[-1])
                 if size < stop + 2:
                     break
-                self._listener.on_message(fields[0], data[start:stop])
+                on_message(fields[0], data[start:stop])
                 position = stop + 2
             elif data.startswith(b"HMSG ", position):
                 # HMSG <subject> <sid> [reply] <bytes of headers> <bytes in all>
@@ -123,7 +124,7 @@ class WireProtocol(asyncio.Protocol):
                 start, stop = end + 2, end + 2 + int(fields[-1])
                 if size < stop + 2:
                     break
-                self._listener.on_message(fields[0], data[start + int(fields[-2]) : stop])
+                on_message(fields[0], data[start + int(fields[-2]) : stop])
                 position = stop + 2
             else:
                 self._command(data[position:end])

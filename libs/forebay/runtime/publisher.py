@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from typing_extensions import override
 
+from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats_servers import ServerPool, authenticate
 from forebay.runtime.nats_wire import (
     PING,
@@ -58,7 +59,7 @@ PINGS_UNANSWERED: Final = 2
 """A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
 long before."""
 
-SWEEP_SECONDS: Final = 0.05
+SWEEP_SECONDS: Final = 0.02
 """Between two looks for answers that did not come in time."""
 
 _REMEMBERED: Final = 10_000
@@ -83,7 +84,7 @@ class Outgoing:
 
     __slots__ = ("deadline", "headers", "payload", "subject")
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         self.subject = subject
         self.payload = payload
         self.headers = headers
@@ -102,7 +103,7 @@ class _Awaited(Outgoing):
 
     __slots__ = ("future",)
 
-    def __init__(self, subject: bytes, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
         super().__init__(subject, payload, headers, deadline)
         self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
 
@@ -124,6 +125,7 @@ class _Connection:
 
     def __init__(self, publisher: "Publisher") -> None:
         self._publisher = publisher
+        self.on_message = publisher.on_answer
         self.wire = WireProtocol(self)
         self.info: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
         self.pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,17 +146,15 @@ class _Connection:
             _log.info("nats_lame_duck")
             self.ended.set_result(None)
 
-    def on_message(self, subject: bytes, payload: bytes) -> None:
-        self._publisher.on_answer(subject, payload)
-
     def on_pong(self) -> None:
         self._unanswered = 0
         if not self.pong.done():
             self.pong.set_result(None)
 
     def on_error(self, text: str) -> None:
+        if text != self.refusal:  # a line for each refused publish would fill the log
+            _log.warning("nats_refused", reason=text)
         self.refusal = text
-        _log.warning("nats_refused", reason=text)
 
     def on_lost(self) -> None:
         self.is_lost = True
@@ -208,10 +208,10 @@ class Publisher:
         self._on_change = on_change
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
         self._inbox = f"_INBOX.{secrets.token_hex(12)}."
-        self._prefix = self._inbox.encode()
-        self._prefix_size = len(self._prefix)
+        self._inbox_size = len(self._inbox)
         self._number = 0
         self._in_flight: dict[int, Outgoing] = {}
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._given_up: dict[int, None] = {}
         self._outbox: list[bytes] = []
@@ -272,9 +272,7 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        message = _Awaited(
-            subject.encode(), payload, encode_headers(headers), self.clock() + within
-        )
+        message = _Awaited(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
 
@@ -282,7 +280,7 @@ class Publisher:
         """Send a message, whose `answered` is called once with a PubAck or a StoreError.
 
         For the hot path. It is called inside this call where the message cannot be sent, else by
-        its deadline or `SWEEP_SECONDS` after it.
+        its deadline, up to `SWEEP_SECONDS` before it.
         """
         connection = self._connection
         if connection is None:
@@ -297,10 +295,39 @@ class Publisher:
         self._in_flight[number] = message
         if not self._outbox:
             self._call_soon(self._flush)
-        self._outbox.append(
-            b"HPUB %b %b%d %d %d\r\n%b%b\r\n"
-            % (message.subject, self._prefix, number, len(headers), size, headers, payload)
-        )
+        command = f"HPUB {message.subject} {self._inbox}{number} {len(headers)} {size}\r\n"
+        self._outbox += (command.encode(), headers, payload, b"\r\n")
+
+    async def ask(self, subject: str, within: float) -> bytes:
+        """Ask one of NATS' own services, such as `$JS.API.STREAM.INFO.<name>`; for rare questions.
+
+        Args:
+            subject: What to ask.
+            within: Seconds to wait for the answer.
+
+        Raises:
+            StoreUnavailable: where no answer came; StreamMissing where nobody listens.
+        """
+        connection = self._connection
+        if connection is None:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        self._number = number = self._number + 1
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        connection.wire.write(f"PUB {subject} {self._inbox}{number} 0\r\n\r\n".encode())
+        try:
+            async with asyncio.timeout(within):
+                answer = await future
+        except TimeoutError as error:
+            message = "NATS gave no answer in time"
+            raise StoreUnavailable(message) from error
+        finally:
+            self._asked.pop(number, None)
+        if not answer:
+            message = "nobody answers on this subject at the moment"
+            raise StreamMissing(message)
+        return answer
 
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
@@ -308,6 +335,9 @@ class Publisher:
         for number, message in in_flight.items():
             self._remember(number)
             message.answered(StoreUnavailable(why))
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(StoreUnavailable(why))
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
@@ -320,23 +350,28 @@ class Publisher:
 
     def on_answer(self, subject: bytes, payload: bytes) -> None:
         """Take an answer from the inbox."""
-        number = int(subject[self._prefix_size :])
+        number = int(subject[self._inbox_size :])
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
-            if self._given_up.pop(number, self) is None and payload:
+            asked = self._asked.get(number)
+            if asked is not None:
+                if not asked.done():
+                    asked.set_result(payload)
+                return
+            if self._given_up.pop(number, self) is None and isinstance(_result(payload), PubAck):
                 self._on_late()
             return
         waiting.answered(_result(payload))
 
     def _sweep(self) -> None:
-        """Give up what is past its deadline.
+        """Give up what would be past its deadline at the next look: nobody is answered late.
 
         One look at all that is in flight costs less than a timer for each message, and is bounded
         by what may be in flight.
         """
         self._sweeping = None
-        now = self.clock()
-        late = [number for number, one in self._in_flight.items() if one.deadline <= now]
+        next_look = self.clock() + SWEEP_SECONDS
+        late = [number for number, one in self._in_flight.items() if one.deadline <= next_look]
         for number in late:
             message = self._in_flight.pop(number)
             self._remember(number)
@@ -403,10 +438,15 @@ class Publisher:
                 options = authenticate(self._settings, server, info)
                 connection.wire.write(
                     connect_command({**options, "name": self._name})
-                    + b"SUB %b* 1\r\n" % self._prefix
+                    + f"SUB {self._inbox}* 1\r\n".encode()
                     + PING
                 )
                 await connection.pong
+        except ConfigurationError as error:
+            # Credentials that are being replaced: whole again at one of the next attempts.
+            connection.wire.close()
+            self._say_failed(server.name, str(error))
+            return None
         except (OSError, TimeoutError, asyncio.CancelledError) as error:
             connection.wire.close()
             if isinstance(error, asyncio.CancelledError) and not connection.is_lost:

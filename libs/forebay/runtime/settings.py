@@ -13,7 +13,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["AnySettings", "LogSettings", "NatsSettings", "PartSettings", "load_settings"]
+__all__ = [
+    "AnySettings",
+    "LogSettings",
+    "NatsSettings",
+    "PartSettings",
+    "load_settings",
+    "read_credentials",
+]
 
 
 class NatsSettings(BaseSettings):
@@ -25,9 +32,24 @@ class NatsSettings(BaseSettings):
     """One or several servers of a cluster, separated by commas."""
 
     user: str | None = None
+    """Name to log in with; none where the servers ask for none."""
+
     password: SecretStr | None = None
+    """The user's password; in no log and no message."""
+
     credentials: FilePath | None = None
     """A file with a JWT and a seed, as `nsc` writes it; instead of user and password."""
+
+    @field_validator("credentials")
+    @classmethod
+    def _holds_credentials(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            try:
+                read_credentials(file)
+            except OSError as error:
+                message = "the file cannot be read"
+                raise ValueError(message) from error
+        return file
 
     tls_ca: FilePath | None = None
     """The certificate authority of the servers; without it the system's, for tls:// URLs."""
@@ -43,12 +65,30 @@ class NatsSettings(BaseSettings):
         return ssl.create_default_context(cafile=cafile)
 
 
+def read_credentials(file: Path) -> tuple[str, str]:
+    """Return the JWT and the seed of a file as `nsc` writes it: each between two lines of dashes.
+
+    Raises:
+        OSError: where it cannot be read.
+        ValueError: where it holds none.
+    """
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    jwt = next((line for line in lines if line.startswith("ey")), None)
+    seed = next((line for line in lines if line.startswith("SU")), None)
+    if jwt is None or seed is None:
+        message = "the file holds no JWT and seed of a user: make it with `nsc generate creds`"
+        raise ValueError(message)
+    return jwt, seed
+
+
 class LogSettings(BaseSettings):
     """What to log, and how."""
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_LOG_", frozen=True)
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged; `debug` tells of every probe that fails."""
+
     format: Literal["json", "console"] = "json"
     """`json` for log collectors, one object a line; `console` for eyes."""
 
@@ -91,6 +131,10 @@ def load_settings(kind: type[AnySettings]) -> AnySettings:
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         first = error.errors(include_url=False, include_input=False)[0]
+        if not first["loc"]:
+            # Two settings that do not fit together: the message names them.
+            message = f"the settings cannot be used: {first['msg'].removeprefix('Value error, ')}"
+            raise ConfigurationError(message) from error
         variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
         message = f"the setting {variable} cannot be used: {first['msg']}"
         raise ConfigurationError(message) from error

@@ -23,7 +23,7 @@ from lightkube.types import PatchType
 
 from forebay.core.resource import API_VERSION, KIND
 from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged
-from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.endpoint import ClusterEndpoint, write_time
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.models.names import FIELD_MANAGER, FINALIZER, GROUP, LABEL_OWNER
 
@@ -247,8 +247,8 @@ class Cluster:
 
     async def record(
         self, endpoint: ClusterEndpoint, *, kind: str, reason: str, message: str, now: datetime
-    ) -> None:
-        """Tell a person what happened to an endpoint: `kubectl describe` shows it."""
+    ) -> str:
+        """Tell a person what happened to an endpoint; returns the Event's name."""
         name = endpoint.endpoint.name
         event = Event(
             metadata=ObjectMeta(generateName=f"{name}.", namespace=endpoint.endpoint.namespace),
@@ -270,7 +270,26 @@ class Cluster:
             count=1,
         )
         with _translated(f"Event of {endpoint.endpoint}"):
-            await self._client.create(event)
+            made = await self._client.create(event)
+        return str(made.metadata.name)
+
+    async def record_again(
+        self, endpoint: ClusterEndpoint, name: str, count: int, now: datetime
+    ) -> None:
+        """Count one more time in an Event that is there.
+
+        Raises:
+            ObjectChanged: where it is gone.
+        """
+        body = {"count": count, "lastTimestamp": write_time(now)}
+        with _translated(f"Event of {endpoint.endpoint}"):
+            await self._client.patch(
+                Event,
+                name,
+                body,
+                namespace=endpoint.endpoint.namespace,
+                patch_type=PatchType.MERGE,
+            )
 
 
 def _document(obj: object, resource: type[NamespacedResourceG]) -> Document:

@@ -65,6 +65,9 @@ class Streams(Protocol):
     async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
         """Return an endpoint's backlog."""
 
+    async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
+        """Return when the latest webhook that is still kept was stored; None where none is."""
+
     async def fill(self, shard: str) -> list[StreamFill]:
         """Return how full each stream of a shard is."""
 
@@ -154,6 +157,12 @@ class JetStreams(Streams):
         return Waiting(sum(count for count, _ in counts), min(times, default=None))
 
     @override
+    async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
+        name = f"{endpoint.namespace}.{endpoint.name}"
+        subjects = f"forebay.raw.{shard}.{endpoint_partition(endpoint):02d}.*.{name}"
+        return await self._time_of(stream_name(StreamKind.RAW, shard), {"last_by_subj": subjects})
+
+    @override
     async def fill(self, shard: str) -> list[StreamFill]:
         found = []
         for kind in StreamKind:
@@ -229,7 +238,9 @@ class JetStreams(Streams):
 
     async def _time_after(self, name: str, subjects: str, sequence: int) -> datetime | None:
         """Return when the first message of some subjects from a sequence on was stored."""
-        body = {"seq": sequence, "next_by_subj": subjects}
+        return await self._time_of(name, {"seq": sequence, "next_by_subj": subjects})
+
+    async def _time_of(self, name: str, body: dict[str, Any]) -> datetime | None:
         answer = await self._ask(f"STREAM.MSG.GET.{name}", body)
         if answer is None:
             return None
@@ -289,6 +300,7 @@ class NoStreams(Streams):
         self.ensured: list[str] = []
         self.purged: list[tuple[str, EndpointName]] = []
         self.backlogs: dict[EndpointName, Waiting] = {}
+        self.times: dict[EndpointName, datetime] = {}
 
     @override
     async def ensure(self, shard: ShardConfig) -> None:
@@ -304,6 +316,11 @@ class NoStreams(Streams):
     async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
         self._check()
         return self.backlogs.get(endpoint, Waiting(0, None))
+
+    @override
+    async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
+        self._check()
+        return self.times.get(endpoint)
 
     @override
     async def fill(self, shard: str) -> list[StreamFill]:

@@ -346,6 +346,13 @@ def _environment(manifest: WebhookEndpoint, pods: ReceiverPods) -> list[EnvVar]:
     if nats.tls_secret_name is not None:
         file = f"{TLS_FOLDER}/{nats.ca_key}"
         variables.append(EnvVar(name="FOREBAY_NATS_TLS_CA", value=file))
+    certificates = pods.client_certificates
+    if certificates is not None:
+        prefix = "FOREBAY_RECEIVER_CLIENT_CERTIFICATE"
+        variables.append(EnvVar(name=f"{prefix}_HEADER", value=certificates.header))
+        variables.append(EnvVar(name=f"{prefix}_FORM", value=certificates.form))
+        if certificates.verified is not None:
+            variables.append(EnvVar(name=f"{prefix}_VERIFIED", value=certificates.verified))
     ours = {each.name for each in variables}
     return [
         *variables,

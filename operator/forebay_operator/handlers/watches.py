@@ -65,16 +65,26 @@ class Watches:
         everywhere = _settings()
         # Helm keeps each release in a Secret of up to 1 MiB: nothing in them is for us.
         everywhere.watching.field_selectors[_SECRETS] = "type!=helm.sh/release.v1"
+        self._intake, self._namespace, self._name = intake, namespace, name
+        self._watched = set(kinds)
         self._plan("watch-all", self._all_namespaces(intake), everywhere, None)
-        own = _settings()
-        for kind in kinds:
-            own.watching.label_selectors[_where(kind)] = f"{LABEL_OWNER}={name}"
-        self._plan("watch-own", self._own_namespace(intake, kinds), own, namespace)
+        own = self._own_namespace(kinds)
+        self._on_event(own, ("", "v1", "pods"), intake.pod)
+        self._plan("watch-own", own, self._of_ours(kinds), namespace)
 
     def start(self) -> None:
         """Begin to watch."""
         for thread in self._threads:
             thread.start()
+
+    def add(self, kind: type[NamespacedResourceG]) -> None:
+        """Watch one more kind of ours from now on; one that is watched already is fine."""
+        if kind in self._watched:
+            return
+        self._watched.add(kind)
+        registry, settings = self._own_namespace((kind,)), self._of_ours((kind,))
+        self._plan(f"watch-{kind_of(kind)}", registry, settings, self._namespace)
+        self._threads[-1].start()
 
     async def stop(self) -> None:
         """End all watches and wait for their threads."""
@@ -92,18 +102,21 @@ class Watches:
         self._on_event(registry, _SECRETS, lambda _, body: intake.secret(body))
         return registry
 
-    def _own_namespace(
-        self, intake: Intake, kinds: tuple[type[NamespacedResourceG], ...]
-    ) -> kopf.OperatorRegistry:
+    def _of_ours(self, kinds: tuple[type[NamespacedResourceG], ...]) -> kopf.OperatorSettings:
+        settings = _settings()
+        for kind in kinds:
+            settings.watching.label_selectors[_where(kind)] = f"{LABEL_OWNER}={self._name}"
+        return settings
+
+    def _own_namespace(self, kinds: tuple[type[NamespacedResourceG], ...]) -> kopf.OperatorRegistry:
         registry = _registry()
         for kind in kinds:
             name = kind_of(kind)
 
             def managed(change: str | None, body: Document, name: str = name) -> None:
-                intake.managed(change, {**body, "kind": name})
+                self._intake.managed(change, {**body, "kind": name})
 
             self._on_event(registry, _where(kind), managed)
-        self._on_event(registry, ("", "v1", "pods"), intake.pod)
         return registry
 
     def _on_event(

@@ -70,6 +70,14 @@ class ClusterEndpoint:
         return host if isinstance(host, str) else None
 
     @property
+    def shard(self) -> str:
+        """The shard of its streams, whatever else is wrong with it."""
+        spec = self.document.get("spec")
+        processing = spec.get("processing") if isinstance(spec, Mapping) else None
+        shard = processing.get("shard") if isinstance(processing, Mapping) else None
+        return shard if isinstance(shard, str) else "0"
+
+    @property
     def secrets(self) -> frozenset[str]:
         """The names of all Secrets that its spec speaks of, whatever else is wrong with it."""
         return frozenset(_secret_names(self.document.get("spec")))

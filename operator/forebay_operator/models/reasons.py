@@ -60,6 +60,10 @@ class Reason(enum.StrEnum):
     """Processors of an endpoint's own are not in this version: use `processing.isolation: Shared`,
     with a new endpoint."""
 
+    CLIENT_CERTIFICATES_OFF = "ClientCertificatesOff"
+    """The endpoint asks for a client certificate and no proxy is believed about them: set the
+    chart's `receivers.clientCertificate.header`."""
+
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # the name of a reason
     """A Secret or a key of it is not there: make it. The endpoint then heals by itself."""
 
@@ -89,6 +93,18 @@ class Reason(enum.StrEnum):
     """The endpoint is being deleted."""
 
     # --- Events only
+    DEGRADED = "Degraded"
+    """It was ready, and is not any more: the message says why."""
+
+    UPDATED = "Updated"
+    """An edit of the spec is taken."""
+
+    ROTATED = "Rotated"
+    """A Secret's value changed, and the new one is on its way to the pods."""
+
+    REPAIRED = "Repaired"
+    """Someone else changed or deleted an object of ours, and it was put right."""
+
     PURGE_GIVEN_UP = "PurgeGivenUp"
     """The endpoint went while NATS was away: what it had in the streams ages out there."""
 

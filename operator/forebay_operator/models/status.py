@@ -1,6 +1,6 @@
 """The status of an endpoint: what is known after an attempt, and what of it is news."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -8,7 +8,16 @@ from typing import Any, Literal
 from forebay_operator.models.endpoint import write_time
 from forebay_operator.models.reasons import ConditionType, Reason
 
-__all__ = ["Backlog", "Condition", "EndpointStatus", "PodCount", "changes", "status_document"]
+__all__ = [
+    "Backlog",
+    "Condition",
+    "EndpointStatus",
+    "PodCount",
+    "changes",
+    "degradation",
+    "status_document",
+    "tellable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +59,7 @@ class EndpointStatus:
     receivers: PodCount | None = None
     processors: PodCount | None = None
     backlog: Backlog | None = None
+    last_event_time: datetime | None = None
 
     def is_true(self, kind: ConditionType) -> bool:
         """Say whether a condition holds."""
@@ -85,6 +95,8 @@ def status_document(
             "items": status.backlog.items,
             "oldestSeconds": status.backlog.oldest_seconds,
         }
+    if status.last_event_time is not None:
+        document["lastEventTime"] = write_time(status.last_event_time)
     document["conditions"] = [
         {
             "type": condition.type.value,
@@ -99,14 +111,54 @@ def status_document(
     return document
 
 
-def changes(status: EndpointStatus, before: Mapping[str, Any]) -> list[Condition]:
-    """Return the conditions that a person has not been told of: new status or new reason."""
+def changes(
+    status: EndpointStatus, before: Mapping[str, Any]
+) -> list[tuple[Condition, Reason | str | None]]:
+    """Return the conditions with a new status or reason, each with the reason that it had."""
     known = {
         entry["type"]: (entry["status"], entry["reason"])
         for entry in before.get("conditions") or ()
     }
     return [
-        condition
+        (condition, known.get(condition.type, ("", None))[1])
         for condition in status.conditions
         if known.get(condition.type) != (condition.status, condition.reason)
     ]
+
+
+def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Condition]:
+    """Return the changes that a person wants to be told of, each as an Event.
+
+    Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
+    that it is true: the condition that keeps it from being ready tells why.
+    """
+    return [
+        condition
+        for condition, before in news
+        if (
+            condition.status == "True"
+            if condition.type is ConditionType.READY
+            else condition.status != "Unknown"
+            and Reason.TABLE_PENDING not in {condition.reason, before}
+        )
+    ]
+
+
+def degradation(status: EndpointStatus, before: Mapping[str, Any]) -> Condition | None:
+    """Return the Ready condition where it was true and is false for more than a moment."""
+    was_ready = any(
+        entry["type"] == ConditionType.READY and entry["status"] == "True"
+        for entry in before.get("conditions") or ()
+    )
+    passing = {Reason.TABLE_PENDING, Reason.DELETING}
+    return next(
+        (
+            condition
+            for condition in status.conditions
+            if was_ready
+            and condition.type is ConditionType.READY
+            and condition.status == "False"
+            and condition.reason not in passing
+        ),
+        None,
+    )

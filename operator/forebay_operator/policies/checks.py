@@ -67,6 +67,19 @@ def shared_receivers_are_installed(about: Input) -> Refusal | None:
     )
 
 
+def client_certificates_are_told_of(about: Input) -> Refusal | None:
+    """Receivers believe no header that tells of a certificate unless the installation names it."""
+    wanted = about.manifest.spec.authentication.client_certificate
+    if wanted is None or about.config.receiver.client_certificates is not None:
+        return None
+    return Refusal(
+        Reason.CLIENT_CERTIFICATES_OFF,
+        "this installation believes no proxy about client certificates: set "
+        "`receivers.clientCertificate.header` in the chart, or remove "
+        "`authentication.clientCertificate`",
+    )
+
+
 def host_is_free(about: Input) -> Refusal | None:
     """A host of its own belongs to one namespace: else one could take another's webhooks."""
     namespace = about.manifest.endpoint.namespace
@@ -83,6 +96,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shard_exists,
     processing_is_supported,
     shared_receivers_are_installed,
+    client_certificates_are_told_of,
     host_is_free,
 )
 """In this order; the first refusal is told."""

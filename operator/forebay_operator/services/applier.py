@@ -1,6 +1,6 @@
 """Writes objects, but only those that differ from what is there, and knows which were repaired."""
 
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from lightkube.core.resource import NamespacedResourceG
@@ -12,12 +12,15 @@ from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.models.names import ANNOTATION_DESIRED
 from forebay_operator.services.world import ObjectKey, World
 
-__all__ = ["Applier"]
+__all__ = ["Applied", "Applier"]
 
 _log = structlog.get_logger(__name__)
 
 _ALL_KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (*KINDS, HTTPRoute)
 _BY_KIND: Final = {kind_of(kind): kind for kind in _ALL_KINDS}
+
+Applied = Literal["same", "changed", "repaired"]
+"""What an apply did: nothing, what was wanted anew, or what someone else had undone."""
 
 
 class Applier:
@@ -29,16 +32,17 @@ class Applier:
         self._metrics = metrics
         self._made: set[ObjectKey] = set()
 
-    async def apply(self, desired: Managed) -> bool:
-        """Apply a stamped object where it differs; says whether that changed anything."""
+    async def apply(self, desired: Managed) -> Applied:
+        """Apply a stamped object where it differs."""
         kind = kind_of(type(desired))
         wanted = document_of(desired)
         key = ObjectKey(kind, wanted["metadata"]["name"])
         live = self._world.object(key)
         if live is not None and has_all(live, wanted):
             self._made.add(key)
-            return False
-        if self._is_repair(key, live, wanted):
+            return "same"
+        repaired = self._is_repair(key, live, wanted)
+        if repaired:
             self._metrics.repaired()
             _log.info("drift_repaired", kind=kind, name=key.name)
         answer = await self._cluster.apply(desired)
@@ -50,7 +54,9 @@ class Applier:
         self._world.put_object(answer)
         if changed:
             self._metrics.wrote(kind)
-        return changed
+        if repaired:
+            return "repaired"
+        return "changed" if changed else "same"
 
     async def delete(self, key: ObjectKey) -> None:
         """Delete an object of ours."""

@@ -108,5 +108,8 @@ def _is_changed(before: Document | None, after: Document) -> bool:
     old, new = before["metadata"], after["metadata"]
     if "generation" not in new:
         return True
+    # A Gateway's word on a route is a reason to look whether the Ingress before it may go.
+    if after["kind"] == "HTTPRoute" and before.get("status") != after.get("status"):
+        return True
     parts = ("generation", "labels", "annotations", "deletionTimestamp")
     return any(old.get(part) != new.get(part) for part in parts)

@@ -5,7 +5,7 @@ at pods and backlog only. What served well goes on being served while a newer sp
 cannot be used: a mistake in an edit must not cost webhooks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -13,35 +13,37 @@ from typing import Final, Literal
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.cluster import Cluster, Document
+from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.streams import Streams
 from forebay_operator.builders.desired import Desired, desired_state, host_of, isolation_of
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.builders.stamps import Managed
-from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
+from forebay_operator.builders.tables import Pool, table_file
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
-    OperatorError,
     StreamsRefused,
     StreamsUnavailable,
 )
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import WAITING, ConditionType, Reason
 from forebay_operator.models.status import (
-    Backlog,
-    Condition,
     EndpointStatus,
-    PodCount,
     changes,
+    degradation,
     status_document,
+    tellable,
 )
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.conditions import complete, false, leaving, pool_condition, true
+from forebay_operator.services.conditions import leaving
+from forebay_operator.services.figures import Figures
+from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.judge import Plan, Rejected, judge
+from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.pools import Pools
-from forebay_operator.services.shards import Shards
+from forebay_operator.services.routes import still_needed
+from forebay_operator.services.story import Story
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
@@ -73,25 +75,6 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Served:
-    """What the last full look left behind."""
-
-    generation: int
-    plan: Plan | None
-    rejected: Rejected | None
-    isolation: str
-    url: str | None
-    generation_of_own: str | None = None
-    """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
-
-    trouble: str | None = None
-    """What the API server said when it refused an object."""
-
-    is_moving: bool = False
-    """Whether receivers of the other kind are still there until the new ones serve."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a reconciler works with."""
 
@@ -101,25 +84,29 @@ class Parts:
     applier: Applier
     tables: RouteTables
     pools: Pools
-    shards: Shards
     streams: Streams
+    figures: Figures
+    observer: Observer
+    gateway: Gateway
+    story: Story
 
 
 class Reconciler:
     """Looks at endpoints."""
 
-    def __init__(self, parts: Parts, *, gateway: bool) -> None:
-        """Prepare; `gateway` says whether the cluster has the Gateway API."""
+    def __init__(self, parts: Parts) -> None:
         self._config = parts.config
         self._cluster = parts.cluster
         self._world = parts.world
         self._applier = parts.applier
         self._tables = parts.tables
         self._pools = parts.pools
-        self._shards = parts.shards
         self._streams = parts.streams
-        self._gateway = gateway
-        self._served: dict[EndpointName, _Served] = {}
+        self._figures = parts.figures
+        self._observer = parts.observer
+        self._gateway = parts.gateway
+        self._story = parts.story
+        self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self.shared_hosts: dict[EndpointName, str] = {}
         """The host of each Shared endpoint: each needs a route to the shared receivers."""
@@ -146,11 +133,12 @@ class Reconciler:
                 endpoint = self._world.endpoints.get(name, endpoint)
             if served is None or served.generation != endpoint.generation:
                 self._waits.pop(name, None)
-            served = await self._serve(endpoint)
+            before, served = served, await self._serve(endpoint)
             self._served[name] = served
-        status, settled = await self._status(endpoint, served)
+            await self._tell_news(endpoint, before, served)
+        status, settled = await self._observer.status(endpoint, served)
         if settled and served.is_moving and served.plan is not None:
-            await self._settle(endpoint.endpoint, served.plan)
+            await self._settle(endpoint, served.plan)
             self._served.pop(name, None)
             return Looked(result="waiting", again_in=0.0)
         await self._tell(endpoint, status)
@@ -166,12 +154,12 @@ class Reconciler:
 
     # --- what is wanted
 
-    async def _serve(self, endpoint: ClusterEndpoint) -> _Served:
+    async def _serve(self, endpoint: ClusterEndpoint) -> Served:
         name = endpoint.endpoint
         judged = await judge(endpoint, self._world.endpoints.values(), self._cluster, self._config)
         if isinstance(judged, Rejected):
             before = self._served.get(name)
-            return _Served(
+            return Served(
                 generation=endpoint.generation,
                 plan=None,
                 rejected=judged,
@@ -180,7 +168,9 @@ class Reconciler:
             )
         manifest = judged.manifest
         isolation = isolation_of(manifest, self._config)
-        desired = desired_state(manifest, judged.route, self._config, gateway=self._gateway)
+        desired = desired_state(
+            manifest, judged.route, self._config, gateway=self._gateway.is_there
+        )
         moving = False
         if isolation == "Dedicated":
             moving = self._tables.has_shared_route(name)
@@ -192,10 +182,10 @@ class Reconciler:
         self._set_shared_host(name, host_of(manifest, self._config), isolation)
         self._tables.put_endpoint(judged.processing)
         await self._tables.flush(name)
-        trouble = await self._apply(desired, hold_route=moving)
+        trouble = await self._apply(endpoint, desired, hold_route=moving)
         if not moving and trouble is None:
             await self._prune(name, desired)
-        return _Served(
+        return Served(
             generation=endpoint.generation,
             plan=judged,
             rejected=None,
@@ -206,25 +196,33 @@ class Reconciler:
             is_moving=moving,
         )
 
-    async def _apply(self, desired: Desired, *, hold_route: bool) -> str | None:
+    async def _apply(
+        self, endpoint: ClusterEndpoint, desired: Desired, *, hold_route: bool
+    ) -> str | None:
         """Apply the objects in their order; returns what the API server refused."""
         for each in desired.objects:
             if hold_route and _kind(each) in ROUTES:
                 # Shared receivers serve it still: no webhook may meet a Service without pods.
                 continue
             try:
-                await self._applier.apply(each)
+                applied = await self._applier.apply(each)
             except ObjectChanged:
                 raise
             except ApiRefused as error:
                 return str(error)
+            if applied == "repaired":
+                name = each.metadata.name if each.metadata else ""
+                message = f"{_kind(each)} {name} was changed or deleted by hand, and is put right"
+                await self._story.tell(endpoint, Reason.REPAIRED, message, warning=True)
         return None
 
-    async def _settle(self, name: EndpointName, plan: Plan) -> None:
+    async def _settle(self, endpoint: ClusterEndpoint, plan: Plan) -> None:
         """End a move: the new receivers serve, so the old ones may go."""
-        desired = desired_state(plan.manifest, plan.route, self._config, gateway=self._gateway)
+        name = endpoint.endpoint
+        there = self._gateway.is_there
+        desired = desired_state(plan.manifest, plan.route, self._config, gateway=there)
         if isolation_of(plan.manifest, self._config) == "Dedicated":
-            await self._apply(desired, hold_route=False)
+            await self._apply(endpoint, desired, hold_route=False)
             self._tables.put_route(name, None)
             await self._tables.flush(name)
         else:
@@ -235,7 +233,9 @@ class Reconciler:
             ObjectKey(_kind(each), str(each.metadata.name) if each.metadata else "")
             for each in desired.objects
         }
-        for key in sorted(self._world.objects_of(name) - wanted, key=_last_first):
+        unwanted = self._world.objects_of(name) - wanted
+        kept = still_needed(self._world, unwanted, wanted)
+        for key in sorted(unwanted - kept, key=_last_first):
             await self._applier.delete(key)
 
     def _set_shared_host(self, name: EndpointName, host: str | None, isolation: str) -> None:
@@ -247,81 +247,21 @@ class Reconciler:
         if before != self.shared_hosts.get(name):
             self.on_hosts()
 
-    # --- what is
+    # --- what is told
 
-    async def _status(
-        self, endpoint: ClusterEndpoint, served: _Served
-    ) -> tuple[EndpointStatus, bool]:
-        """Return the status, and whether the wanted receivers serve."""
-        found: list[Condition] = []
-        receivers = processors = None
-        backlog = None
-        rejected = served.rejected
-        if rejected is not None:
-            if rejected.condition is ConditionType.SECRETS_READY:
-                found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(false(rejected.condition, rejected.reason, rejected.message))
-        plan = served.plan
-        serving = False
-        if plan is not None:
-            found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
-            found.append(self._streams_condition(plan.route.shard))
-            condition, receivers = await self._receivers(endpoint.endpoint, served)
-            serving = condition.status == "True"
-            if served.trouble is not None:
-                condition = false(ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble)
-            found.append(condition)
-            condition, processors = await self._shared_pool("processors", endpoint.endpoint)
-            found.append(condition)
-            backlog = await self._backlog(plan.route.shard, endpoint.endpoint)
-        status = EndpointStatus(
-            observed_generation=endpoint.generation,
-            conditions=complete(found),
-            url=served.url,
-            isolation=served.isolation or None,
-            receivers=receivers,
-            processors=processors,
-            backlog=backlog,
-        )
-        return status, serving
-
-    def _streams_condition(self, shard: str) -> Condition:
-        state = self._shards.state(shard)
-        if state.reason is None:
-            message = f"the streams of shard {shard!r} are there"
-            return true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
-        return false(ConditionType.STREAMS_READY, state.reason, state.message)
-
-    async def _receivers(self, name: EndpointName, served: _Served) -> tuple[Condition, PodCount]:
-        generation = served.generation_of_own
-        if generation is None:
-            return await self._shared_pool("receivers", name)
-        selector = endpoint_selector(name, self._config)
-        view = await self._pools.view(selector)
-        having = view.having(DEDICATED_FILE, {generation})
-        if having < view.ready:
-            await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
-        return pool_condition("receivers", view, having, self._config.namespace)
-
-    async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
-        view = await self._pools.view(self._tables.selector(pool) or {})
-        file = table_file(pool, self._tables.place(name))
-        having = view.having(file, self._tables.generations(pool, name))
-        if having < view.ready:
-            await self._tables.touch(pool, name)
-        return pool_condition(pool, view, having, self._config.namespace)
-
-    async def _backlog(self, shard: str, name: EndpointName) -> Backlog | None:
-        try:
-            waiting = await self._streams.waiting(shard, name)
-        except (StreamsUnavailable, StreamsRefused) as error:
-            _log.debug("backlog_unknown", endpoint=str(name), reason=str(error))
-            return None
-        age = 0
-        if waiting.oldest is not None:
-            age = max(0, int((_now() - waiting.oldest).total_seconds()))
-        return Backlog(items=waiting.items, oldest_seconds=age)
+    async def _tell_news(
+        self, endpoint: ClusterEndpoint, before: Served | None, served: Served
+    ) -> None:
+        """Tell what a full look found changed since the one before."""
+        if before is None or served.plan is None:
+            return
+        old, new = before.plan, served.plan
+        if before.generation != served.generation:
+            message = f"generation {served.generation} of the spec is taken"
+            await self._story.tell(endpoint, Reason.UPDATED, message)
+        elif old is not None and (old.route, old.processing) != (new.route, new.processing):
+            message = "a Secret's value changed: pods take the new one within seconds"
+            await self._story.tell(endpoint, Reason.ROTATED, message)
 
     async def _tell(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
         """Write the status where it is news, and an Event for each condition that changed."""
@@ -329,30 +269,16 @@ class Reconciler:
         document = status_document(status, before, _now())
         if document == before:
             return
-        news = changes(status, before)
         self._world.put_endpoint(await self._cluster.apply_status(endpoint, document))
-        for condition in news:
-            if condition.status == "Unknown" or condition.reason is Reason.TABLE_PENDING:
-                continue
-            if condition.type is ConditionType.READY and condition.status == "False":
-                continue  # the condition that keeps it from being ready tells why
+        for condition in tellable(changes(status, before)):
             passing = condition.status == "True" or condition.reason in WAITING
-            await self._event(endpoint, condition.reason, condition.message, warning=not passing)
-
-    async def _event(
-        self, endpoint: ClusterEndpoint, reason: Reason, message: str, *, warning: bool
-    ) -> None:
-        try:
-            await self._cluster.record(
-                endpoint,
-                kind="Warning" if warning else "Normal",
-                reason=reason.value,
-                message=message,
-                now=_now(),
+            await self._story.tell(
+                endpoint, condition.reason, condition.message, warning=not passing
             )
-        except OperatorError as error:
-            # The condition says the same; an Event in a namespace that is going is refused.
-            _log.warning("event_lost", endpoint=str(endpoint.endpoint), reason=str(error))
+        lost = degradation(status, before)
+        if lost is not None:
+            message = f"it was ready and is not any more: {lost.message}"
+            await self._story.tell(endpoint, Reason.DEGRADED, message, warning=True)
 
     # --- the end
 
@@ -360,6 +286,7 @@ class Reconciler:
         """Remove what is left of an endpoint that is gone."""
         self._served.pop(name, None)
         self._waits.pop(name, None)
+        self._figures.forget(name)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._tables.flush(name)
@@ -376,7 +303,7 @@ class Reconciler:
         if age < LEAVE_SECONDS and not await self._is_left_alone(name):
             return Looked(result="waiting", again_in=WAIT_SECONDS)
         try:
-            await self._streams.purge(_shard_of(endpoint.document), name)
+            await self._streams.purge(endpoint.shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
             if age < self._config.limits.deletion_grace_period_seconds:
                 await self._tell(endpoint, leaving(endpoint, str(error)))
@@ -385,9 +312,10 @@ class Reconciler:
                 "its messages could not be purged, for NATS was away: they go when they reach "
                 f"the age of their streams ({error})"
             )
-            await self._event(endpoint, Reason.PURGE_GIVEN_UP, message, warning=True)
+            await self._story.tell(endpoint, Reason.PURGE_GIVEN_UP, message, warning=True)
             _log.warning("purge_given_up", endpoint=str(name), reason=str(error))
-        await self._event(endpoint, Reason.DELETED, "all that was made is gone", warning=False)
+        await self._story.tell(endpoint, Reason.DELETED, "all that was made is gone")
+        self._story.forget(endpoint)
         try:
             self._world.put_endpoint(await self._cluster.hold(endpoint, held=False))
         except ObjectChanged:
@@ -415,10 +343,6 @@ class Reconciler:
         return True
 
 
-_ACCEPTED: Final = "the spec can be used"
-_SECRETS: Final = "every Secret is there"
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -430,11 +354,3 @@ def _kind(desired: Managed) -> str:
 def _last_first(key: ObjectKey) -> tuple[bool, ObjectKey]:
     """Order deletions: the route first, so that nothing leads to pods that go."""
     return (key.kind not in ROUTES, key)
-
-
-def _shard_of(document: Document) -> str:
-    """Return the shard of an endpoint, whatever else is wrong with it."""
-    spec = document.get("spec")
-    processing = spec.get("processing") if isinstance(spec, Mapping) else None
-    shard = processing.get("shard") if isinstance(processing, Mapping) else None
-    return shard if isinstance(shard, str) else "0"

@@ -8,7 +8,9 @@ from forebay_operator.builders.routes import SHARED_ROUTE_COMPONENT, shared_rout
 from forebay_operator.builders.stamps import stamp
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.reconciler import Looked
+from forebay_operator.services.routes import still_needed
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
@@ -28,8 +30,7 @@ class SharedParts:
         world: World,
         applier: Applier,
         tables: RouteTables,
-        *,
-        gateway: bool,
+        gateway: Gateway,
     ) -> None:
         self._config = config
         self._world = world
@@ -50,7 +51,7 @@ class SharedParts:
         for host in sorted(hosts):
             if shared is None:
                 break
-            route = shared_route(host, shared, self._config, gateway=self._gateway)
+            route = shared_route(host, shared, self._config, gateway=self._gateway.is_there)
             if route is not None and route.metadata is not None:
                 await self._applier.apply(stamp(route))
                 wanted.add(ObjectKey(kind_of(type(route)), str(route.metadata.name)))
@@ -60,6 +61,7 @@ class SharedParts:
                     document["metadata"]["labels"].get(LABEL_COMPONENT) == SHARED_ROUTE_COMPONENT
                 )
             )
-            for key in sorted(set(there) - wanted):
+            unwanted = set(there) - wanted
+            for key in sorted(unwanted - still_needed(self._world, unwanted, wanted)):
                 await self._applier.delete(key)
         return Looked(result="ok", again_in=None)

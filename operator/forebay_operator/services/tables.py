@@ -189,12 +189,12 @@ class RouteTables:
                 secret, generation = processor_table(index, endpoints, deleted, self._config)
             self._unwritten -= news
             try:
-                wrote = await self._applier.apply(stamp(secret))
+                applied = await self._applier.apply(stamp(secret))
             except BaseException:
                 self._unwritten |= news
                 raise
             self._note(pool, index, generation, news)
-            if wrote:
+            if applied != "same":
                 _log.info("table_written", pool=pool, index=index, generation=generation)
                 await self._touch(pool, index, generation)
 

@@ -18,6 +18,7 @@ from forebay.runtime.process import listen, place_of_listener, settle_garbage_co
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
+from forebay_processor.destinations.addresses import Guard, guarded_connector
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_application
 from forebay_processor.metrics import ProcessorMetrics
@@ -67,10 +68,11 @@ async def _work(
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
-    # Every destination has a limit of its own; waiting here would use up an attempt's time.
-    connector = aiohttp.TCPConnector(limit=0)
+    guard = Guard(settings.allowed_networks, settings.denied_networks)
     async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=guarded_connector(guard),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     ) as session:
         publisher = Publisher(nats, "forebay-processor-publish")
         engine = Engine(
@@ -97,7 +99,13 @@ async def _work(
             return waiting
 
         server = web.AppRunner(
-            admin_application(waiting_for, lambda: tables.generations, engine.load, registry),
+            admin_application(
+                waiting_for,
+                lambda: tables.generations,
+                engine.load,
+                engine.open_breakers,
+                registry,
+            ),
             access_log=None,
         )
         await server.setup()

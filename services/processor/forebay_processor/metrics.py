@@ -57,6 +57,12 @@ class ProcessorMetrics:
             by_destination,
             registry=registry,
         )
+        self._breaker = Gauge(
+            "forebay_processor_breaker_open",
+            "1 while nothing is sent to a destination but probes.",
+            by_destination,
+            registry=registry,
+        )
         self._redelivered = Counter(
             "forebay_processor_redeliveries",
             "Messages that JetStream handed out again after they were finished here.",
@@ -148,6 +154,10 @@ class ProcessorMetrics:
     def waiting(self, endpoint: EndpointName, destination: str, count: int) -> None:
         """Set how many items wait for a destination."""
         self._parked.labels(*endpoint, destination).set(count)
+
+    def breaker(self, endpoint: EndpointName, destination: str, *, is_open: bool) -> None:
+        """Set whether a destination's breaker is open."""
+        self._breaker.labels(*endpoint, destination).set(is_open)
 
     def redelivered(self) -> None:
         """Count a message that came again though it was finished."""

@@ -1,9 +1,11 @@
 """The processor's settings: `FOREBAY_PROCESSOR_*`."""
 
+import ipaddress
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["ProcessorSettings"]
 
@@ -33,5 +35,28 @@ class ProcessorSettings(BaseSettings):
     """Without one answer of NATS for so long, after it was there, the process ends: a fresh one may
     find what this one cannot."""
 
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks, separated by commas, in which destinations may be though their addresses are
+    private, such as `10.244.0.0/16`. None by default: the URLs are the tenants', and what they must
+    not reach (databases, the cloud's metadata service, this process) is there as well."""
+
+    denied_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks in which no destination may be though their addresses are public; goes before
+    `allowed_networks`."""
+
     retention_check_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Between two looks at how full RAW and EVENTS are."""
+
+    @field_validator("allowed_networks", "denied_networks", mode="before")
+    @classmethod
+    def _read_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        networks = []
+        for part in (part.strip() for part in value.split(",") if part.strip()):
+            try:
+                networks.append(ipaddress.ip_network(part))
+            except ValueError as error:
+                message = f"write networks such as 10.244.0.0/16, separated by commas ({error})"
+                raise ValueError(message) from error
+        return tuple(networks)

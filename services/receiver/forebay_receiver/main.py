@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import logging
+import math
+import resource
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
@@ -21,22 +22,25 @@ from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_colle
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.handlers.admin import admin_application
 from forebay_receiver.handlers.webhook import WebhookApplication
 from forebay_receiver.handlers.wire import ConnectionRules, protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.services.status import ReceiverStatus
 from forebay_receiver.settings import ReceiverSettings
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
 
-KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle time of common load balancers (60 s), so that they end a connection first
-and never send a webhook into one that is just closing."""
+FILES_BESIDE = 384
+"""Open files that are no webhook's connection: NATS, the admin port, the log, the tables, and the
+connections above the limit that are being told so."""
 
 
 class _Server(uvicorn.Server):
@@ -83,24 +87,27 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()
     metrics = ReceiverMetrics(registry, pool="receiver")
-    routes = Routes(metrics)
+    routes = Routes(metrics, settings, proxy_of(settings))
     tables = TableFiles(part.table_dir, ReceiverTable, routes.replace, part.table_poll_seconds)
     tables.refresh()
-    store = JetStreamStore(nats, part.shards, metrics)
+    store = JetStreamStore(nats, part.shards, metrics, max_body_bytes=settings.max_body_bytes)
     intake = Intake(settings, routes, store, metrics)
-    status = ReceiverStatus(intake, routes, tables, store, metrics)
-    rules = ConnectionRules(intake, settings, KEEP_ALIVE_SECONDS)
+    rules = ConnectionRules(intake, settings, _connections_allowed(settings))
+    status = ReceiverStatus(intake, routes, tables, store, metrics, lambda: rules.connections)
     webhook = WebhookApplication(intake, settings)
-    public = _Server(_config(webhook, protocol_factory(rules)))
-    private = _Server(_config(admin_application(status, registry), "httptools"))
-    settle_garbage_collector()
+    public = _Server(_config(webhook, protocol_factory(rules), settings))
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(store.run(), name="nats"),
             group.create_task(store.probe(), name="probe"),
-            group.create_task(tables.follow(), name="tables"),
+            group.create_task(tables.follow(routes.replace_in_slices), name="tables"),
         ]
         serving = group.create_task(public.serve(sockets=[webhooks]), name="webhooks")
+        # FastAPI is half of what a start takes, and webhooks need none of it: it is imported in a
+        # thread while they are served. Who asks for readiness waits in the port's queue.
+        application = await asyncio.to_thread(_admin_application, status, registry)
+        private = _Server(_config(application, "httptools", settings))
+        settle_garbage_collector()
         admin_serving = group.create_task(private.serve(sockets=[admin]), name="admin")
         _log.info("receiver_started", port=webhooks.getsockname()[1], endpoints=len(routes))
         await stop.wait()
@@ -116,8 +123,33 @@ async def _serve(
     _log.info("receiver_stopped")
 
 
+def _admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> "FastAPI":
+    from forebay_receiver.handlers.admin import admin_application  # noqa: PLC0415  # see the caller
+
+    return admin_application(status, registry)
+
+
+def _connections_allowed(settings: ReceiverSettings) -> int:
+    """Return how many connections there may be: as set, or as many as files may be open.
+
+    Raises this process's own limit (`ulimit -n`) first, as far as it may.
+    """
+    wanted = settings.max_connections + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and (hard == resource.RLIM_INFINITY or soft < hard):
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft >= wanted:
+        return settings.max_connections
+    allowed = max(1, soft - FILES_BESIDE)
+    _log.warning("connections_limited", wanted=settings.max_connections, allowed=allowed)
+    return allowed
+
+
 def _config(
-    app: WebhookApplication | FastAPI, http: type[asyncio.Protocol] | Literal["httptools"]
+    app: "WebhookApplication | FastAPI",
+    http: type[asyncio.Protocol] | Literal["httptools"],
+    settings: ReceiverSettings,
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -129,7 +161,7 @@ def _config(
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=math.ceil(settings.idle_seconds),
         timeout_graceful_shutdown=5,
         backlog=LISTEN_BACKLOG,
     )

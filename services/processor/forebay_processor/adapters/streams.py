@@ -20,7 +20,9 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from forebay.core.subjects import StreamKind, replay_subjects, stream_name
 from forebay.runtime.store_errors import StoreUnavailable, store_error
+from forebay.runtime.stream_reader import StoredMessage, read_page
 
 __all__ = ["Streams"]
 
@@ -190,9 +192,21 @@ class Streams:
         if error is not None and error.get("err_code") != _MESSAGE_NOT_FOUND:
             raise store_error(error)
 
-    async def purge_below(self, stream: str, sequence: int) -> int:
-        """Remove all messages below a sequence and return how many they were."""
-        body = msgspec.json.encode({"seq": sequence})
+    async def replayed(self, shard: str, partition: int, start: int) -> list[StoredMessage]:
+        """Return the next replayed rows of a partition of RETRY, from a sequence on.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
+        stream = stream_name(StreamKind.RETRY, shard)
+        return await read_page(self._client, stream, replay_subjects(shard, partition), start)
+
+    async def purge_below(self, stream: str, sequence: int, subject: str | None = None) -> int:
+        """Remove messages below a sequence, all or of one subject; return how many they were."""
+        request: dict[str, Any] = {"seq": sequence}
+        if subject is not None:
+            request["filter"] = subject
+        body = msgspec.json.encode(request)
         answer = await self._request(f"$JS.API.STREAM.PURGE.{stream}", body)
         decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         if decoded.get("error") is not None:

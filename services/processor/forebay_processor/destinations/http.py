@@ -1,23 +1,32 @@
-"""Destination `http`: one CloudEvent in one POST; 2xx is success.
+"""Destination `http`: one item as a CloudEvent, or one webhook as it came, in one POST.
 
 | answer | what follows |
 | --- | --- |
 | 2xx | delivered |
 | 400, 413, 415, 422 | rejected: this item will never be taken, it becomes a dead letter at once |
+| 401, 403, 410 | the destination refuses us: nothing more is sent until its spec changes |
+| 429, 503 with `Retry-After` | nothing more is sent until then |
 | any other status, no connection, no answer in time | tried again, later |
 
-Redirects are not followed: an item is for the URL that the manifest names.
+What is sent follows from the item, not from the setting of the moment: an item that waits while the
+format is changed goes out in the form that it was made for. Redirects are not followed: an item is
+for the URL that the manifest names.
 """
 
 import asyncio
 import contextlib
+import ssl
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
 
+from forebay.core.bodies import BODY_KIND, decode_body
+from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
+from forebay_processor.destinations.addresses import AddressRefused
 from forebay_processor.destinations.cloudevents import (
     CLOUDEVENTS_TYPE,
     encode_event,
@@ -29,11 +38,19 @@ from forebay_processor.destinations.port import (
     Failed,
     Rejected,
     Result,
+    Trouble,
 )
+from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["HttpDestination"]
 
 _REJECTED: Final = frozenset({400, 413, 415, 422})
+_REFUSED: Final = frozenset({401, 403, 410})
+_WAITING: Final = frozenset({429, 503})
+"""With `Retry-After` these speak of the whole destination, not of one item."""
+
+JSON_TYPE: Final = "application/json"
+"""What a webhook is where the provider did not say."""
 
 ANSWER_LIMIT: Final = 64 * 1024
 """Bytes of an answer that are read so that the connection can be used again; a longer answer
@@ -53,14 +70,27 @@ class HttpDestination:
         self._target = target
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=target.timeout_seconds)
-        self._headers = {**target.headers, "Content-Type": CLOUDEVENTS_TYPE}
+        self._tls: ssl.SSLContext | bool = True
+        self._server_name: str | None = None
+        self._unusable = ""
+        if target.tls is not None:
+            self._server_name = target.tls.server_name or None
+            try:
+                self._tls = tls_context(target.tls)
+            except UnusableTls as error:
+                self._unusable = str(error)
 
     async def deliver(self, attempt: Attempt) -> Result:
         """Post the item once."""
-        body = encode_event(attempt)
+        if self._unusable:
+            return Failed(self._unusable, trouble=Trouble.REFUSED)
+        try:
+            body, described = _body(attempt)
+        except ForebayError:
+            return Rejected("unreadable item")
         now = int(time.time())
         headers = {
-            **self._headers,
+            **described,
             "webhook-id": attempt.token,
             "webhook-timestamp": str(now),
             "Forebay-Attempt": str(attempt.number),
@@ -71,6 +101,8 @@ class HttpDestination:
             headers["webhook-signature"] = standard_webhooks_signature(
                 self._target.signing_secrets, attempt.token, now, body
             )
+        ours = {name.lower() for name in headers}
+        headers |= {n: value for n, value in self._target.headers.items() if n.lower() not in ours}
         try:
             async with self._session.post(
                 self._target.url,
@@ -78,17 +110,40 @@ class HttpDestination:
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                ssl=self._tls,
+                server_hostname=self._server_name,
             ) as response:
                 result = _result(response)
                 await _read_rest(response)
                 return result
         except TimeoutError:
             return Failed("timeout")
+        except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
+            # Before anything of the item was sent.
+            return Failed(_told(error), trouble=Trouble.DESTINATION)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Failed(type(error).__name__)
 
     async def close(self) -> None:
         """The client is shared: whoever made it closes it."""
+
+
+def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
+    """Return what is posted, and the headers that belong to it.
+
+    Raises:
+        ForebayError: where a webhook cannot be read.
+    """
+    if attempt.item.kind != BODY_KIND:
+        return encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
+    webhook = decode_body(attempt.item)
+    return webhook.body.encode(), {"content-type": JSON_TYPE, **webhook.headers}
+
+
+def _told(error: aiohttp.ClientError) -> str:
+    """Return what failed, without a name or an address."""
+    cause = error.__cause__
+    return str(cause) if isinstance(cause, AddressRefused) else type(error).__name__
 
 
 async def _read_rest(response: aiohttp.ClientResponse) -> None:
@@ -107,9 +162,15 @@ def _result(response: aiohttp.ClientResponse) -> Result:
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx
         return Delivered()
+    error = f"status {status}"
     if status in _REJECTED:
-        return Rejected(f"status {status}")
-    return Failed(f"status {status}", _retry_after(response.headers.get("Retry-After")))
+        return Rejected(error)
+    if status in _REFUSED:
+        return Failed(error, trouble=Trouble.REFUSED)
+    asked = _retry_after(response.headers.get("Retry-After"))
+    if asked and status in _WAITING:
+        return Failed(error, asked, Trouble.DESTINATION)
+    return Failed(error, asked)
 
 
 def _retry_after(value: str | None) -> float:
@@ -122,4 +183,6 @@ def _retry_after(value: str | None) -> float:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)  # `-0000`: UTC from somewhere
     return min(max(moment.timestamp() - time.time(), 0.0), RETRY_AFTER_LIMIT)

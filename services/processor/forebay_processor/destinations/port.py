@@ -1,5 +1,6 @@
 """The port that every kind of destination stands behind, and what an attempt can end in."""
 
+import enum
 from typing import Protocol
 
 import msgspec
@@ -8,7 +9,7 @@ from forebay.core.envelope import StoredItem
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 
-__all__ = ["Attempt", "Delivered", "DestinationPort", "Failed", "Rejected", "Result"]
+__all__ = ["Attempt", "Delivered", "DestinationPort", "Failed", "Rejected", "Result", "Trouble"]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,19 @@ class Delivered(msgspec.Struct, frozen=True):
     """The destination has it."""
 
 
+class Trouble(enum.Enum):
+    """What a failure says about the destination."""
+
+    ITEM = enum.auto()
+    """Nothing for sure: another item might have got through."""
+
+    DESTINATION = enum.auto()
+    """No item would have got through now."""
+
+    REFUSED = enum.auto()
+    """No item will get through with these settings."""
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The destination did not take it now: try again."""
 
@@ -45,6 +59,8 @@ class Failed(msgspec.Struct, frozen=True):
 
     retry_after: float = 0.0
     """Seconds that the destination asked for."""
+
+    trouble: Trouble = Trouble.ITEM
 
 
 class Rejected(msgspec.Struct, frozen=True):

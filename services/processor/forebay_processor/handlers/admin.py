@@ -14,6 +14,7 @@ def admin_application(
     waiting_for: Callable[[], list[str]],
     generations: Callable[[], dict[str, str]],
     load: Callable[[], dict[str, object]],
+    open_breakers: Callable[[], list[dict[str, str | int]]],
     registry: CollectorRegistry,
 ) -> web.Application:
     """Return the application of the admin port.
@@ -22,6 +23,7 @@ def admin_application(
         waiting_for: What keeps the processor from being ready, in words; empty when it is.
         generations: The generation in force of each table file.
         load: What the processor owns and what waits there.
+        open_breakers: What there is to know of each destination that nothing is sent to.
         registry: Where the metrics are.
     """
 
@@ -43,6 +45,9 @@ def admin_application(
     async def loaded(_: web.Request) -> web.Response:
         return web.json_response(load())
 
+    async def breakers(_: web.Request) -> web.Response:
+        return web.json_response({"open": open_breakers()})
+
     app = web.Application()
     app.add_routes(
         [
@@ -51,6 +56,7 @@ def admin_application(
             web.get("/metrics", metrics),
             web.get("/routes", routes),
             web.get("/load", loaded),
+            web.get("/breakers", breakers),
         ]
     )
     return app

@@ -7,11 +7,13 @@ import structlog
 from forebay.core import envelope
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
+from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject
+from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Result
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.breaker import Breaker
 from forebay_processor.services.channel_settings import ChannelSettings
 
 __all__ = ["Attempts"]
@@ -22,8 +24,11 @@ _log = structlog.get_logger(__name__)
 class Attempts:
     """Makes the attempts of one channel; who may make one, and when, is the channel's business."""
 
-    def __init__(self, endpoint: EndpointName, name: str, metrics: ProcessorMetrics) -> None:
+    def __init__(
+        self, endpoint: EndpointName, name: str, metrics: ProcessorMetrics, breaker: Breaker
+    ) -> None:
         self.settings = ChannelSettings()
+        self._breaker = breaker
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
@@ -44,7 +49,8 @@ class Attempts:
         attempt = Attempt(
             endpoint=self._endpoint,
             destination=self._name,
-            lane=subject.lane,
+            # A replayed row tells no lane; the item is in the one that it was in before.
+            lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
             token=subject.key,
             conversation=subject.conversation,
             item=item,
@@ -53,6 +59,7 @@ class Attempts:
             traceparent=headers.get(envelope.TRACEPARENT, ""),
             other_channel=bool(own and item.channel and item.channel != own),
         )
+        generation = self._breaker.generation
         began = time.perf_counter()
         try:
             result = await port.deliver(attempt)
@@ -65,6 +72,7 @@ class Attempts:
             )
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = time.perf_counter() - began
+        self._breaker.note(subject.key, result, generation)
         self._metrics.attempt(self._endpoint, self._name, type(result).__name__.lower(), seconds)
         if isinstance(result, Delivered):
             self._metrics.delivered(self._endpoint, self._name, time.time() - received_at)

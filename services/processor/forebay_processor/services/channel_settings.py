@@ -6,6 +6,7 @@ import msgspec
 
 from forebay.core.tables import Destination
 from forebay_processor.destinations.port import DestinationPort
+from forebay_processor.services.budget import Budget
 
 __all__ = ["ChannelSettings", "ChannelState"]
 
@@ -39,3 +40,5 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The phone number id of the endpoint: items of others are marked."""
 
     is_ordered: bool = True
+    budget: Budget | None = None
+    """The endpoint's requests in all, where the state is OPEN or PAUSED."""

@@ -1,11 +1,15 @@
 """All channels of this process: one for each destination of each endpoint."""
 
+import math
 from collections.abc import Iterator
 from random import Random
 
 from forebay.core.naming import EndpointName
+from forebay.core.tables import ProcessorEndpoint
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.breaker import BreakerState
+from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
@@ -28,6 +32,7 @@ class Channels:
         self._metrics = metrics
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._channels: dict[tuple[EndpointName, str], Channel] = {}
+        self._budgets: dict[EndpointName, Budget] = {}
         self._members = 1
         endpoints.on_change(self._follow)
 
@@ -45,6 +50,21 @@ class Channels:
             there.configure(self._settings_of(endpoint, destination))
         return there
 
+    def open_breakers(self) -> list[dict[str, str | int]]:
+        """Return what there is to know of each destination that nothing is sent to."""
+        return [
+            {
+                "namespace": channel.endpoint.namespace,
+                "endpoint": channel.endpoint.name,
+                "destination": channel.name,
+                "state": channel.breaker.state,
+                "reason": channel.breaker.reason,
+                "parked": channel.parked,
+            }
+            for channel in self
+            if channel.breaker.state is not BreakerState.CLOSED
+        ]
+
     def share(self, members: int) -> None:
         """Share every destination with so many processors, this one included."""
         if members == self._members:
@@ -52,6 +72,7 @@ class Channels:
         self._members = members
         for channel in self:
             channel.share(members)
+        self._follow()
 
     def wake_rows(self) -> None:
         """Begin to work what waits in RETRY of partitions that have started."""
@@ -83,4 +104,11 @@ class Channels:
             port=self._destinations.of(name, config),
             own_channel=endpoint.channel,
             is_ordered=endpoint.ordering == "Conversation",
+            budget=self._budget_of(endpoint),
         )
+
+    def _budget_of(self, endpoint: ProcessorEndpoint) -> Budget:
+        budget = self._budgets.setdefault(endpoint.endpoint, Budget())
+        members = sum(1 for each in endpoint.destinations if each.http is not None)
+        budget.configure(math.ceil(endpoint.max_in_flight / self._members), members)
+        return budget

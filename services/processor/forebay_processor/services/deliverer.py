@@ -9,15 +9,12 @@ same; what is in flight here is known by its sequence and goes on as if nothing 
 """
 
 import asyncio
-from collections.abc import Iterator
 
 import structlog
 
 from forebay.core import envelope
-from forebay.core.envelope import decode_item
-from forebay.core.errors import ForebayError
 from forebay.core.subjects import EventSubject, RetrySubject
-from forebay.core.tables import Destination, ProcessorEndpoint
+from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage, Puller
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels
@@ -25,6 +22,7 @@ from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.wanting import destinations_wanting
 from forebay_processor.services.work import Lag, Partition, Work
 
 __all__ = ["Acker", "Deliverer"]
@@ -143,7 +141,12 @@ class Deliverer:
             return
         wanting = [
             (self._channels.of(subject.endpoint, destination.name), destination.name)
-            for destination in _wanting(endpoint, subject, message.data)
+            for destination in destinations_wanting(
+                endpoint,
+                subject.kind,
+                message.data,
+                has_body=envelope.BODY in message.headers,
+            )
         ]
         for channel, _ in wanting:
             if channel.is_crowded:
@@ -200,23 +203,3 @@ class Deliverer:
             channel.offer(work)
         # The one that was counted too many: so that it is not over before all have it.
         one_done()
-
-
-def _wanting(
-    endpoint: ProcessorEndpoint, subject: EventSubject, payload: bytes
-) -> Iterator[Destination]:
-    """Return the destinations that want an item."""
-    for destination in endpoint.destinations:
-        if destination.events and subject.kind not in destination.events:
-            continue
-        if destination.channels and not _is_of(payload, destination.channels):
-            continue
-        yield destination
-
-
-def _is_of(payload: bytes, channels: tuple[str, ...]) -> bool:
-    try:
-        return decode_item(payload).channel in channels
-    except ForebayError:
-        # Its channel says what is wrong with it, in a dead letter.
-        return True

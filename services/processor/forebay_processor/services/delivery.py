@@ -7,8 +7,9 @@ lane (`Chain`); of each chain one attempt is under way at a time, unless the end
 The first attempt never waits for long. An item that comes while an earlier one of its chain is
 under way, or while all places for attempts are taken, is held in memory for a moment: what a quick
 destination works off at once is not worth two writes an item. It is parked in RETRY when that takes
-longer, when the attempt before it fails, when the destination is slow or too many are held, when
-the endpoint is paused, or behind what is parked already. So what a slow or dead destination takes
+longer, when the attempt before it fails, when the destination is slow or too many are held, at its
+limit of rate, when its breaker is open, when the endpoint is paused, or behind what is parked
+already. So what a slow or dead destination takes
 from others is a bounded number of items in memory, and a fraction of a second in which that shows.
 
 What happens if the process dies, for each item and destination:
@@ -31,12 +32,13 @@ from random import Random
 from typing import Final
 
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject
+from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.gate import GONE_SLOTS, Gate
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
 from forebay_processor.services.work import Chain, DeadReason, Parked, Partition, Work
@@ -65,14 +67,11 @@ LINE_ITEMS: Final = 2048
 CROWDED_ITEMS: Final = LINE_ITEMS // 2
 """With more the deliverers are asked to wait, as long as the destination is quick."""
 
-UNBOUNDED_SLOTS: Final = 1024
-"""For destinations without a limit of their own: a line in a log takes no time."""
-
-GONE_SLOTS: Final = 16
-"""Rows of a removed destination that are worked at a time: NATS only, no hurry."""
-
 ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
+
+
+_RANKS: Final = {lane: rank for rank, lane in enumerate((Lane.LIVE, Lane.STATUS, Lane.BULK))}
 
 
 class Channel:
@@ -88,16 +87,18 @@ class Channel:
         self.endpoint = endpoint
         self.name = name
         self._metrics = metrics
-        self._attempts = Attempts(endpoint, name, metrics)
+        self._gate = Gate(endpoint, name, metrics, random, self._destination_is_back)
+        self.breaker = self._gate.breaker
+        self._slots = self._gate.slots
+        self._attempts = Attempts(endpoint, name, metrics, self.breaker)
         self._row_works = Rows(endpoint, name, self._attempts, metrics, random)
         self._settings = ChannelSettings()
-        self._slots = Slots(0)
-        self._members = 1
-        """How many processors share the destination."""
+        self._graves = Slots(GONE_SLOTS)
+        """Places for giving up what cannot be tried before its age is over."""
 
         self._chains: dict[str, Chain] = {}
         self._rows: dict[str, Parked] = {}
-        """What is in some chain's `parked`, by the item's token."""
+        """What is in some chain's `parked`, by what tells rows apart."""
 
         self._held = 0
         """How many items all chains hold in memory."""
@@ -134,24 +135,24 @@ class Channel:
         self._settings = self._attempts.settings = settings
         if settings.config is not None:
             self._row_works.retry = settings.config.retry
-        self._resize()
+        self._gate.configure(settings)
         if is_reordered:
             self._reorder()
         for key in list(self._chains):
             self._wake(key)
 
     def share(self, members: int) -> None:
-        """Take no more places at the destination than is fair among so many processors."""
-        self._members = members
-        self._resize()
+        """Take no more of the destination's limits than is fair among so many processors."""
+        self._gate.share(members)
 
-    def _resize(self) -> None:
-        config = self._settings.config
-        if config is not None:
-            limit = config.http.max_in_flight if config.http else UNBOUNDED_SLOTS
-            self._slots.resize(math.ceil(limit / self._members))
-        elif self._settings.state is not ChannelState.UNKNOWN:
-            self._slots.resize(GONE_SLOTS)
+    def _destination_is_back(self) -> None:
+        """Try what failed while nothing got through before its own pause is over."""
+        now = time.time()
+        for key, chain in list(self._chains.items()):
+            if chain.parked and chain.parked[0].due > now:
+                row = chain.parked[0]
+                row.due = min(row.due, max(now, row.asked))
+                self._wake(key)
 
     def wake_rows(self) -> None:
         """Begin to work what waits in RETRY of partitions that have started."""
@@ -172,7 +173,7 @@ class Channel:
             self._count_held(len(held) - len(chain.held))
             for row in chain.parked:
                 if row.partition is partition:
-                    del self._rows[row.subject.key]
+                    del self._rows[row.subject.row_key]
             chain.held, chain.parked = deque(held), deque(rows)
             self._wake(key)
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
@@ -181,13 +182,14 @@ class Channel:
 
     def offer(self, work: Work) -> None:
         """Take an item that comes for the first time; it says itself when EVENTS may forget it."""
-        if work.subject.key in self._rows:
+        if work.subject.row_key in self._rows:
             # It comes again because its ack was lost: it is parked already.
             work.finish()
             return
         key = self._chain_key(work.subject)
         chain = self._chains.setdefault(key, Chain())
-        if chain.parked or self._settings.state is not ChannelState.OPEN:
+        if chain.parked or not self._gate.is_open:
+            self._park_held(chain)
             self._park(chain, work)
             self._wake(key)
         elif chain.is_busy or chain.held:
@@ -195,6 +197,8 @@ class Channel:
         elif self._slots.try_take():
             self._is_slow = False
             self._begin(key, chain, work)
+        elif self._slots.is_held_off:
+            self._park(chain, work)
         elif self._is_slow:
             self._park(chain, work)
             self._watch_pace()
@@ -296,7 +300,7 @@ class Channel:
                     self._park(chain, work, after=result)
                     self._park_held(chain)
         finally:
-            self._end(key, chain)
+            self._end(key, chain, self._slots)
 
     async def _bury_first(self, chain: Chain, work: Work, error: str) -> None:
         verdict = (DeadReason.REJECTED, error)
@@ -315,12 +319,12 @@ class Channel:
         else:
             work.finish()
 
-    def _end(self, key: str, chain: Chain) -> None:
+    def _end(self, key: str, chain: Chain, slots: Slots) -> None:
         """Let go of what an attempt held, and see what is next."""
         chain.is_busy = False
         self._ended += 1
         chain.since = asyncio.get_running_loop().time()
-        self._slots.give_back()
+        slots.give_back()
         self._wake(key)
 
     # -- waiting
@@ -348,21 +352,26 @@ class Channel:
 
     def restore(self, row: Parked) -> None:
         """Take a row that was found in RETRY when its partition was taken."""
-        if row.subject.key in self._rows:
+        if row.subject.row_key in self._rows:
             return
         row.is_ready = True
         self._insert(self._chains.setdefault(self._chain_key(row.subject), Chain()), row)
 
+    def adopt(self, row: Parked) -> None:
+        """Take a row that somebody else wrote to RETRY while this process works; once."""
+        self.restore(row)
+        self._wake(self._chain_key(row.subject))
+
     def _insert(self, chain: Chain, row: Parked) -> None:
         chain.insert(row)
-        self._rows[row.subject.key] = row
+        self._rows[row.subject.row_key] = row
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _forget(self, chain: Chain, row: Parked) -> None:
-        if self._rows.get(row.subject.key) is not row:
+        if self._rows.get(row.subject.row_key) is not row:
             return  # dropped with its partition
         chain.parked.remove(row)
-        del self._rows[row.subject.key]
+        del self._rows[row.subject.row_key]
         self._metrics.waiting(self.endpoint, self.name, len(self._rows))
 
     def _wake(self, key: str) -> None:
@@ -379,7 +388,7 @@ class Channel:
             chain.set_timer(None)
             del self._chains[key]
             return
-        if chain.held and self._settings.state is not ChannelState.OPEN:
+        if chain.held and (not self._gate.is_open or self._slots.is_held_off):
             self._park_held(chain)
         if chain.parked:
             self._wake_row(key, chain, chain.parked[0])
@@ -392,12 +401,13 @@ class Channel:
             self._queue(key, chain)
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
-        wait = 0.0
+        now, wait, expires = time.time(), 0.0, math.inf
         match self._settings.state:
             case ChannelState.UNKNOWN | ChannelState.PAUSED:
                 return
             case ChannelState.OPEN:
-                wait = row.due - time.time()
+                wait = row.due - now
+                expires = self._row_works.expires_at(row)
             case ChannelState.REMOVED | ChannelState.DELETED:
                 pass
         if not row.is_ready or not row.partition.is_started:
@@ -406,16 +416,27 @@ class Channel:
             loop = asyncio.get_running_loop()
             chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
         elif self._slots.try_take():
-            chain.set_timer(None)
-            chain.is_busy = True
-            row.partition.spawn(self._work_row(key, chain, row))
-        else:
+            self._begin_row(key, chain, row, self._slots)
+        elif now < expires:
             self._queue(key, chain)
+            if expires < math.inf:
+                loop = asyncio.get_running_loop()
+                chain.set_timer(loop.call_later(expires - now, self._timer_ended, key, chain))
+        elif self._graves.try_take():
+            self._begin_row(key, chain, row, self._graves)
+        else:
+            self._graves.call_when_free(functools.partial(self._wake, key))
+
+    def _begin_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
+        chain.set_timer(None)
+        chain.is_busy = True
+        row.partition.spawn(self._work_row(key, chain, row, slots))
 
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
             chain.is_queued = True
-            self._slots.call_when_free(functools.partial(self._slot_free, key, chain))
+            rank = _RANKS[Lane(key.partition(".")[0])]
+            self._slots.call_when_free(functools.partial(self._slot_free, key, chain), rank)
 
     def _slot_free(self, key: str, chain: Chain) -> None:
         chain.is_queued = False
@@ -437,10 +458,13 @@ class Channel:
                 key = self._chain_key(row.subject)
                 self._chains.setdefault(key, Chain()).insert(row)
 
-    async def _work_row(self, key: str, chain: Chain, row: Parked) -> None:
-        """Try the first row of a chain. Holds one slot."""
+    async def _work_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
+        """Try the first row of a chain, or give it up. Holds one slot."""
+        give_up = None
+        if slots is self._graves:
+            give_up = self.breaker.reason or "not tried: at its limits"
         try:
-            if await self._row_works.work(row):
+            if await self._row_works.work(row, give_up):
                 self._forget(chain, row)
         except StoreError as error:
             if row.partition.is_lost:
@@ -453,8 +477,10 @@ class Channel:
         else:
             self._row_works.no_trouble()
         finally:
-            self._end(key, chain)
+            self._end(key, chain, slots)
 
     def _chain_key(self, subject: RetrySubject) -> str:
-        own = subject.conversation if self._settings.is_ordered else subject.key
+        # What was replayed is in nobody's way.
+        is_ordered = self._settings.is_ordered and not subject.is_replay
+        own = subject.conversation if is_ordered else subject.key
         return f"{subject.lane}.{own}"

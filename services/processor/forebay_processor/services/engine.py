@@ -144,6 +144,14 @@ class Engine:
         """Delete a row; raises StoreError."""
         await self.connection.streams.delete(stream, sequence)
 
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
+        await self.connection.streams.purge_below(stream, below, subject)
+
+    def open_breakers(self) -> list[dict[str, str | int]]:
+        """Return what there is to know of each destination that nothing is sent to."""
+        return self._workshop.channels.open_breakers()
+
     # -- life
 
     async def run(self) -> None:

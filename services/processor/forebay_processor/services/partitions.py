@@ -8,6 +8,7 @@ from forebay.runtime.pull import PullInbox
 from forebay_processor.adapters.connection import Session
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Deliverer
+from forebay_processor.services.replays import Replays
 from forebay_processor.services.splitter import Splitter
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.tenure import Tenure
@@ -31,7 +32,10 @@ class Worker(NamedTuple):
 class OwnedPartition:
     """A partition that this process owns, from taking it to giving it back or losing it."""
 
-    def __init__(self, tenure: Tenure, workers: list[Worker], channels: Channels) -> None:
+    def __init__(
+        self, shard: str, tenure: Tenure, workers: list[Worker], channels: Channels
+    ) -> None:
+        self._shard = shard
         self.tenure = tenure
         self.workers = workers
         self.is_loaded = tenure.unit.startswith("raw.")
@@ -74,6 +78,9 @@ class OwnedPartition:
             )
             running = worker.task.run(puller)
             self._tasks.add(asyncio.create_task(running, name=worker.consumer))
+        if self.deliverers:
+            replays = Replays(session.streams, self._shard, self.tenure, self._channels)
+            self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
 
     def check(self) -> None:
         """Raise what went wrong in a worker."""

@@ -82,14 +82,18 @@ class Rows:
             return not row.partition.is_lost
         return True
 
-    async def work(self, row: Parked) -> bool:
+    async def work(self, row: Parked, give_up: str | None = None) -> bool:
         """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
+
+        Args:
+            row: The first of its chain.
+            give_up: What to say in its dead letter, where its age is over and it cannot be tried.
 
         Raises:
             StoreError: where the store refuses; the row stays as it is.
         """
         state = self._attempts.settings.state
-        if row.is_finished or state is ChannelState.DELETED:
+        if row.is_finished or (state is ChannelState.DELETED and not row.subject.is_replay):
             await self._delete(row)
             return True
         stream = stream_name(StreamKind.RETRY, row.subject.shard)
@@ -103,8 +107,11 @@ class Rows:
         if not await row.partition.held():
             return True
         verdict = row.verdict
-        if self._attempts.settings.state is ChannelState.REMOVED:
+        # What an endpoint that is gone had left is dropped, but not what a person sent again.
+        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
             verdict = (DeadReason.DESTINATION_REMOVED, "")
+        elif verdict is None and give_up is not None:
+            verdict = row.verdict = (DeadReason.EXPIRED, give_up)
         elif verdict is None:
             row.attempts += 1
             result = await self._attempts.make(row.subject, payload, headers, row.attempts)
@@ -137,8 +144,16 @@ class Rows:
         row.sequence = ack.seq
 
     async def _delete(self, row: Parked) -> None:
-        """Delete a row that is finished; where that fails it is tried again, without delivering."""
+        """Delete a row that is finished; where that fails it is tried again, without delivering.
+
+        The dead letter that a replayed row came from goes first: whoever replayed it may have died
+        before he removed it, and it must not be replayed once more when its row is gone.
+        """
         row.is_finished = True
+        if row.letter is not None:
+            letter, sequence = row.letter
+            stream = stream_name(StreamKind.DEAD, letter.shard)
+            await row.partition.purge(stream, str(letter), sequence + 1)
         if row.sequence:
             stream = stream_name(StreamKind.RETRY, row.subject.shard)
             await row.partition.delete(stream, row.sequence)
@@ -176,8 +191,13 @@ class Rows:
     def next_try(self, row: Parked, result: Failed) -> float:
         """Return when to try again: the last time is when `maxAge` ends."""
         now = time.time()
+        row.asked = now + result.retry_after
         wait = max(backoff_seconds(self.retry, row.attempts, self._random), result.retry_after)
         return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
+
+    def expires_at(self, row: Parked) -> float:
+        """Return when an item's age is over, seconds since the epoch."""
+        return row.first_tried + self.retry.max_age_seconds
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""
@@ -204,6 +224,7 @@ def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
 
 
 _KEPT = (
+    envelope.REPLAY_OF,
     envelope.RECEIVED_AT,
     envelope.ENDPOINT,
     envelope.RAW_SEQUENCE,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import structlog
 
 from forebay.core import envelope
+from forebay.core.letters import letter_of_row
 from forebay.core.subjects import PARTITIONS, RetrySubject, StreamKind, stream_name
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.models.leases import Holding
@@ -12,7 +13,7 @@ from forebay_processor.services.channels import Channels
 from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.work import Parked
 
-__all__ = ["RowLoader"]
+__all__ = ["RowLoader", "row_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class RowLoader:
                 try:
                     subject = RetrySubject.parse(text)
                     tenure = by_number[subject.partition]
-                    row = _row_of(tenure, subject, sequence, headers)
+                    row = row_of(tenure, subject, sequence, headers)
                 except (ValueError, KeyError):
                     _log.error("row_unreadable", shard=self._shard, seq=sequence)
                     continue
@@ -101,7 +102,7 @@ def _epoch_of(headers: Mapping[str, str]) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
-def _row_of(
+def row_of(
     tenure: Tenure, subject: RetrySubject, sequence: int, headers: Mapping[str, str]
 ) -> Parked:
     """Read a row of RETRY; raises ValueError where it is none."""
@@ -114,4 +115,5 @@ def _row_of(
     row.attempts = int(headers.get(envelope.ATTEMPTS, "0"))
     row.due = int(headers.get(envelope.DUE_AT, "0")) / 1000
     row.sequence = sequence
+    row.letter = letter_of_row(headers)
     return row

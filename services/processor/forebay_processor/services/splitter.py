@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from forebay.core import envelope
+from forebay.core.bodies import body_item, lane_of_items
 from forebay.core.envelope import encode_item
 from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.items import Item, split
@@ -41,6 +42,7 @@ from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.tenure import Tenure
+from forebay_processor.services.wanting import is_body_wanted
 from forebay_processor.services.work import Lag
 
 __all__ = ["Splitter"]
@@ -216,15 +218,24 @@ class Splitter:
         """Cut a webhook; raises UnreadableBody."""
         received = message.headers.get(envelope.RECEIVED_AT, "0")
         items = split(endpoint.provider, message.data, int(received) / 1000)
-        webhook = _Webhook(message, subject, len(items))
-        return [self._part(webhook, item, received) for item in items]
+        if not is_body_wanted(endpoint, ((item.kind, item.channel) for item in items)):
+            webhook = _Webhook(message, subject, len(items))
+            return [self._part(webhook, item, item.lane, received) for item in items]
+        whole = body_item(message.data, message.headers, items, int(received) / 1000)
+        webhook = _Webhook(message, subject, len(items) + 1)
+        return [
+            *(self._part(webhook, item, item.lane, received, whole.token) for item in items),
+            self._part(webhook, whole, lane_of_items(items), received),
+        ]
 
-    def _part(self, webhook: _Webhook, item: Item, received: str) -> _Part:
+    def _part(
+        self, webhook: _Webhook, item: Item, lane: Lane, received: str, body: str | None = None
+    ) -> _Part:
         name = webhook.subject.endpoint
         subject = EventSubject(
             webhook.subject.shard,
             conversation_partition(name, item.conversation),
-            item.lane,
+            lane,
             name,
             item.kind,
             item.token,
@@ -238,8 +249,10 @@ class Splitter:
         trace = webhook.message.headers.get(envelope.TRACEPARENT)
         if trace is not None:
             headers[envelope.TRACEPARENT] = trace
+        if body is not None:
+            headers[envelope.BODY] = body
         chain = (name, item.conversation)
-        return _Part(webhook, encode_item(item), item.kind, item.lane, str(subject), headers, chain)
+        return _Part(webhook, encode_item(item), item.kind, lane, str(subject), headers, chain)
 
     async def _set_aside(self, message: PulledMessage, subject: RawSubject) -> None:
         """Keep a body that no parser takes: in the lane `invalid`, for its age in RAW."""

@@ -36,6 +36,9 @@ class Store(Protocol):
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a message; raises StoreError."""
 
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
+
 
 class Tenure(Partition):
     """This process' hold on one partition."""
@@ -66,6 +69,11 @@ class Tenure(Partition):
     @override
     def is_lost(self) -> bool:
         return self._is_lost
+
+    @property
+    def number(self) -> int:
+        """The partition's number."""
+        return int(self.unit.rpartition(".")[2])
 
     @property
     def is_closing(self) -> bool:
@@ -99,6 +107,10 @@ class Tenure(Partition):
     @override
     async def delete(self, stream: str, sequence: int) -> None:
         await self._store.delete(stream, sequence)
+
+    @override
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        await self._store.purge(stream, subject, below)
 
     @override
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

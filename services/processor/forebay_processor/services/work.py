@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
-from forebay.core.subjects import RetrySubject
+from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.publisher import PubAck
 
 __all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]
@@ -63,6 +63,9 @@ class Partition(Protocol):
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
 
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it never raises."""
 
@@ -107,11 +110,13 @@ class Parked:
     """One row of RETRY, without its payload."""
 
     __slots__ = (
+        "asked",
         "attempts",
         "due",
         "first_tried",
         "is_finished",
         "is_ready",
+        "letter",
         "order",
         "partition",
         "sequence",
@@ -134,6 +139,9 @@ class Parked:
         self.due = first_tried
         """When to try, seconds since the epoch."""
 
+        self.asked = 0.0
+        """Not before this, for the destination said so."""
+
         self.sequence = 0
         """Of the row in RETRY; 0 while it is being stored."""
 
@@ -145,6 +153,9 @@ class Parked:
 
         self.verdict: tuple[DeadReason, str] | None = None
         """Why it is given up and what the destination said, while DEAD does not take it yet."""
+
+        self.letter: tuple[DeadSubject, int] | None = None
+        """The dead letter, with its sequence, that a replayed row came from."""
 
 
 class Chain:

@@ -59,7 +59,7 @@ class Workshop:
         tenure = Tenure(unit, epoch, lease, self._store)
         kind, _, number = unit.partition(".")
         make = self._splitting if kind == "raw" else self._delivering
-        return OwnedPartition(tenure, make(shard, int(number), tenure), self.channels)
+        return OwnedPartition(shard, tenure, make(shard, int(number), tenure), self.channels)
 
     def shared_by(self, shard: str, members: int) -> None:
         """Note how many processors work a shard: they share what a destination takes at a time."""

@@ -1,17 +1,25 @@
 """The store behind the receiver: publishes to RAW, and knows whether it makes sense to try.
 
 Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
-full disk), a webhook is refused at once instead of waiting for its budget; a probe that is never
-stored finds out when that is over. The probe asks for a last sequence that no stream can have, so
-that a leader that is there answers 10071.
+full disk), or has no room, a webhook is refused at once instead of waiting for its budget
+(`shard_state`). Now and then one is tried, and the first that is stored ends a silence: no cheaper
+question can tell, for a leader whose disk is full knows repeats and refuses a wrong sequence, while
+it is silent on all that it would store.
+
+Readiness asks less: whether the leader is there. The probe is a publish that is never stored, since
+it asks for a last sequence that no stream can have: the leader answers 10071. Then it asks how full
+the stream is.
 """
 
 import asyncio
+import sys
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 from typing_extensions import override
 
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.publisher import Outgoing, PubAck, Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
@@ -19,8 +27,9 @@ from forebay.runtime.store_errors import (
     StillStoring,
     StoreError,
     StoreUnavailable,
-    StreamMissing,
 )
+from forebay_receiver.adapters.shard_state import ShardState
+from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics
 
 __all__ = ["JetStreamStore", "Store", "Storing"]
@@ -30,13 +39,20 @@ _log = structlog.get_logger(__name__)
 PROBE_SECONDS: Final = 2.0
 """Between two probes in peace."""
 
-PROBE_SILENT_SECONDS: Final = 0.5
-"""Between two probes while NATS is silent: service is back within 2 s of its answer."""
+PROBE_TROUBLED_SECONDS: Final = 0.5
+"""Between two probes in trouble: service is back within 2 s of NATS being able to store."""
+
+LOOK_AGAIN_SECONDS: Final = 60.0
+"""Until a stream's size is asked for again that was not told: its user may lack the permission."""
+
+SAY_AGAIN_SECONDS: Final = 10.0
+"""Between two lines in the log on trouble that comes and goes."""
+
+HEADERS_RESERVE: Final = 32 * 1024
+"""Bytes of `max_payload` beyond the largest body: NATS counts the stored headers too, and those are
+taken from a request whose head has this limit."""
 
 PROBE_TIMEOUT_SECONDS: Final = 1.0
-
-SILENT_AFTER: Final = 5
-"""Publishes in a row without an answer after which the store counts as silent."""
 
 SILENCE_GRACE_SECONDS: Final = 10.0
 """How long readiness bears a store without an answer: a hiccup of NATS must give our honest 503,
@@ -58,7 +74,7 @@ class Storing(Outgoing):
         self,
         store: "Store",
         shard: str,
-        subject: bytes,
+        subject: str,
         body: bytes,
         headers: bytes,
         deadline: float,
@@ -80,8 +96,12 @@ class Storing(Outgoing):
 class Store(Protocol):
     """Where webhooks are kept."""
 
-    def is_willing(self, shard: str) -> bool:
-        """Say whether storing is worth a try; where not, the answer is 503 at once."""
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that the store can take at this moment."""
+
+    def unwilling(self, shard: str) -> Reason | None:
+        """Return why storing is not worth a try, so that the answer is 503 at once; else None."""
 
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and tell it; inside this call where it is known at once."""
@@ -94,8 +114,21 @@ class JetStreamStore:
     """The store of production: NATS JetStream."""
 
     def __init__(
-        self, settings: NatsSettings, shards: tuple[str, ...], metrics: ReceiverMetrics
+        self,
+        settings: NatsSettings,
+        shards: tuple[str, ...],
+        metrics: ReceiverMetrics,
+        *,
+        max_body_bytes: int,
     ) -> None:
+        """Prepare; nothing is connected before `run`.
+
+        Args:
+            settings: Where NATS is and how to log in.
+            shards: Those that readiness depends on; others are known when a webhook is for them.
+            metrics: Where to count.
+            max_body_bytes: The largest body that the receiver lets in; NATS has to take it.
+        """
         self._metrics = metrics
         self._publisher = Publisher(
             settings,
@@ -103,8 +136,11 @@ class JetStreamStore:
             on_late=metrics.late_stored.inc,
             on_change=self._connection_changed,
         )
-        self._unanswered = dict.fromkeys(shards, 0)
-        self._last_answer: dict[str, float] = {}
+        self._needed_payload = max_body_bytes + HEADERS_RESERVE
+        self._told_payload = 0
+        self._shards = {name: ShardState(is_connected=False) for name in shards}
+        self._look_again_at: dict[str, float] = {}
+        self._silent_until = 0.0
         self._is_new = asyncio.Event()
         """Set with each new connection: the probe need not wait for its time."""
 
@@ -117,80 +153,163 @@ class JetStreamStore:
         """Whether NATS was reached once since the start."""
         return self._publisher.was_reached
 
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that NATS can take; any is worth a try while it is not connected."""
+        return self._publisher.max_payload or sys.maxsize
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should mend though webhooks are stored; empty when all is well.
+
+        Most bodies are small, so a NATS that takes no large ones makes nobody unready.
+        """
+        has = self._publisher.max_payload
+        if not has or has >= self._needed_payload:
+            return []
+        needed = self._needed_payload
+        return [
+            f"max_payload of NATS is {has}, larger webhooks get 503: set it to {needed} or more"
+        ]
+
     # -- storing
 
-    def is_willing(self, shard: str) -> bool:
-        """Say whether NATS is connected and the shard's stream answers."""
-        return self._publisher.is_connected and self._unanswered.get(shard, 0) < SILENT_AFTER
+    def unwilling(self, shard: str) -> Reason | None:
+        """Return why storing is not worth a try at this moment; None where it is."""
+        state = self._state(shard)
+        return None if state.trouble is None else state.unwilling(self._publisher.clock())
 
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and tell it what became of it."""
+        state = self._state(webhook.shard)
+        if state.trouble is not None:
+            state.sending(webhook, self._publisher.clock())
         self._publisher.submit(webhook)
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Learn from an answer, or from its absence, and pass it on."""
-        shard = webhook.shard
+        state, now = self._state(webhook.shard), self._publisher.clock()
         if isinstance(result, PubAck):
-            self._unanswered[shard] = 0
-            self._last_answer[shard] = self._publisher.clock()
-        elif isinstance(result, StillStoring):
+            state.stored(webhook, now, is_repeat=result.duplicate)
+        elif (
+            isinstance(result, StillStoring)
+            and webhook.deadline - now > STILL_STORING_PAUSE_SECONDS
+        ):
             # Another receiver has the same webhook on its way: ask until it is there.
-            if webhook.deadline - self._publisher.clock() > STILL_STORING_PAUSE_SECONDS:
-                loop = asyncio.get_running_loop()
-                loop.call_later(STILL_STORING_PAUSE_SECONDS, self.store, webhook)
-                return
-        elif not isinstance(result, StoreUnavailable):
-            self._answered(shard, self._publisher.clock())
-        elif not isinstance(result, StreamMissing):
-            self._unanswered[shard] = self._unanswered.get(shard, 0) + 1
+            loop = asyncio.get_running_loop()
+            loop.call_later(STILL_STORING_PAUSE_SECONDS, self.store, webhook)
+            return
+        else:
+            self._failed(webhook, state, result, now)
         webhook.done(result)
+
+    def _failed(self, webhook: Storing, state: ShardState, error: StoreError, now: float) -> None:
+        before = state.trouble
+        state.failed(webhook, error, now)
+        if state.trouble is None or state.trouble is before or now < self._silent_until:
+            return
+        # Where some fit and some do not, it comes and goes: not a line for each time.
+        self._silent_until = now + SAY_AGAIN_SECONDS
+        _log.warning("store_in_trouble", shard=webhook.shard, reason=state.trouble)
+
+    def _state(self, shard: str) -> ShardState:
+        state = self._shards.get(shard)
+        if state is None:
+            state = ShardState(is_connected=self._publisher.is_connected)
+            self._shards[shard] = state
+        return state
 
     # -- readiness
 
     def answered_lately(self) -> bool:
         """Say whether any shard's stream gave an answer within the grace time."""
-        if not self._last_answer:
-            return False
+        answers = [each.last_answer for each in self._shards.values() if each.last_answer]
         now = asyncio.get_running_loop().time()
-        return now - max(self._last_answer.values()) < SILENCE_GRACE_SECONDS
+        return bool(answers) and now - max(answers) < SILENCE_GRACE_SECONDS
 
     async def probe(self) -> None:
         """Ask each shard's stream for a sign of life, again and again; until cancelled."""
         while True:
             self._is_new.clear()
-            silent = any(count >= SILENT_AFTER for count in self._unanswered.values())
-            for shard in self._unanswered:
-                await self._probe_shard(shard)
+            self._check_max_payload()
+            in_trouble = any(each.trouble for each in self._shards.values())
+            # At once: a silent shard must not make the others wait for its time.
+            await asyncio.gather(*(self._probe_shard(*each) for each in self._shards.items()))
             try:
-                async with asyncio.timeout(PROBE_SILENT_SECONDS if silent else PROBE_SECONDS):
+                async with asyncio.timeout(PROBE_TROUBLED_SECONDS if in_trouble else PROBE_SECONDS):
                     await self._is_new.wait()
             except TimeoutError:
                 continue
 
-    async def _probe_shard(self, shard: str) -> None:
+    async def _probe_shard(self, shard: str, state: ShardState) -> None:
         loop = asyncio.get_running_loop()
+        before = state.trouble
         headers = {"Nats-Expected-Last-Sequence": _NO_SEQUENCE}
         subject = f"forebay.raw.{shard}.probe"
         try:
             await self._publisher.publish(subject, b"", headers, PROBE_TIMEOUT_SECONDS)
         except SequenceMismatch:
-            self._answered(shard, loop.time())
+            state.answered(loop.time())
         except StoreUnavailable as error:
             _log.debug("store_probe_failed", shard=shard, reason=type(error).__name__)
+            return
         except StoreError as error:
             # The leader is there and answers, with something else than what was to be expected.
             _log.warning("store_probe_odd", shard=shard, reason=str(error))
-            self._answered(shard, loop.time())
+            state.answered(loop.time())
+        await self._look_for_room(shard, state)
+        if before is not state.trouble:
+            _log.info("store_state", shard=shard, trouble=state.trouble, before=before)
+
+    async def _look_for_room(self, shard: str, state: ShardState) -> None:
+        """Ask how full the stream is; who may not ask learns it from refused publishes only."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_again_at.get(shard, 0.0):
+            return
+        name = stream_name(StreamKind.RAW, shard)
+        try:
+            answer = await self._publisher.ask(f"$JS.API.STREAM.INFO.{name}", PROBE_TIMEOUT_SECONDS)
+            info = _DECODE_INFO(answer)
+        except (StoreUnavailable, msgspec.DecodeError) as error:
+            self._look_again_at[shard] = now + LOOK_AGAIN_SECONDS
+            state.filled(0.0)
+            _log.warning("stream_info_missing", stream=name, reason=type(error).__name__)
+            return
+        if info.config.max_bytes > 0:
+            state.filled(info.state.bytes / info.config.max_bytes)
+        else:
+            state.filled(0.0)
+
+    def _check_max_payload(self) -> None:
+        """Tell, once for each value, that NATS does not take the bodies that the contract takes."""
+        has = self._publisher.max_payload
+        if has and has != self._told_payload:
+            self._told_payload = has
+            for warning in self.warnings():
+                _log.error("max_payload_too_small", reason=warning)
+        self._metrics.max_payload.set(has)
 
     def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
         self._metrics.nats_connected.set(is_connected)
+        for state in self._shards.values():
+            state.connected(is_connected=is_connected)
         if is_connected:
+            self._look_again_at.clear()
             self._is_new.set()
-            for shard in self._unanswered:
-                self._unanswered[shard] = 0
 
-    def _answered(self, shard: str, now: float) -> None:
-        if self._unanswered.get(shard, 0) >= SILENT_AFTER:
-            _log.info("store_answers_again", shard=shard)
-        self._unanswered[shard] = 0
-        self._last_answer[shard] = now
+
+class _Config(msgspec.Struct):
+    max_bytes: int = -1
+
+
+class _State(msgspec.Struct):
+    bytes: int = 0
+
+
+class _StreamInfo(msgspec.Struct):
+    """The part of `STREAM.INFO` that is needed here; an error's answer has none of it."""
+
+    config: _Config = msgspec.field(default_factory=_Config)
+    state: _State = msgspec.field(default_factory=_State)
+
+
+_DECODE_INFO: Final = msgspec.json.Decoder(_StreamInfo).decode

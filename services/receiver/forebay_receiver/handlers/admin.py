@@ -1,5 +1,6 @@
 """The admin port: probes, metrics, and what a person asks. FastAPI; reached by no route."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import FastAPI, Response
@@ -19,6 +20,9 @@ class Probe(BaseModel):
     waiting_for: list[str] = []
     """What is missing; empty when all is well."""
 
+    warnings: list[str] = []
+    """What somebody should mend though the process is ready."""
+
 
 class RouteList(BaseModel):
     """Which endpoints are served, by name only."""
@@ -29,12 +33,15 @@ class RouteList(BaseModel):
     endpoints: list[str]
     """`namespace/name`."""
 
+    warnings: list[str]
+    """What somebody should mend, as `/readyz` says it."""
+
 
 class Load(BaseModel):
     """How much is going on at this moment; the autoscaler sums it over the pods."""
 
-    in_flight: Annotated[int, Field(description="Requests being read or stored.")]
-    in_flight_bytes: Annotated[int, Field(description="Bytes of bodies being stored.")]
+    in_flight: Annotated[int, Field(description="Webhooks being stored.")]
+    in_flight_bytes: Annotated[int, Field(description="Bytes of bodies being read or stored.")]
 
 
 def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> FastAPI:
@@ -52,18 +59,27 @@ def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> Fa
         waiting = status.waiting_for()
         if waiting:
             response.status_code = 503
-        return Probe(ok=not waiting, waiting_for=waiting)
+        return Probe(ok=not waiting, waiting_for=waiting, warnings=status.warnings())
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Return all metrics in Prometheus' text format."""
         status.record()
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        text = [generate_latest(registry)]
+        for part in status.endpoint_metrics():
+            text.append(part.encode())
+            # Thousands of endpoints have many lines: webhooks are served in between.
+            await asyncio.sleep(0)
+        return Response(b"".join(text), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/routes")
     async def routes() -> RouteList:
         """List the endpoints that are served, and the generations of the tables."""
-        return RouteList(generations=status.generations(), endpoints=status.endpoints())
+        return RouteList(
+            generations=status.generations(),
+            endpoints=status.endpoints(),
+            warnings=status.warnings(),
+        )
 
     @app.get("/load")
     async def load() -> Load:

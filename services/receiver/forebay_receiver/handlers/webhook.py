@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from forebay_receiver.errors import Reason
 from forebay_receiver.services.intake import Answer, Intake
+from forebay_receiver.services.routes import ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["WebhookApplication"]
@@ -46,9 +47,9 @@ class WebhookApplication:
         if isinstance(admitted, Answer):
             await _send(send, admitted)
             return
-        body = await self._read(receive)
-        if isinstance(body, Reason):
-            await _send(send, self._intake.refuse(admitted, body))
+        body = await self._read(admitted, receive)
+        if isinstance(body, Answer):
+            await _send(send, body)
             return
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._intake.take(
@@ -60,21 +61,28 @@ class WebhookApplication:
         )
         await _send(send, await answer)
 
-    async def _read(self, receive: Receive) -> bytes | Reason:
-        body = bytearray()
+    async def _read(self, endpoint: ServedEndpoint, receive: Receive) -> bytes | Answer:
+        body, intake = bytearray(), self._intake
+        held = 0
         try:
-            async with asyncio.timeout(self._settings.body_seconds):
+            async with asyncio.timeout(self._settings.reading_seconds):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        return Reason.CLIENT_GONE
+                        return intake.refuse(endpoint, Reason.CLIENT_GONE)
                     body += message.get("body", b"")
                     if len(body) > self._settings.max_body_bytes:
-                        return Reason.TOO_LARGE
+                        return intake.refuse(endpoint, Reason.TOO_LARGE)
                     if not message.get("more_body", False):
                         return bytes(body)
+                    refusal = intake.hold(endpoint, len(body) - held)
+                    if refusal is not None:
+                        return refusal
+                    held = len(body)
         except TimeoutError:
-            return Reason.TOO_SLOW
+            return intake.refuse(endpoint, Reason.TOO_SLOW)
+        finally:
+            intake.let_go(endpoint, held)
 
 
 def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -86,8 +94,7 @@ def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    headers = answer.headers
-    if answer.close:
-        headers = (*headers, (b"connection", b"close"))
+    # Always: `handlers.otherwise` lets a connection of this kind carry one answer.
+    headers = (*answer.headers, (b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

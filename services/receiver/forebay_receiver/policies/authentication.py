@@ -1,23 +1,30 @@
 """Who may send webhooks to an endpoint: all that its manifest asks for, and nothing left out.
 
-The checks run in a fixed order and every live value is compared in constant time. The answer is
-401 without a text; the reason goes to a metric only.
+The answer is 401 without a text; the reason goes to a metric only. Time tells no more: every live
+value is compared, in constant time, and a wrong value does not end the work, so that who knows one
+secret of two cannot see that it was the right one. Only what a sender knows of its own request, a
+header that is missing or of the wrong form, ends it at once.
 """
 
+import binascii
+import hashlib
 import hmac
 from collections.abc import Mapping
+
+from typing_extensions import override
 
 from forebay.core.signatures import Signatures
 from forebay.core.tables import Authentication
 from forebay_receiver.errors import Reason
+from forebay_receiver.policies.client_certificate import CertificateProxy
 
-__all__ = ["Credentials"]
+__all__ = ["Credentials", "credentials_of"]
 
 
 class Credentials:
     """What an endpoint asks for, made ready once for each change of the table."""
 
-    __slots__ = ("_headers", "_none", "_signature_header", "_signatures", "_tokens")
+    __slots__ = ("_headers", "_is_enough", "_signature_header", "_signatures", "_tokens")
 
     def __init__(self, authentication: Authentication) -> None:
         self._headers = tuple(
@@ -28,7 +35,8 @@ class Credentials:
         self._signature_header = None if signature is None else signature.header.encode()
         self._signatures = None if signature is None else Signatures(signature)
         self._tokens = tuple(token.encode() for token in authentication.verify_tokens)
-        self._none = authentication.none
+        self._is_enough = authentication.none
+        """Whether a webhook may come in without a header or a signature."""
 
     @property
     def has_verify_token(self) -> bool:
@@ -42,25 +50,105 @@ class Credentials:
             headers: The request's headers by lower-case name.
             body: The bytes as they came.
         """
+        refusal: Reason | None = None
         for name, values in self._headers:
             given = headers.get(name)
             if given is None:
                 return Reason.HEADER_MISSING
             if not _any_equal(values, given):
-                return Reason.HEADER_WRONG
+                refusal = Reason.HEADER_WRONG
         if self._signature_header is not None and self._signatures is not None:
             given = headers.get(self._signature_header)
             if given is None:
-                return Reason.SIGNATURE_MISSING
-            return None if self._signatures.hold(given, body) else Reason.SIGNATURE_WRONG
-        if not self._headers and not self._none:
+                return refusal or Reason.SIGNATURE_MISSING
+            if not self._signatures.hold(given, body):
+                return refusal or Reason.SIGNATURE_WRONG
+        elif not self._headers and not self._is_enough:
             # Tables are checked when they are read; this is the second lock on the same door.
             return Reason.HEADER_MISSING
-        return None
+        return refusal
 
     def verify_token_holds(self, given: str) -> bool:
         """Say whether a GET challenge carries one of the live verify tokens."""
         return _any_equal(self._tokens, given.encode("utf-8", "surrogateescape"))
+
+
+class _FurtherCredentials(Credentials):
+    """Also a client certificate and Basic: apart, so that endpoints without them pay nothing."""
+
+    __slots__ = ("_certificate_names", "_pairs", "_proxy")
+
+    def __init__(self, authentication: Authentication, proxy: CertificateProxy | None) -> None:
+        super().__init__(authentication)
+        certificate = authentication.client_certificate
+        self._certificate_names = (
+            None
+            if certificate is None
+            else frozenset(name.lower().encode() for name in certificate.names)
+        )
+        self._proxy = proxy
+        self._pairs = tuple(
+            _digest(f"{pair.username}:{pair.password}".encode()) for pair in authentication.basic
+        )
+        self._is_enough = self._is_enough or bool(self._pairs or self._certificate_names)
+
+    @override
+    def refusal(self, headers: Mapping[bytes, bytes], body: bytes) -> Reason | None:
+        # All are asked in any case: the time that it takes tells nothing of the ones before.
+        certificate = self._certificate_refusal(headers)
+        basic = self._basic_refusal(headers)
+        rest = super().refusal(headers, body)
+        return certificate or basic or rest
+
+    def _certificate_refusal(self, headers: Mapping[bytes, bytes]) -> Reason | None:
+        """Look at what the proxy says; names are no secrets, so time may tell of them."""
+        if self._certificate_names is None:
+            return None
+        if self._proxy is None:
+            # Anyone can send a header: nothing is believed that no setting names.
+            return Reason.CERTIFICATE_OFF
+        names = self._proxy.names(headers)
+        if names is None:
+            return Reason.CERTIFICATE_MISSING
+        return None if names & self._certificate_names else Reason.CERTIFICATE_WRONG
+
+    def _basic_refusal(self, headers: Mapping[bytes, bytes]) -> Reason | None:
+        """Look for a live pair. Digests of whole pairs are compared.
+
+        So an unknown user takes as long as a wrong password, whatever the length of either.
+        """
+        if not self._pairs:
+            return None
+        given = headers.get(b"authorization")
+        if given is None:
+            return Reason.BASIC_MISSING
+        scheme, _, token = given.partition(b" ")
+        if scheme.lower() != b"basic":
+            return Reason.BASIC_WRONG
+        try:
+            pair = binascii.a2b_base64(token.strip(b" "), strict_mode=True)
+        except binascii.Error:
+            return Reason.BASIC_WRONG
+        return None if _any_equal(self._pairs, _digest(pair)) else Reason.BASIC_WRONG
+
+
+def credentials_of(
+    authentication: Authentication, proxy: CertificateProxy | None = None
+) -> Credentials:
+    """Return what an endpoint asks for.
+
+    Args:
+        authentication: From the table.
+        proxy: Whom to believe about client certificates; None for nobody, and then an endpoint
+            that asks for one lets no webhook in.
+    """
+    if authentication.basic or authentication.client_certificate is not None:
+        return _FurtherCredentials(authentication, proxy)
+    return Credentials(authentication)
+
+
+def _digest(pair: bytes) -> bytes:
+    return hashlib.sha256(pair).digest()
 
 
 def _any_equal(values: tuple[bytes, ...], given: bytes) -> bool:

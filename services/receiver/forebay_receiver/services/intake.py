@@ -24,6 +24,7 @@ from forebay.core.lanes import lane_of
 from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay.runtime.publisher import PubAck
 from forebay.runtime.store_errors import (
+    MessageTooLarge,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -35,24 +36,29 @@ from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
-__all__ = ["Answer", "Headers", "Intake"]
+__all__ = ["STORED", "Answer", "Headers", "Intake"]
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
 
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-_ENVELOPE: Final = (
-    f"NATS/1.0\r\n{envelope.MESSAGE_ID}: %b\r\n{envelope.RECEIVED_AT}: %d\r\n"
-    f"{envelope.ENDPOINT}: %b\r\n{envelope.TRACEPARENT}: %b\r\n"
-).encode()
-"""What every webhook is stored with, in the form that `encode_headers` gives."""
+_BEFORE_ID: Final = f"NATS/1.0\r\n{envelope.MESSAGE_ID}: "
+_BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
+_BEFORE_TIME: Final = f"\r\n{envelope.RECEIVED_AT}: "
+_BEFORE_TRACE: Final = f"\r\n{envelope.TRACEPARENT}: "
+"""What stands before the values that every webhook is stored with: a header block as
+`encode_headers` makes it."""
 
 _STORED_HEADERS: Final = (
-    (envelope.CONTENT_TYPE.encode(), b"content-type"),
-    *((name.encode(), name.encode()) for name in SIGNATURE_HEADERS),
+    (f"\r\n{envelope.CONTENT_TYPE}: ".encode(), b"content-type"),
+    *((f"\r\n{name}: ".encode(), name.encode()) for name in SIGNATURE_HEADERS),
 )
-"""The request's headers that are stored with it: their name in the store and on the wire."""
+"""The request's headers that are stored with it: what stands before a value, and their name."""
+
+_LARGE: Final = 64 * 1024
+"""Bytes of a body from which it is asked before whether NATS takes it. Were `max_payload` lower,
+a smaller one would be refused when it is published."""
 
 CHALLENGE_LIMIT: Final = 1024
 """Characters of a GET challenge; Meta's are about ten digits."""
@@ -72,7 +78,8 @@ class Answer(NamedTuple):
     """Whether the connection has to end: what is left of the request will not be read."""
 
 
-_STORED = Answer(200, ((b"content-length", b"0"),), b"")
+STORED: Final = Answer(200, ((b"content-length", b"0"),), b"")
+"""What every webhook gets that is in the store."""
 
 
 class _Webhook(Storing):
@@ -90,21 +97,20 @@ class _Webhook(Storing):
         started: float,
         reply: Callable[[Answer], None],
     ) -> None:
+        # All of it here: two `super().__init__` would cost as much again.
+        route = endpoint.route
         self._intake = intake
         self._reply = reply
         self.endpoint = endpoint
         self.started = started
         self.received = received = time.time()
         self.begun = intake.clock()
-        route = endpoint.route
-        super().__init__(
-            store,
-            route.shard,
-            endpoint.subjects[lane_of(route.provider, body)],
-            body,
-            _envelope(endpoint, headers, body, received),
-            started + intake.budget_seconds,
-        )
+        self.store = store
+        self.shard = route.shard
+        self.subject = endpoint.subjects[lane_of(route.provider, body)]
+        self.payload = body
+        self.headers = _envelope(endpoint, headers, body, received)
+        self.deadline = started + intake.budget_seconds
 
     @override
     def done(self, result: PubAck | StoreError) -> None:
@@ -120,15 +126,21 @@ def _envelope(endpoint: ServedEndpoint, headers: Headers, body: bytes, now: floa
     digest = endpoint.digest.copy()
     digest.update(body)
     message_id = digest.hexdigest()
-    trace = headers.get(b"traceparent")
-    if trace is None or not _TRACEPARENT.fullmatch(trace):
-        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00".encode()
-    block = _ENVELOPE % (message_id.encode(), int(now * 1000), endpoint.header_line, trace)
-    for stored_as, name in _STORED_HEADERS:
-        value = headers.get(name)
-        if value is not None:
-            block += b"%b: %b\r\n" % (stored_as, value)
-    return block + b"\r\n"
+    given = headers.get(b"traceparent")
+    if given is not None and _TRACEPARENT.fullmatch(given):
+        trace = given.decode()
+    else:
+        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00"
+    lines = (
+        f"{_BEFORE_ID}{message_id}{_BEFORE_TIME}{int(now * 1000)}"
+        f"{_BEFORE_ENDPOINT}{endpoint.label}{_BEFORE_TRACE}{trace}"
+    )
+    parts = [lines.encode()]
+    for line, name in _STORED_HEADERS:
+        if name in headers:
+            parts += (line, headers[name])
+    parts.append(b"\r\n\r\n")
+    return b"".join(parts)
 
 
 class Intake:
@@ -141,7 +153,9 @@ class Intake:
         store: Store,
         metrics: ReceiverMetrics,
     ) -> None:
-        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
+        self._max_in_flight = settings.max_in_flight
+        self._max_in_flight_bytes = settings.max_in_flight_bytes
         self._routes = routes
         self._store = store
         self._metrics = metrics
@@ -149,17 +163,19 @@ class Intake:
         self.clock = asyncio.get_running_loop().time
         self._in_flight = 0
         self._in_flight_bytes = 0
+        self._held_bytes = 0
+        self._max_held_bytes = settings.max_in_flight_bytes // 2
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
     def in_flight(self) -> int:
-        """Requests that are being read or stored."""
+        """Webhooks that are being stored."""
         return self._in_flight
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of bodies that are being stored."""
-        return self._in_flight_bytes
+        """Bytes of bodies that are being read or stored."""
+        return self._in_flight_bytes + self._held_bytes
 
     def admit(self, path: str, method: str, declared: int) -> ServedEndpoint | Answer:
         """Say which endpoint a POST is for, before its body is read; else the answer it gets.
@@ -174,9 +190,37 @@ class Intake:
             return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
         if method != "POST":
             return self.refuse(endpoint, Reason.METHOD)
-        if declared > self._settings.max_body_bytes:
+        if declared > self._max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
+        if declared > _LARGE and declared > self._store.max_body_bytes:
+            return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
         return endpoint
+
+    def hold(self, endpoint: ServedEndpoint, size: int) -> Answer | None:
+        """Note bytes of a body that waits for its end or its turn; else the answer it gets.
+
+        Nobody knows yet whether they are a provider's. So they take no place from webhooks that are
+        there whole: there is a limit of their own, and refused are those who would exceed it.
+
+        Args:
+            endpoint: From `admit`.
+            size: Bytes that came since it was told last.
+        """
+        reason = self._store.unwilling(endpoint.route.shard)
+        if reason is None and self._held_bytes + size > self._max_held_bytes:
+            reason = Reason.OVERLOADED
+        if reason is None and endpoint.held_bytes + size > endpoint.max_in_flight_bytes:
+            reason = Reason.ENDPOINT_OVERLOADED
+        if reason is not None:
+            return self.refuse(endpoint, reason)._replace(close=True)
+        self._held_bytes += size
+        endpoint.held_bytes += size
+        return None
+
+    def let_go(self, endpoint: ServedEndpoint, size: int) -> None:
+        """Note that a body that was held is complete and has its turn, or will never be."""
+        self._held_bytes -= size
+        endpoint.held_bytes -= size
 
     def challenge(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer Meta's GET challenge (`hub.mode`, `hub.verify_token`, `hub.challenge`)."""
@@ -218,12 +262,18 @@ class Intake:
             started: When the request's first byte came, on the loop's clock: the budget's start.
             reply: Called inside this call where the answer is known at once.
         """
-        refusal = endpoint.credentials.refusal(headers, body) or self._overload(endpoint, len(body))
+        # What costs nothing to know comes first: in trouble an answer has to be cheap.
+        refusal = (
+            self._store.unwilling(endpoint.route.shard)
+            or endpoint.credentials.refusal(headers, body)
+            or self._overload(endpoint, len(body))
+        )
         if refusal is not None:
             reply(self.refuse(endpoint, refusal))
             return
         webhook = _Webhook(self, self._store, endpoint, headers, body, started, reply)
         endpoint.in_flight += 1
+        endpoint.in_flight_bytes += len(body)
         self._in_flight += 1
         self._in_flight_bytes += len(body)
         self._store.store(webhook)
@@ -232,6 +282,7 @@ class Intake:
         """Count what became of a webhook, and return what to answer."""
         endpoint, size = webhook.endpoint, len(webhook.payload)
         endpoint.in_flight -= 1
+        endpoint.in_flight_bytes -= size
         self._in_flight -= 1
         self._in_flight_bytes -= size
         if isinstance(result, StoreError):
@@ -239,18 +290,19 @@ class Intake:
         now = self.clock()
         self._metrics.stored(now - webhook.begun, now - webhook.started, size)
         endpoint.metrics.stored(duplicate=result.duplicate, at=webhook.received)
-        return _STORED
+        return STORED
 
     def _overload(self, endpoint: ServedEndpoint, size: int) -> Reason | None:
-        if not self._store.is_willing(endpoint.route.shard):
-            return Reason.NATS_AWAY
-        settings = self._settings
-        if self._in_flight >= settings.max_in_flight:
-            return Reason.OVERLOADED
-        if self._in_flight_bytes + size > settings.max_in_flight_bytes:
-            return Reason.OVERLOADED
-        if endpoint.in_flight >= endpoint.route.max_in_flight:
+        if (
+            endpoint.in_flight >= endpoint.max_in_flight
+            or endpoint.in_flight_bytes + size > endpoint.max_in_flight_bytes
+        ):
             return Reason.ENDPOINT_OVERLOADED
+        if (
+            self._in_flight >= self._max_in_flight
+            or self._in_flight_bytes + size > self._max_in_flight_bytes
+        ):
+            return Reason.OVERLOADED
         return None
 
     def refuse(self, endpoint: ServedEndpoint | None, reason: Reason) -> Answer:
@@ -270,7 +322,13 @@ class Intake:
 
 
 _BODY_UNREAD: Final = frozenset(
-    {Reason.TOO_LARGE, Reason.TOO_SLOW, Reason.METHOD, Reason.UNKNOWN_ENDPOINT}
+    {
+        Reason.TOO_LARGE,
+        Reason.TOO_SLOW,
+        Reason.METHOD,
+        Reason.UNKNOWN_ENDPOINT,
+        Reason.ABOVE_MAX_PAYLOAD,
+    }
 )
 
 
@@ -283,5 +341,7 @@ def _reason_of(error: StoreError) -> Reason:
             return Reason.NATS_SILENT
         case StoreFull():
             return Reason.STREAM_FULL
+        case MessageTooLarge():
+            return Reason.ABOVE_MAX_PAYLOAD
         case _:
             return Reason.STORE_REFUSED

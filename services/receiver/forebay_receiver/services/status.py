@@ -1,5 +1,8 @@
 """What the receiver says of itself: readiness, load, the table in force."""
 
+import asyncio
+from collections.abc import Callable, Iterator
+
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
@@ -20,23 +23,25 @@ class ReceiverStatus:
         tables: TableFiles[ReceiverTable],
         store: JetStreamStore,
         metrics: ReceiverMetrics,
+        connections: Callable[[], int],
     ) -> None:
         self._intake = intake
         self._routes = routes
         self._tables = tables
         self._store = store
         self._metrics = metrics
+        self._connections = connections
         self.is_stopping = False
         """Set on SIGTERM: not ready any more, though it still serves."""
 
     @property
     def in_flight(self) -> int:
-        """Requests that are being read or stored."""
+        """Webhooks that are being stored."""
         return self._intake.in_flight
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of bodies that are being stored."""
+        """Bytes of bodies that are being read or stored."""
         return self._intake.in_flight_bytes
 
     def waiting_for(self) -> list[str]:
@@ -58,9 +63,19 @@ class ReceiverStatus:
 
     def endpoints(self) -> list[str]:
         """Return the names of all endpoints that are served."""
-        return [str(name) for name in self._routes.names()]
+        return self._routes.names()
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should mend, though the receiver is ready."""
+        return [*self._store.warnings(), *self._routes.warnings()]
 
     def record(self) -> None:
         """Bring the gauges up to date: they are set when they are read, not at each webhook."""
         self._metrics.in_flight.set(self.in_flight)
         self._metrics.in_flight_bytes.set(self.in_flight_bytes)
+        self._metrics.connections.set(self._connections())
+        self._metrics.tasks.set(len(asyncio.all_tasks()))
+
+    def endpoint_metrics(self) -> Iterator[str]:
+        """Return the endpoints' counters as text, in slices to yield the loop between."""
+        return self._metrics.endpoint_slices()

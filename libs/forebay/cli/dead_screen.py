@@ -1,0 +1,324 @@
+"""What `forebay dead` shows: tables for eyes, or JSON for programs.
+
+Results go to stdout; progress and questions to stderr, so that a pipe gets results alone.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from typing_extensions import override
+
+from forebay.core import envelope
+from forebay.core.letters import DeadLetter
+from forebay.core.masking import masked
+from forebay.runtime.letter_store import Outcome, Plan
+
+__all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
+
+PIPE_WIDTH: Final = 240
+"""Columns where there is no terminal: no line of a table is broken for a program."""
+
+TABLE_ROWS: Final = 100
+"""Of a table; a longer list is several tables, each with its own heads."""
+
+SHORT_ID: Final = 12
+"""Digits of an id that a table shows: enough to find it again among millions."""
+
+_OWN_SHAPES: Final = frozenset({"generic", "unknown", "unreadable"})
+"""Kinds whose fields no reference describes: their names can be private, too."""
+
+_ADVICE: Final = {
+    Outcome.WAITING: "an earlier replay had handed it to the processor already",
+    Outcome.BUSY: "the processor is working on it: left here, say the same again in a moment",
+    Outcome.GONE: "somebody else replayed or removed it meanwhile",
+}
+
+
+class DeadScreen(Protocol):
+    """Whom the verbs tell what."""
+
+    def letters(self, page: Sequence[DeadLetter]) -> None:
+        """Show some letters of a list."""
+
+    def end_of_list(self, shown: int, *, is_cut: bool) -> None:
+        """Say that the list is over, or that there are more."""
+
+    def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
+        """Show one letter in full; its content only where it is revealed."""
+
+    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+        """Show what is about to be done."""
+
+    def ask(self) -> bool:
+        """Ask whether to do it."""
+
+    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+        """Show what was done."""
+
+    def looking(self) -> contextlib.AbstractContextManager[Callable[[int], None]]:
+        """Show that letters are counted: what it gives is called with the number so far."""
+
+    def working(self, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """Show progress: what it gives is called after each letter."""
+
+
+class _Moving(DeadScreen):
+    """Progress on stderr, where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._errors = Console(stderr=True)
+
+    @override
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[Callable[[int], None]]:
+        with self._progress(TextColumn("looking: {task.completed:,.0f} found")) as progress:
+            task = progress.add_task("", total=None)
+            yield lambda found: progress.update(task, completed=found)
+
+    @override
+    @contextlib.contextmanager
+    def working(self, total: int) -> Iterator[Callable[[], None]]:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with self._progress(*columns) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda: progress.advance(task)
+
+    @override
+    def ask(self) -> bool:
+        return typer.confirm("Go on?", err=True)
+
+    def _progress(self, *columns: Any) -> Progress:  # noqa: ANN401  # rich's columns are of many types
+        return Progress(
+            *columns, console=self._errors, transient=True, disable=not self._errors.is_terminal
+        )
+
+
+class TableScreen(_Moving):
+    """For eyes."""
+
+    def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
+        super().__init__()
+        self._one, self._many = one, many
+        self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self._is_headed = False
+
+    @override
+    def letters(self, page: Sequence[DeadLetter]) -> None:
+        for start in range(0, len(page), TABLE_ROWS):
+            rows = [_row(letter) for letter in page[start : start + TABLE_ROWS]]
+            if not self._console.is_terminal:
+                self._plain_rows(rows)
+                continue
+            table = _table(*_COLUMNS)
+            for row in rows:
+                table.add_row(*row)
+            self._console.print(table)
+
+    def _plain_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows for `grep` and its like: one line each, and no lines between columns."""
+        if not self._is_headed:
+            self._is_headed = True
+            rows = [_COLUMNS, *rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+    @override
+    def end_of_list(self, shown: int, *, is_cut: bool) -> None:
+        if is_cut:
+            text = f"the first {shown:,}; there are more: narrow it down, or say --limit 0"
+        elif shown:
+            text = self._count(shown)
+        else:
+            text = f"no {self._many}"
+        self._console.print(text)
+
+    @override
+    def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, value in _facts(letter, reveal=reveal).items():
+            if name != "data":
+                table.add_row(name, "" if value is None else str(value))
+        self._console.print(table)
+        self._console.print_json(data=_content(letter, reveal=reveal))
+
+    @override
+    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+        if not plan.total:
+            return
+        table = _table("endpoint", "destination", "reason", "letters")
+        for group, count in plan.groups.items():
+            table.add_row(str(group.endpoint), group.destination, group.reason, f"{count:,}")
+        self._console.print(table)
+        text = f"{verb}: {self._count(plan.total)}"
+        if rate:
+            text += f", at {rate:g} a second: {_duration(plan.total / rate)}"
+        self._console.print(text)
+
+    @override
+    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+        if not plan.total:
+            self._console.print(f"no {self._many}: nothing to do")
+        elif not changed:
+            self._console.print("nothing was changed")
+        for outcome in Outcome:
+            if count := counts.get(outcome, 0):
+                advice = _ADVICE.get(outcome)
+                self._console.print(
+                    f"{outcome.value}: {count:,}" + (f" ({advice})" if advice else "")
+                )
+
+    def _count(self, number: int) -> str:
+        return f"{number:,} {self._one if number == 1 else self._many}"
+
+
+class JsonScreen(_Moving):
+    """For programs: one object a line."""
+
+    @override
+    def letters(self, page: Sequence[DeadLetter]) -> None:
+        for letter in page:
+            facts = _facts(letter, reveal=False)
+            _line({name: facts[name] for name in _LISTED})
+
+    @override
+    def end_of_list(self, shown: int, *, is_cut: bool) -> None:
+        """A program counts lines; what is cut was cut because it said so."""
+
+    @override
+    def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
+        _line({**_facts(letter, reveal=reveal), "data": _content(letter, reveal=reveal)})
+
+    @override
+    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+        """It is part of the outcome, for those who read it afterwards."""
+
+    @override
+    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+        _line(
+            {
+                "found": plan.total,
+                "changed": changed,
+                "groups": [
+                    {
+                        "endpoint": str(group.endpoint),
+                        "destination": group.destination,
+                        "reason": group.reason,
+                        "count": count,
+                    }
+                    for group, count in plan.groups.items()
+                ],
+                "outcomes": {outcome.name.lower(): counts.get(outcome, 0) for outcome in Outcome},
+            }
+        )
+
+
+_COLUMNS: Final = ("died", "endpoint", "destination", "kind", "reason", "tries", "id")
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    """Return what a table shows of a letter, by column."""
+    return (
+        letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        str(letter.subject.endpoint),
+        letter.subject.destination,
+        letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})",
+        f"{letter.reason} ({letter.error})" if letter.error else letter.reason,
+        str(letter.attempts),
+        letter.subject.key[:SHORT_ID],
+    )
+
+
+_LISTED: Final = (
+    "id",
+    "endpoint",
+    "destination",
+    "kind",
+    "type",
+    "reason",
+    "error",
+    "attempts",
+    "diedAt",
+    "receivedAt",
+)
+
+
+def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
+    """Return all that is known beside the content; what could tell a person only if revealed."""
+    subject, item = letter.subject, letter.item
+    facts: dict[str, Any] = {
+        "id": subject.key,
+        "endpoint": str(subject.endpoint),
+        "destination": subject.destination,
+        "kind": letter.kind,
+        "type": None if item is None else item.type,
+        "reason": letter.reason,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "diedAt": _utc(letter.died_at),
+        "receivedAt": _utc(letter.received_at),
+        "happenedAt": None if item is None else item.time,
+        "channel": None if item is None else item.channel,
+        "shard": subject.shard,
+        "sequence": letter.sequence,
+        "bytes": len(letter.payload),
+        "replayedBefore": envelope.REPLAY_OF in letter.headers,
+    }
+    if reveal:
+        facts["itemkey"] = None if item is None else item.key
+        facts["conversation"] = letter.headers.get(envelope.CONVERSATION)
+        facts["traceparent"] = letter.headers.get(envelope.TRACEPARENT)
+    return facts
+
+
+def _content(letter: DeadLetter, *, reveal: bool) -> Any:  # noqa: ANN401  # decoded JSON
+    if letter.item is None:
+        if reveal:
+            return letter.payload.decode(errors="replace")
+        return f"<{len(letter.payload)} bytes that are no item>"
+    data = msgspec.json.decode(letter.item.data)
+    return data if reveal else masked(data, known=letter.kind not in _OWN_SHAPES)
+
+
+def _utc(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        is_number = column in {"letters", "tries"}
+        table.add_column(
+            column,
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=column in {"died", "id"},
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    minute, hour = 60, 3600
+    if seconds < 2 * minute:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 2 * hour:
+        return f"about {round(seconds / minute)} minutes"
+    return f"about {round(seconds / hour)} hours"
+
+
+def _line(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")

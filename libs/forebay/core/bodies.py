@@ -1,0 +1,93 @@
+"""Whole webhooks as items: for destinations that want them as the provider sent them.
+
+Such an item has the kind `body` and the SHA-256 of its bytes as its key, so each body is delivered
+once. It goes the way of all items: claims, order, retries, dead letters (docs/design/0007).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from forebay.core.envelope import CONTENT_TYPE, StoredItem
+from forebay.core.errors import ForebayError
+from forebay.core.frames import Json
+from forebay.core.items import Item, rfc3339
+from forebay.core.signatures import SIGNATURE_HEADERS
+from forebay.core.subjects import Lane
+
+__all__ = ["BODY_KIND", "WebhookBody", "body_item", "decode_body", "lane_of_items"]
+
+BODY_KIND: Final = "body"
+"""No kind that a destination's `events` can list: those choose by what is in a body."""
+
+_BODY_TYPE: Final = "webhook"
+
+_KEPT_HEADERS: Final = (CONTENT_TYPE.lower(), *SIGNATURE_HEADERS)
+_RANKS: Final = {lane: rank for rank, lane in enumerate(Lane)}
+
+
+class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole webhook, as the `data` of its item."""
+
+    body: str
+    """The provider's bytes as text: only JSON gets here, so they are UTF-8 and come out the same.
+    Text needs less room than base64 and can be read in a dead letter."""
+
+    headers: dict[str, str]
+    """Content type and the provider's signatures, names in lower case."""
+
+    holds: tuple[tuple[str, str], ...]
+    """Kind and channel of its items, each pair once: what filters look at."""
+
+
+_DECODE = msgspec.json.Decoder(WebhookBody).decode
+
+
+def lane_of_items(items: Sequence[Item]) -> Lane:
+    """Return the lane of the most urgent one of at least one item."""
+    return min((item.lane for item in items), key=_RANKS.__getitem__)
+
+
+def body_item(
+    body: bytes, headers: Mapping[str, str], items: Sequence[Item], received_at: float
+) -> Item:
+    """Return the item of a whole webhook.
+
+    Its conversation is that of its most urgent item. Nearly every webhook holds one conversation,
+    and its bodies are in order; one that holds several is in order with one of them.
+
+    Args:
+        body: The bytes as they came, which were split before.
+        headers: What the webhook was stored with.
+        items: What was cut out of it, at least one.
+        received_at: When it came, in seconds since the epoch.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    lane = lane_of_items(items)
+    first = next(item for item in items if item.lane is lane)
+    channels = {item.channel for item in items}
+    data: dict[str, Json] = {
+        "body": body.decode(),
+        "headers": {name: given[name] for name in _KEPT_HEADERS if name in given},
+        "holds": [list(pair) for pair in dict.fromkeys((i.kind, i.channel) for i in items)],
+    }
+    return Item(
+        key=hashlib.sha256(body).hexdigest(),
+        kind=BODY_KIND,
+        type=_BODY_TYPE,
+        channel=first.channel if len(channels) == 1 else "",
+        conversation=first.conversation,
+        time=rfc3339(received_at),
+        data=data,
+    )
+
+
+def decode_body(item: StoredItem) -> WebhookBody:
+    """Read a whole webhook out of its item; raises ForebayError where there is none."""
+    try:
+        return _DECODE(item.data)
+    except msgspec.DecodeError as error:
+        message = f"a stored webhook cannot be read: {error}"
+        raise ForebayError(message) from error

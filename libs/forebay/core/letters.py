@@ -1,0 +1,181 @@
+"""Dead letters: what is known of one, which of them are meant, and the row that replays one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from forebay.core import envelope
+from forebay.core.envelope import StoredItem, decode_item
+from forebay.core.errors import ForebayError
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import (
+    REPLAY,
+    DeadSubject,
+    RetrySubject,
+    conversation_partition,
+)
+
+__all__ = ["UNREADABLE", "DeadLetter", "LetterFilter", "letter_of_row", "replay_row"]
+
+UNREADABLE: Final = "unreadable"
+"""Stands for the kind of a letter whose payload is no item."""
+
+KEY_DIGITS: Final = 32
+"""Of a `webhook-id` in full."""
+
+_CARRIED: Final = (
+    envelope.RECEIVED_AT,
+    envelope.ENDPOINT,
+    envelope.RAW_SEQUENCE,
+    envelope.TRACEPARENT,
+)
+"""Headers that go with an item wherever it goes."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One dead letter as it is stored."""
+
+    subject: DeadSubject
+    sequence: int
+    died_at: datetime
+    headers: Mapping[str, str]
+    payload: bytes
+    item: StoredItem | None
+    """None where the payload is no item that can be read."""
+
+    @classmethod
+    def read(
+        cls,
+        subject: str,
+        sequence: int,
+        died_at: datetime,
+        headers: Mapping[str, str],
+        payload: bytes,
+    ) -> "DeadLetter":
+        """Read a message of DEAD; raises ValueError where its subject is none of DEAD."""
+        item: StoredItem | None
+        try:
+            item = decode_item(payload)
+        except ForebayError:
+            item = None
+        return cls(
+            subject=DeadSubject.parse(subject),
+            sequence=sequence,
+            died_at=died_at,
+            headers=headers,
+            payload=payload,
+            item=item,
+        )
+
+    @property
+    def kind(self) -> str:
+        """What kind of item it is."""
+        return UNREADABLE if self.item is None else self.item.kind
+
+    @property
+    def reason(self) -> str:
+        """Why it died."""
+        return self.headers.get(envelope.REASON, "")
+
+    @property
+    def error(self) -> str:
+        """What the destination said last: a status or a kind of failure."""
+        return self.headers.get(envelope.ERROR, "")
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried."""
+        count = self.headers.get(envelope.ATTEMPTS, "")
+        return int(count) if count.isdigit() else 0
+
+    @property
+    def received_at(self) -> datetime | None:
+        """When its webhook came."""
+        millis = self.headers.get(envelope.RECEIVED_AT, "")
+        return datetime.fromtimestamp(int(millis) / 1000, tz=UTC) if millis.isdigit() else None
+
+
+class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant; what is None says nothing."""
+
+    endpoint: EndpointName | None = None
+    destination: str | None = None
+    kind: str | None = None
+    reason: str | None = None
+    wamid: str | None = None
+    key: str | None = None
+    """The beginning of a `webhook-id`."""
+
+    since: datetime | None = None
+    """Letters that died at this moment or later."""
+
+    until: datetime | None = None
+    """Letters that died before this moment."""
+
+    def subjects(self, shard: str) -> str:
+        """Return the wildcard of all subjects of DEAD that can match."""
+        whole = self.key is not None and len(self.key) == KEY_DIGITS
+        if self.endpoint is None and self.destination is None and not whole:
+            # Not the same for the server: it need not look at each subject.
+            return ">"
+        namespace, name = self.endpoint or ("*", "*")
+        return (
+            f"forebay.dead.{shard}.{namespace}.{name}.{self.destination or '*'}."
+            f"{self.key if whole else '*'}"
+        )
+
+    def matches(self, letter: DeadLetter) -> bool:
+        """Say whether a letter of these subjects is meant."""
+        return (
+            (self.kind is None or letter.kind == self.kind)
+            and (self.reason is None or letter.reason.lower() == self.reason.lower())
+            and (self.key is None or letter.subject.key.startswith(self.key))
+            and (self.since is None or letter.died_at >= self.since)
+            and (self.until is None or letter.died_at < self.until)
+            and (self.wamid is None or _is_of_message(letter, self.wamid))
+        )
+
+
+def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
+    # Keys are `kind:channel:id` and what else there is: no id of a provider holds a colon.
+    return letter.item is not None and letter.item.key.split(":")[2:3] == [wamid]
+
+
+def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str, dict[str, str]]:
+    """Return subject and headers of the row of RETRY that delivers a dead letter once more.
+
+    It begins anew: no attempts yet, due at once, and `maxAge` counts from now.
+    """
+    subject = letter.subject
+    conversation = letter.headers.get(envelope.CONVERSATION) or subject.key[:16]
+    row = RetrySubject(
+        subject.shard,
+        conversation_partition(subject.endpoint, conversation),
+        REPLAY,
+        subject.endpoint,
+        destination,
+        conversation,
+        subject.key,
+    )
+    millis = str(int(now.timestamp() * 1000))
+    carried = {name: letter.headers[name] for name in _CARRIED if name in letter.headers}
+    return str(row), {
+        **carried,
+        envelope.CONVERSATION: conversation,
+        envelope.ORDER: "0",
+        envelope.ATTEMPTS: "0",
+        envelope.DUE_AT: millis,
+        envelope.FIRST_TRIED_AT: millis,
+        envelope.REPLAY_OF: f"{subject} {letter.sequence}",
+    }
+
+
+def letter_of_row(headers: Mapping[str, str]) -> tuple[DeadSubject, int] | None:
+    """Return which dead letter a row came from, by its headers; None where it came from none."""
+    subject, _, sequence = headers.get(envelope.REPLAY_OF, "").partition(" ")
+    try:
+        return DeadSubject.parse(subject), int(sequence)
+    except ValueError:
+        return None

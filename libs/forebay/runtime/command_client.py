@@ -1,0 +1,80 @@
+"""A connection to NATS for a command that a person waits for: there at once, or one sentence."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from nats.aio.client import Client
+from nats.errors import AuthorizationError
+from nats.errors import Error as NatsError
+
+from forebay.runtime.nats_servers import Server
+from forebay.runtime.settings import NatsSettings
+from forebay.runtime.store_errors import StoreUnavailable
+
+__all__ = ["command_client"]
+
+CONNECT_SECONDS: Final = 3
+RECONNECT_SECONDS: Final = 0.5
+
+
+@contextlib.asynccontextmanager
+async def command_client(settings: NatsSettings) -> AsyncIterator[Client]:
+    """Give a connected client, and close it in the end.
+
+    A connection that is lost later is made again for as long as the command wants to wait.
+
+    Raises:
+        StoreUnavailable: where NATS cannot be reached now; it says where it was looked for.
+    """
+    client = Client()
+    where = ", ".join(Server.parse(url).name for url in settings.urls)
+    last: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        # Kept for the sentence below; what happens later is raised by the calls themselves.
+        last[:] = [error]
+
+    try:
+        await client.connect(
+            servers=list(settings.urls),
+            name="forebay-command",
+            connect_timeout=CONNECT_SECONDS,
+            # Each server once; a negative number would go on for ever.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
+            pending_size=0,
+            skip_subject_validation=True,
+            user=settings.user,
+            password=settings.password.get_secret_value() if settings.password else None,
+            user_credentials=str(settings.credentials) if settings.credentials else None,
+            tls=settings.tls_context() if settings.tls_ca else None,
+            error_cb=failed,
+        )
+    except (NatsError, OSError, TimeoutError) as error:
+        await client.close()
+        cause = last[0] if last else error
+        raise StoreUnavailable(_sentence(where, cause)) from error
+    # From now on it is known to be there: it comes back after a restart.
+    client.options["max_reconnect_attempts"] = -1
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _sentence(where: str, error: Exception) -> str:
+    if isinstance(error, AuthorizationError) or "authorization" in str(error).lower():
+        return (
+            f"NATS at {where} refuses the user: set FOREBAY_NATS_USER and FOREBAY_NATS_PASSWORD, "
+            "or FOREBAY_NATS_CREDENTIALS, as Forebay's processors have them"
+        )
+    if "certificate" in str(error).lower():
+        return (
+            f"the certificate of NATS at {where} is not trusted: name its authority by "
+            "FOREBAY_NATS_TLS_CA"
+        )
+    return (
+        f"NATS does not answer at {where} ({type(error).__name__}): start `forebay run` in this "
+        "folder, or name a NATS by --nats-url or FOREBAY_NATS_URL"
+    )

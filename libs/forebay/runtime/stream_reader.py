@@ -1,0 +1,127 @@
+"""Reads a stream page by page, without a consumer: nothing is left on the server or held here.
+
+Asks by JetStream's direct get in batches (nats-server 2.11, ADR-31): any replica answers, and a
+page ends by its number of messages or its bytes, whichever comes first.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
+
+__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "read_page"]
+
+PAGE_MESSAGES: Final = 2_000
+"""The server counts what is left once a page, which with a wildcard costs it as much as there are
+subjects: small pages of a large stream take long."""
+
+PAGE_BYTES: Final = 4 * 1024 * 1024
+"""Of one page; a message that crosses it still comes, so a page is at most this and 8 MiB."""
+
+ANSWER_SECONDS: Final = 5.0
+"""Between two messages of a page."""
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A message as its stream holds it."""
+
+    subject: str
+    sequence: int
+    stored_at: datetime
+    headers: dict[str, str]
+    payload: bytes
+
+
+async def read_page(
+    client: Client, stream: str, subjects: str, start: int | datetime
+) -> list[StoredMessage]:
+    """Return the next messages of some subjects, oldest first; empty where there are no more.
+
+    Args:
+        client: A connected client.
+        stream: The stream's name.
+        subjects: A wildcard.
+        start: The sequence, or the time of storing, from which on.
+
+    Raises:
+        StoreUnavailable: where NATS does not answer, or there is no such stream.
+    """
+    body = msgspec.json.encode(
+        {
+            "next_by_subj": subjects,
+            "batch": PAGE_MESSAGES,
+            "max_bytes": PAGE_BYTES,
+            **_from(start),
+        }
+    )
+    inbox = client.new_inbox()
+    try:
+        subscription = await client.subscribe(inbox)
+        try:
+            await client.publish(f"$JS.API.DIRECT.GET.{stream}", body, inbox)
+            return await _collect(subscription, stream)
+        finally:
+            if client.is_connected:
+                await subscription.unsubscribe()
+    except (NatsError, TimeoutError) as error:
+        message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
+        raise StoreUnavailable(message) from error
+
+
+def _from(start: int | datetime) -> dict[str, Any]:
+    if isinstance(start, int):
+        return {"seq": start}
+    return {"start_time": start.astimezone().isoformat()}
+
+
+async def _collect(subscription: Subscription, stream: str) -> list[StoredMessage]:
+    page: list[StoredMessage] = []
+    while True:
+        message = await subscription.next_msg(timeout=ANSWER_SECONDS)
+        headers = {str(name): text for name, text in (message.headers or {}).items()}
+        match headers.get("Status"):
+            case None:
+                page.append(_stored(headers, message.data))
+            case "204" | "404":  # the end of the page, and nothing to show
+                return page
+            case "503":
+                text = f"there is no stream {stream}, or it has no leader at the moment"
+                raise StreamMissing(text)
+            case status:
+                text = f"{stream} could not be read: status {status}"
+                raise StoreUnavailable(text)
+
+
+def _stored(headers: dict[str, str], payload: bytes) -> StoredMessage:
+    own = {name: text for name, text in headers.items() if name not in _ADDED}
+    return StoredMessage(
+        headers["Nats-Subject"],
+        int(headers["Nats-Sequence"]),
+        _moment(headers["Nats-Time-Stamp"]),
+        own,
+        payload,
+    )
+
+
+def _moment(text: str) -> datetime:
+    """Read the server's time: nine digits of a second, of which Python takes six."""
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")
+
+
+_ADDED: Final = frozenset(
+    {
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+    }
+)
+"""Headers that the answer has and the message has not."""

@@ -1,0 +1,68 @@
+"""What the status tells of an endpoint that NATS knows: its backlog, and its latest webhook."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.streams import Streams
+from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.models.endpoint import ClusterEndpoint, read_time
+from forebay_operator.models.status import Backlog
+
+__all__ = ["Figures"]
+
+_log = structlog.get_logger(__name__)
+
+LATEST_SECONDS: Final = 60.0
+"""Between two values of `lastEventTime`: an endpoint with steady traffic would else have its status
+written at every look."""
+
+
+class Figures:
+    """Asks NATS; what it does not answer is left as it was."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._not_before: dict[EndpointName, float] = {}
+
+    async def backlog(self, shard: str, name: EndpointName) -> Backlog | None:
+        """Return what waits; None where it is not known."""
+        try:
+            waiting = await self._streams.waiting(shard, name)
+        except (StreamsUnavailable, StreamsRefused) as error:
+            _log.debug("backlog_unknown", endpoint=str(name), reason=str(error))
+            return None
+        age = 0
+        if waiting.oldest is not None:
+            age = max(0, int((datetime.now(UTC) - waiting.oldest).total_seconds()))
+        return Backlog(items=waiting.items, oldest_seconds=age)
+
+    async def latest(self, shard: str, endpoint: ClusterEndpoint) -> datetime | None:
+        """Return when the latest webhook was stored, a minute old at most; None where none was.
+
+        A new value comes a minute after the one before at the earliest, also across a restart, and
+        it never goes back: what is purged or too old was stored nevertheless.
+        """
+        told = endpoint.status.get("lastEventTime")
+        known = read_time(told) if isinstance(told, str) else None
+        now = asyncio.get_running_loop().time()
+        if known is not None:
+            is_young = (datetime.now(UTC) - known).total_seconds() < LATEST_SECONDS
+            if is_young or now < self._not_before.get(endpoint.endpoint, now):
+                return known
+        try:
+            found = await self._streams.latest(shard, endpoint.endpoint)
+        except (StreamsUnavailable, StreamsRefused) as error:
+            _log.debug("latest_unknown", endpoint=str(endpoint.endpoint), reason=str(error))
+            return known
+        self._not_before[endpoint.endpoint] = now + LATEST_SECONDS
+        if found is None or (known is not None and found <= known):
+            return known
+        return found
+
+    def forget(self, name: EndpointName) -> None:
+        """Take it that an endpoint is gone."""
+        self._not_before.pop(name, None)

@@ -1,0 +1,124 @@
+"""What is: an endpoint's status as pods, streams and NATS show it now."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from forebay.core.naming import EndpointName
+from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.status import Condition, EndpointStatus, PodCount
+from forebay_operator.services.conditions import complete, false, pool_condition, true
+from forebay_operator.services.figures import Figures
+from forebay_operator.services.judge import Plan, Rejected
+from forebay_operator.services.pools import Pools
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.tables import RouteTables
+from forebay_operator.settings import OperatorConfig
+
+__all__ = ["Observer", "Served"]
+
+_ACCEPTED: Final = "the spec can be used"
+_SECRETS: Final = "every Secret is there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What the last full look left behind."""
+
+    generation: int
+    plan: Plan | None
+    rejected: Rejected | None
+    isolation: str
+    url: str | None
+    generation_of_own: str | None = None
+    """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
+
+    trouble: str | None = None
+    """What the API server said when it refused an object."""
+
+    is_moving: bool = False
+    """Whether receivers of the other kind are still there until the new ones serve."""
+
+
+class Observer:
+    """Looks at what serves an endpoint."""
+
+    def __init__(
+        self,
+        config: OperatorConfig,
+        tables: RouteTables,
+        pools: Pools,
+        shards: Shards,
+        figures: Figures,
+    ) -> None:
+        self._config = config
+        self._tables = tables
+        self._pools = pools
+        self._shards = shards
+        self._figures = figures
+
+    async def status(
+        self, endpoint: ClusterEndpoint, served: Served
+    ) -> tuple[EndpointStatus, bool]:
+        """Return the status, and whether the wanted receivers serve."""
+        found: list[Condition] = []
+        receivers = processors = None
+        backlog = None
+        rejected = served.rejected
+        if rejected is not None:
+            if rejected.condition is ConditionType.SECRETS_READY:
+                found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(false(rejected.condition, rejected.reason, rejected.message))
+        plan = served.plan
+        serving = False
+        if plan is not None:
+            found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+            found.append(true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
+            found.append(self._streams_condition(plan.route.shard))
+            condition, receivers = await self._receivers(endpoint.endpoint, served)
+            serving = condition.status == "True"
+            if served.trouble is not None:
+                condition = false(ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble)
+            found.append(condition)
+            condition, processors = await self._shared_pool("processors", endpoint.endpoint)
+            found.append(condition)
+            backlog = await self._figures.backlog(plan.route.shard, endpoint.endpoint)
+        status = EndpointStatus(
+            observed_generation=endpoint.generation,
+            conditions=complete(found),
+            url=served.url,
+            isolation=served.isolation or None,
+            receivers=receivers,
+            processors=processors,
+            backlog=backlog,
+            last_event_time=await self._figures.latest(endpoint.shard, endpoint),
+        )
+        return status, serving
+
+    def _streams_condition(self, shard: str) -> Condition:
+        state = self._shards.state(shard)
+        if state.reason is None:
+            message = f"the streams of shard {shard!r} are there"
+            return true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
+        return false(ConditionType.STREAMS_READY, state.reason, state.message)
+
+    async def _receivers(self, name: EndpointName, served: Served) -> tuple[Condition, PodCount]:
+        generation = served.generation_of_own
+        if generation is None:
+            return await self._shared_pool("receivers", name)
+        selector = endpoint_selector(name, self._config)
+        view = await self._pools.view(selector)
+        having = view.having(DEDICATED_FILE, {generation})
+        if having < view.ready:
+            await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
+        return pool_condition("receivers", view, having, self._config.namespace)
+
+    async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
+        view = await self._pools.view(self._tables.selector(pool) or {})
+        file = table_file(pool, self._tables.place(name))
+        having = view.having(file, self._tables.generations(pool, name))
+        if having < view.ready:
+            await self._tables.touch(pool, name)
+        return pool_condition(pool, view, having, self._config.namespace)

@@ -1,0 +1,143 @@
+"""Which addresses a destination may have: none inside our own networks, unless allowed.
+
+The URLs are the tenants'. One that leads to the cloud's metadata service, to a database beside us
+or to this process itself would make of us the hand that reaches in. What counts is the address that
+is connected to, whatever the name resolved to a moment before: `Guard.socket` is asked for each
+connection, by name or by number, and the resolver leaves out what would be refused there, so that a
+name with a public and a private address goes on with the public one.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from typing_extensions import override
+
+__all__ = ["AddressRefused", "Guard", "Network", "guarded_connector"]
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+REFUSED: Final = (
+    "a private address: allow its network in processors.allowedNetworks of the chart, "
+    "or in FOREBAY_PROCESSOR_ALLOWED_NETWORKS"
+)
+"""Without the address: what a name leads to inside is none of the tenant's business."""
+
+_NAT64: Final = (IPv6Network("64:ff9b::/96"),)
+"""IPv6 addresses that end in the IPv4 address which a gateway connects to."""
+
+_CLOSED: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "64:ff9b:1::/48",  # NAT64 inside a network: Python 3.11 takes it for public
+        "fec0::/10",  # site-local, as it once was
+        "192.88.99.0/24",  # 6to4 relays, given up
+    )
+)
+
+
+class AddressRefused(OSError):  # noqa: N818  # named for what happened
+    """A destination's address is inside, and not allowed."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(REFUSED)
+
+
+class Guard:
+    """Knows which addresses may be connected to."""
+
+    def __init__(self, allowed: Iterable[Network] = (), denied: Iterable[Network] = ()) -> None:
+        """Make a guard.
+
+        Args:
+            allowed: Networks that may be reached though they are private.
+            denied: Networks that may not be reached though they are public, such as a cluster's
+                own; goes before `allowed`.
+        """
+        self._allowed = tuple(allowed)
+        self._denied = tuple(denied)
+
+    def lets_through(self, text: str) -> bool:
+        """Say whether an address may be connected to; what is no plain address may not."""
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            # `127.1`, `0x7f000001`, `2130706433`: the system would make an address of them.
+            return False
+        forms = _forms(address)
+        if any(_is_in(form, self._denied) for form in forms):
+            return False
+        return all(_is_in(form, self._allowed) or _is_public(form) for form in forms)
+
+    def socket(
+        self, info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+    ) -> socket.socket:
+        """Make the socket for a connection; raises AddressRefused."""
+        family, kind, protocol, _, address = info
+        if not self.lets_through(address[0]):
+            raise AddressRefused
+        return socket.socket(family, kind, protocol)
+
+
+def _forms(address: Address) -> tuple[Address, ...]:
+    """Return an address and those that it is only another form of."""
+    if isinstance(address, IPv4Address):
+        return (address,)
+    if address.ipv4_mapped is not None:
+        return (address.ipv4_mapped,)
+    inner: list[Address] = [address]
+    if address.sixtofour is not None:
+        inner.append(address.sixtofour)
+    if address.teredo is not None:
+        inner.extend(address.teredo)
+    if _is_in(address, _NAT64):
+        inner.append(IPv4Address(int(address) & 0xFFFF_FFFF))
+    return tuple(inner)
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    # A network of the other version holds no address.
+    return any(address in network for network in networks)
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and not _is_in(address, _CLOSED)
+
+
+class _GuardedResolver(AbstractResolver):
+    """Resolves as the system does, and leaves out what may not be connected to."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._inner = ThreadedResolver()
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        open_ones = [each for each in found if self._guard.lets_through(each["host"])]
+        if found and not open_ones:
+            raise AddressRefused
+        return open_ones
+
+    @override
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def guarded_connector(guard: Guard) -> aiohttp.TCPConnector:
+    """Return a connector that reaches no address which the guard refuses."""
+    return aiohttp.TCPConnector(
+        # Every destination has a limit of its own; waiting here would use up an attempt's time.
+        limit=0,
+        resolver=_GuardedResolver(guard),
+        socket_factory=guard.socket,
+    )

@@ -1,0 +1,139 @@
+"""`forebay dead purge` and `replay` of many: exactly what was meant, whatever dies meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from forebay.runtime.provisioning import ensure_shard
+from support.dead import bury, ended, forebay_dead, forebay_dead_process
+from support.nats_server import NatsServer
+from support.plant import DEAD, RETRY
+from support.stack import SHARD
+from support.wait import eventually
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """Give a connection to a NATS with streams and no processor."""
+    async with nats_server.client() as connected:
+        await ensure_shard(connected, SHARD)
+        yield connected
+
+
+async def count(client: Client, stream: str) -> int:
+    """Return how many messages a stream holds."""
+    return (await client.jetstream().stream_info(stream)).state.messages
+
+
+async def test_purge_removes_what_is_meant_and_nothing_else(
+    client: Client, nats_server: NatsServer
+) -> None:
+    await bury(client, "wamid.stays")
+    await bury(client, "wamid.goes.1", reason="Expired")
+    await bury(client, "wamid.goes.2", reason="Expired", destination="bus")
+    purge = ("purge", "--reason", "Expired", "--output", "json")
+    dry = await forebay_dead(*purge, "--dry-run", nats_url=nats_server.url)
+    assert (dry.code, dry.record["found"], await count(client, DEAD)) == (0, 2, 3)
+    done = await forebay_dead(*purge, "--yes", nats_url=nats_server.url)
+    assert (done.code, done.record["outcomes"]["removed"]) == (0, 2)
+    assert await count(client, DEAD) == 1
+    assert await count(client, RETRY) == 0
+    again = await forebay_dead(*purge, "--yes", nats_url=nats_server.url)
+    assert again.record["found"] == 0
+    everything = await forebay_dead("purge", "--all", "--yes", nats_url=nats_server.url)
+    assert "removed: 1" in everything.out
+    assert await count(client, DEAD) == 0
+
+
+async def test_a_killed_replay_goes_on_where_it_was(
+    client: Client, nats_server: NatsServer
+) -> None:
+    keys = await asyncio.gather(*(bury(client, f"wamid.kill.{number}") for number in range(200)))
+    process = await forebay_dead_process(
+        "replay", "--yes", "--rate", "100", "--nats-url", nats_server.url
+    )
+
+    async def is_under_way() -> bool:
+        return await count(client, RETRY) >= 20
+
+    await eventually(is_under_way)
+    process.kill()
+    await ended(process)
+    assert 0 < await count(client, DEAD) < 200
+    second = await forebay_dead("replay", "--yes", "--rate", "0", nats_url=nats_server.url)
+    assert second.code == 0
+    assert await count(client, DEAD) == 0
+    # One row an item, written once: nobody wrote over one that a processor could be working on.
+    state = (await client.jetstream().stream_info(RETRY)).state
+    assert (state.messages, state.last_seq) == (len(set(keys)), len(set(keys)))
+
+
+async def test_a_replay_outlives_a_restart_of_nats(client: Client, nats_server: NatsServer) -> None:
+    for number in range(60):
+        await bury(client, f"wamid.restart.{number}")
+    replay = asyncio.create_task(
+        forebay_dead("replay", "--yes", "--rate", "30", "-o", "json", nats_url=nats_server.url)
+    )
+
+    async def is_under_way() -> bool:
+        return await count(client, RETRY) >= 5
+
+    await eventually(is_under_way)
+    await nats_server.restart()
+    done = await replay
+    outcomes = done.record["outcomes"]
+    assert (done.code, outcomes["replayed"] + outcomes["waiting"]) == (0, 60)
+    async with nats_server.client() as fresh:
+        assert await count(fresh, RETRY) == 60
+        assert await count(fresh, DEAD) == 0
+
+
+RIGHTS = """
+authorization {{
+  users: [
+    {{ user: admin, password: admin }}
+    {{
+      user: processor, password: processor
+      permissions {{
+        publish: [
+          "forebay.event.>", "forebay.retry.>", "forebay.dead.>", "$JS.ACK.>"
+          "forebay.raw.*.*.invalid.>"
+          "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.CREATE.>"
+          "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.DELETE.*"
+          "$JS.API.STREAM.PURGE.*"
+        ]
+        subscribe: ["_INBOX.>"]
+      }}
+    }}
+  ]
+}}
+"""
+"""What the chart gives a processor, and docs/kubernetes.md asks for."""
+
+
+async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
+    async with NatsServer(tmp_path / "nats", config=RIGHTS.format()) as server:
+        admin = await nats.connect(server.url, user="admin", password="admin")
+        await ensure_shard(admin, SHARD)
+        key = await bury(admin, "wamid.rights")
+        mine = {"FOREBAY_NATS_USER": "processor", "FOREBAY_NATS_PASSWORD": "processor"}
+        shown = await forebay_dead("show", key, nats_url=server.url, environment=mine)
+        assert (shown.code, shown.err) == (0, "")
+        done = await forebay_dead("replay", "--yes", nats_url=server.url, environment=mine)
+        assert "replayed: 1" in done.out
+        await bury(admin, "wamid.rights")
+        done = await forebay_dead("purge", "--all", "--yes", nats_url=server.url, environment=mine)
+        assert "removed: 1" in done.out
+        await admin.jetstream().publish("forebay.raw.0.03.invalid.demo.meta", b"no json")
+        again = ("replay", "--invalid", "--yes")
+        done = await forebay_dead(*again, nats_url=server.url, environment=mine)
+        assert "replayed: 1" in done.out
+        mine["FOREBAY_NATS_USER"] = "nobody"
+        refused = await forebay_dead("ls", nats_url=server.url, environment=mine)
+        assert refused.code == 1
+        assert "refuses the user" in refused.err
+        await admin.close()

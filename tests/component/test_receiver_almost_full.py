@@ -1,0 +1,112 @@
+"""A stream that is almost full, or refuses: 503 at once and without a publish, and back in time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from forebay.core.subjects import StreamKind
+from forebay.runtime.provisioning import stream_config
+from support.edge import RAW, Edge, path_of
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BACK_SECONDS = 2.0
+"""What is promised: from NATS being able to store to webhooks being stored."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """Give a receiver of this module, whose stream the tests fill and take away."""
+    async with Edge(tmp_path_factory.mktemp("full")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def edge(served: Edge) -> AsyncIterator[Edge]:
+    """Give that receiver, and bring its stream into order afterwards."""
+    yield served
+    await served.stack.provision()
+    await eventually(lambda: stores(served), saying="webhooks to be stored again")
+
+
+async def stores(edge: Edge) -> bool:
+    return (await edge.post(edge.new_body())).status == 200
+
+
+async def limit_raw(edge: Edge, max_bytes: int) -> None:
+    """Change how large the RAW stream may grow."""
+    async with edge.stack.nats_server.client() as client:
+        shard = msgspec.structs.replace(edge.stack.shard, raw_max_bytes=max_bytes)
+        await client.jetstream().update_stream(stream_config(StreamKind.RAW, shard))
+
+
+async def fill(edge: Edge) -> int:
+    """Store 300 KB, and return how many bytes the stream holds then."""
+    for _ in range(3):
+        answer = await edge.post(edge.new_body().ljust(100_000), path=path_of("meta"))
+        assert answer.status == 200
+    return (await edge.state()).bytes
+
+
+async def refuses(edge: Edge) -> bool:
+    return (await edge.post(edge.new_body())).status == 503
+
+
+async def test_an_almost_full_stream_is_not_filled_up(edge: Edge) -> None:
+    held = await fill(edge)
+    # Room for two or three more small webhooks, and less than 2 % of all.
+    await limit_raw(edge, held + 5_000)
+    await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+    before = await edge.refused("stream_full")
+    async with edge.nothing_stored():
+        answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
+    assert {answer.status for answer in answers} == {503}
+    assert {int(answer.headers["retry-after"]) for answer in answers} <= set(range(1, 31))
+    assert len({answer.headers["retry-after"] for answer in answers}) > 1
+    assert await edge.refused("stream_full") == before + 20
+    assert (await edge.state()).bytes < held + 5_000
+    assert (await edge.receiver.admin("/readyz")).status == 200
+
+
+async def test_service_is_back_soon_after_there_is_room_again(edge: Edge) -> None:
+    held = await fill(edge)
+    await limit_raw(edge, held + 5_000)
+    await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+    await limit_raw(edge, 64 * 1024 * 1024)
+    began = time.monotonic()
+    await eventually(lambda: stores(edge), saying="webhooks to be stored again")
+    assert time.monotonic() - began < BACK_SECONDS
+
+
+async def test_a_flood_onto_a_missing_stream_is_not_passed_on_to_nats(edge: Edge) -> None:
+    async with edge.stack.nats_server.client() as client:
+        await client.jetstream().delete_stream(RAW)
+        seen = 0
+
+        async def count(_: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        # Whoever listens is an answer to NATS that somebody is there, but only to what comes now.
+        answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
+        assert {answer.status for answer in answers} == {503}
+        await client.subscribe("forebay.raw.0.*.live.>", cb=count)
+        await client.flush()
+        answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
+        await client.flush()
+    assert {answer.status for answer in answers} == {503}
+    assert seen < 10
+
+
+async def test_the_first_webhook_after_the_stream_is_back_is_stored(edge: Edge) -> None:
+    async with edge.stack.nats_server.client() as client:
+        await client.jetstream().delete_stream(RAW)
+    answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
+    assert {answer.status for answer in answers} == {503}
+    await edge.stack.provision()
+    assert await stores(edge)

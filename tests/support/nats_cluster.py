@@ -1,0 +1,83 @@
+"""Three real nats-servers that are one cluster."""
+
+import contextlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+
+from support.nats_server import NatsServer
+from support.ports import HOST, free_ports
+from support.wait import eventually
+
+__all__ = ["NatsCluster"]
+
+_CONFIG = """\
+cluster {{
+  name: forebay-test
+  listen: "{host}:{port}"
+  routes: [{routes}]
+}}
+# Before a server in lame duck mode begins to close connections; 10 s by default.
+lame_duck_grace_period: "1s"
+lame_duck_duration: "30s"
+"""
+
+
+class NatsCluster:
+    """Started together; each can be killed, stopped or frozen by itself."""
+
+    def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
+        """Lay out three servers; `sync_always` has each flush every message to disk."""
+        ports = free_ports(3)
+        routes = ", ".join(f"nats://{HOST}:{port}" for port in ports)
+        self.servers = tuple(
+            NatsServer(
+                folder / name,
+                name=name,
+                sync_always=sync_always,
+                config=_CONFIG.format(host=HOST, port=port, routes=routes),
+            )
+            for name, port in zip(("nats-a", "nats-b", "nats-c"), ports, strict=True)
+        )
+        self._cleanup = contextlib.AsyncExitStack()
+
+    async def leader(self, stream: str) -> NatsServer:
+        """Return the server that leads a stream, as soon as one does."""
+
+        async def ask() -> str | None:
+            async with self._running().client() as client:
+                try:
+                    cluster = (await client.jetstream().stream_info(stream)).cluster
+                except (APIError, NatsError):
+                    return None
+            return cluster.leader if cluster is not None else None
+
+        name = await eventually(ask, within=20, saying=f"{stream} to have a leader")
+        return next(server for server in self.servers if server.name == name)
+
+    def others(self, *those: NatsServer) -> list[NatsServer]:
+        """Return the servers that are none of those."""
+        return [server for server in self.servers if server not in those]
+
+    def _running(self) -> NatsServer:
+        return next(server for server in self.servers if server.running)
+
+    async def __aenter__(self) -> Self:
+        """Start all three; they elect their leader meanwhile."""
+        async with contextlib.AsyncExitStack() as cleanup:
+            for server in self.servers:
+                await cleanup.enter_async_context(server)
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that still run."""
+        await self._cleanup.aclose()

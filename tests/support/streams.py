@@ -1,0 +1,21 @@
+"""What is in a stream, read back whole."""
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
+__all__ = ["read_stream"]
+
+_AT_ONCE = 500
+
+
+async def read_stream(client: Client, stream: str, *, headers_only: bool = False) -> list[Msg]:
+    """Return all messages that a stream holds now, in its order."""
+    config = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=headers_only)
+    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=config)
+    left = (await subscription.consumer_info()).num_pending or 0
+    messages: list[Msg] = []
+    while len(messages) < left:
+        messages += await subscription.fetch(min(left - len(messages), _AT_ONCE))
+    await subscription.unsubscribe()
+    return messages

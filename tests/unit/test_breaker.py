@@ -1,0 +1,148 @@
+"""A breaker opens when a destination is down, not when an item is bad, and closes when it is up."""
+
+import math
+from random import Random
+
+import pytest
+
+from forebay.core.tables import Retry
+from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
+from forebay_processor.services.breaker import Breaker, BreakerState
+
+DOWN = Failed("status 500")
+CUT_OFF = Failed("ClientConnectorError", trouble=Trouble.DESTINATION)
+REFUSED = Failed("status 401", trouble=Trouble.REFUSED)
+
+
+class Desk:
+    """A breaker with a clock that the test turns, and a note of what it said."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.breaker = Breaker(Random(1), lambda: self.now)
+        self.breaker.retry = Retry(initial_delay_seconds=1, max_delay_seconds=600)
+        self.said: list[BreakerState] = []
+        self.breaker.on_change = lambda: self.said.append(self.breaker.state)
+
+    def note(self, *results: Result, item: str | None = None) -> None:
+        """Let attempts end so, each of another item unless one is named."""
+        for number, result in enumerate(results):
+            self.breaker.note(item or f"item-{number}", result, self.breaker.generation)
+
+    def open(self) -> None:
+        """Open it by failures."""
+        self.note(*[DOWN] * 5)
+        assert self.breaker.state is BreakerState.OPEN
+
+    def probe(self, result: Result) -> None:
+        """Wait until a probe may begin, and let it end so."""
+        self.now += self.breaker.wait
+        assert self.breaker.wait == 0
+        self.breaker.begin()
+        assert self.breaker.wait == math.inf
+        self.note(result)
+
+
+def test_five_failures_in_a_row_open_it() -> None:
+    desk = Desk()
+    desk.note(*[DOWN] * 4)
+    assert desk.breaker.is_closed
+    desk.note(DOWN)
+    assert (desk.breaker.state, desk.breaker.reason) == (BreakerState.OPEN, "status 500")
+    assert 0.5 <= desk.breaker.wait <= 1
+    assert desk.said == [BreakerState.OPEN]
+
+
+@pytest.mark.parametrize("success", [Delivered(), Rejected("status 400")])
+def test_an_answer_between_them_begins_the_count_anew(success: Result) -> None:
+    desk = Desk()
+    for _ in range(5):
+        desk.note(*[DOWN] * 4, success)
+    assert desk.breaker.is_closed
+    assert not desk.said
+
+
+def test_one_item_that_always_fails_opens_nothing() -> None:
+    desk = Desk()
+    desk.note(*[DOWN] * 50, item="poison")
+    assert desk.breaker.is_closed
+    desk.note(DOWN, DOWN)
+    assert desk.breaker.state is BreakerState.OPEN
+
+
+def test_no_connection_speaks_for_the_destination_whatever_the_item() -> None:
+    desk = Desk()
+    desk.note(*[CUT_OFF] * 5, item="only")
+    assert desk.breaker.state is BreakerState.OPEN
+
+
+def test_probes_come_one_at_a_time_with_growing_pauses_up_to_half_a_minute() -> None:
+    desk = Desk()
+    desk.open()
+    pauses = []
+    for _ in range(12):
+        pauses.append(desk.breaker.wait)
+        desk.probe(DOWN)
+    assert all(
+        low <= pause <= high
+        for pause, low, high in zip(
+            pauses, (0.5, 1, 2, 4, 8, *[15] * 7), (1, 2, 4, 8, 16, *[30] * 7), strict=True
+        )
+    )
+    assert desk.said == [BreakerState.OPEN]
+
+
+def test_a_success_closes_it_and_the_pauses_begin_anew() -> None:
+    desk = Desk()
+    desk.open()
+    for _ in range(5):
+        desk.probe(DOWN)
+    desk.probe(Delivered())
+    assert (desk.breaker.wait, desk.breaker.reason) == (0, "")
+    assert desk.said == [BreakerState.OPEN, BreakerState.CLOSED]
+    desk.open()
+    assert desk.breaker.wait <= 1
+
+
+def test_a_probe_that_told_nothing_is_made_again() -> None:
+    desk = Desk()
+    desk.open()
+    desk.now += 1
+    desk.breaker.begin()
+    desk.breaker.probe_is_over()
+    assert desk.breaker.wait == 0
+
+
+def test_a_refused_credential_opens_it_at_once_and_until_the_settings_change() -> None:
+    desk = Desk()
+    desk.note(REFUSED)
+    desk.now += 10_000_000
+    assert (desk.breaker.state, desk.breaker.wait) == (BreakerState.REFUSED, math.inf)
+    desk.breaker.reset()
+    assert desk.breaker.wait == 0
+    assert desk.said == [BreakerState.REFUSED, BreakerState.CLOSED]
+
+
+def test_a_probe_that_is_refused_ends_probing() -> None:
+    desk = Desk()
+    desk.open()
+    desk.probe(REFUSED)
+    assert desk.breaker.wait == math.inf
+    assert desk.said == [BreakerState.OPEN, BreakerState.REFUSED]
+
+
+def test_what_began_under_older_settings_says_nothing() -> None:
+    desk = Desk()
+    before = desk.breaker.generation
+    desk.breaker.reset()
+    desk.breaker.note("item", REFUSED, before)
+    assert desk.breaker.is_closed
+
+
+def test_a_destination_that_says_when_is_left_alone_until_then() -> None:
+    desk = Desk()
+    desk.note(Failed("status 429", 120, Trouble.DESTINATION))
+    assert desk.breaker.wait == 120
+    # One that was under way says later when; it counts.
+    desk.note(Failed("status 503", 300, Trouble.DESTINATION))
+    assert desk.breaker.wait == 300

@@ -1,0 +1,65 @@
+"""One endpoint's requests in all are shared so that no destination takes those of another."""
+
+from forebay_processor.services.budget import Budget, Share
+
+
+def fill(share: Share) -> int:
+    """Take all there is for one and return how many places it has."""
+    while share.has_room:
+        share.take()
+    return share.taken
+
+
+def nothing() -> None:
+    """Nobody waits."""
+
+
+def test_without_a_limit_there_is_always_room() -> None:
+    budget = Budget()
+    share = budget.join(nothing)
+    share.taken = 1_000_000
+    assert share.has_room
+
+
+def test_a_greedy_destination_leaves_the_others_their_part() -> None:
+    budget = Budget()
+    budget.configure(40, 4)
+    shares = [budget.join(nothing) for _ in range(4)]
+    # Half of 40 in 4 parts of 5; the other half for whoever wants it.
+    assert [fill(share) for share in shares] == [25, 5, 5, 5]
+    assert not any(share.has_room for share in shares)
+
+
+def test_a_destination_that_never_showed_up_has_its_part_as_well() -> None:
+    budget = Budget()
+    budget.configure(40, 4)
+    assert fill(budget.join(nothing)) == 25
+
+
+def test_a_limit_below_the_number_of_destinations_is_kept() -> None:
+    budget = Budget()
+    budget.configure(3, 10)
+    shares = [budget.join(nothing) for _ in range(10)]
+    assert sum(fill(share) for share in shares) == 3
+
+
+def test_a_place_that_is_given_back_is_offered_to_the_others_in_turn() -> None:
+    budget, called = Budget(), list[str]()
+    budget.configure(2, 3)
+    first = budget.join(lambda: called.append("first"))
+    budget.join(lambda: called.append("second"))
+    budget.join(lambda: called.append("third"))
+    for _ in range(2):
+        first.take()
+        first.give_back()
+    assert called == ["second", "third", "third", "second"]
+
+
+def test_who_leaves_takes_nothing_along() -> None:
+    budget, called = Budget(), list[str]()
+    budget.configure(2, 2)
+    gone, stays = budget.join(nothing), budget.join(lambda: called.append("stays"))
+    gone.taken = 2
+    assert not stays.has_room
+    gone.leave()
+    assert (stays.has_room, called) == (True, ["stays"])

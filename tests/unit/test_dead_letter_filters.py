@@ -1,0 +1,134 @@
+"""Which dead letters a filter means, and what a replayed one is stored as."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from forebay.core import envelope
+from forebay.core.envelope import encode_item
+from forebay.core.items import split
+from forebay.core.letters import DeadLetter, LetterFilter, letter_of_row, replay_row
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import (
+    DeadSubject,
+    Lane,
+    RetrySubject,
+    conversation_partition,
+    replay_subjects,
+)
+from support.corpus import PAYLOADS, Payload
+
+SHOP = EndpointName("acme", "shop")
+DIED = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+
+
+def letter(payload: Payload, reason: str = "Rejected") -> DeadLetter:
+    """Return the dead letter of a body's first item."""
+    item = split("360dialog" if "d360" in payload.name else "meta", payload.body, 0.0)[0]
+    headers = {
+        envelope.REASON: reason,
+        envelope.ATTEMPTS: "3",
+        envelope.CONVERSATION: item.conversation,
+        envelope.RECEIVED_AT: "1795165201000",
+        envelope.TRACEPARENT: "00-1-2-01",
+    }
+    subject = str(DeadSubject("0", SHOP, "crm", item.token))
+    return DeadLetter.read(subject, 7, DIED, headers, encode_item(item))
+
+
+TEXT = letter(PAYLOADS["messages-text"])
+ITEM_KEY = PAYLOADS["messages-text"].keys()[0]
+WAMID = ITEM_KEY.split(":")[2]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        LetterFilter(),
+        LetterFilter(kind="messages", reason="rejected"),
+        LetterFilter(wamid=WAMID),
+        LetterFilter(key=TEXT.subject.key[:8]),
+        LetterFilter(since=DIED),
+        LetterFilter(since=DIED - timedelta(days=1), until=DIED + timedelta(microseconds=1)),
+    ],
+)
+def test_it_is_meant(wanted: LetterFilter) -> None:
+    assert wanted.matches(TEXT)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        LetterFilter(kind="statuses"),
+        LetterFilter(reason="Expired"),
+        LetterFilter(wamid=WAMID[:-1]),
+        LetterFilter(wamid=ITEM_KEY.split(":")[0]),
+        LetterFilter(key="0" * 8),
+        LetterFilter(since=DIED + timedelta(microseconds=1)),
+        LetterFilter(until=DIED),
+    ],
+)
+def test_it_is_not_meant(wanted: LetterFilter) -> None:
+    assert not wanted.matches(TEXT)
+
+
+def test_a_filter_asks_for_no_more_subjects_than_it_needs() -> None:
+    assert LetterFilter().subjects("0") == ">"
+    assert LetterFilter(destination="crm").subjects("0") == "forebay.dead.0.*.*.crm.*"
+    key = TEXT.subject.key
+    wanted = LetterFilter(endpoint=SHOP, destination="crm", key=key)
+    assert wanted.subjects("0") == f"forebay.dead.0.acme.shop.crm.{key}" == str(TEXT.subject)
+    assert LetterFilter(endpoint=SHOP, key=key[:8]).subjects("0").endswith("acme.shop.*.*")
+
+
+def test_every_kind_of_item_is_found_by_its_own_id(payload: Payload) -> None:
+    one = letter(payload)
+    assert one.item is not None
+    own = one.item.key.split(":")
+    if own[0] in {"msg", "st", "echo", "call", "callst", "histmedia"}:
+        assert LetterFilter(wamid=own[2]).matches(one)
+
+
+def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:
+    now = DIED + timedelta(days=1)
+    subject, headers = replay_row(TEXT, "crm", now)
+    row = RetrySubject.parse(subject)
+    conversation = TEXT.headers[envelope.CONVERSATION]
+    partition = conversation_partition(SHOP, conversation)
+    assert row == ("0", partition, "replay", SHOP, "crm", conversation, TEXT.subject.key)
+    assert subject.startswith(replay_subjects("0", partition).removesuffix(">"))
+    assert row.is_replay
+    assert (headers[envelope.ATTEMPTS], headers[envelope.ORDER]) == ("0", "0")
+    assert (
+        headers[envelope.DUE_AT]
+        == headers[envelope.FIRST_TRIED_AT]
+        == str(int(now.timestamp() * 1000))
+    )
+    assert headers[envelope.RECEIVED_AT] == "1795165201000"
+    assert envelope.REASON not in headers
+    assert letter_of_row(headers) == (TEXT.subject, 7)
+
+
+def test_a_replayed_row_is_told_from_the_items_own_row() -> None:
+    own = RetrySubject("0", 3, Lane.LIVE, SHOP, "crm", "c" * 16, "k" * 32)
+    replayed = own._replace(lane="replay")
+    assert not own.is_replay
+    assert own.row_key != replayed.row_key
+    assert RetrySubject.parse(str(replayed)) == replayed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x 1", "forebay.dead.0.acme.shop.crm.k", "forebay.raw.0.a.b.c.d 1"]
+)
+def test_a_row_of_no_letter_is_of_none(text: str) -> None:
+    assert letter_of_row({envelope.REPLAY_OF: text}) is None
+    assert letter_of_row({}) is None
+
+
+def test_a_payload_that_is_no_item_is_a_letter_all_the_same() -> None:
+    one = DeadLetter.read(str(TEXT.subject), 1, DIED, {}, b"\xff")
+    assert (one.kind, one.reason, one.attempts, one.received_at) == ("unreadable", "", 0, None)
+    assert LetterFilter(kind="unreadable").matches(one)
+    assert not LetterFilter(wamid="x").matches(one)
+    conversation = RetrySubject.parse(replay_row(one, "crm", DIED)[0]).conversation
+    assert conversation == TEXT.subject.key[:16]

@@ -1,0 +1,146 @@
+"""Who may come in: all that is asked for, and time tells nothing of what was right."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forebay.core.signatures import sign
+from forebay.core.tables import (
+    Authentication,
+    BasicCheck,
+    CertificateCheck,
+    HeaderCheck,
+    SignatureCheck,
+)
+from forebay_receiver.errors import Reason
+from forebay_receiver.policies.authentication import Credentials, credentials_of
+from forebay_receiver.policies.client_certificate import CertificateProxy
+
+BODY = b'{"entry": []}'
+NAME = "client.webhooks.fbclientcerts.com"
+PROXY = CertificateProxy(header=b"x-subject", form="subject")
+
+WAYS: Mapping[str, Authentication] = {
+    "headers": Authentication(headers=(HeaderCheck(name="x-token", values=("old", "new")),)),
+    "basic": Authentication(
+        basic=(
+            BasicCheck(username="a", password="old"),
+            BasicCheck(username="a", password="new"),
+        )
+    ),
+    "signature": Authentication(
+        signature=SignatureCheck(
+            header="x-hub-signature-256", prefix="required", secrets=("old", "new")
+        )
+    ),
+    "certificate": Authentication(client_certificate=CertificateCheck(names=(NAME, "b"))),
+}
+
+
+def pair(text: str) -> bytes:
+    return b"Basic " + base64.b64encode(text.encode())
+
+
+GOOD: Mapping[str, tuple[bytes, bytes]] = {
+    "headers": (b"x-token", b"new"),
+    "basic": (b"authorization", pair("a:new")),
+    "signature": (b"x-hub-signature-256", f"sha256={sign('new', BODY)}".encode()),
+    "certificate": (b"x-subject", f"CN={NAME}".encode()),
+}
+
+
+def together(ways: set[str]) -> Credentials:
+    return credentials_of(
+        Authentication(
+            headers=WAYS["headers"].headers if "headers" in ways else (),
+            basic=WAYS["basic"].basic if "basic" in ways else (),
+            signature=WAYS["signature"].signature if "signature" in ways else None,
+            client_certificate=(
+                WAYS["certificate"].client_certificate if "certificate" in ways else None
+            ),
+        ),
+        PROXY,
+    )
+
+
+@given(
+    st.sets(st.sampled_from(sorted(WAYS)), min_size=1),
+    st.sets(st.sampled_from(sorted(WAYS))),
+)
+def test_all_ways_that_are_asked_for_have_to_hold(asked: set[str], shown: set[str]) -> None:
+    refusal = together(asked).refusal(dict(GOOD[way] for way in shown), BODY)
+    assert (refusal is None) == (asked <= shown)
+
+
+@given(
+    st.sets(st.sampled_from(sorted(WAYS)), min_size=1),
+    st.dictionaries(
+        st.sampled_from([name for name, _ in GOOD.values()]), st.binary(max_size=60), max_size=4
+    ),
+)
+def test_what_nobody_could_know_never_lets_in(asked: set[str], headers: dict[bytes, bytes]) -> None:
+    assert isinstance(together(asked).refusal(headers, BODY), Reason)
+
+
+@given(st.binary(max_size=200))
+def test_any_authorization_is_read_without_an_error(value: bytes) -> None:
+    refusal = together({"basic"}).refusal({b"authorization": value}, BODY)
+    assert refusal is Reason.BASIC_WRONG
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters=":")))
+def test_a_password_may_hold_anything(username: str) -> None:
+    password = "pä:ss\tword "
+    credentials = credentials_of(
+        Authentication(basic=(BasicCheck(username=username, password=password),))
+    )
+    assert credentials.refusal({b"authorization": pair(f"{username}:{password}")}, b"") is None
+    refusal = credentials.refusal({b"authorization": pair(f"{username}:{password} ")}, b"")
+    assert refusal is Reason.BASIC_WRONG
+
+
+def test_an_endpoint_without_any_way_lets_nobody_in() -> None:
+    # Tables are refused before it comes to this: the second lock on the same door.
+    assert credentials_of(Authentication()).refusal({}, b"") is Reason.HEADER_MISSING
+    nameless = Authentication(client_certificate=CertificateCheck(names=()))
+    headers = dict([GOOD["certificate"]])
+    assert credentials_of(nameless, PROXY).refusal(headers, b"") is Reason.CERTIFICATE_WRONG
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"headers": b"old"},
+        {"headers": b"wrong"},
+        {"headers": b"a wrong value of another length"},
+        {"basic": pair("a:old")},
+        {"basic": pair("a:wrong")},
+        {"basic": pair("nobody:at all")},
+        {"headers": b"wrong", "basic": pair("nobody:x"), "signature": b"sha256=" + b"0" * 64},
+        {"signature": f"sha256={sign('old', BODY)}".encode()},
+    ],
+    ids=str,
+)
+def test_the_same_work_is_done_whatever_is_wrong(
+    values: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = together(set(WAYS))
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def count(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", count)
+    assert credentials.refusal(dict(GOOD.values()), BODY) is None
+    usual = compared.copy()
+    compared.clear()
+    shown = {GOOD[way][0]: values.get(way, GOOD[way][1]) for way in WAYS}
+    credentials.refusal(shown, BODY)
+    assert compared == usual
+    assert len(usual) == 6
