@@ -374,6 +374,7 @@ def _wanted(  # noqa: PLR0913  # one parameter for each option
     """Read the filters; raises ConfigurationError where one can mean nothing."""
     from datetime import datetime
 
+    from forebay.core.bodies import BODY_KIND
     from forebay.core.items import KINDS
     from forebay.core.letters import UNREADABLE, LetterFilter
     from forebay.core.moments import parse_moment
@@ -393,8 +394,9 @@ def _wanted(  # noqa: PLR0913  # one parameter for each option
             raise ConfigurationError(message) from error
     if destination is not None:
         _check_label(destination, "--destination")
-    if kind is not None and kind not in (*KINDS, UNREADABLE):
-        message = f"--kind {kind!r} is none: there are {', '.join((*KINDS, UNREADABLE))}"
+    kinds = (*KINDS, BODY_KIND, UNREADABLE)
+    if kind is not None and kind not in kinds:
+        message = f"--kind {kind!r} is none: there are {', '.join(kinds)}"
         raise ConfigurationError(message)
     if id_ is not None and not (id_ and set(id_) <= set("0123456789abcdef")):
         message = f"{id_!r} is no id: it is of hex digits, as `forebay dead ls` shows it"

@@ -14,6 +14,7 @@ from forebay.core.items import Item
 __all__ = [
     "ATTEMPTS",
     "BODY",
+    "CARRIED",
     "CONTENT_TYPE",
     "CONVERSATION",
     "DUE_AT",
@@ -80,6 +81,9 @@ ERROR: Final = "Forebay-Error"
 
 REPLAY_OF: Final = "Forebay-Replay-Of"
 """On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
+
+CARRIED: Final = (RECEIVED_AT, ENDPOINT, RAW_SEQUENCE, TRACEPARENT)
+"""Headers that go with an item wherever it goes: to RETRY, to DEAD, and back by a replay."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

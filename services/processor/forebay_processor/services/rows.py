@@ -224,13 +224,7 @@ def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
     }
 
 
-_KEPT = (
-    envelope.REPLAY_OF,
-    envelope.RECEIVED_AT,
-    envelope.ENDPOINT,
-    envelope.RAW_SEQUENCE,
-    envelope.TRACEPARENT,
-)
+_KEPT = (*envelope.CARRIED, envelope.REPLAY_OF)
 
 
 def _kept(headers: dict[str, str]) -> dict[str, str]:
