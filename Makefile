@@ -2,6 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+ALONE := $(VENV)/receiver
 ARGS ?=
 
 # The first Python that is new enough; another one: make PYTHON=/path/to/python3.12 run
@@ -26,7 +27,8 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench bench-run bench-ill images coverage clean
+	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill images coverage \
+	clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -96,17 +98,29 @@ e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upg
 e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 	@$(MAKE) --no-print-directory e2e ARGS="-m long -s $(ARGS)"
 
-system: $(VENV)/.installed-dev ## all parts together
+system: $(VENV)/.installed-dev $(ALONE)/.installed ## all parts together, and a receiver by itself
 	@$(PYTEST) tests/system $(ARGS)
 
-fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs
-	@$(PYTEST) tests/fault $(ARGS)
+fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs; FAULT_SEEDS=3 for the short form
+	@FAULT_SEEDS=$(or $(FAULT_SEEDS),20) $(PYTEST) tests/fault $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## any bytes at the receiver, for a minute; FUZZ_SECONDS=0 for the short form
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(PYTEST) --timeout 300 tests/fuzz $(ARGS)
 
-bench: $(VENV)/.installed-dev ## the receiver against a server that does nothing (needs wrk); --record keeps it
+bench-receiver: $(VENV)/.installed-dev bench-tools ## the receiver's rate, CPU and latency against other servers (needs wrk and Go); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.receiver $(ARGS)
+
+VEGETA := github.com/tsenart/vegeta/v12@v12.13.0
+
+bench-tools: $(VENV)/.installed-dev
+	@if [ ! -x $(BIN)/vegeta ] && ! command -v vegeta >/dev/null; then \
+		if command -v go >/dev/null; then \
+			echo 'Installing the load generator vegeta into $(VENV) (once) ...'; \
+			GOBIN='$(abspath $(BIN))' go install $(VEGETA); \
+		else \
+			echo 'Go is missing, so the load generator vegeta is not installed.' >&2; \
+		fi; \
+	fi
 
 soak: $(VENV)/.installed-dev ## a million webhooks, and what the receiver's memory does (needs wrk); --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.soak $(ARGS)
@@ -154,22 +168,32 @@ clean: ## remove .venv, what tools left behind and what `make run` stored
 # Installing. A stamp says what was installed and is older than pyproject.toml when that changed.
 
 $(VENV)/.installed-local: pyproject.toml | $(BIN)/python
-	@$(call install,.[local])
+	@$(call install,.[local],$(VENV))
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	@$(call install,.[local$(comma)operator$(comma)dev])
+	@$(call install,.[local$(comma)operator$(comma)dev],$(VENV))
 	@touch $(VENV)/.installed-local $@
+
+# A receiver as its image has it: its extra and nothing else.
+$(ALONE)/.installed: pyproject.toml | $(BIN)/python
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(BIN)/python $(ALONE); \
+	else \
+		$(BIN)/python -m venv $(ALONE); \
+	fi
+	@$(call install,.[receiver],$(ALONE))
+	@touch $@
 
 comma := ,
 
 define install
-	echo "Installing Forebay and what it needs into $(VENV) (once; a minute or less) ..."; \
+	echo "Installing Forebay and what it needs into $(2) (once; a minute or less) ..."; \
 	if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python --editable '$(1)'; \
+		uv pip install --quiet --python $(2)/bin/python --editable '$(1)'; \
 	else \
-		{ $(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null; } && \
-		$(BIN)/python -m pip install --quiet --editable '$(1)'; \
+		{ $(2)/bin/python -c 'import pip' 2>/dev/null || $(2)/bin/python -m ensurepip >/dev/null; } && \
+		$(2)/bin/python -m pip install --quiet --editable '$(1)'; \
 	fi
 endef
 

@@ -16,6 +16,9 @@ LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "fault"
 
 _HERE = Path(__file__).parent
 
+# Helpers that judge for many tests: what they saw has to stand in the message.
+pytest.register_assert_rewrite("support.ordeal", "support.under_load")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of our own."""

@@ -20,9 +20,6 @@ CHANNEL: Final = "108200000000301"
 ACCOUNT: Final = "104700000000701"
 """The WhatsApp Business Account of that number."""
 
-PEOPLE: Final = 1_000
-"""Conversations that go on at the same time."""
-
 MOST_OPEN: Final = 500
 """Replies whose next status is to come: a bound for memory, and old ones get finished."""
 
@@ -117,18 +114,19 @@ class GeneratedPayloads:
 
     takes_turns = False
 
-    def __init__(self, *, random: Random, epoch: int, batch: int = 1) -> None:
+    def __init__(self, *, random: Random, epoch: int, batch: int = 1, people: int = 1_000) -> None:
         """Prepare the people.
 
         Args:
             random: Where all choices and ids come from.
             epoch: Unix seconds of the start, for the timestamps.
             batch: Items in each webhook.
+            people: Conversations that go on at the same time.
         """
         self._random = random
         self._epoch = epoch
         self._batch = batch
-        self._people = [_person(number) for number in random.sample(range(10_000), PEOPLE)]
+        self._people = [_person(number) for number in random.sample(range(10_000), people)]
         self._open: list[_Reply] = []
         self._made = 0
         self._ids = 0

@@ -26,6 +26,9 @@ LONGEST_SECONDS: Final = 24 * 3600.0
 MOST_ITEMS: Final = 1_000
 """Items of one webhook: the providers' own limit."""
 
+MOST_PEOPLE: Final = 10_000
+"""Conversations of one run: so many numbers there are to make up."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -61,6 +64,9 @@ class Plan:
     batch: int = 1
     """Items in each made-up webhook."""
 
+    people: int = 1_000
+    """Conversations that go on at the same time, in made-up webhooks."""
+
     duplicates: float = 0.0
     """The share of webhooks that are sent twice, 0 to 1: at once, within 2 s, or right after the
     first was accepted."""
@@ -86,6 +92,7 @@ class Plan:
     def __post_init__(self) -> None:
         """Check all settings."""
         _check_url(self.url, allow_remote=self.allow_remote)
+        _within("the number of people", self.people, MOST_PEOPLE, "conversations")
         _within("the rate", self.rate, MOST_PER_SECOND, "webhooks per second")
         _within("the duration", self.duration, LONGEST_SECONDS, "seconds")
         _within("the timeout", self.timeout, LONGEST_SECONDS, "seconds")

@@ -202,4 +202,4 @@ def _open_source(plan: Plan, seed: int) -> PayloadSource:
         return FolderPayloads(plan.payloads)
     epoch = int(time.time()) if plan.seed is None else FIXED_EPOCH
     random = Random(seed)  # noqa: S311  # nothing secret hangs on it
-    return GeneratedPayloads(random=random, epoch=epoch, batch=plan.batch)
+    return GeneratedPayloads(random=random, epoch=epoch, batch=plan.batch, people=plan.people)

@@ -21,14 +21,10 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from bench.receiver import (
-    ENDPOINTS_A_ROUND,
-    RESULTS,
-    BenchError,
-    Load,
-    serving_receiver,
-    stored_turn,
-)
+from bench.rate import Case, Load, stored_turn
+from bench.receiver import RESULTS
+from bench.servers import BenchError, serving_receiver
+from bench.webhooks import HALF_KB
 
 ROUND_SECONDS = 10
 
@@ -52,14 +48,17 @@ async def run(webhooks: int, console: Console) -> dict[str, float]:
     rounds = webhooks // (SLOWEST * ROUND_SECONDS) + 1
     with tempfile.TemporaryDirectory(prefix="forebay-soak-") as name:
         folder = Path(name)
-        load = Load(folder, connections=CONNECTIONS)
-        async with serving_receiver(folder, ENDPOINTS_A_ROUND * rounds) as (receiver, stack):
+        load = Load(folder, Case(size_kb=HALF_KB, connections=CONNECTIONS))
+        async with serving_receiver(folder, load.endpoints(ROUND_SECONDS) * rounds) as (
+            receiver,
+            stack,
+        ):
             process = psutil.Process(receiver.pid)
             at_rest = highest = process.memory_info().rss / MEBIBYTE
             console.print(f"at rest: {at_rest:.1f} MiB")
             stored = 0
             for _ in range(rounds):
-                turn = await stored_turn(load, receiver, stack, ROUND_SECONDS)
+                turn = await stored_turn(load, receiver, stack.nats_server, ROUND_SECONDS)
                 stored += turn.answers
                 now = process.memory_info().rss / MEBIBYTE
                 highest = max(highest, now)

@@ -111,7 +111,7 @@ async def test_no_dead_letters_are_told_so(nats: NatsServer) -> None:
     assert (await looked(nats, "replay", "--yes")).out == "no dead letters: nothing to do\n"
     missing = await forebay_dead("show", "0b6ea2e2", nats_url=nats.url)
     assert missing.code == 1
-    assert "no dead letter has the id 0b6ea2e2" in missing.err
+    assert "nothing has the id 0b6ea2e2" in missing.err
 
 
 @pytest.mark.parametrize(

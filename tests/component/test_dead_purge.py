@@ -101,6 +101,7 @@ authorization {{
       permissions {{
         publish: [
           "forebay.event.>", "forebay.retry.>", "forebay.dead.>", "$JS.ACK.>"
+          "forebay.raw.*.*.invalid.>"
           "$JS.API.CONSUMER.INFO.*.*", "$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.API.CONSUMER.CREATE.>"
           "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.DELETE.*"
           "$JS.API.STREAM.PURGE.*"
@@ -127,6 +128,10 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
         await bury(admin, "wamid.rights")
         done = await forebay_dead("purge", "--all", "--yes", nats_url=server.url, environment=mine)
         assert "removed: 1" in done.out
+        await admin.jetstream().publish("forebay.raw.0.03.invalid.demo.meta", b"no json")
+        again = ("replay", "--invalid", "--yes")
+        done = await forebay_dead(*again, nats_url=server.url, environment=mine)
+        assert "replayed: 1" in done.out
         mine["FOREBAY_NATS_USER"] = "nobody"
         refused = await forebay_dead("ls", nats_url=server.url, environment=mine)
         assert refused.code == 1

@@ -10,7 +10,8 @@ import pytest
 from forebay.core.letters import DeadLetter, LetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Retry
-from forebay.runtime.dead_letters import DeadLetters, Outcome
+from forebay.runtime.dead_letters import DeadLetters
+from forebay.runtime.letter_store import Outcome
 from support.dead import Ended, ended, forebay_dead, forebay_dead_process
 from support.plant import DEAD, RETRY, Plant, token
 from support.wait import eventually

@@ -1,5 +1,6 @@
 """Who cannot show every credential gets 401 without a text, and nothing is stored."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -163,11 +164,13 @@ async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_pa
         for name, headers in (("certified", CERTIFIED), ("everything", ALL)):
             assert (await edge.post(BODY, headers, path=path_of(name))).status == 401
         assert await edge.refused("certificate_off") == 2
-        told = {
-            record["endpoint"]: record for record in edge.receiver.logged("client_certificates_off")
-        }
-        assert sorted(told) == ["demo/certified", "demo/everything"]
-        assert "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in told["demo/certified"]["fix"]
+        (told,) = edge.receiver.logged("client_certificates_off")
+        assert (told["endpoints"], told["count"]) == (["demo/certified", "demo/everything"], 2)
+        assert "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in told["fix"]
+        ready = json.loads((await edge.receiver.admin("/readyz")).body)
+        assert ready["ok"]
+        (warning,) = [each for each in ready["warnings"] if "certificate" in each]
+        assert "2 endpoints ask for a client certificate" in warning
 
 
 async def test_a_certificate_that_failed_beside_the_header_is_refused(tmp_path: Path) -> None:

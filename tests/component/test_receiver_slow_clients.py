@@ -29,8 +29,8 @@ HELD_BYTES = 1_500_000
 async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     """Give a receiver that this module's slow clients have for themselves."""
     settings = {
-        "FOREBAY_RECEIVER_BODY_SECONDS": "1.5",
-        "FOREBAY_RECEIVER_IDLE_SECONDS": "3",
+        "FOREBAY_RECEIVER_BODY_SECONDS": "4",
+        "FOREBAY_RECEIVER_IDLE_SECONDS": "4",
         "FOREBAY_RECEIVER_MAX_CONNECTIONS": str(MAX_CONNECTIONS),
         "FOREBAY_RECEIVER_MAX_BODY_BYTES": "500000",
         "FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES": str(HELD_BYTES),
@@ -102,8 +102,9 @@ async def test_webhooks_are_served_among_hundreds_of_slow_clients_and_nothing_is
 ) -> None:
     before = await warmed_up(edge)
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-        for data in slow_requests():
-            connection = await stack.enter_async_context(connect(edge.receiver.port))
+        slow = list(slow_requests())
+        connecting = (stack.enter_async_context(connect(edge.receiver.port)) for _ in slow)
+        for connection, data in zip(await asyncio.gather(*connecting), slow, strict=True):
             group.create_task(dawdle(connection, data))
         assert await edge.receiver.metric("forebay_receiver_connections") >= 4 * EACH
         answers = [(await edge.post(edge.new_body())).status for _ in range(50)]
@@ -192,7 +193,7 @@ async def has_open(edge: Edge, count: int) -> bool:
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_kept(edge: Edge) -> None:
     async with connect(edge.receiver.port) as idle, connect(edge.receiver.port) as busy:
-        closing = asyncio.create_task(idle.closed(within=6))
+        closing = asyncio.create_task(idle.closed(within=8))
         while not closing.done():
             body = edge.new_body()
             await busy.send(request_bytes("POST", PATH, headers=signed(body), body=body))

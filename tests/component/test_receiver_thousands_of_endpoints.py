@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import psutil
@@ -23,8 +25,9 @@ ROOM = 60 * 1024 * 1024
 """Bytes that 10,000 endpoints may take."""
 
 IN_FORCE_SECONDS = 2.0
-PAUSE_SECONDS = 0.25
-"""More than this, above the slowest answer in peace, would be a pause: the providers' standard."""
+PAUSE_SECONDS = 0.1
+"""An answer that takes so much longer while the table changes than before would show a pause; done
+in one go, reading and changing it took 0.3 s."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -40,7 +43,7 @@ async def in_force(edge: Edge, generation: str) -> bool:
 
 
 async def use_all(edge: Edge, routes: Sequence[ReceiverRoute]) -> int:
-    """Send one webhook to each endpoint, so that all that it needs is made; returns those stored."""
+    """Send one webhook to each endpoint, so that it is used; returns how many were stored."""
     body = b'{"object": "whatsapp_business_account"}'
     stored = 0
     for start in range(0, len(routes), 200):
@@ -81,35 +84,35 @@ async def test_ten_thousand_endpoints_take_less_than_60_mib_and_change_without_a
     assert await use_all(edge, routes) == MANY
     assert memory(edge) - at_rest < ROOM
 
-    # Peace, and then the same time with changes, in one run on one machine. Webhooks
-    # are sent by a process of their own: making a table takes this one's time.
-    calm = await watched(edge)
+    # Webhooks are sent by a process of their own: making a table takes this one's time.
+    calm: list[tuple[float, float]] = []
+    changes: list[tuple[float, float]] = []
     async with steady(edge) as sending:
-        for secret in ("first-change", "second-change"):
+        for secret in ("first", "second", "third"):
+            before = time.monotonic()
             changed = await asyncio.to_thread(many_routes, MANY, secret=secret)
+            began = time.monotonic()
+            calm.append((before, began))
             await asyncio.to_thread(write_many, tables, changed)
             await eventually(
-                lambda wanted=secret: takes(edge, routes[0], wanted),
+                functools.partial(takes, edge, routes[0], secret),
                 within=IN_FORCE_SECONDS,
                 saying="the change to be in force",
             )
             assert (await edge.receiver.admin("/metrics")).status == 200
-            assert (await edge.receiver.admin("/routes")).status == 200
-        busy = await sending
-    print((memory(edge) - at_rest) / 2**20, calm, busy)
-    assert calm.statuses.keys() == busy.statuses.keys() == {200}
-    assert busy.slowest < calm.slowest + PAUSE_SECONDS
+            changes.append((began, time.monotonic()))
+        flood = await sending
+    assert flood.statuses.keys() == {200}
+    pauses = [slowest for each in changes if (slowest := flood.slowest(*each))]
+    assert len(pauses) > 1
+    # The least of them: what else the machine does hits one or the other, a pause of ours hits all.
+    assert min(pauses) < max(flood.slowest(*each) for each in calm) + PAUSE_SECONDS
     assert memory(edge) - at_rest < ROOM
 
 
 def steady(edge: Edge) -> contextlib.AbstractAsyncContextManager[asyncio.Task[Flood]]:
     """Send webhooks beside the block to an endpoint that no change touches."""
-    return flooding(edge.receiver.port, path_of("open"), seconds=6, connections=1, pause=0.001)
-
-
-async def watched(edge: Edge) -> Flood:
-    async with steady(edge) as sending:
-        return await sending
+    return flooding(edge.receiver.port, path_of("open"), seconds=9, connections=1, pause=0.001)
 
 
 async def takes(edge: Edge, route: ReceiverRoute, secret: str) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay.cli.settings_help import settings_text
 from forebay.core.errors import ConfigurationError
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay_processor.settings import ProcessorSettings
@@ -50,6 +51,13 @@ def test_several_shards_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path
         (ReceiverSettings, "FOREBAY_RECEIVER_MAX_BODY_BYTES", "4MiB"),
         (ReceiverSettings, "FOREBAY_RECEIVER_MAX_IN_FLIGHT", "0"),
         (ReceiverSettings, "FOREBAY_RECEIVER_DRAIN_SECONDS", "-1"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_IDLE_SECONDS", "0"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_BUDGET_SECONDS", "inf"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_BODY_SECONDS", "nan"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_MAX_CONNECTIONS", "0"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_MAX_CONNECTION_SECONDS", "-5"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES", "1.5"),
+        (ReceiverSettings, "FOREBAY_RECEIVER_HOST", ""),
         (ProcessorSettings, "FOREBAY_PROCESSOR_ADMIN_PORT", "admin"),
         (LogSettings, "FOREBAY_LOG_LEVEL", "loud"),
         (LogSettings, "FOREBAY_LOG_FORMAT", "xml"),
@@ -106,6 +114,54 @@ def test_settings_do_not_change_after_the_start() -> None:
     settings = load_settings(ReceiverSettings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+def test_settings_that_do_not_fit_together_are_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES", "5000000")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(ReceiverSettings)
+    assert str(refused.value) == (
+        "the settings cannot be used: FOREBAY_RECEIVER_MAX_IN_FLIGHT_BYTES has to be at least "
+        "twice FOREBAY_RECEIVER_MAX_BODY_BYTES"
+    )
+
+
+def test_where_a_body_may_take_longer_than_the_budget_the_budget_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FOREBAY_RECEIVER_BUDGET_SECONDS", "0.5")
+    assert load_settings(ReceiverSettings).reading_seconds == 0.5
+
+
+UNITLESS = {"host", "port", "admin_host", "admin_port", "max_connections", "max_in_flight"}
+
+
+def test_every_setting_of_a_receiver_says_its_unit_its_default_and_why() -> None:
+    text = settings_text((ReceiverSettings, PartSettings, NatsSettings, LogSettings))
+    entries = dict(entry.split("  ", 1) for entry in text.split("\n\n"))
+    for kind in (ReceiverSettings, PartSettings, NatsSettings, LogSettings):
+        for name in kind.model_fields:
+            head, _, why = entries[f"{kind.model_config['env_prefix']}{name.upper()}"].partition(
+                "\n"
+            )
+            assert head[0] in "[(", name
+            assert len(why) > 30, name
+    numbers = set(ReceiverSettings.model_fields) - UNITLESS
+    assert {name for name in numbers if not name.endswith(("_seconds", "_bytes"))} == set()
+
+
+def test_a_default_stands_beside_its_setting() -> None:
+    text = settings_text((ReceiverSettings, PartSettings))
+    assert "FOREBAY_RECEIVER_BUDGET_SECONDS  [2.5]\n    From a request's first byte" in text
+    assert "FOREBAY_TABLE_DIR  (has to be set)\n" in text
+    assert "FOREBAY_SHARDS  [0]\n" in text
+
+
+def test_every_setting_is_frozen() -> None:
+    for kind in (ReceiverSettings, PartSettings, NatsSettings, LogSettings):
+        assert kind.model_config["frozen"]
 
 
 def test_a_file_without_credentials_is_told(

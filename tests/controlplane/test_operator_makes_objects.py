@@ -117,4 +117,4 @@ async def test_streams_and_consumers_are_made(forebay: Forebay, nats_server: Nat
 
     async with nats_server.client() as client:
         names = {each.config.name for each in await client.jetstream().streams_info()}
-    assert names == {"FOREBAY_RAW_0", "FOREBAY_EVENTS_0", "FOREBAY_RETRY_0", "FOREBAY_DEAD_0"}
+    assert names == {f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE")}

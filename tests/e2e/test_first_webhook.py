@@ -26,16 +26,16 @@ async def test_the_first_webhook_arrives(cluster: Cluster, release: Helm, tmp_pa
     example = tmp_path / "meta.yaml"
     example.write_text(EXAMPLE.read_text().replace("namespace: demo", f"namespace: {namespace}"))
     script = commands("The first webhook")
+    port = free_port()
     for told, here in (
         ("examples/meta.yaml", str(example)),
         ("-n forebay ", f"-n {release.namespace} "),
         ("demo", namespace),
-        ("8080:8080", f"{free_port()}:8080"),
+        ("8080:8080", f"{port}:8080"),
+        ("127.0.0.1:8080", f"127.0.0.1:{port}"),
     ):
         assert told in script, told
         script = script.replace(told, here)
-    (port,) = re.findall(r"(\d+):8080", script)
-    script = script.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
     try:
         said = await run("bash", "-euc", f"trap 'kill %1' EXIT\n{script}", within=100)
     finally:

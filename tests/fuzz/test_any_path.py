@@ -1,4 +1,4 @@
-"""Whatever path comes, only the one that names an endpoint letter for letter stores a webhook."""
+"""Whatever path or query comes: only the endpoint's own path stores, only its token is answered."""
 
 import re
 import socket
@@ -10,7 +10,7 @@ from support.edge import signed
 from support.ports import HOST
 from support.raw_http import request_bytes
 from support.stack import Stack
-from support.tables import PATH
+from support.tables import PATH, VERIFY_TOKEN
 
 BODY = b'{"entry": []}'
 PIECES = (
@@ -40,11 +40,12 @@ def names_the_endpoint(target: bytes) -> bool:
     return path.partition(b"?")[0] == PATH.encode()
 
 
-def status_of(port: int, target: bytes) -> int | None:
-    """Post a webhook to a target, and return the answer's status; None where there is none."""
-    head = request_bytes("POST", "/", headers={**signed(BODY), "Connection": "close"}, body=BODY)
+def status_of(port: int, target: bytes, method: str = "POST") -> int | None:
+    """Send a webhook to a target, and return the answer's status; None where there is none."""
+    head = request_bytes(method, "/", headers={**signed(BODY), "Connection": "close"}, body=BODY)
+    start = f"{method} ".encode()
     with socket.create_connection((HOST, port), timeout=5) as connection:
-        connection.sendall(head.replace(b"POST / ", b"POST " + target + b" ", 1))
+        connection.sendall(head.replace(start + b"/", start + target, 1))
         connection.shutdown(socket.SHUT_WR)
         answer = b""
         while part := connection.recv(65536):
@@ -82,3 +83,43 @@ async def test_any_path_is_404_or_no_http(stack: Stack) -> None:
     check()
     refused = await receiver.metric("forebay_receiver_refused_total", endpoint="meta")
     assert refused == 0
+
+
+QUERIES = st.one_of(
+    st.binary(max_size=80),
+    st.lists(
+        st.sampled_from(
+            (
+                *(b"hub.mode=subscribe", b"hub.mode=", b"hub.challenge=1", b"hub.challenge"),
+                *(b"hub.verify_token=", b"hub.verify_token=%FF", b"hub.verify_token=wrong"),
+                *(b"&", b";", b"=", b"%", b"%zz", b"\xff", b"\xc3\xa9", b"+", b"?", b"/"),
+            )
+        ),
+        max_size=10,
+    ).map(b"&".join),
+)
+
+
+async def test_any_query_gets_no_challenge_without_the_token(stack: Stack) -> None:
+    stack.serve_demo()
+    receiver = await stack.receiver()
+    path = PATH.encode()
+
+    @settings(
+        max_examples=200,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(QUERIES)
+    @example(b"hub.mode=subscribe&hub.challenge=1&hub.verify_token=" + b"x" * 9000)
+    @example(b"hub.mode=subscribe&hub.challenge=1&hub.verify_token=\xed\xa0\x80")
+    @example(b"hub.mode=subscribe&hub.challenge=%ED%A0%80&hub.verify_token=%ED%A0%80")
+    @example(b"&" * 5000)
+    def check(query: bytes) -> None:
+        assert status_of(receiver.port, path + b"?" + query, "GET") in {400, 403, 404, None}
+
+    check()
+    token = VERIFY_TOKEN.encode()
+    query = b"?hub.mode=subscribe&hub.challenge=1&hub.verify_token=" + token
+    assert status_of(receiver.port, path + query, "GET") == 200

@@ -1,12 +1,13 @@
 """The release's NATS seen from outside: what its streams hold, and consumers that stand still."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -102,6 +103,15 @@ class ClusterNats:
         for each in await self._consumers(stream):
             answer = await self._ask(f"CONSUMER.PAUSE.FOREBAY_{stream}_0.{each['name']}", body)
             assert answer["paused"] == bool(seconds), answer
+
+    @contextlib.asynccontextmanager
+    async def pausing(self) -> AsyncIterator[None]:
+        """End all pauses with the block, also where a test fails in the middle of it."""
+        try:
+            yield
+        finally:
+            for stream in ("RAW", "EVENTS"):
+                await self.pause(stream, 0)
 
     async def _consumers(self, stream: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -27,8 +27,12 @@ class Flood:
     """What came of it."""
 
     statuses: Counter[int]
-    slowest: float
-    """Seconds of the answer that took longest."""
+    times: list[tuple[float, float]]
+    """When each moment's requests were sent (monotonic clock), and seconds until all answers."""
+
+    def slowest(self, begin: float = 0.0, end: float = float("inf")) -> float:
+        """Return the seconds of the answer that took longest, of those sent in this time."""
+        return max((took for sent, took in self.times if begin <= sent <= end), default=0.0)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +61,7 @@ async def flooding(
         output, _ = await process.communicate()
         told = json.loads(output)
         statuses = Counter({int(status): count for status, count in told["statuses"].items()})
-        return Flood(statuses=statuses, slowest=told["slowest"])
+        return Flood(statuses=statuses, times=told["times"])
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -71,21 +75,22 @@ async def flooding(
 async def _flood(port: int, path: str, seconds: float, count: int, pause: float) -> Flood:
     connections = [RawConnection(*await asyncio.open_connection(HOST, port)) for _ in range(count)]
     statuses: Counter[int] = Counter()
-    number, slowest = 0, 0.0
+    times: list[tuple[float, float]] = []
+    number = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        began = time.perf_counter()
+        began = time.monotonic()
         for connection in connections:
             number += 1
             body = b'{"number": %d, "of": %d}' % (number, time.time_ns())
             await connection.send(request_bytes("POST", path, body=body))
         for connection in connections:
             statuses[(await connection.response()).status] += 1
-        slowest = max(slowest, time.perf_counter() - began)
+        times.append((began, time.monotonic() - began))
         await asyncio.sleep(pause)
     for connection in connections:
         await connection.close()
-    return Flood(statuses=statuses, slowest=slowest)
+    return Flood(statuses=statuses, times=times)
 
 
 def _main() -> None:
@@ -99,7 +104,7 @@ def _main() -> None:
     flood = asyncio.run(
         _flood(given.port, given.path, given.seconds, given.connections, given.pause)
     )
-    sys.stdout.write(json.dumps({"statuses": flood.statuses, "slowest": flood.slowest}))
+    sys.stdout.write(json.dumps({"statuses": flood.statuses, "times": flood.times}))
 
 
 if __name__ == "__main__":

@@ -29,14 +29,15 @@ lame_duck_duration: "30s"
 class NatsCluster:
     """Started together; each can be killed, stopped or frozen by itself."""
 
-    def __init__(self, folder: Path) -> None:
-        """Lay out three servers."""
+    def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
+        """Lay out three servers; `sync_always` has each flush every message to disk."""
         ports = free_ports(3)
         routes = ", ".join(f"nats://{HOST}:{port}" for port in ports)
         self.servers = tuple(
             NatsServer(
                 folder / name,
                 name=name,
+                sync_always=sync_always,
                 config=_CONFIG.format(host=HOST, port=port, routes=routes),
             )
             for name, port in zip(("nats-a", "nats-b", "nats-c"), ports, strict=True)

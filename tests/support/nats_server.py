@@ -31,6 +31,7 @@ max_payload: {max_payload}
 jetstream {{
   store_dir: "{store}"
   {limit}
+  {sync}
 }}
 {extra}
 """
@@ -58,6 +59,7 @@ class NatsServer:
         name: str = "forebay-test",
         max_file_store: str | None = None,
         max_payload: int = 8 * 1024 * 1024,
+        sync_always: bool = False,
         config: str = "",
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
@@ -67,6 +69,8 @@ class NatsServer:
             name: How it is called in a cluster.
             max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
             max_payload: Bytes of the largest message; may be changed before a restart.
+            sync_always: Whether every message is flushed to disk before its answer, and not every
+                two minutes.
             config: Further lines of the server's configuration.
         """
         self.folder = folder
@@ -75,6 +79,7 @@ class NatsServer:
         self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
+        self._sync = "sync_interval: always" if sync_always else ""
         self._extra = config
         self._program = Program("nats-server", folder / "nats-server.log")
 
@@ -109,6 +114,7 @@ class NatsServer:
                 max_payload=self.max_payload,
                 store=self.folder / "store",
                 limit=self._limit,
+                sync=self._sync,
                 extra=self._extra,
             )
         )

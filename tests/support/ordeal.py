@@ -6,7 +6,7 @@ mends it; `judge` then holds the sender's ledger against the stream, webhook by 
 
 - every webhook that got a 200 is in RAW, nothing is in RAW twice, nothing that was not sent;
 - every answer is a 200, or a 503 with Retry-After, or whatever else the test says;
-- no answer came later than the budget plus 100 ms;
+- no answer came later than the budget plus 100 ms, not counting what a receiver waited for a CPU;
 - from 2 s after NATS was able to store, every answer was a 200;
 - in the end every webhook was accepted.
 """
@@ -40,6 +40,7 @@ from support.nats_server import NatsServer
 from support.processes import Part
 from support.recording_sender import RecordingSender, Sending
 from support.stack import SHARD, Stack
+from support.starvation import Starvation
 from support.streams import read_stream
 from support.tables import PATH, route
 from support.wait import eventually
@@ -85,6 +86,8 @@ class Load:
 
     sender: RecordingSender
     running: asyncio.Future[Result]
+    starved: Callable[[Sending], float] = lambda _: 0.0
+    """Seconds by which an answer was late since the machine gave its receiver no processor."""
 
     @property
     def sendings(self) -> list[Sending]:
@@ -221,10 +224,11 @@ class Ordeal(Stack):
             connections=8_000,  # never waits for a free one: the loop stays open
         )
         made = self.sender(*receivers) if targets is None else RecordingSender(PATH, targets)
-        async with made as sender:
+        async with made as sender, Starvation(*receivers) as starvation:
             simulation = Simulation(plan, sender, delays=AGAIN)
             async with asyncio.TaskGroup() as group:
-                yield Load(sender=sender, running=group.create_task(simulation.run()))
+                running = group.create_task(simulation.run())
+                yield Load(sender=sender, running=running, starved=starvation.of)
                 simulation.finish()
 
     async def able(self, server: NatsServer | None = None) -> float:
@@ -239,6 +243,7 @@ class Ordeal(Stack):
     async def stored(self) -> Mapping[str, bytes]:
         """Return what is in RAW by SHA-256 of the body; no body may be there twice."""
         async with self.nats_server.client() as client:
+            await eventually(lambda: _has_leaders(client), within=20, saying="NATS to be in order")
             bodies = [message.data for message in await read_stream(client, RAW)]
         found = {hashlib.sha256(body).hexdigest(): body for body in bodies}
         assert len(found) == len(bodies), f"{len(bodies) - len(found)} webhooks are stored twice"
@@ -275,8 +280,8 @@ def judge_answers(load: Load, *, back: float, also: frozenset[Answer] = frozense
     assert load.answers().keys() <= {ACCEPTED, UNAVAILABLE, *also}
     refused = [each for each in load.sendings if each.answer == UNAVAILABLE]
     assert all(1 <= int(each.retry_after or 0) <= 30 for each in refused)
-    slowest = max(load.sendings, key=lambda sending: sending.took)
-    assert slowest.took <= LATEST_SECONDS, f"the slowest answer: {slowest}"
+    late = [each for each in load.sendings if each.took > LATEST_SECONDS]
+    assert [each for each in late if each.took - load.starved(each) > LATEST_SECONDS] == []
     afterwards = load.answers(since=back + BACK_SECONDS)
     assert afterwards.keys() == {ACCEPTED}, f"2 s after NATS could store again: {afterwards}"
 
@@ -291,7 +296,8 @@ def judge_silence(load: Load) -> None:
     ended = max(each.sent_at for each in load.sendings if each.answer == UNAVAILABLE)
     assert ended > noticed, "the silence was too short to be judged"
     trials = [each for each in waited if each.sent_at > noticed]
-    assert len(trials) <= ended - noticed + 1
+    waits = sorted((round(each.sent_at - noticed, 2), round(each.took, 2)) for each in trials)
+    assert len(waits) <= ended - noticed + 1, f"in {ended - noticed:.1f} s these waited: {waits}"
 
 
 async def is_able(client: Client) -> bool:
@@ -305,3 +311,12 @@ async def is_able(client: Client) -> bool:
         return False
     message = "the probe was stored"
     raise AssertionError(message)
+
+
+async def _has_leaders(client: Client) -> bool:
+    """Say whether the cluster and RAW have their leaders: only then can a consumer be made."""
+    try:
+        info = await client.jetstream().stream_info(RAW)
+    except (APIError, NatsError):
+        return False
+    return info.cluster is None or bool(info.cluster.leader)

@@ -130,6 +130,11 @@ class Part:
         """The process id of the running part."""
         return self._program.pid
 
+    @property
+    def status(self) -> int | None:
+        """The exit status of the process that ran last; None while it runs."""
+        return self._program.status
+
     def url(self, path: str = "/") -> str:
         """Return an address that the provider would call (receiver only)."""
         return f"http://{HOST}:{self.port}{path}"

@@ -36,6 +36,11 @@ class Program:
         """The process id; an error where the process is not there."""
         return self._there().pid
 
+    @property
+    def status(self) -> int | None:
+        """The exit status of the process that ran last; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
     def launch(
         self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None
     ) -> None:

@@ -97,8 +97,8 @@ class RecordingSender:
         began, reply = time.time(), _Reply("connection")
         with contextlib.suppress(OSError):
             line = await self._line(port)
-            began = time.time()
             reply = await line.exchange(request)
+            began = line.sent_at
             if line.is_open:
                 self._idle[port].append(line)
             else:
@@ -154,6 +154,8 @@ class _Line:
         self._waiting: asyncio.Future[_Reply] | None = None
         self._got = b""
         self.is_open = True
+        self.sent_at = 0.0
+        """When the last request had left."""
 
     async def exchange(self, request: bytes) -> _Reply:
         """Send a request and wait for its answer."""
@@ -161,10 +163,11 @@ class _Line:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._loop.sock_sendall(self._socket, request)
+                self.sent_at = time.time()
                 return await self._waiting
         except TimeoutError:
             self.close()
-            return _Reply("timeout")
+            return _Reply("timeout", time.time())
         except BaseException:
             self.close()
             raise

@@ -101,7 +101,7 @@ async def assert_in_order(stack: Stack) -> None:
         for message in await read_stream(client, EVENTS, headers_only=True):
             subject, headers = EventSubject.parse(message.subject), message.headers or {}
             webhook = int(headers["Forebay-Raw-Seq"])
-            lane = f"{lanes[webhook]} > {subject.lane}"
+            lane = f"{subject.endpoint} {lanes[webhook]} > {subject.lane}"
             stored[lane, headers["Forebay-Conversation"]].append((webhook, subject.key))
     first = _first_accepted(stack.sink)
     assert stored

@@ -73,11 +73,12 @@ def test_it_is_not_meant(wanted: LetterFilter) -> None:
 
 
 def test_a_filter_asks_for_no_more_subjects_than_it_needs() -> None:
-    assert LetterFilter().subjects("0") == "forebay.dead.0.*.*.*.*"
+    assert LetterFilter().subjects("0") == ">"
+    assert LetterFilter(destination="crm").subjects("0") == "forebay.dead.0.*.*.crm.*"
     key = TEXT.subject.key
     wanted = LetterFilter(endpoint=SHOP, destination="crm", key=key)
     assert wanted.subjects("0") == f"forebay.dead.0.acme.shop.crm.{key}" == str(TEXT.subject)
-    assert LetterFilter(key=key[:8]).subjects("0").endswith(".*")
+    assert LetterFilter(endpoint=SHOP, key=key[:8]).subjects("0").endswith("acme.shop.*.*")
 
 
 def test_every_kind_of_item_is_found_by_its_own_id(payload: Payload) -> None:

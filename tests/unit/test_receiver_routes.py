@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from forebay.core.tables import ReceiverTable
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes
+from forebay_receiver.settings import ReceiverSettings
 from support.tables import route
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
@@ -22,7 +23,8 @@ PATHS = st.one_of(
 
 
 def routes_of(names: set[str]) -> Routes:
-    routes = Routes(ReceiverMetrics(CollectorRegistry(), pool="receiver"))
+    metrics = ReceiverMetrics(CollectorRegistry(), pool="receiver")
+    routes = Routes(metrics, ReceiverSettings())
     table = ReceiverTable(generation="1", routes=tuple(route(name) for name in sorted(names)))
     routes.replace({"0.json": table})
     return routes

@@ -78,6 +78,15 @@ async def test_a_broken_promise_is_seen(broken: Sending) -> None:
         judge_answers(load(*FINE, broken), back=3)
 
 
+async def test_an_answer_is_late_only_by_what_the_machine_did_not_hold_up() -> None:
+    late = load(*FINE, sending(1, 503, took=2.7))
+    late.starved = lambda _: 0.05
+    with pytest.raises(AssertionError):
+        judge_answers(late, back=3)
+    late.starved = lambda _: 0.15
+    judge_answers(late, back=3)
+
+
 async def test_no_traffic_after_the_fault_proves_nothing() -> None:
     with pytest.raises(AssertionError):
         judge_answers(load(*FINE[:3]), back=3)

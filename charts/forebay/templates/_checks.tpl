@@ -23,7 +23,8 @@
 {{- $sum := 0 -}}
 {{- $names := list -}}
 {{- range .Values.shards -}}
-{{- $sum = add $sum (int .raw.maxMiB) (int .events.maxMiB) (int .retry.maxMiB) (int .dead.maxMiB) -}}
+{{- /* And one for the table in which the shard's processors share its partitions. */ -}}
+{{- $sum = add $sum (int .raw.maxMiB) (int .events.maxMiB) (int .retry.maxMiB) (int .dead.maxMiB) 1 -}}
 {{- if has .name $names -}}
 {{- $problems = append $problems (printf "two shards are called %q: give each a name of its own" .name) -}}
 {{- end -}}

@@ -14,7 +14,7 @@ from forebay.core.errors import ConfigurationError, ForebayError
 if TYPE_CHECKING:
     from forebay.cli.dead_screen import DeadScreen
     from forebay.core.letters import DeadLetter, LetterFilter
-    from forebay.runtime.dead_letters import DeadLetters, Outcome, Plan
+    from forebay.runtime.letter_store import LetterStore, Outcome, Plan
     from forebay.runtime.settings import NatsSettings
 
 __all__ = ["dead"]
@@ -101,6 +101,14 @@ DryRun = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
+Invalid = Annotated[
+    bool,
+    typer.Option(
+        "--invalid",
+        help="Instead of dead letters: bodies that no parser took. A replay splits them again.",
+    ),
+]
+
 DATA_DIR = Path(".forebay")
 
 
@@ -127,6 +135,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
+    invalid: Invalid = False,
 ) -> None:
     """List dead letters, oldest first: where to, what, why, since when. Never what is in them.
 
@@ -148,11 +157,12 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         until=until,
         wamid=wamid,
         id_=id_,
+        invalid=invalid,
     )
-    screen = _screen(output)
+    screen = _screen(output, invalid=invalid)
     most = limit if limit is not None else (100 if output == "table" else 0)
 
-    async def run(letters: "DeadLetters") -> None:
+    async def run(letters: "LetterStore") -> None:
         shown = 0
         async for page in letters.find(wanted):
             rest = len(page) if not most else most - shown
@@ -163,11 +173,11 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         screen.end_of_list(shown, is_cut=False)
         return None
 
-    _run(run, nats_url, data_dir, shard)
+    _run(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
-def show(  # one parameter for each option
+def show(  # noqa: PLR0913  # one parameter for each option
     id_: Annotated[
         str, typer.Argument(metavar="ID", help="Its id as `ls` shows it, or the beginning of it.")
     ],
@@ -180,6 +190,7 @@ def show(  # one parameter for each option
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
+    invalid: Invalid = False,
 ) -> None:
     """Show one dead letter: all that is known of it, and the shape of its content.
 
@@ -190,10 +201,10 @@ def show(  # one parameter for each option
 
       forebay dead show 0b6ea2e2 --reveal --output json | jq .data
     """
-    wanted = _wanted(id_=id_)
-    screen = _screen(output)
+    wanted = _wanted(id_=id_, invalid=invalid)
+    screen = _screen(output, invalid=invalid)
 
-    async def run(letters: "DeadLetters") -> None:
+    async def run(letters: "LetterStore") -> None:
         found: list[DeadLetter] = []
         async for page in letters.find(wanted):
             found += page
@@ -202,12 +213,12 @@ def show(  # one parameter for each option
                 message = f"several ids begin with {id_}: give more of it"
                 raise ConfigurationError(message)
         if not found:
-            message = f"no dead letter has the id {id_}: `forebay dead ls` shows those there are"
+            message = f"nothing has the id {id_}: `forebay dead ls` shows what there is"
             raise ForebayError(message)
         for letter in found:
             screen.letter(letter, reveal=reveal)
 
-    _run(run, nats_url, data_dir, shard)
+    _run(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
@@ -237,6 +248,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
+    invalid: Invalid = False,
 ) -> None:
     """Send dead letters again: each is handed to the running processor, and leaves this list.
 
@@ -252,6 +264,8 @@ def replay(  # noqa: PLR0913  # one parameter for each option
       forebay dead replay --endpoint acme/shop --destination crm --rate 20
 
       forebay dead replay --destination old-crm --to crm --yes
+
+      forebay dead replay --invalid --endpoint acme/shop
     """
     wanted = _wanted(
         endpoint=endpoint,
@@ -262,12 +276,16 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         until=until,
         wamid=wamid,
         id_=id_,
+        invalid=invalid,
     )
-    screen = _screen(output)
+    screen = _screen(output, invalid=invalid)
     if to is not None:
         _check_label(to, "--to")
+        if invalid:
+            message = "a body is split for all destinations of its endpoint: leave --to out"
+            raise ConfigurationError(message)
 
-    async def run(letters: "DeadLetters") -> None:
+    async def run(letters: "LetterStore") -> None:
         plan = await _plan(letters, wanted, screen)
         screen.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
         if dry_run or not plan.total or not _agreed(screen, yes=yes):
@@ -279,7 +297,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
         await _work(letters, wanted, plan, one, screen, rate)
 
-    _run(run, nats_url, data_dir, shard)
+    _run(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
@@ -302,6 +320,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
+    invalid: Invalid = False,
 ) -> None:
     """Remove dead letters for good. It says first what it is about to do, and asks.
 
@@ -319,13 +338,14 @@ def purge(  # noqa: PLR0913  # one parameter for each option
         until=until,
         wamid=wamid,
         id_=id_,
+        invalid=invalid,
     )
     if not all_ and wanted == _wanted():
         message = "purge without a filter removes every dead letter: give one, or say --all"
         raise ConfigurationError(message)
-    screen = _screen(output)
+    screen = _screen(output, invalid=invalid)
 
-    async def run(letters: "DeadLetters") -> None:
+    async def run(letters: "LetterStore") -> None:
         plan = await _plan(letters, wanted, screen)
         screen.plan(plan, "remove for good", rate=0)
         if dry_run or not plan.total or not _agreed(screen, yes=yes):
@@ -333,7 +353,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
             return
         await _work(letters, wanted, plan, letters.purge, screen, 0)
 
-    _run(run, nats_url, data_dir, shard)
+    _run(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 # -- what the verbs share
@@ -349,6 +369,7 @@ def _wanted(  # noqa: PLR0913  # one parameter for each option
     until: str | None = None,
     wamid: str | None = None,
     id_: str | None = None,
+    invalid: bool = False,
 ) -> "LetterFilter":
     """Read the filters; raises ConfigurationError where one can mean nothing."""
     from datetime import datetime
@@ -358,6 +379,10 @@ def _wanted(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.moments import parse_moment
     from forebay.core.naming import EndpointName
 
+    if invalid and not (destination is kind is reason is wamid is None):
+        message = "--invalid goes with --endpoint, --since, --until and --id only: a body that no "
+        message += "parser took has neither destination, kind, reason nor message id"
+        raise ConfigurationError(message)
     now = datetime.now().astimezone()
     name = None
     if endpoint is not None:
@@ -394,13 +419,15 @@ def _check_label(name: str, option: str) -> None:
         raise ConfigurationError(message)
 
 
-def _screen(output: Literal["table", "json"]) -> "DeadScreen":
+def _screen(output: Literal["table", "json"], *, invalid: bool) -> "DeadScreen":
     from forebay.cli.dead_screen import JsonScreen, TableScreen
 
-    return JsonScreen() if output == "json" else TableScreen()
+    if output == "json":
+        return JsonScreen()
+    return TableScreen("invalid body", "invalid bodies") if invalid else TableScreen()
 
 
-async def _plan(letters: "DeadLetters", wanted: "LetterFilter", screen: "DeadScreen") -> "Plan":
+async def _plan(letters: "LetterStore", wanted: "LetterFilter", screen: "DeadScreen") -> "Plan":
     with screen.looking() as found:
         return await letters.plan(wanted, found)
 
@@ -415,7 +442,7 @@ def _agreed(screen: "DeadScreen", *, yes: bool) -> bool:
 
 
 async def _work(  # what a plan needs to be carried out
-    letters: "DeadLetters",
+    letters: "LetterStore",
     wanted: "LetterFilter",
     plan: "Plan",
     action: Callable[["DeadLetter"], Coroutine[Any, Any, "Outcome"]],
@@ -444,10 +471,12 @@ async def _work(  # what a plan needs to be carried out
 
 
 def _run(
-    work: Callable[["DeadLetters"], Coroutine[Any, Any, None]],
+    work: Callable[["LetterStore"], Coroutine[Any, Any, None]],
     nats_url: str | None,
     data_dir: Path,
     shard: str,
+    *,
+    invalid: bool,
 ) -> None:
     from forebay.core.naming import is_dns_label
 
@@ -459,9 +488,11 @@ def _run(
     async def connected() -> None:
         from forebay.runtime.command_client import command_client
         from forebay.runtime.dead_letters import DeadLetters
+        from forebay.runtime.invalid_bodies import InvalidBodies
 
+        kind = InvalidBodies if invalid else DeadLetters
         async with command_client(await _nats(nats_url, data_dir)) as client:
-            await work(DeadLetters(client, shards))
+            await work(kind(client, shards))
 
     asyncio.run(connected())
 

@@ -21,12 +21,15 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.letters import DeadLetter
 from forebay.core.masking import masked
-from forebay.runtime.dead_letters import Outcome, Plan
+from forebay.runtime.letter_store import Outcome, Plan
 
 __all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
 
 PIPE_WIDTH: Final = 240
 """Columns where there is no terminal: no line of a table is broken for a program."""
+
+TABLE_ROWS: Final = 100
+"""Of a table; a longer list is several tables, each with its own heads."""
 
 SHORT_ID: Final = 12
 """Digits of an id that a table shows: enough to find it again among millions."""
@@ -103,38 +106,42 @@ class _Moving(DeadScreen):
 class TableScreen(_Moving):
     """For eyes."""
 
-    def __init__(self) -> None:
+    def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
         super().__init__()
+        self._one, self._many = one, many
         self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self._is_headed = False
 
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:
-        if not page:
-            return
-        table = _table("died", "endpoint", "destination", "kind", "reason", "tries", "id")
-        for letter in page:
-            told = f"{letter.reason} ({letter.error})" if letter.error else letter.reason
-            what = letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})"
-            subject = letter.subject
-            table.add_row(
-                letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-                str(subject.endpoint),
-                subject.destination,
-                what,
-                told,
-                str(letter.attempts),
-                subject.key[:SHORT_ID],
-            )
-        self._console.print(table)
+        for start in range(0, len(page), TABLE_ROWS):
+            rows = [_row(letter) for letter in page[start : start + TABLE_ROWS]]
+            if not self._console.is_terminal:
+                self._plain_rows(rows)
+                continue
+            table = _table(*_COLUMNS)
+            for row in rows:
+                table.add_row(*row)
+            self._console.print(table)
+
+    def _plain_rows(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write rows for `grep` and its like: one line each, and no lines between columns."""
+        if not self._is_headed:
+            self._is_headed = True
+            rows = [_COLUMNS, *rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
     @override
     def end_of_list(self, shown: int, *, is_cut: bool) -> None:
         if is_cut:
             text = f"the first {shown:,}; there are more: narrow it down, or say --limit 0"
         elif shown:
-            text = _count(shown)
+            text = self._count(shown)
         else:
-            text = "no dead letters"
+            text = f"no {self._many}"
         self._console.print(text)
 
     @override
@@ -154,7 +161,7 @@ class TableScreen(_Moving):
         for group, count in plan.groups.items():
             table.add_row(str(group.endpoint), group.destination, group.reason, f"{count:,}")
         self._console.print(table)
-        text = f"{verb}: {_count(plan.total)}"
+        text = f"{verb}: {self._count(plan.total)}"
         if rate:
             text += f", at {rate:g} a second: {_duration(plan.total / rate)}"
         self._console.print(text)
@@ -162,7 +169,7 @@ class TableScreen(_Moving):
     @override
     def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
         if not plan.total:
-            self._console.print("no dead letters: nothing to do")
+            self._console.print(f"no {self._many}: nothing to do")
         elif not changed:
             self._console.print("nothing was changed")
         for outcome in Outcome:
@@ -171,6 +178,9 @@ class TableScreen(_Moving):
                 self._console.print(
                     f"{outcome.value}: {count:,}" + (f" ({advice})" if advice else "")
                 )
+
+    def _count(self, number: int) -> str:
+        return f"{number:,} {self._one if number == 1 else self._many}"
 
 
 class JsonScreen(_Moving):
@@ -212,6 +222,22 @@ class JsonScreen(_Moving):
                 "outcomes": {outcome.name.lower(): counts.get(outcome, 0) for outcome in Outcome},
             }
         )
+
+
+_COLUMNS: Final = ("died", "endpoint", "destination", "kind", "reason", "tries", "id")
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    """Return what a table shows of a letter, by column."""
+    return (
+        letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        str(letter.subject.endpoint),
+        letter.subject.destination,
+        letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})",
+        f"{letter.reason} ({letter.error})" if letter.error else letter.reason,
+        str(letter.attempts),
+        letter.subject.key[:SHORT_ID],
+    )
 
 
 _LISTED: Final = (
@@ -283,10 +309,6 @@ def _table(*columns: str) -> Table:
             no_wrap=column in {"died", "id"},
         )
     return table
-
-
-def _count(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

@@ -116,8 +116,11 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def subjects(self, shard: str) -> str:
         """Return the wildcard of all subjects of DEAD that can match."""
-        namespace, name = self.endpoint or ("*", "*")
         whole = self.key is not None and len(self.key) == KEY_DIGITS
+        if self.endpoint is None and self.destination is None and not whole:
+            # Not the same for the server: it need not look at each subject.
+            return ">"
+        namespace, name = self.endpoint or ("*", "*")
         return (
             f"forebay.dead.{shard}.{namespace}.{name}.{self.destination or '*'}."
             f"{self.key if whole else '*'}"

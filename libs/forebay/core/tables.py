@@ -43,8 +43,12 @@ TABLE_FORMAT = 1
 """The version of the tables' own format."""
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all records of a table have in common."""
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What all records of a table have in common.
+
+    They hold no cycles, so the garbage collector need not look at them: reading 10,000 endpoints
+    made it stop everything for 20 to 80 ms.
+    """
 
 
 class HeaderCheck(_Record, frozen=True, kw_only=True):

@@ -125,6 +125,7 @@ class _Connection:
 
     def __init__(self, publisher: "Publisher") -> None:
         self._publisher = publisher
+        self.on_message = publisher.on_answer
         self.wire = WireProtocol(self)
         self.info: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
         self.pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -144,9 +145,6 @@ class _Connection:
         if info.ldm and not self.ended.done():
             _log.info("nats_lame_duck")
             self.ended.set_result(None)
-
-    def on_message(self, subject: bytes, payload: bytes) -> None:
-        self._publisher.on_answer(subject, payload)
 
     def on_pong(self) -> None:
         self._unanswered = 0
@@ -282,7 +280,7 @@ class Publisher:
         """Send a message, whose `answered` is called once with a PubAck or a StoreError.
 
         For the hot path. It is called inside this call where the message cannot be sent, else by
-        its deadline or `SWEEP_SECONDS` after it.
+        its deadline, up to `SWEEP_SECONDS` before it.
         """
         connection = self._connection
         if connection is None:
@@ -366,14 +364,14 @@ class Publisher:
         waiting.answered(_result(payload))
 
     def _sweep(self) -> None:
-        """Give up what is past its deadline.
+        """Give up what would be past its deadline at the next look: nobody is answered late.
 
         One look at all that is in flight costs less than a timer for each message, and is bounded
         by what may be in flight.
         """
         self._sweeping = None
-        now = self.clock()
-        late = [number for number, one in self._in_flight.items() if one.deadline <= now]
+        next_look = self.clock() + SWEEP_SECONDS
+        late = [number for number, one in self._in_flight.items() if one.deadline <= next_look]
         for number in late:
             message = self._in_flight.pop(number)
             self._remember(number)

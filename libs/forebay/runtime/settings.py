@@ -32,7 +32,11 @@ class NatsSettings(BaseSettings):
     """One or several servers of a cluster, separated by commas."""
 
     user: str | None = None
+    """Name to log in with; none where the servers ask for none."""
+
     password: SecretStr | None = None
+    """The user's password; in no log and no message."""
+
     credentials: FilePath | None = None
     """A file with a JWT and a seed, as `nsc` writes it; instead of user and password."""
 
@@ -83,6 +87,8 @@ class LogSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FOREBAY_LOG_", frozen=True)
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged; `debug` tells of every probe that fails."""
+
     format: Literal["json", "console"] = "json"
     """`json` for log collectors, one object a line; `console` for eyes."""
 

@@ -16,7 +16,10 @@ from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
 
 __all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "read_page"]
 
-PAGE_MESSAGES: Final = 256
+PAGE_MESSAGES: Final = 2_000
+"""The server counts what is left once a page, which with a wildcard costs it as much as there are
+subjects: small pages of a large stream take long."""
+
 PAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one page; a message that crosses it still comes, so a page is at most this and 8 MiB."""
 

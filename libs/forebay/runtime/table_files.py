@@ -3,9 +3,10 @@
 Files are polled, not watched: on a cluster they are mounted Secrets, which the kubelet replaces by
 turning a link, and a look at 16 files costs 0.1 ms. That turn makes all of them look new though one
 changed: a file with the bytes that it had is not decoded again. What changed while a part runs is
-read and decoded in a thread, so that the loop goes on serving. A file that cannot be used is told in
-the log and what it said before stays in force: a bad table must not stop the webhooks that a good
-one let in.
+read and decoded in a thread, so that the loop goes on serving.
+
+A file that cannot be used is told in the log and what it said before stays in force: a bad table
+must not stop the webhooks that a good one let in.
 """
 
 import asyncio

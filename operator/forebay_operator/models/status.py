@@ -129,15 +129,18 @@ def changes(
 def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Condition]:
     """Return the changes that a person wants to be told of, each as an Event.
 
-    Not what passes in seconds at every edit and every new pod, nor that it passed.
+    Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
+    that it is true: the condition that keeps it from being ready tells why.
     """
     return [
         condition
         for condition, before in news
-        if condition.status != "Unknown"
-        and Reason.TABLE_PENDING not in {condition.reason, before}
-        # The condition that keeps it from being ready tells why.
-        and (condition.type is not ConditionType.READY or condition.status == "True")
+        if (
+            condition.status == "True"
+            if condition.type is ConditionType.READY
+            else condition.status != "Unknown"
+            and Reason.TABLE_PENDING not in {condition.reason, before}
+        )
     ]
 
 

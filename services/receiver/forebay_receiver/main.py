@@ -8,12 +8,11 @@ import resource
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
@@ -23,7 +22,6 @@ from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_colle
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.handlers.admin import admin_application
 from forebay_receiver.handlers.webhook import WebhookApplication
 from forebay_receiver.handlers.wire import ConnectionRules, protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
@@ -32,6 +30,9 @@ from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.services.status import ReceiverStatus
 from forebay_receiver.settings import ReceiverSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 __all__ = ["run"]
 
@@ -95,8 +96,6 @@ async def _serve(
     status = ReceiverStatus(intake, routes, tables, store, metrics, lambda: rules.connections)
     webhook = WebhookApplication(intake, settings)
     public = _Server(_config(webhook, protocol_factory(rules), settings))
-    private = _Server(_config(admin_application(status, registry), "httptools", settings))
-    settle_garbage_collector()
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(store.run(), name="nats"),
@@ -104,6 +103,11 @@ async def _serve(
             group.create_task(tables.follow(routes.replace_in_slices), name="tables"),
         ]
         serving = group.create_task(public.serve(sockets=[webhooks]), name="webhooks")
+        # FastAPI is half of what a start takes, and webhooks need none of it: it is imported in a
+        # thread while they are served. Who asks for readiness waits in the port's queue.
+        application = await asyncio.to_thread(_admin_application, status, registry)
+        private = _Server(_config(application, "httptools", settings))
+        settle_garbage_collector()
         admin_serving = group.create_task(private.serve(sockets=[admin]), name="admin")
         _log.info("receiver_started", port=webhooks.getsockname()[1], endpoints=len(routes))
         await stop.wait()
@@ -117,6 +121,12 @@ async def _serve(
         for task in background:
             task.cancel()
     _log.info("receiver_stopped")
+
+
+def _admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> "FastAPI":
+    from forebay_receiver.handlers.admin import admin_application  # noqa: PLC0415  # see the caller
+
+    return admin_application(status, registry)
 
 
 def _connections_allowed(settings: ReceiverSettings) -> int:
@@ -137,7 +147,7 @@ def _connections_allowed(settings: ReceiverSettings) -> int:
 
 
 def _config(
-    app: WebhookApplication | FastAPI,
+    app: "WebhookApplication | FastAPI",
     http: type[asyncio.Protocol] | Literal["httptools"],
     settings: ReceiverSettings,
 ) -> uvicorn.Config:

@@ -11,7 +11,8 @@ __all__ = ["CertificateForm", "ReceiverSettings"]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Host = Annotated[str, Field(min_length=1)]
 
 CertificateForm = Literal["subject", "name", "xfcc", "traefik"]
 """How a proxy's header tells of a client certificate:
@@ -29,13 +30,13 @@ class ReceiverSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_RECEIVER_", frozen=True)
 
-    host: str = "0.0.0.0"  # noqa: S104  # a container is reached by its Service
+    host: Host = "0.0.0.0"  # noqa: S104  # a container is reached by its Service
     """Where webhooks come in: an address of this machine, or all of them."""
 
     port: Port = 8080
     """TCP port for webhooks; 0 for any that is free."""
 
-    admin_host: str = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
+    admin_host: Host = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
     """Where probes and metrics are served; no route from outside the cluster leads here."""
 
     admin_port: Port = 9090
@@ -74,7 +75,7 @@ class ReceiverSettings(BaseSettings):
     """Bytes of bodies that are being stored at one time; half as much again may be half read. It
     bounds the memory of the process."""
 
-    drain_seconds: Annotated[float, Field(ge=0)] = 5.0
+    drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
     """After SIGTERM, how long to go on serving: load balancers need a moment to look elsewhere.
     Lower than the pod's `terminationGracePeriodSeconds` by the budget at least."""
 

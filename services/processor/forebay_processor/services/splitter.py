@@ -57,6 +57,10 @@ _log = structlog.get_logger(__name__)
 STALL_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before items that could not be stored are tried again."""
 
+BREATH_ITEMS: Final = 500
+"""Items that are cut before others get their turn: a batch can hold so many that leases would end
+meanwhile."""
+
 WAVE_ITEMS: Final = 1000
 """Items that are sent before the first answer is read: a batch of webhooks can hold 256,000, and
 the last of so many would wait for its answer longer than it may."""
@@ -129,8 +133,12 @@ class Splitter:
 
     async def _split_batch(self, messages: list[PulledMessage], consumer: str) -> None:
         parts: list[_Part] = []
+        breath = BREATH_ITEMS
         for message in messages:
             parts += await self._cut(message)
+            if len(parts) >= breath:
+                breath = len(parts) + BREATH_ITEMS
+                await asyncio.sleep(0)
         shortest, longest = STALL_SECONDS
         pause, is_stalled = shortest, False
         while left := await self._store(parts):

@@ -68,7 +68,7 @@ _NO_SEQUENCE = "18446744073709551615"
 class Storing(Outgoing):
     """One webhook on its way to the store; whoever stores one says in `done` what follows."""
 
-    __slots__ = ("sent_at", "shard", "store")
+    __slots__ = ("shard", "store")
 
     def __init__(
         self,
@@ -82,8 +82,6 @@ class Storing(Outgoing):
         super().__init__(subject, body, headers, deadline)
         self.store = store
         self.shard = shard
-        self.sent_at = 0.0
-        """When it was sent to JetStream, on the loop's clock."""
 
     def done(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""

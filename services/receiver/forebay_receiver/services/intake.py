@@ -56,6 +56,10 @@ _STORED_HEADERS: Final = (
 )
 """The request's headers that are stored with it: what stands before a value, and their name."""
 
+_LARGE: Final = 64 * 1024
+"""Bytes of a body from which it is asked before whether NATS takes it. Were `max_payload` lower,
+a smaller one would be refused when it is published."""
+
 CHALLENGE_LIMIT: Final = 1024
 """Characters of a GET challenge; Meta's are about ten digits."""
 
@@ -188,7 +192,7 @@ class Intake:
             return self.refuse(endpoint, Reason.METHOD)
         if declared > self._max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
-        if declared > self._store.max_body_bytes:
+        if declared > _LARGE and declared > self._store.max_body_bytes:
             return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
         return endpoint
 

@@ -10,8 +10,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
 import structlog
 
+from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
@@ -39,6 +41,14 @@ histories come in large ones."""
 ENDPOINT_SHARE: Final = 0.75
 """Of what the process may have in flight, the most that one endpoint gets: the rest is always there
 for the others."""
+
+TOLD: Final = 5
+"""Endpoints that a line of the log names: there may be thousands."""
+
+TURN_ON: Final = (
+    "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or the chart's "
+    "`receivers.clientCertificate.header`"
+)
 
 
 class ServedEndpoint:
@@ -92,21 +102,22 @@ class ServedEndpoint:
         """Bytes of its bodies that wait for their end or their turn."""
 
 
-class _Place:
+class _Place(msgspec.Struct, gc=False):
     """An endpoint's place in the table; the endpoint itself is made when its first request comes.
 
-    The table in force and the one that is being built share the places that did not change.
+    The table in force and the one that is being built share the places that did not change. The
+    garbage collector need not look at them: nothing in them points back.
     """
 
-    __slots__ = ("metrics", "route", "served")
-
-    def __init__(self, route: ReceiverRoute, metrics: EndpointMetrics) -> None:
-        self.route = route
-        self.metrics = metrics
-        self.served: ServedEndpoint | None = None
+    route: ReceiverRoute
+    metrics: EndpointMetrics
+    served: ServedEndpoint | None = None
 
 
 _Places = dict[str, _Place]
+
+_File = tuple[ReceiverTable, _Places, list[EndpointName]]
+"""A file of the table with its places, and those endpoints in it that nobody can get into."""
 
 
 class Routes:
@@ -121,8 +132,9 @@ class Routes:
         self._metrics = metrics
         self._settings = settings
         self._proxy = proxy
+        self._shut: list[EndpointName] = []
         self._by_path: _Places = {}
-        self._by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
+        self._by_file: dict[str, _File] = {}
 
     def __len__(self) -> int:
         """Return how many endpoints there are."""
@@ -144,6 +156,12 @@ class Routes:
         """Return all endpoints' names, `namespace/name`, sorted."""
         return sorted(path.removeprefix(PATH_PREFIX) for path in self._by_path)
 
+    def warnings(self) -> list[str]:
+        """Return what an operator should mend."""
+        if not self._shut:
+            return []
+        return [f"{len(self._shut)} endpoints ask for a client certificate: {TURN_ON}"]
+
     def replace(self, tables: Mapping[str, ReceiverTable]) -> None:
         """Take these tables from now on; what did not change keeps its state."""
         for _ in self.replacing(tables):
@@ -162,18 +180,21 @@ class Routes:
 
         Whoever iterates decides what is done between the slices.
         """
-        by_file: dict[str, tuple[ReceiverTable, _Places]] = {}
+        by_file: dict[str, _File] = {}
         by_path: _Places = {}
         for file, table in tables.items():
             known = self._by_file.get(file)
             if known is None or known[0] is not table:
                 places: _Places = {}
+                shut: list[EndpointName] = []
                 for start in range(0, len(table.routes), SLICE):
                     for route in table.routes[start : start + SLICE]:
                         path = _path(route)
                         places[path] = self._place(path, route)
+                        if self._is_shut(route):
+                            shut.append(route.endpoint)
                     yield
-                known = (table, places)
+                known = (table, places, shut)
             by_file[file] = known
             by_path |= known[1]
             yield
@@ -181,18 +202,26 @@ class Routes:
             place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
+        self._tell_of_shut([name for _, _, names in by_file.values() for name in names])
+
+    def _is_shut(self, route: ReceiverRoute) -> bool:
+        """Say whether a route asks for a client certificate though no header is believed."""
+        return route.authentication.client_certificate is not None and self._proxy is None
+
+    def _tell_of_shut(self, shut: list[EndpointName]) -> None:
+        if shut and shut != self._shut:
+            _log.warning(
+                "client_certificates_off",
+                endpoints=[str(each) for each in shut[:TOLD]],
+                count=len(shut),
+                fix=f"every webhook of theirs gets 401: {TURN_ON}",
+            )
+        self._shut = shut
 
     def _place(self, path: str, route: ReceiverRoute) -> _Place:
         there = self._by_path.get(path)
         if there is not None and there.route == route:
             return there
-        if route.authentication.client_certificate is not None and self._proxy is None:
-            _log.warning(
-                "client_certificates_off",
-                endpoint=str(route.endpoint),
-                fix="every webhook gets 401: set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER, or "
-                "`receivers.clientCertificate.header` in the chart",
-            )
         metrics = self._metrics.of(route.endpoint) if there is None else there.metrics
         return _Place(route, metrics)
 

@@ -67,7 +67,7 @@ class ReceiverStatus:
 
     def warnings(self) -> list[str]:
         """Return what an operator should mend, though the receiver is ready."""
-        return self._store.warnings()
+        return [*self._store.warnings(), *self._routes.warnings()]
 
     def record(self) -> None:
         """Bring the gauges up to date: they are set when they are read, not at each webhook."""

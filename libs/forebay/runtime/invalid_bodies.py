@@ -1,0 +1,79 @@
+"""Bodies that no parser took: found in RAW, split again, or removed. For `forebay dead --invalid`.
+
+They are in the lane `invalid` of RAW until their age there ends. A replay stores the body once more
+as it came, with its headers, for a processor to split it; then it removes the older copy. For each
+body, one line after the other; what if the process dies there:
+
+1. Is the body still in RAW? If not: nothing to do.
+2. Store it anew. Dies: it is there twice, and is split twice; the claims of EVENTS, which hold for
+   longer than RAW keeps it, let each item through once.
+3. Remove the older copy, by its sequence. Dies: nothing is left to do.
+
+What still cannot be read is in the list again, as a newer copy.
+"""
+
+import hashlib
+from typing import Final
+
+from typing_extensions import override
+
+from forebay.core import envelope
+from forebay.core.letters import DeadLetter, LetterFilter
+from forebay.core.subjects import (
+    DeadSubject,
+    Lane,
+    RawSubject,
+    StreamKind,
+    endpoint_partition,
+    stream_name,
+)
+from forebay.runtime.letter_store import LetterStore, Outcome
+from forebay.runtime.stream_reader import StoredMessage, read_page
+
+__all__ = ["INVALID", "InvalidBodies"]
+
+INVALID: Final = "Invalid"
+"""Stands for the reason: no parser took the body."""
+
+_EVERY: Final = "-"
+"""Stands for the destination: a body has none yet."""
+
+
+class InvalidBodies(LetterStore):
+    """The bodies that no parser took, of some shards, over one connection."""
+
+    kind = StreamKind.RAW
+
+    @override
+    def subjects(self, shard: str, wanted: LetterFilter) -> str:
+        namespace, name = wanted.endpoint or ("*", "*")
+        return f"forebay.raw.{shard}.*.{Lane.INVALID}.{namespace}.{name}"
+
+    @override
+    def letter(self, stored: StoredMessage) -> DeadLetter:
+        subject = RawSubject.parse(stored.subject)
+        key = hashlib.sha256(stored.payload).hexdigest()[:32]
+        return DeadLetter(
+            subject=DeadSubject(subject.shard, subject.endpoint, _EVERY, key),
+            sequence=stored.sequence,
+            died_at=stored.stored_at,
+            headers={**stored.headers, envelope.REASON: INVALID},
+            payload=stored.payload,
+            item=None,
+        )
+
+    @override
+    async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
+        del destination  # a body is split for all of its endpoint's
+        shard, endpoint = letter.subject.shard, letter.subject.endpoint
+        subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
+        stream = stream_name(self.kind, shard)
+        there = await read_page(self._client, stream, subject, letter.sequence)
+        if not there or there[0].sequence != letter.sequence:
+            return Outcome.GONE
+        headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}
+        # Another id than the first store had, or it would count as a repeat.
+        headers[envelope.MESSAGE_ID] = f"invalid-again-{letter.sequence}"
+        await self.store(subject, letter.payload, headers)
+        await self.delete(letter)
+        return Outcome.REPLAYED

@@ -1,0 +1,302 @@
+"""Letters in a stream, found and worked page by page: what dead letters and bodies have in common.
+
+Nothing of it is ever in the memory of this process alone.
+"""
+
+import asyncio
+import enum
+import functools
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import ClassVar, Final, TypeVar
+
+import msgspec
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from forebay.core.letters import DeadLetter, LetterFilter
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import StreamKind, stream_name
+from forebay.runtime.publisher import PubAck
+from forebay.runtime.store_errors import (
+    StoreError,
+    StoreUnavailable,
+    StreamMissing,
+    store_error,
+)
+from forebay.runtime.stream_reader import StoredMessage, read_page
+
+__all__ = ["Group", "LetterStore", "Outcome", "Plan"]
+
+ANSWER_SECONDS: Final = 5.0
+
+PATIENCE_SECONDS: Final = 30.0
+"""For NATS to come back while letters are worked: a server's restart should not end a long replay.
+All that is asked again can be asked twice."""
+
+AGAIN_SECONDS: Final = 0.5
+
+AT_ONCE: Final = 32
+"""Letters that are worked at a time: more gained nothing."""
+
+_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+_MESSAGE_NOT_FOUND: Final = 10043
+_NOT_FOUND: Final = "404"
+
+
+class Outcome(enum.Enum):
+    """What became of one letter."""
+
+    REPLAYED = "replayed"
+    WAITING = "waiting already"
+    """An earlier replay parked it: the letter is removed, and it is delivered once."""
+
+    BUSY = "busy"
+    """The processor is working on an older row of the item: the letter stays."""
+
+    GONE = "gone"
+    """Somebody else replayed or removed it meanwhile."""
+
+    REMOVED = "removed"
+
+
+class Group(msgspec.Struct, frozen=True, order=True):
+    """What is counted together."""
+
+    endpoint: EndpointName
+    destination: str
+    reason: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, and where to stop: what dies later is not part of it."""
+
+    groups: dict[Group, int]
+    last: dict[str, int]
+    """For each shard, the sequence of its newest letter that is meant."""
+
+    @property
+    def total(self) -> int:
+        """How many letters are meant."""
+        return sum(self.groups.values())
+
+
+class LetterStore:
+    """The letters in one kind of stream of some shards, over one connection."""
+
+    kind: ClassVar[StreamKind]
+    """Where they are."""
+
+    def __init__(self, client: Client, shards: Sequence[str]) -> None:
+        self._client = client
+        self._shards = shards
+
+    # -- what a kind of letters says
+
+    def subjects(self, shard: str, wanted: LetterFilter) -> str:
+        """Return the wildcard of all subjects that can be meant."""
+        raise NotImplementedError
+
+    def letter(self, stored: StoredMessage) -> DeadLetter:
+        """Read a message of the stream."""
+        raise NotImplementedError
+
+    async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
+        """Hand a letter to the processors, and remove it; raises StoreError."""
+        raise NotImplementedError
+
+    # -- finding
+
+    async def find(self, wanted: LetterFilter) -> AsyncIterator[list[DeadLetter]]:
+        """Yield the letters that are meant, shard by shard, oldest first, page by page.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer or a shard has no such stream.
+        """
+        for shard in self._shards:
+            async for page in self._find_in(shard, wanted):
+                yield page
+
+    async def _find_in(self, shard: str, wanted: LetterFilter) -> AsyncIterator[list[DeadLetter]]:
+        stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
+        start: int | datetime = wanted.since or 1
+        while True:
+            read = functools.partial(read_page, self._client, stream, subjects, start)
+            try:
+                messages = await _patiently(read)
+            except StreamMissing as error:
+                message = (
+                    f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard "
+                    "right?"
+                )
+                raise StreamMissing(message) from error
+            if not messages:
+                return
+            letters = [self.letter(each) for each in messages]
+            # Also where none is meant: whoever waits wants to see that it goes on.
+            yield [letter for letter in letters if wanted.matches(letter)]
+            if wanted.until is not None and messages[-1].stored_at >= wanted.until:
+                return
+            start = messages[-1].sequence + 1
+
+    async def plan(self, wanted: LetterFilter, on_found: Callable[[int], None]) -> Plan:
+        """Count what is meant, by endpoint, destination and reason.
+
+        Args:
+            wanted: Which letters.
+            on_found: Called with the number found so far, page by page.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer or a shard has no such stream.
+        """
+        groups: Counter[Group] = Counter()
+        last: dict[str, int] = {}
+        async for page in self.find(wanted):
+            for letter in page:
+                subject = letter.subject
+                groups[Group(subject.endpoint, subject.destination, letter.reason)] += 1
+                last[subject.shard] = letter.sequence
+            on_found(groups.total())
+        return Plan(groups=dict(sorted(groups.items())), last=last)
+
+    # -- working
+
+    async def work(
+        self,
+        wanted: LetterFilter,
+        plan: Plan,
+        action: Callable[[DeadLetter], Awaitable[Outcome]],
+        on_done: Callable[[Outcome], None],
+        rate: float = 0.0,
+    ) -> None:
+        """Do something with each letter of a plan.
+
+        Args:
+            wanted: What the plan was made for.
+            plan: How far to go.
+            action: What to do, such as `purge`.
+            on_done: Told what became of each letter, once it is over.
+            rate: Letters a second; 0 for as many as it can.
+
+        Raises:
+            StoreError: where NATS does not answer for too long, or refuses; what is done is done,
+                and the same call again goes on with the rest.
+        """
+        places = asyncio.Semaphore(AT_ONCE)
+        pace = _Pace(rate)
+
+        async def one(letter: DeadLetter) -> None:
+            try:
+                on_done(await _patiently(functools.partial(action, letter)))
+            finally:
+                places.release()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for page in self.find(wanted):
+                    for letter in page:
+                        if letter.sequence > plan.last.get(letter.subject.shard, 0):
+                            continue
+                        await pace.turn()
+                        await places.acquire()
+                        tasks.create_task(one(letter))
+        except BaseExceptionGroup as group:
+            # All of them met the same trouble: one sentence is enough.
+            raise _first(group) from group
+
+    async def purge(self, letter: DeadLetter) -> Outcome:
+        """Remove a letter for good; raises StoreError."""
+        return Outcome.REMOVED if await self.delete(letter) else Outcome.GONE
+
+    # -- asking
+
+    async def read(self, kind: StreamKind, shard: str, subject: str) -> dict[str, str] | None:
+        """Return the headers of a subject's last message; None where there is none."""
+        stream = stream_name(kind, shard)
+        answer = await self.ask(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+        headers = {str(name): text for name, text in (answer.headers or {}).items()}
+        match headers.get("Status"):
+            case None:
+                return headers
+            case status if status == _NOT_FOUND:
+                return None
+            case status:
+                message = f"{stream} could not be read: status {status}"
+                raise StoreUnavailable(message)
+
+    async def delete(self, letter: DeadLetter) -> bool:
+        """Remove a letter; False where it was gone."""
+        stream = stream_name(self.kind, letter.subject.shard)
+        body = msgspec.json.encode({"seq": letter.sequence, "no_erase": True})
+        answer = await self.ask(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
+        error = msgspec.json.decode(answer.data).get("error")
+        if error is None:
+            return True
+        if error.get("err_code") == _MESSAGE_NOT_FOUND:
+            return False
+        raise store_error(error)
+
+    async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        """Store a message; raises StoreError."""
+        answer = await self.ask(subject, payload, headers)
+        try:
+            ack = msgspec.json.decode(answer.data, type=PubAck)
+        except msgspec.DecodeError as error:
+            message = "NATS answered something that is no PubAck"
+            raise StoreUnavailable(message) from error
+        if ack.error is not None:
+            raise store_error(ack.error)
+        return ack
+
+    async def ask(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> Msg:
+        """Ask NATS and return its answer; raises StoreUnavailable."""
+        try:
+            return await self._client.request(
+                subject, body, timeout=ANSWER_SECONDS, headers=headers
+            )
+        except (NatsError, TimeoutError) as error:
+            message = f"NATS does not answer any more: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
+
+
+class _Pace:
+    """Lets so many through a second, evenly."""
+
+    def __init__(self, rate: float) -> None:
+        self._pause = 1 / rate if rate > 0 else 0.0
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        if not self._pause:
+            return
+        now = asyncio.get_running_loop().time()
+        due = max(self._next, now)
+        self._next = due + self._pause
+        await asyncio.sleep(due - now)
+
+
+_Answer = TypeVar("_Answer")
+
+
+async def _patiently(action: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Do it again while NATS is away, for a while."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await action()
+        except StreamMissing:
+            raise
+        except StoreUnavailable:
+            if clock() + AGAIN_SECONDS > deadline:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    store = group.subgroup(StoreError)
+    found: BaseException = store.exceptions[0] if store is not None else group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

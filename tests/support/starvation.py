@@ -1,0 +1,89 @@
+"""How long a process wanted to run and got no processor, by the kernel's own account.
+
+For promises in milliseconds on a machine that others use too: what a process was kept from doing is
+no delay of its own. On a machine with processors to spare all of this is next to nothing.
+"""
+
+import asyncio
+import bisect
+import contextlib
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from support.processes import Part
+from support.recording_sender import Sending
+
+__all__ = ["Starvation"]
+
+LOOK_SECONDS: Final = 0.02
+EDGE_SECONDS: Final = 0.2
+"""Around the beginning and the end of a request: in between a receiver only waits for its NATS, and
+makes up for what it missed."""
+
+
+class Starvation:
+    """Follows the receivers' waiting for a processor."""
+
+    def __init__(self, *receivers: Part) -> None:
+        """Say whose."""
+        self._receivers = receivers
+        self._times: list[float] = []
+        self._waited: defaultdict[int, list[float]] = defaultdict(list)
+        """Seconds in all at each of those times, by the receiver's port."""
+
+        self._ended = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+
+    def of(self, sending: Sending) -> float:
+        """Return how many seconds a request may have been late for want of a processor."""
+        begun, ended = sending.sent_at, sending.answered_at
+        return self._within(sending.port, begun, begun + EDGE_SECONDS) + self._within(
+            sending.port, ended - EDGE_SECONDS, ended
+        )
+
+    def _within(self, port: int, start: float, end: float) -> float:
+        waited = self._waited[port]
+        if not waited:
+            return 0.0
+        first = max(0, bisect.bisect_right(self._times, start) - 1)
+        last = min(len(waited) - 1, bisect.bisect_left(self._times, end))
+        # A process that was started anew counts from zero.
+        return max(0.0, waited[last] - waited[first])
+
+    async def __aenter__(self) -> Self:
+        """Begin to look."""
+        self._following = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Look no more."""
+        self._ended.set()
+        if self._following is not None:
+            await self._following
+
+    async def _follow(self) -> None:
+        while not self._ended.is_set():
+            self._times.append(time.time())
+            for receiver in self._receivers:
+                self._waited[receiver.port].append(_seconds_waited(receiver))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._ended.wait()
+
+
+def _seconds_waited(receiver: Part) -> float:
+    """Read the second field of `schedstat`: nanoseconds on a run queue; 0 where there is none."""
+    if not receiver.running:
+        return 0.0
+    try:
+        return int(Path(f"/proc/{receiver.pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

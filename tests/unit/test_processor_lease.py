@@ -1,0 +1,46 @@
+"""How long a lease lasts, and when the watchdog barks."""
+
+import asyncio
+
+from forebay_processor.services.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
+from forebay_processor.services.watchdog import Watchdog
+
+
+async def test_a_lease_is_over_before_anybody_may_take_what_it_is_for() -> None:
+    assert VALID_SECONDS < DEAD_SECONDS
+    lease = Lease()
+    assert not lease.is_valid
+    lease.renew(lease_clock())
+    assert VALID_SECONDS - 1 < lease.remaining <= VALID_SECONDS
+    # It counts from when the step began, not from its answer.
+    lease.renew(lease_clock() - VALID_SECONDS)
+    assert not lease.is_valid
+
+
+async def test_the_watchdog_barks_when_there_is_no_answer_any_more() -> None:
+    watchdog = Watchdog(0.05)
+    watchdog.answered()
+    async with asyncio.timeout(5):
+        await watchdog.watch()
+    assert watchdog.has_barked
+
+
+async def test_the_watchdog_sleeps_until_the_first_answer() -> None:
+    watchdog = Watchdog(0.01)
+    watching = asyncio.create_task(watchdog.watch())
+    done, _ = await asyncio.wait({watching}, timeout=0.2)
+    assert not done
+    watchdog.answered()
+    async with asyncio.timeout(5):
+        await watching
+
+
+async def test_answers_keep_the_watchdog_quiet() -> None:
+    watchdog = Watchdog(0.5)
+    watchdog.answered()
+    watching = asyncio.create_task(watchdog.watch())
+    for _ in range(8):
+        done, _ = await asyncio.wait({watching}, timeout=0.1)
+        assert not done
+        watchdog.answered()
+    watching.cancel()
