@@ -1,4 +1,4 @@
-"""From the provider to a program that was written for it, through the receiver and the processor."""
+"""From the provider to a program that was written for it, through receiver and processor."""
 
 import hashlib
 import hmac
