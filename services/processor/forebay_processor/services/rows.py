@@ -78,9 +78,10 @@ class Rows:
                 continue
             self.no_trouble()
             row.sequence = ack.seq
-            # Stored while it was somebody else's already: that one does not know of the row.
-            return not row.partition.is_lost
-        return True
+            break
+        # Only of a row that was stored while the partition was certainly ours does the next owner
+        # know: it loads RETRY after our lease. EVENTS may forget the item of no other.
+        return await row.partition.held()
 
     async def work(self, row: Parked, give_up: str | None = None) -> bool:
         """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
