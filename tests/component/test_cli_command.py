@@ -36,7 +36,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"forebay {__version__}\n")
 
 
-@pytest.mark.parametrize("verb", ["run", "simulate", "receiver", "processor"])
+@pytest.mark.parametrize("verb", ["run", "simulate", "receiver", "processor", "dead"])
 def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path: Path) -> None:
     assert verb in forebay("--help", cwd=tmp_path).stdout
     ended = forebay(verb, "--help", cwd=tmp_path)

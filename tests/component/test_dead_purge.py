@@ -8,6 +8,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.provisioning import ensure_shard
 from support.dead import bury, ended, forebay_dead, forebay_dead_process
 from support.nats_server import NatsServer
@@ -128,7 +130,9 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
         await bury(admin, "wamid.rights")
         done = await forebay_dead("purge", "--all", "--yes", nats_url=server.url, environment=mine)
         assert "removed: 1" in done.out
-        await admin.jetstream().publish("forebay.raw.0.03.invalid.demo.meta", b"no json")
+        own = EndpointName("demo", "meta")
+        body = str(RawSubject("0", endpoint_partition(own), Lane.INVALID, own))
+        await admin.jetstream().publish(body, b"no json")
         again = ("replay", "--invalid", "--yes")
         done = await forebay_dead(*again, nats_url=server.url, environment=mine)
         assert "replayed: 1" in done.out

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from support.plant import EVENTS, RAW, Plant, token
-from support.processes import Part
+from support.processes import READY_SECONDS, Part
 from support.stack import Stack
 from support.tables import Tables
 from support.wait import eventually
@@ -94,7 +94,9 @@ async def test_it_is_not_ready_without_a_table(stack: Stack) -> None:
     async def waits_for_a_table() -> bool:
         return await _waiting_for(processor) == ["a table of endpoints"]
 
-    await eventually(waits_for_a_table, saying="the processor to say what it waits for")
+    await eventually(
+        waits_for_a_table, within=READY_SECONDS, saying="the processor to say what it waits for"
+    )
     stack.serve_demo()
     await processor.wait_ready()
 

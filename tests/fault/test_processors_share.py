@@ -149,7 +149,7 @@ async def test_every_item_arrives_in_order_whoever_is_killed_or_stopped(
 ) -> None:
     random = Random(seed)  # a seed is what it is for
     serve(stack)
-    receiver, parts = await asyncio.gather(stack.receiver(), processors(stack, PROCESSORS))
+    receiver, parts = await stack.receiver(), await processors(stack, PROCESSORS)
     faults: list[Fault] = []
     async with traffic(receiver, seed) as playing:
         for number in range(FAULTS):
@@ -180,7 +180,7 @@ async def test_every_item_arrives_in_order_whoever_is_killed_or_stopped(
 
 async def test_nothing_is_repeated_while_processors_join_and_leave(stack: Stack) -> None:
     serve(stack)
-    receiver, parts = await asyncio.gather(stack.receiver(), processors(stack, 1))
+    receiver, parts = await stack.receiver(), await processors(stack, 1)
     more = [stack.part("processor") for _ in range(2)]
     async with traffic(receiver, seed=99) as playing:
         await arrived(stack, 200)

@@ -15,7 +15,7 @@ from support.program import Program
 from support.raw_http import RawResponse, exchange, request_bytes
 from support.wait import eventually
 
-__all__ = ["Part", "PartKind"]
+__all__ = ["READY_SECONDS", "Part", "PartKind"]
 
 PartKind = Literal["receiver", "processor"]
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forebay.core import envelope
+from forebay.core.bodies import body_item
 from forebay.core.envelope import encode_item
 from forebay.core.items import split
 from forebay.core.letters import DeadLetter, LetterFilter, letter_of_row, replay_row
@@ -87,6 +88,15 @@ def test_every_kind_of_item_is_found_by_its_own_id(payload: Payload) -> None:
     own = one.item.key.split(":")
     if own[0] in {"msg", "st", "echo", "call", "callst", "histmedia"}:
         assert LetterFilter(wamid=own[2]).matches(one)
+
+
+def test_a_whole_webhook_is_found_by_a_message_in_it() -> None:
+    body = PAYLOADS["messages-text"].body
+    item = body_item(body, {}, split("meta", body, 0.0), 0.0)
+    subject = str(DeadSubject("0", SHOP, "crm", item.token))
+    one = DeadLetter.read(subject, 7, DIED, {}, encode_item(item))
+    assert LetterFilter(wamid=WAMID, kind="body").matches(one)
+    assert not LetterFilter(wamid=WAMID[:-1]).matches(one)
 
 
 def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:

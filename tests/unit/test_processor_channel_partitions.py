@@ -242,3 +242,23 @@ async def test_a_partition_that_comes_back_waits_for_what_is_still_under_way(ben
     assert bench.gate.tried == ["item"]
     bench.answer(Delivered())
     await bench.tried("item", "item")
+
+
+async def test_a_row_frees_its_item_only_while_the_lease_lasts(bench: Bench) -> None:
+    bench.answer(Failed("503"))
+    published = bench.table.publish
+
+    async def late(subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        ack = await published(subject, payload, headers)
+        bench.lease.renew(lease_clock() - 3600)
+        return ack
+
+    bench.table.publish = late  # type: ignore[method-assign]
+    bench.offer(0, "item")
+    await eventually(lambda: bench.table.published)
+    await bench.settled()
+    # Somebody else may have loaded RETRY before the row was there.
+    assert not bench.done
+    bench.lease.renew(lease_clock())
+    await eventually(lambda: bench.done == ["item"])
+    bench.lose(0)

@@ -1,5 +1,7 @@
 """A signature holds exactly where it is the body's, under a secret that is live."""
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,14 @@ def test_whatever_is_signed_holds(body: bytes, secret: str) -> None:
 @given(st.text(), st.binary())
 def test_no_value_of_the_header_is_an_error(value: str, body: bytes) -> None:
     assert not signature_holds(META, value, body)
+
+
+@pytest.mark.parametrize("length", [1, 32, 63, 64, 65, 128, 500])
+@given(body=st.binary(max_size=300))
+def test_it_is_the_hmac_of_the_standard_library(length: int, body: bytes) -> None:
+    # RFC 2104 has another rule for a key above 64 bytes.
+    secret = "k" * length
+    digest = hmac.new(secret.encode(), body, "sha256").hexdigest()
+    check = signature_check("meta", (secret,))
+    assert signature_holds(check, f"sha256={digest}", body)
+    assert not signature_holds(check, f"sha256={digest}", body + b"\n")

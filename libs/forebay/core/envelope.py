@@ -14,6 +14,7 @@ from forebay.core.items import Item
 __all__ = [
     "ATTEMPTS",
     "BODY",
+    "CARRIED",
     "CONTENT_TYPE",
     "CONVERSATION",
     "DUE_AT",
@@ -82,9 +83,11 @@ ERROR: Final = "Forebay-Error"
 REPLAY_OF: Final = "Forebay-Replay-Of"
 """On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
 
-
 SUPERSEDED: Final = "Forebay-Superseded"
 """On a status that waits, or died: `true` where a higher one of its message came before it."""
+
+CARRIED: Final = (RECEIVED_AT, ENDPOINT, RAW_SEQUENCE, TRACEPARENT, SUPERSEDED)
+"""Headers that go with an item wherever it goes: to RETRY, to DEAD, and back by a replay."""
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from forebay.core import envelope
+from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.envelope import StoredItem, decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
@@ -24,15 +25,6 @@ UNREADABLE: Final = "unreadable"
 
 KEY_DIGITS: Final = 32
 """Of a `webhook-id` in full."""
-
-_CARRIED: Final = (
-    envelope.RECEIVED_AT,
-    envelope.ENDPOINT,
-    envelope.RAW_SEQUENCE,
-    envelope.TRACEPARENT,
-    envelope.SUPERSEDED,
-)
-"""Headers that go with an item wherever it goes."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +132,15 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
+    if letter.item is None:
+        return False
+    if letter.item.kind == BODY_KIND:
+        try:
+            return f'"{wamid}"' in decode_body(letter.item).body
+        except ForebayError:
+            return False
     # Keys are `kind:channel:id` and what else there is: no id of a provider holds a colon.
-    return letter.item is not None and letter.item.key.split(":")[2:3] == [wamid]
+    return letter.item.key.split(":")[2:3] == [wamid]
 
 
 def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str, dict[str, str]]:
@@ -161,7 +160,7 @@ def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str
         subject.key,
     )
     millis = str(int(now.timestamp() * 1000))
-    carried = {name: letter.headers[name] for name in _CARRIED if name in letter.headers}
+    carried = {name: letter.headers[name] for name in envelope.CARRIED if name in letter.headers}
     return str(row), {
         **carried,
         envelope.CONVERSATION: conversation,

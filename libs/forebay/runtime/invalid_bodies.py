@@ -15,6 +15,7 @@ What still cannot be read is in the list again, as a newer copy.
 import hashlib
 from typing import Final
 
+import msgspec
 from typing_extensions import override
 
 from forebay.core import envelope
@@ -28,7 +29,7 @@ from forebay.core.subjects import (
     stream_name,
 )
 from forebay.runtime.letter_store import LetterStore, Outcome
-from forebay.runtime.stream_reader import StoredMessage, read_page
+from forebay.runtime.stream_reader import StoredMessage
 
 __all__ = ["INVALID", "InvalidBodies"]
 
@@ -68,8 +69,10 @@ class InvalidBodies(LetterStore):
         shard, endpoint = letter.subject.shard, letter.subject.endpoint
         subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
         stream = stream_name(self.kind, shard)
-        there = await read_page(self._client, stream, subject, letter.sequence)
-        if not there or there[0].sequence != letter.sequence:
+        there = await self.ask(
+            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode({"seq": letter.sequence})
+        )
+        if (there.headers or {}).get("Nats-Subject") != subject:
             return Outcome.GONE
         headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}
         # Another id than the first store had, or it would count as a repeat.

@@ -1,6 +1,7 @@
 """The one message in which a shard's processors agree who owns what: read, replaced, followed."""
 
 import base64
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -81,7 +82,8 @@ class LeaseStore:
         """Follow no more."""
         subscription, self._subscription = self._subscription, None
         if subscription is not None and not self._client.is_closed:
-            await subscription.unsubscribe()
+            with contextlib.suppress(NatsError):
+                await subscription.unsubscribe()
 
     async def _ask(
         self, subject: str, payload: bytes, headers: dict[str, str] | None = None

@@ -101,8 +101,10 @@ class HttpDestination:
             headers["webhook-signature"] = standard_webhooks_signature(
                 self._target.signing_secrets, attempt.token, now, body
             )
-        ours = {name.lower() for name in headers}
-        headers |= {n: value for n, value in self._target.headers.items() if n.lower() not in ours}
+        if self._target.headers:
+            ours = {name.lower() for name in headers}
+            own = self._target.headers.items()
+            headers |= {name: value for name, value in own if name.lower() not in ours}
         try:
             async with self._session.post(
                 self._target.url,

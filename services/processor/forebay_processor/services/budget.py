@@ -51,6 +51,8 @@ class Budget:
 
     def configure(self, limit: int, members: int) -> None:
         """Set how many places there are, 0 for no limit, and for how many destinations."""
+        if (limit, members) == (self._limit, self._members):
+            return
         self._limit, self._members = limit, members
         for share in list(self._shares):
             share.on_room()

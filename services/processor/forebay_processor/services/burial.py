@@ -20,14 +20,7 @@ _log = structlog.get_logger(__name__)
 EVERY: Final = "-"
 """Stands for the destination in letters of an endpoint that no table knew: it has none yet."""
 
-_KEPT: Final = (
-    envelope.REPLAY_OF,
-    envelope.RECEIVED_AT,
-    envelope.ENDPOINT,
-    envelope.RAW_SEQUENCE,
-    envelope.TRACEPARENT,
-    envelope.SUPERSEDED,
-)
+_KEPT: Final = (*envelope.CARRIED, envelope.REPLAY_OF)
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:

@@ -62,7 +62,10 @@ CHAIN_ITEMS: Final = 32
 """How many items are held in one chain."""
 
 LINE_ITEMS: Final = 2048
-"""How many items are held in one channel: 2 to 4 MB."""
+"""How many items are held in one channel: 2 to 4 MB as they usually are, 32 MB at most."""
+
+ITEM_BYTES: Final = 16 * 1024
+"""What one item may be to count as one; a whole webhook of 3 MB counts as many."""
 
 CROWDED_ITEMS: Final = LINE_ITEMS // 2
 """With more the deliverers are asked to wait, as long as the destination is quick."""
@@ -104,7 +107,7 @@ class Channel:
         """What is in some chain's `parked`, by what tells rows apart."""
 
         self._held = 0
-        """How many items all chains hold in memory."""
+        """How many items all chains hold in memory, large ones counted by their size."""
 
         self._is_slow = False
         """Whether the destination works off little, though all its places are taken."""
@@ -173,7 +176,7 @@ class Channel:
             rows = [row for row in chain.parked if row.partition is not partition]
             if len(held) == len(chain.held) and len(rows) == len(chain.parked):
                 continue
-            self._count_held(len(held) - len(chain.held))
+            self._count_held(sum(map(_weight, held)) - sum(map(_weight, chain.held)))
             for row in chain.parked:
                 if row.partition is partition:
                     del self._rows[row.subject.row_key]
@@ -245,7 +248,7 @@ class Channel:
         if not chain.is_busy and not chain.held:
             chain.since = now
         chain.held.append(work)
-        self._count_held(1)
+        self._count_held(_weight(work))
         if not chain.has_timer:
             self._watch_held(key, chain)
         if not chain.is_busy:
@@ -276,7 +279,7 @@ class Channel:
             chain.set_timer(None)
         while chain.held:
             work = chain.held.popleft()
-            self._count_held(-1)
+            self._count_held(-_weight(work))
             self._park(chain, work)
 
     def _count_held(self, change: int) -> None:
@@ -398,7 +401,7 @@ class Channel:
         elif self._slots.try_take():
             work = chain.held.popleft()
             self._begin(key, chain, work)
-            self._count_held(-1)
+            self._count_held(-_weight(work))
         else:
             self._watch_held(key, chain)
             self._queue(key, chain)
@@ -511,3 +514,7 @@ class Channel:
         is_ordered = self._settings.is_ordered and not subject.is_replay
         own = subject.conversation if is_ordered else subject.key
         return f"{subject.lane}.{own}"
+
+
+def _weight(work: Work) -> int:
+    return 1 + len(work.payload) // ITEM_BYTES

@@ -70,8 +70,11 @@ class OwnedPartition:
 
     async def begin(self, session: Session) -> None:
         """Pull from all its consumers; raises StoreUnavailable."""
-        self._session = session
-        self._inbox = inbox = await session.open_inbox()
+        inbox = await session.open_inbox()
+        if self.tenure.is_closing:
+            await session.close_inbox(inbox)
+            return
+        self._session, self._inbox = session, inbox
         for worker in self.workers:
             puller = inbox.puller(
                 worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining

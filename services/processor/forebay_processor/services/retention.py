@@ -3,7 +3,7 @@
 Retention is a wish, room is a duty: above 80 % of `max_bytes`, messages that every consumer has
 acked go before their age ends. What is not split or not delivered is never removed.
 
-A look costs one call for each stream, every few seconds, and more often where one fills up; only where one is nearly full, the state of each of its
+A look costs one call for each stream; only where one is nearly full, the state of each of its
 consumers is asked for. If the process dies, the next one looks again: nothing is kept here.
 """
 
@@ -28,8 +28,8 @@ FULL: Final = 0.8
 
 FILLING: Final = 0.5
 HURRY: Final = 0.1
-"""Above that share of `max_bytes` it is looked that much more often: as shipped every 0.5 s, so that a
-stream of 50 MB stands 5 MB/s of what is worked off, and larger ones more."""
+"""Above that share of `max_bytes` the pause between two looks is so much of the usual: 0.5 s as
+shipped, so that a stream of 50 MB stands 5 MB/s of what is worked off, and larger ones more."""
 
 ENOUGH: Final = 0.7
 """Of `max_bytes`: down to it."""

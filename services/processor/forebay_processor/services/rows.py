@@ -78,16 +78,17 @@ class Rows:
                 self.trouble("park_failed", error)
                 if await self._has_expired(row, work):
                     row.is_finished = True
-                    return True
+                    break
                 if not await row.partition.pause(pause):
                     return False
                 pause = min(pause * 2, longest)
                 continue
             self.no_trouble()
             row.sequence = ack.seq
-            # Stored while it was somebody else's already: that one does not know of the row.
-            return not row.partition.is_lost
-        return True
+            break
+        # Only of a row that was stored while the partition was certainly ours does the next owner
+        # know: it loads RETRY after our lease. EVENTS may forget the item of no other.
+        return await row.partition.held()
 
     async def _has_expired(self, row: Parked, work: Work) -> bool:
         """Bury what RETRY has no room for, where EVENTS keeps it no longer; say whether it did."""
