@@ -348,9 +348,12 @@ class Channel:
         return row
 
     async def _store_row(self, row: Parked, work: Work) -> None:
-        if await self._row_works.store(row, work):
+        if await self._row_works.store(row, work, functools.partial(self._refused, row)):
             work.after_ack = functools.partial(self._release, row)
             work.finish()
+
+    def _refused(self, row: Parked) -> None:
+        self._wake(self._chain_key(row.subject))
 
     def _release(self, row: Parked) -> None:
         row.is_ready = True
@@ -408,11 +411,12 @@ class Channel:
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
         now, wait, expires = time.time(), 0.0, math.inf
-        if not row.is_ready or not row.partition.is_started:
+        if not row.partition.is_started or not (row.is_ready or row.spare is not None):
             return
         match self._settings.state:
             case ChannelState.UNKNOWN | ChannelState.PAUSED if not row.is_finished:
-                self._wake_at_rest(key, chain, row)
+                if row.is_ready:
+                    self._wake_at_rest(key, chain, row)
                 return
             case ChannelState.OPEN:
                 wait = row.due - now
@@ -451,7 +455,8 @@ class Channel:
     def _begin_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
         chain.set_timer(None)
         chain.is_busy = True
-        row.partition.spawn(self._work_row(key, chain, row, slots))
+        spare, row.spare = row.spare, None
+        row.partition.spawn(self._work_row(key, chain, row, slots, spare))
 
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
@@ -479,14 +484,31 @@ class Channel:
                 key = self._chain_key(row.subject)
                 self._chains.setdefault(key, Chain()).insert(row)
 
-    async def _work_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
-        """Try the first row of a chain, or give it up. Holds one slot."""
+    async def _work_row(
+        self, key: str, chain: Chain, row: Parked, slots: Slots, spare: Work | None
+    ) -> None:
+        """Try the first row of a chain, or give it up. Holds one slot.
+
+        Args:
+            key: The chain's.
+            chain: Whose first row it is.
+            row: What to try.
+            slots: Where to give the slot back.
+            spare: The item, where RETRY has no room for its row.
+        """
         give_up = None
         if slots is self._graves:
             give_up = self._why_untried()
         try:
-            if await self._row_works.work(row, give_up):
+            if spare is not None:
+                is_over = await self._row_works.work_spare(row, spare, give_up)
+            else:
+                is_over = await self._row_works.work(row, give_up)
+            if is_over:
                 self._forget(chain, row)
+                if spare is not None:
+                    spare.finish()
+                    spare = None
         except StoreError as error:
             if row.partition.is_lost:
                 return
@@ -498,6 +520,8 @@ class Channel:
         else:
             self._row_works.no_trouble()
         finally:
+            if spare is not None and not row.partition.is_lost:
+                row.partition.spawn(self._store_row(row, spare))
             self._end(key, chain, slots)
 
     def _why_untried(self) -> str:

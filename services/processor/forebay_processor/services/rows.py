@@ -5,6 +5,7 @@ What a row's place in its conversation is, and when it may be tried, is the chan
 """
 
 import time
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -14,7 +15,7 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.store_errors import StoreError, StoreFull
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
@@ -58,14 +59,18 @@ class Rows:
         self._troubles: set[str] = set()
         """What the store refused since it last took something: told once and not for each row."""
 
-    async def store(self, row: Parked, work: Work) -> bool:
+    async def store(self, row: Parked, work: Work, on_refused: Callable[[], None]) -> bool:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
 
-        What finds no room until EVENTS is about to forget it becomes a dead letter.
+        Between two writes it is `spare`, where RETRY surely does not hold it: then it may be tried
+        from memory. Otherwise a full RETRY could wait for ever, for what it holds may stand behind
+        what it has no room for. What finds no room until EVENTS is about to forget it becomes a
+        dead letter.
 
-        Returns False where the partition is given back or lost before that.
+        Returns False where it is tried from memory, or the partition is given back or lost.
         """
         pause, longest = STORE_PAUSE_SECONDS
+        is_surely_out = True
         while self._attempts.settings.state is not ChannelState.DELETED:
             try:
                 headers = _row_headers(row, work.headers)
@@ -79,8 +84,15 @@ class Rows:
                 if await self._has_expired(row, work):
                     row.is_finished = True
                     break
-                if not await row.partition.pause(pause):
+                # Where no answer came the row may be there, and would be delivered once more.
+                is_surely_out = is_surely_out and isinstance(error, StoreFull)
+                if is_surely_out:
+                    row.spare = work
+                    on_refused()
+                is_going_on = await row.partition.pause(pause)
+                if not is_going_on or (is_surely_out and row.spare is None):
                     return False
+                row.spare = None
                 pause = min(pause * 2, longest)
                 continue
             self.no_trouble()
@@ -128,29 +140,77 @@ class Rows:
         row.sequence = max(row.sequence, sequence)
         if not await row.partition.held():
             return True
-        verdict = row.verdict
-        # What an endpoint that is gone had left is dropped, but not what a person sent again.
-        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
-            verdict = (DeadReason.DESTINATION_REMOVED, "")
-        elif verdict is None and give_up is not None:
-            verdict = row.verdict = (DeadReason.EXPIRED, give_up)
-        elif verdict is None:
-            headers = await self._marked(row, payload, headers)
-            row.attempts += 1
-            result = await self._attempts.make(row.subject, payload, headers, row.attempts)
-            if isinstance(result, Delivered):
+        headers = await self._marked(row, payload, headers)
+        outcome = await self._try(row, payload, headers, give_up)
+        match outcome:
+            case None:
+                return True
+            case Delivered():
                 await self._delete(row)
                 return True
-            if row.partition.is_lost:
-                return True
-            if isinstance(result, Failed) and self._is_young(row):
-                await self._put_off(row, payload, headers, result)
+            case Failed():
+                await self._put_off(row, payload, headers, outcome)
                 return False
-            reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
-            verdict = row.verdict = (reason, result.error)
-        await self.bury(row.partition, row.subject, payload, headers, row.attempts, verdict)
-        await self._delete(row)
-        return True
+            case _:
+                await self.bury(row.partition, row.subject, payload, headers, row.attempts, outcome)
+                await self._delete(row)
+                return True
+
+    async def work_spare(self, row: Parked, work: Work, give_up: str | None = None) -> bool:
+        """Try an item from memory whose row found no room; returns whether it is over.
+
+        As a first attempt: EVENTS keeps the item until it is over, so if the process dies it comes
+        again, and arrives twice only if it was under way.
+
+        Raises:
+            StoreError: where DEAD refuses.
+        """
+        if self._attempts.settings.state is ChannelState.DELETED:
+            return True
+        if not await row.partition.held():
+            return False
+        headers = await self._marked(row, work.payload, work.headers)
+        outcome = await self._try(row, work.payload, headers, give_up)
+        match outcome:
+            case None:
+                return False
+            case Delivered():
+                return True
+            case Failed():
+                row.due = self.next_try(row, outcome)
+                return False
+            case _:
+                await self.bury(
+                    row.partition, row.subject, work.payload, headers, row.attempts, outcome
+                )
+                return True
+
+    async def _try(
+        self, row: Parked, payload: bytes, headers: dict[str, str], give_up: str | None
+    ) -> Delivered | Failed | tuple[DeadReason, str] | None:
+        """Make an attempt, if there is to be one.
+
+        Returns what came of it: delivered, to be tried again, why it is given up, or None where it
+        is not ours any more.
+        """
+        # What an endpoint that is gone had left is dropped, but not what a person sent again.
+        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
+            return (DeadReason.DESTINATION_REMOVED, "")
+        if row.verdict is None and give_up is not None:
+            row.verdict = (DeadReason.EXPIRED, give_up)
+        if row.verdict is not None:
+            return row.verdict
+        row.attempts += 1
+        result = await self._attempts.make(row.subject, payload, headers, row.attempts)
+        if isinstance(result, Delivered):
+            return result
+        if row.partition.is_lost:
+            return None
+        if isinstance(result, Failed) and self._is_young(row):
+            return result
+        reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
+        row.verdict = (reason, result.error)
+        return row.verdict
 
     async def _marked(self, row: Parked, payload: bytes, headers: dict[str, str]) -> dict[str, str]:
         """Return the row's headers, with the mark of a late status where it became one."""

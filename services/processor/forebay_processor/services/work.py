@@ -142,6 +142,7 @@ class Parked:
         "order",
         "partition",
         "sequence",
+        "spare",
         "subject",
         "verdict",
     )
@@ -169,6 +170,10 @@ class Parked:
 
         self.is_ready = False
         """Whether it may be tried: stored, and EVENTS acked."""
+
+        self.spare: Work | None = None
+        """The item itself, while RETRY has no room for its row: EVENTS keeps it, so it may be tried
+        from memory. None while its row is being written, or is there, or may be."""
 
         self.is_finished = False
         """Whether it is delivered or dead, and only its row is left to be deleted."""
