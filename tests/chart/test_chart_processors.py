@@ -6,6 +6,7 @@ import pytest
 
 from forebay.core.subjects import PARTITIONS
 from forebay.runtime.settings import load_settings
+from forebay_operator.adapters.pods import ADMIN_PORT
 from forebay_processor.main import STORE_SECONDS
 from forebay_processor.settings import ProcessorSettings
 from support.chart import Manifest, Rendered, render, render_set
@@ -23,6 +24,16 @@ def spec_of(rendered: Rendered, kind: str = "Deployment") -> Manifest:
     ]
     spec: Manifest = found["spec"]
     return spec
+
+
+def policy_of(rendered: Rendered, component: str) -> Manifest:
+    spec: Manifest = rendered.one("NetworkPolicy", f"acme-forebay-{component}")["spec"]
+    return spec
+
+
+def labels_of(rendered: Rendered, component: str) -> Manifest:
+    name = f"Deployment/acme-forebay-{component}"
+    return next(labels for each, labels, _ in rendered.pods() if each == name)
 
 
 def test_as_shipped_one_may_be_lost() -> None:
@@ -66,6 +77,28 @@ def test_the_autoscaler_has_the_number_to_itself() -> None:
 @pytest.mark.parametrize("wanted", [{"replicas": PARTITIONS}, {"autoscaling": {"max": PARTITIONS}}])
 def test_as_many_as_there_are_partitions(wanted: dict[str, Any]) -> None:
     assert rendered_with(**wanted).objects
+
+
+@pytest.mark.parametrize("component", ["processors", "receivers"])
+def test_the_operator_reaches_what_pods_say_of_themselves(component: str) -> None:
+    shipped = render_set("production")
+    served = labels_of(shipped, component)
+    asking = labels_of(shipped, "operator")
+    out = [rule for rule in policy_of(shipped, "operator")["egress"] if rule.get("to")]
+    assert any(
+        peer["podSelector"]["matchLabels"].items() <= served.items()
+        and {"port": ADMIN_PORT, "protocol": "TCP"} in rule["ports"]
+        for rule in out
+        for peer in rule["to"]
+    )
+    within = [rule for rule in policy_of(shipped, component)["ingress"] if rule.get("from")]
+    assert any(
+        peer.get("podSelector", {"matchLabels": {"not": "a pod of ours"}})["matchLabels"].items()
+        <= asking.items()
+        and {"port": "admin", "protocol": "TCP"} in rule["ports"]
+        for rule in within
+        for peer in rule["from"]
+    )
 
 
 def test_the_kubelet_waits_for_the_hand_over(

@@ -35,7 +35,7 @@ _NOT_TOLD: Final = Condition(
     type=ConditionType.DESTINATIONS_HEALTHY,
     status="Unknown",
     reason=Reason.NOT_REACHED,
-    message="no processor is ready that could tell",
+    message="no processor is ready, or one did not answer yet",
 )
 
 
