@@ -250,7 +250,7 @@ class ProcessingSpec(_Record):
     """`Monotonic`: a status that comes after a higher one of its message says so."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    """Requests in flight for the endpoint in all, at one processor; None for as many as its
+    """Requests in flight for the endpoint in all, shared by the processors; None for as many as its
     destinations allow."""
 
 
@@ -352,7 +352,7 @@ class HttpSpec(_Record):
     tls: TlsSpec | None = None
     timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests in flight at one processor."""
+    """Requests in flight, shared by the processors."""
 
     rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     """Requests a second; 0 for no limit."""

@@ -224,7 +224,8 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
     """Whether statuses that come late are marked."""
 
     max_in_flight: int = 0
-    """Requests in flight for all its destinations at one processor; 0 for no limit but theirs."""
+    """Requests in flight for all its destinations, shared by the processors; 0 for no limit but
+    theirs."""
 
     paused: bool = False
     destinations: tuple[Destination, ...] = ()
