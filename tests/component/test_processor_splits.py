@@ -49,6 +49,28 @@ async def test_all_items_of_a_large_body_arrive_each_person_in_order(plant: Plan
     assert len(delivered) == 200
 
 
+async def test_a_body_of_1000_items_and_3_mb_is_delivered_whole(plant: Plant) -> None:
+    name = plant.plain()
+    messages = [(f"wamid.large.{number}", f"1555{number:07}") for number in range(1000)]
+    body = webhook(*messages, text="x" * 2900)
+    assert len(body) > 3_000_000
+    await plant.store(name, body)
+    await plant.wait_delivered(name, [token(own) for own, _ in messages], within=20)
+    assert len(plant.delivered(name)) == 1000
+    assert all(len(each.event["data"]["value"]["messages"]) == 1 for each in plant.arrivals(name))
+
+
+async def test_a_field_that_does_not_exist_yet_is_delivered_as_it_came(plant: Plant) -> None:
+    name, future = plant.plain(), payload("unknown-field")
+    await plant.store(name, future.body, lane=Lane.BULK)
+    await eventually(lambda: plant.arrivals(name))
+    (arrival,) = plant.arrivals(name)
+    assert arrival.event["type"] == "dev.forebay.whatsapp.unknown"
+    assert arrival.event["lane"] == "bulk"
+    (change,) = json.loads(future.body)["entry"][0]["changes"]
+    assert arrival.event["data"].items() >= change.items()
+
+
 @pytest.mark.parametrize(
     "body",
     [b"not JSON", b'{"entry": []}', b'"\\ud800"', b"[" * 5000],

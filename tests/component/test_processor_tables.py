@@ -78,6 +78,35 @@ async def test_a_destination_that_was_removed_in_between_starts_becomes_dead_let
     assert (letter.headers or {})["Forebay-Reason"] == "DestinationRemoved"
 
 
+async def test_a_renamed_destination_is_another_one(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(f"{name}/old", name="old"), paused=True)
+    (before,) = await plant.send(name, "wamid.before")
+    await eventually(lambda: _rows_are(plant, name, 1), saying="it to be parked")
+    await plant.serve(name, plant.http(f"{name}/new", name="new"))
+    letter = await plant.letter(name, before, "old")
+    assert (letter.headers or {})["Forebay-Reason"] == "DestinationRemoved"
+    (after,) = await plant.send(name, "wamid.after")
+    await plant.wait_delivered(f"{name}/new", [after])
+    assert plant.delivered(f"{name}/new") == [after]
+    assert not plant.arrivals(f"{name}/old")
+
+
+async def test_a_renamed_endpoint_is_another_one(plant: Plant) -> None:
+    old, new = plant.new_name(), plant.new_name()
+    await plant.serve(old, plant.http(old))
+    (key,) = await plant.send(old, "wamid.both")
+    await plant.wait_delivered(old, [key])
+    await plant.delete(old)
+    await plant.serve(new, plant.http(new))
+    # What the provider sends again to the new address was seen at the old one only.
+    await plant.send(new, "wamid.both")
+    await plant.wait_delivered(new, [key])
+    await plant.send(old, "wamid.late")
+    await eventually(lambda: _dropped(plant, old), saying="the webhook to be dropped")
+    assert plant.delivered(old) == [key]
+
+
 async def test_new_settings_are_in_force_at_once(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(f"{name}/old"))

@@ -24,7 +24,7 @@ RATIO = "forebay_processor_unsplit_age_ratio"
 @pytest.fixture
 async def brief(tmp_path: Path) -> AsyncIterator[Plant]:
     """Give a plant whose streams soon forget what they hold."""
-    shard = msgspec.structs.replace(SHARD, window=WINDOW, raw_max_age=timedelta(seconds=12))
+    shard = msgspec.structs.replace(SHARD, window=WINDOW, raw_max_age=timedelta(seconds=20))
     async with Plant(
         tmp_path, shard=shard, FOREBAY_PROCESSOR_RETENTION_CHECK_SECONDS="0.2"
     ) as running:
@@ -53,22 +53,22 @@ async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(brief: P
     assert not brief.arrivals(name)
 
 
-async def test_a_pause_that_ends_within_the_window_costs_nothing(brief: Plant) -> None:
-    name = brief.new_name()
-    quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
-    await brief.serve(name, brief.http(name, retry=quick), paused=True)
-    keys = await brief.send(name, "wamid.0", "wamid.1")
-    await eventually(lambda: rows_are(brief, name, 2), saying="all to be parked")
-    # Longer than `maxAge`: another endpoint's item expires in between.
-    other = brief.new_name()
-    dead = brief.http(other, retry=quick)
-    await brief.serve(other, dead)
-    brief.sink.answer_key(token("wamid.other"), *[503] * 50)
-    await brief.send(other, "wamid.other")
-    await brief.letter(other, token("wamid.other"))
-    await brief.serve(name, brief.http(name, retry=quick))
-    await brief.wait_delivered(name, keys)
-    assert await brief.letters(name) == 0
+async def test_a_pause_within_the_window_costs_nothing(tmp_path: Path) -> None:
+    async with Plant(tmp_path) as plant:
+        paused, other = plant.new_name(), plant.new_name()
+        quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
+        await plant.serve(paused, plant.http(paused, retry=quick), paused=True)
+        keys = await plant.send(paused, "wamid.0", "wamid.1")
+        await eventually(lambda: rows_are(plant, paused, 2), saying="all to be parked")
+        # Longer than `maxAge`: an item that came later, and could be tried, is over before.
+        await plant.serve(other, plant.http(other, retry=quick))
+        plant.sink.answer_key(token("wamid.other"), *[503] * 50)
+        await plant.send(other, "wamid.other")
+        await plant.letter(other, token("wamid.other"))
+        assert await plant.letters(paused) == 0
+        await plant.serve(paused, plant.http(paused, retry=quick))
+        await plant.wait_delivered(paused, keys)
+        assert await plant.letters(paused) == 0
 
 
 async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(brief: Plant) -> None:
@@ -113,7 +113,7 @@ async def test_webhooks_that_nobody_splits_are_told_of_at_half_their_age(brief: 
     assert early < 0.5
     assert not brief.processor.logged("webhooks_unsplit_for_long")
     await eventually(
-        lambda: brief.processor.logged("webhooks_unsplit_for_long"), within=10, saying="a warning"
+        lambda: brief.processor.logged("webhooks_unsplit_for_long"), within=20, saying="a warning"
     )
     assert 0.5 <= await brief.processor.metric(RATIO) < 0.9
     await brief.serve(name, brief.http(name))

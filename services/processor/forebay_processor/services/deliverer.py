@@ -167,7 +167,9 @@ class Deliverer:
         for channel, _ in wanting:
             if channel.is_crowded:
                 await channel.room()
-        headers = {**message.headers, envelope.SUPERSEDED: "true"} if is_late else message.headers
+        headers = message.headers
+        if is_late and endpoint.status_order == "Monotonic":
+            headers = {**headers, envelope.SUPERSEDED: "true"}
         self._hand_out(message, subject, wanting, headers)
 
     async def _endpoint_of(

@@ -59,7 +59,7 @@ def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
     try:
         subject = EventSubject.parse(message.subject)
         endpoint = endpoints.find(subject.endpoint)
-        if endpoint is None or endpoint.status_order != "Monotonic":
+        if endpoint is not None and endpoint.status_order != "Monotonic":
             return None
         higher = higher_claims(subject, decode_item(message.data))
     except (ForebayError, ValueError):
@@ -67,7 +67,8 @@ def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
         return None
     if not higher:
         return None
-    is_ordered = endpoint.ordering == "Conversation"
+    # A table can bring the endpoint before the item is handed out.
+    is_ordered = endpoint is None or endpoint.ordering == "Conversation"
     return Question(message.sequence, message.subject, higher, is_ordered)
 
 
