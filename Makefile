@@ -131,6 +131,9 @@ bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s
 bench-ill: $(VENV)/.installed-dev ## nine destinations beside one that is dead, or slow; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.ill_destination $(ARGS)
 
+bench-processor: $(VENV)/.installed-dev ## the processor's rate against bare loops, and its latency; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.processor $(ARGS)
+
 PARTS := receiver processor operator
 REGISTRY ?= localhost
 TAG ?= dev
