@@ -4,8 +4,8 @@ One processor process and one endpoint. A bare loop and the processor take turns
 webhooks: `split` is from RAW to EVENTS, `deliver` from EVENTS to a destination in a process of its
 own that costs as little as one can (`quick_sink`). What the bare loops do: `bare_loops`. While one
 step is measured the consumers of the other are paused at the server, and the processor is as
-shipped; its turn counts from its first item. `both` has all consumers working, from RAW to the destination. Then the latency from
-sending a webhook to a receiver until its item is at the destination, at a steady rate.
+shipped; its turn counts from its first item. `both` is from RAW to the destination. Then the
+latency from sending a webhook to a receiver until its item is there, at a steady rate.
 
     make bench-processor                              all, about 4 minutes
     make bench-processor ARGS="--short"               a quarter of a minute, to see that it runs
@@ -32,7 +32,6 @@ from nats.js.api import DiscardPolicy, StreamConfig
 from nats.js.errors import NotFoundError
 
 from bench.bare_loops import BARE_STREAM, BARE_SUBJECTS
-from bench.quick_sink import QuickSink
 from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import cpu_seconds
 from forebay.core.subjects import (
@@ -45,6 +44,7 @@ from forebay.core.subjects import (
 from forebay.runtime.provisioning import ShardConfig
 from support.masses import send_paced, store_all, texts
 from support.neighbours import percentile
+from support.quick_sink import QuickSink
 from support.stack import Stack
 from support.tables import PATH, endpoint, http_destination, route
 from support.wait import eventually

@@ -21,7 +21,16 @@ from forebay_simulator.sender import HttpSender
 from support.corpus import APP_SECRET, payload
 from support.tables import ENDPOINT
 
-__all__ = ["Webhook", "post", "publishing", "send_paced", "statuses", "store_all", "texts"]
+__all__ = [
+    "ACCEPTED",
+    "Webhook",
+    "post",
+    "publishing",
+    "send_paced",
+    "statuses",
+    "store_all",
+    "texts",
+]
 
 PEOPLE: Final = 1_000
 """Conversations that go on at the same time."""

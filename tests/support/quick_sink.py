@@ -1,6 +1,6 @@
 """A destination that costs as little as one can: answers 200 to every POST and notes when it came.
 
-    python -m bench.quick_sink PORT        one process of its own
+    python -m support.quick_sink PORT        one process of its own
 
 `GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
 `DELETE /` forgets them.
@@ -58,13 +58,13 @@ class _Exchange(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         assert self._transport is not None
-        match self._parser.get_method():
-            case b"POST":
-                self._arrivals.append((self._key, time.time()))
-                self._transport.write(_OK)
-                return
-            case b"DELETE":
-                self._arrivals.clear()
+        method = self._parser.get_method()
+        if method == b"POST":
+            self._arrivals.append((self._key, time.time()))
+            self._transport.write(_OK)
+            return
+        if method == b"DELETE":
+            self._arrivals.clear()
         told = self._arrivals if self._target == b"/arrivals" else len(self._arrivals)
         body = msgspec.json.encode(told)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -107,7 +107,7 @@ class QuickSink:
     async def __aenter__(self) -> Self:
         """Start it."""
         self._program.launch(
-            [sys.executable, "-m", "bench.quick_sink", str(self.port)],
+            [sys.executable, "-m", "support.quick_sink", str(self.port)],
             cwd=self._folder,
             environment={
                 **os.environ,
