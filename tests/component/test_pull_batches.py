@@ -227,6 +227,31 @@ async def test_taking_over_twice_hands_nothing_out_twice(client: Client) -> None
     assert numbers(after) == [1, 2, 3, 4, 5]
 
 
+async def test_an_owner_that_dies_while_it_takes_over_does_not_change_the_order(
+    client: Client,
+) -> None:
+    await store(client, *range(1, 9))
+    await dies_with(client, 6)
+    streams = Streams(client)
+    assert await streams.take_over(RAW, LIVE) == 6
+    # The next one dies when it got the first three of them again.
+    assert numbers(await dies_with(client, 3)) == [1, 2, 3]
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    puller.collect_first(await streams.take_over(RAW, LIVE))
+    assert numbers(await take(puller, 8)) == list(range(1, 9))
+
+
+async def test_what_was_left_and_is_gone_is_not_waited_for(client: Client) -> None:
+    await store(client, *range(1, 5))
+    await dies_with(client, 4)
+    left = await Streams(client).take_over(RAW, LIVE)
+    await client.jetstream().delete_msg(RAW, 2)
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    puller.collect_first(left)
+    async with asyncio.timeout(5):
+        assert numbers(await take(puller, 3)) == [1, 3, 4]
+
+
 async def test_taking_over_from_nobody_changes_nothing(client: Client) -> None:
     await store(client, 1, 2)
     assert await Streams(client).take_over(RAW, LIVE) == 0

@@ -229,8 +229,9 @@ class Forebay:
         if known is None:
             self.api.create(path, document)
             return
-        body = {**known, "spec": document["spec"]}
-        answer = self.api.ask("PUT", f"{path}/{name}", body)
+        # Only the spec, whatever the operator writes into the object at the same moment.
+        change = [{"op": "replace", "path": "/spec", "value": document["spec"]}]
+        answer = self.api.ask("PATCH", f"{path}/{name}", change, "application/json-patch+json")
         assert answer.status == 200, answer
 
     def delete(self, name: str, namespace: str | None = None) -> None:

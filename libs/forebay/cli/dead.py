@@ -9,6 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from forebay.cli.dead_options import (
+    DATA_DIR,
+    DataDir,
+    DryRun,
+    Endpoint,
+    FromDestination,
+    Id,
+    Invalid,
+    Kind,
+    NatsUrl,
+    Output,
+    Reason,
+    Shard,
+    Since,
+    Until,
+    Wamid,
+    Yes,
+    check_label,
+    wanted_letters,
+)
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
@@ -42,74 +62,6 @@ dead = typer.Typer(
     "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
     "cluster: kubectl exec -it deploy/forebay-processors -- forebay dead ls",
 )
-
-Endpoint = Annotated[
-    str | None,
-    typer.Option("--endpoint", "-e", help="Of this endpoint, namespace/name.", show_default=False),
-]
-FromDestination = Annotated[
-    str | None,
-    typer.Option("--destination", "-d", help="For this destination.", show_default=False),
-]
-Kind = Annotated[
-    str | None,
-    typer.Option(help="Of this kind, such as messages or statuses.", show_default=False),
-]
-Reason = Annotated[
-    str | None,
-    typer.Option(
-        help="That died of this: Rejected, Expired or DestinationRemoved.", show_default=False
-    ),
-]
-Since = Annotated[
-    str | None,
-    typer.Option(
-        help="That died at this time or later: 2h, 1d, today, yesterday, 2026-11-22, "
-        "2026-11-22T14:00.",
-        show_default=False,
-    ),
-]
-Until = Annotated[
-    str | None,
-    typer.Option(help="That died before this time, said in the same way.", show_default=False),
-]
-Wamid = Annotated[
-    str | None,
-    typer.Option(help="Of the message with this id of the provider.", show_default=False),
-]
-Id = Annotated[
-    str | None,
-    typer.Option("--id", help="Whose id (webhook-id) begins so.", show_default=False),
-]
-Output = Annotated[
-    Literal["table", "json"],
-    typer.Option("--output", "-o", help="For eyes, or a JSON object a line for programs."),
-]
-NatsUrl = Annotated[
-    str | None,
-    typer.Option(help="A NATS, such as nats://127.0.0.1:4222.", show_default=False),
-]
-DataDir = Annotated[
-    Path, typer.Option(help="Where a `forebay run` of this machine keeps its store.")
-]
-Shard = Annotated[
-    str,
-    typer.Option(envvar="FOREBAY_SHARDS", help="The shards to look in, separated by commas."),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-Invalid = Annotated[
-    bool,
-    typer.Option(
-        "--invalid",
-        help="Instead of dead letters: bodies that no parser took. A replay splits them again.",
-    ),
-]
-
-DATA_DIR = Path(".forebay")
 
 
 @dead.command()
@@ -148,7 +100,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead ls --wamid wamid.HBgL... --output json
     """
-    wanted = _wanted(
+    wanted = wanted_letters(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -201,7 +153,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead show 0b6ea2e2 --reveal --output json | jq .data
     """
-    wanted = _wanted(id_=id_, invalid=invalid)
+    wanted = wanted_letters(id_=id_, invalid=invalid)
     screen = _screen(output, invalid=invalid)
 
     async def run(letters: "LetterStore") -> None:
@@ -267,7 +219,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead replay --invalid --endpoint acme/shop
     """
-    wanted = _wanted(
+    wanted = wanted_letters(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -280,7 +232,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     )
     screen = _screen(output, invalid=invalid)
     if to is not None:
-        _check_label(to, "--to")
+        check_label(to, "--to")
         if invalid:
             message = "a body is split for all destinations of its endpoint: leave --to out"
             raise ConfigurationError(message)
@@ -329,7 +281,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead purge --reason Expired --until 2w
     """
-    wanted = _wanted(
+    wanted = wanted_letters(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -340,7 +292,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
-    if not all_ and wanted == _wanted():
+    if not all_ and wanted == wanted_letters():
         message = "purge without a filter removes every dead letter: give one, or say --all"
         raise ConfigurationError(message)
     screen = _screen(output, invalid=invalid)
@@ -357,68 +309,6 @@ def purge(  # noqa: PLR0913  # one parameter for each option
 
 
 # -- what the verbs share
-
-
-def _wanted(  # noqa: PLR0913  # one parameter for each option
-    *,
-    endpoint: str | None = None,
-    destination: str | None = None,
-    kind: str | None = None,
-    reason: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
-    wamid: str | None = None,
-    id_: str | None = None,
-    invalid: bool = False,
-) -> "LetterFilter":
-    """Read the filters; raises ConfigurationError where one can mean nothing."""
-    from datetime import datetime
-
-    from forebay.core.bodies import BODY_KIND
-    from forebay.core.items import KINDS
-    from forebay.core.letters import UNREADABLE, LetterFilter
-    from forebay.core.moments import parse_moment
-    from forebay.core.naming import EndpointName
-
-    if invalid and not (destination is kind is reason is wamid is None):
-        message = "--invalid goes with --endpoint, --since, --until and --id only: a body that no "
-        message += "parser took has neither destination, kind, reason nor message id"
-        raise ConfigurationError(message)
-    now = datetime.now().astimezone()
-    name = None
-    if endpoint is not None:
-        try:
-            name = EndpointName.parse(endpoint)
-        except ValueError as error:
-            message = f"--endpoint {error}: give one such as acme/shop"
-            raise ConfigurationError(message) from error
-    if destination is not None:
-        _check_label(destination, "--destination")
-    kinds = (*KINDS, BODY_KIND, UNREADABLE)
-    if kind is not None and kind not in kinds:
-        message = f"--kind {kind!r} is none: there are {', '.join(kinds)}"
-        raise ConfigurationError(message)
-    if id_ is not None and not (id_ and set(id_) <= set("0123456789abcdef")):
-        message = f"{id_!r} is no id: it is of hex digits, as `forebay dead ls` shows it"
-        raise ConfigurationError(message)
-    return LetterFilter(
-        endpoint=name,
-        destination=destination,
-        kind=kind,
-        reason=reason,
-        wamid=wamid,
-        key=id_,
-        since=None if since is None else parse_moment(since, now),
-        until=None if until is None else parse_moment(until, now),
-    )
-
-
-def _check_label(name: str, option: str) -> None:
-    from forebay.core.naming import NAME_LIMIT, is_dns_label
-
-    if not is_dns_label(name, NAME_LIMIT):
-        message = f"{option} {name!r} is no name of a destination: give one such as crm"
-        raise ConfigurationError(message)
 
 
 def _screen(output: Literal["table", "json"], *, invalid: bool) -> "DeadScreen":

@@ -9,6 +9,7 @@ back what they asked for. The request is the documented one (ADR-9 and ADR-37 of
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -29,6 +30,9 @@ SHORTEST_SECONDS: Final = 0.5
 
 SILENCE_SECONDS: Final = 2.0
 """So long after a request should have ended it counts as lost."""
+
+COLLECT_SECONDS: Final = 10.0
+"""For what an owner before us left to come again, all of which the server has at hand."""
 
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
@@ -191,14 +195,25 @@ class Puller:
         self._arrived: deque[PulledMessage] = deque()
         self._wake = asyncio.Event()
         self._expected = 0
+        self._left = 0
         self._lost_at = 0.0
         """When an open request counts as lost, on the loop's clock."""
 
         self._not_before = 0.0
 
+    def collect_first(self, left: int) -> None:
+        """Before anything else, have so many that come again, and hand them out in order.
+
+        The server hands them out in the order in which they were sent back. Where an owner died
+        while it got some of them again, those are behind the ones that it did not get.
+        """
+        self._left = left
+
     async def next_batch(self) -> list[PulledMessage]:
         """Return what has arrived, at least one message and at most a batch; waits for it."""
         loop = asyncio.get_running_loop()
+        if self._left > 0:
+            await self._collect()
         while True:
             if self._expected <= 0 and len(self._arrived) < self._batch:
                 await self._ask(loop.time())
@@ -215,6 +230,25 @@ class Puller:
             except TimeoutError:
                 if loop.time() >= self._lost_at:
                     self.forget_request()
+
+    async def _collect(self) -> None:
+        """Wait until all that was left has come, or the server has no more of it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + COLLECT_SECONDS
+        while self._left > 0 and loop.time() < deadline:
+            if self._expected <= 0:
+                await self._ask(loop.time(), self._left)
+            self._wake.clear()
+            if self._expected > 0 or loop.time() < self._not_before:
+                pause = min(_REQUEST_AGAIN_SECONDS, deadline - loop.time())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(pause, 0.01)):
+                        await self._wake.wait()
+            if self._expected <= 0 and loop.time() >= self._not_before:
+                # All came, or the request ended with what there was.
+                self._left = 0
+        self._left = 0
+        self._arrived = deque(sorted(self._arrived, key=lambda each: each.sequence))
 
     def forget_request(self) -> None:
         """Count the open request as lost: the next look makes a new one."""
@@ -241,14 +275,17 @@ class Puller:
                 self._not_before = now + _REQUEST_AGAIN_SECONDS
         self._wake.set()
 
-    async def _ask(self, now: float) -> None:
+    async def _ask(self, now: float, at_hand: int = 0) -> None:
+        """Ask for a batch, or for so many as the server has at hand."""
         seconds = min(EXPIRES_SECONDS, self._allowed())
         if now < self._not_before or not self._client.is_connected or seconds < SHORTEST_SECONDS:
             self._not_before = max(self._not_before, now + _REQUEST_AGAIN_SECONDS)
             return
-        self._expected = self._batch
+        self._expected = at_hand or self._batch
         self._lost_at = now + seconds + SILENCE_SECONDS
         request = b'{"batch":%d,"expires":%d}' % (self._batch, int(seconds * _NANOSECONDS))
+        if at_hand:
+            request = b'{"batch":%d,"no_wait":true}' % at_hand
         try:
             await self._client.publish(self._subject, request, self._inbox)
         except NatsError:

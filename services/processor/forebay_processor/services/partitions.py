@@ -45,6 +45,9 @@ class OwnedPartition:
         """Whether it is worked, or about to be, over the session of now."""
 
         self._channels = channels
+        self._left = [0] * len(workers)
+        """What of each consumer comes again, as its taking over told."""
+
         self._session: Session | None = None
         self._inbox: PullInbox | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -64,6 +67,7 @@ class OwnedPartition:
         left = await asyncio.gather(
             *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
         )
+        self._left = list(left)
         for worker, count in zip(self.workers, left, strict=True):
             if isinstance(worker.task, Deliverer):
                 worker.task.expect(count)
@@ -75,10 +79,11 @@ class OwnedPartition:
             await session.close_inbox(inbox)
             return
         self._session, self._inbox = session, inbox
-        for worker in self.workers:
+        for worker, left in zip(self.workers, self._left, strict=True):
             puller = inbox.puller(
                 worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
             )
+            puller.collect_first(left)
             running = worker.task.run(puller)
             self._tasks.add(asyncio.create_task(running, name=worker.consumer))
         if self.deliverers:

@@ -53,8 +53,8 @@ class Rows:
         self._attempts = attempts
         self._metrics = metrics
         self._random = random
-        self._is_in_trouble = False
-        """Whether the store refused the last row, so that it is told once and not for each."""
+        self._troubles: set[str] = set()
+        """What the store refused since it last took something: told once and not for each row."""
 
     async def store(self, row: Parked, work: Work) -> bool:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
@@ -202,15 +202,15 @@ class Rows:
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""
-        if not self._is_in_trouble:
-            self._is_in_trouble = True
+        if event not in self._troubles:
+            self._troubles.add(event)
             _log.warning(
                 event, endpoint=str(self._endpoint), destination=self._name, reason=str(error)
             )
 
     def no_trouble(self) -> None:
         """Note that the store took something."""
-        self._is_in_trouble = False
+        self._troubles.clear()
 
 
 def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,163 @@
+"""The options that all verbs of `forebay dead` share, and what they mean together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from forebay.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from forebay.core.letters import LetterFilter
+
+__all__ = [
+    "DATA_DIR",
+    "DataDir",
+    "DryRun",
+    "Endpoint",
+    "FromDestination",
+    "Id",
+    "Invalid",
+    "Kind",
+    "NatsUrl",
+    "Output",
+    "Reason",
+    "Shard",
+    "Since",
+    "Until",
+    "Wamid",
+    "Yes",
+    "check_label",
+    "wanted_letters",
+]
+
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", "-e", help="Of this endpoint, namespace/name.", show_default=False),
+]
+FromDestination = Annotated[
+    str | None,
+    typer.Option("--destination", "-d", help="For this destination.", show_default=False),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(help="Of this kind, such as messages or statuses.", show_default=False),
+]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        help="That died of this: Rejected, Expired or DestinationRemoved.", show_default=False
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="That died at this time or later: 2h, 1d, today, yesterday, 2026-11-22, "
+        "2026-11-22T14:00.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(help="That died before this time, said in the same way.", show_default=False),
+]
+Wamid = Annotated[
+    str | None,
+    typer.Option(help="Of the message with this id of the provider.", show_default=False),
+]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", help="Whose id (webhook-id) begins so.", show_default=False),
+]
+Output = Annotated[
+    Literal["table", "json"],
+    typer.Option("--output", "-o", help="For eyes, or a JSON object a line for programs."),
+]
+NatsUrl = Annotated[
+    str | None,
+    typer.Option(help="A NATS, such as nats://127.0.0.1:4222.", show_default=False),
+]
+DataDir = Annotated[
+    Path, typer.Option(help="Where a `forebay run` of this machine keeps its store.")
+]
+Shard = Annotated[
+    str,
+    typer.Option(envvar="FOREBAY_SHARDS", help="The shards to look in, separated by commas."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+Invalid = Annotated[
+    bool,
+    typer.Option(
+        "--invalid",
+        help="Instead of dead letters: bodies that no parser took. A replay splits them again.",
+    ),
+]
+
+DATA_DIR = Path(".forebay")
+
+
+def wanted_letters(  # noqa: PLR0913  # one parameter for each option
+    *,
+    endpoint: str | None = None,
+    destination: str | None = None,
+    kind: str | None = None,
+    reason: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    wamid: str | None = None,
+    id_: str | None = None,
+    invalid: bool = False,
+) -> "LetterFilter":
+    """Read the filters; raises ConfigurationError where one can mean nothing."""
+    from datetime import datetime
+
+    from forebay.core.bodies import BODY_KIND
+    from forebay.core.items import KINDS
+    from forebay.core.letters import UNREADABLE, LetterFilter
+    from forebay.core.moments import parse_moment
+    from forebay.core.naming import EndpointName
+
+    if invalid and not (destination is kind is reason is wamid is None):
+        message = "--invalid goes with --endpoint, --since, --until and --id only: a body that no "
+        message += "parser took has neither destination, kind, reason nor message id"
+        raise ConfigurationError(message)
+    now = datetime.now().astimezone()
+    name = None
+    if endpoint is not None:
+        try:
+            name = EndpointName.parse(endpoint)
+        except ValueError as error:
+            message = f"--endpoint {error}: give one such as acme/shop"
+            raise ConfigurationError(message) from error
+    if destination is not None:
+        check_label(destination, "--destination")
+    kinds = (*KINDS, BODY_KIND, UNREADABLE)
+    if kind is not None and kind not in kinds:
+        message = f"--kind {kind!r} is none: there are {', '.join(kinds)}"
+        raise ConfigurationError(message)
+    if id_ is not None and not (id_ and set(id_) <= set("0123456789abcdef")):
+        message = f"{id_!r} is no id: it is of hex digits, as `forebay dead ls` shows it"
+        raise ConfigurationError(message)
+    return LetterFilter(
+        endpoint=name,
+        destination=destination,
+        kind=kind,
+        reason=reason,
+        wamid=wamid,
+        key=id_,
+        since=None if since is None else parse_moment(since, now),
+        until=None if until is None else parse_moment(until, now),
+    )
+
+
+def check_label(name: str, option: str) -> None:
+    """Raise ConfigurationError where a name can be no destination's."""
+    from forebay.core.naming import NAME_LIMIT, is_dns_label
+
+    if not is_dns_label(name, NAME_LIMIT):
+        message = f"{option} {name!r} is no name of a destination: give one such as crm"
+        raise ConfigurationError(message)
