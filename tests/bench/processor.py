@@ -73,6 +73,8 @@ class Turn:
     """Processor time for each item, of the process itself."""
 
     nats_cpu_us: float
+    parked: int
+    """Items that went through RETRY, which costs two writes: the destination seemed slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +147,20 @@ class Bench:
         await eventually(is_done, within=PATIENCE_SECONDS, saying=f"{step} to end")
         seconds = time.perf_counter() - began
         cpu = cpu_seconds(processor.pid) - cpu
-        self._note(step, "forebay", self._items - first, seconds, cpu, nats_cpu)
+        name = "forebay_processor_deliveries_total"
+        parked = round(await processor.metric(name, outcome="parked"))
+        self._note(step, "forebay", self._items - first, seconds, cpu, nats_cpu, parked)
         await processor.terminate()
 
-    def _note(  # what a turn is made of
-        self, step: str, who: str, items: int, seconds: float, cpu: float, nats_cpu: float
+    def _note(  # noqa: PLR0913, PLR0917  # what a turn is made of
+        self,
+        step: str,
+        who: str,
+        items: int,
+        seconds: float,
+        cpu: float,
+        nats_cpu: float,
+        parked: int = 0,
     ) -> None:
         nats_seconds = cpu_seconds(self._stack.nats_server.pid) - nats_cpu
         turn = Turn(
@@ -159,6 +170,7 @@ class Bench:
             per_second=round(items / seconds, 1),
             cpu_us=round(cpu / items * 1e6, 1),
             nats_cpu_us=round(nats_seconds / items * 1e6, 1),
+            parked=parked,
         )
         self.turns.append(turn)
 
@@ -268,7 +280,7 @@ def sections(turns: Sequence[Turn], latency: Latency) -> list[Section]:
         goals_section(goals(turns, latency)),
         Section(
             title="Items a second, in turns; CPU for each item",
-            columns=("step", "who", "items", "items/s", "cpu µs", "nats µs"),
+            columns=("step", "who", "items", "items/s", "cpu µs", "nats µs", "parked"),
             rows=[
                 (
                     turn.step,
@@ -277,6 +289,7 @@ def sections(turns: Sequence[Turn], latency: Latency) -> list[Section]:
                     f"{turn.per_second:,.0f}",
                     f"{turn.cpu_us:.1f}",
                     f"{turn.nats_cpu_us:.1f}",
+                    f"{turn.parked:,}",
                 )
                 for turn in turns
             ],
