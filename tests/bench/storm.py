@@ -53,6 +53,7 @@ def main() -> int:
         "p99_ms": round(percentile(waits, 0.99), 1),
         "max_ms": round(max(waits), 1),
         "most_statuses_meanwhile": max(each.statuses_meanwhile for each in found.live),
+        "parked": found.parked,
         "arrived_twice": sum(times > 1 for times in found.arrivals.values()),
     }
     goal = Goal(

@@ -48,6 +48,9 @@ class Storm:
     arrivals: Counter[str]
     """How often each item arrived."""
 
+    parked: int
+    """Items that went through RETRY on their way."""
+
 
 async def storm(
     folder: Path, count: int, rate: float, *, within: float, shard: ShardConfig = SHARD
@@ -91,10 +94,13 @@ async def storm(
         due = await send_paced(receiver.url(PATH), live(), rate)
         await watching
         await eventually(all_came, saying="the last live message")
-        return _judged(await sink.arrivals(), campaign, due)
+        parked = await processor.metric("forebay_processor_deliveries_total", outcome="parked")
+        return _judged(await sink.arrivals(), campaign, due, int(parked))
 
 
-def _judged(arrivals: list[tuple[str, float]], campaign: set[str], due: dict[str, float]) -> Storm:
+def _judged(
+    arrivals: list[tuple[str, float]], campaign: set[str], due: dict[str, float], parked: int
+) -> Storm:
     times = sorted(at for key, at in arrivals if key in campaign)
     witnessed = []
     for key, at in arrivals:
@@ -115,4 +121,5 @@ def _judged(arrivals: list[tuple[str, float]], campaign: set[str], due: dict[str
         drained_seconds=times[-1] - times[0],
         live=tuple(witnessed),
         arrivals=Counter(key for key, _ in arrivals),
+        parked=parked,
     )
