@@ -54,6 +54,7 @@ from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.figures import Figures
 from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.intake import Intake
@@ -135,7 +136,10 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             cluster, world, config.limits.discovery_seconds, is_there=HTTPRoute in kinds
         )
         applier = Applier(cluster, world, metrics)
-        pools = Pools(world, HttpPods(session, config.limits.pod_seconds), cluster)
+        pages = HttpPods(session, config.limits.pod_seconds)
+        pools = Pools(world, pages, cluster)
+        processors = config.processors.pods.match_labels
+        breakers = Breakers(world, pages, processors, config.limits.status_seconds, loop.time)
         tables = RouteTables(config, world, applier, pools)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance)
@@ -149,7 +153,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             pools=pools,
             streams=streams,
             figures=figures,
-            observer=Observer(config, tables, pools, shards, figures),
+            observer=Observer(config, tables, pools, shards, figures, breakers),
             gateway=gateway,
             story=Story(cluster),
         )

@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import ShardConfig
 from forebay.runtime.settings import NatsSettings
+from forebay_processor.adapters.leases import LeaseStore
+from forebay_processor.models.leases import LeaseTable, Member
 from support.chart import VALUE_SETS, Rendered, render, render_set
 from support.nats_server import NatsServer, nats_server_program
 from support.wait import eventually
@@ -259,6 +261,22 @@ async def test_the_receivers_user_stores_and_the_processors_user_reads(users: Us
         for subject in ("event.0.00.live", "retry.0.00.live", "dead.0"):
             await context.publish(f"forebay.{subject}.demo.meta.message.k.s.c", b"{}")
         await eventually(lambda: not refused, saying="nothing refused")
+
+
+async def test_the_processors_user_shares_a_shard(users: Users) -> None:
+    await provision(users.settings("operator"), SMALL)
+    async with users.connected("processor") as (client, refused):
+        one, other = LeaseStore(client, "0"), LeaseStore(client, "0")
+        heard: list[LeaseTable] = []
+        await other.follow(heard.append)
+        table, sequence = await one.read()
+        joined = LeaseTable(members={"p1": Member(beat=1, place="here")})
+        assert sequence == 0
+        assert table == LeaseTable()
+        written = await one.write(joined, sequence)
+        assert await other.read() == (joined, written)
+        await eventually(lambda: heard == [joined], saying="the other one to hear of it")
+        assert not refused
 
 
 def probes_of(replicas: int) -> dict[str, Any]:

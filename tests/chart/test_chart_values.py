@@ -116,7 +116,8 @@ def test_every_value_is_read_by_a_template() -> None:
         ({"receivers": {"image": {"tag": "v1"}}}, "additional properties 'tag' not allowed"),
         ({"receivers": {"env": {"lower": "x"}}}, "'lower' not allowed"),
         ({"receivers": {"resources": {"limits": {"cpus": 1}}}}, "'cpus' not allowed"),
-        ({"processors": {"replicas": 2}}, "additional properties 'replicas' not allowed"),
+        ({"processors": {"replicas": 17}}, "/processors/replicas"),
+        ({"processors": {"autoscaling": {"max": 17}}}, "/processors/autoscaling/max"),
         ({"processors": {"allowedNetworks": ["10.0.0.0"]}}, "/processors/allowedNetworks/0"),
         ({"fullnameOverride": "a" * 41}, "/fullnameOverride"),
         ({"shards": []}, "/shards"),
@@ -141,6 +142,10 @@ def shard(name: str = "0", **changes: object) -> dict[str, object]:
         ({"receivers": {"terminationGracePeriodSeconds": 10}}, "preStopSeconds + drainSeconds + 5"),
         ({"processors": {"stopSeconds": 25}}, "at least stopSeconds + 10"),
         ({"receivers": {"shared": {"autoscaling": {"min": 9}}}}, "raise max or lower min"),
+        (
+            {"processors": {"autoscaling": {"min": 9}}},
+            "processors.autoscaling.min is above max: raise max or lower min",
+        ),
         (
             {"isolation": "Shared", "receivers": {"shared": {"enabled": False}}},
             "set receivers.shared.enabled=true or isolation=Dedicated",

@@ -10,12 +10,13 @@ import pytest
 
 from forebay.core.letters import DeadLetter, LetterFilter
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import key_token
+from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import Retry
 from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.letter_store import Outcome
 from support.dead import Ended, ended, forebay_dead, forebay_dead_process
 from support.plant import DEAD, RETRY, Plant, token, webhook
+from support.statuses import status_key, status_webhook
 from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -77,6 +78,20 @@ async def test_a_replayed_item_comes_once_and_its_letter_is_gone(plant: Plant) -
     assert [arrival.key for arrival in arrivals] == [key, key]
     assert arrivals[1].event == first
     assert arrivals[1].attempt == 1
+
+
+async def test_a_replayed_status_says_that_a_higher_one_came_since(plant: Plant) -> None:
+    name = plant.plain()
+    sent, read = status_key("wamid.replayed", "sent"), status_key("wamid.replayed", "read")
+    plant.sink.answer_key(sent, 422)
+    await plant.store(name, status_webhook("wamid.replayed", "sent"), lane=Lane.STATUS)
+    await plant.letter(name, sent)
+    await plant.store(name, status_webhook("wamid.replayed", "read"), lane=Lane.STATUS)
+    await plant.wait_delivered(name, [read])
+    assert (await replay(plant, name)).code == 0
+    await plant.wait_delivered(name, [sent], within=5)
+    events = [(each.key, each.event.get("superseded")) for each in plant.arrivals(name)]
+    assert events == [(sent, None), (read, None), (sent, True)]
 
 
 async def is_clean(plant: Plant, name: str) -> bool:

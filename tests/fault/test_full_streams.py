@@ -1,19 +1,26 @@
 """A stream that is full holds back what it has no room for, and loses nothing of it."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from support.plant import EVENTS, RETRY
 from support.processes import Part
 from support.stack import SHARD, Stack
-from support.under_load import assert_all_delivered, play, tokens, wait_all_done
+from support.under_load import assert_all_delivered, assert_in_order, play, tokens, wait_all_done
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)
+
+FILLERS = 10
+"""Rows that leave no room in RETRY."""
 
 SMALL = msgspec.structs.replace(SHARD, events_max_bytes=150_000)
 """Room for some 150 items."""
@@ -89,6 +96,26 @@ async def test_retry_full_while_the_destination_is_away(small_retry: Stack) -> N
     await assert_all_delivered(stack, result)
 
 
+async def test_retry_that_stays_full_holds_nothing_back_when_the_destination_is_back(
+    small_retry: Stack,
+) -> None:
+    stack = small_retry
+    await fill_retry(stack)
+    receiver, processor = await stack.receiver(), await stack.processor()
+    await stack.sink.down()
+    async with play(receiver, seconds=1) as playing:
+        await eventually(lambda: processor.logged("park_failed"), saying="RETRY to be full")
+        result = await playing
+    await stack.sink.up()
+    wanted = tokens(result)
+    await eventually(lambda: stack.sink.keys >= wanted, within=30, saying="all items at the sink")
+    assert result.lost == 0
+    assert not stack.sink.repeats
+    await assert_in_order(stack)
+    async with stack.nats_server.client() as client:
+        assert (await client.jetstream().stream_info(RETRY)).state.messages == FILLERS
+
+
 async def test_a_kill_while_retry_is_full(small_retry: Stack) -> None:
     stack = small_retry
     receiver, processor = await stack.receiver(), await stack.processor()
@@ -111,6 +138,16 @@ async def make_room(stack: Stack, shard: ShardConfig) -> None:
     """Give the streams the sizes of another configuration."""
     async with stack.nats_server.client() as client:
         await ensure_shard(client, shard)
+
+
+async def fill_retry(stack: Stack) -> None:
+    """Fill RETRY with rows that stay: no table names their endpoint."""
+    endpoint = EndpointName("demo", "elsewhere")
+    headers = {envelope.FIRST_TRIED_AT: str(int(time.time() * 1000))}
+    async with stack.nats_server.client() as client:
+        for number in range(FILLERS):
+            subject = RetrySubject("0", 0, Lane.LIVE, endpoint, "sink", "person", f"key{number}")
+            await client.jetstream().publish(str(subject), b"x" * 4_700, headers=headers)
 
 
 async def unacked(stack: Stack, stream: str = EVENTS) -> int:

@@ -30,6 +30,15 @@ class PlayedPod:
         self.is_slow = False
         """Whether it does not read what changed."""
 
+        self.warnings: list[str] = []
+        """What it says that somebody should mend."""
+
+        self.breakers: list[dict[str, str | int]] = []
+        """The open ones, as a processor tells of them."""
+
+        self.asked = 0
+        """How often it was asked for them."""
+
         self._forebay = forebay
         self._labels = dict(labels)
         self._generations: dict[str, str] = {}
@@ -39,7 +48,9 @@ class PlayedPod:
     async def start(self) -> None:
         """Make the pod, serve its admin port, and make it ready."""
         app = web.Application()
-        app.add_routes([web.get("/routes", self._routes)])
+        app.add_routes(
+            [web.get("/routes", self._routes), web.get("/breakers", self._tell_breakers)]
+        )
         self._server = web.AppRunner(app, access_log=None)
         await self._server.setup()
         await web.TCPSite(self._server, self.address, _ADMIN_PORT).start()
@@ -77,7 +88,12 @@ class PlayedPod:
         if mark != self._mark and not self.is_slow:
             self._mark = mark
             self._generations = self._read()
-        return web.json_response({"generations": self._generations, "endpoints": []})
+        page = {"generations": self._generations, "endpoints": [], "warnings": self.warnings}
+        return web.json_response(page)
+
+    async def _tell_breakers(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        return web.json_response({"open": self.breakers})
 
     def _read(self) -> dict[str, str]:
         found = {}

@@ -202,12 +202,13 @@ def test_a_destination_gets_its_headers_and_its_signing_secret() -> None:
         parse(
             channel={"phoneNumberId": "108200000000301"},
             destinations=[destination],
-            processing={"ordering": "None", "shard": "eu"},
+            processing={"ordering": "None", "statusOrder": "None", "shard": "eu"},
             paused=True,
         ),
         Vault({"token": "Bearer t\n", "signing": f"{SIGNING}\n"}),
     )
     assert (endpoint.shard, endpoint.ordering, endpoint.paused) == ("eu", "None", True)
+    assert endpoint.status_order == "None"
     assert endpoint.channel == "108200000000301"
     [made] = endpoint.destinations
     assert (made.name, made.events, made.channels) == ("crm", ("messages",), ("108200000000301",))

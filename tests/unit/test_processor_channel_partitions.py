@@ -1,6 +1,7 @@
 """A channel and the partitions of its items: what is lost leaves no trace, the rest goes on."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -48,6 +49,10 @@ class MemoryTable:
     async def read(self, _: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a row."""
         return self.rows.get(subject)
+
+    async def claims(self, _: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return what is there of these subjects."""
+        return {subject: self.rows[subject][2] for subject in subjects if subject in self.rows}
 
     async def delete(self, _: str, sequence: int) -> None:
         """Delete a row."""

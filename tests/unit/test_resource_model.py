@@ -35,6 +35,7 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert (spec.receiver.replicas.min, spec.receiver.replicas.max) == (2, 20)
     assert (spec.processing.isolation, spec.processing.shard) == ("Shared", "0")
     assert spec.processing.ordering == "Conversation"
+    assert spec.processing.status_order == "Monotonic"
     assert spec.paused is False
     retry = spec.destinations[0].retry
     assert (retry.initial_delay, retry.max_delay, retry.max_age) == (1, 600, 259_200)
@@ -65,7 +66,12 @@ def test_everything_can_be_said_at_once() -> None:
             "replicas": {"min": 3, "max": 3},
             "resources": {"requests": {"cpu": 1, "memory": "256Mi"}, "limits": {"cpu": "1500m"}},
         },
-        processing={"isolation": "Dedicated", "shard": "acme", "ordering": "None"},
+        processing={
+            "isolation": "Dedicated",
+            "shard": "acme",
+            "ordering": "None",
+            "statusOrder": "None",
+        },
         destinations=[
             {
                 "name": "crm",

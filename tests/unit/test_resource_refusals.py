@@ -80,6 +80,12 @@ def problems(document: Json) -> list[Problem]:
         ("spec.paused", "yes", "spec.paused", "true or false, without quotes"),
         ("spec.processing.shard", 0, "spec.processing.shard", "put it in quotes"),
         ("spec.processing.ordering", "Strict", "spec.processing.ordering", "'Conversation' or"),
+        (
+            "spec.processing.statusOrder",
+            "Strict",
+            "spec.processing.statusOrder",
+            "'Monotonic' or",
+        ),
         ("spec.receiver.replicas.min", 21, "spec.receiver.replicas", "min (21) is above max (20)"),
         (
             "spec.receiver.resources.requests.memory",
@@ -293,7 +299,6 @@ def test_two_destinations_of_one_name_are_refused() -> None:
         ("spec.quux", 1, "those that can be here are provider, channel, host"),
         ("spec.destinations.0.log.level", "info", "those that can be here are none"),
         ("spec.registration", {"mode": "Managed"}, "not in this version: do it by hand"),
-        ("spec.processing.statusOrder", "Monotonic", "not in this version: remove it"),
         ("spec.destinations.1.http.ratePerSeconds", 10, "did you mean `ratePerSecond`?"),
         ("spec.receiver.autoscaling", {}, "set by the chart"),
     ],

@@ -16,6 +16,9 @@
 {{- if lt (int .terminationGracePeriodSeconds) (add (int .stopSeconds) 10 | int) -}}
 {{- $problems = append $problems "processors.terminationGracePeriodSeconds is too low: give at least stopSeconds + 10" -}}
 {{- end -}}
+{{- if gt (int .autoscaling.min) (int .autoscaling.max) -}}
+{{- $problems = append $problems "processors.autoscaling.min is above max: raise max or lower min" -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq .Values.isolation "Shared") (not .Values.receivers.shared.enabled) -}}
 {{- $problems = append $problems "isolation is Shared and there are no shared receivers: set receivers.shared.enabled=true or isolation=Dedicated" -}}

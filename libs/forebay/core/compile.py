@@ -185,6 +185,7 @@ def compile_endpoint(
         shard=shard or spec.processing.shard,
         channel=spec.channel.phone_number_id if spec.channel is not None else None,
         ordering=spec.processing.ordering,
+        status_order=spec.processing.status_order,
         max_in_flight=spec.processing.max_in_flight or 0,
         paused=spec.paused,
         destinations=destinations,

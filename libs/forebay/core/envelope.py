@@ -28,6 +28,7 @@ __all__ = [
     "REASON",
     "RECEIVED_AT",
     "REPLAY_OF",
+    "SUPERSEDED",
     "TRACEPARENT",
     "StoredItem",
     "decode_item",
@@ -82,7 +83,10 @@ ERROR: Final = "Forebay-Error"
 REPLAY_OF: Final = "Forebay-Replay-Of"
 """On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
 
-CARRIED: Final = (RECEIVED_AT, ENDPOINT, RAW_SEQUENCE, TRACEPARENT)
+SUPERSEDED: Final = "Forebay-Superseded"
+"""On a status that waits, or died: `true` where a higher one of its message came before it."""
+
+CARRIED: Final = (RECEIVED_AT, ENDPOINT, RAW_SEQUENCE, TRACEPARENT, SUPERSEDED)
 """Headers that go with an item wherever it goes: to RETRY, to DEAD, and back by a replay."""
 
 

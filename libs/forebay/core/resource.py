@@ -246,8 +246,11 @@ class ProcessingSpec(_Record):
     """The set of streams. `forebay run` has one for all."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    status_order: Literal["Monotonic", "None"] = "Monotonic"
+    """`Monotonic`: a status that comes after a higher one of its message says so."""
+
     max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    """Requests in flight for the endpoint in all, at one processor; None for as many as its
+    """Requests in flight for the endpoint in all, shared by the processors; None for as many as its
     destinations allow."""
 
 
@@ -349,7 +352,7 @@ class HttpSpec(_Record):
     tls: TlsSpec | None = None
     timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests in flight at one processor."""
+    """Requests in flight, shared by the processors."""
 
     rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     """Requests a second; 0 for no limit."""
@@ -483,7 +486,6 @@ LATER: Final[Mapping[str, str]] = {
     "postgres": "PostgreSQL destinations are not in this version: use http",
     "python": "Python destinations are not in this version: use http",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
-    "statusOrder": "ordering statuses is not in this version: remove it",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
 }
 """Fields that a reader of the documentation may look for where they are not, and what to do."""

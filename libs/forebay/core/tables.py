@@ -220,8 +220,12 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
     """The phone number id of the endpoint's channel: items of others are marked."""
 
     ordering: Literal["Conversation", "None"] = "Conversation"
+    status_order: Literal["Monotonic", "None"] = "Monotonic"
+    """Whether statuses that come late are marked."""
+
     max_in_flight: int = 0
-    """Requests in flight for all its destinations at one processor; 0 for no limit but theirs."""
+    """Requests in flight for all its destinations, shared by the processors; 0 for no limit but
+    theirs."""
 
     paused: bool = False
     destinations: tuple[Destination, ...] = ()

@@ -40,16 +40,18 @@ def place_of_listener(listening: socket.socket) -> str:
     """Return a name for where a process listens, that no two live processes can have.
 
     A kernel lets one process listen on an address and port of a network namespace. So who comes
-    with the same name comes after the one who had it before has ended.
+    with the same name comes after the one who had it before has ended. The host's name, which is a
+    pod's, is for sandboxes and copied machines that tell all the same boot id and namespace.
     """
     host, port = listening.getsockname()[:2]
+    machine = socket.gethostname()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         network = str(Path("/proc/self/ns/net").stat().st_ino)
     except OSError:
         # No Linux: then two hosts may not have the same name.
-        boot, network = socket.gethostname(), ""
-    return f"{boot}/{network}/{host}:{port}"
+        boot, network = "", ""
+    return f"{machine}/{boot}/{network}/{host}:{port}"
 
 
 def settle_garbage_collector() -> None:

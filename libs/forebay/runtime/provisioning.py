@@ -98,7 +98,9 @@ def stream_config(kind: StreamKind, config: ShardConfig) -> StreamConfig:
         case StreamKind.RAW:
             result.max_age = config.raw_max_age.total_seconds()
             result.max_bytes = config.raw_max_bytes
-            result.duplicate_window = DUPLICATE_WINDOW.total_seconds()
+            # The server refuses a window that is longer than the age.
+            window = min(DUPLICATE_WINDOW, config.raw_max_age)
+            result.duplicate_window = window.total_seconds()
         case StreamKind.EVENTS:
             result.max_age = config.window.total_seconds()
             result.max_bytes = config.events_max_bytes

@@ -4,6 +4,7 @@ Asks by JetStream's direct get in batches (nats-server 2.11, ADR-31): any replic
 page ends by its number of messages or its bytes, whichever comes first.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
 
-__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "read_page"]
+__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "moment", "read_last", "read_page"]
 
 PAGE_MESSAGES: Final = 2_000
 """The server counts what is left once a page, which with a wildcard costs it as much as there are
@@ -51,14 +52,38 @@ async def read_page(
     Raises:
         StoreUnavailable: where NATS does not answer, or there is no such stream.
     """
-    body = msgspec.json.encode(
+    return await _ask(
+        client,
+        stream,
         {
             "next_by_subj": subjects,
             "batch": PAGE_MESSAGES,
             "max_bytes": PAGE_BYTES,
             **_from(start),
-        }
+        },
     )
+
+
+async def read_last(client: Client, stream: str, subjects: Sequence[str]) -> list[StoredMessage]:
+    """Return the last message of each of these subjects that has one.
+
+    One request for all: 600 subjects of which none has a message take the server 1 ms, asked for
+    one by one 120 ms (design 0008). What a replica that is behind does not have yet is missing.
+
+    Args:
+        client: A connected client.
+        stream: The stream's name.
+        subjects: No wildcards, for each would cost as much as all subjects that it fits; at most
+            1,024.
+
+    Raises:
+        StoreUnavailable: where NATS does not answer, or there is no such stream.
+    """
+    return await _ask(client, stream, {"multi_last": list(subjects)})
+
+
+async def _ask(client: Client, stream: str, request: dict[str, Any]) -> list[StoredMessage]:
+    body = msgspec.json.encode(request)
     inbox = client.new_inbox()
     try:
         subscription = await client.subscribe(inbox)
@@ -102,13 +127,13 @@ def _stored(headers: dict[str, str], payload: bytes) -> StoredMessage:
     return StoredMessage(
         headers["Nats-Subject"],
         int(headers["Nats-Sequence"]),
-        _moment(headers["Nats-Time-Stamp"]),
+        moment(headers["Nats-Time-Stamp"]),
         own,
         payload,
     )
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """Read the server's time: nine digits of a second, of which Python takes six."""
     seconds, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")

@@ -1,51 +1,109 @@
-"""What pods say of themselves: the generations of the tables that they have read."""
+"""What pods say of themselves: the tables that they have read, warnings, and open breakers."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
+import msgspec
 from typing_extensions import override
+
+from forebay.core.naming import EndpointName
+from forebay_operator.models.pods import OpenBreaker, PodPage
 
 __all__ = ["HttpPods", "PodPages", "ScriptedPods"]
 
 ADMIN_PORT = 9090
 
+_REFUSED: Final = "Refused"
+"""The state of a breaker that only a change of the spec closes."""
+
 
 class PodPages(Protocol):
     """Asks pods."""
 
-    async def generations(self, address: str) -> Mapping[str, str] | None:
-        """Return the generation of each table file that a pod serves by; None for no answer."""
+    async def page(self, address: str) -> PodPage | None:
+        """Return what a pod serves by; None for no answer."""
+
+    async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
+        """Return the open breakers of a processor; None for no answer."""
+
+
+class _Routes(msgspec.Struct, frozen=True):
+    generations: dict[str, str] = {}
+    warnings: list[str] = []
+
+
+class _Breaker(msgspec.Struct, frozen=True):
+    namespace: str
+    endpoint: str
+    destination: str
+    state: str
+    reason: str = ""
+
+
+class _Breakers(msgspec.Struct, frozen=True):
+    open: list[_Breaker]
+
+
+_ROUTES: Final = msgspec.json.Decoder(_Routes)
+_BREAKERS: Final = msgspec.json.Decoder(_Breakers)
 
 
 class HttpPods(PodPages):
-    """Asks `/routes` on the admin port."""
+    """Asks `/routes` and `/breakers` on the admin port."""
 
     def __init__(self, session: aiohttp.ClientSession, seconds: float) -> None:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=seconds)
 
     @override
-    async def generations(self, address: str) -> Mapping[str, str] | None:
+    async def page(self, address: str) -> PodPage | None:
+        body = await self._get(address, "routes")
+        try:
+            found = None if body is None else _ROUTES.decode(body)
+        except msgspec.DecodeError:
+            return None
+        return None if found is None else PodPage(found.generations, tuple(found.warnings))
+
+    @override
+    async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
+        body = await self._get(address, "breakers")
+        try:
+            found = None if body is None else _BREAKERS.decode(body)
+        except msgspec.DecodeError:
+            return None
+        if found is None:
+            return None
+        return tuple(
+            OpenBreaker(
+                EndpointName(each.namespace, each.endpoint),
+                each.destination,
+                each.state == _REFUSED,
+                each.reason,
+            )
+            for each in found.open
+        )
+
+    async def _get(self, address: str, path: str) -> bytes | None:
         host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{ADMIN_PORT}/routes"
+        url = f"http://{host}:{ADMIN_PORT}/{path}"
         try:
             async with self._session.get(url, timeout=self._timeout) as answer:
-                if not answer.ok:
-                    return None
-                page = await answer.json()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                return await answer.read() if answer.ok else None
+        except (aiohttp.ClientError, TimeoutError, OSError):
             return None
-        found = page.get("generations") if isinstance(page, dict) else None
-        return {str(key): str(value) for key, value in found.items()} if found else {}
 
 
 class ScriptedPods(PodPages):
     """The double: says what it was told to, by address."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, Mapping[str, str]] = {}
+        self.pages: dict[str, PodPage] = {}
+        self.opened: dict[str, tuple[OpenBreaker, ...]] = {}
 
     @override
-    async def generations(self, address: str) -> Mapping[str, str] | None:
+    async def page(self, address: str) -> PodPage | None:
         return self.pages.get(address)
+
+    @override
+    async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
+        return self.opened.get(address)

@@ -31,6 +31,10 @@ class ConditionType(enum.StrEnum):
     READY = "Ready"
     """All of the above."""
 
+    DESTINATIONS_HEALTHY = "DestinationsHealthy"
+    """No destination's breaker is open. No part of Ready: webhooks are taken all the same, and what
+    is for others is delivered."""
+
 
 class Reason(enum.StrEnum):
     """Why a condition is as it is."""
@@ -41,6 +45,7 @@ class Reason(enum.StrEnum):
     STREAMS_THERE = "StreamsThere"
     RECEIVERS_SERVE = "ReceiversServe"
     PROCESSORS_WORK = "ProcessorsWork"
+    NO_BREAKER_OPEN = "NoBreakerOpen"
     READY = "Ready"
 
     # --- someone has to do something
@@ -78,6 +83,15 @@ class Reason(enum.StrEnum):
 
     API_REFUSED = "ApiRefused"
     """The API server refused an object of this endpoint: see the message; tried again."""
+
+    RECEIVERS_WARN = "ReceiversWarn"
+    """They serve, and say what should be mended: see the message."""
+
+    BREAKER_OPEN = "BreakerOpen"
+    """Nothing gets through to a destination: look at it. What is for it waits; heals by itself."""
+
+    DESTINATION_REFUSES = "DestinationRefuses"
+    """A destination refuses our credentials, or is gone: correct it. What is for it waits."""
 
     # --- it takes a moment
     NO_POD_READY = "NoPodReady"

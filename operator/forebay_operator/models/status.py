@@ -130,18 +130,20 @@ def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Cond
     """Return the changes that a person wants to be told of, each as an Event.
 
     Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
-    that it is true: the condition that keeps it from being ready tells why.
+    that it is true: the condition that keeps it from being ready tells why. Of destinations not
+    that they are well from the beginning.
     """
-    return [
-        condition
-        for condition, before in news
-        if (
-            condition.status == "True"
-            if condition.type is ConditionType.READY
-            else condition.status != "Unknown"
-            and Reason.TABLE_PENDING not in {condition.reason, before}
-        )
-    ]
+    return [condition for condition, before in news if _is_tellable(condition, before)]
+
+
+def _is_tellable(condition: Condition, before: Reason | str | None) -> bool:
+    if condition.type is ConditionType.READY:
+        return condition.status == "True"
+    if condition.reason is Reason.NO_BREAKER_OPEN:
+        return before in {Reason.BREAKER_OPEN, Reason.DESTINATION_REFUSES}
+    if condition.reason is Reason.RECEIVERS_WARN:
+        return True
+    return condition.status != "Unknown" and Reason.TABLE_PENDING not in {condition.reason, before}
 
 
 def degradation(status: EndpointStatus, before: Mapping[str, Any]) -> Condition | None:

@@ -1,5 +1,7 @@
 """The words of conditions: from what was seen of an endpoint to what its status says."""
 
+from collections.abc import Iterable
+
 from forebay_operator.builders.tables import Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionType, Reason
@@ -20,11 +22,12 @@ def false(kind: ConditionType, reason: Reason, message: str) -> Condition:
 
 
 def complete(found: list[Condition]) -> tuple[Condition, ...]:
-    """Add the conditions that were not reached, and Ready, which sums up all."""
+    """Add the conditions that were not reached, and Ready, which sums up all but destinations."""
     known = {condition.type: condition for condition in found}
     result: list[Condition] = []
     for kind in ConditionType:
         if kind is ConditionType.READY:
+            result.append(_ready(result))
             continue
         result.append(
             known.get(kind)
@@ -35,12 +38,15 @@ def complete(found: list[Condition]) -> tuple[Condition, ...]:
                 message="an earlier condition is false",
             )
         )
-    bad = next((condition for condition in result if condition.status != "True"), None)
-    if bad is None:
-        result.append(true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered"))
-    else:
-        result.append(false(ConditionType.READY, bad.reason, bad.message))
     return tuple(result)
+
+
+def _ready(parts: Iterable[Condition]) -> Condition:
+    """Return what all conditions that stand before Ready come to."""
+    bad = next((condition for condition in parts if condition.status != "True"), None)
+    if bad is None:
+        return true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered")
+    return false(ConditionType.READY, bad.reason, bad.message)
 
 
 def leaving(endpoint: ClusterEndpoint, why: str) -> EndpointStatus:
@@ -80,5 +86,10 @@ def pool_condition(
     if having < view.ready:
         message = f"some ready {what} has not read the latest table yet: this takes seconds"
         return false(kind, Reason.TABLE_PENDING, message), count
+    message = f"every ready {what} has the latest table"
+    if view.warnings:
+        # Only receivers have any.
+        message += f"; to be mended: {'; '.join(view.warnings)}"
+        return true(kind, Reason.RECEIVERS_WARN, message), count
     good = Reason.RECEIVERS_SERVE if is_receivers else Reason.PROCESSORS_WORK
-    return true(kind, good, f"every ready {what} has the latest table"), count
+    return true(kind, good, message), count

@@ -9,6 +9,7 @@ from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionType, Reason
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount
+from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.conditions import complete, false, pool_condition, true
 from forebay_operator.services.figures import Figures
 from forebay_operator.services.judge import Plan, Rejected
@@ -52,12 +53,14 @@ class Observer:
         pools: Pools,
         shards: Shards,
         figures: Figures,
+        breakers: Breakers,
     ) -> None:
         self._config = config
         self._tables = tables
         self._pools = pools
         self._shards = shards
         self._figures = figures
+        self._breakers = breakers
 
     async def status(
         self, endpoint: ClusterEndpoint, served: Served
@@ -84,6 +87,8 @@ class Observer:
             found.append(condition)
             condition, processors = await self._shared_pool("processors", endpoint.endpoint)
             found.append(condition)
+            destinations = {each.name for each in plan.processing.destinations}
+            found.append(await self._breakers.condition(endpoint, destinations))
             backlog = await self._figures.backlog(plan.route.shard, endpoint.endpoint)
         status = EndpointStatus(
             observed_generation=endpoint.generation,

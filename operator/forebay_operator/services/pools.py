@@ -14,6 +14,7 @@ from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pods import PodPages
 from forebay_operator.errors import OperatorError
 from forebay_operator.models.names import ANNOTATION_TABLES
+from forebay_operator.models.pods import PodPage
 from forebay_operator.services.world import PodFacts, World
 
 __all__ = ["PoolView", "Pools"]
@@ -33,12 +34,19 @@ class PoolView(NamedTuple):
     total: int
     leaving: int
     ready: int
-    pages: tuple[Mapping[str, str] | None, ...]
-    """Of each ready pod the generation of each table file; None where it did not answer."""
+    pages: tuple[PodPage | None, ...]
+    """What each ready pod says; None where it did not answer."""
 
     def having(self, file: str, generations: Collection[str]) -> int:
         """Return how many ready pods have read one of these generations of a table."""
-        return sum(page is not None and page.get(file) in generations for page in self.pages)
+        return sum(
+            page is not None and page.generations.get(file) in generations for page in self.pages
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What any pod says that somebody should mend, each thing once."""
+        return sorted({each for page in self.pages if page is not None for each in page.warnings})
 
 
 class Pools:
@@ -96,6 +104,6 @@ class Pools:
     async def _look(self, selector: Mapping[str, str]) -> PoolView:
         pods = self._world.pods(selector)
         serving = [pod for pod in pods if pod.is_ready and not pod.is_leaving]
-        pages = await asyncio.gather(*(self._pages.generations(pod.address) for pod in serving))
+        pages = await asyncio.gather(*(self._pages.page(pod.address) for pod in serving))
         leaving = sum(pod.is_leaving for pod in pods)
         return PoolView(len(pods) - leaving, leaving, len(serving), tuple(pages))

@@ -271,7 +271,8 @@ class Reconciler:
             return
         self._world.put_endpoint(await self._cluster.apply_status(endpoint, document))
         for condition in tellable(changes(status, before)):
-            passing = condition.status == "True" or condition.reason in WAITING
+            is_well = condition.status == "True" and condition.reason is not Reason.RECEIVERS_WARN
+            passing = is_well or condition.reason in WAITING
             await self._story.tell(
                 endpoint, condition.reason, condition.message, warning=not passing
             )

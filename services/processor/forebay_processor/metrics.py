@@ -93,6 +93,13 @@ class ProcessorMetrics:
             ("pool", "lane"),
             registry=registry,
         )
+        self._unsplit = Gauge(
+            "forebay_processor_unsplit_age_ratio",
+            "The age of the oldest webhook that is not split, as a share of the age at which RAW "
+            "forgets it; alert at 0.5. 0 at all processors but the one that looks.",
+            ("pool", "shard"),
+            registry=registry,
+        )
         self._pool = pool
         # For what counts each item: `labels` takes a lock and makes strings of all it is given,
         # 2 µs each time.
@@ -156,6 +163,10 @@ class ProcessorMetrics:
         """Count a dead letter."""
         self._deliveries_of(*endpoint, destination, "dead").inc()
         self._dead.labels(*endpoint, destination, reason).inc()
+
+    def unsplit(self, shard: str, share: float) -> None:
+        """Set how much of its age the oldest webhook waits for its split."""
+        self._unsplit.labels(self._pool, shard).set(share)
 
     def waiting(self, endpoint: EndpointName, destination: str, count: int) -> None:
         """Set how many items wait for a destination."""

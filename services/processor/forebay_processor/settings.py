@@ -45,7 +45,7 @@ class ProcessorSettings(BaseSettings):
     `allowed_networks`."""
 
     retention_check_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Between two looks at how full RAW and EVENTS are."""
+    """Between two looks at how full RAW and EVENTS are; where one is half full, a tenth of it."""
 
     @field_validator("allowed_networks", "denied_networks", mode="before")
     @classmethod

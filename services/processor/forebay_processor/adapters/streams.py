@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 
 from forebay.core.subjects import StreamKind, replay_subjects, stream_name
 from forebay.runtime.store_errors import StoreUnavailable, store_error
-from forebay.runtime.stream_reader import StoredMessage, read_page
+from forebay.runtime.stream_reader import StoredMessage, moment, read_last, read_page
 
 __all__ = ["Streams"]
 
@@ -99,6 +99,22 @@ class Streams:
         error = decoded.get("error")
         if error is None:
             return int(decoded["message"]["seq"])
+        if error.get("err_code") == _NO_MESSAGE:
+            return None
+        raise store_error(error)
+
+    async def stored_at(self, stream: str, sequence: int) -> float | None:
+        """Return when a message was stored, seconds since the epoch; None where it is gone.
+
+        Raises:
+            StoreError: where NATS does not answer.
+        """
+        body = msgspec.json.encode({"seq": sequence})
+        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{stream}", body)
+        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+        error = decoded.get("error")
+        if error is None:
+            return moment(decoded["message"]["time"]).timestamp()
         if error.get("err_code") == _NO_MESSAGE:
             return None
         raise store_error(error)
@@ -183,6 +199,15 @@ class Streams:
             message = f"{stream} could not be read: {type(error).__name__}"
             raise StoreUnavailable(message) from error
         return found.data or b"", dict(found.headers or {}), found.seq or 0
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of these subjects' messages, as far as there are any.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
+        found = await read_last(self._client, stream, subjects)
+        return {each.subject: each.sequence for each in found}
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""

@@ -1,7 +1,8 @@
 """An item as a CloudEvent 1.0 in JSON, and its Standard Webhooks signature.
 
 Formats: CloudEvents 1.0 JSON event format (structured mode), Standard Webhooks 1.0. The extension
-attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation` and `otherchannel`.
+attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation`, `otherchannel` and
+`superseded`.
 """
 
 import base64
@@ -34,6 +35,7 @@ class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     channel: str = ""
     conversation: str
     otherchannel: bool = False
+    superseded: bool = False
     data: msgspec.Raw
 
 
@@ -41,7 +43,11 @@ _ENCODE = msgspec.json.Encoder().encode
 
 
 def encode_event(attempt: Attempt) -> bytes:
-    """Return the body of a delivery; equal for every attempt of an item."""
+    """Return the body of a delivery.
+
+    It is equal for every attempt of an item, but for a status outside the order: that can be
+    `superseded` at a later attempt.
+    """
     item = attempt.item
     namespace, name = attempt.endpoint
     return _ENCODE(
@@ -59,6 +65,7 @@ def encode_event(attempt: Attempt) -> bytes:
             channel=item.channel,
             conversation=attempt.conversation,
             otherchannel=attempt.other_channel,
+            superseded=attempt.superseded,
             data=item.data,
         ),
     )

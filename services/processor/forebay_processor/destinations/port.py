@@ -33,6 +33,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     other_channel: bool
     """Whether the item is of another channel than the endpoint's."""
 
+    superseded: bool = False
+    """Whether it is a status that comes after a higher one of its message."""
+
 
 class Delivered(msgspec.Struct, frozen=True):
     """The destination has it."""

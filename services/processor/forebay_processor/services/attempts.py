@@ -58,6 +58,7 @@ class Attempts:
             received_at=received_at,
             traceparent=headers.get(envelope.TRACEPARENT, ""),
             other_channel=bool(own and item.channel and item.channel != own),
+            superseded=envelope.SUPERSEDED in headers,
         )
         generation = self._breaker.generation
         began = time.perf_counter()

@@ -40,5 +40,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The phone number id of the endpoint: items of others are marked."""
 
     is_ordered: bool = True
+    is_monotonic: bool = True
+    """Whether statuses that come late are marked."""
+
     budget: Budget | None = None
     """The endpoint's requests in all, where the state is OPEN or PAUSED."""

@@ -104,6 +104,7 @@ class Channels:
             port=self._destinations.of(name, config),
             own_channel=endpoint.channel,
             is_ordered=endpoint.ordering == "Conversation",
+            is_monotonic=endpoint.status_order == "Monotonic",
             budget=self._budget_of(endpoint),
         )
 

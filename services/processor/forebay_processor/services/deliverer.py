@@ -9,6 +9,7 @@ same; what is in flight here is known by its sequence and goes on as if nothing 
 """
 
 import asyncio
+import time
 
 import structlog
 
@@ -16,14 +17,17 @@ from forebay.core import envelope
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage, Puller
+from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.burial import EVERY, bury
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deferred import DELAY_SECONDS, Deferred
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
+from forebay_processor.services.status_order import late_ones, question
 from forebay_processor.services.wanting import destinations_wanting
-from forebay_processor.services.work import Lag, Partition, Work
+from forebay_processor.services.work import DeadReason, Lag, Partition, Work
 
 __all__ = ["Acker", "Deliverer"]
 
@@ -101,8 +105,9 @@ class Deliverer:
         while True:
             batch = await puller.next_batch()
             self._pending = puller.pending
+            late = await self._late(batch)
             for message in batch:
-                await self._take(message)
+                await self._take(message, is_late=message.sequence in late)
                 if self._left and message.delivered > 1:
                     self.expect(self._left - 1)
             # The channels' tasks have to get their turn, however fast messages come.
@@ -119,7 +124,18 @@ class Deliverer:
         if self._last_finished is not None:
             await self._last_finished.confirm(within)
 
-    async def _take(self, message: PulledMessage) -> None:
+    async def _late(self, batch: list[PulledMessage]) -> set[int]:
+        """Return the sequences of the statuses that come after a higher one of their message."""
+        questions = [
+            asked
+            for message in batch
+            if message.sequence not in self._in_flight
+            and message not in self._finished
+            and (asked := question(message, self._endpoints)) is not None
+        ]
+        return await late_ones(self._partition, questions)
+
+    async def _take(self, message: PulledMessage, *, is_late: bool) -> None:
         sequence = message.sequence
         if sequence in self._in_flight:
             # It will be acked as what it is now: the newest copy, of the newest connection.
@@ -151,7 +167,8 @@ class Deliverer:
         for channel, _ in wanting:
             if channel.is_crowded:
                 await channel.room()
-        self._hand_out(message, subject, wanting)
+        headers = {**message.headers, envelope.SUPERSEDED: "true"} if is_late else message.headers
+        self._hand_out(message, subject, wanting, headers)
 
     async def _endpoint_of(
         self, message: PulledMessage, subject: EventSubject
@@ -164,6 +181,10 @@ class Deliverer:
             self._deferred.back(name, sequence)
             await message.ack()
             return None
+        if endpoint is None and await self._has_expired(message, subject):
+            self._deferred.back(name, sequence)
+            await message.ack()
+            return None
         if endpoint is None or self._deferred.is_behind(name, sequence, now):
             self._deferred.send_back(name, sequence, now)
             await message.nak(DELAY_SECONDS)
@@ -171,8 +192,39 @@ class Deliverer:
         self._deferred.back(name, sequence)
         return endpoint
 
+    async def _has_expired(self, message: PulledMessage, subject: EventSubject) -> bool:
+        """Bury an item that EVENTS is about to forget, and say whether that was done."""
+        if time.time() < self._partition.ages.item_ends(message.stored_at / 1e9):
+            return False
+        row = self._row(subject, message, EVERY)
+        verdict = (DeadReason.EXPIRED, "no table names the endpoint")
+        try:
+            await bury(
+                self._partition, row, message.data, message.headers, 0, verdict, self._metrics
+            )
+        except StoreError as error:
+            _log.warning("bury_failed", endpoint=str(subject.endpoint), reason=str(error))
+            return False
+        return True
+
+    @staticmethod
+    def _row(subject: EventSubject, message: PulledMessage, destination: str) -> RetrySubject:
+        return RetrySubject(
+            subject.shard,
+            subject.partition,
+            subject.lane,
+            subject.endpoint,
+            destination,
+            message.headers.get(envelope.CONVERSATION, subject.key[:16]),
+            subject.key,
+        )
+
     def _hand_out(
-        self, message: PulledMessage, subject: EventSubject, wanting: list[tuple[Channel, str]]
+        self,
+        message: PulledMessage,
+        subject: EventSubject,
+        wanting: list[tuple[Channel, str]],
+        headers: dict[str, str],
     ) -> None:
         sequence = message.sequence
         left = len(wanting) + 1
@@ -189,16 +241,9 @@ class Deliverer:
 
         self._in_flight[sequence] = message
         for channel, destination in wanting:
-            row = RetrySubject(
-                subject.shard,
-                subject.partition,
-                subject.lane,
-                subject.endpoint,
-                destination,
-                message.headers.get(envelope.CONVERSATION, subject.key[:16]),
-                subject.key,
-            )
-            work = Work(self._partition, row, sequence, message.data, message.headers, one_done)
+            row = self._row(subject, message, destination)
+            stored_at = message.stored_at / 1e9
+            work = Work(self._partition, row, sequence, message.data, headers, one_done, stored_at)
             works.append(work)
             channel.offer(work)
         # The one that was counted too many: so that it is not over before all have it.

@@ -74,6 +74,9 @@ ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read, written or deleted."""
 
 
+REST_SECONDS: Final = 3600.0
+"""Between two looks at a row that nobody may try: the shard's window may be changed meanwhile."""
+
 _RANKS: Final = {lane: rank for rank, lane in enumerate((Lane.LIVE, Lane.STATUS, Lane.BULK))}
 
 
@@ -345,9 +348,12 @@ class Channel:
         return row
 
     async def _store_row(self, row: Parked, work: Work) -> None:
-        if await self._row_works.store(row, work):
+        if await self._row_works.store(row, work, functools.partial(self._refused, row)):
             work.after_ack = functools.partial(self._release, row)
             work.finish()
+
+    def _refused(self, row: Parked) -> None:
+        self._wake(self._chain_key(row.subject))
 
     def _release(self, row: Parked) -> None:
         row.is_ready = True
@@ -405,16 +411,18 @@ class Channel:
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
         now, wait, expires = time.time(), 0.0, math.inf
+        if not row.partition.is_started or not (row.is_ready or row.spare is not None):
+            return
         match self._settings.state:
-            case ChannelState.UNKNOWN | ChannelState.PAUSED:
+            case ChannelState.UNKNOWN | ChannelState.PAUSED if not row.is_finished:
+                if row.is_ready:
+                    self._wake_at_rest(key, chain, row)
                 return
             case ChannelState.OPEN:
                 wait = row.due - now
                 expires = self._row_works.expires_at(row)
-            case ChannelState.REMOVED | ChannelState.DELETED:
+            case _:
                 pass
-        if not row.is_ready or not row.partition.is_started:
-            return
         if wait > 0:
             loop = asyncio.get_running_loop()
             chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
@@ -425,7 +433,21 @@ class Channel:
             if expires < math.inf:
                 loop = asyncio.get_running_loop()
                 chain.set_timer(loop.call_later(expires - now, self._timer_ended, key, chain))
-        elif self._graves.try_take():
+        else:
+            self._give_up(key, chain, row)
+
+    def _wake_at_rest(self, key: str, chain: Chain, row: Parked) -> None:
+        """See to a row that nobody may try now: it waits, until its age is over."""
+        left = self._row_works.expires_at(row) - time.time()
+        if left <= 0:
+            self._give_up(key, chain, row)
+        elif left < math.inf:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(min(left, REST_SECONDS), self._timer_ended, key, chain)
+            chain.set_timer(timer)
+
+    def _give_up(self, key: str, chain: Chain, row: Parked) -> None:
+        if self._graves.try_take():
             self._begin_row(key, chain, row, self._graves)
         else:
             self._graves.call_when_free(functools.partial(self._wake, key))
@@ -433,7 +455,8 @@ class Channel:
     def _begin_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
         chain.set_timer(None)
         chain.is_busy = True
-        row.partition.spawn(self._work_row(key, chain, row, slots))
+        spare, row.spare = row.spare, None
+        row.partition.spawn(self._work_row(key, chain, row, slots, spare))
 
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
@@ -461,14 +484,31 @@ class Channel:
                 key = self._chain_key(row.subject)
                 self._chains.setdefault(key, Chain()).insert(row)
 
-    async def _work_row(self, key: str, chain: Chain, row: Parked, slots: Slots) -> None:
-        """Try the first row of a chain, or give it up. Holds one slot."""
+    async def _work_row(
+        self, key: str, chain: Chain, row: Parked, slots: Slots, spare: Work | None
+    ) -> None:
+        """Try the first row of a chain, or give it up. Holds one slot.
+
+        Args:
+            key: The chain's.
+            chain: Whose first row it is.
+            row: What to try.
+            slots: Where to give the slot back.
+            spare: The item, where RETRY has no room for its row.
+        """
         give_up = None
         if slots is self._graves:
-            give_up = self.breaker.reason or "not tried: at its limits"
+            give_up = self._why_untried()
         try:
-            if await self._row_works.work(row, give_up):
+            if spare is not None:
+                is_over = await self._row_works.work_spare(row, spare, give_up)
+            else:
+                is_over = await self._row_works.work(row, give_up)
+            if is_over:
                 self._forget(chain, row)
+                if spare is not None:
+                    spare.finish()
+                    spare = None
         except StoreError as error:
             if row.partition.is_lost:
                 return
@@ -480,7 +520,18 @@ class Channel:
         else:
             self._row_works.no_trouble()
         finally:
+            if spare is not None and not row.partition.is_lost:
+                row.partition.spawn(self._store_row(row, spare))
             self._end(key, chain, slots)
+
+    def _why_untried(self) -> str:
+        match self._settings.state:
+            case ChannelState.PAUSED:
+                return "not tried: paused"
+            case ChannelState.UNKNOWN:
+                return "not tried: no table names the endpoint"
+            case _:
+                return self.breaker.reason or "not tried: at its limits"
 
     def _chain_key(self, subject: RetrySubject) -> str:
         # What was replayed is in nobody's way.

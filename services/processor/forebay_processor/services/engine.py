@@ -9,6 +9,7 @@ finished, what waits in RETRY. Who owns which partition is agreed on by all proc
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -139,6 +140,10 @@ class Engine:
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a row; raises StoreError."""
         return await self.connection.streams.read(stream, subject)
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Look for claims in EVENTS; raises StoreError."""
+        return await self.connection.streams.claims(stream, subjects)
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""

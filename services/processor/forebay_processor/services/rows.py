@@ -5,6 +5,7 @@ What a row's place in its conversation is, and when it may be tried, is the chan
 """
 
 import time
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -12,14 +13,16 @@ import structlog
 
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import RetrySubject, StreamKind, dead_subject, stream_name
+from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.store_errors import StoreError, StoreFull
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.services.burial import bury, kept
 from forebay_processor.services.channel_settings import ChannelState
+from forebay_processor.services.status_order import is_behind_a_higher
 from forebay_processor.services.work import DeadReason, Parked, Partition, Work
 
 __all__ = ["Rows"]
@@ -56,12 +59,18 @@ class Rows:
         self._troubles: set[str] = set()
         """What the store refused since it last took something: told once and not for each row."""
 
-    async def store(self, row: Parked, work: Work) -> bool:
+    async def store(self, row: Parked, work: Work, on_refused: Callable[[], None]) -> bool:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
 
-        Returns False where the partition is given back or lost before that.
+        Between two writes it is `spare`, where RETRY surely does not hold it: then it may be tried
+        from memory. Otherwise a full RETRY could wait for ever, for what it holds may stand behind
+        what it has no room for. What finds no room until EVENTS is about to forget it becomes a
+        dead letter.
+
+        Returns False where it is tried from memory, or the partition is given back or lost.
         """
         pause, longest = STORE_PAUSE_SECONDS
+        is_surely_out = True
         while self._attempts.settings.state is not ChannelState.DELETED:
             try:
                 headers = _row_headers(row, work.headers)
@@ -72,8 +81,18 @@ class Rows:
                 if row.partition.is_lost:
                     return False
                 self.trouble("park_failed", error)
-                if not await row.partition.pause(pause):
+                if await self._has_expired(row, work):
+                    row.is_finished = True
+                    break
+                # Where no answer came the row may be there, and would be delivered once more.
+                is_surely_out = is_surely_out and isinstance(error, StoreFull)
+                if is_surely_out:
+                    row.spare = work
+                    on_refused()
+                is_going_on = await row.partition.pause(pause)
+                if not is_going_on or (is_surely_out and row.spare is None):
                     return False
+                row.spare = None
                 pause = min(pause * 2, longest)
                 continue
             self.no_trouble()
@@ -82,6 +101,20 @@ class Rows:
         # Only of a row that was stored while the partition was certainly ours does the next owner
         # know: it loads RETRY after our lease. EVENTS may forget the item of no other.
         return await row.partition.held()
+
+    async def _has_expired(self, row: Parked, work: Work) -> bool:
+        """Bury what RETRY has no room for, where EVENTS keeps it no longer; say whether it did."""
+        if time.time() < row.partition.ages.item_ends(work.stored_at):
+            return False
+        verdict = (DeadReason.EXPIRED, "RETRY has no room")
+        try:
+            await self.bury(
+                row.partition, row.subject, work.payload, work.headers, row.attempts, verdict
+            )
+        except StoreError as error:
+            self.trouble("bury_failed", error)
+            return False
+        return True
 
     async def work(self, row: Parked, give_up: str | None = None) -> bool:
         """Try a row; returns whether it is over: delivered, dead or gone, or not ours any more.
@@ -107,28 +140,87 @@ class Rows:
         row.sequence = max(row.sequence, sequence)
         if not await row.partition.held():
             return True
-        verdict = row.verdict
-        # What an endpoint that is gone had left is dropped, but not what a person sent again.
-        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
-            verdict = (DeadReason.DESTINATION_REMOVED, "")
-        elif verdict is None and give_up is not None:
-            verdict = row.verdict = (DeadReason.EXPIRED, give_up)
-        elif verdict is None:
-            row.attempts += 1
-            result = await self._attempts.make(row.subject, payload, headers, row.attempts)
-            if isinstance(result, Delivered):
+        headers = await self._marked(row, payload, headers)
+        outcome = await self._try(row, payload, headers, give_up)
+        match outcome:
+            case None:
+                return True
+            case Delivered():
                 await self._delete(row)
                 return True
-            if row.partition.is_lost:
-                return True
-            if isinstance(result, Failed) and self._is_young(row):
-                await self._put_off(row, payload, headers, result)
+            case Failed():
+                await self._put_off(row, payload, headers, outcome)
                 return False
-            reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
-            verdict = row.verdict = (reason, result.error)
-        await self.bury(row.partition, row.subject, payload, headers, row.attempts, verdict)
-        await self._delete(row)
-        return True
+            case _:
+                await self.bury(row.partition, row.subject, payload, headers, row.attempts, outcome)
+                await self._delete(row)
+                return True
+
+    async def work_spare(self, row: Parked, work: Work, give_up: str | None = None) -> bool:
+        """Try an item from memory whose row found no room; returns whether it is over.
+
+        As a first attempt: EVENTS keeps the item until it is over, so if the process dies it comes
+        again, and arrives twice only if it was under way.
+
+        Raises:
+            StoreError: where DEAD refuses.
+        """
+        if self._attempts.settings.state is ChannelState.DELETED:
+            return True
+        if not await row.partition.held():
+            return False
+        headers = await self._marked(row, work.payload, work.headers)
+        outcome = await self._try(row, work.payload, headers, give_up)
+        match outcome:
+            case None:
+                return False
+            case Delivered():
+                return True
+            case Failed():
+                row.due = self.next_try(row, outcome)
+                return False
+            case _:
+                await self.bury(
+                    row.partition, row.subject, work.payload, headers, row.attempts, outcome
+                )
+                return True
+
+    async def _try(
+        self, row: Parked, payload: bytes, headers: dict[str, str], give_up: str | None
+    ) -> Delivered | Failed | tuple[DeadReason, str] | None:
+        """Make an attempt, if there is to be one.
+
+        Returns what came of it: delivered, to be tried again, why it is given up, or None where it
+        is not ours any more.
+        """
+        # What an endpoint that is gone had left is dropped, but not what a person sent again.
+        if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
+            return (DeadReason.DESTINATION_REMOVED, "")
+        if row.verdict is None and give_up is not None:
+            row.verdict = (DeadReason.EXPIRED, give_up)
+        if row.verdict is not None:
+            return row.verdict
+        row.attempts += 1
+        result = await self._attempts.make(row.subject, payload, headers, row.attempts)
+        if isinstance(result, Delivered):
+            return result
+        if row.partition.is_lost:
+            return None
+        if isinstance(result, Failed) and self._is_young(row):
+            return result
+        reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
+        row.verdict = (reason, result.error)
+        return row.verdict
+
+    async def _marked(self, row: Parked, payload: bytes, headers: dict[str, str]) -> dict[str, str]:
+        """Return the row's headers, with the mark of a late status where it became one."""
+        settings = self._attempts.settings
+        if not settings.is_monotonic or (settings.is_ordered and not row.subject.is_replay):
+            # What is in order was marked before it was parked.
+            return headers
+        if await is_behind_a_higher(row.partition, row.subject, payload):
+            return {**headers, envelope.SUPERSEDED: "true"}
+        return headers
 
     def _is_young(self, row: Parked) -> bool:
         return time.time() - row.first_tried < self.retry.max_age_seconds
@@ -169,25 +261,7 @@ class Rows:
         verdict: tuple[DeadReason, str],
     ) -> None:
         """Write a dead letter; raises StoreError."""
-        reason, error = verdict
-        told = {
-            **_kept(headers),
-            envelope.CONVERSATION: subject.conversation,
-            envelope.ATTEMPTS: str(attempts),
-            envelope.REASON: reason,
-            envelope.ERROR: error,
-        }
-        letter = dead_subject(subject.shard, self._endpoint, self._name, subject.key)
-        await partition.publish(letter, payload, told)
-        self._metrics.dead(self._endpoint, self._name, reason)
-        _log.warning(
-            "dead_letter",
-            endpoint=str(self._endpoint),
-            destination=self._name,
-            key=subject.key,
-            reason=reason,
-            error=error,
-        )
+        await bury(partition, subject, payload, headers, attempts, verdict, self._metrics)
 
     def next_try(self, row: Parked, result: Failed) -> float:
         """Return when to try again: the last time is when `maxAge` ends."""
@@ -197,8 +271,14 @@ class Rows:
         return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
 
     def expires_at(self, row: Parked) -> float:
-        """Return when an item's age is over, seconds since the epoch."""
-        return row.first_tried + self.retry.max_age_seconds
+        """Return when an item's age is over, seconds since the epoch.
+
+        While nobody may try it, `maxAge` does not count; the shard's window does, for after that
+        the store does not know the item any more.
+        """
+        if self._attempts.settings.state is ChannelState.OPEN:
+            return row.first_tried + self.retry.max_age_seconds
+        return row.partition.ages.item_ends(row.first_tried)
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""
@@ -215,18 +295,10 @@ class Rows:
 
 def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
     return {
-        **_kept(headers),
+        **kept(headers),
         envelope.CONVERSATION: row.subject.conversation,
         envelope.ORDER: str(row.order),
         envelope.ATTEMPTS: str(row.attempts),
         envelope.DUE_AT: str(int(row.due * 1000)),
         envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
     }
-
-
-_KEPT = (*envelope.CARRIED, envelope.REPLAY_OF)
-
-
-def _kept(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers that stay with an item wherever it goes."""
-    return {name: headers[name] for name in _KEPT if name in headers}

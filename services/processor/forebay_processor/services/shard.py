@@ -15,15 +15,18 @@ from typing import Any, Final
 
 import structlog
 
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Session
 from forebay_processor.models.leases import LeaseTable
 from forebay_processor.policies.leases import surplus
+from forebay_processor.services.ages import Ages
 from forebay_processor.services.membership import Membership
 from forebay_processor.services.partitions import OwnedPartition
 from forebay_processor.services.retention import Retention
 from forebay_processor.services.rows_loading import RowLoader
 from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.unsplit import Unsplit
 from forebay_processor.services.workshop import Workshop
 
 __all__ = ["Shard"]
@@ -39,8 +42,11 @@ BEGIN_PAUSE_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 30.0
 """After a partition was taken, RETRY is looked at again for what an owner before us stored late."""
 
+AGES_SECONDS: Final = 60.0
+"""Between two looks at how long the streams keep what they hold: settings that seldom change."""
+
 RETENTION_UNIT: Final = "raw.00"
-"""Who owns it makes room in the shard's streams."""
+"""Who owns it makes room in the shard's streams, and tells of webhooks that nobody splits."""
 
 
 class Shard:
@@ -51,6 +57,7 @@ class Shard:
         self._workshop = workshop
         self._membership = Membership(name, me, place, self._follow, workshop.on_answer)
         self._loader = RowLoader(name, workshop.channels)
+        self._ages = Ages()
         self._partitions: dict[str, OwnedPartition] = {}
         self._session: Session | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -85,11 +92,21 @@ class Shard:
             self.name,
             self._workshop.metrics,
             settings.retention_check_seconds,
-            lambda: RETENTION_UNIT in self._partitions,
+            self._looks_after_streams,
+        )
+        unsplit = Unsplit(
+            session.streams,
+            self.name,
+            self._workshop.metrics,
+            self._ages,
+            settings.retention_check_seconds,
+            self._looks_after_streams,
         )
         try:
             self._beside(self._membership.run(session.leases(self.name)))
             self._beside(retention.run())
+            self._beside(unsplit.run())
+            self._beside(self._follow_ages(session))
             while True:
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS / 4)
                 self._check()
@@ -98,6 +115,24 @@ class Shard:
             tasks, self._tasks = self._tasks, set()
             await end_tasks(tasks)
             await asyncio.gather(*(each.detach() for each in self.partitions))
+
+    def _looks_after_streams(self) -> bool:
+        return RETENTION_UNIT in self._partitions
+
+    async def _follow_ages(self, session: Session) -> None:
+        while True:
+            await asyncio.sleep(AGES_SECONDS)
+            try:
+                await self._read_ages(session)
+            except StoreError as error:
+                _log.warning("ages_not_read", shard=self.name, reason=str(error))
+
+    async def _read_ages(self, session: Session) -> None:
+        raw, events = [
+            (await session.streams.stream_info(stream_name(kind, self.name))).config.max_age
+            for kind in (StreamKind.RAW, StreamKind.EVENTS)
+        ]
+        self._ages.take(raw, events)
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.add(asyncio.create_task(work))
@@ -134,7 +169,7 @@ class Shard:
                 or self._membership.is_releasing(unit)
             ):
                 self._partitions[unit] = self._workshop.partition(
-                    self.name, unit, epoch, self._membership.lease
+                    self.name, unit, epoch, self._membership.lease, self._ages
                 )
         for unit in surplus(table, self._membership.me):
             self._drain(unit)
@@ -181,6 +216,7 @@ class Shard:
         await self._start_retry([each for each in begun if each.deliverers])
 
     async def _prepare(self, partitions: list[OwnedPartition], session: Session) -> None:
+        await self._read_ages(session)
         unloaded = [each for each in partitions if not each.is_loaded]
         if unloaded:
             holdings = {each.tenure.unit: self.table.holding(each.tenure.unit) for each in unloaded}

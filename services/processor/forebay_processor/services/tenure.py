@@ -6,7 +6,7 @@ tenure that the item came under, so that nothing of an earlier one is taken for 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -15,6 +15,7 @@ from typing_extensions import override
 from forebay.runtime.publisher import PubAck
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.errors import place_of
+from forebay_processor.services.ages import Ages
 from forebay_processor.services.lease import Lease
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.work import Partition
@@ -25,13 +26,16 @@ _log = structlog.get_logger(__name__)
 
 
 class Store(Protocol):
-    """RETRY as a table, and DEAD; shared by all partitions."""
+    """RETRY as a table, DEAD, and the claims in EVENTS; shared by all partitions."""
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a message; raises StoreError."""
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a subject's message; raises StoreError."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of the messages that these subjects have; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a message; raises StoreError."""
@@ -43,13 +47,16 @@ class Store(Protocol):
 class Tenure(Partition):
     """This process' hold on one partition."""
 
-    def __init__(self, unit: str, epoch: int, lease: Lease, store: Store) -> None:
+    def __init__(  # its collaborators, each one thing
+        self, unit: str, epoch: int, lease: Lease, store: Store, ages: Ages | None = None
+    ) -> None:
         self.unit = unit
         """Such as `event.07`."""
 
         self._epoch = epoch
         self._lease = lease
         self._store = store
+        self._ages = ages or Ages()
         self._work: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self._is_lost = False
@@ -59,6 +66,11 @@ class Tenure(Partition):
     @override
     def epoch(self) -> int:
         return self._epoch
+
+    @property
+    @override
+    def ages(self) -> Ages:
+        return self._ages
 
     @property
     @override
@@ -103,6 +115,10 @@ class Tenure(Partition):
     @override
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         return await self._store.read(stream, subject)
+
+    @override
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        return await self._store.claims(stream, subjects)
 
     @override
     async def delete(self, stream: str, sequence: int) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import enum
+import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.publisher import PubAck
+from forebay_processor.services.ages import Ages
 
 __all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]
 
@@ -19,7 +21,7 @@ class DeadReason(enum.StrEnum):
     """The destination said that it will never take the item."""
 
     EXPIRED = "Expired"
-    """It was tried until `maxAge`."""
+    """It was tried until `maxAge`, or nobody could try it within the shard's window."""
 
     DESTINATION_REMOVED = "DestinationRemoved"
     """The manifest does not name the destination any more."""
@@ -44,6 +46,10 @@ class Partition(Protocol):
         """Tells this ownership from earlier ones."""
 
     @property
+    def ages(self) -> Ages:
+        """How long the shard keeps items."""
+
+    @property
     def is_started(self) -> bool:
         """Whether rows may be worked: not before all that was left in EVENTS has come again."""
 
@@ -59,6 +65,9 @@ class Partition(Protocol):
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Read a row; raises StoreError."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of those of these items that are claimed; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
@@ -76,9 +85,18 @@ class Partition(Protocol):
 class Work:
     """One item on its first way to one destination."""
 
-    __slots__ = ("_on_done", "after_ack", "headers", "order", "partition", "payload", "subject")
+    __slots__ = (
+        "_on_done",
+        "after_ack",
+        "headers",
+        "order",
+        "partition",
+        "payload",
+        "stored_at",
+        "subject",
+    )
 
-    def __init__(  # all that an item is made of
+    def __init__(  # noqa: PLR0913, PLR0917  # all that an item is made of
         self,
         partition: Partition,
         subject: RetrySubject,
@@ -86,6 +104,7 @@ class Work:
         payload: bytes,
         headers: dict[str, str],
         on_done: Callable[[], None],
+        stored_at: float = math.inf,
     ) -> None:
         self._on_done = on_done
         self.partition = partition
@@ -94,6 +113,9 @@ class Work:
 
         self.order = order
         """The item's sequence in EVENTS."""
+
+        self.stored_at = stored_at
+        """When EVENTS stored it, seconds since the epoch."""
 
         self.payload = payload
         self.headers = headers
@@ -120,6 +142,7 @@ class Parked:
         "order",
         "partition",
         "sequence",
+        "spare",
         "subject",
         "verdict",
     )
@@ -147,6 +170,10 @@ class Parked:
 
         self.is_ready = False
         """Whether it may be tried: stored, and EVENTS acked."""
+
+        self.spare: Work | None = None
+        """The item itself, while RETRY has no room for its row: EVENTS keeps it, so it may be tried
+        from memory. None while its row is being written, or is there, or may be."""
 
         self.is_finished = False
         """Whether it is delivered or dead, and only its row is left to be deleted."""

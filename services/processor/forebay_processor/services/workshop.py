@@ -8,6 +8,7 @@ from typing import Any, Final
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
 from forebay.runtime.publisher import Publisher
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.ages import Ages
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Acker, Deliverer
 from forebay_processor.services.endpoints import Endpoints
@@ -54,9 +55,11 @@ class Workshop:
         self._members: dict[str, int] = {}
         self._tidying: set[asyncio.Task[None]] = set()
 
-    def partition(self, shard: str, unit: str, epoch: int, lease: Lease) -> OwnedPartition:
+    def partition(
+        self, shard: str, unit: str, epoch: int, lease: Lease, ages: Ages
+    ) -> OwnedPartition:
         """Set up a partition that the table gives to this process."""
-        tenure = Tenure(unit, epoch, lease, self._store)
+        tenure = Tenure(unit, epoch, lease, self._store, ages)
         kind, _, number = unit.partition(".")
         make = self._splitting if kind == "raw" else self._delivering
         return OwnedPartition(shard, tenure, make(shard, int(number), tenure), self.channels)

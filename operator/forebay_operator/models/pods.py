@@ -1,0 +1,30 @@
+"""What pods say of themselves on their admin ports."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from forebay.core.naming import EndpointName
+
+__all__ = ["OpenBreaker", "PodPage"]
+
+
+class PodPage(NamedTuple):
+    """What a pod serves by."""
+
+    generations: Mapping[str, str]
+    """The generation of each table file."""
+
+    warnings: tuple[str, ...] = ()
+    """What somebody should mend though the pod is ready."""
+
+
+class OpenBreaker(NamedTuple):
+    """A destination that a processor sends nothing to, or one attempt at a time."""
+
+    endpoint: EndpointName
+    destination: str
+    is_refused: bool
+    """Whether it stays open until the spec changes; else it heals with the destination."""
+
+    reason: str
+    """What the last attempt ended in."""

@@ -1,0 +1,183 @@
+"""Whether an endpoint's destinations take what is sent: the breakers of all processors in one word.
+
+Each processor has breakers of its own, and tells those that are open. A destination is ill where
+any of them says so. What some processor did not tell leaves the condition as it was, unless
+another one knows of an open breaker.
+
+A breaker can open and close with every item, and say something else each time, so the condition
+changes once in six looks at most (a minute as shipped): the first trouble at once, what follows
+when that time is over.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.pods import PodPages
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.pods import OpenBreaker
+from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.status import Condition
+from forebay_operator.services.world import World
+
+__all__ = ["Breakers", "breaker_condition"]
+
+LOOKS: Final = 6
+"""Looks at an endpoint between two changes of the condition."""
+
+SHOWN: Final = 8
+"""Destinations that a message names; the metric has all."""
+
+REASON_CHARACTERS: Final = 160
+
+_NOT_TOLD: Final = Condition(
+    type=ConditionType.DESTINATIONS_HEALTHY,
+    status="Unknown",
+    reason=Reason.NOT_REACHED,
+    message="no processor is ready, or one did not answer yet",
+)
+
+
+class _View(NamedTuple):
+    """What all processors say at one moment."""
+
+    ready: int
+    is_whole: bool
+    """Whether every ready one answered."""
+
+    opened: Mapping[EndpointName, tuple[OpenBreaker, ...]]
+
+
+class Breakers:
+    """Asks the processors; one look serves all endpoints that ask at the time."""
+
+    def __init__(
+        self,
+        world: World,
+        pages: PodPages,
+        selector: Mapping[str, str],
+        seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            world: Where the pods are.
+            pages: Asks them.
+            selector: The labels of the processors.
+            seconds: Between two looks at an endpoint.
+            clock: Seconds that never go back, as the event loop's.
+        """
+        self._world = world
+        self._pages = pages
+        self._selector = selector
+        self._seconds = seconds
+        self._clock = clock
+        self._known: tuple[float, asyncio.Task[_View]] | None = None
+        self._not_before: dict[EndpointName, float] = {}
+
+    async def condition(
+        self, endpoint: ClusterEndpoint, destinations: Collection[str]
+    ) -> Condition:
+        """Return the condition of an endpoint that has these destinations."""
+        before = _standing(endpoint.status)
+        view = await self._view()
+        mine = [
+            each
+            for each in view.opened.get(endpoint.endpoint, ())
+            if each.destination in destinations
+        ]
+        if view.ready and not mine and not view.is_whole:
+            return before or _NOT_TOLD
+        found = breaker_condition(mine) if view.ready else _NOT_TOLD
+        if before is None or found == before or before.status == "Unknown":
+            # The first word on a destination is never held back; the second is.
+            if found.status == "False" and found != before:
+                self._hold(endpoint.endpoint)
+            return found
+        if self._clock() < self._not_before.get(endpoint.endpoint, 0.0):
+            return before
+        self._hold(endpoint.endpoint)
+        return found
+
+    def _hold(self, name: EndpointName) -> None:
+        now = self._clock()
+        self._not_before = {each: at for each, at in self._not_before.items() if at > now}
+        self._not_before[name] = now + LOOKS * self._seconds
+
+    async def _view(self) -> _View:
+        now = self._clock()
+        known = self._known
+        if known is None or (known[1].done() and now - known[0] > self._seconds / 2):
+            known = self._known = (now, asyncio.create_task(self._look(), name="look at breakers"))
+        return await asyncio.shield(known[1])
+
+    async def _look(self) -> _View:
+        pods = [
+            pod for pod in self._world.pods(self._selector) if pod.is_ready and not pod.is_leaving
+        ]
+        answers = await asyncio.gather(*(self._pages.breakers(pod.address) for pod in pods))
+        opened: dict[EndpointName, list[OpenBreaker]] = {}
+        for answer in answers:
+            for each in answer or ():
+                opened.setdefault(each.endpoint, []).append(each)
+        whole = all(answer is not None for answer in answers)
+        return _View(len(pods), whole, {name: tuple(found) for name, found in opened.items()})
+
+
+def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
+    """Return the condition of an endpoint with these open breakers, whoever told of them.
+
+    The same breakers give the same words, in whichever order processors told of them.
+    """
+    refusing: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    for each in sorted(opened):
+        (refusing if each.is_refused else silent).setdefault(each.destination, each.reason)
+    for destination in refusing:
+        silent.pop(destination, None)
+    kind = ConditionType.DESTINATIONS_HEALTHY
+    if not refusing and not silent:
+        message = "no destination's breaker is open"
+        return Condition(type=kind, status="True", reason=Reason.NO_BREAKER_OPEN, message=message)
+    told = []
+    if refusing:
+        told.append(
+            f"we are refused by {_listed(refusing)}: mend the destination, its URL or its "
+            "credentials; nothing is sent until its spec or Secret changes, or the endpoint is "
+            "paused and resumed"
+        )
+    if silent:
+        told.append(
+            f"nothing gets through to {_listed(silent)}: look at the destination; it is tried "
+            "now and then, and what is for it waits"
+        )
+    reason = Reason.DESTINATION_REFUSES if refusing else Reason.BREAKER_OPEN
+    return Condition(type=kind, status="False", reason=reason, message="; ".join(told))
+
+
+def _listed(destinations: Mapping[str, str]) -> str:
+    shown = [
+        f"{name!r} ({reason[:REASON_CHARACTERS]})" if reason else repr(name)
+        for name, reason in list(destinations.items())[:SHOWN]
+    ]
+    more = len(destinations) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _standing(status: Mapping[str, Any]) -> Condition | None:
+    """Return the condition that the status tells; None where it tells none that we know."""
+    for entry in status.get("conditions") or ():
+        if entry["type"] == ConditionType.DESTINATIONS_HEALTHY:
+            try:
+                reason = Reason(entry["reason"])
+            except ValueError:
+                return None
+            return Condition(
+                type=ConditionType.DESTINATIONS_HEALTHY,
+                status=entry["status"],
+                reason=reason,
+                message=entry["message"],
+            )
+    return None

@@ -1,0 +1,133 @@
+"""Which statuses come late: after a higher one of the same message (docs/design/0008).
+
+A higher status that came before is a claim in EVENTS with a lower sequence. So the answer follows
+from EVENTS alone: it is the same at every attempt, at every destination and for every owner of the
+partition, and nothing is kept here that a restart could lose. All that is asked of a batch is asked
+at once.
+
+What is outside the order of its conversation, since it was replayed or the endpoint gave order up,
+is late where a higher status is claimed at all: that one may have arrived already.
+
+This only reads: if the process dies, the next one asks again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from forebay.core.envelope import decode_item
+from forebay.core.errors import ForebayError
+from forebay.core.statuses import STATUS_KIND, higher_claims
+from forebay.core.subjects import EventSubject, Lane, RetrySubject, StreamKind, stream_name
+from forebay.runtime.pull import PulledMessage
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.services.endpoints import Endpoints
+
+__all__ = ["Claims", "Question", "is_behind_a_higher", "late_ones", "question"]
+
+AT_ONCE: Final = 200
+"""Statuses in one request: at most 801 subjects, of the 1,024 that the server takes."""
+
+PAUSE_SECONDS: Final = 0.25
+"""Before NATS is asked again."""
+
+REPLICA_TRIES: Final = 20
+"""How often a replica that does not have the newest of the statuses is asked again. After that it
+is taken for what is true: somebody removed it from EVENTS."""
+
+
+class Claims(Protocol):
+    """What is claimed in EVENTS: a part of `Partition`."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of those of these items that are claimed; raises StoreError."""
+
+
+class Question(NamedTuple):
+    """One status, and where higher ones of its message would be."""
+
+    sequence: int
+    own: str
+    higher: list[str]
+    is_ordered: bool
+
+
+def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
+    """Return what to ask about a message of EVENTS; None where nothing is to be asked."""
+    if f".{STATUS_KIND}." not in message.subject:
+        return None
+    try:
+        subject = EventSubject.parse(message.subject)
+        endpoint = endpoints.find(subject.endpoint)
+        if endpoint is None or endpoint.status_order != "Monotonic":
+            return None
+        higher = higher_claims(subject, decode_item(message.data))
+    except (ForebayError, ValueError):
+        # Whoever delivers it says what is wrong with it.
+        return None
+    if not higher:
+        return None
+    is_ordered = endpoint.ordering == "Conversation"
+    return Question(message.sequence, message.subject, higher, is_ordered)
+
+
+async def late_ones(
+    claims: Claims, questions: Sequence[Question], pause: float = PAUSE_SECONDS
+) -> set[int]:
+    """Return the sequences of those that come late; waits while NATS does not answer.
+
+    Args:
+        claims: Those in the stream of all of them.
+        questions: One for each status.
+        pause: Seconds before NATS is asked again.
+    """
+    late: set[int] = set()
+    for start in range(0, len(questions), AT_ONCE):
+        some = questions[start : start + AT_ONCE]
+        tries = 0
+        while True:
+            try:
+                found = await _ask(claims, some)
+            except StoreError:
+                await asyncio.sleep(pause)
+                continue
+            tries += 1
+            # Any replica answers. One that does not have the newest may not have others, either.
+            if max(some).own in found or tries == REPLICA_TRIES:
+                break
+            await asyncio.sleep(pause)
+        late.update(each.sequence for each in some if _is_late(each, found))
+    return late
+
+
+async def is_behind_a_higher(claims: Claims, row: RetrySubject, payload: bytes) -> bool:
+    """Say whether a higher status is claimed than one that is outside the order.
+
+    Raises:
+        StoreError: where NATS does not answer.
+    """
+    subject = EventSubject(
+        row.shard, row.partition, Lane.STATUS, row.endpoint, STATUS_KIND, row.key
+    )
+    try:
+        # Of another kind it has no key of a status.
+        higher = higher_claims(subject, decode_item(payload))
+    except ForebayError:
+        return False
+    return bool(higher) and bool(await claims.claims(_events(row.shard), higher))
+
+
+async def _ask(claims: Claims, questions: Sequence[Question]) -> dict[str, int]:
+    subjects = [subject for each in questions for subject in each.higher]
+    newest = max(questions).own
+    stream = _events(EventSubject.parse(newest).shard)
+    return await claims.claims(stream, [*subjects, newest])
+
+
+def _is_late(status: Question, found: dict[str, int]) -> bool:
+    higher = [found[subject] for subject in status.higher if subject in found]
+    return any(sequence < status.sequence or not status.is_ordered for sequence in higher)
+
+
+def _events(shard: str) -> str:
+    return stream_name(StreamKind.EVENTS, shard)

@@ -1,0 +1,133 @@
+"""What cannot be finished is told of, or becomes a dead letter, before its stream forgets it."""
+
+import functools
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from nats.js.api import RawStreamMsg
+
+from forebay.core.subjects import EventSubject
+from forebay.core.tables import Retry
+from support.plant import EVENTS, Plant, token
+from support.stack import SHARD
+from support.wait import eventually
+
+WINDOW = timedelta(seconds=8)
+"""Items are given up after 7 s: an eighth of the window before it ends."""
+
+RATIO = "forebay_processor_unsplit_age_ratio"
+
+
+@pytest.fixture
+async def brief(tmp_path: Path) -> AsyncIterator[Plant]:
+    """Give a plant whose streams soon forget what they hold."""
+    shard = msgspec.structs.replace(SHARD, window=WINDOW, raw_max_age=timedelta(seconds=12))
+    async with Plant(
+        tmp_path, shard=shard, FOREBAY_PROCESSOR_RETENTION_CHECK_SECONDS="0.2"
+    ) as running:
+        yield running
+
+
+def told(letter: RawStreamMsg) -> tuple[str, str, str]:
+    headers = letter.headers or {}
+    names = ("Forebay-Reason", "Forebay-Error", "Forebay-Attempts")
+    reason, error, attempts = (headers[name] for name in names)
+    return reason, error, attempts
+
+
+async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(brief: Plant) -> None:
+    name = brief.new_name()
+    # `maxAge` does not count while nobody may try.
+    quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
+    await brief.serve(name, brief.http(name, retry=quick), paused=True)
+    keys = await brief.send(name, *(f"wamid.paused.{number}" for number in range(5)))
+    await eventually(lambda: rows_are(brief, name, 5), saying="all to be parked")
+    assert await brief.letters(name) == 0
+    for key in keys:
+        letter = await brief.letter(name, key)
+        assert told(letter) == ("Expired", "not tried: paused", "0")
+    await eventually(lambda: rows_are(brief, name, 0), saying="RETRY to be empty")
+    assert not brief.arrivals(name)
+
+
+async def test_a_pause_that_ends_within_the_window_costs_nothing(brief: Plant) -> None:
+    name = brief.new_name()
+    quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
+    await brief.serve(name, brief.http(name, retry=quick), paused=True)
+    keys = await brief.send(name, "wamid.0", "wamid.1")
+    await eventually(lambda: rows_are(brief, name, 2), saying="all to be parked")
+    # Longer than `maxAge`: another endpoint's item expires in between.
+    other = brief.new_name()
+    dead = brief.http(other, retry=quick)
+    await brief.serve(other, dead)
+    brief.sink.answer_key(token("wamid.other"), *[503] * 50)
+    await brief.send(other, "wamid.other")
+    await brief.letter(other, token("wamid.other"))
+    await brief.serve(name, brief.http(name, retry=quick))
+    await brief.wait_delivered(name, keys)
+    assert await brief.letters(name) == 0
+
+
+async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(brief: Plant) -> None:
+    name = brief.new_name()
+    await brief.serve(name, brief.http(name), paused=True)
+    (parked,) = await brief.send(name, "wamid.parked")
+    await eventually(lambda: rows_are(brief, name, 1), saying="it to be parked")
+    # The table forgets the endpoint without a word of its deletion, with an item in EVENTS.
+    file = f"{name}.json"
+    await brief.follow(brief.stack.tables.write_endpoints(file=file), name)
+    row = await brief.client.jetstream().get_last_msg(EVENTS, f"forebay.event.0.*.*.demo.{name}.>")
+    subject = EventSubject.parse(row.subject or "")._replace(key=token("wamid.unknown"))
+    await brief.client.jetstream().publish(str(subject), row.data or b"", headers=row.headers)
+    for key, destination, error in (
+        (parked, "sink", "not tried: no table names the endpoint"),
+        (token("wamid.unknown"), "-", "no table names the endpoint"),
+    ):
+        letter = await brief.letter(name, key, destination)
+        assert told(letter) == ("Expired", error, "0")
+    await eventually(functools.partial(none_unacked, brief, EVENTS), saying="all to be acked")
+
+
+async def test_what_retry_has_no_room_for_is_in_dead(tmp_path: Path) -> None:
+    shard = msgspec.structs.replace(SHARD, window=timedelta(seconds=5), retry_max_bytes=3000)
+    async with Plant(tmp_path, shard=shard) as plant:
+        name = plant.new_name()
+        await plant.serve(name, plant.http(name), paused=True)
+        keys = await plant.send(name, *(f"wamid.full.{number}" for number in range(12)))
+        await eventually(lambda: plant.processor.logged("park_failed"), saying="RETRY to be full")
+        letters = [await plant.letter(name, key) for key in keys]
+        errors = {told(letter)[1] for letter in letters}
+        assert errors == {"RETRY has no room", "not tried: paused"}
+        await eventually(lambda: rows_are(plant, name, 0), saying="RETRY to be empty")
+        assert not plant.arrivals(name)
+
+
+async def test_webhooks_that_nobody_splits_are_told_of_at_half_their_age(brief: Plant) -> None:
+    name, known = brief.new_name(), brief.plain()
+    await brief.wait_delivered(known, await brief.send(known, "wamid.split"))
+    await brief.send(name, "wamid.unsplit")
+    early = await brief.processor.metric(RATIO)
+    assert early < 0.5
+    assert not brief.processor.logged("webhooks_unsplit_for_long")
+    await eventually(
+        lambda: brief.processor.logged("webhooks_unsplit_for_long"), within=10, saying="a warning"
+    )
+    assert 0.5 <= await brief.processor.metric(RATIO) < 0.9
+    await brief.serve(name, brief.http(name))
+    await brief.wait_delivered(name, [token("wamid.unsplit")])
+    await eventually(lambda: is_calm(brief), saying="the metric to be calm")
+
+
+async def is_calm(plant: Plant) -> bool:
+    return await plant.processor.metric(RATIO) < 0.5
+
+
+async def rows_are(plant: Plant, name: str, count: int) -> bool:
+    return await plant.rows(name) == count
+
+
+async def none_unacked(plant: Plant, stream: str) -> bool:
+    return await plant.unacked(stream) == 0
