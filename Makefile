@@ -27,8 +27,8 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill images coverage \
-	clean
+	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
+	bench-storm bench-claims drill-redelivery images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -130,6 +130,18 @@ bench-run: $(VENV)/.installed-dev ## all of Forebay at 1,000 webhooks/s for 30 s
 
 bench-ill: $(VENV)/.installed-dev ## nine destinations beside one that is dead, or slow; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.ill_destination $(ARGS)
+
+bench-processor: $(VENV)/.installed-dev ## the processor's rate against bare loops, and its latency; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.processor $(ARGS)
+
+bench-storm: $(VENV)/.installed-dev ## live messages while 100,000 statuses drain; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.storm $(ARGS)
+
+bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.claims $(ARGS)
+
+drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)
 
 PARTS := receiver processor operator
 REGISTRY ?= localhost

@@ -176,7 +176,7 @@ class _Cut:
 
     def __init__(self, received_at: float) -> None:
         self._bucket = int(received_at // REPEAT_WINDOW_SECONDS)
-        self._received = rfc3339(received_at)
+        self._received_at = received_at
 
     def generic(self, body: bytes, document: Json) -> Item:
         """Make one item of a whole body."""
@@ -359,7 +359,7 @@ class _Cut:
             type=kind_type,
             channel=channel,
             conversation=conversation_token(channel or scope, person),
-            time=_event_time(timestamp) or self._received,
+            time=_event_time(timestamp) or rfc3339(self._received_at),
             data=data,
         )
 

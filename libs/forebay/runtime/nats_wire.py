@@ -160,8 +160,8 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
     Raises:
         ValueError: where a name or value holds a line break; it would add headers of its own.
     """
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    if any("\r" in line or "\n" in line for line in lines):
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not lines.count("\r") == lines.count("\n") == len(headers):
         message = "a header holds a line break"
         raise ValueError(message)
-    return "\r\n".join(("NATS/1.0", *lines, "", "")).encode()
+    return f"NATS/1.0\r\n{lines}\r\n".encode()

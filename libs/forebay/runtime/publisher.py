@@ -15,7 +15,7 @@ at once with StoreUnavailable, and an answer that still comes later is only coun
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -40,7 +40,7 @@ from forebay.runtime.store_errors import (
     store_error,
 )
 
-__all__ = ["Outgoing", "PubAck", "Publisher"]
+__all__ = ["Message", "Outgoing", "PubAck", "Publisher"]
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +64,10 @@ SWEEP_SECONDS: Final = 0.02
 
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
+
+
+Message = tuple[str, bytes, Mapping[str, str]]
+"""Subject, payload and headers."""
 
 
 class PubAck(msgspec.Struct):
@@ -115,6 +119,38 @@ class _Awaited(Outgoing):
             self.future.set_exception(result)
         else:
             self.future.set_result(result)
+
+
+class _Wave:
+    """Messages whose answers somebody awaits together: no future and no callback for each."""
+
+    __slots__ = ("all_answered", "left", "results")
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.results: list[PubAck | StoreError] = [StoreUnavailable("not answered")] * count
+        self.all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class _OfWave(Outgoing):
+    """One of them."""
+
+    __slots__ = ("_place", "_wave")
+
+    def __init__(  # as `Outgoing`, and where its answer belongs
+        self, message: Message, deadline: float, wave: _Wave, place: int
+    ) -> None:
+        super().__init__(message[0], message[1], encode_headers(message[2]), deadline)
+        self._wave = wave
+        self._place = place
+
+    @override
+    def answered(self, result: PubAck | StoreError) -> None:
+        wave = self._wave
+        wave.results[self._place] = result
+        wave.left -= 1
+        if not wave.left and not wave.all_answered.done():
+            wave.all_answered.set_result(None)
 
 
 _DECODE = msgspec.json.Decoder(PubAck).decode
@@ -275,6 +311,24 @@ class Publisher:
         message = _Awaited(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
+
+    async def publish_all(
+        self, messages: Sequence[Message], within: float
+    ) -> list[PubAck | StoreError]:
+        """Store messages in this order, pipelined, and return the answer to each.
+
+        Args:
+            messages: What to store.
+            within: Seconds to wait for the answers.
+        """
+        if not messages:
+            return []
+        wave = _Wave(len(messages))
+        deadline = self.clock() + within
+        for place, message in enumerate(messages):
+            self.submit(_OfWave(message, deadline, wave, place))
+        await wave.all_answered
+        return wave.results
 
     def submit(self, message: Outgoing) -> None:
         """Send a message, whose `answered` is called once with a PubAck or a StoreError.

@@ -153,7 +153,7 @@ async def _read_rest(response: aiohttp.ClientResponse) -> None:
 
     The status has decided: what goes wrong from here on must not send the item a second time.
     """
-    if (response.content_length or 0) > ANSWER_LIMIT:
+    if response.content.at_eof() or (response.content_length or 0) > ANSWER_LIMIT:
         return
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -16,6 +16,7 @@ it must neither be lost nor stop those that wait behind it.
 """
 
 import asyncio
+import contextlib
 from typing import Final, NamedTuple
 
 import structlog
@@ -110,28 +111,42 @@ class Splitter:
         self._metrics = metrics
         self._store_seconds = store_seconds
         self._deferred = Deferred()
-        self._batch: list[PulledMessage] = []
+        self._cutting: list[PulledMessage] = []
+        self._storing: list[PulledMessage] = []
         self._pending = 0
 
     async def run(self, puller: Puller) -> None:
-        """Split what comes; until cancelled, or until the partition is somebody else's."""
-        while True:
-            messages = await puller.next_batch()
-            self._batch = messages
-            self._pending = puller.pending
+        """Split what comes; until cancelled, or until the partition is somebody else's.
+
+        While one batch is being stored the next one is cut. Nothing of it is sent before all of the
+        last one is stored, so that nothing overtakes.
+        """
+        with contextlib.suppress(PartitionLost):
             try:
-                await self._split_batch(messages, puller.consumer)
-            except PartitionLost:
-                return
+                async with asyncio.TaskGroup() as group:
+                    storing = group.create_task(asyncio.sleep(0))
+                    while True:
+                        messages = await puller.next_batch()
+                        self._cutting = messages
+                        self._pending = puller.pending
+                        parts = await self._cut_batch(messages)
+                        await storing
+                        self._storing, self._cutting = messages, []
+                        storing = group.create_task(self._store_batch(parts, puller.consumer))
+            except BaseExceptionGroup as errors:
+                # Of two tasks that end with each other: the one that failed says why.
+                raise errors.exceptions[0] from None
             finally:
-                self._batch = []
+                self._storing, self._cutting = [], []
 
     def lag(self) -> Lag:
         """Return what waits to be split."""
-        oldest = self._batch[0].stored_at / 1e9 if self._batch else None
-        return Lag(self._pending + len(self._batch), oldest)
+        batches = [*self._storing, *self._cutting]
+        oldest = batches[0].stored_at / 1e9 if batches else None
+        return Lag(self._pending + len(batches), oldest)
 
-    async def _split_batch(self, messages: list[PulledMessage], consumer: str) -> None:
+    async def _cut_batch(self, messages: list[PulledMessage]) -> list[_Part]:
+        """Return all items of a batch; what needs no storing is answered here."""
         parts: list[_Part] = []
         breath = BREATH_ITEMS
         for message in messages:
@@ -139,6 +154,10 @@ class Splitter:
             if len(parts) >= breath:
                 breath = len(parts) + BREATH_ITEMS
                 await asyncio.sleep(0)
+        return parts
+
+    async def _store_batch(self, parts: list[_Part], consumer: str) -> None:
+        """Store all items, and ack webhooks that have none left; waits in place where it cannot."""
         shortest, longest = STALL_SECONDS
         pause, is_stalled = shortest, False
         while left := await self._store(parts):
@@ -151,6 +170,7 @@ class Splitter:
             await asyncio.sleep(pause)
         if is_stalled:
             _log.info("split_goes_on", consumer=consumer)
+        self._storing = []
 
     async def _cut(self, message: PulledMessage) -> list[_Part]:
         """Return a webhook's items; what needs no storing is answered here."""
@@ -300,12 +320,8 @@ class Splitter:
 
     async def _store_wave(self, wave: list[_Part]) -> list[_Part]:
         await self._check()
-        answers = await asyncio.gather(
-            *(
-                self._publisher.send(part.subject, part.payload, part.headers, self._store_seconds)
-                for part in wave
-            ),
-            return_exceptions=True,
+        answers = await self._publisher.publish_all(
+            [(part.subject, part.payload, part.headers) for part in wave], self._store_seconds
         )
         failed: list[_Part] = []
         for part, answer in zip(wave, answers, strict=True):
@@ -318,8 +334,6 @@ class Splitter:
                     await self._too_large(part)
                 case StoreError():
                     failed.append(part)
-                case BaseException():
-                    raise answer
         return failed
 
     async def _stored(self, part: _Part, *, new: bool) -> None:

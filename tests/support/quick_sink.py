@@ -1,0 +1,143 @@
+"""A destination that costs as little as one can: answers 200 to every POST and notes when it came.
+
+    python -m support.quick_sink PORT        one process of its own
+
+`GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
+`DELETE /` forgets them.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final, Self, cast
+
+import httptools
+import msgspec
+import uvloop
+from typing_extensions import override
+
+from support.ports import HOST, free_port
+from support.program import Program
+from support.raw_http import exchange, request_bytes
+from support.wait import eventually
+
+__all__ = ["QuickSink"]
+
+_OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class _Exchange(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, arrivals: list[tuple[str, float]]) -> None:
+        self._arrivals = arrivals
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.WriteTransport | None = None
+        self._target = b""
+        self._key = ""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._target = url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"webhook-id":
+            self._key = value.decode()
+
+    def on_message_complete(self) -> None:
+        assert self._transport is not None
+        method = self._parser.get_method()
+        if method == b"POST":
+            self._arrivals.append((self._key, time.time()))
+            self._transport.write(_OK)
+            return
+        if method == b"DELETE":
+            self._arrivals.clear()
+        told = self._arrivals if self._target == b"/arrivals" else len(self._arrivals)
+        body = msgspec.json.encode(told)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+
+
+class QuickSink:
+    """The process, seen from a bench."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._program = Program("the sink", folder / "sink.log")
+        self._folder = folder
+
+    def url(self, path: str = "/") -> str:
+        """Return its address."""
+        return f"http://{HOST}:{self.port}{path}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._program.pid
+
+    async def count(self) -> int:
+        """Return how many requests came."""
+        return int(await self._ask("GET", "/count"))
+
+    async def arrivals(self) -> list[tuple[str, float]]:
+        """Return what came, in order: `webhook-id` and Unix time."""
+        answer = await self._ask("GET", "/arrivals")
+        return msgspec.json.decode(answer, type=list[tuple[str, float]])
+
+    async def forget(self) -> None:
+        """Begin to count from 0."""
+        await self._ask("DELETE", "/")
+
+    async def _ask(self, method: str, path: str) -> bytes:
+        return (await exchange(self.port, request_bytes(method, path))).body
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        self._program.launch(
+            [sys.executable, "-m", "support.quick_sink", str(self.port)],
+            cwd=self._folder,
+            environment={
+                **os.environ,
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+                "PYTHONSAFEPATH": "1",
+            },
+        )
+
+        async def answers() -> bool:
+            self._program.check()
+            with contextlib.suppress(OSError):
+                return await self.count() == 0
+            return False
+
+        await eventually(answers, saying="the sink to answer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it."""
+        await self._program.end(signal.SIGTERM, within=10)
+
+
+async def _serve(port: int) -> None:
+    arrivals: list[tuple[str, float]] = []
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    await loop.create_server(lambda: _Exchange(arrivals), HOST, port, backlog=1024)
+    await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1])))
