@@ -122,7 +122,11 @@ class QuickSink:
                 return await self.count() == 0
             return False
 
-        await eventually(answers, saying="the sink to answer")
+        try:
+            await eventually(answers, saying="the sink to answer")
+        except BaseException:
+            await self._program.end(signal.SIGKILL, within=10)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
