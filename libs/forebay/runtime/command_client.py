@@ -17,6 +17,10 @@ __all__ = ["command_client"]
 CONNECT_SECONDS: Final = 3
 RECONNECT_SECONDS: Final = 0.5
 
+TRIES: Final = 5
+"""A server that refuses a user says so and closes at once; where this side was just writing, the
+reset takes the word away. So a reset is no answer, and is asked again."""
+
 
 @contextlib.asynccontextmanager
 async def command_client(settings: NatsSettings) -> AsyncIterator[Client]:
@@ -27,40 +31,49 @@ async def command_client(settings: NatsSettings) -> AsyncIterator[Client]:
     Raises:
         StoreUnavailable: where NATS cannot be reached now; it says where it was looked for.
     """
-    client = Client()
-    where = ", ".join(Server.parse(url).name for url in settings.urls)
-    last: list[Exception] = []
-
-    async def failed(error: Exception) -> None:
-        # Kept for the sentence below; what happens later is raised by the calls themselves.
-        last[:] = [error]
-
-    try:
-        await client.connect(
-            servers=list(settings.urls),
-            name="forebay-command",
-            connect_timeout=CONNECT_SECONDS,
-            # Each server once; a negative number would go on for ever.
-            max_reconnect_attempts=1,
-            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
-            pending_size=0,
-            skip_subject_validation=True,
-            user=settings.user,
-            password=settings.password.get_secret_value() if settings.password else None,
-            user_credentials=str(settings.credentials) if settings.credentials else None,
-            tls=settings.tls_context() if settings.tls_ca else None,
-            error_cb=failed,
-        )
-    except (NatsError, OSError, TimeoutError) as error:
-        await client.close()
-        cause = last[0] if last else error
-        raise StoreUnavailable(_sentence(where, cause)) from error
+    client = await _connected(settings)
     # From now on it is known to be there: it comes back after a restart.
     client.options["max_reconnect_attempts"] = -1
     try:
         yield client
     finally:
         await client.close()
+
+
+async def _connected(settings: NatsSettings) -> Client:
+    where = ", ".join(Server.parse(url).name for url in settings.urls)
+    for left in reversed(range(TRIES)):
+        client = Client()
+        causes: list[Exception] = []
+
+        async def failed(error: Exception, causes: list[Exception] = causes) -> None:
+            # Kept for the sentence below; what happens later is raised by the calls themselves.
+            causes[:] = [error]
+
+        try:
+            await client.connect(
+                servers=list(settings.urls),
+                name="forebay-command",
+                connect_timeout=CONNECT_SECONDS,
+                # Each server once; a negative number would go on for ever.
+                max_reconnect_attempts=1,
+                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
+                pending_size=0,
+                skip_subject_validation=True,
+                user=settings.user,
+                password=settings.password.get_secret_value() if settings.password else None,
+                user_credentials=str(settings.credentials) if settings.credentials else None,
+                tls=settings.tls_context() if settings.tls_ca else None,
+                error_cb=failed,
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            await client.close()
+            cause = causes[0] if causes else error
+            if isinstance(cause, ConnectionResetError) and left:
+                continue
+            raise StoreUnavailable(_sentence(where, cause)) from error
+        return client
+    raise AssertionError  # the last try returned or raised
 
 
 def _sentence(where: str, error: Exception) -> str:
