@@ -37,6 +37,10 @@ STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before RETRY is written again after a failure."""
 
 
+_Outcome = Delivered | Failed | tuple[DeadReason, str] | None
+"""Delivered, to be tried again, why it is given up, or None where it is not ours any more."""
+
+
 class Rows:
     """Works single rows of one destination of one endpoint."""
 
@@ -140,8 +144,7 @@ class Rows:
         row.sequence = max(row.sequence, sequence)
         if not await row.partition.held():
             return True
-        headers = await self._marked(row, payload, headers)
-        outcome = await self._try(row, payload, headers, give_up)
+        outcome, headers = await self._try(row, payload, headers, give_up)
         match outcome:
             case None:
                 return True
@@ -169,8 +172,7 @@ class Rows:
             return True
         if not await row.partition.held():
             return False
-        headers = await self._marked(row, work.payload, work.headers)
-        outcome = await self._try(row, work.payload, headers, give_up)
+        outcome, headers = await self._try(row, work.payload, work.headers, give_up)
         match outcome:
             case None:
                 return False
@@ -187,30 +189,31 @@ class Rows:
 
     async def _try(
         self, row: Parked, payload: bytes, headers: dict[str, str], give_up: str | None
-    ) -> Delivered | Failed | tuple[DeadReason, str] | None:
+    ) -> tuple[_Outcome, dict[str, str]]:
         """Make an attempt, if there is to be one.
 
-        Returns what came of it: delivered, to be tried again, why it is given up, or None where it
-        is not ours any more.
+        Returns what came of it, and the headers: with the mark of a late status where it became one
+        before the attempt.
         """
         # What an endpoint that is gone had left is dropped, but not what a person sent again.
         if self._attempts.settings.state in {ChannelState.REMOVED, ChannelState.DELETED}:
-            return (DeadReason.DESTINATION_REMOVED, "")
+            return (DeadReason.DESTINATION_REMOVED, ""), headers
         if row.verdict is None and give_up is not None:
             row.verdict = (DeadReason.EXPIRED, give_up)
         if row.verdict is not None:
-            return row.verdict
+            return row.verdict, headers
+        headers = await self._marked(row, payload, headers)
         row.attempts += 1
         result = await self._attempts.make(row.subject, payload, headers, row.attempts)
         if isinstance(result, Delivered):
-            return result
+            return result, headers
         if row.partition.is_lost:
-            return None
+            return None, headers
         if isinstance(result, Failed) and self._is_young(row):
-            return result
+            return result, headers
         reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
         row.verdict = (reason, result.error)
-        return row.verdict
+        return row.verdict, headers
 
     async def _marked(self, row: Parked, payload: bytes, headers: dict[str, str]) -> dict[str, str]:
         """Return the row's headers, with the mark of a late status where it became one."""
