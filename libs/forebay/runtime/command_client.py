@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
+from forebay.runtime.nats import login
 from forebay.runtime.nats_servers import Server
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
@@ -52,7 +53,7 @@ async def _connected(settings: NatsSettings) -> Client:
 
         try:
             await client.connect(
-                servers=list(settings.urls),
+                **login(settings),
                 name="forebay-command",
                 connect_timeout=CONNECT_SECONDS,
                 # Each server once; a negative number would go on for ever.
@@ -60,10 +61,6 @@ async def _connected(settings: NatsSettings) -> Client:
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
                 pending_size=0,
                 skip_subject_validation=True,
-                user=settings.user,
-                password=settings.password.get_secret_value() if settings.password else None,
-                user_credentials=str(settings.credentials) if settings.credentials else None,
-                tls=settings.tls_context() if settings.tls_ca else None,
                 error_cb=failed,
             )
         except (NatsError, OSError, TimeoutError) as error:

@@ -5,8 +5,9 @@ for good on some answers of the server (a refused password); then this makes a n
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import structlog
 from nats.aio.client import Client
@@ -14,7 +15,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.settings import NatsSettings
 
-__all__ = ["CONNECT_SECONDS", "LinkListener", "NatsLink"]
+__all__ = ["CONNECT_SECONDS", "LinkListener", "Login", "NatsLink", "login"]
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +28,27 @@ PING_SECONDS = 5
 PINGS_UNANSWERED = 2
 """A connection that is cut without a word is noticed after 15 s; the publishes' own deadline
 notices it long before."""
+
+
+class Login(TypedDict):
+    """Arguments of nats-py's `connect`: where, as whom, and whom to trust."""
+
+    servers: list[str]
+    user: str | None
+    password: str | None
+    user_credentials: str | None
+    tls: ssl.SSLContext | None
+
+
+def login(settings: NatsSettings) -> Login:
+    """Return how a client of nats-py logs in by the settings."""
+    return Login(
+        servers=list(settings.urls),
+        user=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
+        user_credentials=str(settings.credentials) if settings.credentials else None,
+        tls=settings.tls_context() if settings.tls_ca else None,
+    )
 
 
 class LinkListener(Protocol):
@@ -104,7 +126,7 @@ class NatsLink:
 
         settings = self._settings
         await client.connect(
-            servers=list(settings.urls),
+            **login(settings),
             name=self._name,
             connect_timeout=CONNECT_SECONDS,
             reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
@@ -115,10 +137,6 @@ class NatsLink:
             pending_size=0,
             # Subjects are made by forebay.core.subjects from checked names.
             skip_subject_validation=True,
-            user=settings.user,
-            password=settings.password.get_secret_value() if settings.password else None,
-            user_credentials=str(settings.credentials) if settings.credentials else None,
-            tls=settings.tls_context() if settings.tls_ca else None,
             disconnected_cb=disconnected,
             reconnected_cb=reconnected,
             closed_cb=ended,

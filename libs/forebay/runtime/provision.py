@@ -3,7 +3,7 @@
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from forebay.runtime.nats import CONNECT_SECONDS
+from forebay.runtime.nats import CONNECT_SECONDS, login
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
@@ -21,17 +21,13 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
     client = Client()
     try:
         await client.connect(
-            servers=list(settings.urls),
+            **login(settings),
             name="forebay-provision",
             connect_timeout=CONNECT_SECONDS,
             allow_reconnect=False,
             # Without these the client asks a server that is not there for two minutes.
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
-            user=settings.user,
-            password=settings.password.get_secret_value() if settings.password else None,
-            user_credentials=str(settings.credentials) if settings.credentials else None,
-            tls=settings.tls_context() if settings.tls_ca else None,
             error_cb=_ignore,
         )
         await ensure_shard(client, config)
