@@ -240,14 +240,12 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     async def run(letters: "LetterStore") -> None:
         plan = await _plan(letters, wanted, screen)
         screen.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
-        if dry_run or not plan.total or not _agreed(screen, yes=yes):
-            screen.outcome(plan, {}, changed=False)
-            return
 
         async def one(letter: "DeadLetter") -> "Outcome":
             return await letters.replay(letter, to)
 
-        await _work(letters, wanted, plan, one, screen, rate)
+        if _goes_on(plan, screen, dry_run=dry_run, yes=yes):
+            await _work(letters, wanted, plan, one, screen, rate)
 
     _run(run, nats_url, data_dir, shard, invalid=invalid)
 
@@ -300,10 +298,8 @@ def purge(  # noqa: PLR0913  # one parameter for each option
     async def run(letters: "LetterStore") -> None:
         plan = await _plan(letters, wanted, screen)
         screen.plan(plan, "remove for good", rate=0)
-        if dry_run or not plan.total or not _agreed(screen, yes=yes):
-            screen.outcome(plan, {}, changed=False)
-            return
-        await _work(letters, wanted, plan, letters.purge, screen, 0)
+        if _goes_on(plan, screen, dry_run=dry_run, yes=yes):
+            await _work(letters, wanted, plan, letters.purge, screen, 0)
 
     _run(run, nats_url, data_dir, shard, invalid=invalid)
 
@@ -322,6 +318,14 @@ def _screen(output: Literal["table", "json"], *, invalid: bool) -> "DeadScreen":
 async def _plan(letters: "LetterStore", wanted: "LetterFilter", screen: "DeadScreen") -> "Plan":
     with screen.looking() as found:
         return await letters.plan(wanted, found)
+
+
+def _goes_on(plan: "Plan", screen: "DeadScreen", *, dry_run: bool, yes: bool) -> bool:
+    """Say whether a plan is to be carried out; where it is not, show that nothing changed."""
+    if not dry_run and plan.total and _agreed(screen, yes=yes):
+        return True
+    screen.outcome(plan, {}, changed=False)
+    return False
 
 
 def _agreed(screen: "DeadScreen", *, yes: bool) -> bool:

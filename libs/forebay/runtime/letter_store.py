@@ -3,6 +3,7 @@
 Nothing of it is ever in the memory of this process alone.
 """
 
+import abc
 import asyncio
 import enum
 import functools
@@ -83,7 +84,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.groups.values())
 
 
-class LetterStore:
+class LetterStore(abc.ABC):
     """The letters in one kind of stream of some shards, over one connection."""
 
     kind: ClassVar[StreamKind]
@@ -95,17 +96,17 @@ class LetterStore:
 
     # -- what a kind of letters says
 
+    @abc.abstractmethod
     def subjects(self, shard: str, wanted: LetterFilter) -> str:
         """Return the wildcard of all subjects that can be meant."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def letter(self, stored: StoredMessage) -> DeadLetter:
         """Read a message of the stream."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
         """Hand a letter to the processors, and remove it; raises StoreError."""
-        raise NotImplementedError
 
     # -- finding
 
