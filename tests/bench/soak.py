@@ -11,10 +11,6 @@ after each round and at the end: what it keeps for a webhook must not stay.
 
 import argparse
 import asyncio
-import datetime as dt
-import json
-import shlex
-import sys
 import tempfile
 from pathlib import Path
 
@@ -22,7 +18,7 @@ import psutil
 from rich.console import Console
 
 from bench.rate import Case, Load, stored_turn
-from bench.receiver import RESULTS
+from bench.records import Section, keep
 from bench.servers import BenchError, serving_receiver
 from bench.webhooks import HALF_KB
 
@@ -87,10 +83,9 @@ def main() -> int:
         return 1
     growth = figures["at_the_end_mib"] - figures["at_rest_mib"]
     if chosen.record:
-        command = shlex.join(["make", "soak", f"ARGS={shlex.join(sys.argv[1:])}"])
-        date = dt.datetime.now(tz=dt.UTC).date().isoformat()
-        facts = {"date": date, "command": command, **figures}
-        (RESULTS / "soak.json").write_text(json.dumps(facts, indent=2) + "\n")
+        rows = [(name, f"{value:,}") for name, value in figures.items()]
+        section = Section(title="Memory", columns=("figure", "value"), rows=rows)
+        keep("soak", "What the receiver's memory does", [section], figures)
     if growth > GROWTH_LIMIT_MIB:
         console.print(f"grew by {growth:.1f} MiB, above {GROWTH_LIMIT_MIB:.0f}", style="red")
         return 1
