@@ -37,9 +37,11 @@ from forebay.core.subjects import (
     stream_name,
 )
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
+from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import ClaimedBefore
-from support.masses import publishing, texts
+from support.masses import texts
 from support.nats_server import NatsServer
+from support.publishing import publishing
 from support.tables import ENDPOINT
 
 GIBIBYTE = 1024**3
@@ -98,7 +100,8 @@ async def price(folder: Path, keys: int) -> Price:
             envelope.TRACEPARENT: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         }
         began = time.monotonic()
-        async with publishing(server.url) as publisher:
+        async with publishing(NatsSettings(url=server.url)) as publisher:
+            await publisher.wait_reached()
             names = islice(subjects(), keys)
             while some := list(islice(names, AT_ONCE)):
                 await asyncio.gather(
@@ -115,7 +118,8 @@ async def price(folder: Path, keys: int) -> Price:
             state = (await context.stream_info(stream_name(StreamKind.EVENTS, "0"))).state
         restart = time.monotonic() - began
         assert state.messages == keys, f"{state.messages} keys are there"
-        async with publishing(server.url) as publisher:
+        async with publishing(NatsSettings(url=server.url)) as publisher:
+            await publisher.wait_reached()
             answers = await asyncio.gather(
                 *(
                     publisher.send(name, payload, headers, SECONDS)

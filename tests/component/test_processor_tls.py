@@ -63,6 +63,10 @@ async def shop(request: pytest.FixtureRequest, authority: Authority) -> AsyncIte
     await runner.cleanup()
 
 
+WRONG = ("the system's", "another name", "no name")
+"""What is wrong for any destination; one that asks for a certificate wants one, too."""
+
+
 def trusting(authority: Authority) -> HttpTls:
     client = authority.issue("processor", "DNS:processor")
     return HttpTls(
@@ -84,13 +88,19 @@ async def test_our_authority_our_certificate_and_the_name_that_is_given(
     assert shop.seen[key] == ("processor" if is_asked else "")
 
 
-@pytest.mark.parametrize("wrong", ["the system's", "another name", "no name", "no certificate"])
+@pytest.mark.parametrize(
+    ("shop", "wrong"),
+    [
+        *((asks, wrong) for asks in (False, True) for wrong in WRONG),
+        (True, "no certificate"),
+    ],
+    indirect=["shop"],
+)
 async def test_what_cannot_be_trusted_gets_nothing(
     plant: Plant,
     shop: Shop,
     authority: Authority,
     wrong: str,
-    request: pytest.FixtureRequest,
 ) -> None:
     tls = {
         "the system's": HttpTls(server_name="crm.example.com"),
@@ -98,8 +108,6 @@ async def test_what_cannot_be_trusted_gets_nothing(
         "no name": replace(trusting(authority), server_name=""),
         "no certificate": replace(trusting(authority), certificate="", key=""),
     }[wrong]
-    if wrong == "no certificate" and "plain" in request.node.name:
-        pytest.skip("this destination asks nobody for one")
     name = plant.new_name()
     await plant.serve(name, plant.http(name, url=shop.url, tls=tls))
     (key,) = await plant.send(name, "wamid.untrusted")

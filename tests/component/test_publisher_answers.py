@@ -21,6 +21,7 @@ from forebay.runtime.store_errors import (
     StreamMissing,
 )
 from support.nats_server import NatsServer
+from support.publishing import publishing
 from support.stack import SHARD
 from support.wait import eventually
 
@@ -35,15 +36,9 @@ async def connected(server: NatsServer, late: list[None] | None = None) -> Async
     """Give a publisher that is connected."""
     counted = [] if late is None else late
     settings = NatsSettings(url=server.url)
-    publisher = Publisher(settings, "test", on_late=lambda: counted.append(None))
-    running = asyncio.create_task(publisher.run())
-    try:
+    async with publishing(settings, lambda: counted.append(None)) as publisher:
         await publisher.wait_reached()
         yield publisher
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
 
 
 async def make_stream(server: NatsServer, kind: StreamKind, shard: ShardConfig = SHARD) -> None:

@@ -1,7 +1,6 @@
 """A NATS that wants to know who publishes: a user's JWT and the proof that the seed is known."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,12 +9,12 @@ from structlog.testing import capture_logs
 
 from forebay.core.subjects import StreamKind
 from forebay.runtime.provisioning import stream_config
-from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings, read_credentials
 from forebay.runtime.store_errors import StoreUnavailable
 from support.nats_operator import NatsOperator
 from support.nats_server import NatsServer
 from support.processes import Part
+from support.publishing import publishing
 from support.stack import SHARD
 from support.tables import Tables, route
 from support.wait import eventually
@@ -49,29 +48,20 @@ async def server(operator: NatsOperator, tmp_path: Path) -> AsyncIterator[NatsSe
         yield running
 
 
-@contextlib.asynccontextmanager
-async def publishing(server: NatsServer, credentials: Path | None) -> AsyncIterator[Publisher]:
-    """Give a publisher that tries to connect."""
-    publisher = Publisher(NatsSettings(url=server.url, credentials=credentials), "test")
-    running = asyncio.create_task(publisher.run())
-    try:
-        yield publisher
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+def as_user(server: NatsServer, credentials: Path | None) -> NatsSettings:
+    return NatsSettings(url=server.url, credentials=credentials)
 
 
 async def test_a_user_with_the_least_rights_publishes(
     server: NatsServer, credentials: Path
 ) -> None:
-    async with publishing(server, credentials) as publisher:
+    async with publishing(as_user(server, credentials)) as publisher:
         await asyncio.wait_for(publisher.wait_reached(), SECONDS)
         assert (await publisher.publish(SUBJECT, b"1", {}, SECONDS)).seq == 1
 
 
 async def test_a_new_connection_proves_it_anew(server: NatsServer, credentials: Path) -> None:
-    async with publishing(server, credentials) as publisher:
+    async with publishing(as_user(server, credentials)) as publisher:
         await asyncio.wait_for(publisher.wait_reached(), SECONDS)
         await server.kill()
         await eventually(lambda: not publisher.is_connected, saying="the loss to be noticed")
@@ -83,7 +73,7 @@ async def test_a_new_connection_proves_it_anew(server: NatsServer, credentials: 
 @pytest.mark.parametrize("whose", ["nobody's", "another operator's"])
 async def test_a_stranger_is_not_let_in(server: NatsServer, tmp_path: Path, whose: str) -> None:
     stranger = None if whose == "nobody's" else NatsOperator().credentials(tmp_path / "x.creds")
-    async with publishing(server, stranger) as publisher:
+    async with publishing(as_user(server, stranger)) as publisher:
         await eventually(
             lambda: server.log.read_text().count("authentication error") >= 2,
             saying="the server to refuse it twice",
@@ -97,7 +87,7 @@ async def test_new_credentials_in_the_file_are_taken_without_a_restart(
     server: NatsServer, operator: NatsOperator, tmp_path: Path
 ) -> None:
     file = NatsOperator().credentials(tmp_path / "changing.creds")
-    async with publishing(server, file) as publisher:
+    async with publishing(as_user(server, file)) as publisher:
         await eventually(lambda: "authentication error" in server.log.read_text())
         # Half of a file, as one may see it while it is being written.
         with capture_logs() as logged:
@@ -116,7 +106,7 @@ async def test_a_user_without_the_right_to_publish_is_told_in_time(
 ) -> None:
     other = {"pub": {"allow": ["other.>"]}, "sub": {"allow": ["_INBOX.>"]}}
     file = operator.credentials(tmp_path / "other.creds", **other)
-    async with publishing(server, file) as publisher:
+    async with publishing(as_user(server, file)) as publisher:
         await asyncio.wait_for(publisher.wait_reached(), SECONDS)
         with pytest.raises(StoreUnavailable):
             await publisher.publish(SUBJECT, b"1", {}, 0.3)

@@ -1,18 +1,17 @@
 """A NATS that speaks TLS only: the publisher trusts the authority it was given, nobody else."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StreamMissing
 from support.certificates import Certificate, make_certificate
 from support.nats_server import NatsServer
 from support.ports import HOST
+from support.publishing import publishing
 from support.wait import eventually
 
 SECONDS = 5.0
@@ -33,25 +32,15 @@ async def server(own: Certificate, tmp_path: Path) -> AsyncIterator[NatsServer]:
         yield running
 
 
-@contextlib.asynccontextmanager
-async def publishing(server: NatsServer, scheme: str, authority: Path) -> AsyncIterator[Publisher]:
-    """Give a publisher that tries to connect."""
-    settings = NatsSettings(url=f"{scheme}://{HOST}:{server.port}", tls_ca=authority)
-    publisher = Publisher(settings, "test")
-    running = asyncio.create_task(publisher.run())
-    try:
-        yield publisher
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+def trusting(server: NatsServer, scheme: str, authority: Path) -> NatsSettings:
+    return NatsSettings(url=f"{scheme}://{HOST}:{server.port}", tls_ca=authority)
 
 
 @pytest.mark.parametrize("scheme", ["nats", "tls"])
 async def test_it_publishes_over_tls_and_comes_back(
     server: NatsServer, own: Certificate, scheme: str
 ) -> None:
-    async with publishing(server, scheme, own.certificate) as publisher:
+    async with publishing(trusting(server, scheme, own.certificate)) as publisher:
         await asyncio.wait_for(publisher.wait_reached(), SECONDS)
         # No stream is there: who says so has understood us.
         with pytest.raises(StreamMissing):
@@ -69,7 +58,7 @@ async def test_a_server_of_another_authority_is_not_trusted(
     server: NatsServer, tmp_path: Path
 ) -> None:
     other = make_certificate(tmp_path, "other")
-    async with publishing(server, "tls", other.certificate) as publisher:
+    async with publishing(trusting(server, "tls", other.certificate)) as publisher:
         await eventually(
             lambda: server.log.read_text().count("TLS handshake error") >= 2,
             saying="two attempts to fail",

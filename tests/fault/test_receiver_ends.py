@@ -1,20 +1,9 @@
 """500 webhooks/s while a receiver is stopped or killed: nothing that got a 200 is lost."""
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from support.balancer import Balancer
 from support.ordeal import Ordeal
-
-
-@pytest.fixture
-async def ordeal(tmp_path: Path) -> AsyncIterator[Ordeal]:
-    """Give NATS with an empty RAW."""
-    async with Ordeal(tmp_path) as running:
-        yield running
 
 
 async def test_it_is_killed_and_started_again(ordeal: Ordeal) -> None:

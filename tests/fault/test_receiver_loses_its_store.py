@@ -4,7 +4,7 @@ What is asserted of each is said in `support.ordeal`.
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,6 @@ from support.wait import eventually
 from support.witness import Witness
 
 _MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture
-async def ordeal(tmp_path: Path) -> AsyncIterator[Ordeal]:
-    """Give NATS with an empty RAW."""
-    async with Ordeal(tmp_path) as running:
-        yield running
 
 
 async def test_nats_is_killed_and_restarted(ordeal: Ordeal) -> None:

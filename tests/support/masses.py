@@ -4,28 +4,26 @@ They are stored in RAW all at once, as receivers would have done before, or sent
 """
 
 import asyncio
-import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.signatures import sign
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition, key_token
-from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay_simulator.sender import HttpSender
 from support.corpus import APP_SECRET, payload
+from support.publishing import publishing
 from support.tables import ENDPOINT
 
 __all__ = [
     "ACCEPTED",
     "Webhook",
     "post",
-    "publishing",
     "send_paced",
     "statuses",
     "store_all",
@@ -82,27 +80,14 @@ def _variants(name: str, items: str, key: str, count: int, mark: str) -> Iterato
         yield Webhook(key_token(key.format(channel=channel, own=own)), body)
 
 
-@contextlib.asynccontextmanager
-async def publishing(nats_url: str) -> AsyncIterator[Publisher]:
-    """Give a publisher that is connected."""
-    publisher = Publisher(NatsSettings(url=nats_url), "masses")
-    running = asyncio.create_task(publisher.run())
-    try:
-        await publisher.wait_reached()
-        yield publisher
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-
-
 async def store_all(
     nats_url: str, webhooks: Iterable[Webhook], lane: Lane, name: str = ENDPOINT
 ) -> None:
     """Store webhooks in RAW as a receiver does, as quickly as they are taken."""
     own = EndpointName(*name.split("/"))
     subject = str(RawSubject("0", endpoint_partition(own), lane, own))
-    async with publishing(nats_url) as publisher:
+    async with publishing(NatsSettings(url=nats_url)) as publisher:
+        await publisher.wait_reached()
         for some in _chunks(webhooks):
             await asyncio.gather(
                 *(

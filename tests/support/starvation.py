@@ -4,38 +4,37 @@ For promises in milliseconds on a machine that others use too: what a process wa
 no delay of its own. On a machine with processors to spare all of this is next to nothing.
 """
 
-import asyncio
 import bisect
-import contextlib
 import time
 from collections import defaultdict
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from typing_extensions import override
+
+from support.follower import Follower
 from support.processes import Part
 from support.recording_sender import Sending
 
 __all__ = ["Starvation"]
 
-LOOK_SECONDS: Final = 0.02
 EDGE_SECONDS: Final = 0.2
 """Around the beginning and the end of a request: in between a receiver only waits for its NATS, and
 makes up for what it missed."""
 
 
-class Starvation:
+class Starvation(Follower):
     """Follows the receivers' waiting for a processor."""
+
+    pause = 0.02
 
     def __init__(self, *receivers: Part) -> None:
         """Say whose."""
+        super().__init__()
         self._receivers = receivers
         self._times: list[float] = []
         self._waited: defaultdict[int, list[float]] = defaultdict(list)
         """Seconds in all at each of those times, by the receiver's port."""
-
-        self._ended = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
 
     def of(self, sending: Sending) -> float:
         """Return how many seconds a request may have been late for want of a processor."""
@@ -53,30 +52,12 @@ class Starvation:
         # A process that was started anew counts from zero.
         return max(0.0, waited[last] - waited[first])
 
-    async def __aenter__(self) -> Self:
-        """Begin to look."""
-        self._following = asyncio.create_task(self._follow())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Look no more."""
-        self._ended.set()
-        if self._following is not None:
-            await self._following
-
-    async def _follow(self) -> None:
-        while not self._ended.is_set():
-            self._times.append(time.time())
-            for receiver in self._receivers:
-                self._waited[receiver.port].append(_seconds_waited(receiver))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._ended.wait()
+    @override
+    async def look(self) -> None:
+        """Read how long each has waited."""
+        self._times.append(time.time())
+        for receiver in self._receivers:
+            self._waited[receiver.port].append(_seconds_waited(receiver))
 
 
 def _seconds_waited(receiver: Part) -> float:

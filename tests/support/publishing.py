@@ -1,0 +1,25 @@
+"""A publisher that runs beside a test."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from forebay.runtime.publisher import Publisher
+from forebay.runtime.settings import NatsSettings
+
+__all__ = ["publishing"]
+
+
+@contextlib.asynccontextmanager
+async def publishing(
+    settings: NatsSettings, on_late: Callable[[], None] = lambda: None
+) -> AsyncIterator[Publisher]:
+    """Give a publisher that tries to connect; `wait_reached` waits until it did."""
+    publisher = Publisher(settings, "test", on_late=on_late)
+    running = asyncio.create_task(publisher.run())
+    try:
+        yield publisher
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
