@@ -1,9 +1,10 @@
 """How many webhooks a second: three servers in turn, under wrk, which is not Python.
 
 All get the same requests over as many connections, and take turns within one run, so that whatever
-else the machine does hits all. That each 200 was stored is counted
-after each turn. CPU is told for all three processes: they share the machine's cores, and what one
-takes another lacks.
+else the machine does hits all. That each 200 was stored is counted after each turn.
+
+A server under test has a core for itself; load generator and nats-server have the others, one on a
+machine with two. CPU is told for all three.
 """
 
 import asyncio
@@ -21,8 +22,10 @@ from typing import Final
 from bench.servers import (
     BenchError,
     Contender,
+    all_but_one_core,
     bare_server,
     cpu_seconds,
+    move_to,
     plain_server,
     serving_receiver,
 )
@@ -199,10 +202,13 @@ async def measure_rates(
         endpoints += 3 * (rounds * load.endpoints(seconds) + load.endpoints(WARM_UP_SECONDS))
         loads.append(load)
     async with contextlib.AsyncExitStack() as running:
+        core = running.enter_context(all_but_one_core())
         bare = await running.enter_async_context(bare_server(folder))
         receiver, stack = await running.enter_async_context(serving_receiver(folder, endpoints))
         nats_server = stack.nats_server
         plain = await running.enter_async_context(plain_server(folder, nats_server))
+        for contender in (bare, receiver, plain):
+            move_to(core, contender)
         for load in loads:
             await load.turn(bare, WARM_UP_SECONDS)
             for contender in (receiver, plain):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,9 +26,11 @@ from support.wait import eventually
 __all__ = [
     "BenchError",
     "Contender",
+    "all_but_one_core",
     "bare_server",
     "bench_shard",
     "cpu_seconds",
+    "move_to",
     "plain_server",
     "serving_receiver",
 ]
@@ -55,6 +57,29 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process has had, user and system."""
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
+
+
+@contextlib.contextmanager
+def all_but_one_core() -> Iterator[set[int]]:
+    """Keep this process and those that it starts off one core, which is given: for `move_to`.
+
+    A comparison of servers then tells what a core's worth of each does, and not how often the
+    kernel put the load generator or nats-server onto it. Where there is one core only, it is
+    everybody's.
+    """
+    cores = os.sched_getaffinity(0)
+    server = {min(cores)}
+    os.sched_setaffinity(0, cores - server or cores)
+    try:
+        yield server
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def move_to(cores: set[int], contender: Contender) -> None:
+    """Let a server run there and nowhere else."""
+    for thread in psutil.Process(contender.pid).threads():
+        os.sched_setaffinity(thread.id, cores)
 
 
 def bench_shard(*, replicas: int = 1, raw_gibibytes: int = 1) -> ShardConfig:

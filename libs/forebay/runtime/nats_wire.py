@@ -79,6 +79,9 @@ class WireProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; called again when TLS is put over the connection."""
         self.transport = cast("asyncio.Transport", transport)
+        # uvloop keeps what is written until the end of the turn, as long as it is below this limit.
+        # Nobody is paused by it: how much is in flight is limited before anything is published.
+        self.transport.set_write_buffer_limits(high=0)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:  # asyncio's signature

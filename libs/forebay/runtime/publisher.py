@@ -1,6 +1,7 @@
 """Pipelined publishing to JetStream over a connection of its own.
 
-Many messages in flight, one inbox for all answers, one write for each turn of the event loop.
+Many messages in flight, one inbox for all answers, one write for each turn of the event loop or, in
+a turn that brings many, for each 32 of them.
 
 Why not over nats-py's client: `js.publish` makes a request, a future and a timer in the client's
 own maps for every message, `publish` encodes headers one by one, and each answer goes through a
@@ -61,6 +62,11 @@ long before."""
 
 SWEEP_SECONDS: Final = 0.02
 """Between two looks for answers that did not come in time."""
+
+_PIECES_AT_ONCE: Final = 4 * 32
+"""Of 32 messages, after which they are sent, in the middle of a turn of the loop: in a turn with
+hundreds NATS would have nothing to do until its end, and this process nothing after it. Fewer
+messages a write cost nats-server more (docs/design/0002)."""
 
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
@@ -351,6 +357,8 @@ class Publisher:
             self._call_soon(self._flush)
         command = f"HPUB {message.subject} {self._inbox}{number} {len(headers)} {size}\r\n"
         self._outbox += (command.encode(), headers, payload, b"\r\n")
+        if len(self._outbox) >= _PIECES_AT_ONCE:
+            self._flush()
 
     async def ask(self, subject: str, within: float) -> bytes:
         """Ask one of NATS' own services, such as `$JS.API.STREAM.INFO.<name>`; for rare questions.
@@ -395,6 +403,8 @@ class Publisher:
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
+        if not outbox:
+            return  # sent earlier in this turn
         # Without a connection these were failed already; sent later, they would be stored behind
         # the back of whoever was told so.
         if self._connection is not None:
