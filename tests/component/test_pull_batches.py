@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,13 @@ from nats.aio.client import Client
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
 from forebay.runtime.nats import NatsLink
 from forebay.runtime.provisioning import consumer_config, stream_config
-from forebay.runtime.pull import PulledMessage, Puller, PullInbox
+from forebay.runtime.pull import (
+    BATCH_BYTES,
+    EXPIRES_SECONDS,
+    PulledMessage,
+    Puller,
+    PullInbox,
+)
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.adapters.streams import Streams
 from support.nats_server import NatsServer
@@ -75,6 +82,20 @@ async def take(puller: Puller, count: int) -> list[PulledMessage]:
 
 def numbers(messages: list[PulledMessage]) -> list[int]:
     return [int(message.data) for message in messages]
+
+
+async def test_large_messages_come_by_several_requests(client: Client) -> None:
+    count, body = 40, bytes(900_000)
+    for _ in range(count):
+        await client.jetstream().publish(f"forebay.raw.0.03.{Lane.LIVE}.demo.meta", body)
+    requests = await client.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{RAW}.{LIVE}")
+    began = asyncio.get_running_loop().time()
+    messages = await take((await started(client)).puller(RAW, LIVE, batch=256), count)
+    taken = asyncio.get_running_loop().time() - began
+    assert [message.sequence for message in messages] == list(range(1, count + 1))
+    at_least = math.ceil(count * len(body) / BATCH_BYTES)
+    assert requests.pending_msgs >= at_least
+    assert taken < at_least * EXPIRES_SECONDS, "a request that brought its bytes is over at once"
 
 
 async def test_messages_come_in_order_and_no_batch_is_too_large(client: Client) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from forebay.core import envelope
@@ -81,11 +81,28 @@ def _variants(name: str, items: str, key: str, count: int, mark: str) -> Iterato
 
 
 async def store_all(
-    nats_url: str, webhooks: Iterable[Webhook], lane: Lane, name: str = ENDPOINT
+    nats_url: str,
+    webhooks: Iterable[Webhook],
+    lane: Lane,
+    name: str = ENDPOINT,
+    *,
+    partitions: Sequence[int] = (),
 ) -> None:
-    """Store webhooks in RAW as a receiver does, as quickly as they are taken."""
+    """Store webhooks in RAW as a receiver does, as quickly as they are taken.
+
+    Args:
+        nats_url: Where to store them.
+        webhooks: What to store.
+        lane: The lane of all.
+        name: The endpoint that got them.
+        partitions: Others than the endpoint's: each webhook goes to all of them, one right after
+            the other. RAW does not know them as repeats there.
+    """
     own = EndpointName(*name.split("/"))
-    subject = str(RawSubject("0", endpoint_partition(own), lane, own))
+    places = (
+        [(endpoint_partition(own), "")] if not partitions else [(n, f".{n}") for n in partitions]
+    )
+    subjects = [(str(RawSubject("0", place, lane, own)), mark) for place, mark in places]
     async with publishing(NatsSettings(url=nats_url)) as publisher:
         await publisher.wait_reached()
         for some in _chunks(webhooks):
@@ -95,7 +112,7 @@ async def store_all(
                         subject,
                         webhook.body,
                         {
-                            envelope.MESSAGE_ID: webhook.token,
+                            envelope.MESSAGE_ID: webhook.token + mark,
                             envelope.RECEIVED_AT: str(int(time.time() * 1000)),
                             envelope.ENDPOINT: name,
                             envelope.TRACEPARENT: _TRACE,
@@ -105,6 +122,7 @@ async def store_all(
                         STORE_SECONDS,
                     )
                     for webhook in some
+                    for subject, mark in subjects
                 )
             )
 

@@ -34,6 +34,14 @@ SILENCE_SECONDS: Final = 2.0
 COLLECT_SECONDS: Final = 10.0
 """For what an owner before us left to come again, all of which the server has at hand."""
 
+BATCH_BYTES: Final = 16 * 1024 * 1024
+"""What one request brings at most, subjects and headers included. It bounds what waits in memory
+where a few hundred webhooks of 4 MiB come in a row. A message above it would never be handed out:
+see `_batch_bytes`."""
+
+_FULL: Final = "maxbytes"
+"""In the description of the status (409) that ends a request which brought that much."""
+
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
 
@@ -269,9 +277,9 @@ class Puller:
             return
         else:
             # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its
-            # leader moved, so asking again at once would only make a storm.
+            # leader moved, so asking again at once would only make a storm; or it was enough bytes.
             self._expected = 0
-            if status not in {"404", "408"}:
+            if status not in {"404", "408"} and not _is_full(message):
                 self._not_before = now + _REQUEST_AGAIN_SECONDS
         self._wake.set()
 
@@ -283,7 +291,11 @@ class Puller:
             return
         self._expected = at_hand or self._batch
         self._lost_at = now + seconds + SILENCE_SECONDS
-        request = b'{"batch":%d,"expires":%d}' % (self._batch, int(seconds * _NANOSECONDS))
+        request = b'{"batch":%d,"max_bytes":%d,"expires":%d}' % (
+            self._batch,
+            _batch_bytes(self._client),
+            int(seconds * _NANOSECONDS),
+        )
         if at_hand:
             request = b'{"batch":%d,"no_wait":true}' % at_hand
         try:
@@ -291,3 +303,12 @@ class Puller:
         except NatsError:
             self._expected = 0
             self._not_before = now + _REQUEST_AGAIN_SECONDS
+
+
+def _batch_bytes(client: Client) -> int:
+    """Return how much to ask for: any message that the server can hold is less."""
+    return max(BATCH_BYTES, 2 * client.max_payload)
+
+
+def _is_full(message: Msg) -> bool:
+    return _FULL in (message.headers or {}).get("Description", "").lower()

@@ -50,7 +50,9 @@ HOLD_SECONDS: Final = 0.25
 answers within it, and parking costs two writes."""
 
 LINE_SECONDS: Final = 1.0
-"""How long an item waits for a place of a slow destination before it is parked."""
+"""How long an item waits for a place of a slow destination before it is parked, and how long an
+attempt may take where the destination works off much at the same time: there it is this process or
+the destination's that does not get the CPU, and parking would take more of that."""
 
 PACE_SECONDS: Final = 0.25
 QUICK_ENDED: Final = 64
@@ -232,6 +234,7 @@ class Channel:
         """Start an attempt; the slot is taken."""
         chain.is_busy = True
         chain.since = asyncio.get_running_loop().time()
+        chain.ended_before = self._ended
         self._watch_held(key, chain)
         work.partition.spawn(self._try_first(key, chain, work))
 
@@ -240,7 +243,7 @@ class Channel:
         if (
             len(chain.held) >= CHAIN_ITEMS
             or self._held >= LINE_ITEMS
-            or (chain.is_busy and now - chain.since >= HOLD_SECONDS)
+            or (chain.is_busy and self._takes_long(chain, now - chain.since))
         ):
             self._park_held(chain)
             self._park(chain, work)
@@ -264,11 +267,24 @@ class Channel:
         loop = asyncio.get_running_loop()
         chain.set_timer(loop.call_at(chain.since + patience, self._held_too_long, key, chain))
 
+    def _takes_long(self, chain: Chain, seconds: float) -> bool:
+        """Whether an attempt that began so long ago takes longer than what is behind it waits."""
+        if seconds < HOLD_SECONDS:
+            return False
+        quick = QUICK_ENDED * seconds / PACE_SECONDS
+        return seconds >= LINE_SECONDS or self._ended - chain.ended_before < quick
+
     def _held_too_long(self, key: str, chain: Chain) -> None:
         chain.set_timer(None)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if chain.is_busy and not self._takes_long(chain, now - chain.since):
+            again = min(now + HOLD_SECONDS, chain.since + LINE_SECONDS)
+            chain.set_timer(loop.call_at(again, self._held_too_long, key, chain))
+            return
         if not chain.is_busy and not self._is_slow:
             # Many are before it, and it will not be long.
-            chain.since = asyncio.get_running_loop().time()
+            chain.since = now
             self._watch_held(key, chain)
             return
         self._park_held(chain)

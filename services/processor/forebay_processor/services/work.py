@@ -192,7 +192,7 @@ class Chain:
     parks all that are held behind it first.
     """
 
-    __slots__ = ("_timer", "held", "is_busy", "is_queued", "parked", "since")
+    __slots__ = ("_timer", "ended_before", "held", "is_busy", "is_queued", "parked", "since")
 
     def __init__(self) -> None:
         self.is_busy = False
@@ -200,6 +200,9 @@ class Chain:
 
         self.since = 0.0
         """When that attempt began, or the first held item began to wait (the loop's time)."""
+
+        self.ended_before = 0
+        """How many attempts of the channel had ended when that one began."""
 
         self.held: deque[Work] = deque()
         """First arrivals that wait in memory, in order."""

@@ -1,0 +1,46 @@
+"""The same webhooks reach two processors at the same moment: each item is delivered once.
+
+RAW tells a repeat by its bytes, within two minutes. What it does not tell (the provider put the
+same items into other bytes, or asked again after hours) is told by the claims in EVENTS. Here each
+webhook is in two partitions of RAW at once, which two processors own.
+"""
+
+from typing import Final
+
+from forebay.core.subjects import Lane
+from support.masses import store_all, texts
+from support.shares import processors, shares
+from support.stack import Stack
+from support.tables import ENDPOINT, endpoint, http_destination
+from support.wait import eventually
+
+WEBHOOKS: Final = 2_000
+
+
+async def test_each_item_is_delivered_once(stack: Stack) -> None:
+    stack.tables.write_endpoints(
+        endpoint(http_destination(stack.sink.url("/twice")), name=ENDPOINT)
+    )
+    parts = await processors(stack, 2)
+    of_each = [
+        min(int(unit.partition(".")[2]) for unit in owned if unit.startswith("raw."))
+        for owned in await shares(parts)
+    ]
+    webhooks = list(texts(WEBHOOKS, "TWICE"))
+    await store_all(stack.nats_server.url, webhooks, Lane.LIVE, partitions=of_each)
+    wanted = {webhook.token for webhook in webhooks}
+
+    async def cut(outcome: str) -> list[float]:
+        name = "forebay_processor_items_total"
+        return [await part.metric(name, outcome=outcome) for part in parts]
+
+    async def all_cut() -> bool:
+        return sum(await cut("new")) + sum(await cut("repeat")) >= 2 * WEBHOOKS
+
+    await eventually(all_cut, within=30, saying="all webhooks to be split")
+    await eventually(lambda: stack.sink.keys >= wanted, within=30, saying="all items to arrive")
+    assert stack.sink.keys == wanted
+    assert not stack.sink.repeats
+    assert sum(await cut("repeat")) == WEBHOOKS
+    # Both were at it: neither came when the other had claimed everything.
+    assert all(await cut("new"))

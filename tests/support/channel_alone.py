@@ -1,0 +1,145 @@
+"""A channel without a processor: its destination, RETRY and partitions are the test's own."""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from typing_extensions import override
+
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RetrySubject
+from forebay.core.tables import Destination, Retry
+from forebay.runtime.publisher import PubAck
+from forebay_processor.destinations.port import Attempt, DestinationPort, Result
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.delivery import Channel
+from forebay_processor.services.lease import Lease, lease_clock
+from forebay_processor.services.tenure import Tenure
+from forebay_processor.services.work import Work
+from support.wait import eventually
+
+__all__ = ["ChannelAlone"]
+
+NAME = EndpointName("demo", "shop")
+ITEM = msgspec.json.encode(
+    envelope.StoredItem(
+        key="k", kind="messages", type="text", channel="1", time="", data=msgspec.Raw(b"{}")
+    )
+)
+
+
+class MemoryTable:
+    """RETRY and DEAD as a dictionary."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[bytes, dict[str, str], int]] = {}
+        self.published: list[str] = []
+        self._last = 0
+
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        """Write a row."""
+        self._last += 1
+        self.rows[subject] = (payload, headers, self._last)
+        self.published.append(subject)
+        return PubAck(seq=self._last)
+
+    async def read(self, _: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
+        """Read a row."""
+        return self.rows.get(subject)
+
+    async def claims(self, _: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return what is there of these subjects."""
+        return {subject: self.rows[subject][2] for subject in subjects if subject in self.rows}
+
+    async def delete(self, _: str, sequence: int) -> None:
+        """Delete a row."""
+        self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}
+
+    async def purge(self, _: str, subject: str, below: int) -> None:
+        """Remove a subject's older rows."""
+        if subject in self.rows and self.rows[subject][2] < below:
+            del self.rows[subject]
+
+
+class Door(DestinationPort):
+    """A destination that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+        self.answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.hanging: set[str] = set()
+        """Keys that get no answer where all others do."""
+
+    @override
+    async def deliver(self, attempt: Attempt) -> Result:
+        self.tried.append(attempt.token)
+        if attempt.token in self.hanging:
+            await asyncio.Event().wait()
+        return await asyncio.shield(self.answer)
+
+    @override
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class ChannelAlone:
+    """One channel, two partitions, and what came of their items."""
+
+    def __init__(self) -> None:
+        self.table = MemoryTable()
+        self.door = Door()
+        self.lease = Lease()
+        self.lease.renew(lease_clock())
+        self.tenures = [self.tenure(0), self.tenure(1)]
+        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        self.channel = Channel(NAME, "sink", metrics, Random(1))
+        self.channel.configure(
+            ChannelSettings(
+                state=ChannelState.OPEN,
+                config=Destination(name="sink", retry=Retry(initial_delay_seconds=0.01)),
+                port=self.door,
+            )
+        )
+        self.done: list[str] = []
+        self.works: list[Work] = []
+
+    def tenure(self, number: int, epoch: int = 7) -> Tenure:
+        """Return a partition that is owned, its rows at work."""
+        tenure = Tenure(f"event.{number:02d}", epoch, self.lease, self.table)
+        tenure.start()
+        return tenure
+
+    def lose(self, number: int) -> None:
+        """Let somebody else own a partition."""
+        self.tenures[number].lose()
+        self.channel.drop(self.tenures[number])
+
+    async def tried(self, *keys: str) -> None:
+        """Wait until these were tried, in this order, and nothing else."""
+        await eventually(lambda: self.door.tried == list(keys), saying=f"attempts of {keys}")
+
+    async def settled(self) -> None:
+        """Let everything run that can run without the outside."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def answer(self, result: Result) -> None:
+        """Answer what is under way, and what comes, so."""
+        self.door.answer.set_result(result)
+
+    def offer(self, tenure: int, key: str, conversation: str = "c") -> None:
+        """Offer an item of a partition to the channel."""
+        subject = RetrySubject("0", tenure, Lane.LIVE, NAME, "sink", f"{conversation}{tenure}", key)
+        headers = {envelope.RECEIVED_AT: "0"}
+        done = self.done
+
+        def finished() -> None:
+            done.append(key)
+
+        work = Work(self.tenures[tenure], subject, len(key), ITEM, headers, finished)
+        self.works.append(work)
+        self.channel.offer(work)

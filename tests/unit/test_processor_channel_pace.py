@@ -1,0 +1,101 @@
+"""How long a channel holds items in memory behind an attempt before it parks them.
+
+The loop's clock is the test's own: time passes when it says so.
+"""
+
+import asyncio
+
+import pytest
+
+from forebay_processor.destinations.port import Delivered
+from forebay_processor.services.delivery import (
+    HOLD_SECONDS,
+    LINE_SECONDS,
+    PACE_SECONDS,
+    QUICK_ENDED,
+)
+from support.channel_alone import ChannelAlone
+
+A_MOMENT = 0.01
+MANY = 10 * QUICK_ENDED
+
+
+class Clock:
+    """The loop's clock, which stands still but for what passes by decree."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, alone: ChannelAlone) -> None:
+        self._alone = alone
+        loop = asyncio.get_running_loop()
+        self._now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self._now)
+
+    async def advance(self, seconds: float) -> None:
+        """Let so much time pass, and everything run that is due then."""
+        self._now += seconds
+        await self._alone.settled()
+
+
+@pytest.fixture
+async def alone() -> ChannelAlone:
+    """Give a channel whose destination answers at once, but for one item."""
+    channel = ChannelAlone()
+    channel.answer(Delivered())
+    channel.door.hanging.add("hangs")
+    return channel
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch, alone: ChannelAlone) -> Clock:
+    """Stop the clock when that item's attempt has begun, and another one is behind it."""
+    clock = Clock(monkeypatch, alone)
+    alone.offer(0, "hangs")
+    alone.offer(0, "behind")
+    await alone.settled()
+    assert alone.door.tried == ["hangs"]
+    return clock
+
+
+async def deliver(alone: ChannelAlone, count: int) -> None:
+    """Deliver so many items of other conversations."""
+    for _ in range(count):
+        number = len(alone.works)
+        alone.offer(1, f"other-{number}", conversation=f"other-{number}")
+    await alone.settled()
+    assert len(alone.done) >= count
+
+
+async def test_what_is_behind_a_long_attempt_is_parked(alone: ChannelAlone, clock: Clock) -> None:
+    await clock.advance(HOLD_SECONDS - A_MOMENT)
+    assert alone.channel.parked == 0
+    await clock.advance(2 * A_MOMENT)
+    assert alone.channel.parked == 1
+
+
+async def test_a_destination_that_works_off_much_is_waited_for(
+    alone: ChannelAlone, clock: Clock
+) -> None:
+    await deliver(alone, MANY)
+    await clock.advance(HOLD_SECONDS + A_MOMENT)
+    assert alone.channel.parked == 0
+    # What comes then waits as well.
+    alone.offer(0, "behind both")
+    assert alone.channel.parked == 0
+
+
+async def test_a_quick_destination_is_not_waited_for_longer_than_for_a_place(
+    alone: ChannelAlone, clock: Clock
+) -> None:
+    await deliver(alone, MANY)
+    for _ in range(4):
+        await clock.advance(LINE_SECONDS / 4 + A_MOMENT)
+    assert alone.channel.parked == 1
+
+
+async def test_a_destination_that_was_quick_has_to_stay_so(
+    alone: ChannelAlone, clock: Clock
+) -> None:
+    await deliver(alone, QUICK_ENDED + QUICK_ENDED // 2)
+    await clock.advance(HOLD_SECONDS + A_MOMENT)
+    assert alone.channel.parked == 0
+    await clock.advance(PACE_SECONDS)
+    assert alone.channel.parked == 1
