@@ -98,6 +98,16 @@ async def test_large_messages_come_by_several_requests(client: Client) -> None:
     assert taken < at_least * EXPIRES_SECONDS, "a request that brought its bytes is over at once"
 
 
+async def test_no_time_passes_between_two_requests(client: Client) -> None:
+    await asyncio.gather(*(store(client, number) for number in range(2_000)))
+    puller = (await started(client)).puller(RAW, LIVE, batch=50)
+    began = asyncio.get_running_loop().time()
+    messages = await take(puller, 2_000)
+    # 40 requests; where each ended with a pause, as after an error, these were 10 s.
+    assert asyncio.get_running_loop().time() - began < 5
+    assert sorted(numbers(messages)) == list(range(2_000))
+
+
 async def test_messages_come_in_order_and_no_batch_is_too_large(client: Client) -> None:
     await store(client, *range(25))
     puller = (await started(client)).puller(RAW, LIVE, batch=10)

@@ -39,8 +39,10 @@ BATCH_BYTES: Final = 16 * 1024 * 1024
 where a few hundred webhooks of 4 MiB come in a row. A message above it would never be handed out:
 see `_batch_bytes`."""
 
-_FULL: Final = "maxbytes"
-"""In the description of the status (409) that ends a request which brought that much."""
+_FULL: Final = "Message Size Exceeds MaxBytes"
+_COMPLETED: Final = "Batch Completed"
+"""What the server says (with 409) of a request with such a bound, when it brought that much or all
+that was asked for."""
 
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
@@ -273,13 +275,14 @@ class Puller:
             pulled = PulledMessage(self._client, message)
             self.pending = pulled.pending
             self._arrived.append(pulled)
-        elif status == "100":
+        elif status == "100" or _says(message, _COMPLETED):
+            # Its last message said so already, and the next request may be open.
             return
         else:
             # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its
             # leader moved, so asking again at once would only make a storm; or it was enough bytes.
             self._expected = 0
-            if status not in {"404", "408"} and not _is_full(message):
+            if status not in {"404", "408"} and not _says(message, _FULL):
                 self._not_before = now + _REQUEST_AGAIN_SECONDS
         self._wake.set()
 
@@ -310,5 +313,5 @@ def _batch_bytes(client: Client) -> int:
     return max(BATCH_BYTES, 2 * client.max_payload)
 
 
-def _is_full(message: Msg) -> bool:
-    return _FULL in (message.headers or {}).get("Description", "").lower()
+def _says(status: Msg, description: str) -> bool:
+    return (status.headers or {}).get("Description", "").startswith(description)
