@@ -4,7 +4,8 @@ One processor process and one endpoint. A bare loop and the processor take turns
 webhooks: `split` is from RAW to EVENTS, `deliver` from EVENTS to a destination in a process of its
 own that costs as little as one can (`quick_sink`). What the bare loops do: `bare_loops`. While one
 step is measured the consumers of the other are paused at the server, and the processor is as
-shipped; its turn counts from its first item. `both` is from RAW to the destination. Then the
+shipped; its turn counts from its first item. The one that is measured has a core for itself, and
+nats-server and the destination have the others. `both` is from RAW to the destination. Then the
 latency from sending a webhook to a receiver until its item is there, at a steady rate.
 
     make bench-processor                              all, about 4 minutes
@@ -33,7 +34,7 @@ from nats.js.errors import NotFoundError
 
 from bench.bare_loops import BARE_STREAM, BARE_SUBJECTS
 from bench.records import Goal, Section, goals_section, keep, show
-from bench.servers import cpu_seconds
+from bench.servers import all_but_one_core, cpu_seconds, move_to
 from forebay.core.subjects import (
     PARTITIONS,
     Lane,
@@ -91,11 +92,14 @@ class Latency:
 class Bench:
     """The stack with one processor, whose consumers are paused between turns."""
 
-    def __init__(self, stack: Stack, sink: QuickSink, client: Client, items: int) -> None:
+    def __init__(  # what a turn is made of, and where it runs
+        self, stack: Stack, sink: QuickSink, client: Client, items: int, core: set[int]
+    ) -> None:
         self._stack = stack
         self._sink = sink
         self._client = client
         self._items = items
+        self._core = core
         self.turns: list[Turn] = []
 
     async def round(self, mark: str) -> None:
@@ -127,6 +131,7 @@ class Bench:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         )
+        move_to(self._core, process.pid)
         async with asyncio.timeout(PATIENCE_SECONDS):
             output, _ = await process.communicate()
         assert process.returncode == 0, "the bare loop failed"
@@ -137,6 +142,7 @@ class Bench:
         """Start a processor and measure from its first item to the last one."""
         processor = self._stack.part("processor")
         await processor.start(until_ready=False)
+        move_to(self._core, processor.pid)
         first = await eventually(done, within=PATIENCE_SECONDS, saying=f"{step} to begin")
         nats_cpu, cpu = cpu_seconds(self._stack.nats_server.pid), cpu_seconds(processor.pid)
         began = time.perf_counter()
@@ -197,23 +203,26 @@ class Bench:
 async def measure_rates(folder: Path, rounds: int, items: int) -> list[Turn]:
     """Return what all turns came to."""
     shard = ShardConfig(raw_max_bytes=GIBIBYTE, events_max_bytes=GIBIBYTE)
-    async with Stack(folder, shard=shard) as stack, QuickSink(folder) as sink:
+    async with contextlib.AsyncExitStack() as running:
+        core = running.enter_context(all_but_one_core())
+        stack = await running.enter_async_context(Stack(folder, shard=shard))
+        sink = await running.enter_async_context(QuickSink(folder))
+        client = await running.enter_async_context(stack.nats_server.client())
         stack.tables.write_endpoints(endpoint(http_destination(sink.url())))
-        async with stack.nats_server.client() as client:
-            await client.jetstream().add_stream(
-                StreamConfig(
-                    name=BARE_STREAM,
-                    subjects=[BARE_SUBJECTS],
-                    max_bytes=GIBIBYTE,
-                    # As EVENTS: the server's own work for a store shall be the same.
-                    max_msgs_per_subject=1,
-                    discard=DiscardPolicy.NEW,
-                    discard_new_per_subject=True,
-                )
+        await client.jetstream().add_stream(
+            StreamConfig(
+                name=BARE_STREAM,
+                subjects=[BARE_SUBJECTS],
+                max_bytes=GIBIBYTE,
+                # As EVENTS: the server's own work for a store shall be the same.
+                max_msgs_per_subject=1,
+                discard=DiscardPolicy.NEW,
+                discard_new_per_subject=True,
             )
-            bench = Bench(stack, sink, client, items)
-            for number in range(rounds):
-                await bench.round(f"R{number}")
+        )
+        bench = Bench(stack, sink, client, items, core)
+        for number in range(rounds):
+            await bench.round(f"R{number}")
     return bench.turns
 
 

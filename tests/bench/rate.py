@@ -208,7 +208,7 @@ async def measure_rates(
         nats_server = stack.nats_server
         plain = await running.enter_async_context(plain_server(folder, nats_server))
         for contender in (bare, receiver, plain):
-            move_to(core, contender)
+            move_to(core, contender.pid)
         for load in loads:
             await load.turn(bare, WARM_UP_SECONDS)
             for contender in (receiver, plain):

@@ -76,9 +76,9 @@ def all_but_one_core() -> Iterator[set[int]]:
         os.sched_setaffinity(0, cores)
 
 
-def move_to(cores: set[int], contender: Contender) -> None:
-    """Let a server run there and nowhere else."""
-    for thread in psutil.Process(contender.pid).threads():
+def move_to(cores: set[int], pid: int) -> None:
+    """Let a process run there and nowhere else."""
+    for thread in psutil.Process(pid).threads():
         os.sched_setaffinity(thread.id, cores)
 
 

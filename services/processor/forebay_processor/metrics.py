@@ -4,10 +4,11 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
+from forebay.runtime.metrics import LoopHistogram
 
 __all__ = ["ProcessorMetrics"]
 
@@ -107,20 +108,20 @@ class ProcessorMetrics:
         self._webhooks_of = functools.cache(self._webhooks.labels)
         self._deliveries_of = functools.cache(self._deliveries.labels)
         self._attempts_of = functools.cache(self._attempts.labels)
-        self._delivery_seconds = Histogram(
+        self._delivery_seconds = LoopHistogram(
             "forebay_processor_delivery_seconds",
             "Time of one attempt.",
-            ("pool",),
-            buckets=SECONDS,
-            registry=registry,
-        ).labels(pool)
-        self._end_to_end_seconds = Histogram(
+            ("pool", pool),
+            SECONDS,
+            registry,
+        )
+        self._end_to_end_seconds = LoopHistogram(
             "forebay_processor_end_to_end_seconds",
             "From a webhook's receipt to the delivery of its item.",
-            ("pool",),
-            buckets=SECONDS,
-            registry=registry,
-        ).labels(pool)
+            ("pool", pool),
+            SECONDS,
+            registry,
+        )
 
     def follow(self, owned: Callable[[str], int], lag: Callable[[Lane], tuple[int, float]]) -> None:
         """Ask for these at every look at the metrics.

@@ -54,6 +54,9 @@ LINE_SECONDS: Final = 1.0
 attempt may take where the destination works off much at the same time: there it is this process or
 the destination's that does not get the CPU, and parking would take more of that."""
 
+LOOK_SECONDS: Final = 0.05
+"""Between two looks at what is held: one look at all costs less than a timer for each."""
+
 PACE_SECONDS: Final = 0.25
 QUICK_ENDED: Final = 64
 """So many attempts have to end within that time, or the destination counts as slow: 256 a second.
@@ -94,6 +97,9 @@ class Channel:
     ) -> None:
         self.endpoint = endpoint
         self.name = name
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._call_later = loop.call_later
         self._metrics = metrics
         self._gate = Gate(endpoint, name, metrics, random, self._destination_is_back)
         self.breaker = self._gate.breaker
@@ -108,6 +114,10 @@ class Channel:
         self._rows: dict[str, Parked] = {}
         """What is in some chain's `parked`, by what tells rows apart."""
 
+        self._holding: dict[str, Chain] = {}
+        """Chains that hold items, or did at the last look."""
+
+        self._look_timer: asyncio.TimerHandle | None = None
         self._held = 0
         """How many items all chains hold in memory, large ones counted by their size."""
 
@@ -220,8 +230,7 @@ class Channel:
         """
         if self._pace_timer is None:
             self._ended_before = self._ended
-            loop = asyncio.get_running_loop()
-            self._pace_timer = loop.call_later(PACE_SECONDS, self._judge_pace)
+            self._pace_timer = self._call_later(PACE_SECONDS, self._judge_pace)
 
     def _judge_pace(self) -> None:
         self._pace_timer = None
@@ -233,13 +242,12 @@ class Channel:
     def _begin(self, key: str, chain: Chain, work: Work) -> None:
         """Start an attempt; the slot is taken."""
         chain.is_busy = True
-        chain.since = asyncio.get_running_loop().time()
+        chain.since = self._clock()
         chain.ended_before = self._ended
-        self._watch_held(key, chain)
         work.partition.spawn(self._try_first(key, chain, work))
 
     def _hold(self, key: str, chain: Chain, work: Work) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         if (
             len(chain.held) >= CHAIN_ITEMS
             or self._held >= LINE_ITEMS
@@ -252,20 +260,12 @@ class Channel:
             chain.since = now
         chain.held.append(work)
         self._count_held(_weight(work))
-        if not chain.has_timer:
-            self._watch_held(key, chain)
+        self._holding[key] = chain
+        if self._look_timer is None:
+            self._look_timer = self._call_later(LOOK_SECONDS, self._look)
         if not chain.is_busy:
             self._queue(key, chain)
             self._watch_pace()
-
-    def _watch_held(self, key: str, chain: Chain) -> None:
-        """Set the time at which what is held has waited long enough."""
-        if not chain.held:
-            chain.set_timer(None)
-            return
-        patience = HOLD_SECONDS if chain.is_busy else LINE_SECONDS
-        loop = asyncio.get_running_loop()
-        chain.set_timer(loop.call_at(chain.since + patience, self._held_too_long, key, chain))
 
     def _takes_long(self, chain: Chain, seconds: float) -> bool:
         """Whether an attempt that began so long ago takes longer than what is behind it waits."""
@@ -274,25 +274,26 @@ class Channel:
         quick = QUICK_ENDED * seconds / PACE_SECONDS
         return seconds >= LINE_SECONDS or self._ended - chain.ended_before < quick
 
-    def _held_too_long(self, key: str, chain: Chain) -> None:
-        chain.set_timer(None)
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if chain.is_busy and not self._takes_long(chain, now - chain.since):
-            again = min(now + HOLD_SECONDS, chain.since + LINE_SECONDS)
-            chain.set_timer(loop.call_at(again, self._held_too_long, key, chain))
-            return
-        if not chain.is_busy and not self._is_slow:
-            # Many are before it, and it will not be long.
-            chain.since = now
-            self._watch_held(key, chain)
-            return
-        self._park_held(chain)
-        self._wake(key)
+    def _look(self) -> None:
+        """Park what was held for long enough."""
+        now = self._clock()
+        for key, chain in list(self._holding.items()):
+            seconds = now - chain.since
+            if not chain.held:
+                del self._holding[key]
+            elif chain.is_busy:
+                if self._takes_long(chain, seconds):
+                    self._park_held(chain)
+            elif seconds >= LINE_SECONDS:
+                if self._is_slow:
+                    self._park_held(chain)
+                    self._wake(key)
+                else:
+                    # Many are before it, and it will not be long.
+                    chain.since = now
+        self._look_timer = self._call_later(LOOK_SECONDS, self._look) if self._holding else None
 
     def _park_held(self, chain: Chain) -> None:
-        if chain.held:
-            chain.set_timer(None)
         while chain.held:
             work = chain.held.popleft()
             self._count_held(-_weight(work))
@@ -345,7 +346,7 @@ class Channel:
         """Let go of what an attempt held, and see what is next."""
         chain.is_busy = False
         self._ended += 1
-        chain.since = asyncio.get_running_loop().time()
+        chain.since = self._clock()
         slots.give_back()
         self._wake(key)
 
@@ -422,7 +423,6 @@ class Channel:
             self._begin(key, chain, work)
             self._count_held(-_weight(work))
         else:
-            self._watch_held(key, chain)
             self._queue(key, chain)
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
@@ -440,15 +440,13 @@ class Channel:
             case _:
                 pass
         if wait > 0:
-            loop = asyncio.get_running_loop()
-            chain.set_timer(loop.call_later(wait, self._timer_ended, key, chain))
+            chain.set_timer(self._call_later(wait, self._timer_ended, key, chain))
         elif self._slots.try_take():
             self._begin_row(key, chain, row, self._slots)
         elif now < expires:
             self._queue(key, chain)
             if expires < math.inf:
-                loop = asyncio.get_running_loop()
-                chain.set_timer(loop.call_later(expires - now, self._timer_ended, key, chain))
+                chain.set_timer(self._call_later(expires - now, self._timer_ended, key, chain))
         else:
             self._give_up(key, chain, row)
 
@@ -458,9 +456,8 @@ class Channel:
         if left <= 0:
             self._give_up(key, chain, row)
         elif left < math.inf:
-            loop = asyncio.get_running_loop()
-            timer = loop.call_later(min(left, REST_SECONDS), self._timer_ended, key, chain)
-            chain.set_timer(timer)
+            rest = min(left, REST_SECONDS)
+            chain.set_timer(self._call_later(rest, self._timer_ended, key, chain))
 
     def _give_up(self, key: str, chain: Chain, row: Parked) -> None:
         if self._graves.try_take():

@@ -228,12 +228,7 @@ class Chain:
         self.parked.insert(position, row)
 
     def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
-        """Replace the one timer of the chain."""
+        """Replace the chain's one timer: when its first row may be tried."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = timer
-
-    @property
-    def has_timer(self) -> bool:
-        """Whether a timer is set."""
-        return self._timer is not None
