@@ -22,7 +22,7 @@ from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.work import Work
 from support.wait import eventually
 
-__all__ = ["ChannelAlone"]
+__all__ = ["ITEM", "NAME", "ChannelAlone"]
 
 NAME = EndpointName("demo", "shop")
 ITEM = msgspec.json.encode(

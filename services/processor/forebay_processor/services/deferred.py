@@ -27,6 +27,11 @@ class Deferred:
         self._out: dict[EndpointName, list[int]] = {}
         self._since: dict[int, float] = {}
 
+    @property
+    def is_any_out(self) -> bool:
+        """Whether any message is out."""
+        return bool(self._since)
+
     def is_behind(self, endpoint: EndpointName, sequence: int, now: float) -> bool:
         """Say whether an older message of the endpoint is still out."""
         out = self._out.get(endpoint, [])

@@ -152,9 +152,11 @@ class Deliverer:
             _log.error("subject_unreadable", stream=message.subject.split(".")[1], seq=sequence)
             await message.ack()
             return
-        endpoint = await self._endpoint_of(message, subject)
-        if endpoint is None:
-            return
+        endpoint = self._endpoints.find(subject.endpoint)
+        if endpoint is None or self._deferred.is_any_out:
+            endpoint = await self._endpoint_of(message, subject)
+            if endpoint is None:
+                return
         wanting = [
             (self._channels.of(subject.endpoint, destination.name), destination.name)
             for destination in destinations_wanting(

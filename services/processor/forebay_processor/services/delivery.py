@@ -32,7 +32,7 @@ from random import Random
 from typing import Final
 
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import Lane, RetrySubject
+from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
@@ -82,7 +82,7 @@ ROW_PAUSE_SECONDS: Final = 3.0
 REST_SECONDS: Final = 3600.0
 """Between two looks at a row that nobody may try: the shard's window may be changed meanwhile."""
 
-_RANKS: Final = {lane: rank for rank, lane in enumerate((Lane.LIVE, Lane.STATUS, Lane.BULK))}
+_RANKS: Final[dict[str, int]] = {Lane.LIVE: 0, Lane.STATUS: 1, Lane.BULK: 2, REPLAY: 2}
 
 
 class Channel:
@@ -200,12 +200,12 @@ class Channel:
 
     def offer(self, work: Work) -> None:
         """Take an item that comes for the first time; it says itself when EVENTS may forget it."""
-        if work.subject.row_key in self._rows:
+        if self._rows and work.subject.row_key in self._rows:
             # It comes again because its ack was lost: it is parked already.
             work.finish()
             return
         key = self._chain_key(work.subject)
-        chain = self._chains.setdefault(key, Chain())
+        chain = self._chain(key)
         if chain.parked or not self._gate.is_open:
             self._park_held(chain)
             self._park(chain, work)
@@ -381,7 +381,7 @@ class Channel:
         if row.subject.row_key in self._rows:
             return
         row.is_ready = True
-        self._insert(self._chains.setdefault(self._chain_key(row.subject), Chain()), row)
+        self._insert(self._chain(self._chain_key(row.subject)), row)
 
     def adopt(self, row: Parked) -> None:
         """Take a row that somebody else wrote to RETRY while this process works; once."""
@@ -474,7 +474,7 @@ class Channel:
     def _queue(self, key: str, chain: Chain) -> None:
         if not chain.is_queued:
             chain.is_queued = True
-            rank = _RANKS[Lane(key.partition(".")[0])]
+            rank = _RANKS[key.partition(".")[0]]
             self._slots.call_when_free(functools.partial(self._slot_free, key, chain), rank)
 
     def _slot_free(self, key: str, chain: Chain) -> None:
@@ -495,7 +495,7 @@ class Channel:
         for _, chain in waiting:
             for row in chain.parked:
                 key = self._chain_key(row.subject)
-                self._chains.setdefault(key, Chain()).insert(row)
+                self._chain(key).insert(row)
 
     async def _work_row(
         self, key: str, chain: Chain, row: Parked, slots: Slots, spare: Work | None
@@ -545,6 +545,12 @@ class Channel:
                 return "not tried: no table names the endpoint"
             case _:
                 return self.breaker.reason or "not tried: at its limits"
+
+    def _chain(self, key: str) -> Chain:
+        chain = self._chains.get(key)
+        if chain is None:
+            chain = self._chains[key] = Chain()
+        return chain
 
     def _chain_key(self, subject: RetrySubject) -> str:
         # What was replayed is in nobody's way.

@@ -1,0 +1,51 @@
+"""What was replayed waits for a place at its destination like everything else."""
+
+import time
+
+from forebay.core.subjects import REPLAY, RetrySubject
+from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay_processor.destinations.port import Delivered
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from forebay_processor.services.work import Parked
+from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.wait import eventually
+
+
+def with_one_place() -> ChannelAlone:
+    alone = ChannelAlone()
+    target = HttpTarget(url="http://127.0.0.1/", max_in_flight=1)
+    config = Destination(name="sink", http=target, retry=Retry(initial_delay_seconds=0.01))
+    settings = ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
+    alone.channel.configure(settings)
+    return alone
+
+
+async def replayed(alone: ChannelAlone, key: str) -> None:
+    """Let a row come that a person sent again."""
+    subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
+    ack = await alone.table.publish(str(subject), ITEM, {"Forebay-Received-At": "0"})
+    row = Parked(alone.tenures[0], subject, 1, time.time())
+    row.sequence = ack.seq
+    alone.channel.adopt(row)
+
+
+async def test_a_replayed_item_is_tried_when_a_place_is_free() -> None:
+    alone = with_one_place()
+    alone.offer(0, "new")
+    await alone.tried("new")
+    await replayed(alone, "old")
+    await alone.settled()
+    assert alone.door.tried == ["new"]
+    alone.answer(Delivered())
+    await alone.tried("new", "old")
+    await eventually(lambda: not alone.table.rows, saying="its row to be deleted")
+
+
+async def test_what_is_new_goes_before_what_was_replayed() -> None:
+    alone = with_one_place()
+    alone.offer(0, "first")
+    await alone.tried("first")
+    await replayed(alone, "old")
+    alone.offer(0, "second", conversation="other")
+    alone.answer(Delivered())
+    await alone.tried("first", "second", "old")
