@@ -129,9 +129,9 @@ class Deliverer:
         questions = [
             asked
             for message in batch
-            if message.sequence not in self._in_flight
+            if (asked := question(message, self._endpoints)) is not None
+            and message.sequence not in self._in_flight
             and message not in self._finished
-            and (asked := question(message, self._endpoints)) is not None
         ]
         return await late_ones(self._partition, questions)
 

@@ -114,8 +114,10 @@ class Slots:
 
     def _next(self) -> Callable[[], None] | None:
         self._calls += 1
-        lanes = self._waiting if self._calls % TURN else reversed(self._waiting)
-        return next((lane.popleft() for lane in lanes if lane), None)
+        for lane in self._waiting if self._calls % TURN else reversed(self._waiting):
+            if lane:
+                return lane.popleft()
+        return None
 
     def _is_free(self) -> bool:
         if not self._has_place():

@@ -28,6 +28,9 @@ __all__ = ["Claims", "Question", "is_behind_a_higher", "late_ones", "question"]
 AT_ONCE: Final = 200
 """Statuses in one request: at most 801 subjects, of the 1,024 that the server takes."""
 
+_OF_STATUS: Final = f".{STATUS_KIND}."
+"""In the subject of every status, and of few other items."""
+
 PAUSE_SECONDS: Final = 0.25
 """Before NATS is asked again."""
 
@@ -54,7 +57,7 @@ class Question(NamedTuple):
 
 def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
     """Return what to ask about a message of EVENTS; None where nothing is to be asked."""
-    if f".{STATUS_KIND}." not in message.subject:
+    if _OF_STATUS not in message.subject:
         return None
     try:
         subject = EventSubject.parse(message.subject)

@@ -57,6 +57,7 @@ class Tenure(Partition):
         self._lease = lease
         self._store = store
         self._ages = ages or Ages()
+        self._loop = asyncio.get_running_loop()
         self._work: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
         self._is_lost = False
@@ -130,7 +131,7 @@ class Tenure(Partition):
 
     @override
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = self._loop.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work_ended)
 
