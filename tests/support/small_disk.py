@@ -16,6 +16,18 @@ class SmallDisk:
     def __init__(self, folder: Path) -> None:
         """Name the folder on which it is mounted."""
         self.folder = folder
+        self._filler = folder / "something-else"
+
+    def fill(self) -> None:
+        """Write what does not belong there until nothing more fits."""
+        block = bytes(64 * 1024)
+        with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(block):
+                pass
+
+    def make_room(self) -> None:
+        """Remove it."""
+        self._filler.unlink()
 
     def grow(self, size: str) -> None:
         """Make room: a size such as `64m`."""

@@ -65,13 +65,13 @@ class PulledMessage:
         "subject",
     )
 
-    def __init__(self, client: Client, message: Msg) -> None:
+    def __init__(self, client: Client, message: Msg, tokens: list[str]) -> None:
+        """Take it apart; `tokens` are those of its reply subject."""
         self._client = client
         self.subject = message.subject
         self.data = message.data
         self.headers: dict[str, str] = message.headers or {}
         self.reply = message.reply
-        tokens = message.reply.split(".")
         first = _consumer_token(tokens)
         self.delivered = int(tokens[first + 1])
         self.sequence = int(tokens[first + 2])
@@ -174,10 +174,12 @@ class PullInbox:
             tokens = message.reply.split(".")
             first = _consumer_token(tokens)
             puller = self._by_consumer.get((tokens[first - 1], tokens[first]))
-        else:
-            puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
+            if puller is not None:
+                puller.on_message(PulledMessage(self._client, message, tokens))
+            return
+        puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
         if puller is not None:
-            puller.on_message(message)
+            puller.on_status(message)
 
 
 class Puller:
@@ -266,24 +268,24 @@ class Puller:
         self._not_before = 0.0
         self._wake.set()
 
-    def on_message(self, message: Msg) -> None:
-        """Take a message or a status from the inbox."""
-        now = asyncio.get_running_loop().time()
+    def on_message(self, message: PulledMessage) -> None:
+        """Take a message from the inbox."""
+        self._expected -= 1
+        self.pending = message.pending
+        self._arrived.append(message)
+        self._wake.set()
+
+    def on_status(self, message: Msg) -> None:
+        """Take what the server says of a request."""
         status = (message.headers or {}).get("Status")
-        if status is None:
-            self._expected -= 1
-            pulled = PulledMessage(self._client, message)
-            self.pending = pulled.pending
-            self._arrived.append(pulled)
-        elif status == "100" or _says(message, _COMPLETED):
+        if status == "100" or _says(message, _COMPLETED):
             # Its last message said so already, and the next request may be open.
             return
-        else:
-            # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its
-            # leader moved, so asking again at once would only make a storm; or it was enough bytes.
-            self._expected = 0
-            if status not in {"404", "408"} and not _says(message, _FULL):
-                self._not_before = now + _REQUEST_AGAIN_SECONDS
+        # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its leader
+        # moved, so asking again at once would only make a storm; or it was enough bytes.
+        self._expected = 0
+        if status not in {"404", "408"} and not _says(message, _FULL):
+            self._not_before = asyncio.get_running_loop().time() + _REQUEST_AGAIN_SECONDS
         self._wake.set()
 
     async def _ask(self, now: float, at_hand: int = 0) -> None:

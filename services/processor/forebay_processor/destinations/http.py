@@ -116,7 +116,8 @@ class HttpDestination:
                 server_hostname=self._server_name,
             ) as response:
                 result = _result(response)
-                await _read_rest(response)
+                if not response.content.at_eof():
+                    await _read_rest(response)
                 return result
         except TimeoutError:
             return Failed("timeout")
@@ -153,7 +154,7 @@ async def _read_rest(response: aiohttp.ClientResponse) -> None:
 
     The status has decided: what goes wrong from here on must not send the item a second time.
     """
-    if response.content.at_eof() or (response.content_length or 0) > ANSWER_LIMIT:
+    if (response.content_length or 0) > ANSWER_LIMIT:
         return
     with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(ANSWER_SECONDS):
