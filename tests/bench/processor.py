@@ -252,12 +252,12 @@ async def measure_latency(folder: Path, rate: float, seconds: float) -> Latency:
 
 
 def ratio(turns: Sequence[Turn], step: str) -> float:
-    """Return the processor's rate as a part of the bare loop's, medians over the rounds."""
-    forebay, bare = (
-        statistics.median(t.per_second for t in turns if (t.step, t.who) == (step, who))
-        for who in ("forebay", "bare")
+    """Return the processor's rate as a part of the bare loop's right before: the rounds' median."""
+    bare, forebay = (
+        [turn.per_second for turn in turns if (turn.step, turn.who) == (step, who)]
+        for who in ("bare", "forebay")
     )
-    return forebay / bare
+    return statistics.median(one / other for one, other in zip(forebay, bare, strict=True))
 
 
 def goals(turns: Sequence[Turn], latency: Latency) -> list[Goal]:
@@ -319,8 +319,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--short", action="store_true", help="few items and seconds")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--items", type=int, default=60_000, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--items", type=int, default=40_000, help="of each turn")
     parser.add_argument("--rate", type=float, default=500, help="webhooks/s, for the latency")
     parser.add_argument("--seconds", type=float, default=30, help="of the latency")
     parser.add_argument("--record", action="store_true", help="keep the result in docs/results/")

@@ -13,6 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from forebay.runtime.quick_client import QuickClient
 from forebay.runtime.settings import NatsSettings
 
 __all__ = ["CONNECT_SECONDS", "LinkListener", "Login", "NatsLink", "login"]
@@ -92,7 +93,7 @@ class NatsLink:
         """Connect, and connect anew whenever the client ended for good; until cancelled."""
         while True:
             closed = asyncio.Event()
-            client = Client()
+            client = QuickClient()
             try:
                 await self._connect(client, closed)
                 self._client = client

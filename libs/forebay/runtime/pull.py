@@ -19,6 +19,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from forebay.runtime.quick_client import subscribe
+
 __all__ = ["PullInbox", "PulledMessage", "Puller"]
 
 EXPIRES_SECONDS: Final = 5.0
@@ -130,7 +132,7 @@ class PullInbox:
 
     async def start(self) -> None:
         """Subscribe; call once, before the first puller."""
-        self._subscription = await self._client.subscribe(f"{self._prefix}.*", cb=self._on_message)
+        self._subscription = await subscribe(self._client, f"{self._prefix}.*", self._on_message)
 
     async def close(self) -> None:
         """Take no more messages: the server forgets requests for an inbox that nobody reads.
@@ -167,7 +169,7 @@ class PullInbox:
         for puller in self._by_number.values():
             puller.forget_request()
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         # A message comes with its own subject and tells its consumer in the reply; a status comes
         # on the inbox's subject.
         if message.reply.startswith(_ACK_PREFIX):
