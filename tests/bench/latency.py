@@ -23,6 +23,8 @@ from typing_extensions import override
 
 from bench.servers import BenchError, bench_shard
 from bench.webhooks import HALF_KB, bodies
+from forebay.core.compile import max_in_flight
+from forebay.core.resource import Throughput
 from forebay.core.signatures import sign
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.provisioning import ensure_shard
@@ -38,6 +40,9 @@ __all__ = ["RATES", "SETUPS", "Latency", "Setup", "measure_latencies", "vegeta_p
 
 RATES: Final = (500, 1000, 3300)
 """Webhooks a second."""
+
+IN_FLIGHT: Final = max_in_flight(Throughput(messages_per_second=1000))
+"""Of an endpoint whose number sends 1,000 messages/s, which come back as 3,300 webhooks."""
 
 LATE_MS: Final = 250.0
 """The providers' standard for an answer, and what they bear for one in a hundred."""
@@ -216,7 +221,9 @@ async def _receiver(
     """Run a receiver with NATS as the setup says; gives its port and a server to ask."""
     async with _nats(folder, setup) as servers:
         tables = Tables(folder / "tables")
-        tables.write_routes(*(route(f"bench/{endpoint}") for endpoint in endpoints))
+        tables.write_routes(
+            *(route(f"bench/{endpoint}", max_in_flight=IN_FLIGHT) for endpoint in endpoints)
+        )
         part = Part(
             "receiver",
             folder=folder / "receiver",
