@@ -1,6 +1,8 @@
 """The short way of messages: what nats-py's own way gives, and that it is taken at all."""
 
 import functools
+import gc
+import weakref
 from collections.abc import AsyncIterator, Mapping
 
 import nats
@@ -9,8 +11,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.runtime.quick_client import QuickClient, subscribe
-from support.nats_server import NatsServer
+from support.nats_server import NatsServer, settled
 from support.wait import eventually
+
+
+class Call:
+    """Something that takes messages."""
+
+    def take(self, _: Msg) -> None:
+        """Take one."""
+
 
 HEADERS = {"Forebay-Key": "a:b:c", "traceparent": "00-ab-cd-01", "Empty": "", "Umlaut": "grün"}
 
@@ -36,7 +46,7 @@ async def some(client: Client, sender: Client, count: int = 50) -> list[Msg]:
     """Return what a client gets of so many messages."""
     inbox, got = client.new_inbox(), list[Msg]()
     await subscribe(client, f"{inbox}.*", got.append)
-    await client.flush()
+    await settled(client)
     for number in range(count):
         await sender.publish(f"{inbox}.{number}", b"%d" % number, "reply.to", HEADERS)
     await sender.publish(f"{inbox}.plain", b"")
@@ -88,7 +98,7 @@ async def test_the_short_way_is_taken(
     def waiting() -> int:
         return subscription.delivered
 
-    await quick.flush()
+    await settled(quick)
     await other.publish(inbox, b"1", headers=HEADERS)
     await eventually(lambda: at_once, saying="the message")
     assert parsed
@@ -100,13 +110,13 @@ async def test_nothing_comes_after_the_end_of_a_subscription(
 ) -> None:
     inbox, got = quick.new_inbox(), list[Msg]()
     subscription = await subscribe(quick, inbox, got.append)
-    await quick.flush()
+    await settled(quick)
     await other.publish(inbox, b"1")
     await eventually(lambda: got)
     await subscription.unsubscribe()
     await other.publish(inbox, b"2")
-    await other.flush()
-    await quick.flush()
+    await settled(other)
+    await settled(quick)
     assert [message.data for message in got] == [b"1"]
 
 
@@ -122,3 +132,39 @@ async def test_it_goes_on_after_a_reconnect(quick: QuickClient, nats_server: Nat
         return bool(got)
 
     await eventually(comes, within=10, saying="a message")
+
+
+async def test_what_a_function_raises_does_not_end_the_connection(
+    quick: QuickClient, other: Client
+) -> None:
+    inbox, got = quick.new_inbox(), list[bytes]()
+
+    def takes(message: Msg) -> None:
+        if message.data == b"bad":
+            raise ValueError(message.data)
+        got.append(message.data)
+
+    await subscribe(quick, inbox, takes)
+    await settled(quick)
+    for data in (b"1", b"bad", b"2"):
+        await other.publish(inbox, data)
+    await eventually(lambda: len(got) == 2, saying="both good ones")
+    assert got == [b"1", b"2"]
+    assert quick.stats["reconnects"] == 0
+
+
+async def test_what_has_ended_is_forgotten(quick: QuickClient) -> None:
+    calls = weakref.WeakSet[Call]()
+    for _ in range(3):
+        call = Call()
+        calls.add(call)
+        subscription = await subscribe(quick, quick.new_inbox(), call.take)
+        await subscription.unsubscribe()
+        del call, subscription
+    await subscribe(quick, quick.new_inbox(), lambda _: None)
+
+    def are_gone() -> bool:
+        gc.collect()
+        return not calls
+
+    await eventually(are_gone, saying="what took messages to be let go of")

@@ -11,6 +11,7 @@ import pytest_asyncio
 from forebay.core.subjects import StreamKind
 from forebay.runtime.provisioning import stream_config
 from support.edge import RAW, Edge, path_of
+from support.nats_server import settled
 from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,9 +97,9 @@ async def test_a_flood_onto_a_missing_stream_is_not_passed_on_to_nats(edge: Edge
         answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
         assert {answer.status for answer in answers} == {503}
         await client.subscribe("forebay.raw.0.*.live.>", cb=count)
-        await client.flush()
+        await settled(client)
         answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
-        await client.flush()
+        await settled(client)
     assert {answer.status for answer in answers} == {503}
     assert seen < 10
 

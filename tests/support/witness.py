@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from nats.aio.msg import Msg
 
-from support.nats_server import NatsServer
+from support.nats_server import NatsServer, settled
 
 __all__ = ["IN_PROCESS", "Witness"]
 
@@ -45,7 +45,7 @@ class Witness:
         if self._to_webhooks:
             await client.subscribe("forebay.raw.0.>", cb=self._published)
         await client.subscribe("_INBOX.>", cb=self._answered)
-        await client.flush()
+        await settled(client)
         return self
 
     async def __aexit__(

@@ -10,6 +10,7 @@ messages go nats-py's way as before, only slower, and `tests/component/test_quic
 
 from collections.abc import Callable
 
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -17,8 +18,10 @@ from typing_extensions import override
 
 __all__ = ["OnMessage", "QuickClient", "subscribe"]
 
+_log = structlog.get_logger(__name__)
+
 OnMessage = Callable[[Msg], None]
-"""Takes a message; it must neither wait nor raise."""
+"""Takes a message and does not wait. What it raises is logged, and the next message comes."""
 
 
 async def subscribe(client: Client, subject: str, on_message: OnMessage) -> Subscription:
@@ -52,6 +55,8 @@ class QuickClient(Client):
 
     def shorten(self, subscription: Subscription, on_message: OnMessage) -> None:
         """Call this for each message of a subscription that has not had any yet."""
+        # Those that have ended are forgotten here, and what they call with them.
+        self._short = {sid: call for sid, call in self._short.items() if sid in self._subs}
         self._short[subscription._id] = on_message  # noqa: SLF001  # see above
 
     @override
@@ -63,9 +68,10 @@ class QuickClient(Client):
             await super()._process_msg(sid, subject, reply, data, headers)
         elif sid in self._subs:
             parsed = await self._process_headers(headers)
-            on_message(self._build_message(sid, subject, reply, data, parsed))
-        else:
-            del self._short[sid]  # unsubscribed
+            try:
+                on_message(self._build_message(sid, subject, reply, data, parsed))
+            except Exception as error:  # noqa: BLE001  # or it would end the connection
+                _log.error("message_crashed", error=type(error).__name__)
 
     @staticmethod
     @override
