@@ -50,6 +50,9 @@ AT_ONCE = 2_000
 
 SECONDS = 60.0
 
+LONG_SECONDS = 600.0
+"""For a server with ten million keys to end, or to begin."""
+
 ROOM = 40 * GIBIBYTE
 
 
@@ -85,7 +88,7 @@ def subjects() -> Iterator[str]:
 
 async def price(folder: Path, keys: int) -> Price:
     """Fill a server's EVENTS with keys and weigh it."""
-    async with NatsServer(folder / "nats") as server:
+    async with NatsServer(folder / "nats", patience_seconds=LONG_SECONDS) as server:
         async with server.client() as client:
             await ensure_shard(client, ShardConfig(events_max_bytes=ROOM))
         before = _resident(server)

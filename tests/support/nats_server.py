@@ -20,7 +20,7 @@ from support.wait import eventually
 
 __all__ = ["NatsServer", "nats_server_program", "settled"]
 
-_LEAVE_SECONDS = 15.0
+_PATIENCE_SECONDS = 15.0
 """How long the server may take to end: it syncs its store first."""
 
 _CONFIG = """\
@@ -69,6 +69,7 @@ class NatsServer:
         max_payload: int = 8 * 1024 * 1024,
         sync_always: bool = False,
         config: str = "",
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
@@ -80,12 +81,14 @@ class NatsServer:
             sync_always: Whether every message is flushed to disk before its answer, and not every
                 two minutes.
             config: Further lines of the server's configuration.
+            patience_seconds: How long a start or an end may take.
         """
         self.folder = folder
         self.name = name
         self.port = free_port()
         self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
+        self._patience = patience_seconds
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
         self._sync = "sync_interval: always" if sync_always else ""
         self._extra = config
@@ -129,15 +132,19 @@ class NatsServer:
         self._program.launch(
             [nats_server_program(), "--config", str(self._config)], cwd=self.folder
         )
-        await eventually(self._greets, saying=f"nats-server to listen (its log: {self.log})")
+        await eventually(
+            self._greets,
+            within=self._patience,
+            saying=f"nats-server to listen (its log: {self.log})",
+        )
 
     async def stop(self) -> None:
         """Ask the server to leave (SIGTERM) and wait until it did."""
-        await self._program.end(signal.SIGTERM, within=_LEAVE_SECONDS)
+        await self._program.end(signal.SIGTERM, within=self._patience)
 
     async def kill(self) -> None:
         """End the server as a crash would (SIGKILL)."""
-        await self._program.end(signal.SIGKILL, within=_LEAVE_SECONDS)
+        await self._program.end(signal.SIGKILL, within=self._patience)
 
     async def restart(self) -> None:
         """Stop the server and start it again on the same port and store."""
