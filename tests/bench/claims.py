@@ -88,7 +88,9 @@ def subjects() -> Iterator[str]:
 
 async def price(folder: Path, keys: int) -> Price:
     """Fill a server's EVENTS with keys and weigh it."""
-    async with NatsServer(folder / "nats", patience_seconds=LONG_SECONDS) as server:
+    server = NatsServer(folder / "nats")
+    server.patience_seconds = LONG_SECONDS
+    async with server:
         async with server.client() as client:
             await ensure_shard(client, ShardConfig(events_max_bytes=ROOM))
         before = _resident(server)

@@ -20,9 +20,6 @@ from support.wait import eventually
 
 __all__ = ["NatsServer", "nats_server_program", "settled"]
 
-_PATIENCE_SECONDS = 15.0
-"""How long the server may take to end: it syncs its store first."""
-
 _CONFIG = """\
 server_name: {name}
 listen: "{host}:{port}"
@@ -69,7 +66,6 @@ class NatsServer:
         max_payload: int = 8 * 1024 * 1024,
         sync_always: bool = False,
         config: str = "",
-        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
@@ -81,14 +77,15 @@ class NatsServer:
             sync_always: Whether every message is flushed to disk before its answer, and not every
                 two minutes.
             config: Further lines of the server's configuration.
-            patience_seconds: How long a start or an end may take.
         """
         self.folder = folder
         self.name = name
         self.port = free_port()
         self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
-        self._patience = patience_seconds
+        self.patience_seconds = 15.0
+        """How long a start or an end may take: it syncs its store first."""
+
         self._limit = "" if max_file_store is None else f"max_file_store: {max_file_store}"
         self._sync = "sync_interval: always" if sync_always else ""
         self._extra = config
@@ -134,17 +131,17 @@ class NatsServer:
         )
         await eventually(
             self._greets,
-            within=self._patience,
+            within=self.patience_seconds,
             saying=f"nats-server to listen (its log: {self.log})",
         )
 
     async def stop(self) -> None:
         """Ask the server to leave (SIGTERM) and wait until it did."""
-        await self._program.end(signal.SIGTERM, within=self._patience)
+        await self._program.end(signal.SIGTERM, within=self.patience_seconds)
 
     async def kill(self) -> None:
         """End the server as a crash would (SIGKILL)."""
-        await self._program.end(signal.SIGKILL, within=self._patience)
+        await self._program.end(signal.SIGKILL, within=self.patience_seconds)
 
     async def restart(self) -> None:
         """Stop the server and start it again on the same port and store."""
