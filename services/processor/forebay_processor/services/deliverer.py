@@ -82,15 +82,29 @@ class Deliverer:
         self._pending = 0
         self._last_finished: PulledMessage | None = None
         self._left = 0
+        """How many messages an owner before us left; 0 when all have come."""
+
+        self._came: set[int] = set()
+        """Which of them have come again."""
+
         self._caught_up = asyncio.Event()
 
     def expect(self, left: int) -> None:
         """Tell how many messages an owner before us left, which come again first."""
         self._left = left
+        self._came.clear()
         if left <= 0:
             self._caught_up.set()
         else:
             self._caught_up.clear()
+
+    def _came_again(self, sequence: int) -> None:
+        # One may come several times: whoever lost the partition has all handed out again, too.
+        if sequence in self._came:
+            return
+        self._came.add(sequence)
+        if len(self._came) >= self._left:
+            self.expect(0)
 
     async def wait_caught_up(self) -> None:
         """Wait until all that was left has come again.
@@ -109,7 +123,7 @@ class Deliverer:
             for message in batch:
                 await self._take(message, is_late=message.sequence in late)
                 if self._left and message.delivered > 1:
-                    self.expect(self._left - 1)
+                    self._came_again(message.sequence)
             # The channels' tasks have to get their turn, however fast messages come.
             await asyncio.sleep(0)
 

@@ -1,10 +1,12 @@
 """One partition at work: its consumers, what pulls from them, and how it is handed over."""
 
 import asyncio
+import contextlib
 from typing import Any, Final, NamedTuple
 
 from forebay.core.subjects import Lane
 from forebay.runtime.pull import PullInbox
+from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Deliverer
@@ -104,6 +106,9 @@ class OwnedPartition:
         if session is not None and inbox is not None:
             await session.close_inbox(inbox)
         await end_tasks(tasks)
+        for deliverer in self.deliverers:
+            # Nothing more comes here: who waits for it, for others too, need not.
+            deliverer.expect(0)
         self.is_begun = False
 
     async def drain(self, seconds: float) -> None:
@@ -121,7 +126,23 @@ class OwnedPartition:
 
     async def lose(self) -> None:
         """End all work on it at once: it is somebody else's."""
+        session = self._session
         self.tenure.lose()
         self._channels.drop(self.tenure)
         await self.detach()
         self._channels.drop(self.tenure)
+        if session is not None:
+            await self._give_back(session)
+
+    async def _give_back(self, session: Session) -> None:
+        """Have handed out again what came to us when it was not ours any more.
+
+        A process that is stopped after it asked for messages and before the request left asks when
+        it goes on. What the server hands out then is unknown to the new owner, who would get it
+        when its ack wait ends, half a minute later. What the new owner has comes to it once more,
+        which it sees.
+        """
+        with contextlib.suppress(StoreUnavailable):
+            await asyncio.gather(
+                *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
+            )

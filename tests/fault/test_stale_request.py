@@ -1,0 +1,72 @@
+"""A processor that was stopped asks for messages when it goes on, by a request of before.
+
+The request was made under its lease and leaves when the process is awake again: here the test sends
+it, as it is. What the server hands out to it belongs to the new owner, who must not wait for it
+until the ack wait ends.
+"""
+
+import asyncio
+import time
+
+from nats.aio.msg import Msg
+
+from forebay.core.subjects import Lane
+from support.masses import store_all, texts
+from support.nats_server import settled
+from support.shares import ALL, owned, processors, shares
+from support.stack import Stack
+from support.tables import ENDPOINT, endpoint, http_destination
+from support.wait import eventually
+
+WEBHOOKS = 200
+REQUESTS = "$JS.API.CONSUMER.MSG.NEXT.>"
+
+SOON_SECONDS = 10.0
+"""For what is a matter of a second; the ack wait is 30 s."""
+
+
+def _unit(subject: str) -> str:
+    """Return whose consumer a request is for, such as `event.07` of `deliver-live-07`."""
+    kind, _, number = subject.rpartition(".")[2].split("-")
+    return f"{'raw' if kind == 'split' else 'event'}.{number}"
+
+
+async def test_what_it_gets_is_handed_out_again_at_once(stack: Stack) -> None:
+    stack.tables.write_endpoints(
+        endpoint(http_destination(stack.sink.url("/stale")), name=ENDPOINT)
+    )
+    # With two, the other one would give all of them back, and have them handed out again by that.
+    stale, *others = await processors(stack, 3)
+    requests: dict[str, Msg] = {}
+
+    async def note(message: Msg) -> None:
+        requests[message.subject] = message
+
+    async with stack.nats_server.client() as client:
+        subscription = await client.subscribe(REQUESTS, cb=note)
+        await settled(client)
+        # Each consumer is asked for at least every 5 s.
+        await asyncio.sleep(6)
+        units = await owned(stale)
+        mine = [each for each in requests.values() if _unit(each.subject) in units]
+        assert mine, "the processor asks for messages"
+        stale.freeze()
+        await subscription.unsubscribe()
+
+        async def has_all() -> bool:
+            return set().union(*await shares(others)) == ALL
+
+        await eventually(has_all, within=20, saying="the others to have all partitions")
+        for message in mine:
+            await client.publish(message.subject, message.data, message.reply)
+        await settled(client)
+        webhooks = list(texts(WEBHOOKS, "STALE"))
+        await store_all(stack.nats_server.url, webhooks, Lane.LIVE)
+        wanted = {webhook.token for webhook in webhooks}
+        await asyncio.sleep(1)
+        assert not stack.sink.keys >= wanted, "the stale requests got something"
+        stale.thaw()
+        began = time.monotonic()
+        await eventually(lambda: stack.sink.keys >= wanted, within=25, saying="all items")
+        assert time.monotonic() - began < SOON_SECONDS
+    assert stack.sink.keys == wanted
