@@ -5,7 +5,6 @@ import gc
 import weakref
 from collections.abc import AsyncIterator, Mapping
 
-import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,9 +36,8 @@ async def quick(nats_server: NatsServer) -> AsyncIterator[QuickClient]:
 @pytest.fixture
 async def other(nats_server: NatsServer) -> AsyncIterator[Client]:
     """Give a client of nats-py."""
-    client = await nats.connect(nats_server.url)
-    yield client
-    await client.close()
+    async with nats_server.client() as client:
+        yield client
 
 
 async def some(client: Client, sender: Client, count: int = 50) -> list[Msg]:

@@ -3,6 +3,7 @@
 import time
 
 from support.balancer import Balancer
+from support.follower import following
 from support.ordeal import Ordeal
 
 
@@ -35,7 +36,7 @@ async def test_one_of_two_is_stopped_behind_a_load_balancer(ordeal: Ordeal) -> N
     drain = {"FOREBAY_RECEIVER_DRAIN_SECONDS": "1"}
     receivers = [await ordeal.receiver(**drain) for _ in range(2)]
     async with (
-        Balancer(*receivers) as balancer,
+        following(Balancer(*receivers)) as balancer,
         ordeal.load(*receivers, targets=balancer.next) as load,
     ):
         await load.flows()

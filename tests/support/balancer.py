@@ -2,25 +2,22 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import ClassVar
 
-from typing_extensions import override
-
-from support.follower import Follower
 from support.processes import Part
 from support.raw_http import exchange, request_bytes
 
 __all__ = ["Balancer"]
 
 
-class Balancer(Follower):
-    """Follows the readiness of receivers."""
+class Balancer:
+    """Follows the readiness of receivers, inside `following`."""
 
-    pause = 0.1
+    pause: ClassVar = 0.1
     """A cluster looks at `/readyz` every few seconds, and receivers drain longer."""
 
     def __init__(self, *receivers: Part) -> None:
         """Begin with all of them."""
-        super().__init__()
         self._all = self._ready = receivers
         self._turns = itertools.count()
 
@@ -28,7 +25,6 @@ class Balancer(Follower):
         """Return the port of the one whose turn it is."""
         return [self._ready[next(self._turns) % len(self._ready)].port]
 
-    @override
     async def look(self) -> None:
         """See who is ready."""
         looks = [await _is_ready(each) for each in self._all]

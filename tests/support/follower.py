@@ -1,48 +1,41 @@
 """What is looked at again and again beside a test, until the test has left."""
 
-import abc
 import asyncio
 import contextlib
-from types import TracebackType
-from typing import ClassVar, Self
+from collections.abc import AsyncIterator
+from typing import ClassVar, Protocol, TypeVar
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "following"]
 
 
-class Follower(abc.ABC):
-    """Looks as soon as it is entered, and from then on after each pause."""
+class Follower(Protocol):
+    """Something that has to be looked at to be up to date."""
 
     pause: ClassVar[float]
     """Seconds between two looks."""
 
-    def __init__(self) -> None:
-        """Prepare; nothing is looked at before it is entered."""
-        self._ended = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
-
-    @abc.abstractmethod
     async def look(self) -> None:
         """Look once."""
 
-    async def __aenter__(self) -> Self:
-        """Begin to look."""
-        self._following = asyncio.create_task(self._follow())
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Look no more."""
-        self._ended.set()
-        if self._following is not None:
-            await self._following
+AnyFollower = TypeVar("AnyFollower", bound=Follower)
 
-    async def _follow(self) -> None:
-        while not self._ended.is_set():
-            await self.look()
+
+@contextlib.asynccontextmanager
+async def following(follower: AnyFollower) -> AsyncIterator[AnyFollower]:
+    """Let it look at once, and after each pause for as long as the block lasts."""
+    ended = asyncio.Event()
+
+    async def follow() -> None:
+        while not ended.is_set():
+            await follower.look()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.pause):
-                    await self._ended.wait()
+                async with asyncio.timeout(follower.pause):
+                    await ended.wait()
+
+    looking = asyncio.create_task(follow())
+    try:
+        yield follower
+    finally:
+        ended.set()
+        await looking

@@ -99,10 +99,8 @@ async def store_all(
             the other. RAW does not know them as repeats there.
     """
     own = EndpointName(*name.split("/"))
-    places = (
-        [(endpoint_partition(own), "")] if not partitions else [(n, f".{n}") for n in partitions]
-    )
-    subjects = [(str(RawSubject("0", place, lane, own)), mark) for place, mark in places]
+    marks = {number: f".{number}" for number in partitions} or {endpoint_partition(own): ""}
+    subjects = [(str(RawSubject("0", number, lane, own)), mark) for number, mark in marks.items()]
     async with publishing(NatsSettings(url=nats_url)) as publisher:
         await publisher.wait_reached()
         for some in _chunks(webhooks):

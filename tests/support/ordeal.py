@@ -36,6 +36,7 @@ from forebay_simulator.sender import ACCEPTED, Answer
 from forebay_simulator.simulation import Simulation
 from support.corpus import APP_SECRET
 from support.edge import RAW
+from support.follower import following
 from support.nats_server import NatsServer
 from support.processes import Part
 from support.recording_sender import RecordingSender, Sending
@@ -224,7 +225,7 @@ class Ordeal(Stack):
             connections=8_000,  # never waits for a free one: the loop stays open
         )
         made = self.sender(*receivers) if targets is None else RecordingSender(PATH, targets)
-        async with made as sender, Starvation(*receivers) as starvation:
+        async with made as sender, following(Starvation(*receivers)) as starvation:
             simulation = Simulation(plan, sender, delays=AGAIN)
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(simulation.run())

@@ -8,11 +8,8 @@ import bisect
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from typing_extensions import override
-
-from support.follower import Follower
 from support.processes import Part
 from support.recording_sender import Sending
 
@@ -23,14 +20,13 @@ EDGE_SECONDS: Final = 0.2
 makes up for what it missed."""
 
 
-class Starvation(Follower):
-    """Follows the receivers' waiting for a processor."""
+class Starvation:
+    """Follows the receivers' waiting for a processor, inside `following`."""
 
-    pause = 0.02
+    pause: ClassVar = 0.02
 
     def __init__(self, *receivers: Part) -> None:
         """Say whose."""
-        super().__init__()
         self._receivers = receivers
         self._times: list[float] = []
         self._waited: defaultdict[int, list[float]] = defaultdict(list)
@@ -52,7 +48,6 @@ class Starvation(Follower):
         # A process that was started anew counts from zero.
         return max(0.0, waited[last] - waited[first])
 
-    @override
     async def look(self) -> None:
         """Read how long each has waited."""
         self._times.append(time.time())
