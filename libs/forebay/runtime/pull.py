@@ -298,13 +298,14 @@ class Puller:
             return
         self._expected = at_hand or self._batch
         self._lost_at = now + seconds + SILENCE_SECONDS
-        request = b'{"batch":%d,"max_bytes":%d,"expires":%d}' % (
-            self._batch,
-            _batch_bytes(self._client),
-            int(seconds * _NANOSECONDS),
-        )
         if at_hand:
             request = b'{"batch":%d,"no_wait":true}' % at_hand
+        else:
+            request = b'{"batch":%d,"max_bytes":%d,"expires":%d}' % (
+                self._batch,
+                _batch_bytes(self._client),
+                int(seconds * _NANOSECONDS),
+            )
         try:
             await self._client.publish(self._subject, request, self._inbox)
         except NatsError:

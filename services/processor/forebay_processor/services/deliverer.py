@@ -166,11 +166,9 @@ class Deliverer:
             _log.error("subject_unreadable", stream=message.subject.split(".")[1], seq=sequence)
             await message.ack()
             return
-        endpoint = self._endpoints.find(subject.endpoint)
-        if endpoint is None or self._deferred.is_any_out:
-            endpoint = await self._endpoint_of(message, subject)
-            if endpoint is None:
-                return
+        endpoint = await self._endpoint_of(message, subject)
+        if endpoint is None:
+            return
         wanting = [
             (self._channels.of(subject.endpoint, destination.name), destination.name)
             for destination in destinations_wanting(
@@ -194,6 +192,8 @@ class Deliverer:
         """Return the endpoint, or answer the message where there is none to deliver it for."""
         name, sequence = subject.endpoint, message.sequence
         endpoint = self._endpoints.find(name)
+        if endpoint is not None and not self._deferred.is_any_out:
+            return endpoint
         now = asyncio.get_running_loop().time()
         if endpoint is None and self._endpoints.is_deleted(name):
             self._deferred.back(name, sequence)

@@ -200,7 +200,7 @@ class Channel:
 
     def offer(self, work: Work) -> None:
         """Take an item that comes for the first time; it says itself when EVENTS may forget it."""
-        if self._rows and work.subject.row_key in self._rows:
+        if work.subject.row_key in self._rows:
             # It comes again because its ack was lost: it is parked already.
             work.finish()
             return

@@ -66,11 +66,8 @@ class OwnedPartition:
 
     async def take_over(self, session: Session) -> None:
         """Have all handed out again that is not acked; raises StoreUnavailable."""
-        left = await asyncio.gather(
-            *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
-        )
-        self._left = list(left)
-        for worker, count in zip(self.workers, left, strict=True):
+        self._left = await self._hand_out_again(session)
+        for worker, count in zip(self.workers, self._left, strict=True):
             if isinstance(worker.task, Deliverer):
                 worker.task.expect(count)
 
@@ -143,6 +140,10 @@ class OwnedPartition:
         which it sees.
         """
         with contextlib.suppress(StoreUnavailable):
-            await asyncio.gather(
-                *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
-            )
+            await self._hand_out_again(session)
+
+    async def _hand_out_again(self, session: Session) -> list[int]:
+        """Return how many messages of each consumer come again."""
+        return await asyncio.gather(
+            *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
+        )

@@ -120,11 +120,7 @@ class Slots:
         return None
 
     def _is_free(self) -> bool:
-        if not self._has_place():
-            return False
-        if self._bucket is None and (self._breaker is None or self._breaker.is_closed):
-            return True  # as nearly always, and asked several times for each item
-        return self._seconds_off() <= 0
+        return self._has_place() and self._seconds_off() <= 0
 
     def _has_place(self) -> bool:
         return self._taken < self._limit and (self._share is None or self._share.has_room)
