@@ -8,7 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.nats_wire import WireProtocol
 from forebay.runtime.provisioning import stream_config
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings, read_credentials
 from forebay.runtime.store_errors import StoreUnavailable
 from support.nats_operator import NatsOperator
@@ -81,6 +83,30 @@ async def test_a_stranger_is_not_let_in(server: NatsServer, tmp_path: Path, whos
         assert not publisher.was_reached
         with pytest.raises(StoreUnavailable):
             await publisher.publish(SUBJECT, b"1", {}, SECONDS)
+
+
+async def test_it_ends_when_told_to_while_it_is_being_refused(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(as_user(server, None), "test")
+    running = asyncio.create_task(publisher.run())
+    told = asyncio.Event()
+    lose = WireProtocol.connection_lost
+
+    def lose_and_cancel(wire: WireProtocol, exc: Exception | None) -> None:
+        lose(wire, exc)
+        # In the same turn of the loop: two things to hear of, of which one must not hide the other.
+        running.cancel()
+        told.set()
+
+    monkeypatch.setattr(WireProtocol, "connection_lost", lose_and_cancel)
+    await asyncio.wait_for(told.wait(), SECONDS)
+    monkeypatch.undo()
+    await asyncio.wait([running], timeout=SECONDS)
+    try:
+        assert running.cancelled()
+    finally:
+        running.cancel()
 
 
 async def test_new_credentials_in_the_file_are_taken_without_a_restart(

@@ -202,7 +202,9 @@ class _Connection:
         self.is_lost = True
         for future in (self.info, self.pong):
             if not future.done():
-                future.cancel()
+                # Not a cancellation: whoever waits could not tell it from being cancelled itself.
+                future.set_exception(ConnectionError("the connection was lost"))
+                future.exception()  # nobody may be waiting, and that is no error
         if not self.ended.done():
             self.ended.set_result(None)
         self._publisher.on_lost(self)
@@ -511,12 +513,13 @@ class Publisher:
             connection.wire.close()
             self._say_failed(server.name, str(error))
             return None
-        except (OSError, TimeoutError, asyncio.CancelledError) as error:
+        except (OSError, TimeoutError) as error:
             connection.wire.close()
-            if isinstance(error, asyncio.CancelledError) and not connection.is_lost:
-                raise
             self._say_failed(server.name, connection.refusal or type(error).__name__)
             return None
+        except asyncio.CancelledError:
+            connection.wire.close()
+            raise
         self._said_failed = ("", 0.0)
         _log.info("nats_connected", server=server.name, version=info.version)
         return connection
