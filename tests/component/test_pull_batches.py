@@ -241,7 +241,7 @@ async def test_what_a_dead_owner_left_comes_first_and_in_order(client: Client) -
             await message.ack()
     await left_unacked(client, 4)
     # The owner dies with 2, 4, 5 and 6 in its hands; 7 and 8 were never handed out.
-    assert await Streams(client).take_over(RAW, LIVE) == 4
+    assert (await Streams(client).take_over(RAW, LIVE)).left == 4
     after = await take((await started(client)).puller(RAW, LIVE, batch=10), 6)
     assert numbers(after) == [2, 4, 5, 6, 7, 8]
     assert [message.delivered for message in after] == [2, 2, 2, 2, 1, 1]
@@ -251,7 +251,7 @@ async def test_taking_over_twice_hands_nothing_out_twice(client: Client) -> None
     await store(client, *range(1, 5))
     await dies_with(client, 4)
     streams = Streams(client)
-    assert await streams.take_over(RAW, LIVE) == 4
+    assert (await streams.take_over(RAW, LIVE)).left == 4
     await streams.take_over(RAW, LIVE)
     await store(client, 5)
     after = await take((await started(client)).puller(RAW, LIVE, batch=10), 5)
@@ -264,11 +264,11 @@ async def test_an_owner_that_dies_while_it_takes_over_does_not_change_the_order(
     await store(client, *range(1, 9))
     await dies_with(client, 6)
     streams = Streams(client)
-    assert await streams.take_over(RAW, LIVE) == 6
+    assert (await streams.take_over(RAW, LIVE)).left == 6
     # The next one dies when it got the first three of them again.
     assert numbers(await dies_with(client, 3)) == [1, 2, 3]
     puller = (await started(client)).puller(RAW, LIVE, batch=10)
-    puller.collect_first(await streams.take_over(RAW, LIVE))
+    puller.begin_after(await streams.take_over(RAW, LIVE))
     assert numbers(await take(puller, 8)) == list(range(1, 9))
 
 
@@ -278,14 +278,14 @@ async def test_what_was_left_and_is_gone_is_not_waited_for(client: Client) -> No
     left = await Streams(client).take_over(RAW, LIVE)
     await client.jetstream().delete_msg(RAW, 2)
     puller = (await started(client)).puller(RAW, LIVE, batch=10)
-    puller.collect_first(left)
+    puller.begin_after(left)
     async with asyncio.timeout(5):
         assert numbers(await take(puller, 3)) == [1, 3, 4]
 
 
 async def test_taking_over_from_nobody_changes_nothing(client: Client) -> None:
     await store(client, 1, 2)
-    assert await Streams(client).take_over(RAW, LIVE) == 0
+    assert (await Streams(client).take_over(RAW, LIVE)).left == 0
     after = await take((await started(client)).puller(RAW, LIVE, batch=10), 2)
     assert [(message.data, message.delivered) for message in after] == [(b"1", 1), (b"2", 1)]
 
@@ -296,6 +296,52 @@ async def test_taking_over_leaves_out_what_other_lanes_hold(client: Client) -> N
     await store(client, 4)
     await dies_with(client, 2)
     await dies_with(client, 2, STATUS)
-    assert await Streams(client).take_over(RAW, LIVE) == 2
+    assert (await Streams(client).take_over(RAW, LIVE)).left == 2
     assert numbers(await take((await started(client)).puller(RAW, LIVE, batch=10), 2)) == [1, 4]
     assert (await client.jetstream().consumer_info(RAW, STATUS)).num_ack_pending == 2
+
+
+async def test_nothing_is_handed_on_after_what_somebody_else_got(client: Client) -> None:
+    await store(client, 1, 2)
+    missed: list[str] = []
+    inbox = await started(client)
+    puller = inbox.puller(RAW, LIVE, batch=2, on_missed=lambda: missed.append("told"))
+    puller.begin_after(await Streams(client).take_over(RAW, LIVE))
+    assert numbers(await take(puller, 2)) == [1, 2]
+    await store(client, 3)
+    assert numbers(await dies_with(client, 1)) == [3]
+    await store(client, 4, 5)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await puller.next_batch()
+    assert missed == ["told"]
+    await inbox.close()
+    again = (await started(client)).puller(RAW, LIVE, batch=10)
+    again.begin_after(await Streams(client).take_over(RAW, LIVE))
+    assert numbers(await take(again, 5)) == [1, 2, 3, 4, 5]
+    assert not again.has_missed
+
+
+async def test_what_was_handed_out_before_the_first_message_is_seen_too(client: Client) -> None:
+    await store(client, 1, 2)
+    taken = await Streams(client).take_over(RAW, LIVE)
+    await dies_with(client, 1)
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    puller.begin_after(taken)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await puller.next_batch()
+    assert puller.has_missed
+
+
+async def test_a_message_missing_from_what_comes_again_stops_the_rest(client: Client) -> None:
+    await store(client, *range(1, 5))
+    await dies_with(client, 4)
+    taken = await Streams(client).take_over(RAW, LIVE)
+    assert numbers(await dies_with(client, 2)) == [1, 2]
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    puller.begin_after(taken)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await puller.next_batch()
+    assert puller.has_missed

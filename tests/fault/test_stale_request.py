@@ -2,23 +2,30 @@
 
 The request was made under its lease and leaves when the process is awake again: here the test sends
 it, as it is. What the server hands out to it belongs to the new owner, who must not wait for it
-until the ack wait ends.
+until the ack wait ends, nor deliver what is newer before it.
 """
 
 import asyncio
 import time
+from typing import NamedTuple
 
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.core.subjects import Lane
 from support.masses import store_all, texts
 from support.nats_server import settled
+from support.processes import Part
 from support.shares import ALL, owned, processors, shares
 from support.stack import Stack
 from support.tables import ENDPOINT, endpoint, http_destination
+from support.under_load import assert_in_order
 from support.wait import eventually
 
 WEBHOOKS = 200
+PEOPLE = 10
+ROUNDS = 4
+ROUND_SECONDS = 0.5
 REQUESTS = "$JS.API.CONSUMER.MSG.NEXT.>"
 
 SOON_SECONDS = 10.0
@@ -31,7 +38,22 @@ def _unit(subject: str) -> str:
     return f"{'raw' if kind == 'split' else 'event'}.{number}"
 
 
-async def test_what_it_gets_is_handed_out_again_at_once(stack: Stack) -> None:
+class Stopped(NamedTuple):
+    """A processor that is stopped, the others that own all, and what it was about to ask."""
+
+    part: Part
+    others: list[Part]
+    requests: list[Msg]
+
+    async def ask(self, client: Client) -> None:
+        """Ask for it what it would ask for if it went on now."""
+        for each in self.requests:
+            await client.publish(each.subject, each.data, each.reply)
+        await settled(client)
+
+
+async def stopped(stack: Stack, client: Client) -> Stopped:
+    """Start three processors and stop one of them, for longer than its lease."""
     stack.tables.write_endpoints(
         endpoint(http_destination(stack.sink.url("/stale")), name=ENDPOINT)
     )
@@ -42,36 +64,61 @@ async def test_what_it_gets_is_handed_out_again_at_once(stack: Stack) -> None:
     async def note(message: Msg) -> None:
         requests[message.subject] = message
 
+    subscription = await client.subscribe(REQUESTS, cb=note)
+    await settled(client)
+    units = await owned(stale)
+
+    def all_asked() -> bool:
+        asked = [_unit(each) for each in requests if f"-{Lane.LIVE}-" in each]
+        return units <= set(asked)
+
+    # Each consumer is asked for at least every 5 s.
+    await eventually(all_asked, within=15, saying="the processor to ask for messages")
+    stale.freeze()
+    await subscription.unsubscribe()
+
+    async def has_all() -> bool:
+        return set().union(*await shares(others)) == ALL
+
+    await eventually(has_all, within=20, saying="the others to have all partitions")
+    mine = [each for each in requests.values() if _unit(each.subject) in units]
+    return Stopped(stale, others, mine)
+
+
+def taken_anew(parts: list[Part]) -> int:
+    """Return how often they took partitions over anew, since they had missed something."""
+    return sum(len(part.logged("deliveries_missed")) for part in parts)
+
+
+async def test_what_it_gets_is_handed_out_again_at_once(stack: Stack) -> None:
     async with stack.nats_server.client() as client:
-        subscription = await client.subscribe(REQUESTS, cb=note)
-        await settled(client)
-        units = await owned(stale)
-
-        def all_asked() -> bool:
-            asked = [_unit(each) for each in requests if f"-{Lane.LIVE}-" in each]
-            return units <= set(asked)
-
-        # Each consumer is asked for at least every 5 s.
-        await eventually(all_asked, within=15, saying="the processor to ask for messages")
-        mine = [each for each in requests.values() if _unit(each.subject) in units]
-        stale.freeze()
-        await subscription.unsubscribe()
-
-        async def has_all() -> bool:
-            return set().union(*await shares(others)) == ALL
-
-        await eventually(has_all, within=20, saying="the others to have all partitions")
-        for message in mine:
-            await client.publish(message.subject, message.data, message.reply)
-        await settled(client)
+        stale = await stopped(stack, client)
+        await stale.ask(client)
         webhooks = list(texts(WEBHOOKS, "STALE"))
         await store_all(stack.nats_server.url, webhooks, Lane.LIVE)
         wanted = {webhook.token for webhook in webhooks}
         # That something does not come is seen by waiting only: others deliver it in a few ms.
         await asyncio.sleep(1)
         assert not stack.sink.keys >= wanted, "the stale requests got something"
-        stale.thaw()
+        stale.part.thaw()
         began = time.monotonic()
         await eventually(lambda: stack.sink.keys >= wanted, within=25, saying="all items")
         assert time.monotonic() - began < SOON_SECONDS
     assert stack.sink.keys == wanted
+
+
+async def test_nothing_newer_goes_before_what_it_gets(stack: Stack) -> None:
+    async with stack.nats_server.client() as client:
+        stale = await stopped(stack, client)
+        webhooks = list(texts(WEBHOOKS, "STALE", people=PEOPLE))
+        wanted = {webhook.token for webhook in webhooks}
+        for number in range(ROUNDS):
+            await stale.ask(client)
+            await store_all(stack.nats_server.url, webhooks[number::ROUNDS], Lane.LIVE)
+            # What the next round brings is newer than what its request has by then.
+            await asyncio.sleep(ROUND_SECONDS)
+        stale.part.thaw()
+        await eventually(lambda: stack.sink.keys >= wanted, within=25, saying="all items")
+        assert stack.sink.keys == wanted
+        assert taken_anew(stale.others), "the stale requests got something"
+        await assert_in_order(stack)

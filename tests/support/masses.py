@@ -51,17 +51,21 @@ class Webhook(NamedTuple):
     body: bytes
 
 
-def texts(count: int, mark: str = "TEXT") -> Iterator[Webhook]:
-    """Give inbound texts in turns of a thousand people."""
-    return _variants("messages-text", "messages", "msg:{channel}:{own}", count, mark)
+def texts(count: int, mark: str = "TEXT", people: int = PEOPLE) -> Iterator[Webhook]:
+    """Give inbound texts in turns of so many people."""
+    return _variants("messages-text", "messages", "msg:{channel}:{own}", count, mark, people)
 
 
 def statuses(count: int, mark: str = "STATUS") -> Iterator[Webhook]:
     """Give statuses of as many replies to a thousand people."""
-    return _variants("status-delivered", "statuses", "st:{channel}:{own}:delivered", count, mark)
+    return _variants(
+        "status-delivered", "statuses", "st:{channel}:{own}:delivered", count, mark, PEOPLE
+    )
 
 
-def _variants(name: str, items: str, key: str, count: int, mark: str) -> Iterator[Webhook]:
+def _variants(
+    name: str, items: str, key: str, count: int, mark: str, people: int
+) -> Iterator[Webhook]:
     """Give copies of a payload that differ in the item's id and in the person.
 
     Put together from bytes that were encoded once: who sends should cost little.
@@ -73,7 +77,7 @@ def _variants(name: str, items: str, key: str, count: int, mark: str) -> Iterato
     left, right = whole.split(item["id"].encode())
     channel = value["metadata"]["phone_number_id"]
     for number in range(count):
-        own, person = f"wamid.{mark}{number:09d}", number % PEOPLE
+        own, person = f"wamid.{mark}{number:09d}", number % people
         body = own.encode().join((left, right))
         body = body.replace(contact["wa_id"].encode(), b"1555%07d" % person)
         body = body.replace(contact["user_id"].encode(), b"US.7010000%013d" % person)

@@ -6,13 +6,17 @@ and says so: that is its heartbeat. A request that ends, fails or falls silent i
 new connection makes all of them again at once. Several consumers share an inbox: closing it takes
 back what they asked for. The request is the documented one (ADR-9 and ADR-37 of NATS:
 `$JS.API.CONSUMER.MSG.NEXT`, statuses 100, 404, 408, 409, 503).
+
+A consumer numbers what it hands out, to whomever. Who pulls alone sees every number; where one is
+missing, somebody else has an older message than the next one, or it was lost on its way. Then
+nothing more is handed on, and whoever owns the consumer takes it over anew (docs/design/0005).
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -21,7 +25,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.quick_client import subscribe
 
-__all__ = ["PullInbox", "PulledMessage", "Puller"]
+__all__ = ["PullInbox", "PulledMessage", "Puller", "TakenOver"]
 
 EXPIRES_SECONDS: Final = 5.0
 """A pull request ends after this time, or earlier where its maker may not have messages for so
@@ -52,11 +56,22 @@ _REQUEST_AGAIN_SECONDS: Final = 0.25
 _NANOSECONDS = 1_000_000_000
 
 
+class TakenOver(NamedTuple):
+    """What a consumer was like when it was taken over."""
+
+    left: int
+    """How many messages come again."""
+
+    delivered: int
+    """The number of the last message that it had handed out before, in its own counting."""
+
+
 class PulledMessage:
     """A message of a consumer, with what its reply subject tells."""
 
     __slots__ = (
         "_client",
+        "consumer_sequence",
         "data",
         "delivered",
         "headers",
@@ -77,6 +92,9 @@ class PulledMessage:
         first = _consumer_token(tokens)
         self.delivered = int(tokens[first + 1])
         self.sequence = int(tokens[first + 2])
+        self.consumer_sequence = int(tokens[first + 3])
+        """Which of all that the consumer has handed out this is, one that comes again included."""
+
         self.stored_at = int(tokens[first + 4])
         """When the stream stored it, in nanoseconds since the epoch."""
 
@@ -149,6 +167,7 @@ class PullInbox:
         consumer: str,
         batch: int,
         allowed: Callable[[], float] = lambda: EXPIRES_SECONDS,
+        on_missed: Callable[[], None] = lambda: None,
     ) -> "Puller":
         """Return a puller on a durable consumer, which has to exist.
 
@@ -157,10 +176,12 @@ class PullInbox:
             consumer: Its name.
             batch: How many messages to ask for at a time.
             allowed: For how many seconds from now messages may be handed out, at most.
+            on_missed: Called once when a message went to somebody else or was lost. The puller
+                hands on nothing from then: close the inbox, take the consumer over, begin anew.
         """
         number = str(len(self._by_number))
         inbox = f"{self._prefix}.{number}"
-        puller = Puller(self._client, inbox, stream, consumer, batch, allowed)
+        puller = Puller(self._client, inbox, stream, consumer, batch, allowed, on_missed)
         self._by_number[number] = self._by_consumer[stream, consumer] = puller
         return puller
 
@@ -187,7 +208,7 @@ class PullInbox:
 class Puller:
     """Hands out what one consumer has, in batches; one task reads from it."""
 
-    def __init__(  # all that a request is made of
+    def __init__(  # noqa: PLR0913, PLR0917  # all that a request is made of
         self,
         client: Client,
         inbox: str,
@@ -195,13 +216,18 @@ class Puller:
         consumer: str,
         batch: int,
         allowed: Callable[[], float],
+        on_missed: Callable[[], None],
     ) -> None:
         self.stream = stream
         self.consumer = consumer
         self.pending = 0
         """How many messages the server had not handed out, as the last message told."""
 
+        self.has_missed = False
+        """Whether a message went to somebody else or was lost."""
+
         self._allowed = allowed
+        self._on_missed = on_missed
         self._client = client
         self._inbox = inbox
         self._batch = batch
@@ -210,18 +236,21 @@ class Puller:
         self._wake = asyncio.Event()
         self._expected = 0
         self._left = 0
+        self._delivered: int | None = None
+        """The number of the consumer's last message; None while it is not known."""
+
         self._lost_at = 0.0
         """When an open request counts as lost, on the loop's clock."""
 
         self._not_before = 0.0
 
-    def collect_first(self, left: int) -> None:
-        """Before anything else, have so many that come again, and hand them out in order.
+    def begin_after(self, taken: TakenOver) -> None:
+        """Before anything else, have what comes again, and hand it out in order.
 
-        The server hands them out in the order in which they were sent back. Where an owner died
-        while it got some of them again, those are behind the ones that it did not get.
+        The server hands it out in the order in which it was sent back. Where an owner died while it
+        got some of it again, that is behind what it did not get.
         """
-        self._left = left
+        self._left, self._delivered = taken
 
     async def next_batch(self) -> list[PulledMessage]:
         """Return what has arrived, at least one message and at most a batch; waits for it."""
@@ -229,6 +258,8 @@ class Puller:
         if self._left > 0:
             await self._collect()
         while True:
+            if self.has_missed:
+                await loop.create_future()  # until whoever was told of it ends this task
             if self._expected <= 0 and len(self._arrived) < self._batch:
                 await self._ask(loop.time())
             if self._arrived:
@@ -249,7 +280,7 @@ class Puller:
         """Wait until all that was left has come, or the server has no more of it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + COLLECT_SECONDS
-        while self._left > 0 and loop.time() < deadline:
+        while self._left > 0 and not self.has_missed and loop.time() < deadline:
             if self._expected <= 0:
                 await self._ask(loop.time(), self._left)
             self._wake.clear()
@@ -272,9 +303,18 @@ class Puller:
 
     def on_message(self, message: PulledMessage) -> None:
         """Take a message from the inbox."""
+        number, last = message.consumer_sequence, self._delivered
+        # A new leader of the consumer may count from a little earlier than the last one did.
+        if last is not None and number > last + 1 and not self.has_missed:
+            self.has_missed = True
+            # All of it is unacked, and comes again behind what is missing.
+            self._arrived.clear()
+            self._on_missed()
+        self._delivered = number
         self._expected -= 1
         self.pending = message.pending
-        self._arrived.append(message)
+        if not self.has_missed:
+            self._arrived.append(message)
         self._wake.set()
 
     def on_status(self, message: Msg) -> None:

@@ -21,6 +21,7 @@ from nats.js.api import (
 from nats.js.errors import NotFoundError
 
 from forebay.core.subjects import StreamKind, replay_subjects, stream_name
+from forebay.runtime.pull import TakenOver
 from forebay.runtime.store_errors import StoreUnavailable, store_error
 from forebay.runtime.stream_reader import StoredMessage, moment, read_last, read_page
 
@@ -40,13 +41,13 @@ class Streams:
         self._client = client
         self._context = client.jetstream(timeout=_API_SECONDS)
 
-    async def take_over(self, stream: str, consumer: str) -> int:
+    async def take_over(self, stream: str, consumer: str) -> TakenOver:
         """Make a consumer hand out again, at once and in order, what an owner before us left.
 
         Without this, JetStream hands out newer messages first and the old ones only when their ack
         wait ends. Each message between the ack floor and the last delivered one is answered with
         `-NAK` on the subject that an ack of it would have; the server ignores the answer for what
-        was acked and queues the others, lowest first. Returns how many were left.
+        was acked and queues the others, lowest first.
 
         Raises:
             StoreUnavailable: where NATS does not answer.
@@ -54,7 +55,7 @@ class Streams:
         info = await self.consumer_info(stream, consumer)
         delivered, floor = info.delivered, info.ack_floor
         if not info.num_ack_pending or delivered is None or floor is None:
-            return 0
+            return _taken(info)
         last = ""
         try:
             async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
@@ -68,7 +69,7 @@ class Streams:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
         # Acks of the owner before us that were on their way are in now.
-        return (await self.consumer_info(stream, consumer)).num_ack_pending or 0
+        return _taken(await self.consumer_info(stream, consumer))
 
     async def _sequences(
         self, stream: str, info: ConsumerInfo, start: int, delivered: SequenceInfo
@@ -244,3 +245,8 @@ class Streams:
         except (NatsError, NotFoundError) as error:
             message = f"NATS gave no answer: {type(error).__name__}"
             raise StoreUnavailable(message) from error
+
+
+def _taken(info: ConsumerInfo) -> TakenOver:
+    delivered = 0 if info.delivered is None else info.delivered.consumer_seq
+    return TakenOver(info.num_ack_pending or 0, delivered)

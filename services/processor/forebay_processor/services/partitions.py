@@ -5,7 +5,7 @@ import contextlib
 from typing import Any, Final, NamedTuple
 
 from forebay.core.subjects import Lane
-from forebay.runtime.pull import PullInbox
+from forebay.runtime.pull import PullInbox, TakenOver
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.services.channels import Channels
@@ -47,8 +47,11 @@ class OwnedPartition:
         """Whether it is worked, or about to be, over the session of now."""
 
         self._channels = channels
-        self._left = [0] * len(workers)
-        """What of each consumer comes again, as its taking over told."""
+        self.has_missed = False
+        """Whether somebody else was handed what is ours: it has to be taken over anew."""
+
+        self._taken: list[TakenOver] = []
+        """What each consumer was like when it was taken over."""
 
         self._session: Session | None = None
         self._inbox: PullInbox | None = None
@@ -66,10 +69,11 @@ class OwnedPartition:
 
     async def take_over(self, session: Session) -> None:
         """Have all handed out again that is not acked; raises StoreUnavailable."""
-        self._left = await self._hand_out_again(session)
-        for worker, count in zip(self.workers, self._left, strict=True):
+        self.has_missed = False
+        self._taken = await self._hand_out_again(session)
+        for worker, taken in zip(self.workers, self._taken, strict=True):
             if isinstance(worker.task, Deliverer):
-                worker.task.expect(count)
+                worker.task.expect(taken.left)
 
     async def begin(self, session: Session) -> None:
         """Pull from all its consumers; raises StoreUnavailable."""
@@ -78,11 +82,15 @@ class OwnedPartition:
             await session.close_inbox(inbox)
             return
         self._session, self._inbox = session, inbox
-        for worker, left in zip(self.workers, self._left, strict=True):
+        for worker, taken in zip(self.workers, self._taken, strict=True):
             puller = inbox.puller(
-                worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
+                worker.stream,
+                worker.consumer,
+                worker.batch,
+                lambda: self.tenure.remaining,
+                self._missed,
             )
-            puller.collect_first(left)
+            puller.begin_after(taken)
             running = worker.task.run(puller)
             self._tasks.add(asyncio.create_task(running, name=worker.consumer))
         if self.deliverers:
@@ -95,23 +103,29 @@ class OwnedPartition:
             if task.done() and not task.cancelled():
                 task.result()
 
+    def _missed(self) -> None:
+        self.has_missed = True
+
     async def detach(self) -> None:
-        """Pull no more; what is in hand goes on."""
+        """Pull no more, until it is begun anew; what is in hand goes on."""
         tasks, self._tasks = self._tasks, set()
         session, inbox = self._session, self._inbox
         self._session = self._inbox = None
         if session is not None and inbox is not None:
             await session.close_inbox(inbox)
         await end_tasks(tasks)
+        self.is_begun = False
+
+    async def _detach_for_good(self) -> None:
+        await self.detach()
         for deliverer in self.deliverers:
             # Nothing more comes here: who waits for it, for others too, need not.
             deliverer.expect(0)
-        self.is_begun = False
 
     async def drain(self, seconds: float) -> None:
         """End all work on it in order: what was begun ends, and the server knows of it."""
         self.tenure.close()
-        await self.detach()
+        await self._detach_for_good()
         self._channels.drop(self.tenure)
         await self.tenure.finish(seconds)
         # What failed at last was parked.
@@ -126,7 +140,7 @@ class OwnedPartition:
         session = self._session
         self.tenure.lose()
         self._channels.drop(self.tenure)
-        await self.detach()
+        await self._detach_for_good()
         self._channels.drop(self.tenure)
         if session is not None:
             await self._give_back(session)
@@ -142,8 +156,7 @@ class OwnedPartition:
         with contextlib.suppress(StoreUnavailable):
             await self._hand_out_again(session)
 
-    async def _hand_out_again(self, session: Session) -> list[int]:
-        """Return how many messages of each consumer come again."""
+    async def _hand_out_again(self, session: Session) -> list[TakenOver]:
         return await asyncio.gather(
             *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
         )

@@ -110,6 +110,7 @@ class Shard:
             while True:
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS / 4)
                 self._check()
+                await self._begin_missed_again()
         finally:
             self._session = None
             tasks, self._tasks = self._tasks, set()
@@ -145,6 +146,19 @@ class Shard:
                 task.result()
         for partition in self.partitions:
             partition.check()
+
+    async def _begin_missed_again(self) -> None:
+        """Take over anew where somebody else was handed what is ours, or it was lost on its way.
+
+        A request of an earlier owner that was stopped can do that, when it goes on. What it got is
+        older than what came here next, so nothing of that was handed on (`Puller`).
+        """
+        missed = [each for each in self.partitions if each.has_missed and each.is_attached]
+        if not missed:
+            return
+        _log.warning("deliveries_missed", shard=self.name, partitions=len(missed))
+        await asyncio.gather(*(each.detach() for each in missed))
+        self._begin_new()
 
     # -- following the table
 
