@@ -18,7 +18,8 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECONDS = 5.0
+ROUNDS = 3
+SECONDS = 2.0
 LIMIT = 8
 """The flooded endpoint's webhooks in flight: an eighth of what comes at once."""
 
@@ -64,12 +65,23 @@ async def test_a_flooded_endpoint_is_refused_at_its_limit_and_its_neighbour_sees
     edge: Edge,
 ) -> None:
     before = await edge.refused("endpoint_overloaded")
-    _, calm = await neighbour(edge, SECONDS / 2)
-    async with flooding(
-        edge.receiver.port, path_of("flooded"), seconds=SECONDS, connections=8 * LIMIT, pause=0.02
-    ) as sending:
-        statuses, busy = await neighbour(edge, SECONDS)
-        flooded = (await sending).statuses
+    statuses, flooded = Counter[int](), Counter[int]()
+    calm: list[float] = []
+    busy: list[float] = []
+    # In turns: what else the machine does while this runs meets both.
+    for _ in range(ROUNDS):
+        calm += (await neighbour(edge, SECONDS / 2))[1]
+        async with flooding(
+            edge.receiver.port,
+            path_of("flooded"),
+            seconds=SECONDS,
+            connections=8 * LIMIT,
+            pause=0.02,
+        ) as sending:
+            answered, times = await neighbour(edge, SECONDS)
+            statuses += answered
+            busy += times
+            flooded += (await sending).statuses
     assert statuses.keys() == {200}
     assert flooded.keys() == {200, 503}
     assert flooded[503] > 2 * flooded[200]
