@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.outgoing import PubAck
 from forebay.runtime.provisioning import stream_config
-from forebay.runtime.publisher import PubAck, Publisher
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
 from support.nats_server import NatsServer

@@ -12,7 +12,7 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import Destination, Retry
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState

@@ -5,10 +5,10 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from nats.js.api import RawStreamMsg, StreamState
+from typing_extensions import override
 
 from forebay.core.signatures import sign
 from forebay.core.tables import (
@@ -23,6 +23,7 @@ from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
 from support.nats_server import NatsServer
 from support.processes import Part
 from support.raw_http import RawResponse, exchange, request_bytes
+from support.scope import Scope
 from support.stack import Stack
 from support.tables import META_SIGNATURE, PATH, VERIFY_TOKEN
 
@@ -150,13 +151,14 @@ def basic(username: str = USER, password: str = PASSWORD) -> dict[str, str]:
     return {"Authorization": f"Basic {token}"}
 
 
-class Edge:
+class Edge(Scope):
     """A stack with one receiver and all of ROUTES."""
 
     def __init__(
         self, folder: Path, nats_server: NatsServer | None = None, /, **settings: str
     ) -> None:
         """Lay out the stack; settings go to the receiver, an empty one takes ours away."""
+        super().__init__()
         self.stack = Stack(folder, nats_server=nats_server)
         # Nothing balances load here: the receiver may leave as soon as it is told to.
         usual = {
@@ -166,25 +168,13 @@ class Edge:
         chosen = {name: value for name, value in {**usual, **settings}.items() if value}
         self.receiver: Part = self.stack.part("receiver", **chosen)
         self._numbers = itertools.count(1)
-        self._cleanup = contextlib.AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    @override
+    async def _enter(self, cleanup: contextlib.AsyncExitStack) -> None:
         """Start NATS and the receiver."""
         self.stack.tables.write_routes(*ROUTES)
-        async with contextlib.AsyncExitStack() as cleanup:
-            await cleanup.enter_async_context(self.stack)
-            await self.receiver.start()
-            self._cleanup = cleanup.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop everything; an error in the receiver's log that no test expected fails."""
-        await self._cleanup.__aexit__(kind, error, trace)
+        await cleanup.enter_async_context(self.stack)
+        await self.receiver.start()
 
     def new_body(self) -> bytes:
         """Return a text message that was never sent before."""

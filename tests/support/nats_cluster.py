@@ -2,14 +2,14 @@
 
 import contextlib
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
+from typing_extensions import override
 
 from support.nats_server import NatsServer
 from support.ports import HOST, free_ports
+from support.scope import Scope
 from support.wait import eventually
 
 __all__ = ["NatsCluster"]
@@ -26,11 +26,12 @@ lame_duck_duration: "30s"
 """
 
 
-class NatsCluster:
+class NatsCluster(Scope):
     """Started together; each can be killed, stopped or frozen by itself."""
 
     def __init__(self, folder: Path, *, sync_always: bool = False) -> None:
         """Lay out three servers; `sync_always` has each flush every message to disk."""
+        super().__init__()
         ports = free_ports(3)
         routes = ", ".join(f"nats://{HOST}:{port}" for port in ports)
         self.servers = tuple(
@@ -42,7 +43,6 @@ class NatsCluster:
             )
             for name, port in zip(("nats-a", "nats-b", "nats-c"), ports, strict=True)
         )
-        self._cleanup = contextlib.AsyncExitStack()
 
     async def leader(self, stream: str) -> NatsServer:
         """Return the server that leads a stream, as soon as one does."""
@@ -65,19 +65,8 @@ class NatsCluster:
     def _running(self) -> NatsServer:
         return next(server for server in self.servers if server.running)
 
-    async def __aenter__(self) -> Self:
+    @override
+    async def _enter(self, cleanup: contextlib.AsyncExitStack) -> None:
         """Start all three; they elect their leader meanwhile."""
-        async with contextlib.AsyncExitStack() as cleanup:
-            for server in self.servers:
-                await cleanup.enter_async_context(server)
-            self._cleanup = cleanup.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all that still run."""
-        await self._cleanup.aclose()
+        for server in self.servers:
+            await cleanup.enter_async_context(server)

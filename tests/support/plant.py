@@ -11,13 +11,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import msgspec
 from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
+from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
@@ -31,6 +31,7 @@ from forebay.core.tables import (
 )
 from forebay.runtime.provisioning import ShardConfig
 from support.processes import Part
+from support.scope import Scope
 from support.sink import Arrival
 from support.stack import SHARD, Stack
 from support.tables import QUICK_RETRY, endpoint
@@ -76,11 +77,12 @@ def token(message: str, channel: str = CHANNEL) -> str:
     return hashlib.sha256(f"msg:{channel}:{message}".encode()).hexdigest()[:32]
 
 
-class Plant:
+class Plant(Scope):
     """NATS, a sink and one processor."""
 
     def __init__(self, folder: Path, *, shard: ShardConfig = SHARD, **settings: str) -> None:
         """Lay out the stack; settings go to the processor."""
+        super().__init__()
         self.stack = Stack(folder, shard=shard)
         self.sink = self.stack.sink
         # Many tests change the tables; as shipped each would wait up to half a second for it.
@@ -89,9 +91,9 @@ class Plant:
         self.client: Client
         self._names = (f"endpoint-{number}" for number in itertools.count(1))
         self._plain = (f"plain-{number}" for number in range(1, PLAIN_ENDPOINTS + 1))
-        self._cleanup = contextlib.AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    @override
+    async def _enter(self, cleanup: contextlib.AsyncExitStack) -> None:
         """Start NATS, the sink and the processor."""
         self.stack.tables.write_endpoints(
             *(
@@ -100,21 +102,9 @@ class Plant:
             ),
             file="plain.json",
         )
-        async with contextlib.AsyncExitStack() as cleanup:
-            await cleanup.enter_async_context(self.stack)
-            self.client = await cleanup.enter_async_context(self.stack.nats_server.client())
-            await self.processor.start()
-            self._cleanup = cleanup.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop everything; an error in the processor's log that no test expected fails."""
-        await self._cleanup.__aexit__(kind, error, trace)
+        await cleanup.enter_async_context(self.stack)
+        self.client = await cleanup.enter_async_context(self.stack.nats_server.client())
+        await self.processor.start()
 
     # Endpoints
 

@@ -4,11 +4,13 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+
+from typing_extensions import override
 
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from support.nats_server import NatsServer
 from support.processes import Part, PartKind
+from support.scope import Scope
 from support.sink import Sink
 from support.tables import Tables, endpoint, http_destination, route
 
@@ -25,7 +27,7 @@ SHARD = ShardConfig(
 """Streams as they are shipped, but small: the server reserves what they may grow to."""
 
 
-class Stack:
+class Stack(Scope):
     """What runs beside each other on one machine; nothing is started before it is asked for.
 
     At the end everything is stopped, and an error in a part's log that no test expected fails.
@@ -35,13 +37,13 @@ class Stack:
         self, folder: Path, *, nats_server: NatsServer | None = None, shard: ShardConfig = SHARD
     ) -> None:
         """Lay out the folders; the server and its streams may be of the test's own making."""
+        super().__init__()
         self.folder = folder
         self.shard = shard
         self.nats_server = nats_server or NatsServer(folder / "nats")
         self.sink = Sink()
         self.tables = Tables(folder / "tables")
         self.parts: list[Part] = []
-        self._cleanup = contextlib.AsyncExitStack()
 
     def part(self, kind: PartKind, **settings: str) -> Part:
         """Prepare a part of this stack; settings go by name of the environment variable."""
@@ -84,15 +86,14 @@ class Stack:
         found = {part.log.name: part.unexpected_errors() for part in self.parts}
         return {name: lines for name, lines in found.items() if lines}
 
-    async def __aenter__(self) -> Self:
+    @override
+    async def _enter(self, cleanup: contextlib.AsyncExitStack) -> None:
         """Start NATS with the shard's streams, and the sink; parts come when the test asks."""
-        async with contextlib.AsyncExitStack() as cleanup:
-            await cleanup.enter_async_context(self.nats_server)
-            await cleanup.enter_async_context(self.sink)
-            await self.provision()
-            self._cleanup = cleanup.pop_all()
-        return self
+        await cleanup.enter_async_context(self.nats_server)
+        await cleanup.enter_async_context(self.sink)
+        await self.provision()
 
+    @override
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -103,7 +104,7 @@ class Stack:
         self.sink.release()
         for part in self.parts:
             self._cleanup.push_async_callback(part.close)
-        await self._cleanup.__aexit__(kind, error, trace)
+        await super().__aexit__(kind, error, trace)
         errors = self.unexpected_errors()
         if errors and error is None:
             listed = "\n".join(f"{name}: {line}" for name in errors for line in errors[name])

@@ -8,12 +8,13 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from nats.aio.msg import Msg
+from typing_extensions import override
 
 from support.nats_server import NatsServer, settled
+from support.scope import Scope
 
 __all__ = ["IN_PROCESS", "Witness"]
 
@@ -21,7 +22,7 @@ IN_PROCESS: Final = 10158
 """The error that says: the same message id is on its way through the cluster."""
 
 
-class Witness:
+class Witness(Scope):
     """Listens to all answers, and to the shard's publishes, over a connection of its own."""
 
     def __init__(self, server: NatsServer, *, to_webhooks: bool = True) -> None:
@@ -33,29 +34,20 @@ class Witness:
                 they have a listener then who does not answer: the server cannot say that nobody is
                 there, and publishers wait in vain.
         """
+        super().__init__()
         self._server = server
         self._to_webhooks = to_webhooks
         self._bodies: dict[str, bytes] = {}
         self._answers: dict[str, dict[str, Any]] = {}
-        self._cleanup = contextlib.AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
+    @override
+    async def _enter(self, cleanup: contextlib.AsyncExitStack) -> None:
         """Begin to listen."""
-        client = await self._cleanup.enter_async_context(self._server.client())
+        client = await cleanup.enter_async_context(self._server.client())
         if self._to_webhooks:
             await client.subscribe("forebay.raw.0.>", cb=self._published)
         await client.subscribe("_INBOX.>", cb=self._answered)
         await settled(client)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave."""
-        await self._cleanup.aclose()
 
     def stored(self) -> Mapping[str, bytes]:
         """Return what JetStream said to have stored so far, by SHA-256 of the body."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from forebay.core import envelope
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.services.lease import lease_clock
 from support.channel_alone import ChannelAlone

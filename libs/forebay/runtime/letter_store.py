@@ -20,7 +20,7 @@ from nats.errors import Error as NatsError
 from forebay.core.letters import DeadLetter, LetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import (
     StoreError,
     StoreUnavailable,

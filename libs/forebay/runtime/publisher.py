@@ -17,11 +17,9 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
-from typing_extensions import override
 
 from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats_servers import ServerPool, authenticate
@@ -32,16 +30,16 @@ from forebay.runtime.nats_wire import (
     connect_command,
     encode_headers,
 )
+from forebay.runtime.outgoing import Awaited, Message, OfWave, Outgoing, PubAck, Wave, pub_ack
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     StoreError,
     StoreUnavailable,
     StreamMissing,
-    store_error,
 )
 
-__all__ = ["Message", "Outgoing", "PubAck", "Publisher"]
+__all__ = ["Publisher"]
 
 _log = structlog.get_logger(__name__)
 
@@ -70,96 +68,6 @@ messages a write cost nats-server more (docs/design/0002)."""
 
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
-
-
-Message = tuple[str, bytes, Mapping[str, str]]
-"""Subject, payload and headers."""
-
-
-class PubAck(msgspec.Struct):
-    """JetStream's answer to a publish: stored, or stored before (`duplicate`)."""
-
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
-    error: dict[str, Any] | None = None
-
-
-class Outgoing:
-    """A message on its way to JetStream; what is sent says in `answered` what follows.
-
-    One object a message and no closures: two of those that know each other are a cycle, which the
-    garbage collector would have to find for every message.
-    """
-
-    __slots__ = ("deadline", "headers", "payload", "subject")
-
-    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
-        self.subject = subject
-        self.payload = payload
-        self.headers = headers
-        """A header block, as `encode_headers` makes it."""
-
-        self.deadline = deadline
-        """On the loop's clock: an answer that did not come by then is given up."""
-
-    def answered(self, result: PubAck | StoreError) -> None:
-        """Be told, once, what became of it."""
-        raise NotImplementedError
-
-
-class _Awaited(Outgoing):
-    """A message whose answer somebody awaits."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
-        super().__init__(subject, payload, headers, deadline)
-        self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
-
-    @override
-    def answered(self, result: PubAck | StoreError) -> None:
-        if self.future.done():
-            return
-        if isinstance(result, StoreError):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)
-
-
-class _Wave:
-    """Messages whose answers somebody awaits together: no future and no callback for each."""
-
-    __slots__ = ("all_answered", "left", "results")
-
-    def __init__(self, count: int) -> None:
-        self.left = count
-        self.results: list[PubAck | StoreError] = [StoreUnavailable("not answered")] * count
-        self.all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
-class _OfWave(Outgoing):
-    """One of them."""
-
-    __slots__ = ("_place", "_wave")
-
-    def __init__(  # as `Outgoing`, and where its answer belongs
-        self, message: Message, deadline: float, wave: _Wave, place: int
-    ) -> None:
-        super().__init__(message[0], message[1], encode_headers(message[2]), deadline)
-        self._wave = wave
-        self._place = place
-
-    @override
-    def answered(self, result: PubAck | StoreError) -> None:
-        wave = self._wave
-        wave.results[self._place] = result
-        wave.left -= 1
-        if not wave.left and not wave.all_answered.done():
-            wave.all_answered.set_result(None)
-
-
-_DECODE = msgspec.json.Decoder(PubAck).decode
 
 
 class _Connection:
@@ -316,7 +224,7 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        message = _Awaited(subject, payload, encode_headers(headers), self.clock() + within)
+        message = Awaited(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
 
@@ -331,10 +239,10 @@ class Publisher:
         """
         if not messages:
             return []
-        wave = _Wave(len(messages))
+        wave = Wave(len(messages))
         deadline = self.clock() + within
         for place, message in enumerate(messages):
-            self.submit(_OfWave(message, deadline, wave, place))
+            self.submit(OfWave(message, deadline, wave, place))
         await wave.all_answered
         return wave.results
 
@@ -424,10 +332,10 @@ class Publisher:
                 if not asked.done():
                     asked.set_result(payload)
                 return
-            if self._given_up.pop(number, self) is None and isinstance(_result(payload), PubAck):
+            if self._given_up.pop(number, self) is None and isinstance(pub_ack(payload), PubAck):
                 self._on_late()
             return
-        waiting.answered(_result(payload))
+        waiting.answered(pub_ack(payload))
 
     def _sweep(self) -> None:
         """Give up what would be past its deadline at the next look: nobody is answered late.
@@ -537,14 +445,3 @@ class Publisher:
             return
         context = self._settings.tls_context()
         wire.transport = await loop.start_tls(wire.transport, wire, context, server_hostname=host)
-
-
-def _result(payload: bytes) -> PubAck | StoreError:
-    if not payload:
-        # An empty answer with status 503: nobody listens on the subject.
-        return StreamMissing("no stream takes this subject at the moment")
-    try:
-        ack = _DECODE(payload)
-    except msgspec.DecodeError:
-        return StoreUnavailable("NATS answered something that is no PubAck")
-    return ack if ack.error is None else store_error(ack.error)

@@ -34,7 +34,8 @@ from forebay.core.subjects import (
     conversation_partition,
 )
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.publisher import PubAck, Publisher
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.pull import PulledMessage, Puller
 from forebay.runtime.store_errors import ClaimedBefore, MessageTooLarge, StoreError
 from forebay_processor.errors import place_of

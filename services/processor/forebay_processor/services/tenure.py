@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 from typing_extensions import override
 
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.errors import place_of
 from forebay_processor.services.ages import Ages

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from forebay.core.subjects import DeadSubject, RetrySubject
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay_processor.services.ages import Ages
 
 __all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]

@@ -20,7 +20,8 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.publisher import Outgoing, PubAck, Publisher
+from forebay.runtime.outgoing import Outgoing, PubAck
+from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     SequenceMismatch,

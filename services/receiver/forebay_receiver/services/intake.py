@@ -22,7 +22,7 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.lanes import lane_of
 from forebay.core.signatures import SIGNATURE_HEADERS
-from forebay.runtime.publisher import PubAck
+from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     StoreError,

@@ -1,0 +1,114 @@
+"""Messages on their way to JetStream: what is sent, who waits for the answer, and what it says."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from typing_extensions import override
+
+from forebay.runtime.nats_wire import encode_headers
+from forebay.runtime.store_errors import StoreError, StoreUnavailable, StreamMissing, store_error
+
+__all__ = ["Awaited", "Message", "OfWave", "Outgoing", "PubAck", "Wave", "pub_ack"]
+
+Message = tuple[str, bytes, Mapping[str, str]]
+"""Subject, payload and headers."""
+
+
+class PubAck(msgspec.Struct):
+    """JetStream's answer to a publish: stored, or stored before (`duplicate`)."""
+
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: dict[str, Any] | None = None
+
+
+class Outgoing:
+    """A message on its way to JetStream; what is sent says in `answered` what follows.
+
+    One object a message and no closures: two of those that know each other are a cycle, which the
+    garbage collector would have to find for every message.
+    """
+
+    __slots__ = ("deadline", "headers", "payload", "subject")
+
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
+        self.subject = subject
+        self.payload = payload
+        self.headers = headers
+        """A header block, as `encode_headers` makes it."""
+
+        self.deadline = deadline
+        """On the loop's clock: an answer that did not come by then is given up."""
+
+    def answered(self, result: PubAck | StoreError) -> None:
+        """Be told, once, what became of it."""
+        raise NotImplementedError
+
+
+class Awaited(Outgoing):
+    """A message whose answer somebody awaits."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
+        super().__init__(subject, payload, headers, deadline)
+        self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
+
+    @override
+    def answered(self, result: PubAck | StoreError) -> None:
+        if self.future.done():
+            return
+        if isinstance(result, StoreError):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+class Wave:
+    """Messages whose answers somebody awaits together: no future and no callback for each."""
+
+    __slots__ = ("all_answered", "left", "results")
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.results: list[PubAck | StoreError] = [StoreUnavailable("not answered")] * count
+        self.all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class OfWave(Outgoing):
+    """One of them."""
+
+    __slots__ = ("_place", "_wave")
+
+    def __init__(  # as `Outgoing`, and where its answer belongs
+        self, message: Message, deadline: float, wave: Wave, place: int
+    ) -> None:
+        super().__init__(message[0], message[1], encode_headers(message[2]), deadline)
+        self._wave = wave
+        self._place = place
+
+    @override
+    def answered(self, result: PubAck | StoreError) -> None:
+        wave = self._wave
+        wave.results[self._place] = result
+        wave.left -= 1
+        if not wave.left and not wave.all_answered.done():
+            wave.all_answered.set_result(None)
+
+
+_DECODE: Final = msgspec.json.Decoder(PubAck).decode
+
+
+def pub_ack(payload: bytes) -> PubAck | StoreError:
+    """Read JetStream's answer to a publish."""
+    if not payload:
+        # An empty answer with status 503: nobody listens on the subject.
+        return StreamMissing("no stream takes this subject at the moment")
+    try:
+        ack = _DECODE(payload)
+    except msgspec.DecodeError:
+        return StoreUnavailable("NATS answered something that is no PubAck")
+    return ack if ack.error is None else store_error(ack.error)
