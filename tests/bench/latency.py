@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from typing_extensions import override
 
+from bench.disk import flushing
 from bench.servers import BenchError, bench_shard
 from bench.webhooks import HALF_KB, bodies
 from forebay.core.compile import max_in_flight
@@ -96,6 +97,9 @@ class Latency:
     behind_ms: float
     """How late the load generator itself sent, at the 99th percentile: no part of the others."""
 
+    flush_ms: float | None
+    """The slowest flush of another file on that disk meanwhile; None where nobody waits for it."""
+
 
 def vegeta_program() -> str:
     """Return the load generator.
@@ -133,9 +137,11 @@ async def measure_latencies(
                 async with nats_server.client() as client:
                     context = client.jetstream()
                     await context.purge_stream(RAW)
-                    lines = await _attack(program, path, port, rate, seconds)
+                    # Where nobody waits for the disk, flushes would only disturb.
+                    async with flushing(place if setup.sync_always else None) as slowest_flush:
+                        lines = await _attack(program, path, port, rate, seconds)
                     stored = (await context.stream_info(RAW)).state.messages
-                result = _judge(lines, setup, rate)
+                result = _judge(lines, setup, rate, slowest_flush.ms)
                 if stored < result.sent - result.refused:
                     message = f"{result.sent} webhooks were sent, and only {stored} are stored"
                     raise BenchError(message)
@@ -179,7 +185,7 @@ async def _attack(program: str, targets: Path, port: int, rate: int, seconds: in
     return output.decode().splitlines()
 
 
-def _judge(lines: Sequence[str], setup: Setup, rate: int) -> Latency:
+def _judge(lines: Sequence[str], setup: Setup, rate: int, flush_ms: float | None) -> Latency:
     """Sum up vegeta's lines."""
     answers = sorted(_answer(line) for line in lines)
     if not answers:
@@ -200,6 +206,7 @@ def _judge(lines: Sequence[str], setup: Setup, rate: int) -> Latency:
         late=sum(1 for each in took if each > LATE_MS),
         very_late=sum(1 for each in took if each > VERY_LATE_MS),
         behind_ms=max(0.0, _quantile(behind, 0.99)) * 1000,
+        flush_ms=flush_ms,
     )
 
 

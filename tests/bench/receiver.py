@@ -36,7 +36,7 @@ RATE_COLUMNS: Final = (
 )  # fmt: skip
 LATENCY_COLUMNS: Final = (
     "behind it", "webhooks/s", "sent", "refused", "p50 ms", "p99 ms", "p99.9 ms", "max ms",
-    "> 250 ms", "> 1 s", "generator late ms",
+    "> 250 ms", "> 1 s", "generator late ms", "disk max ms",
 )  # fmt: skip
 
 
@@ -141,6 +141,7 @@ def _latency_cells(latency: Latency) -> tuple[str, ...]:
         f"{latency.late:,}",
         f"{latency.very_late:,}",
         f"{latency.behind_ms:.2f}",
+        "-" if latency.flush_ms is None else f"{latency.flush_ms:.0f}",
     )
 
 
