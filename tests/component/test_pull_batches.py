@@ -71,6 +71,15 @@ async def left_unacked(client: Client, count: int) -> None:
     await eventually(is_left, saying=f"{count} messages to be left unacked")
 
 
+async def is_waiting(client: Client) -> None:
+    """Wait until the server has an open request."""
+
+    async def has_one() -> bool:
+        return bool((await client.jetstream().consumer_info(RAW, LIVE)).num_waiting)
+
+    await eventually(has_one, saying="a request to wait at the server")
+
+
 async def take(puller: Puller, count: int) -> list[PulledMessage]:
     """Take so many messages, in as many batches as they come."""
     taken: list[PulledMessage] = []
@@ -82,6 +91,14 @@ async def take(puller: Puller, count: int) -> list[PulledMessage]:
 
 def numbers(messages: list[PulledMessage]) -> list[int]:
     return [int(message.data) for message in messages]
+
+
+async def hands_on_nothing(puller: Puller) -> None:
+    """Assert that it hands on nothing, though there is something: seen by waiting only."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await puller.next_batch()
+    assert puller.has_missed
 
 
 async def test_large_messages_come_by_several_requests(client: Client) -> None:
@@ -311,9 +328,7 @@ async def test_nothing_is_handed_on_after_what_somebody_else_got(client: Client)
     await store(client, 3)
     assert numbers(await dies_with(client, 1)) == [3]
     await store(client, 4, 5)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await puller.next_batch()
+    await hands_on_nothing(puller)
     assert missed == ["told"]
     await inbox.close()
     again = (await started(client)).puller(RAW, LIVE, batch=10)
@@ -328,10 +343,7 @@ async def test_what_was_handed_out_before_the_first_message_is_seen_too(client: 
     await dies_with(client, 1)
     puller = (await started(client)).puller(RAW, LIVE, batch=10)
     puller.begin_after(taken)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await puller.next_batch()
-    assert puller.has_missed
+    await hands_on_nothing(puller)
 
 
 async def test_a_message_missing_from_what_comes_again_stops_the_rest(client: Client) -> None:
@@ -341,7 +353,18 @@ async def test_a_message_missing_from_what_comes_again_stops_the_rest(client: Cl
     assert numbers(await dies_with(client, 2)) == [1, 2]
     puller = (await started(client)).puller(RAW, LIVE, batch=10)
     puller.begin_after(taken)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await puller.next_batch()
-    assert puller.has_missed
+    await hands_on_nothing(puller)
+
+
+async def test_what_was_taken_away_while_it_was_taken_over_is_seen_too(client: Client) -> None:
+    await store(client, 1, 2)
+    await dies_with(client, 2)
+    # A request that is open at the server gets what comes again, before the new owner asks.
+    stale = asyncio.create_task(take((await started(client)).puller(RAW, LIVE, batch=2), 2))
+    await is_waiting(client)
+    taken = await Streams(client).take_over(RAW, LIVE)
+    assert numbers(await stale) == [1, 2]
+    puller = (await started(client)).puller(RAW, LIVE, batch=10)
+    puller.begin_after(taken)
+    await store(client, 3)
+    await hands_on_nothing(puller)

@@ -54,8 +54,10 @@ class Streams:
         """
         info = await self.consumer_info(stream, consumer)
         delivered, floor = info.delivered, info.ack_floor
-        if not info.num_ack_pending or delivered is None or floor is None:
-            return _taken(info)
+        if delivered is None or floor is None:
+            return TakenOver(0, 0)
+        if not info.num_ack_pending:
+            return TakenOver(0, delivered.consumer_seq)
         last = ""
         try:
             async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
@@ -68,8 +70,10 @@ class Streams:
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
-        # Acks of the owner before us that were on their way are in now.
-        return _taken(await self.consumer_info(stream, consumer))
+        # Acks of the owner before us that were on their way are in now. What was handed out since
+        # the first look went to a request that somebody else still has open: it counts as missed.
+        left = (await self.consumer_info(stream, consumer)).num_ack_pending or 0
+        return TakenOver(left, delivered.consumer_seq)
 
     async def _sequences(
         self, stream: str, info: ConsumerInfo, start: int, delivered: SequenceInfo
@@ -245,8 +249,3 @@ class Streams:
         except (NatsError, NotFoundError) as error:
             message = f"NATS gave no answer: {type(error).__name__}"
             raise StoreUnavailable(message) from error
-
-
-def _taken(info: ConsumerInfo) -> TakenOver:
-    delivered = 0 if info.delivered is None else info.delivered.consumer_seq
-    return TakenOver(info.num_ack_pending or 0, delivered)
