@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from random import Random
 from typing import Final, Literal, NamedTuple
 
@@ -109,9 +109,11 @@ def serve(stack: Stack) -> None:
     stack.sink.delay_seconds = 0.02
 
 
-async def arrived(stack: Stack, count: int) -> None:
+async def arrived(stack: Stack, count: int, or_else: Callable[[], bool] = lambda: False) -> None:
     await eventually(
-        lambda: len(stack.sink.keys) >= count, within=30, saying=f"{count} items to arrive"
+        lambda: len(stack.sink.keys) >= count or or_else(),
+        within=30,
+        saying=f"{count} items to arrive",
     )
 
 
@@ -132,13 +134,8 @@ async def do(
         # The others have everything: what the victim believes is wrong when it goes on.
         await eventually(lambda: have_all(others), within=20, saying="the others to take over")
     else:
-        few = len(stack.sink.keys) + 20
-        await eventually(
-            # After two long ones all may have arrived already.
-            lambda: len(stack.sink.keys) >= few or playing.done(),
-            within=30,
-            saying=f"{few} items to arrive",
-        )
+        # After two long ones all may have arrived already.
+        await arrived(stack, len(stack.sink.keys) + 20, or_else=playing.done)
     if how.startswith("killed"):
         await victim.start(until_ready=False)
     else:

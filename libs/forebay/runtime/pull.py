@@ -167,7 +167,6 @@ class PullInbox:
         consumer: str,
         batch: int,
         allowed: Callable[[], float] = lambda: EXPIRES_SECONDS,
-        on_missed: Callable[[], None] = lambda: None,
     ) -> "Puller":
         """Return a puller on a durable consumer, which has to exist.
 
@@ -176,12 +175,10 @@ class PullInbox:
             consumer: Its name.
             batch: How many messages to ask for at a time.
             allowed: For how many seconds from now messages may be handed out, at most.
-            on_missed: Called once when a message went to somebody else or was lost. The puller
-                hands on nothing from then: close the inbox, take the consumer over, begin anew.
         """
         number = str(len(self._by_number))
         inbox = f"{self._prefix}.{number}"
-        puller = Puller(self._client, inbox, stream, consumer, batch, allowed, on_missed)
+        puller = Puller(self._client, inbox, stream, consumer, batch, allowed)
         self._by_number[number] = self._by_consumer[stream, consumer] = puller
         return puller
 
@@ -208,7 +205,7 @@ class PullInbox:
 class Puller:
     """Hands out what one consumer has, in batches; one task reads from it."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # all that a request is made of
+    def __init__(  # all that a request is made of
         self,
         client: Client,
         inbox: str,
@@ -216,7 +213,6 @@ class Puller:
         consumer: str,
         batch: int,
         allowed: Callable[[], float],
-        on_missed: Callable[[], None],
     ) -> None:
         self.stream = stream
         self.consumer = consumer
@@ -224,10 +220,10 @@ class Puller:
         """How many messages the server had not handed out, as the last message told."""
 
         self.has_missed = False
-        """Whether a message went to somebody else or was lost."""
+        """Whether a message went to somebody else or was lost. Nothing is handed on from then:
+        close the inbox, take the consumer over, begin anew."""
 
         self._allowed = allowed
-        self._on_missed = on_missed
         self._client = client
         self._inbox = inbox
         self._batch = batch
@@ -259,7 +255,7 @@ class Puller:
             await self._collect()
         while True:
             if self.has_missed:
-                await loop.create_future()  # until whoever was told of it ends this task
+                await loop.create_future()  # until whoever sees it ends this task
             if self._expected <= 0 and len(self._arrived) < self._batch:
                 await self._ask(loop.time())
             if self._arrived:
@@ -309,7 +305,6 @@ class Puller:
             self.has_missed = True
             # All of it is unacked, and comes again behind what is missing.
             self._arrived.clear()
-            self._on_missed()
         self._delivered = number
         self._expected -= 1
         self.pending = message.pending

@@ -5,7 +5,7 @@ import contextlib
 from typing import Any, Final, NamedTuple
 
 from forebay.core.subjects import Lane
-from forebay.runtime.pull import PullInbox, TakenOver
+from forebay.runtime.pull import Puller, PullInbox, TakenOver
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.services.channels import Channels
@@ -47,14 +47,12 @@ class OwnedPartition:
         """Whether it is worked, or about to be, over the session of now."""
 
         self._channels = channels
-        self.has_missed = False
-        """Whether somebody else was handed what is ours: it has to be taken over anew."""
-
         self._taken: list[TakenOver] = []
         """What each consumer was like when it was taken over."""
 
         self._session: Session | None = None
         self._inbox: PullInbox | None = None
+        self._pullers: list[Puller] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -63,13 +61,17 @@ class OwnedPartition:
         return self._inbox is not None
 
     @property
+    def has_missed(self) -> bool:
+        """Whether somebody else was handed what is ours: it has to be taken over anew."""
+        return any(puller.has_missed for puller in self._pullers)
+
+    @property
     def deliverers(self) -> list[Deliverer]:
         """What delivers its lanes; none for RAW."""
         return [each.task for each in self.workers if isinstance(each.task, Deliverer)]
 
     async def take_over(self, session: Session) -> None:
         """Have all handed out again that is not acked; raises StoreUnavailable."""
-        self.has_missed = False
         self._taken = await self._hand_out_again(session)
         for worker, taken in zip(self.workers, self._taken, strict=True):
             if isinstance(worker.task, Deliverer):
@@ -84,13 +86,10 @@ class OwnedPartition:
         self._session, self._inbox = session, inbox
         for worker, taken in zip(self.workers, self._taken, strict=True):
             puller = inbox.puller(
-                worker.stream,
-                worker.consumer,
-                worker.batch,
-                lambda: self.tenure.remaining,
-                self._missed,
+                worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
             )
             puller.begin_after(taken)
+            self._pullers.append(puller)
             running = worker.task.run(puller)
             self._tasks.add(asyncio.create_task(running, name=worker.consumer))
         if self.deliverers:
@@ -103,14 +102,12 @@ class OwnedPartition:
             if task.done() and not task.cancelled():
                 task.result()
 
-    def _missed(self) -> None:
-        self.has_missed = True
-
     async def detach(self) -> None:
         """Pull no more, until it is begun anew; what is in hand goes on."""
         tasks, self._tasks = self._tasks, set()
         session, inbox = self._session, self._inbox
         self._session = self._inbox = None
+        self._pullers.clear()
         if session is not None and inbox is not None:
             await session.close_inbox(inbox)
         await end_tasks(tasks)

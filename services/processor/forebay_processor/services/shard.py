@@ -153,7 +153,7 @@ class Shard:
         A request of an earlier owner that was stopped can do that, when it goes on. What it got is
         older than what came here next, so nothing of that was handed on (`Puller`).
         """
-        missed = [each for each in self.partitions if each.has_missed and each.is_attached]
+        missed = [each for each in self.partitions if each.has_missed]
         if not missed:
             return
         _log.warning("deliveries_missed", shard=self.name, partitions=len(missed))
