@@ -58,6 +58,9 @@ TIMES: Final = frozenset(
     {"end_time", "expiration_timestamp", "start_time", "time", "timestamp", "created_at"}
 )
 
+FRACTION: Final = re.compile(r"-?\d+\.\d+")
+"""A number with a fraction, such as a place on earth in degrees."""
+
 
 def leaves(node: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Return every value of a JSON document as text, with the key that it stands under."""
@@ -110,5 +113,10 @@ def found(needles: Iterable[str], texts: Mapping[str, str]) -> list[str]:
 
 
 def _pattern(form: str) -> re.Pattern[str]:
-    # A single word has to stand alone: a person's `Cancel` is not that of `CancelledError`.
-    return re.compile(rf"\b{form}\b" if form.isalpha() else re.escape(form))
+    # A single word has to stand alone: a person's `Cancel` is not that of `CancelledError`. So has
+    # a number with a fraction: the time 21:22:52.500122 does not tell the latitude 52.5001.
+    if form.isalpha():
+        return re.compile(rf"\b{form}\b")
+    if FRACTION.fullmatch(form):
+        return re.compile(rf"(?<![\d.]){re.escape(form)}(?!\d)")
+    return re.compile(re.escape(form))

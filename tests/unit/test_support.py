@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.corpus import payload
+from support.private import found
 from support.processes import Part
 from support.sink import Arrival, Sink
 from support.wait import eventually
@@ -72,3 +73,34 @@ def test_timed_keys_follow_the_time_of_arrival() -> None:
     each = payload("messages-errors")
     assert each.keys(600.0)[0].endswith(":2")
     assert each.webhook_ids(599.0) != each.webhook_ids(600.0)
+
+
+@pytest.mark.parametrize(
+    ("needle", "text"),
+    [
+        ("52.5001", '{"latitude": 52.5001, "longitude": 13.4002}'),
+        ("52.5001", "at=52.5001"),
+        ("-0.1278", "[-0.1278]"),
+        ("15550001234", "a155500012349"),
+        ("Cancel", "button: Cancel."),
+        ("Café at 10?", r"text=Caf\u00e9 at 10?"),
+        ("Café at 10?", "/?q=Caf%C3%A9+at+10%3F"),
+        ("Thanks!", "VGhhbmtzIQ=="),
+    ],
+)
+def test_what_is_private_is_found_however_it_is_written(needle: str, text: str) -> None:
+    (hit,) = found({needle}, {"log": text})
+    assert hit.startswith(f"log: {needle!r}")
+
+
+@pytest.mark.parametrize(
+    ("needle", "text"),
+    [
+        ("52.5001", "2026-11-23T21:22:52.500122Z"),  # a time in microseconds
+        ("52.5001", "seconds_sum 152.5001"),
+        ("52.5001", "version 1.52.5001"),
+        ("Cancel", "CancelledError"),
+    ],
+)
+def test_what_is_part_of_something_else_is_not_private(needle: str, text: str) -> None:
+    assert found({needle}, {"log": text}) == []
