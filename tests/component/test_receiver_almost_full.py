@@ -84,6 +84,26 @@ async def test_service_is_back_soon_after_there_is_room_again(edge: Edge) -> Non
     assert time.monotonic() - began < BACK_SECONDS
 
 
+async def test_what_found_it_full_looks_again_sooner_than_in_peace(edge: Edge) -> None:
+    loop = asyncio.get_running_loop()
+    looks: list[float] = []
+
+    async def note(_: object) -> None:
+        looks.append(loop.time())
+
+    held = await fill(edge)
+    async with edge.stack.nats_server.client() as client:
+        await client.subscribe(f"$JS.API.STREAM.INFO.{RAW}", cb=note)
+        await settled(client)
+        await limit_raw(edge, held + 5_000)
+        await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+        await settled(client)
+        found = len(looks)
+        await eventually(lambda: len(looks) > found, saying="the next look")
+    # Every 2 s in peace, every 0.5 s in trouble.
+    assert looks[found] - looks[found - 1] < 1.5
+
+
 async def test_a_flood_onto_a_missing_stream_is_not_passed_on_to_nats(edge: Edge) -> None:
     async with edge.stack.nats_server.client() as client:
         await client.jetstream().delete_stream(RAW)

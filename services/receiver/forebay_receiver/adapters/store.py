@@ -232,9 +232,10 @@ class JetStreamStore:
         while True:
             self._is_new.clear()
             self._check_max_payload()
-            in_trouble = any(each.trouble for each in self._shards.values())
             # At once: a silent shard must not make the others wait for its time.
             await asyncio.gather(*(self._probe_shard(*each) for each in self._shards.items()))
+            # Only now: a stream that is almost full is found by the probe itself.
+            in_trouble = any(each.trouble for each in self._shards.values())
             try:
                 async with asyncio.timeout(PROBE_TROUBLED_SECONDS if in_trouble else PROBE_SECONDS):
                     await self._is_new.wait()
