@@ -4,12 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 import pytest_asyncio
 
-from forebay.core.subjects import StreamKind
-from forebay.runtime.provisioning import stream_config
 from support.edge import RAW, Edge, path_of
 from support.nats_server import settled
 from support.wait import eventually
@@ -39,19 +36,20 @@ async def stores(edge: Edge) -> bool:
     return (await edge.post(edge.new_body())).status == 200
 
 
-async def limit_raw(edge: Edge, max_bytes: int) -> None:
-    """Change how large the RAW stream may grow."""
-    async with edge.stack.nats_server.client() as client:
-        shard = msgspec.structs.replace(edge.stack.shard, raw_max_bytes=max_bytes)
-        await client.jetstream().update_stream(stream_config(StreamKind.RAW, shard))
+async def leave_little_room(edge: Edge) -> int:
+    """Store 300 KB, leave room for little more, and wait until the receiver refuses for it.
 
-
-async def fill(edge: Edge) -> int:
-    """Store 300 KB, and return how many bytes the stream holds then."""
+    Returns:
+        How large the stream may be now, in bytes.
+    """
     for _ in range(3):
         answer = await edge.post(edge.new_body().ljust(100_000), path=path_of("meta"))
         assert answer.status == 200
-    return (await edge.state()).bytes
+    # Room for two or three more small webhooks, and less than 2 % of all.
+    limit = (await edge.state()).bytes + 5_000
+    await edge.limit_raw(limit)
+    await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+    return limit
 
 
 async def refuses(edge: Edge) -> bool:
@@ -59,10 +57,7 @@ async def refuses(edge: Edge) -> bool:
 
 
 async def test_an_almost_full_stream_is_not_filled_up(edge: Edge) -> None:
-    held = await fill(edge)
-    # Room for two or three more small webhooks, and less than 2 % of all.
-    await limit_raw(edge, held + 5_000)
-    await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+    limit = await leave_little_room(edge)
     before = await edge.refused("stream_full")
     async with edge.nothing_stored():
         answers = await asyncio.gather(*(edge.post(edge.new_body()) for _ in range(20)))
@@ -70,15 +65,13 @@ async def test_an_almost_full_stream_is_not_filled_up(edge: Edge) -> None:
     assert {int(answer.headers["retry-after"]) for answer in answers} <= set(range(1, 31))
     assert len({answer.headers["retry-after"] for answer in answers}) > 1
     assert await edge.refused("stream_full") == before + 20
-    assert (await edge.state()).bytes < held + 5_000
+    assert (await edge.state()).bytes < limit
     assert (await edge.receiver.admin("/readyz")).status == 200
 
 
 async def test_service_is_back_soon_after_there_is_room_again(edge: Edge) -> None:
-    held = await fill(edge)
-    await limit_raw(edge, held + 5_000)
-    await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
-    await limit_raw(edge, 64 * 1024 * 1024)
+    await leave_little_room(edge)
+    await edge.limit_raw(64 * 1024 * 1024)
     began = time.monotonic()
     await eventually(lambda: stores(edge), saying="webhooks to be stored again")
     assert time.monotonic() - began < BACK_SECONDS
@@ -91,13 +84,12 @@ async def test_what_found_it_full_looks_again_sooner_than_in_peace(edge: Edge) -
     async def note(_: object) -> None:
         looks.append(loop.time())
 
-    held = await fill(edge)
     async with edge.stack.nats_server.client() as client:
         await client.subscribe(f"$JS.API.STREAM.INFO.{RAW}", cb=note)
         await settled(client)
-        await limit_raw(edge, held + 5_000)
-        await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
+        await leave_little_room(edge)
         await settled(client)
+        # The last of them found it: the helper's own look is before the limit.
         found = len(looks)
         await eventually(lambda: len(looks) > found, saying="the next look")
     # Every 2 s in peace, every 0.5 s in trouble.

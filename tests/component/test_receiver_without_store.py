@@ -6,12 +6,9 @@ import json
 import time
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 import pytest_asyncio
 
-from forebay.core.subjects import StreamKind
-from forebay.runtime.provisioning import stream_config
 from support.edge import RAW, Edge, path_of
 from support.raw_http import RawResponse
 from support.wait import eventually
@@ -51,13 +48,6 @@ async def _stores(edge: Edge) -> bool:
     return (await edge.post(edge.new_body())).status == 200
 
 
-async def limit_raw(edge: Edge, max_bytes: int) -> None:
-    """Change how large the RAW stream may grow."""
-    async with edge.stack.nats_server.client() as client:
-        shard = msgspec.structs.replace(edge.stack.shard, raw_max_bytes=max_bytes)
-        await client.jetstream().update_stream(stream_config(StreamKind.RAW, shard))
-
-
 async def delete_raw(edge: Edge) -> None:
     """Take the RAW stream away."""
     async with edge.stack.nats_server.client() as client:
@@ -77,7 +67,7 @@ async def timed(edge: Edge, body: bytes, path: str = path_of("meta")) -> tuple[R
 
 
 async def test_a_full_stream_is_503_and_stores_nothing(edge: Edge) -> None:
-    await limit_raw(edge, (await edge.state()).bytes + 100)
+    await edge.limit_raw((await edge.state()).bytes + 100)
     before = await edge.refused("stream_full")
     async with edge.nothing_stored():
         assert_unavailable(await edge.post(edge.new_body()))
@@ -86,10 +76,10 @@ async def test_a_full_stream_is_503_and_stores_nothing(edge: Edge) -> None:
 
 async def test_there_is_room_again_after_a_full_stream(edge: Edge) -> None:
     body = edge.new_body()
-    await limit_raw(edge, (await edge.state()).bytes + 100)
+    await edge.limit_raw((await edge.state()).bytes + 100)
     assert_unavailable(await edge.post(body))
     before = await edge.stored()
-    await limit_raw(edge, 64 * 1024 * 1024)
+    await edge.limit_raw(64 * 1024 * 1024)
 
     async def is_taken() -> bool:
         return (await edge.post(body)).status == 200

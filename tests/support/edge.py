@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from nats.js.api import RawStreamMsg, StreamState
 from typing_extensions import override
 
 from forebay.core.signatures import sign
+from forebay.core.subjects import StreamKind
 from forebay.core.tables import (
     Authentication,
     BasicCheck,
@@ -19,6 +21,7 @@ from forebay.core.tables import (
     ReceiverRoute,
     SignatureCheck,
 )
+from forebay.runtime.provisioning import stream_config
 from support.corpus import APP_SECRET, PLATFORM_SECRET, payload
 from support.nats_server import NatsServer
 from support.processes import Part
@@ -210,6 +213,12 @@ class Edge(Scope):
         """Return what the RAW stream says of itself."""
         async with self.stack.nats_server.client() as client:
             return (await client.jetstream().stream_info(RAW)).state
+
+    async def limit_raw(self, max_bytes: int) -> None:
+        """Change how large the RAW stream may grow, until the stack is provisioned again."""
+        async with self.stack.nats_server.client() as client:
+            shard = msgspec.structs.replace(self.stack.shard, raw_max_bytes=max_bytes)
+            await client.jetstream().update_stream(stream_config(StreamKind.RAW, shard))
 
     async def last(self) -> RawStreamMsg:
         """Return the webhook that was stored last."""
