@@ -9,7 +9,7 @@ Forebay's namespace alone, so that the operator needs no rights on other namespa
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 import kopf
@@ -20,7 +20,7 @@ from forebay_operator.adapters.cluster import kind_of
 from forebay_operator.models.names import GROUP, LABEL_OWNER
 from forebay_operator.services.intake import Intake
 
-__all__ = ["Watches"]
+__all__ = ["Watches", "until_stopped"]
 
 _log = structlog.get_logger(__name__)
 
@@ -142,13 +142,15 @@ class Watches:
         def run() -> None:
             try:
                 asyncio.run(
-                    kopf.operator(
-                        registry=registry,
-                        settings=settings,
-                        standalone=True,
-                        clusterwide=namespace is None,
-                        namespaces=() if namespace is None else (namespace,),
-                        stop_flag=self._stop,
+                    until_stopped(
+                        kopf.operator(
+                            registry=registry,
+                            settings=settings,
+                            standalone=True,
+                            clusterwide=namespace is None,
+                            namespaces=() if namespace is None else (namespace,),
+                            stop_flag=self._stop,
+                        )
                     )
                 )
             except Exception:  # noqa: BLE001  # whatever it was: told, and the process ends
@@ -157,6 +159,24 @@ class Watches:
                 self._loop.call_soon_threadsafe(self._on_end)
 
         self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+
+
+async def until_stopped(watching: Awaitable[None]) -> None:
+    """Watch until the end, and leave the loop to be closed without a traceback.
+
+    A watch that is stopped while it hands an event on leaves its generators, one in the other, to
+    the loop, which closes all of them at the same time: the outer one finds the inner one closed,
+    and the loop tells that as an error. Nothing is watched any more then.
+    """
+    await watching
+    asyncio.get_running_loop().set_exception_handler(_closing)
+
+
+def _closing(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if "asyncgen" in context:
+        _log.debug("watch_left_open", reason=context["message"])
+    else:
+        loop.default_exception_handler(context)
 
 
 class _Backoffs:
