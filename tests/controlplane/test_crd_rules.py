@@ -88,6 +88,18 @@ REFUSED = {
         "raise maxDelay",
     ),
     "too long a delay": ({"destinations": [{**LOG, "retry": {"maxAge": "200h"}}]}, "1s to 168h"),
+    "ids in headers of a provider with its own": (
+        {"provider": "meta", "deduplication": {}},
+        "for the provider generic only",
+    ),
+    "one id header twice": (
+        {"provider": "generic", "deduplication": {"headers": ["X-Id", "x-id"]}},
+        "stands here twice",
+    ),
+    "an id header that is the same in all": (
+        {"provider": "generic", "deduplication": {"headers": ["Content-Type"]}},
+        "no event's id",
+    ),
     "no provider of ours": ({"provider": "gupshup"}, 'supported values: "360dialog"'),
     "too much": ({"throughput": {"messagesPerSecond": 20000}}, "less than or equal to 10000"),
 }

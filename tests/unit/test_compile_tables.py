@@ -114,6 +114,31 @@ def test_basic_has_its_live_pairs_and_a_certificate_its_names() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("deduplication", "names"),
+    [
+        (None, ("webhook-id", "idempotency-key", "ce-id", "x-github-delivery")),
+        ({}, ("webhook-id", "idempotency-key", "ce-id", "x-github-delivery")),
+        ({"headers": ["X-Event-Id", "ce-id"]}, ("x-event-id", "ce-id")),
+        ({"headers": []}, ()),
+    ],
+)
+def test_a_generic_endpoint_says_which_headers_hold_an_events_id(
+    deduplication: object, names: tuple[str, ...]
+) -> None:
+    manifest = parse(provider="generic", deduplication=deduplication)
+    vault = Vault({"app-secret": "s3"})
+    assert compile_route(manifest, vault).id_headers == names
+    assert compile_endpoint(manifest, vault).id_headers == names
+
+
+@pytest.mark.parametrize("provider", ["meta", "360dialog"])
+def test_a_provider_whose_bodies_carry_ids_has_none_in_headers(provider: str) -> None:
+    manifest, vault = parse(provider=provider), Vault({"app-secret": "s3"})
+    assert compile_route(manifest, vault).id_headers == ()
+    assert compile_endpoint(manifest, vault).id_headers == ()
+
+
 @pytest.mark.parametrize("vault", [Vault({}), Vault({"password": "\n"})])
 def test_an_endpoint_whose_password_is_missing_or_empty_is_refused(vault: Vault) -> None:
     basic = [{"username": "provider", "password": reference("password")}]

@@ -49,6 +49,12 @@ def changed(path: str, value: object) -> Json:
     return document
 
 
+def generic(headers: list[str]) -> Json:
+    document = changed("spec.deduplication", {"headers": headers})
+    document["spec"]["provider"] = "generic"
+    return document
+
+
 def problems(document: Json) -> list[Problem]:
     with pytest.raises(InvalidEndpoint) as caught:
         parse_endpoint(document)
@@ -333,3 +339,23 @@ def test_all_problems_are_told_at_once_one_line_each() -> None:
 def test_a_list_is_not_called_too_short_because_its_entries_are_wrong() -> None:
     found = problems(changed("spec.destinations", [{"name": "A", "log": {}}]))
     assert [problem.field for problem in found] == ["spec.destinations[0].name"]
+
+
+def test_ids_in_headers_are_for_generic_endpoints_only() -> None:
+    (problem,) = problems(changed("spec.deduplication", {}))
+    assert problem.field == "spec"
+    assert "`deduplication` is for the provider generic only: meta's bodies" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("headers", "advice"),
+    [
+        (["X-Id", "x-id"], "stands here twice: remove one"),
+        (["Content-Type"], "no event's id: remove it"),
+        ([f"x-{place}" for place in range(9)], "at most 8 fit here"),
+    ],
+)
+def test_ids_that_could_not_tell_events_apart_are_refused(headers: list[str], advice: str) -> None:
+    (problem,) = problems(generic(headers))
+    assert problem.field == "spec.deduplication.headers"
+    assert advice in problem.reason

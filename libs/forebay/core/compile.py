@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 from forebay.core.errors import ConfigurationError
 from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.resource import (
+    DeduplicationSpec,
     DestinationSpec,
     HttpSpec,
     SecretKeyRef,
@@ -24,6 +25,7 @@ from forebay.core.resource import (
     Throughput,
     TlsSpec,
     WebhookEndpoint,
+    WebhookEndpointSpec,
 )
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (
@@ -161,6 +163,7 @@ def compile_route(
         shard=shard or spec.processing.shard,
         authentication=authentication,
         max_in_flight=max_in_flight(spec.throughput),
+        id_headers=_id_headers(spec),
     )
 
 
@@ -187,6 +190,7 @@ def compile_endpoint(
         ordering=spec.processing.ordering,
         status_order=spec.processing.status_order,
         max_in_flight=spec.processing.max_in_flight or 0,
+        id_headers=_id_headers(spec),
         paused=spec.paused,
         destinations=destinations,
     )
@@ -238,6 +242,13 @@ def _gather(
 
 def _generation(table: ReceiverTable | ProcessorTable) -> str:
     return hashlib.sha256(encode_table(table)).hexdigest()[:12]
+
+
+def _id_headers(spec: WebhookEndpointSpec) -> tuple[str, ...]:
+    if spec.provider != "generic":
+        return ()
+    deduplication = spec.deduplication or DeduplicationSpec()
+    return tuple(name.lower() for name in deduplication.headers)
 
 
 def _destination(values: "_Values", path: Path, spec: DestinationSpec) -> Destination:

@@ -51,6 +51,7 @@ __all__ = [
     "BasicSpec",
     "ChannelSpec",
     "ClientCertificateSpec",
+    "DeduplicationSpec",
     "DestinationSpec",
     "HeaderSpec",
     "HttpSpec",
@@ -185,6 +186,51 @@ class AuthenticationSpec(_Record):
                 message = f"header {name!r} stands here twice: give one, with several `values`"
                 raise ValueError(message)
         return self
+
+
+# --- what is a repeat ---------------------------------------------------------------------------
+
+
+ID_HEADERS: Final = ("webhook-id", "idempotency-key", "ce-id", "x-github-delivery")
+"""Standard Webhooks, the IETF's draft of that name, CloudEvents over HTTP, GitHub."""
+
+SAME_IN_ALL: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    },
+)
+"""Headers that are the same in many requests: as an id they would merge what differs."""
+
+
+class DeduplicationSpec(_Record):
+    """What makes two POSTs one event, at an endpoint whose bodies carry no id that we know."""
+
+    headers: Annotated[tuple[HeaderName, ...], Field(max_length=8)] = ID_HEADERS
+    """Headers that hold a sender's id of the event; the first one that a POST carries counts. With
+    none of them each POST is an event of its own."""
+
+    @field_validator("headers")
+    @classmethod
+    def _tell_events_apart(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name.lower() for name in headers]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"header {name!r} stands here twice: remove one"
+                raise ValueError(message)
+            if name in SAME_IN_ALL:
+                message = f"{name} is the same in many requests, so it is no event's id: remove it"
+                raise ValueError(message)
+        return headers
 
 
 # --- size and place ------------------------------------------------------------------------------
@@ -434,11 +480,24 @@ class WebhookEndpointSpec(_Record):
 
     throughput: Throughput = Throughput()
     authentication: AuthenticationSpec
+    deduplication: DeduplicationSpec | None = None
+    """For `generic` only: with the others the ids in the bodies tell. None for the defaults."""
+
     receiver: ReceiverSpec = ReceiverSpec()
     processing: ProcessingSpec = ProcessingSpec()
     destinations: Annotated[tuple[DestinationSpec, ...], Field(min_length=1, max_length=32)]
     paused: bool = False
     """Receiving goes on, delivering stops."""
+
+    @model_validator(mode="after")
+    def _has_ids_in_headers_for_generic_only(self) -> Self:
+        if self.deduplication is not None and self.provider != "generic":
+            message = (
+                f"`deduplication` is for the provider generic only: {self.provider}'s bodies carry "
+                "ids of their own; remove it"
+            )
+            raise ValueError(message)
+        return self
 
     @field_validator("destinations")
     @classmethod

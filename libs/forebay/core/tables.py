@@ -136,6 +136,10 @@ class ReceiverRoute(_Record, frozen=True, kw_only=True):
     max_in_flight: int = 512
     """Webhooks of this endpoint in flight at one receiver process."""
 
+    id_headers: tuple[str, ...] = ()
+    """Headers, in lower case, the first of which that a POST carries is the event's id; with none
+    of them each POST is an event. For the provider generic; empty for the others."""
+
     @property
     def endpoint(self) -> EndpointName:
         """Which endpoint this is."""
@@ -226,6 +230,9 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
     max_in_flight: int = 0
     """Requests in flight for all its destinations, shared by the processors; 0 for no limit but
     theirs."""
+
+    id_headers: tuple[str, ...] = ()
+    """As in `ReceiverRoute`."""
 
     paused: bool = False
     destinations: tuple[Destination, ...] = ()
