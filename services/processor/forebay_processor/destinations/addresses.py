@@ -9,8 +9,7 @@ name with a public and a private address goes on with the public one.
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from collections.abc import Iterable
 from typing import Final
 
 import aiohttp
@@ -18,28 +17,22 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from typing_extensions import override
 
-__all__ = ["AddressRefused", "Guard", "Network", "guarded_connector"]
+from forebay_processor.destinations.networks import (
+    Network,
+    forms,
+    is_in,
+    is_local_nat64,
+    is_metadata,
+    is_public,
+)
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+__all__ = ["AddressRefused", "Guard", "Network", "guarded_connector"]
 
 REFUSED: Final = (
     "a private address: allow its network in processors.allowedNetworks of the chart, "
     "or in FOREBAY_PROCESSOR_ALLOWED_NETWORKS"
 )
 """Without the address: what a name leads to inside is none of the tenant's business."""
-
-_NAT64: Final = (IPv6Network("64:ff9b::/96"),)
-"""IPv6 addresses that end in the IPv4 address which a gateway connects to."""
-
-_CLOSED: Final = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "64:ff9b:1::/48",  # NAT64 inside a network: Python 3.11 takes it for public
-        "fec0::/10",  # site-local, as it once was
-        "192.88.99.0/24",  # 6to4 relays, given up
-    )
-)
 
 
 class AddressRefused(OSError):  # noqa: N818  # named for what happened
@@ -57,11 +50,14 @@ class Guard:
         """Make a guard.
 
         Args:
-            allowed: Networks that may be reached though they are private.
+            allowed: Networks that may be reached though they are private. What machines of a cloud
+                get their credentials from is open only where it is named alone, as a `/32` or
+                `/128`: nobody who opens the network around it means that.
             denied: Networks that may not be reached though they are public, such as a cluster's
                 own; goes before `allowed`.
         """
         self._allowed = tuple(allowed)
+        self._exact = tuple(each for each in self._allowed if each.num_addresses == 1)
         self._denied = tuple(denied)
 
     def lets_through(self, text: str) -> bool:
@@ -71,10 +67,15 @@ class Guard:
         except ValueError:
             # `127.1`, `0x7f000001`, `2130706433`: the system would make an address of them.
             return False
-        forms = _forms(address)
-        if any(_is_in(form, self._denied) for form in forms):
+        inner = forms(address)
+        if any(is_in(form, self._denied) for form in inner):
             return False
-        return all(_is_in(form, self._allowed) or _is_public(form) for form in forms)
+        if any(is_metadata(form) and not is_in(form, self._exact) for form in inner):
+            return False
+        if is_local_nat64(address):
+            # Whoever allows such a gateway's own network means what is behind it.
+            return is_in(address, self._allowed)
+        return all(is_in(form, self._allowed) or is_public(form) for form in inner)
 
     def socket(
         self, info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -84,31 +85,6 @@ class Guard:
         if not self.lets_through(address[0]):
             raise AddressRefused
         return socket.socket(family, kind, protocol)
-
-
-def _forms(address: Address) -> tuple[Address, ...]:
-    """Return an address and those that it is only another form of."""
-    if isinstance(address, IPv4Address):
-        return (address,)
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    inner: list[Address] = [address]
-    if address.sixtofour is not None:
-        inner.append(address.sixtofour)
-    if address.teredo is not None:
-        inner.extend(address.teredo)
-    if _is_in(address, _NAT64):
-        inner.append(IPv4Address(int(address) & 0xFFFF_FFFF))
-    return tuple(inner)
-
-
-def _is_in(address: Address, networks: Sequence[Network]) -> bool:
-    # A network of the other version holds no address.
-    return any(address in network for network in networks)
-
-
-def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_multicast and not _is_in(address, _CLOSED)
 
 
 class _GuardedResolver(AbstractResolver):
