@@ -90,7 +90,7 @@ CARRIED: Final = (RECEIVED_AT, ENDPOINT, RAW_SEQUENCE, TRACEPARENT, SUPERSEDED)
 """Headers that go with an item wherever it goes: to RETRY, to DEAD, and back by a replay."""
 
 
-class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
+class StoredItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An item as EVENTS, RETRY and DEAD hold it."""
 
     key: str
@@ -100,6 +100,12 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     data: msgspec.Raw
     """The provider's change, cut down to the item: JSON that is passed on as it is."""
+
+    variant: bool = False
+    """Its key was taken by an item of other content, so it has one of its own."""
+
+    repaired: bool = False
+    """Something in its webhook could not be represented, and was replaced."""
 
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -116,6 +122,8 @@ def encode_item(item: Item) -> bytes:
             channel=item.channel,
             time=item.time,
             data=msgspec.Raw(_ENCODE(item.data)),
+            variant=item.variant,
+            repaired=item.repaired,
         ),
     )
 

@@ -38,8 +38,10 @@ __all__ = [
     "WALKS",
     "Item",
     "canonical_json",
+    "cut",
     "rfc3339",
     "split",
+    "variant_of",
 ]
 
 KIND_LANES: Final[dict[str, Lane]] = {
@@ -121,6 +123,22 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     data: Json
     """The provider's change, cut down to this item."""
 
+    digest: str = ""
+    """16 hex digits of its content, without what changes by itself. Two items with one key and one
+    digest are one; with two digests the second is a variant."""
+
+    is_complete: bool = True
+    """Whether the key holds all fields that belong to it; else it is a hash of the item."""
+
+    is_dateless: bool = False
+    """Whether it has neither an id nor a time of its own: the receipt's bucket is in its key."""
+
+    variant: bool = False
+    """Whether its key was taken by an item of other content."""
+
+    repaired: bool = False
+    """Whether something in the body could not be represented and was replaced."""
+
     @property
     def lane(self) -> Lane:
         """How urgent it is."""
@@ -132,14 +150,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return key_token(self.key)
 
 
-def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
-    """Cut a body into its items, in the order in which they stand in it.
+def variant_of(item: Item) -> Item:
+    """Return an item whose key is taken by other content, under a key of its own."""
+    return msgspec.structs.replace(item, key=f"{item.key}~{item.digest}", variant=True)
 
-    Args:
-        provider: Whose envelope to expect; a `generic` body is one item whatever it holds.
-        body: The bytes as they came.
-        received_at: When they came, in seconds since the epoch: the same at every redelivery, for
-            it is part of some keys.
+
+def split(
+    provider: Provider, body: bytes, received_at: float, event_id: str | None = None
+) -> list[Item]:
+    """Cut a body into its items, all at once; see `cut`.
 
     Raises:
         UnreadableBody: where the body is not JSON, or of no envelope known for this provider.
@@ -149,16 +168,47 @@ def split(provider: Provider, body: bytes, received_at: float) -> list[Item]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = "the body is not JSON that can be read"
         raise UnreadableBody(message) from error
-    cut = _Cut(received_at)
+    digest = hashlib.sha256(body).hexdigest()
+    return list(
+        cut(provider, document, body_sha256=digest, received_at=received_at, event_id=event_id)
+    )
+
+
+def cut(  # what a body is, and what is known of its receipt
+    provider: Provider,
+    document: Json,
+    *,
+    body_sha256: str,
+    received_at: float,
+    event_id: str | None = None,
+    repaired: bool = False,
+) -> Iterator[Item]:
+    """Cut a body that was read into its items, one by one, in the order in which they stand in it.
+
+    What is no webhook is told at once, before the first item.
+
+    Args:
+        provider: Whose envelope to expect; a `generic` body is one item whatever it holds.
+        document: The body, decoded.
+        body_sha256: The SHA-256 of the body's bytes, in hex.
+        received_at: When it came, in seconds since the epoch: the same at every redelivery, for it
+            is part of some keys.
+        event_id: At a generic endpoint, what tells this event from all others.
+        repaired: Whether something in the body could not be represented and was replaced.
+
+    Raises:
+        UnreadableBody: where the body is of no envelope known for this provider.
+    """
+    cutter = _Cut(received_at, repaired=repaired)
     if provider == "generic":
-        return [cut.generic(body, document)]
+        return iter([cutter.generic(body_sha256, document, event_id)])
     if not isinstance(document, dict):
         message = "the body is not a JSON object"
         raise UnreadableBody(message)
     if isinstance(document.get("entry"), list) and document["entry"]:
-        return list(cut.entries(document))
+        return cutter.entries(document)
     if isinstance(document.get("event"), str) and "data" in document:
-        return list(cut.partner_event(document))
+        return cutter.partner_event(document)
     message = "the body has neither entries nor a partner event"
     raise UnreadableBody(message)
 
@@ -174,13 +224,14 @@ def _sha256(value: Json) -> str:
 class _Cut:
     """Cuts one body; holds what is the same for all its items."""
 
-    def __init__(self, received_at: float) -> None:
+    def __init__(self, received_at: float, *, repaired: bool) -> None:
         self._bucket = int(received_at // REPEAT_WINDOW_SECONDS)
         self._received_at = received_at
+        self._repaired = repaired
 
-    def generic(self, body: bytes, document: Json) -> Item:
+    def generic(self, body_sha256: str, document: Json, event_id: str | None) -> Item:
         """Make one item of a whole body."""
-        key = f"hash::{hashlib.sha256(body).hexdigest()}:{self._bucket}"
+        key = f"event::{event_id}" if event_id else f"hash::{body_sha256}:{self._bucket}"
         return self._item(key, "generic", "generic", channel="", person="", data=document)
 
     def entries(self, document: dict[str, Json]) -> Iterator[Item]:
@@ -361,6 +412,8 @@ class _Cut:
             conversation=conversation_token(channel or scope, person),
             time=_event_time(timestamp) or rfc3339(self._received_at),
             data=data,
+            digest=hashlib.sha256(canonical_json(data)).hexdigest()[:16],
+            repaired=self._repaired,
         )
 
 

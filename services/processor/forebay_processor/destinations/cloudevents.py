@@ -1,8 +1,8 @@
 """An item as a CloudEvent 1.0 in JSON, and its Standard Webhooks signature.
 
 Formats: CloudEvents 1.0 JSON event format (structured mode), Standard Webhooks 1.0. The extension
-attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation`, `otherchannel` and
-`superseded`.
+attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation`, `otherchannel`,
+`superseded`, `variant` and `repaired`.
 """
 
 import base64
@@ -36,6 +36,8 @@ class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     conversation: str
     otherchannel: bool = False
     superseded: bool = False
+    variant: bool = False
+    repaired: bool = False
     data: msgspec.Raw
 
 
@@ -66,6 +68,8 @@ def encode_event(attempt: Attempt) -> bytes:
             conversation=attempt.conversation,
             otherchannel=attempt.other_channel,
             superseded=attempt.superseded,
+            variant=item.variant,
+            repaired=item.repaired,
             data=item.data,
         ),
     )
