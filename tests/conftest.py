@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.corpus import PAYLOADS, Payload
 from support.nats_server import NatsServer
@@ -15,6 +16,10 @@ LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "fault"
 """Folders under tests/ whose tests get the marker of the same name."""
 
 _HERE = Path(__file__).parent
+
+# No example has a deadline: the machine is shared, and how long something takes is no property.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 # Helpers that judge for many tests: what they saw has to stand in the message.
 pytest.register_assert_rewrite("support.ordeal", "support.under_load")
