@@ -157,11 +157,13 @@ async def test_a_message_above_the_server_s_size_is_refused_and_the_connection_s
 async def test_a_message_above_the_stream_s_size_is_refused(nats_server: NatsServer) -> None:
     async with nats_server.client() as client:
         await client.jetstream().add_stream(
-            StreamConfig(name="SMALL", subjects=["small.>"], max_msg_size=10)
+            StreamConfig(
+                name="FOREBAY_RAW_small", subjects=["forebay.raw.small.>"], max_msg_size=10
+            )
         )
     async with connected(nats_server) as publisher:
         with pytest.raises(MessageTooLarge):
-            await publisher.publish("small.x", b"x" * 11, {}, SECONDS)
+            await publisher.publish("forebay.raw.small.x", b"x" * 11, {}, SECONDS)
 
 
 async def test_without_a_connection_nothing_is_sent_and_it_is_told_at_once() -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "lease_subject",
     "replay_subjects",
     "stream_name",
+    "stream_of",
     "stream_subjects",
 ]
 
@@ -92,6 +93,18 @@ def stream_name(kind: StreamKind, shard: str) -> str:
 def stream_subjects(kind: StreamKind, shard: str) -> str:
     """Return the wildcard of all subjects of a shard's stream."""
     return f"forebay.{kind}.{shard}.>"
+
+
+_NAMES_OF_SUBJECTS: Final = {
+    **{str(kind): f"FOREBAY_{name}_" for kind, name in _STREAM_NAMES.items()},
+    "lease": "FOREBAY_LEASE_",
+}
+
+
+def stream_of(subject: str) -> str:
+    """Return the name of the stream to which one of Forebay's subjects belongs."""
+    _, kind, shard, *_ = subject.split(".", 3)
+    return _NAMES_OF_SUBJECTS[kind] + shard
 
 
 def lease_stream(shard: str) -> str:

@@ -19,9 +19,10 @@ from nats.errors import Error as NatsError
 
 from forebay.core.letters import DeadLetter, LetterFilter
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.outgoing import PubAck
+from forebay.core.subjects import StreamKind, stream_name, stream_of
+from forebay.runtime.outgoing import PubAck, pub_ack
 from forebay.runtime.store_errors import (
+    ForeignAnswer,
     StoreError,
     StoreUnavailable,
     StreamMissing,
@@ -232,9 +233,13 @@ class LetterStore(abc.ABC):
         stream = stream_name(self.kind, letter.subject.shard)
         body = msgspec.json.encode({"seq": letter.sequence, "no_erase": True})
         answer = await self.ask(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
-        error = msgspec.json.decode(answer.data).get("error")
-        if error is None:
+        told = msgspec.json.decode(answer.data)
+        error = told.get("error")
+        if error is None and told.get("success") is True:
             return True
+        if error is None:
+            message = f"somebody else than NATS answers for {stream}: the letter may be there still"
+            raise ForeignAnswer(message)
         if error.get("err_code") == _MESSAGE_NOT_FOUND:
             return False
         raise store_error(error)
@@ -242,13 +247,9 @@ class LetterStore(abc.ABC):
     async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Store a message; raises StoreError."""
         answer = await self.ask(subject, payload, headers)
-        try:
-            ack = msgspec.json.decode(answer.data, type=PubAck)
-        except msgspec.DecodeError as error:
-            message = "NATS answered something that is no PubAck"
-            raise StoreUnavailable(message) from error
-        if ack.error is not None:
-            raise store_error(ack.error)
+        ack = pub_ack(answer.data, stream_of(subject))
+        if isinstance(ack, StoreError):
+            raise ack
         return ack
 
     async def ask(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> Msg:

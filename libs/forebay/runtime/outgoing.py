@@ -7,8 +7,17 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
+from forebay.core.subjects import stream_of
 from forebay.runtime.nats_wire import encode_headers
-from forebay.runtime.store_errors import StoreError, StoreUnavailable, StreamMissing, store_error
+from forebay.runtime.store_errors import (
+    ClaimedBefore,
+    ForeignAnswer,
+    SequenceMismatch,
+    StoreError,
+    StoreUnavailable,
+    StreamMissing,
+    store_error,
+)
 
 __all__ = ["Awaited", "Message", "OfWave", "Outgoing", "PubAck", "Wave", "pub_ack"]
 
@@ -17,7 +26,10 @@ Message = tuple[str, bytes, Mapping[str, str]]
 
 
 class PubAck(msgspec.Struct):
-    """JetStream's answer to a publish: stored, or stored before (`duplicate`)."""
+    """JetStream's answer to a publish: stored, or stored before (`duplicate`).
+
+    Whoever listens on a subject can answer, so `pub_ack` believes the subject's own stream only.
+    """
 
     stream: str = ""
     seq: int = 0
@@ -32,9 +44,11 @@ class Outgoing:
     garbage collector would have to find for every message.
     """
 
-    __slots__ = ("deadline", "headers", "payload", "subject")
+    __slots__ = ("deadline", "headers", "payload", "stream", "subject")
 
-    def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
+    def __init__(  # what is sent, and what counts as its answer
+        self, subject: str, payload: bytes, headers: bytes, deadline: float, stream: str
+    ) -> None:
         self.subject = subject
         self.payload = payload
         self.headers = headers
@@ -42,6 +56,9 @@ class Outgoing:
 
         self.deadline = deadline
         """On the loop's clock: an answer that did not come by then is given up."""
+
+        self.stream = stream
+        """The one that has to answer; another's answer is none."""
 
     def answered(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""
@@ -54,7 +71,7 @@ class Awaited(Outgoing):
     __slots__ = ("future",)
 
     def __init__(self, subject: str, payload: bytes, headers: bytes, deadline: float) -> None:
-        super().__init__(subject, payload, headers, deadline)
+        super().__init__(subject, payload, headers, deadline, stream_of(subject))
         self.future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
 
     @override
@@ -86,7 +103,8 @@ class OfWave(Outgoing):
     def __init__(  # as `Outgoing`, and where its answer belongs
         self, message: Message, deadline: float, wave: Wave, place: int
     ) -> None:
-        super().__init__(message[0], message[1], encode_headers(message[2]), deadline)
+        subject, payload, headers = message
+        super().__init__(subject, payload, encode_headers(headers), deadline, stream_of(subject))
         self._wave = wave
         self._place = place
 
@@ -102,13 +120,43 @@ class OfWave(Outgoing):
 _DECODE: Final = msgspec.json.Decoder(PubAck).decode
 
 
-def pub_ack(payload: bytes) -> PubAck | StoreError:
-    """Read JetStream's answer to a publish."""
+_SHOWN: Final = 64
+"""Characters of what a foreign answer says that are shown."""
+
+
+def pub_ack(payload: bytes, stream: str) -> PubAck | StoreError:
+    """Read JetStream's answer to a publish.
+
+    Args:
+        payload: The answer.
+        stream: The one that has to give it: a stream of another name on the same subject, or any
+            subscriber, would be believed otherwise, and the message would be where nobody looks.
+    """
     if not payload:
         # An empty answer with status 503: nobody listens on the subject.
         return StreamMissing("no stream takes this subject at the moment")
     try:
         ack = _DECODE(payload)
     except msgspec.DecodeError:
-        return StoreUnavailable("NATS answered something that is no PubAck")
-    return ack if ack.error is None else store_error(ack.error)
+        return ForeignAnswer(_SUBSCRIBER.format(stream))
+    if ack.error is None:
+        if ack.stream == stream and ack.seq > 0:
+            return ack
+    elif ack.stream == stream:
+        return store_error(ack.error)
+    elif not ack.stream:
+        # Some troubles of the server name no stream; what says that something is there has to.
+        error = store_error(ack.error)
+        if not isinstance(error, ClaimedBefore | SequenceMismatch):
+            return error
+    if ack.stream in ("", stream):
+        return ForeignAnswer(_SUBSCRIBER.format(stream))
+    return ForeignAnswer(
+        f"the stream {ack.stream[:_SHOWN]!r} takes what belongs to {stream}: remove it"
+    )
+
+
+_SUBSCRIBER: Final = (
+    "a subscriber that is no stream answers what is sent to {}: find and remove it, for only "
+    "Forebay's streams may answer on forebay.>"
+)

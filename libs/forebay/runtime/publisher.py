@@ -33,6 +33,7 @@ from forebay.runtime.nats_wire import (
 from forebay.runtime.outgoing import Awaited, Message, OfWave, Outgoing, PubAck, Wave, pub_ack
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
+    ForeignAnswer,
     MessageTooLarge,
     StoreError,
     StoreUnavailable,
@@ -65,6 +66,9 @@ _PIECES_AT_ONCE: Final = 4 * 32
 """Of 32 messages, after which they are sent, in the middle of a turn of the loop: in a turn with
 hundreds NATS would have nothing to do until its end, and this process nothing after it. Fewer
 messages a write cost nats-server more (docs/design/0002)."""
+
+FOREIGN_SECONDS: Final = 30.0
+"""For which a foreign answer is told after the last one: where two answer, it is a race."""
 
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
@@ -165,7 +169,12 @@ class Publisher:
         self._in_flight: dict[int, Outgoing] = {}
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
-        self._given_up: dict[int, None] = {}
+        self._given_up: dict[int, str] = {}
+        """The streams that may still answer."""
+
+        self._foreign = ("", 0.0)
+        """What somebody answered who is no stream of ours, and when."""
+
         self._outbox: list[bytes] = []
         self._connection: _Connection | None = None
         self._reached = asyncio.Event()
@@ -190,6 +199,12 @@ class Publisher:
         return 0 if self._connection is None else self._connection.max_payload
 
     @property
+    def foreign_answer(self) -> str:
+        """Who answers in the place of a stream, in words; empty where nobody did lately."""
+        words, at = self._foreign
+        return words if words and self.clock() - at < FOREIGN_SECONDS else ""
+
+    @property
     def in_flight(self) -> int:
         """How many messages wait for their answer."""
         return len(self._in_flight)
@@ -206,7 +221,7 @@ class Publisher:
         """Store a message and return JetStream's answer.
 
         Args:
-            subject: Where it goes; it has to belong to a stream.
+            subject: Where it goes: one of `forebay.core.subjects`, whose stream has to answer.
             payload: The bytes.
             headers: Header names and values.
             within: Seconds to wait for the answer.
@@ -305,7 +320,7 @@ class Publisher:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
         in_flight, self._in_flight = self._in_flight, {}
         for number, message in in_flight.items():
-            self._remember(number)
+            self._remember(number, message.stream)
             message.answered(StoreUnavailable(why))
         for future in self._asked.values():
             if not future.done():
@@ -324,7 +339,10 @@ class Publisher:
 
     def on_answer(self, subject: bytes, payload: bytes) -> None:
         """Take an answer from the inbox."""
-        number = int(subject[self._inbox_size :])
+        try:
+            number = int(subject[self._inbox_size :])
+        except ValueError:
+            return  # no answer of a stream: somebody guessed the inbox, and ends no connection
         waiting = self._in_flight.pop(number, None)
         if waiting is None:
             asked = self._asked.get(number)
@@ -332,10 +350,21 @@ class Publisher:
                 if not asked.done():
                     asked.set_result(payload)
                 return
-            if self._given_up.pop(number, self) is None and isinstance(pub_ack(payload), PubAck):
+            stream = self._given_up.pop(number, None)
+            if stream is not None and isinstance(pub_ack(payload, stream), PubAck):
                 self._on_late()
             return
-        waiting.answered(pub_ack(payload))
+        result = pub_ack(payload, waiting.stream)
+        if result.__class__ is ForeignAnswer:
+            # Where the stream is there too, its own answer is late from now on.
+            self._remember(number, waiting.stream)
+            self._note_foreign(str(result))
+        waiting.answered(result)
+
+    def _note_foreign(self, words: str) -> None:
+        if self.foreign_answer != words:
+            _log.error("nats_foreign_answer", reason=words)
+        self._foreign = (words, self.clock())
 
     def _sweep(self) -> None:
         """Give up what would be past its deadline at the next look: nobody is answered late.
@@ -348,13 +377,13 @@ class Publisher:
         late = [number for number, one in self._in_flight.items() if one.deadline <= next_look]
         for number in late:
             message = self._in_flight.pop(number)
-            self._remember(number)
+            self._remember(number, message.stream)
             message.answered(StoreUnavailable("NATS gave no answer in time"))
         if self._in_flight:
             self._sweeping = self._call_later(SWEEP_SECONDS, self._sweep)
 
-    def _remember(self, number: int) -> None:
-        self._given_up[number] = None
+    def _remember(self, number: int, stream: str) -> None:
+        self._given_up[number] = stream
         if len(self._given_up) > _REMEMBERED:
             del self._given_up[next(iter(self._given_up))]
 

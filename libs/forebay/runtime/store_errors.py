@@ -3,6 +3,7 @@
     StoreError
     ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later
     │   ├── StreamMissing   nobody answers for the subject: no stream, or no leader at the moment
+    │   │   └── ForeignAnswer  somebody else answers: another stream, or a subscriber
     │   └── StillStoring    10158: the same message id is being stored by another: ask again
     ├── StoreFull           the stream or the server has no room left
     ├── ClaimedBefore       the subject has its one message: a repeat, not a failure
@@ -22,6 +23,7 @@ from forebay.core.errors import ForebayError
 __all__ = [
     "CLAIM_REFUSED_TEXT",
     "ClaimedBefore",
+    "ForeignAnswer",
     "MessageTooLarge",
     "SequenceMismatch",
     "StillStoring",
@@ -55,6 +57,10 @@ class StoreUnavailable(StoreError):  # noqa: N818  # a state, not a failure of t
 
 class StreamMissing(StoreUnavailable):
     """Nobody listens on the subject: the stream is missing, or has no leader at the moment."""
+
+
+class ForeignAnswer(StreamMissing):
+    """Somebody answers who is not the stream: the message is not where it belongs."""
 
 
 class StillStoring(StoreUnavailable):

@@ -96,6 +96,9 @@ async def _work(
                 waiting.append("a connection to NATS")
             elif not engine.is_running:
                 waiting.append("the streams")
+            # What is split or parked then goes nowhere, and is asked for again.
+            if publisher.foreign_answer:
+                waiting.append(publisher.foreign_answer)
             return waiting
 
         server = web.AppRunner(

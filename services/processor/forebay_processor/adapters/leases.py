@@ -12,7 +12,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from forebay.core.subjects import lease_stream, lease_subject
-from forebay.runtime.store_errors import StoreUnavailable, store_error
+from forebay.runtime.outgoing import pub_ack
+from forebay.runtime.store_errors import StoreError, StoreUnavailable, store_error
 from forebay_processor.models.leases import LeaseTable
 
 __all__ = ["LeaseStore"]
@@ -37,10 +38,15 @@ class LeaseStore:
 
     async def read(self) -> tuple[LeaseTable, int]:
         """Return the table and its sequence, as the stream's leader has it; raises StoreError."""
-        answer = await self._ask(
+        told = await self._ask(
             f"$JS.API.STREAM.MSG.GET.{self._stream}",
             msgspec.json.encode({"last_by_subj": self._subject}),
         )
+        try:
+            answer: dict[str, Any] = msgspec.json.decode(told)
+        except msgspec.DecodeError as no_json:
+            message = "the lease table gave an answer that is no JSON"
+            raise StoreUnavailable(message) from no_json
         error = answer.get("error")
         if error is not None:
             if error.get("err_code") == _NO_MESSAGE:
@@ -58,9 +64,10 @@ class LeaseStore:
         """
         payload = msgspec.json.encode(table)
         answer = await self._ask(self._subject, payload, {_EXPECTED: str(sequence)})
-        if answer.get("error") is not None:
-            raise store_error(answer["error"])
-        return int(answer["seq"])
+        ack = pub_ack(answer, self._stream)
+        if isinstance(ack, StoreError):
+            raise ack
+        return ack.seq
 
     async def follow(self, on_table: Callable[[LeaseTable], None]) -> None:
         """Call with every table that somebody tries to write: a hint, not the truth."""
@@ -87,11 +94,10 @@ class LeaseStore:
 
     async def _ask(
         self, subject: str, payload: bytes, headers: dict[str, str] | None = None
-    ) -> dict[str, Any]:
+    ) -> bytes:
         try:
             answer = await self._client.request(subject, payload, timeout=_SECONDS, headers=headers)
-            decoded: dict[str, Any] = msgspec.json.decode(answer.data)
-        except (NatsError, msgspec.DecodeError) as error:
+        except NatsError as error:
             message = f"the lease table gave no answer: {type(error).__name__}"
             raise StoreUnavailable(message) from error
-        return decoded
+        return answer.data

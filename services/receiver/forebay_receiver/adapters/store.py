@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from typing_extensions import override
 
-from forebay.core.subjects import StreamKind, stream_name
+from forebay.core.subjects import StreamKind, stream_name, stream_of
 from forebay.runtime.outgoing import Outgoing, PubAck
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
@@ -80,7 +80,7 @@ class Storing(Outgoing):
         headers: bytes,
         deadline: float,
     ) -> None:
-        super().__init__(subject, body, headers, deadline)
+        super().__init__(subject, body, headers, deadline, stream_of(subject))
         self.store = store
         self.shard = shard
 
@@ -164,13 +164,18 @@ class JetStreamStore:
 
         Most bodies are small, so a NATS that takes no large ones makes nobody unready.
         """
-        has = self._publisher.max_payload
-        if not has or has >= self._needed_payload:
-            return []
-        needed = self._needed_payload
-        return [
-            f"max_payload of NATS is {has}, larger webhooks get 503: set it to {needed} or more"
-        ]
+        return [each for each in (self.foreign_answer, self._small_payload()) if each]
+
+    def _small_payload(self) -> str:
+        has, needed = self._publisher.max_payload, self._needed_payload
+        if not has or has >= needed:
+            return ""
+        return f"max_payload of NATS is {has}, larger webhooks get 503: set it to {needed} or more"
+
+    @property
+    def foreign_answer(self) -> str:
+        """Who answers in RAW's place, in words; empty where nobody does."""
+        return self._publisher.foreign_answer
 
     # -- storing
 
@@ -286,7 +291,7 @@ class JetStreamStore:
         has = self._publisher.max_payload
         if has and has != self._told_payload:
             self._told_payload = has
-            for warning in self.warnings():
+            if warning := self._small_payload():
                 _log.error("max_payload_too_small", reason=warning)
         self._metrics.max_payload.set(has)
 

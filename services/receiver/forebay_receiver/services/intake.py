@@ -107,6 +107,7 @@ class _Webhook(Storing):
         self.begun = intake.clock()
         self.store = store
         self.shard = route.shard
+        self.stream = endpoint.stream
         self.subject = endpoint.subjects[lane_of(route.provider, body)]
         self.payload = body
         self.headers = _envelope(endpoint, headers, body, received)

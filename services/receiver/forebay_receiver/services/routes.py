@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partition, stream_name
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
 from forebay_receiver.policies.authentication import credentials_of
@@ -66,6 +66,7 @@ class ServedEndpoint:
         "metrics",
         "name",
         "route",
+        "stream",
         "subjects",
     )
 
@@ -77,6 +78,7 @@ class ServedEndpoint:
         proxy: CertificateProxy | None,
     ) -> None:
         self.route = route
+        self.stream = stream_name(StreamKind.RAW, route.shard)
         self.metrics = metrics
         self.name = route.endpoint
         self.label = str(self.name)

@@ -54,7 +54,7 @@ class ReceiverStatus:
         if not self._store.was_reached:
             waiting.append("a connection to NATS")
         elif not self._store.answered_lately():
-            waiting.append("an answer of the RAW stream")
+            waiting.append(self._store.foreign_answer or "an answer of the RAW stream")
         return waiting
 
     def generations(self) -> dict[str, str]:
