@@ -4,9 +4,10 @@ Such an item has the kind `body` and the SHA-256 of its bytes as its key, so eac
 once. It goes the way of all items: claims, order, retries, dead letters (docs/design/0007).
 """
 
+import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -32,14 +33,28 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     """A whole webhook, as the `data` of its item."""
 
     body: str
-    """The provider's bytes as text: only JSON gets here, so they are UTF-8 and come out the same.
-    Text needs less room than base64 and can be read in a dead letter."""
+    """The provider's bytes as text, which needs less room than base64 and can be read in a dead
+    letter. Bytes that are no UTF-8 (compressed ones, or a provider's fault) are in base64."""
+
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    """How `body` holds the bytes."""
 
     headers: dict[str, str]
     """Content type and the provider's signatures, names in lower case."""
 
     holds: tuple[tuple[str, str], ...]
     """Kind and channel of its items, each pair once: what filters look at."""
+
+    @property
+    def content(self) -> bytes:
+        """The provider's bytes, exactly; raises ForebayError where they are not there."""
+        if self.encoding == "utf-8":
+            return self.body.encode()
+        try:
+            return binascii.a2b_base64(self.body, strict_mode=True)
+        except ValueError as error:
+            message = "a stored webhook cannot be read: its body is no base64"
+            raise ForebayError(message) from error
 
 
 _DECODE = msgspec.json.Decoder(WebhookBody).decode
@@ -69,7 +84,7 @@ def body_item(
     first = next(item for item in items if item.lane is lane)
     channels = {item.channel for item in items}
     data: dict[str, Json] = {
-        "body": body.decode(),
+        **_as_text(body),
         "headers": {name: given[name] for name in _KEPT_HEADERS if name in given},
         "holds": [list(pair) for pair in dict.fromkeys((i.kind, i.channel) for i in items)],
     }
@@ -82,6 +97,13 @@ def body_item(
         time=rfc3339(received_at),
         data=data,
     )
+
+
+def _as_text(body: bytes) -> dict[str, Json]:
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"body": binascii.b2a_base64(body, newline=False).decode(), "encoding": "base64"}
 
 
 def decode_body(item: StoredItem) -> WebhookBody:

@@ -15,12 +15,15 @@ __all__ = [
     "ATTEMPTS",
     "BODY",
     "CARRIED",
+    "CONTENT_ENCODING",
     "CONTENT_TYPE",
     "CONVERSATION",
+    "DIGEST",
     "DUE_AT",
     "ENDPOINT",
     "EPOCH",
     "ERROR",
+    "EVENT_ID",
     "FIRST_TRIED_AT",
     "MESSAGE_ID",
     "ORDER",
@@ -51,6 +54,17 @@ TRACEPARENT: Final = "traceparent"
 """W3C Trace Context, as it came or as the receiver began it."""
 
 CONTENT_TYPE: Final = "Content-Type"
+
+CONTENT_ENCODING: Final = "Content-Encoding"
+"""Of a raw message: what has to be taken off its bytes before they are read. Absent for nothing."""
+
+EVENT_ID: Final = "Forebay-Event-Id"
+"""Of a raw message of a generic endpoint: 32 hex digits that tell this event from all others. Of
+the sender's own id where it sent one, else made by the receiver for this request."""
+
+DIGEST: Final = "Forebay-Digest"
+"""On items in EVENTS: the digest of the item's content. A refused claim is a repeat only where the
+item that is stored has the same."""
 
 CONVERSATION: Final = "Forebay-Conversation"
 """The conversation's token, on items."""

@@ -28,6 +28,7 @@ from forebay.core.frames import (
     identity,
     is_small,
 )
+from forebay.core.reading import read_json
 from forebay.core.subjects import Lane, conversation_token, key_token
 from forebay.core.tables import Provider
 
@@ -90,13 +91,6 @@ ACCOUNT_FIELDS: Final = frozenset(
 )
 """Fields that belong to a WhatsApp Business Account, not to a number. Source: the Cloud API's
 webhook reference. A field that is in no list here is kind `unknown`."""
-
-RESERVED_FRAMES: Final = 32
-"""Calls' worth of Python's recursion limit that reading a body leaves unused. What was read is
-written again from other places, some of them deeper: a body that is nested too deeply has to fail
-when it is read, and nowhere else."""
-
-_DECODE = msgspec.json.Decoder().decode
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,14 +157,16 @@ def split(
     Raises:
         UnreadableBody: where the body is not JSON, or of no envelope known for this provider.
     """
-    try:
-        document = _decode(body, RESERVED_FRAMES)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = "the body is not JSON that can be read"
-        raise UnreadableBody(message) from error
-    digest = hashlib.sha256(body).hexdigest()
+    document, repaired = read_json(body)
     return list(
-        cut(provider, document, body_sha256=digest, received_at=received_at, event_id=event_id)
+        cut(
+            provider,
+            document,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            received_at=received_at,
+            event_id=event_id,
+            repaired=repaired,
+        )
     )
 
 
@@ -211,10 +207,6 @@ def cut(  # what a body is, and what is known of its receipt
         return cutter.partner_event(document)
     message = "the body has neither entries nor a partner event"
     raise UnreadableBody(message)
-
-
-def _decode(body: bytes, frames: int) -> Json:
-    return _decode(body, frames - 1) if frames else _DECODE(body)
 
 
 def _sha256(value: Json) -> str:

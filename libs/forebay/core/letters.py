@@ -136,7 +136,7 @@ def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
         return False
     if letter.item.kind == BODY_KIND:
         try:
-            return f'"{wamid}"' in decode_body(letter.item).body
+            return f'"{wamid}"'.encode() in decode_body(letter.item).content
         except ForebayError:
             return False
     # Keys are `kind:channel:id` and what else there is: no id of a provider holds a colon.

@@ -140,7 +140,7 @@ def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
     if attempt.item.kind != BODY_KIND:
         return encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
     webhook = decode_body(attempt.item)
-    return webhook.body.encode(), {"content-type": JSON_TYPE, **webhook.headers}
+    return webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
 
 
 def _told(error: aiohttp.ClientError) -> str:
