@@ -8,6 +8,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.outgoing import Message, PubAck
 from forebay.runtime.provisioning import ShardConfig, stream_config
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
@@ -71,6 +72,25 @@ async def test_every_message_gets_the_answer_to_itself(nats_server: NatsServer) 
         assert publisher.in_flight == 0
     assert [ack.seq for ack in acks] == list(range(1, 501))
     assert {(ack.stream, ack.duplicate) for ack in acks} == {("FOREBAY_RAW_0", False)}
+
+
+async def test_each_of_a_batch_gets_the_answer_to_itself(nats_server: NatsServer) -> None:
+    await make_stream(nats_server, StreamKind.EVENTS)
+    async with connected(nats_server) as publisher:
+        await publisher.publish(f"{EVENT}0", b"known", {}, SECONDS)
+        limit = publisher.max_payload
+        batch: list[Message] = [
+            (f"{EVENT}0", b"known again", {}),
+            (f"{EVENT}1", b"new", {}),
+            # Refused before it is sent: its answer is there before any other.
+            (f"{EVENT}2", bytes(limit + 1), {}),
+            (f"{EVENT}3", b"new", {}),
+            ("forebay.raw.9.nobody", b"", {}),
+        ]
+        answers = await publisher.publish_all(batch, SECONDS)
+    kinds = [type(answer) for answer in answers]
+    assert kinds == [ClaimedBefore, PubAck, MessageTooLarge, PubAck, StreamMissing]
+    assert [answer.seq for answer in answers if isinstance(answer, PubAck)] == [2, 3]
 
 
 async def test_payload_and_headers_are_stored_as_given(nats_server: NatsServer) -> None:

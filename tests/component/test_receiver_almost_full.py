@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from forebay_receiver.adapters.store import PROBE_SECONDS
 from support.edge import RAW, Edge, path_of
 from support.nats_server import settled
 from support.wait import eventually
@@ -36,17 +37,22 @@ async def stores(edge: Edge) -> bool:
     return (await edge.post(edge.new_body())).status == 200
 
 
+async def fill(edge: Edge) -> int:
+    """Store 300 KB; returns the limit that leaves room for little more."""
+    for _ in range(3):
+        answer = await edge.post(edge.new_body().ljust(100_000), path=path_of("meta"))
+        assert answer.status == 200
+    # Room for two or three more small webhooks, and less than 2 % of all.
+    return (await edge.state()).bytes + 5_000
+
+
 async def leave_little_room(edge: Edge) -> int:
     """Store 300 KB, leave room for little more, and wait until the receiver refuses for it.
 
     Returns:
         How large the stream may be now, in bytes.
     """
-    for _ in range(3):
-        answer = await edge.post(edge.new_body().ljust(100_000), path=path_of("meta"))
-        assert answer.status == 200
-    # Room for two or three more small webhooks, and less than 2 % of all.
-    limit = (await edge.state()).bytes + 5_000
+    limit = await fill(edge)
     await edge.limit_raw(limit)
     await eventually(lambda: refuses(edge), within=4, saying="the receiver to notice")
     return limit
@@ -77,23 +83,41 @@ async def test_service_is_back_soon_after_there_is_room_again(edge: Edge) -> Non
     assert time.monotonic() - began < BACK_SECONDS
 
 
-async def test_what_found_it_full_looks_again_sooner_than_in_peace(edge: Edge) -> None:
+async def pause_after_finding_it_full(edge: Edge) -> float:
+    """Fill the stream and post nothing, so that the probe finds it; return its next pause in s."""
     loop = asyncio.get_running_loop()
     looks: list[float] = []
 
     async def note(_: object) -> None:
         looks.append(loop.time())
 
+    limit = await fill(edge)
+    known = len(edge.receiver.logged("store_state"))
     async with edge.stack.nats_server.client() as client:
         await client.subscribe(f"$JS.API.STREAM.INFO.{RAW}", cb=note)
         await settled(client)
-        await leave_little_room(edge)
+        # Asks for the stream itself, before it sets the limit.
+        await edge.limit_raw(limit)
+        await eventually(
+            lambda: len(edge.receiver.logged("store_state")) > known,
+            saying="the probe to find the stream full",
+        )
         await settled(client)
-        # The last of them found it: the helper's own look is before the limit.
         found = len(looks)
         await eventually(lambda: len(looks) > found, saying="the next look")
-    # Every 2 s in peace, every 0.5 s in trouble.
-    assert looks[found] - looks[found - 1] < 1.5
+    assert edge.receiver.logged("store_state")[known]["trouble"] == "stream_full"
+    return looks[found] - looks[found - 1]
+
+
+async def test_what_found_it_full_looks_again_sooner_than_in_peace(edge: Edge) -> None:
+    # A pause in peace is never shorter than 2 s, however busy the machine is, while one in trouble,
+    # of 0.5 s, can be made longer by others. So one shorter pause of several proves it.
+    for _ in range(5):
+        if await pause_after_finding_it_full(edge) < PROBE_SECONDS:
+            return
+        await edge.stack.provision()
+        await eventually(lambda: stores(edge), saying="webhooks to be stored again")
+    pytest.fail("each look after the one that found the stream full came as late as in peace")
 
 
 async def test_a_flood_onto_a_missing_stream_is_not_passed_on_to_nats(edge: Edge) -> None:

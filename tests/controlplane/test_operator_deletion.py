@@ -1,5 +1,7 @@
 """A deleted endpoint takes with it all that was made for it, and leaves its dead letters."""
 
+from nats.aio.client import Client
+
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import EventSubject, Lane, RawSubject, RetrySubject, dead_subject
 from support.forebay import OBJECTS, Forebay, manifest
@@ -55,13 +57,16 @@ async def test_objects_and_messages_go_and_dead_letters_stay(
     assert left == {dead, *subjects(EndpointName(forebay.tenant, "sales-2"))}
 
 
-async def test_end_waits_for_processors_to_know(forebay: Forebay) -> None:
+async def test_nothing_is_purged_and_nothing_let_go_before_the_processors_know(
+    forebay: Forebay, nats_server: NatsServer
+) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales"))
     processor = PlayedPod(forebay, "processor", {"pool": "processors"})
     await processor.start()
     await forebay.operator().start()
     await forebay.wait_condition("sales", "ProcessorsReady", "ProcessorsWork")
+    waiting = str(RawSubject("0", 3, Lane.LIVE, EndpointName(forebay.tenant, "sales")))
 
     processor.is_slow = True
     forebay.delete("sales")
@@ -69,10 +74,57 @@ async def test_end_waits_for_processors_to_know(forebay: Forebay) -> None:
         lambda: any(table["deleted"] for table in forebay.tables("processors")),
         saying="the table to list it as deleted",
     )
-    assert forebay.endpoint("sales") is not None
-    processor.is_slow = False
-    await eventually(lambda: forebay.endpoint("sales") is None, within=20, saying="its end")
+    async with nats_server.client() as client:
+        await client.jetstream().publish(waiting, b"{}")
+        await processor.looked_at_again()
+        assert forebay.endpoint("sales") is not None
+        assert await is_stored(client, waiting)
+        processor.is_slow = False
+        await eventually(lambda: forebay.endpoint("sales") is None, within=20, saying="its end")
+        assert not await is_stored(client, waiting)
     await processor.stop()
+
+
+async def is_stored(client: Client, subject: str) -> bool:
+    """Say whether RAW holds anything under a subject."""
+    streams = client.jetstream()
+    info = await streams.stream_info("FOREBAY_RAW_0", subjects_filter=subject)
+    return bool(info.state.subjects)
+
+
+async def test_an_endpoint_that_went_while_no_operator_ran_is_listed_as_deleted(
+    forebay: Forebay,
+) -> None:
+    shared = {"isolation": "Shared"}
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "sales", receiver=shared))
+    forebay.apply(manifest(forebay.tenant, "stays", receiver=shared))
+    operator = forebay.operator()
+    await operator.start()
+    await eventually(
+        lambda: listed(forebay, "receivers", "routes") == {"sales", "stays"},
+        saying="both in the tables",
+    )
+    await operator.stop()
+    # As a backup that is restored, or someone in a hurry, does it.
+    path = forebay.path("webhookendpoints", "sales", forebay.tenant)
+    forebay.api.merge(path, {"metadata": {"finalizers": None}})
+    forebay.delete("sales")
+    assert forebay.endpoint("sales") is None
+
+    await operator.start()
+    await eventually(
+        lambda: listed(forebay, "receivers", "routes") == {"stays"},
+        saying="its URL and secrets to be out of the tables",
+    )
+    assert listed(forebay, "processors", "endpoints") == {"stays"}
+    deleted = [name for table in forebay.tables("processors") for name in table["deleted"]]
+    assert deleted == [f"{forebay.tenant}/sales"]
+
+
+def listed(forebay: Forebay, pool: str, part: str) -> set[str]:
+    """Return the names that the tables of a pool list."""
+    return {each["name"] for table in forebay.tables(pool) for each in table[part]}
 
 
 async def test_end_does_not_hang_while_nats_is_away(

@@ -95,10 +95,14 @@ async def test_move_to_shared_receivers_waits_until_they_serve(forebay: Forebay)
         lambda: any(table["routes"] for table in forebay.tables("receivers")),
         saying="a place on the shared receivers",
     )
-    assert len(forebay.objects("deployments", "sales")) == 1
-
     shared = PlayedPod(forebay, "shared", {"pool": "receivers"})
+    shared.is_slow = True
     await shared.start()
+    await shared.looked_at_again()
+    assert len(forebay.objects("deployments", "sales")) == 1
+    assert len(forebay.objects("ingresses", "sales")) == 1
+
+    shared.is_slow = False
     await eventually(
         lambda: not any(forebay.objects(plural, "sales") for plural in OBJECTS),
         within=20,
@@ -112,11 +116,16 @@ async def test_move_to_shared_receivers_waits_until_they_serve(forebay: Forebay)
     await eventually(
         lambda: len(forebay.objects("deployments", "sales")) == 1, saying="pods of its own"
     )
-    assert forebay.objects("ingresses", "sales") == []
     (deployment,) = forebay.objects("deployments", "sales")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     own = PlayedPod(forebay, "own", labels)
+    own.is_slow = True
     await own.start()
+    await own.looked_at_again()
+    assert forebay.objects("ingresses", "sales") == []
+    assert any(table["routes"] for table in forebay.tables("receivers"))
+
+    own.is_slow = False
     await eventually(
         lambda: (
             len(forebay.objects("ingresses", "sales")) == 1

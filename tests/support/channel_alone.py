@@ -13,6 +13,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import Destination, Retry
 from forebay.runtime.outgoing import PubAck
+from forebay.runtime.store_errors import StoreFull
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
@@ -38,10 +39,20 @@ class MemoryTable:
     def __init__(self) -> None:
         self.rows: dict[str, tuple[bytes, dict[str, str], int]] = {}
         self.published: list[str] = []
+        self.full: set[str] = set()
+        """What has no room: the beginnings of subjects, such as `forebay.dead.`."""
+
+        self.refused = 0
+        """How often something was refused for want of room."""
+
         self._last = 0
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row."""
+        """Write a row; raises StoreFull where it has no room."""
+        if any(subject.startswith(full) for full in self.full):
+            self.refused += 1
+            message = "there is no room"
+            raise StoreFull(message)
         self._last += 1
         self.rows[subject] = (payload, headers, self._last)
         self.published.append(subject)

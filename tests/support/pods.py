@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from support.forebay import Forebay
+from support.wait import eventually
 
 __all__ = ["PlayedPod"]
 
@@ -38,6 +39,9 @@ class PlayedPod:
 
         self.asked = 0
         """How often it was asked for them."""
+
+        self.asked_for_routes = 0
+        """How often it was asked which tables it has."""
 
         self._forebay = forebay
         self._labels = dict(labels)
@@ -81,7 +85,21 @@ class PlayedPod:
         if self._server is not None:
             await self._server.cleanup()
 
+    async def looked_at_again(self) -> None:
+        """Wait until the operator asked twice more which tables this pod has.
+
+        The first may have been on its way before; after the second, whatever the operator would do
+        without waiting for this pod is done.
+        """
+        before = self.asked_for_routes
+        await eventually(
+            lambda: self.asked_for_routes >= before + 2,
+            within=20,
+            saying="the operator to look at the pod again",
+        )
+
     async def _routes(self, _: web.Request) -> web.Response:
+        self.asked_for_routes += 1
         pod: Any = self._forebay.api.get(self._forebay.path("pods", self.name)) or {}
         annotations = pod.get("metadata", {}).get("annotations") or {}
         mark = annotations.get("forebay.dev/tables")

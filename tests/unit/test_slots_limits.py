@@ -108,3 +108,16 @@ def test_a_place_of_the_endpoint_goes_to_another_destination(limit: int) -> None
     one.give_back()
     assert served == ["two"]
     assert one.taken + two.taken == limit
+
+
+async def test_who_comes_while_others_wait_for_the_rate_does_not_go_before_them() -> None:
+    now = 0.0
+    slots, served = Slots(100), list[str]()
+    slots.limit_rate(10, lambda: now)
+    while slots.try_take():
+        pass
+    slots.call_when_free(waiter(slots, "waits", served))
+    now = 0.15
+    assert not slots.try_take(), "the one token belongs to whoever waited"
+    slots.serve()
+    assert served == ["waits"]

@@ -1,0 +1,69 @@
+"""An item is forgotten only when its dead letter is stored, wherever it waited until then."""
+
+import time
+
+from forebay.core import envelope
+from forebay.core.subjects import Lane, RetrySubject, dead_subject
+from forebay_processor.destinations.port import Rejected
+from forebay_processor.services.work import Parked
+from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.wait import eventually
+
+DEAD = "forebay.dead."
+
+
+async def waiting(alone: ChannelAlone, key: str) -> Parked:
+    """Let the channel find an item that was parked before."""
+    subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
+    ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
+    row = Parked(alone.tenures[0], subject, 1, time.time())
+    row.sequence = ack.seq
+    row.is_ready = True
+    alone.channel.restore(row)
+    alone.channel.wake_rows()
+    return row
+
+
+async def test_a_row_stays_while_dead_letters_have_no_room() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {DEAD}
+    row = await waiting(alone, "poison")
+    alone.answer(Rejected("422"))
+    await eventually(lambda: alone.table.refused, saying="DEAD to refuse the letter")
+    await alone.settled()
+    assert list(alone.table.rows) == [str(row.subject)]
+
+
+async def test_a_row_goes_when_there_is_room_for_its_letter_and_is_not_tried_again() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {DEAD}
+    row = await waiting(alone, "poison")
+    alone.answer(Rejected("422"))
+    await eventually(lambda: alone.table.refused, saying="DEAD to refuse the letter")
+    await alone.settled()
+    alone.table.full = set()
+    # The pause before the next try is over.
+    row.due = time.time()
+    alone.channel.wake_rows()
+    letter = dead_subject("0", NAME, "sink", "poison")
+    await eventually(lambda: list(alone.table.rows) == [letter], saying="the letter alone")
+    assert alone.door.tried == ["poison"]
+    assert alone.table.rows[letter][1][envelope.ERROR] == "422"
+
+
+async def test_a_first_attempt_waits_in_retry_while_dead_letters_have_no_room() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {DEAD}
+    alone.offer(0, "poison")
+    alone.answer(Rejected("422"))
+    await eventually(lambda: alone.table.refused, saying="DEAD to refuse the letter")
+    await eventually(lambda: alone.done == ["poison"], saying="the item to be parked")
+    assert len(alone.table.rows) == 1
+    alone.table.full = set()
+    # As the one who acks does it, once EVENTS was told.
+    after_ack = alone.works[0].after_ack
+    assert after_ack is not None
+    after_ack()
+    letter = dead_subject("0", NAME, "sink", "poison")
+    await eventually(lambda: list(alone.table.rows) == [letter], saying="the letter alone")
+    assert alone.door.tried == ["poison"]
