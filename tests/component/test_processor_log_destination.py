@@ -41,3 +41,18 @@ async def test_it_stands_beside_others(plant: Plant) -> None:
             == keys
         )
     )
+
+
+@pytest.mark.parametrize("kind_type", ["a text of somebody", "\x1b[2J", "x" * 1_000_000])
+async def test_a_type_that_no_reference_knows_is_not_said(plant: Plant, kind_type: str) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.log())
+    before = plant.processor.log.stat().st_size
+    await plant.store(name, webhook(("wamid.odd", PERSON), kind=kind_type))
+
+    def lines() -> list[dict[str, object]]:
+        return [each for each in plant.processor.logged("item") if each["endpoint"] == name]
+
+    await eventually(lambda: len(lines()) == 1)
+    assert lines()[0]["type"] == "other"
+    assert plant.processor.log.stat().st_size - before < 20_000

@@ -1,6 +1,7 @@
 """What a destination does not take is tried again, and given up when that is of no use."""
 
 import asyncio
+import hashlib
 import itertools
 import json
 import time
@@ -45,7 +46,90 @@ async def test_a_destination_says_when_to_come_again(plant: Plant) -> None:
     assert 0.95 <= second.at - first.at < 5
 
 
-@pytest.mark.parametrize("status", [302, 404, 408, 500, NO_ANSWER])
+async def test_an_item_alone_is_left_alone_for_as_long_as_its_answer_says(plant: Plant) -> None:
+    name = plant.plain()
+    key = token("wamid.later.alone")
+    plant.sink.answer_key(key, 500)
+    async with plant.sink_answers(200, **{"Retry-After": "1"}):
+        await plant.wait_delivered(name, await plant.send(name, "wamid.later.alone"))
+    first, second = plant.arrivals(name)
+    assert 0.95 <= second.at - first.at < 5
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "-1",
+        "1e9",
+        "NaN",
+        "9" * 3000,
+        "Fri, 31 Dec 99999999999999999999 23:59:59 GMT",
+        "Fri, 31 Dec 2099 23:59:59 +9999999999",
+    ],
+)
+async def test_what_is_no_time_to_come_again_changes_nothing(plant: Plant, wish: str) -> None:
+    name = plant.plain()
+    message = f"wamid.odd.{hashlib.sha256(wish.encode()).hexdigest()}"
+    plant.sink.answer_key(token(message), 500, 429, 503)
+    async with plant.sink_answers(200, **{"Retry-After": wish}):
+        await plant.wait_delivered(name, await plant.send(name, message))
+    assert [arrival.attempt for arrival in plant.arrivals(name)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("wish", ["9" * 60, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_no_answer_puts_an_item_off_for_more_than_an_hour(plant: Plant, wish: str) -> None:
+    name = plant.new_name()
+    retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.2, max_age_seconds=90_000)
+    await plant.serve(name, plant.http(name, retry=retry))
+    message = f"wamid.far.{len(wish)}"
+    plant.sink.answer_key(token(message), 500)
+    async with plant.sink_answers(200, **{"Retry-After": wish}):
+        await plant.send(name, message)
+        row = await plant.row(name)
+    headers = row.headers or {}
+    assert headers["Forebay-Attempts"] == "1"
+    assert 3590 < int(headers["Forebay-Due-At"]) / 1000 - time.time() <= 3600
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(plant: Plant, status: int) -> None:
+    name, elsewhere = plant.plain(), f"elsewhere-{status}"
+    key = token(f"wamid.redirected.{status}")
+    plant.sink.answer_key(key, status)
+    async with plant.sink_answers(200, Location=plant.sink.url(f"/{elsewhere}")):
+        await plant.wait_delivered(name, await plant.send(name, f"wamid.redirected.{status}"))
+    # The second attempt has come: whatever the first one led to was there before it.
+    assert [arrival.status for arrival in plant.arrivals(name)] == [status, 200]
+    assert plant.arrivals(elsewhere) == []
+
+
+async def test_our_own_headers_cannot_be_overridden_in_other_letters(plant: Plant) -> None:
+    name = plant.new_name()
+    taken = {
+        "WEBHOOK-ID": "theirs",
+        "Webhook-Timestamp": "1",
+        "WebHook-Signature": "v1,theirs",
+        "FOREBAY-ATTEMPT": "99",
+        "forebay-endpoint": "other/one",
+        "TraceParent": "theirs",
+        "Content-TYPE": "text/plain",
+        "X-Own": "theirs",
+    }
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    await plant.serve(name, plant.http(name, headers=taken, signing_secrets=(secret,)))
+    (key,) = await plant.send(name, "wamid.headers")
+    await plant.wait_delivered(name, [key])
+    (arrival,) = plant.arrivals(name)
+    assert (arrival.key, arrival.attempt) == (key, 1)
+    assert arrival.headers["forebay-endpoint"] == f"demo/{name}"
+    assert arrival.headers["content-type"].startswith("application/cloudevents+json")
+    assert arrival.headers["x-own"] == "theirs"
+    ours = ("webhook-timestamp", "webhook-signature", "traceparent")
+    assert [each for each in ours if "theirs" in arrival.headers[each]] == []
+    assert arrival.headers["webhook-timestamp"] != "1"
+
+
+@pytest.mark.parametrize("status", [404, 408, 500, NO_ANSWER])
 async def test_every_other_answer_is_tried_again(plant: Plant, status: int) -> None:
     name = plant.plain()
     message = f"wamid.again.{status}"

@@ -51,8 +51,13 @@ CHANNEL: Final = "108200000000301"
 """The phone number id of made-up webhooks."""
 
 
-def webhook(*messages: tuple[str, str], channel: str = CHANNEL, text: str = "Hello") -> bytes:
-    """Return a webhook of text messages, each given by its id and the number of its sender."""
+def webhook(
+    *messages: tuple[str, str],
+    channel: str = CHANNEL,
+    text: str = "Hello",
+    kind: str = "text",
+) -> bytes:
+    """Return a webhook of messages, each given by its id and the number of its sender."""
     value = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550009000", "phone_number_id": channel},
@@ -61,7 +66,7 @@ def webhook(*messages: tuple[str, str], channel: str = CHANNEL, text: str = "Hel
                 "from": person,
                 "id": own,
                 "timestamp": "1795165201",
-                "type": "text",
+                "type": kind,
                 "text": {"body": text},
             }
             for own, person in messages
@@ -232,6 +237,21 @@ class Plant(Scope):
     async def rows(self, name: str) -> int:
         """Return how many items of an endpoint wait in RETRY."""
         return await self.count(RETRY, f"forebay.retry.0.*.*.demo.{name}.>")
+
+    async def row(self, name: str, attempts: int = 1) -> RawStreamMsg:
+        """Wait for an endpoint's row of RETRY that was tried so often, and return it."""
+        subject = f"forebay.retry.0.*.*.demo.{name}.>"
+
+        async def look() -> RawStreamMsg | None:
+            try:
+                found = await self.client.jetstream().get_last_msg(RETRY, subject)
+            except NotFoundError:
+                return None
+            return found if (found.headers or {})["Forebay-Attempts"] == str(attempts) else None
+
+        found = await eventually(look, saying=f"a row of {name}")
+        assert found is not None
+        return found
 
     async def letters(self, name: str) -> int:
         """Return how many dead letters an endpoint has."""

@@ -5,6 +5,7 @@ JSON, destinations that fail, NATS that goes away; with logs at level debug. The
 wrote and tell is searched for all that was put in.
 """
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,6 +53,9 @@ CUSTOM = "example-value-of-a-header"
 GUESS = "15550007777"
 """A number in a path, in a query and in a body that is no JSON."""
 
+STRANGE = "example word of a stranger"
+"""Where a body should have one of the provider's words: a type, a status, a field, an event."""
+
 CERTIFIED = {CERTIFICATE_HEADER: f"CN={CERTIFICATE_NAME}"}
 
 SECRETS = {
@@ -74,6 +78,7 @@ SECRETS = {
     CUSTOM,
     GUESS,
     CERTIFICATE_NAME,
+    STRANGE,
     basic()["Authorization"].removeprefix("Basic "),
 }
 
@@ -116,12 +121,65 @@ def admitted(name: str, body: bytes) -> dict[str, str]:
     return {**known[name], "X-Custom": CUSTOM, "User-Agent": CUSTOM}
 
 
+def hostile_bodies() -> list[bytes]:
+    """Return bodies that say something private wherever a body can say anything."""
+    odd = f"{STRANGE} \x1b[2J\n\x85"
+    items: list[tuple[str, dict[str, object]]] = [
+        ("messages", {"id": odd, "from": odd, "type": odd, "timestamp": odd}),
+        ("messages", {"from": odd, "type": odd * 1000, odd: {odd: [odd]}}),
+        ("messages", {"id": f"{odd}.2", "type": "reaction", "reaction": {"emoji": odd}}),
+        ("statuses", {"id": odd, "status": odd, "recipient_id": odd, "errors": [{"code": odd}]}),
+        ("errors", {"code": odd, "title": odd}),
+    ]
+    values: list[tuple[str, dict[str, object]]] = [
+        ("messages", {"metadata": {"phone_number_id": odd}, name: [item]}) for name, item in items
+    ]
+    values += [
+        ("calls", {"metadata": {"phone_number_id": odd}, "calls": [{"id": odd, "event": odd}]}),
+        ("user_preferences", {"user_preferences": [{"wa_id": odd, "category": odd, "value": odd}]}),
+        ("smb_app_state_sync", {"state_sync": [{"type": odd, "action": odd}]}),
+        ("account_update", {"event": odd, "phone_number": odd}),
+        (odd, {odd: odd, "event": odd}),
+        ("messages", {odd: [odd]}),
+    ]
+    documents: list[dict[str, object]] = [
+        {"object": odd, "entry": [{"id": odd, "time": odd, "changes": [change]}]}
+        for change in ({"field": field, "value": value} for field, value in values)
+    ]
+    documents += [
+        {"object": odd, "entry": [{odd: odd}], odd: odd},
+        {"entry": [{"id": odd, "changes": [odd, {odd: odd}]}]},
+        {"id": odd, "event": odd, "data": {odd: odd, "metadata": {"phone_number_id": odd}}},
+        {"event": odd, "data": None},
+    ]
+    bodies = [json.dumps(document).encode() for document in documents]
+    text = STRANGE.encode()
+    bodies += [
+        b'{"entry": [{"changes": [{"value": "' + text + b"\\ud83d",  # ends in the middle
+        b'{"entry": [{"changes": [{"field": "messages", "value": {"messages": [{"type": "'
+        + text
+        + b' \\ud83d"}]}}]}]}',
+        b'{"entry": [{"changes": [{"field": "messages", "value": {"' + text + b'": 1e400}}]}]}',
+        b'{"entry": "' + text + b'", "event": "' + text + b'"}',
+        b'{"entry": [' + b"[" * 5000 + b'"' + text + b'"' + b"]" * 5000 + b"]}",
+    ]
+    return bodies
+
+
 async def post(
     port: int, name: str, body: bytes, headers: dict[str, str] | None = None
 ) -> RawResponse:
     fields = admitted(name, body) if headers is None else headers
     path = f"{path_of(name)}?from={GUESS}"
     return await exchange(port, request_bytes("POST", path, headers=fields, body=body))
+
+
+async def answers_to_hostile_bodies(port: int) -> set[int]:
+    """Send bodies that say something private where they can; return the statuses."""
+    answers = [
+        await post(port, name, body) for body in hostile_bodies() for name in ("meta", "d360")
+    ]
+    return {answer.status for answer in answers}
 
 
 async def refusals(port: int) -> set[int]:
@@ -224,6 +282,7 @@ async def test_nothing_private_is_shown_by_receiver_and_processor(stack: Stack, 
             b"\xff" + GUESS.encode(),
         ):
             assert (await post(receiver.port, route.name, body)).status == 200
+    assert await answers_to_hostile_bodies(receiver.port) == {200}
     assert await refusals(receiver.port) == {200, 400, 401, 403, 404, 405, 408, 413}
 
     async def has_dead_letters() -> bool:

@@ -16,11 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.letters import DeadLetter
-from forebay.core.masking import masked
+from forebay.core.masking import masked, printable
+from forebay.core.vocabulary import OTHER, known_word
 from forebay.runtime.letter_store import Outcome, Plan
 
 __all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
@@ -33,6 +35,12 @@ TABLE_ROWS: Final = 100
 
 SHORT_ID: Final = 12
 """Digits of an id that a table shows: enough to find it again among millions."""
+
+CELL: Final = 200
+"""Characters of one fact that a table shows: nearly always all of them."""
+
+ID_DIGITS: Final = 20
+"""Of a phone number id: providers have 15 to 17."""
 
 _OWN_SHAPES: Final = frozenset({"generic", "unknown", "unreadable"})
 """Kinds whose fields no reference describes: their names can be private, too."""
@@ -121,7 +129,7 @@ class TableScreen(_Moving):
                 continue
             table = _table(*_COLUMNS)
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(Text, row))
             self._console.print(table)
 
     def _plain_rows(self, rows: Sequence[Sequence[str]]) -> None:
@@ -148,10 +156,11 @@ class TableScreen(_Moving):
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         for name, value in _facts(letter, reveal=reveal).items():
-            if name != "data":
-                table.add_row(name, "" if value is None else str(value))
+            # As plain text: brackets would be taken for markup.
+            table.add_row(name, Text("" if value is None else printable(str(value), CELL)))
         self._console.print(table)
-        self._console.print_json(data=_content(letter, reveal=reveal))
+        content = json.dumps(_content(letter, reveal=reveal), indent=2, ensure_ascii=False)
+        self._console.print(Text(_lines_of(content)), soft_wrap=True)
 
     @override
     def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
@@ -229,15 +238,17 @@ _COLUMNS: Final = ("died", "endpoint", "destination", "kind", "reason", "tries",
 
 def _row(letter: DeadLetter) -> tuple[str, ...]:
     """Return what a table shows of a letter, by column."""
-    return (
+    item = letter.item
+    cells = (
         letter.died_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         str(letter.subject.endpoint),
         letter.subject.destination,
-        letter.kind if letter.item is None else f"{letter.kind} ({letter.item.type})",
+        letter.kind if item is None else f"{letter.kind} ({known_word(item.type)})",
         f"{letter.reason} ({letter.error})" if letter.error else letter.reason,
         str(letter.attempts),
         letter.subject.key[:SHORT_ID],
     )
+    return tuple(printable(cell, CELL) for cell in cells)
 
 
 _LISTED: Final = (
@@ -262,14 +273,14 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "endpoint": str(subject.endpoint),
         "destination": subject.destination,
         "kind": letter.kind,
-        "type": None if item is None else item.type,
+        "type": None if item is None else item.type if reveal else known_word(item.type),
         "reason": letter.reason,
         "error": letter.error,
         "attempts": letter.attempts,
         "diedAt": _utc(letter.died_at),
         "receivedAt": _utc(letter.received_at),
         "happenedAt": None if item is None else item.time,
-        "channel": None if item is None else item.channel,
+        "channel": None if item is None else _channel(item.channel, reveal=reveal),
         "shard": subject.shard,
         "sequence": letter.sequence,
         "bytes": len(letter.payload),
@@ -289,6 +300,11 @@ def _content(letter: DeadLetter, *, reveal: bool) -> Any:  # noqa: ANN401  # dec
         return f"<{len(letter.payload)} bytes that are no item>"
     data = msgspec.json.decode(letter.item.data)
     return data if reveal else masked(data, known=letter.kind not in _OWN_SHAPES)
+
+
+def _lines_of(content: str) -> str:
+    """Return JSON as a terminal may show it: its line breaks stand between values only."""
+    return "\n".join(printable(line) for line in content.split("\n"))
 
 
 def _utc(moment: datetime | None) -> str | None:
@@ -320,5 +336,11 @@ def _duration(seconds: float) -> str:
     return f"about {round(seconds / hour)} hours"
 
 
+def _channel(text: str, *, reveal: bool) -> str:
+    """Return a number's id, which is the business' own; of a hostile body it can be anything."""
+    is_id = len(text) <= ID_DIGITS and text.isascii() and text.isdigit()
+    return text if reveal or is_id or not text else OTHER
+
+
 def _line(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable(json.dumps(record, ensure_ascii=False)) + "\n")

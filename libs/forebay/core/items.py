@@ -33,6 +33,7 @@ from forebay.core.subjects import Lane, conversation_token, key_token
 from forebay.core.tables import Provider
 
 __all__ = [
+    "ACCOUNT_FIELDS",
     "KINDS",
     "KIND_LANES",
     "REPEAT_WINDOW_SECONDS",

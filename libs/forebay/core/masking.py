@@ -1,23 +1,31 @@
 """Shows the shape of a body without what people wrote, their numbers and their names.
 
 Whoever looks into a dead letter wants to know what it is, not what it says. Kept are the names of
-fields, the kinds of values, and values that are words of the provider's own language. Everything
+fields, the kinds of values, and values that are words which we know the provider to use. Everything
 else becomes a placeholder: better one word too many hidden than one number shown.
+
+What is shown goes to a terminal, and a body is a stranger's: `printable` takes from a text what a
+terminal would obey instead of show.
 """
 
 import re
 from typing import Final
 
 from forebay.core.frames import Json
+from forebay.core.vocabulary import is_known
 
-__all__ = ["masked"]
+__all__ = ["masked", "printable"]
 
 _WORDS: Final = frozenset(
     {"code", "direction", "event", "field", "messaging_product", "object", "status", "type"}
 )
 """Fields whose values are words of the provider, not of people."""
 
-_PROVIDERS_WORD: Final = re.compile(r"[a-z_]{1,40}|[A-Z_]{1,40}")
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+"""Control characters, and those that turn the direction of what stands after them."""
+
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 
 
@@ -43,10 +51,22 @@ def masked(value: Json, *, known: bool, field: str = "") -> Json:
         case bool() | None:
             return value
         case str():
-            if known and field in _WORDS and _PROVIDERS_WORD.fullmatch(value):
+            if known and field in _WORDS and is_known(value):
                 return value
             return f"<{len(value)} characters>"
         case int() if known and field == "code":
             return value  # of an error: documented numbers of the provider
         case _:
             return "<number>"
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """Return a text with its control characters written out, as JSON would write them.
+
+    Args:
+        text: Anything.
+        limit: How many of its characters are shown; the rest is told by its number.
+    """
+    left = 0 if limit is None else max(0, len(text) - limit)
+    shown = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text[:limit])
+    return f"{shown}… ({left} more characters)" if left else shown

@@ -1,9 +1,16 @@
-"""Structured logs on stderr: a constant event name, values as fields, no payloads, no secrets."""
+"""Structured logs on stderr: a constant event name, values as fields, no payloads, no secrets.
+
+Exceptions are told by their kinds and the lines that they went through. Their texts are left out:
+readers of JSON quote what they read, and so do many others.
+"""
 
 import logging
 import sys
+import traceback
+from typing import Final
 
 import structlog
+from structlog.typing import ExcInfo
 
 from forebay.runtime.settings import LogSettings
 
@@ -28,7 +35,7 @@ def configure_logging(settings: LogSettings, part: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_places_of),
     ]
     last: structlog.typing.Processor
     if settings.format == "json":
@@ -50,3 +57,19 @@ def configure_logging(settings: LogSettings, part: str) -> None:
         ),
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+CAUSES: Final = 5
+"""How many exceptions of a chain are told."""
+
+
+def _places_of(exc_info: ExcInfo) -> str:
+    """Tell where an exception comes from, and where those that it was raised from."""
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(told) < CAUSES:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [f"  {each.filename}:{each.lineno} in {each.name}" for each in frames]
+        told.append("\n".join([type(error).__qualname__, *places]))
+        error = error.__cause__ or error.__context__
+    return "\nraised from\n".join(told)

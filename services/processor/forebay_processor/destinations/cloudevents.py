@@ -3,11 +3,17 @@
 Formats: CloudEvents 1.0 JSON event format (structured mode), Standard Webhooks 1.0. The extension
 attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation`, `otherchannel`,
 `superseded`, `variant` and `repaired`.
+
+Keys, types and channels hold what a body says, which can be anything that a JSON string can hold.
+An attribute of a CloudEvent cannot: control characters and what Unicode will never assign are
+percent-encoded there (`data` has them as they came), and it ends after `ATTRIBUTE_CHARACTERS`. The
+item is told from others by its `id`, a hash of the key as it is.
 """
 
 import base64
 import hashlib
 import hmac
+import re
 from typing import Final
 
 import msgspec
@@ -17,6 +23,18 @@ from forebay_processor.destinations.port import Attempt
 __all__ = ["CLOUDEVENTS_TYPE", "encode_event", "standard_webhooks_signature"]
 
 CLOUDEVENTS_TYPE: Final = "application/cloudevents+json; charset=utf-8"
+
+ATTRIBUTE_CHARACTERS: Final = 1024
+"""Of an attribute that comes from a body: readers and their proxies bound what they take, the
+specification asks for no more than 64 KiB of the whole event."""
+
+_FORBIDDEN: Final = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
+"""What no string of a CloudEvent may hold (CloudEvents 1.0, type system): control characters,
+surrogates and noncharacters."""
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that the standard gives secrets
 
@@ -28,7 +46,7 @@ class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     type: str
     time: str
     datacontenttype: str
-    traceparent: str
+    traceparent: str = ""
     itemkey: str
     itemtype: str
     lane: str
@@ -61,10 +79,10 @@ def encode_event(attempt: Attempt) -> bytes:
             time=item.time,
             datacontenttype="application/json",
             traceparent=attempt.traceparent,
-            itemkey=item.key,
-            itemtype=item.type,
+            itemkey=_attribute(item.key),
+            itemtype=_attribute(item.type),
             lane=attempt.lane,
-            channel=item.channel,
+            channel=_attribute(item.channel),
             conversation=attempt.conversation,
             otherchannel=attempt.other_channel,
             superseded=attempt.superseded,
@@ -73,6 +91,20 @@ def encode_event(attempt: Attempt) -> bytes:
             data=item.data,
         ),
     )
+
+
+def _attribute(text: str) -> str:
+    """Return a text of a body as an attribute may hold it."""
+    if len(text) > ATTRIBUTE_CHARACTERS:
+        text = text[:ATTRIBUTE_CHARACTERS]
+    if text.isascii() and text.isprintable():
+        return text
+    return _FORBIDDEN.sub(_percent_encoded, text)
+
+
+def _percent_encoded(found: re.Match[str]) -> str:
+    octets = found.group().encode("utf-8", "surrogatepass")
+    return "".join(f"%{octet:02X}" for octet in octets)
 
 
 def standard_webhooks_signature(

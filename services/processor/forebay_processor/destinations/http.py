@@ -17,8 +17,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
@@ -40,6 +38,7 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
+from forebay_processor.destinations.retry_after import retry_after_seconds
 from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["HttpDestination"]
@@ -58,9 +57,6 @@ costs the connection."""
 
 ANSWER_SECONDS: Final = 1.0
 """How long the rest of an answer is waited for."""
-
-RETRY_AFTER_LIMIT: Final = 3600.0
-"""Seconds: longer wishes of a destination count as this."""
 
 
 class HttpDestination:
@@ -115,7 +111,7 @@ class HttpDestination:
                 ssl=self._tls,
                 server_hostname=self._server_name,
             ) as response:
-                result = _result(response)
+                result = _result(response, time.time())
                 if not response.content.at_eof():
                     await _read_rest(response)
                 return result
@@ -154,14 +150,14 @@ async def _read_rest(response: aiohttp.ClientResponse) -> None:
 
     The status has decided: what goes wrong from here on must not send the item a second time.
     """
-    if (response.content_length or 0) > ANSWER_LIMIT:
-        return
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        if (response.content_length or 0) > ANSWER_LIMIT:
+            return
         async with asyncio.timeout(ANSWER_SECONDS):
             await response.content.read(ANSWER_LIMIT)
 
 
-def _result(response: aiohttp.ClientResponse) -> Result:
+def _result(response: aiohttp.ClientResponse, now: float) -> Result:
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx
         return Delivered()
@@ -170,22 +166,7 @@ def _result(response: aiohttp.ClientResponse) -> Result:
         return Rejected(error)
     if status in _REFUSED:
         return Failed(error, trouble=Trouble.REFUSED)
-    asked = _retry_after(response.headers.get("Retry-After"))
+    asked = retry_after_seconds(response.headers.get("Retry-After"), now)
     if asked and status in _WAITING:
         return Failed(error, asked, Trouble.DESTINATION)
     return Failed(error, asked)
-
-
-def _retry_after(value: str | None) -> float:
-    """Read `Retry-After` (RFC 9110): seconds, or a date; 0 where it is neither."""
-    if value is None:
-        return 0.0
-    if value.isascii() and value.isdigit():
-        return min(float(value), RETRY_AFTER_LIMIT)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)  # `-0000`: UTC from somewhere
-    return min(max(moment.timestamp() - time.time(), 0.0), RETRY_AFTER_LIMIT)

@@ -4,6 +4,7 @@ import time
 
 import structlog
 
+from forebay.core.vocabulary import known_word
 from forebay_processor.destinations.port import Attempt, Delivered, Result
 
 __all__ = ["LogDestination"]
@@ -12,7 +13,10 @@ _log = structlog.get_logger("forebay.item")
 
 
 class LogDestination:
-    """Says that an item came, and nothing of what is in it."""
+    """Says that an item came, and nothing of what is in it.
+
+    Its type is a text of the provider's body: only known ones are said.
+    """
 
     async def deliver(self, attempt: Attempt) -> Result:
         """Write the line."""
@@ -22,7 +26,7 @@ class LogDestination:
             endpoint=attempt.endpoint.name,
             destination=attempt.destination,
             kind=attempt.item.kind,
-            type=attempt.item.type,
+            type=known_word(attempt.item.type),
             key=attempt.token,
             lane=attempt.lane,
             attempt=attempt.number,
