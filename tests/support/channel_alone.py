@@ -66,6 +66,14 @@ class MemoryTable:
         """Return what is there of these subjects."""
         return {subject: self.rows[subject][2] for subject in subjects if subject in self.rows}
 
+    async def digests(self, _: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of what is there of these."""
+        return {
+            sequence: headers.get(envelope.DIGEST, "")
+            for _, headers, sequence in self.rows.values()
+            if sequence in sequences
+        }
+
     async def delete(self, _: str, sequence: int) -> None:
         """Delete a row."""
         self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}

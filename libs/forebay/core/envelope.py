@@ -24,7 +24,10 @@ __all__ = [
     "EPOCH",
     "ERROR",
     "EVENT_ID",
+    "EXPECTED_SEQUENCE",
+    "EXPECTED_SUBJECT",
     "FIRST_TRIED_AT",
+    "MAX_ITEMS",
     "MESSAGE_ID",
     "ORDER",
     "RAW_SEQUENCE",
@@ -73,6 +76,14 @@ BODY: Final = "Forebay-Body"
 """On items whose webhook is an item as well: the token of that. Who wants whole webhooks gets that
 one, and items without this header one by one: they were cut before anyone wanted the whole."""
 
+EXPECTED_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+"""On items in EVENTS: stored only where none of these subjects holds a message (design 0013)."""
+
+MAX_ITEMS: Final = "Forebay-Max-Items"
+"""On a raw message that a person replayed from the lane `invalid`: how many items it may hold. The
+other limits do not hold for it."""
+
 ORDER: Final = "Forebay-Order"
 """On what waits in RETRY: the item's sequence in EVENTS, by which its conversation is ordered."""
 
@@ -89,7 +100,7 @@ FIRST_TRIED_AT: Final = "Forebay-First-Tried-At"
 """When delivery was first due: milliseconds since the epoch; `maxAge` counts from it."""
 
 REASON: Final = "Forebay-Reason"
-"""Why a dead letter died: one of the documented reasons."""
+"""Why a dead letter died, or a webhook was set aside: one of the documented reasons."""
 
 ERROR: Final = "Forebay-Error"
 """What the destination said last: a status or the kind of failure, never its text."""

@@ -189,6 +189,15 @@ class EventSubject(NamedTuple):
             f"{namespace}.{name}.{self.kind}.{self.key}"
         )
 
+    @property
+    def in_any_partition(self) -> str:
+        """The wildcard of this item in whichever partition.
+
+        A partition follows from the person, whom two webhooks can name in two ways.
+        """
+        namespace, name = self.endpoint
+        return f"forebay.event.{self.shard}.*.{self.lane}.{namespace}.{name}.{self.kind}.{self.key}"
+
     @classmethod
     def parse(cls, subject: str) -> "EventSubject":
         """Read a subject of EVENTS; raises ValueError where it is none."""

@@ -4,10 +4,12 @@
     ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later
     │   ├── StreamMissing   nobody answers for the subject: no stream, or no leader at the moment
     │   │   └── ForeignAnswer  somebody else answers: another stream, or a subscriber
-    │   └── StillStoring    10158: the same message id is being stored by another: ask again
+    │   └── StillStoring    10158, 10164: the same message id, or another message of the same
+    │                       claim, is being stored at this moment: ask again
     ├── StoreFull           the stream or the server has no room left
     ├── ClaimedBefore       the subject has its one message: a repeat, not a failure
-    ├── SequenceMismatch    10071: an expected sequence that is not there (the readiness probe)
+    ├── SequenceMismatch    10071: an expected sequence that is not there (the readiness probe), or
+    │                       the claim of an item that is stored, in whichever partition
     ├── MessageTooLarge     above the server's or the stream's size
     └── StoreRefused        any other answer of the server
 
@@ -44,7 +46,7 @@ _TOO_LARGE = frozenset({10054})
 _STREAM_NOT_FOUND = frozenset({10059})
 _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
 _SEQUENCE_MISMATCH = 10071
-_STILL_STORING = 10158
+_STILL_STORING = frozenset({10158, 10164})
 
 
 class StoreError(ForebayError):
@@ -64,7 +66,7 @@ class ForeignAnswer(StreamMissing):
 
 
 class StillStoring(StoreUnavailable):
-    """The same message id is on its way through the cluster at this moment: no answer yet."""
+    """The same message id or claim is being stored at this moment: there is no answer yet."""
 
 
 class StoreFull(StoreError):  # noqa: N818
@@ -76,7 +78,10 @@ class ClaimedBefore(StoreError):  # noqa: N818
 
 
 class SequenceMismatch(StoreError):  # noqa: N818
-    """The expected last sequence is not the stream's: the leader is there and answers."""
+    """The expected last sequence is another one: the leader is there and answers."""
+
+    sequence: int = 0
+    """What it is instead; 0 where the subject, or the stream, holds nothing."""
 
 
 class MessageTooLarge(StoreError):  # noqa: N818
@@ -94,10 +99,12 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
     kind: type[StoreError] = StoreRefused
     if code == _STORE_FAILED:
         kind = ClaimedBefore if text == CLAIM_REFUSED_TEXT else StoreFull
-    elif code == _STILL_STORING:
+    elif code in _STILL_STORING:
         kind = StillStoring
     elif code == _SEQUENCE_MISMATCH:
-        kind = SequenceMismatch
+        mismatch = SequenceMismatch(message)
+        mismatch.sequence = _number_at_the_end(text)
+        return mismatch
     elif code in _NO_ROOM:
         kind = StoreFull
     elif code in _TOO_LARGE:
@@ -107,3 +114,9 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable
     return kind(message)
+
+
+def _number_at_the_end(text: str) -> int:
+    """Read the sequence in `wrong last sequence: 7`."""
+    number = text.rpartition(" ")[2]
+    return int(number) if number.isdecimal() else 0

@@ -10,12 +10,21 @@ from typing import Any, Final
 
 import msgspec
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
 
-__all__ = ["PAGE_BYTES", "PAGE_MESSAGES", "StoredMessage", "moment", "read_last", "read_page"]
+__all__ = [
+    "PAGE_BYTES",
+    "PAGE_MESSAGES",
+    "StoredMessage",
+    "moment",
+    "read_last",
+    "read_page",
+    "read_sequences",
+]
 
 PAGE_MESSAGES: Final = 2_000
 """The server counts what is left once a page, which with a wildcard costs it as much as there are
@@ -80,6 +89,50 @@ async def read_last(client: Client, stream: str, subjects: Sequence[str]) -> lis
         StoreUnavailable: where NATS does not answer, or there is no such stream.
     """
     return await _ask(client, stream, {"multi_last": list(subjects)})
+
+
+async def read_sequences(
+    client: Client, stream: str, sequences: Sequence[int]
+) -> dict[int, dict[str, str]]:
+    """Return the headers of these messages, of those that the replica that answers has.
+
+    Args:
+        client: A connected client.
+        stream: The stream's name.
+        sequences: Which ones; all are asked for at once.
+
+    Raises:
+        StoreUnavailable: where NATS does not answer, or there is no such stream.
+    """
+    wanted = sorted(set(sequences))
+    inbox = client.new_inbox()
+    found: dict[int, dict[str, str]] = {}
+    try:
+        subscription = await client.subscribe(f"{inbox}.*")
+        try:
+            for sequence in wanted:
+                request = b'{"seq":%d}' % sequence
+                await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, f"{inbox}.{sequence}")
+            for _ in wanted:
+                message = await subscription.next_msg(timeout=ANSWER_SECONDS)
+                _take_headers(stream, message, found)
+        finally:
+            if client.is_connected:
+                await subscription.unsubscribe()
+    except (NatsError, TimeoutError) as error:
+        text = f"NATS did not answer while {stream} was read: {type(error).__name__}"
+        raise StoreUnavailable(text) from error
+    return found
+
+
+def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -> None:
+    headers = {str(name): text for name, text in (message.headers or {}).items()}
+    status = headers.get("Status")
+    if status is None:
+        found[int(headers["Nats-Sequence"])] = headers
+    elif status != "404":
+        text = f"{stream} could not be read: status {status}"
+        raise StoreUnavailable(text)
 
 
 async def _ask(client: Client, stream: str, request: dict[str, Any]) -> list[StoredMessage]:

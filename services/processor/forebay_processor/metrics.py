@@ -24,7 +24,8 @@ class ProcessorMetrics:
         by_destination = (*by_endpoint, "destination")
         self._items = Counter(
             "forebay_processor_items",
-            "Items cut out of webhooks: new, or a repeat of one that was seen before.",
+            "Items cut out of webhooks: new, a repeat of one that was seen before, or a variant: "
+            "other content under a key that was seen.",
             (*by_endpoint, "lane", "kind", "outcome"),
             registry=registry,
         )
@@ -136,9 +137,9 @@ class ProcessorMetrics:
             self._lag.labels(self._pool, lane).set_function(_part_of(lag, lane, 0))
             self._oldest.labels(self._pool, lane).set_function(_part_of(lag, lane, 1))
 
-    def item(self, endpoint: EndpointName, lane: Lane, kind: str, *, new: bool) -> None:
-        """Count an item that was stored, or known before."""
-        self._items_of(*endpoint, lane, kind, "new" if new else "repeat").inc()
+    def item(self, endpoint: EndpointName, lane: Lane, kind: str, outcome: str) -> None:
+        """Count an item that was stored (`new`, `variant`), or known before (`repeat`)."""
+        self._items_of(*endpoint, lane, kind, outcome).inc()
 
     def webhook(self, endpoint: EndpointName, lane: Lane, outcome: str) -> None:
         """Count a webhook: `split`, `invalid` or `dropped`."""

@@ -27,6 +27,24 @@ class ProcessorSettings(BaseSettings):
     store_seconds: Annotated[float, Field(gt=0)] = 5.0
     """For JetStream to answer a publish; nobody waits for it but the next batch."""
 
+    max_body_items: Annotated[int, Field(gt=0)] = 50_000
+    """Items that one body may hold. A body with more is set aside in the lane `invalid`, whole: no
+    provider sends more than 1,000, but for a history, of which 12,000 messages were seen."""
+
+    max_body_expansion: Annotated[int, Field(ge=0)] = 64
+    """How many times its own bytes a body's items may come to, each with what stands around it (up
+    to 2 KiB); 0 for no bound. 1 MiB is always allowed. Above it the body is set aside."""
+
+    max_body_values: Annotated[int, Field(ge=0)] = 300_000
+    """JSON values that one body may hold, containers included; 0 for no bound. A history of 4 MiB
+    has 200,000; made for it, 4 MiB hold 2 million, which take 150 MB and a third of a second in
+    which nothing else runs. Above it the body is set aside before it is decoded. Bodies of
+    `generic` endpoints are not taken apart, and have no such bound."""
+
+    large_bodies_bytes: Annotated[int, Field(gt=0)] = 4 * 1024 * 1024
+    """Bytes of bodies above 64 KiB, or of many items, that are taken apart at a time. What a body
+    becomes in memory is up to 30 times its bytes. One that is larger goes alone."""
+
     stop_seconds: Annotated[float, Field(ge=0)] = 10.0
     """After SIGTERM, or before a partition goes to another processor, for deliveries under way to
     end; what does not is delivered again by the next owner."""

@@ -20,10 +20,17 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from forebay.core.envelope import DIGEST
 from forebay.core.subjects import StreamKind, replay_subjects, stream_name
 from forebay.runtime.pull import TakenOver
 from forebay.runtime.store_errors import StoreUnavailable, store_error
-from forebay.runtime.stream_reader import StoredMessage, moment, read_last, read_page
+from forebay.runtime.stream_reader import (
+    StoredMessage,
+    moment,
+    read_last,
+    read_page,
+    read_sequences,
+)
 
 __all__ = ["Streams"]
 
@@ -213,6 +220,30 @@ class Streams:
         """
         found = await read_last(self._client, stream, subjects)
         return {each.subject: each.sequence for each in found}
+
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of these messages: no key for what is gone, empty for none.
+
+        Raises:
+            StoreUnavailable: where NATS does not answer.
+        """
+        found = await read_sequences(self._client, stream, sequences)
+        for sequence in set(sequences) - found.keys():
+            # Any replica answers a direct read, also one that is behind: only the leader knows.
+            headers = await self._headers_at(stream, sequence)
+            if headers is not None:
+                found[sequence] = headers
+        return {sequence: headers.get(DIGEST, "") for sequence, headers in found.items()}
+
+    async def _headers_at(self, stream: str, sequence: int) -> dict[str, str] | None:
+        try:
+            message = await self._context.get_msg(stream, sequence)
+        except NotFoundError:
+            return None
+        except NatsError as error:
+            text = f"{stream} could not be read: {type(error).__name__}"
+            raise StoreUnavailable(text) from error
+        return dict(message.headers or {})
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""

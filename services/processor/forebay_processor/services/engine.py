@@ -146,6 +146,10 @@ class Engine:
         """Look for claims in EVENTS; raises StoreError."""
         return await self.connection.streams.claims(stream, subjects)
 
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of items in EVENTS, of those that are there; raises StoreError."""
+        return await self.connection.streams.digests(stream, sequences)
+
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
         await self.connection.streams.delete(stream, sequence)

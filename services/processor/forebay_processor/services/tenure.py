@@ -37,6 +37,9 @@ class Store(Protocol):
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return the sequences of the messages that these subjects have; raises StoreError."""
 
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of these messages, of those that are there; raises StoreError."""
+
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a message; raises StoreError."""
 
@@ -120,6 +123,10 @@ class Tenure(Partition):
     @override
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         return await self._store.claims(stream, subjects)
+
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of these messages, of those that are there; raises StoreError."""
+        return await self._store.digests(stream, sequences)
 
     @override
     async def delete(self, stream: str, sequence: int) -> None:

@@ -10,14 +10,16 @@ from forebay.runtime.publisher import Publisher
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.ages import Ages
 from forebay_processor.services.channels import Channels
+from forebay_processor.services.cutting import BodyLimits, Cutter
 from forebay_processor.services.deliverer import Acker, Deliverer
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.lease import Lease
 from forebay_processor.services.partitions import OwnedPartition, Worker
-from forebay_processor.services.splitter import Splitter
+from forebay_processor.services.splitter import Splitter, SplitterTools
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.tenure import Store, Tenure
+from forebay_processor.services.turns import Room
 from forebay_processor.settings import ProcessorSettings
 
 __all__ = ["Workshop"]
@@ -46,8 +48,19 @@ class Workshop:
         self.on_answer = on_answer
         """To be called whenever NATS answered."""
 
-        self._publisher = publisher
         self._endpoints = endpoints
+        self._tools = SplitterTools(
+            publisher,
+            endpoints,
+            metrics,
+            Cutter(
+                BodyLimits(
+                    settings.max_body_items, settings.max_body_expansion, settings.max_body_values
+                )
+            ),
+            Room(settings.large_bodies_bytes),
+            settings.store_seconds,
+        )
         self._store = store
         self._finished: defaultdict[str, Finished] = defaultdict(Finished)
         """By stream; it outlives partitions, which can come back."""
@@ -89,14 +102,7 @@ class Workshop:
                 consumer_name("split", lane, number),
                 batch if lane in {Lane.LIVE, Lane.STATUS} else small,
                 lane,
-                Splitter(
-                    tenure,
-                    self._publisher,
-                    self._endpoints,
-                    self._finished[stream],
-                    self.metrics,
-                    self.settings.store_seconds,
-                ),
+                Splitter(tenure, self._tools, self._finished[stream]),
             )
             for lane in Lane
         ]

@@ -1,0 +1,281 @@
+"""Cutting a webhook into parts: what each item is stored as, and what a body may expand to.
+
+Everything here is a generator that gives up control again and again: a long body is cut in slices,
+and whoever runs it (`splitter`) sends what is cut before it asks for more. So memory is that of the
+body, decoded, and of one wave of items; never that of all items.
+
+A long body is gone through twice: first to count its items and what they come to, and only then to
+store them. So a body that is beyond the limits is set aside whole, before anything of it is stored.
+
+Nothing here does anything to the outside: if the process dies, the webhook is unacked, comes again
+and is cut again, to the same items.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from forebay.core import envelope
+from forebay.core.bodies import body_item, lane_of_items
+from forebay.core.envelope import encode_item
+from forebay.core.errors import ForebayError, UnreadableBody
+from forebay.core.invalid import InvalidReason
+from forebay.core.items import Item, cut, variant_of
+from forebay.core.naming import EndpointName
+from forebay.core.reading import Reading, read_json
+from forebay.core.slices import count_values, may_hold_more, read_in_slices
+from forebay.core.subjects import EventSubject, Lane, RawSubject, conversation_partition
+from forebay.core.tables import ProcessorEndpoint
+from forebay.runtime.pull import PulledMessage
+from forebay_processor.errors import place_of
+from forebay_processor.services.wanting import is_body_wanted
+
+__all__ = ["BodyLimits", "CutFailed", "Cutter", "Part", "Webhook", "is_quick"]
+
+QUICK_BYTES: Final = 64 * 1024
+QUICK_COMMAS: Final = 256
+"""A body below both is cut at once, for slices cost more than it does: it holds fewer items than
+commas, so it takes some milliseconds at most. Most bodies hold one item and 20 commas."""
+
+SLICED_BYTES: Final = 256 * 1024
+"""From so many bytes on a body is decoded in slices. That takes three times as long as at once,
+which is a millisecond for a body below this size."""
+
+MINIMUM_EXPANSION_BYTES: Final = 1024 * 1024
+"""What any body may expand to: small ones hold few items, around each of which stands the rest."""
+
+
+_WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class BodyLimits(NamedTuple):
+    """What one body may hold and come to."""
+
+    items: int
+    expansion: int
+    values: int
+
+
+class CutFailed(ForebayError):  # noqa: N818  # what happened, not an error of the program
+    """A body cannot be cut, or may not be: it is to be set aside."""
+
+    def __init__(self, reason: InvalidReason, place: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+        """Where a parser crashed: file and line."""
+
+
+class Webhook:
+    """One raw message on its way, and how many of its parts are not stored yet."""
+
+    __slots__ = ("failure", "is_cut", "left", "message", "subject")
+
+    def __init__(self, message: PulledMessage, subject: RawSubject) -> None:
+        self.message = message
+        self.subject = subject
+        self.left = 0
+        """Parts that are cut and not settled."""
+
+        self.is_cut = False
+        """Whether nothing more of it will be cut."""
+
+        self.failure: InvalidReason | None = None
+        """Why it is to be kept in the lane `invalid`, if it is."""
+
+
+class Part:
+    """One item of a webhook, with what it is stored as."""
+
+    __slots__ = ("chain", "headers", "item", "lane", "payload", "subject", "webhook")
+
+    def __init__(  # all that one publish is made of
+        self, webhook: Webhook, item: Item, lane: Lane, payload: bytes, body: str | None
+    ) -> None:
+        name, message = webhook.subject.endpoint, webhook.message
+        self.webhook = webhook
+        self.item = item
+        self.lane = lane
+        self.payload = payload
+        self.chain: tuple[EndpointName, str] = (name, item.conversation)
+        """What has an order among itself."""
+
+        own = EventSubject(
+            webhook.subject.shard,
+            conversation_partition(name, item.conversation),
+            lane,
+            name,
+            item.kind,
+            item.token,
+        )
+        self.subject = str(own)
+        self.headers = {
+            envelope.RECEIVED_AT: message.headers.get(envelope.RECEIVED_AT, "0"),
+            envelope.ENDPOINT: str(name),
+            envelope.RAW_SEQUENCE: str(message.sequence),
+            envelope.CONVERSATION: item.conversation,
+            envelope.DIGEST: digest_of(item),
+            envelope.EXPECTED_SEQUENCE: "0",
+            envelope.EXPECTED_SUBJECT: own.in_any_partition,
+        }
+        trace = message.headers.get(envelope.TRACEPARENT)
+        if trace is not None:
+            self.headers[envelope.TRACEPARENT] = trace
+        if body is not None:
+            self.headers[envelope.BODY] = body
+
+    def variant(self) -> "Part":
+        """Return the same item under a key of its own."""
+        item = variant_of(self.item)
+        body = self.headers.get(envelope.BODY)
+        return Part(self.webhook, item, self.lane, encode_item(item), body)
+
+
+def digest_of(item: Item) -> str:
+    """Return what tells whether an item's content is that of another one with its key."""
+    # A body's key is the hash of its bytes.
+    return item.digest or item.token[:16]
+
+
+def is_quick(body: bytes) -> bool:
+    """Say whether a body can be cut at once."""
+    return len(body) <= QUICK_BYTES and body.count(b",") <= QUICK_COMMAS
+
+
+class Cutter:
+    """Cuts webhooks within limits."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+
+    def parts(
+        self, webhook: Webhook, endpoint: ProcessorEndpoint
+    ) -> Generator[Part | None, None, None]:
+        """Yield a webhook's parts in their order, and None where others may have their turn.
+
+        Raises:
+            CutFailed: where the body is to be set aside.
+        """
+        try:
+            yield from self._parts(webhook, endpoint)
+        except CutFailed:
+            raise
+        except UnreadableBody as error:
+            raise CutFailed(InvalidReason.NO_ENVELOPE) from error
+        except Exception as error:  # a parser's fault must never cost a webhook
+            raise CutFailed(InvalidReason.CRASHED, place_of(error)) from error
+
+    def _parts(
+        self, webhook: Webhook, endpoint: ProcessorEndpoint
+    ) -> Generator[Part | None, None, None]:
+        message = webhook.message
+        body = message.data
+        limits = self._limits_for(message)
+        received_at = int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
+        reading = yield from self._reading(body, endpoint, limits)
+        digest = hashlib.sha256(body).hexdigest()
+
+        def items() -> Iterator[Item]:
+            return cut(
+                endpoint.provider,
+                reading.document,
+                body_sha256=digest,
+                received_at=received_at,
+                repaired=reading.repaired,
+            )
+
+        survey = _Survey(len(body), limits)
+        found: Sequence[Item] | None = None
+        if is_quick(body):
+            found = list(items())
+            for item in found:
+                survey.count(item)
+        else:
+            for item in items():
+                survey.count(item, len(encode_item(item)))
+                yield None
+        if not survey.items:
+            raise CutFailed(InvalidReason.NO_ENVELOPE)
+        yield from self._made(webhook, endpoint, survey, found, items, received_at)
+
+    def _made(  # what is known of a body that is within its limits
+        self,
+        webhook: Webhook,
+        endpoint: ProcessorEndpoint,
+        survey: "_Survey",
+        found: Sequence[Item] | None,
+        items: Callable[[], Iterator[Item]],
+        received_at: float,
+    ) -> Generator[Part | None, None, None]:
+        message, samples = webhook.message, survey.samples
+        whole = token = None
+        if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
+            whole = body_item(message.data, message.headers, samples, received_at)
+            token = whole.token
+        for item in items() if found is None else found:
+            yield Part(webhook, item, item.lane, encode_item(item), token)
+        if whole is not None:
+            yield Part(webhook, whole, lane_of_items(samples), encode_item(whole), None)
+
+    def _limits_for(self, message: PulledMessage) -> BodyLimits:
+        """Return the limits, or what a person put in their place for this body."""
+        lifted = message.headers.get(envelope.MAX_ITEMS)
+        if lifted is None:
+            return self._limits
+        return BodyLimits(int(lifted), 0, 0) if lifted.isdecimal() else self._limits
+
+    def _reading(
+        self, body: bytes, endpoint: ProcessorEndpoint, limits: BodyLimits
+    ) -> Generator[None, None, Reading]:
+        is_sliced = len(body) >= SLICED_BYTES
+        if endpoint.provider != "generic":
+            yield from self._check_values(body, limits)
+        try:
+            if is_sliced and endpoint.provider == "generic":
+                try:
+                    # One item, whatever it holds: it is passed on as it stands.
+                    return Reading(_WHOLE(body), repaired=False)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    yield None
+            elif is_sliced:
+                try:
+                    return Reading((yield from read_in_slices(body)), repaired=False)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    yield None
+            return read_json(body)
+        except (UnreadableBody, RecursionError) as error:
+            raise CutFailed(InvalidReason.NOT_JSON) from error
+
+    def _check_values(self, body: bytes, limits: BodyLimits) -> Generator[None, None, None]:
+        most = limits.values
+        if most and may_hold_more(body, most) and (yield from count_values(body)) > most:
+            raise CutFailed(InvalidReason.TOO_MANY_VALUES)
+
+
+class _Survey:
+    """What a body holds, and whether that is within its limits."""
+
+    def __init__(self, size: int, limits: BodyLimits) -> None:
+        self.items = 0
+        self._bytes = 0
+        self._max_items = limits.items
+        self._max_bytes = max(limits.expansion * size, MINIMUM_EXPANSION_BYTES)
+        self._is_bounded = limits.expansion > 0
+        self._samples: dict[tuple[str, str, bool], Item] = {}
+
+    @property
+    def samples(self) -> list[Item]:
+        """The first item of each kind and channel, dated or not: what filters ask for."""
+        return list(self._samples.values())
+
+    def count(self, item: Item, size: int = 0) -> None:
+        """Take notice of an item; raises CutFailed."""
+        self.items += 1
+        self._bytes += size
+        if self.items > self._max_items:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+        if self._is_bounded and self._bytes > self._max_bytes:
+            raise CutFailed(InvalidReason.EXPANDS_TOO_FAR)
+        self._samples.setdefault((item.kind, item.channel, item.is_dateless), item)
