@@ -41,6 +41,10 @@ class ProcessorSettings(BaseSettings):
     which nothing else runs. Above it the body is set aside before it is decoded. Bodies of
     `generic` endpoints are not taken apart, and have no such bound."""
 
+    max_decoded_bytes: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
+    """What a body that was sent compressed may hold once it is decoded, in bytes: four times the
+    largest body that a receiver takes. Above it the body is set aside."""
+
     large_bodies_bytes: Annotated[int, Field(gt=0)] = 4 * 1024 * 1024
     """Bytes of bodies above 64 KiB, or of many items, that are taken apart at a time. What a body
     becomes in memory is up to 30 times its bytes. One that is larger goes alone."""

@@ -11,6 +11,7 @@ Nothing here does anything to the outside: if the process dies, the webhook is u
 and is cut again, to the same items.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -19,8 +20,9 @@ import msgspec
 
 from forebay.core import envelope
 from forebay.core.bodies import body_item, lane_of_items
+from forebay.core.content_encoding import decode_body
 from forebay.core.envelope import encode_item
-from forebay.core.errors import ForebayError, UnreadableBody
+from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
 from forebay.core.invalid import InvalidReason
 from forebay.core.items import Item, cut, variant_of
 from forebay.core.naming import EndpointName
@@ -51,11 +53,12 @@ _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class BodyLimits(NamedTuple):
-    """What one body may hold and come to."""
+    """What one body may hold and come to; see the settings."""
 
     items: int
     expansion: int
     values: int
+    decoded_bytes: int
 
 
 class CutFailed(ForebayError):  # noqa: N818  # what happened, not an error of the program
@@ -135,7 +138,6 @@ class Part:
 
 def digest_of(item: Item) -> str:
     """Return what tells whether an item's content is that of another one with its key."""
-    # A body's key is the hash of its bytes.
     return item.digest or item.token[:16]
 
 
@@ -150,8 +152,22 @@ class Cutter:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
 
+    async def content(self, message: PulledMessage) -> bytes:
+        """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
+        encoding = message.headers.get(envelope.CONTENT_ENCODING)
+        if encoding is None:
+            return message.data
+        try:
+            return await asyncio.to_thread(
+                decode_body, message.data, encoding, self._limits.decoded_bytes
+            )
+        except ExpandsTooFar as error:
+            raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
+        except UnreadableBody as error:
+            raise CutFailed(InvalidReason.NOT_JSON) from error
+
     def parts(
-        self, webhook: Webhook, endpoint: ProcessorEndpoint
+        self, webhook: Webhook, content: bytes, endpoint: ProcessorEndpoint
     ) -> Generator[Part | None, None, None]:
         """Yield a webhook's parts in their order, and None where others may have their turn.
 
@@ -159,7 +175,7 @@ class Cutter:
             CutFailed: where the body is to be set aside.
         """
         try:
-            yield from self._parts(webhook, endpoint)
+            yield from self._parts(webhook, content, endpoint)
         except CutFailed:
             raise
         except UnreadableBody as error:
@@ -168,14 +184,13 @@ class Cutter:
             raise CutFailed(InvalidReason.CRASHED, place_of(error)) from error
 
     def _parts(
-        self, webhook: Webhook, endpoint: ProcessorEndpoint
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
     ) -> Generator[Part | None, None, None]:
         message = webhook.message
-        body = message.data
         limits = self._limits_for(message)
         received_at = int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
         reading = yield from self._reading(body, endpoint, limits)
-        digest = hashlib.sha256(body).hexdigest()
+        digest = hashlib.sha256(message.data).hexdigest()
 
         def items() -> Iterator[Item]:
             return cut(
@@ -183,6 +198,7 @@ class Cutter:
                 reading.document,
                 body_sha256=digest,
                 received_at=received_at,
+                event_id=message.headers.get(envelope.EVENT_ID),
                 repaired=reading.repaired,
             )
 
@@ -212,7 +228,10 @@ class Cutter:
         message, samples = webhook.message, survey.samples
         whole = token = None
         if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
-            whole = body_item(message.data, message.headers, samples, received_at)
+            whole = msgspec.structs.replace(
+                body_item(message.data, message.headers, samples, received_at),
+                digest=hashlib.sha256(message.data).hexdigest()[:16],
+            )
             token = whole.token
         for item in items() if found is None else found:
             yield Part(webhook, item, item.lane, encode_item(item), token)
@@ -224,7 +243,9 @@ class Cutter:
         lifted = message.headers.get(envelope.MAX_ITEMS)
         if lifted is None:
             return self._limits
-        return BodyLimits(int(lifted), 0, 0) if lifted.isdecimal() else self._limits
+        if not lifted.isdecimal():
+            return self._limits
+        return self._limits._replace(items=int(lifted), expansion=0, values=0)
 
     def _reading(
         self, body: bytes, endpoint: ProcessorEndpoint, limits: BodyLimits

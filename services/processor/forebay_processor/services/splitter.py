@@ -26,8 +26,8 @@ one. Dies between the two: there are two copies, and a replay of both delivers e
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -35,8 +35,8 @@ from forebay.core import envelope
 from forebay.core.invalid import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull import PulledMessage, Puller
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pull import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.claims import ClaimJudge, KnownItems
@@ -46,7 +46,7 @@ from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.turns import Room, Turns
-from forebay_processor.services.waves import Outcome, PartitionLost, WaveStore
+from forebay_processor.services.waves import Outcome, PartitionLost, Storage, WaveStore
 from forebay_processor.services.work import Lag
 
 __all__ = ["Splitter", "SplitterTools"]
@@ -60,12 +60,31 @@ WAVE_BYTES: Final = 512 * 1024
 """Of payloads in a wave; one item can be larger. There are 64 splitters, each with two waves."""
 
 
+class Batches(Protocol):
+    """Where webhooks come from: a part of `Puller`."""
+
+    consumer: str
+    pending: int
+
+    async def next_batch(self) -> list[PulledMessage]:
+        """Return what has arrived, at least one message; waits for it."""
+
+
+class Publishing(Storage, Protocol):
+    """Where items and copies of webhooks are stored: a part of `Publisher`."""
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Mapping[str, str], within: float
+    ) -> PubAck:
+        """Store a message; raises StoreError."""
+
+
 class SplitterTools:
     """What the splitters of a process share."""
 
     def __init__(  # its parts, each one thing
         self,
-        publisher: Publisher,
+        publisher: Publishing,
         endpoints: Endpoints,
         metrics: ProcessorMetrics,
         cutter: Cutter,
@@ -101,7 +120,7 @@ class Splitter:
 
         self._pending = 0
 
-    async def run(self, puller: Puller) -> None:
+    async def run(self, puller: Batches) -> None:
         """Split what comes; until cancelled, or until the partition is somebody else's."""
         with contextlib.suppress(PartitionLost):
             try:
@@ -158,9 +177,10 @@ class Splitter:
         self, webhook: Webhook, endpoint: ProcessorEndpoint, wave: "_Wave", turns: Turns
     ) -> None:
         """Cut a webhook and hand its items on."""
-        body = webhook.message.data
-        steps = self._tools.cutter.parts(webhook, endpoint)
+        cutter = self._tools.cutter
         try:
+            body = await cutter.content(webhook.message)
+            steps = cutter.parts(webhook, body, endpoint)
             if is_quick(body):
                 for part in steps:
                     if part is not None:

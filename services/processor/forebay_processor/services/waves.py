@@ -34,7 +34,7 @@ from forebay.runtime.store_errors import (
 from forebay_processor.services.claims import ClaimJudge, Verdict
 from forebay_processor.services.cutting import Part
 
-__all__ = ["Outcome", "PartitionLost", "Settled", "WaveStore"]
+__all__ = ["Outcome", "PartitionLost", "Settled", "Storage", "WaveStore"]
 
 _log = structlog.get_logger(__name__)
 

@@ -55,7 +55,10 @@ class Workshop:
             metrics,
             Cutter(
                 BodyLimits(
-                    settings.max_body_items, settings.max_body_expansion, settings.max_body_values
+                    settings.max_body_items,
+                    settings.max_body_expansion,
+                    settings.max_body_values,
+                    settings.max_decoded_bytes,
                 )
             ),
             Room(settings.large_bodies_bytes),

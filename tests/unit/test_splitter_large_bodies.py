@@ -1,0 +1,148 @@
+"""A long body is cut in slices, within limits, and is acked when all of it is stored."""
+
+import asyncio
+import json
+
+import pytest
+
+from forebay.core import envelope
+from forebay.core.subjects import Lane
+from forebay.runtime.store_errors import StoreFull
+from forebay_processor.services.cutting import BodyLimits
+from forebay_processor.services.splitter import WAVE_ITEMS
+from support.split_alone import LIMITS, SplitAlone, texts_of
+from support.wait import eventually
+
+
+def many(count: int, text: str = "hello") -> bytes:
+    return texts_of(*((f"m{n}", f"1555{n:05}") for n in range(count)), text=text)
+
+
+def rests(count: int) -> bytes:
+    """Return a webhook of empty messages, each of which carries 1.9 KB of what stands beside."""
+    value = {"metadata": {"phone_number_id": "1065"}, "x": "y" * 1850, "messages": [{}] * count}
+    entry = {"id": "1022", "changes": [{"field": "messages", "value": value}]}
+    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+
+
+async def test_a_body_is_acked_when_all_of_its_waves_are_stored() -> None:
+    alone = SplitAlone()
+    count = WAVE_ITEMS + 7
+    alone.streams.answers[f'"m{count - 1}"'] = [StoreFull("no room")]
+    async with alone.running():
+        alone.hand_out(alone.message(many(count)))
+        await eventually(lambda: len(alone.streams.keys) >= count - 1)
+        assert alone.acks.acked == []
+        await eventually(lambda: alone.acks.acked == [1])
+    assert len(alone.streams.keys) == count
+    assert max(map(len, alone.streams.waves)) <= WAVE_ITEMS
+
+
+async def test_others_run_while_a_long_body_is_cut() -> None:
+    alone = SplitAlone()
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while not alone.acks.acked:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with alone.running():
+        alone.hand_out(alone.message(many(900, "x" * 200)))
+        await asyncio.wait_for(other(), 10)
+    assert turns > 10
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "reason"),
+    [
+        (many(11), LIMITS._replace(items=10), "TooManyItems"),
+        (many(600), LIMITS._replace(items=500), "TooManyItems"),
+        (rests(900), LIMITS._replace(expansion=2), "ExpandsTooFar"),
+        (many(2000), LIMITS._replace(values=5000), "TooManyValues"),
+        (b"no JSON", LIMITS, "NotJson"),
+        (b'{"order": 7}', LIMITS, "NoEnvelope"),
+        (b'{"entry": []}', LIMITS, "NoEnvelope"),
+    ],
+    ids=["items", "items of a long body", "expansion", "values", "not JSON", "no shape", "empty"],
+)
+async def test_what_is_beyond_the_limits_is_set_aside_whole_with_its_reason(
+    body: bytes, limits: BodyLimits, reason: str
+) -> None:
+    alone = SplitAlone(limits)
+    async with alone.running():
+        alone.hand_out(alone.message(body), alone.message(texts_of(("next", "1"))))
+        await eventually(lambda: sorted(alone.acks.acked) == [1, 2])
+    assert alone.streams.keys == ["msg:1065:next"]
+    ((subject, kept, headers),) = alone.streams.raw
+    assert subject == "forebay.raw.0.00.invalid.demo.shop"
+    assert kept == body
+    assert headers[envelope.REASON] == reason
+
+
+async def test_a_body_that_could_not_be_set_aside_is_not_acked() -> None:
+    alone = SplitAlone()
+    alone.streams.refusal = StoreFull("RAW is full")
+    async with alone.running():
+        alone.hand_out(alone.message(b"no JSON"))
+        await eventually(lambda: alone.acks.sent_back == [1])
+        assert alone.acks.acked == []
+        alone.streams.refusal = None
+        alone.hand_out(alone.message_at(1, b"no JSON"))
+        await eventually(lambda: alone.acks.acked == [1])
+    assert len(alone.streams.raw) == 1
+
+
+async def test_a_webhook_with_an_item_that_is_too_large_is_not_acked_before_it_is_kept() -> None:
+    alone = SplitAlone()
+    alone.too_large('"large"')
+    alone.streams.refusal = StoreFull("RAW is full")
+    body = texts_of(("small", "1"), ("large", "2"))
+    async with alone.running():
+        alone.hand_out(alone.message(body))
+        await eventually(lambda: alone.acks.sent_back == [1])
+        assert alone.acks.acked == []
+        alone.streams.refusal = None
+        alone.hand_out(alone.message_at(1, body))
+        await eventually(lambda: alone.acks.acked == [1])
+    assert alone.streams.keys == ["msg:1065:small"]
+    ((_, kept, headers),) = alone.streams.raw
+    assert (kept, headers[envelope.REASON]) == (body, "ItemTooLarge")
+
+
+async def test_a_person_may_let_a_body_hold_more() -> None:
+    alone = SplitAlone(LIMITS._replace(items=10, values=20))
+    async with alone.running():
+        alone.hand_out(alone.message(many(600), Lane.INVALID, Forebay_Max_Items="600"))
+        await eventually(lambda: alone.acks.acked == [1])
+    assert len(alone.streams.keys) == 600
+    assert alone.streams.raw == []
+
+
+async def test_a_replayed_body_that_still_holds_too_much_says_so() -> None:
+    alone = SplitAlone(LIMITS._replace(items=10))
+    async with alone.running():
+        alone.hand_out(alone.message(many(30), Lane.INVALID, Forebay_Max_Items="20"))
+        await eventually(lambda: alone.acks.acked == [1])
+        ((_, body, headers),) = alone.streams.raw
+        assert headers[envelope.REASON] == "TooManyItems"
+        again = alone.message(
+            body, Lane.INVALID, Forebay_Max_Items="20", Forebay_Reason="TooManyItems"
+        )
+        alone.hand_out(again)
+        await eventually(lambda: alone.acks.acked == [1, 2])
+    assert len(alone.streams.raw) == 1
+
+
+async def test_a_webhook_that_comes_again_while_it_is_in_hand_is_passed_over() -> None:
+    alone = SplitAlone()
+    alone.streams.answers['"a"'] = [StoreFull("no room")]
+    async with alone.running():
+        alone.hand_out(alone.message(texts_of(("a", "1"))))
+        await eventually(lambda: alone.streams.waves)
+        alone.hand_out(alone.message_at(1, texts_of(("a", "1"))))
+        await eventually(lambda: alone.acks.acked == [1])
+        alone.hand_out(alone.message(texts_of(("b", "1"))))
+        await eventually(lambda: alone.acks.acked == [1, 2])
+    assert alone.streams.keys == ["msg:1065:a", "msg:1065:b"]
