@@ -78,7 +78,10 @@ def slow_requests() -> Iterator[bytes]:
     head = request_bytes("POST", PATH, headers={"X-Slow": "y"})[:-4]
     for _ in range(EACH):
         yield head
-        yield request_bytes("POST", PATH, headers={"Content-Length": "90000"}) + b" " * 1_000
+        yield (
+            request_bytes("POST", PATH, headers={**signed(b""), "Content-Length": "90000"})
+            + b" " * 1_000
+        )
         yield request_bytes("GET", "/", headers={"X-Slow": "y"})[:-4]
         yield b"POST /v1/w"
         yield b""
@@ -119,7 +122,8 @@ async def is_as(edge: Edge, wanted: Footprint) -> bool:
 async def test_bodies_that_are_being_read_have_a_limit_in_bytes(edge: Edge) -> None:
     before, count = await warmed_up(edge), 20
     refused = await edge.refused("overloaded") + await edge.refused("endpoint_overloaded")
-    request = request_bytes("POST", PATH, headers={"Content-Length": "100001"}) + b" " * 100_000
+    headers = {**signed(b""), "Content-Length": "100001"}
+    request = request_bytes("POST", PATH, headers=headers) + b" " * 100_000
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(count):
             connection = await stack.enter_async_context(connect(edge.receiver.port))

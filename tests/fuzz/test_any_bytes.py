@@ -18,7 +18,7 @@ ROUNDS = 1500
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 """For so long, instead of the fixed number of rounds; the seed is then the clock's."""
 
-HONEST = {100, 200, 400, 401, 404, 405, 408, 413, 503}
+HONEST = {100, 200, 400, 401, 404, 405, 408, 413, 417, 503, 505}
 
 BODY = payload("messages-text").body
 REQUEST = [

@@ -31,13 +31,13 @@ PATHS = st.one_of(
 
 
 def names_the_endpoint(target: bytes) -> bool:
-    """Say whether a request's target is the endpoint's path, with or without host and query.
+    """Say whether a request's target is the endpoint's path, with or without host, query and slash.
 
     RFC 9112 asks servers to take the form with a host; more than one space around the target is for
     them to take or not, and llhttp takes it.
     """
-    path = re.sub(rb"^[A-Za-z]+://[^/?]+(?=/)", b"", target.strip(b" "))
-    return path.partition(b"?")[0] == PATH.encode()
+    path = re.sub(rb"^[Hh][Tt][Tt][Pp][Ss]?://[^/?]+(?=/)", b"", target.strip(b" "))
+    return path.partition(b"?")[0].removesuffix(b"/") == PATH.encode()
 
 
 def status_of(port: int, target: bytes, method: str = "POST") -> int | None:

@@ -67,12 +67,19 @@ def together(ways: set[str]) -> Credentials:
     )
 
 
+def refusal_of(
+    credentials: Credentials, headers: Mapping[bytes, bytes], body: bytes = BODY
+) -> Reason | None:
+    """Take both looks, as for a webhook that comes whole."""
+    return credentials.refusal_of_head(headers) or credentials.refusal_of_body(headers, body)
+
+
 @given(
     st.sets(st.sampled_from(sorted(WAYS)), min_size=1),
     st.sets(st.sampled_from(sorted(WAYS))),
 )
 def test_all_ways_that_are_asked_for_have_to_hold(asked: set[str], shown: set[str]) -> None:
-    refusal = together(asked).refusal(dict(GOOD[way] for way in shown), BODY)
+    refusal = refusal_of(together(asked), dict(GOOD[way] for way in shown))
     assert (refusal is None) == (asked <= shown)
 
 
@@ -83,12 +90,12 @@ def test_all_ways_that_are_asked_for_have_to_hold(asked: set[str], shown: set[st
     ),
 )
 def test_what_nobody_could_know_never_lets_in(asked: set[str], headers: dict[bytes, bytes]) -> None:
-    assert isinstance(together(asked).refusal(headers, BODY), Reason)
+    assert isinstance(refusal_of(together(asked), headers), Reason)
 
 
 @given(st.binary(max_size=200))
 def test_any_authorization_is_read_without_an_error(value: bytes) -> None:
-    refusal = together({"basic"}).refusal({b"authorization": value}, BODY)
+    refusal = refusal_of(together({"basic"}), {b"authorization": value})
     assert refusal is Reason.BASIC_WRONG
 
 
@@ -98,17 +105,17 @@ def test_a_password_may_hold_anything(username: str) -> None:
     credentials = credentials_of(
         Authentication(basic=(BasicCheck(username=username, password=password),))
     )
-    assert credentials.refusal({b"authorization": pair(f"{username}:{password}")}, b"") is None
-    refusal = credentials.refusal({b"authorization": pair(f"{username}:{password} ")}, b"")
+    assert refusal_of(credentials, {b"authorization": pair(f"{username}:{password}")}) is None
+    refusal = refusal_of(credentials, {b"authorization": pair(f"{username}:{password} ")})
     assert refusal is Reason.BASIC_WRONG
 
 
 def test_an_endpoint_without_any_way_lets_nobody_in() -> None:
     # Tables are refused before it comes to this: the second lock on the same door.
-    assert credentials_of(Authentication()).refusal({}, b"") is Reason.HEADER_MISSING
+    assert refusal_of(credentials_of(Authentication()), {}) is Reason.HEADER_MISSING
     nameless = Authentication(client_certificate=CertificateCheck(names=()))
     headers = dict([GOOD["certificate"]])
-    assert credentials_of(nameless, PROXY).refusal(headers, b"") is Reason.CERTIFICATE_WRONG
+    assert refusal_of(credentials_of(nameless, PROXY), headers) is Reason.CERTIFICATE_WRONG
 
 
 @pytest.mark.parametrize(
@@ -137,10 +144,22 @@ def test_the_same_work_is_done_whatever_is_wrong(
         return compare(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", count)
-    assert credentials.refusal(dict(GOOD.values()), BODY) is None
+    assert refusal_of(credentials, dict(GOOD.values())) is None
     usual = compared.copy()
     compared.clear()
     shown = {GOOD[way][0]: values.get(way, GOOD[way][1]) for way in WAYS}
-    credentials.refusal(shown, BODY)
+    # Each look by itself: a wrong value ends none of them in its middle.
+    credentials.refusal_of_head(shown)
+    credentials.refusal_of_body(shown, BODY)
     assert compared == usual
     assert len(usual) == 6
+
+
+def test_what_stands_in_headers_is_known_without_the_body() -> None:
+    credentials = together(set(WAYS))
+    for way in WAYS:
+        shown = dict(each for name, each in GOOD.items() if name != way)
+        assert credentials.refusal_of_head(shown) is not None
+    forged = dict(GOOD.values()) | {b"x-hub-signature-256": b"sha256=" + b"0" * 64}
+    assert credentials.refusal_of_head(forged) is None
+    assert credentials.refusal_of_body(forged, BODY) is Reason.SIGNATURE_WRONG

@@ -39,9 +39,10 @@ def test_a_path_finds_its_own_endpoint_and_no_other(names: set[str], asked: str)
 @given(PATHS)
 @example("/v1/webhooks/demo/../demo/meta")
 @example("/v1/webhooks/demo/meta\x00")
-@example("/v1/webhooks/demo/meta/")
+@example("/v1/webhooks/demo/meta//")
 @example("/V1/webhooks/demo/meta")
 @example("/v1/webhooks/demo%2Fmeta")
 def test_a_path_that_is_not_written_as_it_should_be_finds_nothing(path: str) -> None:
     found = routes_of({"demo/meta"}).find(path)
-    assert (found is not None) == (path == "/v1/webhooks/demo/meta")
+    written = {"/v1/webhooks/demo/meta", "/v1/webhooks/demo/meta/"}
+    assert (found is not None) == (path in written)

@@ -23,11 +23,16 @@ class Outcome(enum.StrEnum):
 class Reason(enum.StrEnum):
     """Why a request was refused, or could not be served."""
 
+    MALFORMED = "malformed"
+    """No HTTP, or not of the form that is served; or more of a head than is borne."""
+
+    HTTP_VERSION = "http_version"
+    EXPECTATION = "expectation"
     UNKNOWN_ENDPOINT = "unknown_endpoint"
     METHOD = "method"
+    CONTENT_ENCODING = "content_encoding"
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
-    CLIENT_GONE = "client_gone"
     CERTIFICATE_OFF = "certificate_off"
     """The endpoint asks for a client certificate, and no setting names a header to believe."""
 
@@ -52,11 +57,14 @@ class Reason(enum.StrEnum):
 
 
 STATUS_OF: dict[Reason, int] = {
+    Reason.MALFORMED: 400,
+    Reason.HTTP_VERSION: 505,
+    Reason.EXPECTATION: 417,
     Reason.UNKNOWN_ENDPOINT: 404,
     Reason.METHOD: 405,
+    Reason.CONTENT_ENCODING: 415,
     Reason.TOO_LARGE: 413,
     Reason.TOO_SLOW: 408,
-    Reason.CLIENT_GONE: 400,  # nobody is there to read it
     Reason.CERTIFICATE_OFF: 401,
     Reason.CERTIFICATE_MISSING: 401,
     Reason.CERTIFICATE_WRONG: 401,

@@ -7,7 +7,7 @@ import math
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -22,8 +22,7 @@ from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_colle
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.handlers.webhook import WebhookApplication
-from forebay_receiver.handlers.wire import ConnectionRules, protocol_factory
+from forebay_receiver.handlers.webhook_protocol import ConnectionRules, protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake
@@ -94,8 +93,7 @@ async def _serve(
     intake = Intake(settings, routes, store, metrics)
     rules = ConnectionRules(intake, settings, _connections_allowed(settings))
     status = ReceiverStatus(intake, routes, tables, store, metrics, lambda: rules.connections)
-    webhook = WebhookApplication(intake, settings)
-    public = _Server(_config(webhook, protocol_factory(rules), settings))
+    public = _Server(_config(_no_application, protocol_factory(rules), settings))
     async with asyncio.TaskGroup() as group:
         background = [
             group.create_task(store.run(), name="nats"),
@@ -123,6 +121,10 @@ async def _serve(
     _log.info("receiver_stopped")
 
 
+async def _no_application(_scope: object, _receive: object, _send: object) -> None:
+    """Stand for the application that uvicorn wants to know: the protocol asks none."""
+
+
 def _admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> "FastAPI":
     from forebay_receiver.handlers.admin import admin_application  # noqa: PLC0415  # see the caller
 
@@ -147,7 +149,7 @@ def _connections_allowed(settings: ReceiverSettings) -> int:
 
 
 def _config(
-    app: "WebhookApplication | FastAPI",
+    app: "FastAPI | Callable[..., Awaitable[None]]",
     http: type[asyncio.Protocol] | Literal["httptools"],
     settings: ReceiverSettings,
 ) -> uvicorn.Config:

@@ -104,6 +104,11 @@ class ReceiverSettings(BaseSettings):
         """For a request to arrive, whichever limit comes first."""
         return min(self.body_seconds, self.budget_seconds)
 
+    @property
+    def max_held_bytes(self) -> int:
+        """Bytes of bodies that may be half read, or wait for their turn."""
+        return self.max_in_flight_bytes // 2
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.max_in_flight_bytes < 2 * self.max_body_bytes:

@@ -1,9 +1,12 @@
 """Who may send webhooks to an endpoint: all that its manifest asks for, and nothing left out.
 
-The answer is 401 without a text; the reason goes to a metric only. Time tells no more: every live
-value is compared, in constant time, and a wrong value does not end the work, so that who knows one
-secret of two cannot see that it was the right one. Only what a sender knows of its own request, a
-header that is missing or of the wrong form, ends it at once.
+The answer is 401 without a text; the reason goes to a metric only. There are two looks. What stands
+in headers is checked before a body is read, so that strangers get none read; a signature is over
+the body, and is checked when that is there. Within each look time tells no more: every live value
+is compared, in constant time, and a wrong value does not end the work, so that who knows one secret
+of two headers cannot see that it was the right one. Only what a sender knows of its own request, a
+header that is missing or of the wrong form, ends it at once. That the first look was passed can be
+seen: its 401 does not wait for the body.
 """
 
 import binascii
@@ -43,12 +46,13 @@ class Credentials:
         """Whether the endpoint answers GET challenges."""
         return bool(self._tokens)
 
-    def refusal(self, headers: Mapping[bytes, bytes], body: bytes) -> Reason | None:
-        """Return why a webhook is refused, or None where every check holds.
+    def refusal_of_head(self, headers: Mapping[bytes, bytes]) -> Reason | None:
+        """Return why a webhook is refused by its headers alone, before its body is read.
+
+        None where all that stands in headers holds, and a signature is there to be checked.
 
         Args:
             headers: The request's headers by lower-case name.
-            body: The bytes as they came.
         """
         refusal: Reason | None = None
         for name, values in self._headers:
@@ -57,16 +61,27 @@ class Credentials:
                 return Reason.HEADER_MISSING
             if not _any_equal(values, given):
                 refusal = Reason.HEADER_WRONG
-        if self._signature_header is not None and self._signatures is not None:
-            given = headers.get(self._signature_header)
-            if given is None:
+        if self._signature_header is not None:
+            if self._signature_header not in headers:
                 return refusal or Reason.SIGNATURE_MISSING
-            if not self._signatures.hold(given, body):
-                return refusal or Reason.SIGNATURE_WRONG
         elif not self._headers and not self._is_enough:
             # Tables are checked when they are read; this is the second lock on the same door.
             return Reason.HEADER_MISSING
         return refusal
+
+    def refusal_of_body(self, headers: Mapping[bytes, bytes], body: bytes) -> Reason | None:
+        """Return why a webhook is refused that `refusal_of_head` let pass, now that it is whole.
+
+        Args:
+            headers: The same headers.
+            body: The bytes as they came.
+        """
+        if self._signature_header is None or self._signatures is None:
+            return None
+        given = headers.get(self._signature_header)
+        if given is None:
+            return Reason.SIGNATURE_MISSING
+        return None if self._signatures.hold(given, body) else Reason.SIGNATURE_WRONG
 
     def verify_token_holds(self, given: str) -> bool:
         """Say whether a GET challenge carries one of the live verify tokens."""
@@ -93,11 +108,11 @@ class _FurtherCredentials(Credentials):
         self._is_enough = self._is_enough or bool(self._pairs or self._certificate_names)
 
     @override
-    def refusal(self, headers: Mapping[bytes, bytes], body: bytes) -> Reason | None:
+    def refusal_of_head(self, headers: Mapping[bytes, bytes]) -> Reason | None:
         # All are asked in any case: the time that it takes tells nothing of the ones before.
         certificate = self._certificate_refusal(headers)
         basic = self._basic_refusal(headers)
-        rest = super().refusal(headers, body)
+        rest = super().refusal_of_head(headers)
         return certificate or basic or rest
 
     def _certificate_refusal(self, headers: Mapping[bytes, bytes]) -> Reason | None:

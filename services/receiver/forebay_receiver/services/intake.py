@@ -1,7 +1,7 @@
 """The contract of the webhook path, without the wire: route, method, size, credentials, store.
 
-Whoever carries the bytes (`handlers.wire`, `handlers.webhook`) asks `admit` before the body is read
-and `take` when it is there. What happens if the process dies:
+Whoever carries the bytes (`handlers.webhook_protocol`) asks `admit` before the body is read and
+`take` when it is there. What happens if the process dies:
 
 - before the publish leaves: nothing is stored, nothing was answered, the provider sends again;
 - after the publish, before the PubAck: it may be stored, nothing was answered; the provider sends
@@ -33,6 +33,7 @@ from forebay.runtime.store_errors import (
 from forebay_receiver.adapters.store import Store, Storing
 from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.settings import ReceiverSettings
 
@@ -165,7 +166,7 @@ class Intake:
         self._in_flight = 0
         self._in_flight_bytes = 0
         self._held_bytes = 0
-        self._max_held_bytes = settings.max_in_flight_bytes // 2
+        self._max_held_bytes = settings.max_held_bytes
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
@@ -178,30 +179,43 @@ class Intake:
         """Bytes of bodies that are being read or stored."""
         return self._in_flight_bytes + self._held_bytes
 
-    def admit(self, path: str, method: str, declared: int) -> ServedEndpoint | Answer:
+    def admit(self, path: str, declared: int, headers: Headers) -> ServedEndpoint | Answer:
         """Say which endpoint a POST is for, before its body is read; else the answer it gets.
+
+        All that can be known by then is asked: who cannot show the credentials that stand in
+        headers gets no byte of a body read. An answer that does not close leaves it to the caller
+        to read on, where the rest is there already.
 
         Args:
             path: The request's path, without the query.
-            method: In capitals.
             declared: The body's length as the request says it; 0 where it does not say.
+            headers: The request's headers by lower-case name; several of one name joined by `, `.
         """
         endpoint = self._routes.find(path)
         if endpoint is None:
             return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
-        if method != "POST":
-            return self.refuse(endpoint, Reason.METHOD)
         if declared > self._max_body_bytes:
             return self.refuse(endpoint, Reason.TOO_LARGE)
+        refusal = endpoint.credentials.refusal_of_head(headers)
+        if refusal is not None:
+            return self.refuse(endpoint, refusal)
+        if b"content-encoding" in headers and not is_encoding_served(headers[b"content-encoding"]):
+            return self.refuse(endpoint, Reason.CONTENT_ENCODING)
         if declared > _LARGE and declared > self._store.max_body_bytes:
             return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
         return endpoint
+
+    def refuse_method(self, path: str) -> Answer:
+        """Return what a request gets that is neither a POST nor a GET."""
+        endpoint = self._routes.find(path)
+        return self.refuse(endpoint, Reason.UNKNOWN_ENDPOINT if endpoint is None else Reason.METHOD)
 
     def hold(self, endpoint: ServedEndpoint, size: int) -> Answer | None:
         """Note bytes of a body that waits for its end or its turn; else the answer it gets.
 
         Nobody knows yet whether they are a provider's. So they take no place from webhooks that are
-        there whole: there is a limit of their own, and refused are those who would exceed it.
+        there whole: there is a limit of their own, of which each endpoint has a small share, and
+        refused are those who would exceed either.
 
         Args:
             endpoint: From `admit`.
@@ -210,7 +224,7 @@ class Intake:
         reason = self._store.unwilling(endpoint.route.shard)
         if reason is None and self._held_bytes + size > self._max_held_bytes:
             reason = Reason.OVERLOADED
-        if reason is None and endpoint.held_bytes + size > endpoint.max_in_flight_bytes:
+        if reason is None and endpoint.held_bytes + size > endpoint.max_held_bytes:
             reason = Reason.ENDPOINT_OVERLOADED
         if reason is not None:
             return self.refuse(endpoint, reason)._replace(close=True)
@@ -257,7 +271,7 @@ class Intake:
         A callback and not a coroutine: a task for each webhook would cost a tenth of the rate.
 
         Args:
-            endpoint: From `admit`.
+            endpoint: From `admit`, which has looked at the credentials in the headers.
             headers: The request's headers by lower-case name; several of one name joined by `, `.
             body: All of the body.
             started: When the request's first byte came, on the loop's clock: the budget's start.
@@ -266,7 +280,7 @@ class Intake:
         # What costs nothing to know comes first: in trouble an answer has to be cheap.
         refusal = (
             self._store.unwilling(endpoint.route.shard)
-            or endpoint.credentials.refusal(headers, body)
+            or endpoint.credentials.refusal_of_body(headers, body)
             or self._overload(endpoint, len(body))
         )
         if refusal is not None:
@@ -324,6 +338,9 @@ class Intake:
 
 _BODY_UNREAD: Final = frozenset(
     {
+        Reason.MALFORMED,
+        Reason.HTTP_VERSION,
+        Reason.EXPECTATION,
         Reason.TOO_LARGE,
         Reason.TOO_SLOW,
         Reason.METHOD,

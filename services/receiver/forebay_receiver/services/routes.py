@@ -42,6 +42,10 @@ ENDPOINT_SHARE: Final = 0.75
 """Of what the process may have in flight, the most that one endpoint gets: the rest is always there
 for the others."""
 
+HELD_SHARE: Final = 1 / 8
+"""Of what may be half read, the most that is for one endpoint: anybody can begin a body, and who
+begins many takes nothing from the others' large webhooks. One of the largest always fits."""
+
 TOLD: Final = 5
 """Endpoints that a line of the log names: there may be thousands."""
 
@@ -61,6 +65,7 @@ class ServedEndpoint:
         "in_flight",
         "in_flight_bytes",
         "label",
+        "max_held_bytes",
         "max_in_flight",
         "max_in_flight_bytes",
         "metrics",
@@ -95,6 +100,9 @@ class ServedEndpoint:
         self.max_in_flight_bytes = min(
             int(settings.max_in_flight_bytes * ENDPOINT_SHARE),
             max(LARGEST_BODIES * settings.max_body_bytes, route.max_in_flight * WEBHOOK_BYTES),
+        )
+        self.max_held_bytes = max(
+            settings.max_body_bytes, int(settings.max_held_bytes * HELD_SHARE)
         )
         self.in_flight = 0
         """Its webhooks that are being stored at this moment."""
@@ -143,10 +151,15 @@ class Routes:
         return len(self._by_path)
 
     def find(self, path: str) -> ServedEndpoint | None:
-        """Return the endpoint of a request's path, or None."""
+        """Return the endpoint of a request's path, or None.
+
+        A slash at the end counts for nothing: some senders and proxies add one.
+        """
         place = self._by_path.get(path)
         if place is None:
-            return None
+            place = self._by_path.get(path.removesuffix("/"))
+            if place is None:
+                return None
         served = place.served
         if served is None:
             served = place.served = ServedEndpoint(
