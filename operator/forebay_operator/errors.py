@@ -5,6 +5,7 @@
     ├── ApiRefused          it refused an object: told in a condition, tried again as well
     │   └── ObjectChanged   it changed or went meanwhile: tried again at once
     ├── StreamsUnavailable  NATS is away or silent
+    ├── StreamsMissing      a stream or a consumer is gone from NATS: made again, later
     └── StreamsRefused      NATS refuses a stream; the message says why
 
 Foreign errors are wrapped in the adapters. What is wrong with a manifest is no error here but a
@@ -18,6 +19,7 @@ __all__ = [
     "ApiUnavailable",
     "ObjectChanged",
     "OperatorError",
+    "StreamsMissing",
     "StreamsRefused",
     "StreamsUnavailable",
 ]
@@ -45,3 +47,7 @@ class StreamsUnavailable(OperatorError):  # noqa: N818
 
 class StreamsRefused(OperatorError):  # noqa: N818
     """NATS refused; the message says what."""
+
+
+class StreamsMissing(OperatorError):  # noqa: N818  # a state, not a failure of the program
+    """A stream or a consumer that was made is gone; the message says which."""

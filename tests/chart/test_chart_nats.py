@@ -14,10 +14,12 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from pydantic import SecretStr
 
+from forebay.core.subjects import Lane
 from forebay.runtime.provision import provision
-from forebay.runtime.provisioning import ShardConfig
+from forebay.runtime.provisioning import ShardConfig, consumer_config
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.adapters.leases import LeaseStore
+from forebay_processor.adapters.streams import Streams
 from forebay_processor.models.leases import LeaseTable, Member
 from support.chart import VALUE_SETS, Rendered, render, render_set
 from support.nats_server import NatsServer, nats_server_program
@@ -231,7 +233,7 @@ async def test_the_operators_user_makes_streams_and_consumers(users: Users) -> N
         ("processor", "forebay.raw.0.00.live.demo.meta"),
         ("processor", "$JS.API.STREAM.DELETE.FOREBAY_RAW_0"),
         ("processor", "$JS.API.STREAM.UPDATE.FOREBAY_RAW_0"),
-        ("processor", "$JS.API.CONSUMER.DELETE.FOREBAY_RAW_0.split_live_00"),
+        ("processor", "$JS.API.STREAM.CREATE.FOREBAY_RAW_0"),
         ("operator", "forebay.raw.0.00.live.demo.meta"),
         ("operator", "forebay.event.0.00.live.demo.meta.message.k"),
     ],
@@ -261,6 +263,24 @@ async def test_the_receivers_user_stores_and_the_processors_user_reads(users: Us
         for subject in ("event.0.00.live", "retry.0.00.live", "dead.0"):
             await context.publish(f"forebay.{subject}.demo.meta.message.k.s.c", b"{}")
         await eventually(lambda: not refused, saying="nothing refused")
+
+
+async def test_the_processors_user_makes_its_consumers_again(users: Users) -> None:
+    await provision(users.settings("operator"), SMALL)
+    async with users.connected("operator") as (client, _):
+        await client.jetstream().delete_consumer("FOREBAY_RAW_0", "split-live-03")
+        changed = consumer_config("deliver", "0", Lane.LIVE, 3)
+        changed.filter_subject = "forebay.event.0.99.>"
+        await client.jetstream().add_consumer("FOREBAY_EVENTS_0", changed)
+    async with users.connected("processor") as (client, refused):
+        streams = Streams(client)
+        for stream, name, done in (
+            ("FOREBAY_RAW_0", "split-live-03", "made, from the beginning"),
+            ("FOREBAY_EVENTS_0", "deliver-live-03", "filter_subject was changed"),
+        ):
+            assert await streams.restore("0", stream, name, None) == done
+            assert await streams.restore("0", stream, name, None) == ""
+        assert not refused
 
 
 async def test_the_processors_user_shares_a_shard(users: Users) -> None:

@@ -3,10 +3,11 @@
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from forebay.core.errors import ConfigurationError
 from forebay.runtime.nats import CONNECT_SECONDS, login
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.store_errors import StoreError, StoreUnavailable
 
 __all__ = ["provision"]
 
@@ -16,7 +17,7 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
 
     Raises:
         StoreUnavailable: where NATS does not answer.
-        ConfigurationError: where NATS refuses a stream.
+        ConfigurationError: where NATS refuses a stream or a consumer.
     """
     client = Client()
     try:
@@ -31,6 +32,10 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
             error_cb=_ignore,
         )
         await ensure_shard(client, config)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        raise ConfigurationError(str(error)) from error
     except (NatsError, OSError, TimeoutError) as error:
         message = f"NATS did not answer: {type(error).__name__}"
         raise StoreUnavailable(message) from error

@@ -23,6 +23,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
+from forebay.core.ack_floors import AckFloor
 from forebay.core.errors import ConfigurationError
 from forebay.core.subjects import (
     FORMAT_VERSION,
@@ -35,13 +36,22 @@ from forebay.core.subjects import (
     stream_name,
     stream_subjects,
 )
+from forebay.runtime.consumers import (
+    difference,
+    known_floors,
+    list_consumers,
+    make_consumer,
+    repair_consumer,
+)
 
 __all__ = [
     "FORMAT_KEY",
     "ShardConfig",
     "consumer_config",
+    "consumer_configs",
     "ensure_shard",
     "lease_config",
+    "missing_consumers",
     "stream_config",
 ]
 
@@ -154,25 +164,56 @@ async def ensure_shard(client: Client, config: ShardConfig) -> None:
 
     Raises:
         ConfigurationError: where a stream is of another format, or the server has no room for it.
+        StoreError: where NATS refuses a consumer, or does not answer.
         nats.errors.Error: where NATS does not answer.
     """
     context = client.jetstream(timeout=10)
     for kind in StreamKind:
         await _ensure_stream(context, stream_config(kind, config))
     await _ensure_stream(context, lease_config(config))
-    await asyncio.gather(
-        *(
-            context.add_consumer(
-                stream_name(StreamKind.RAW if step == "split" else StreamKind.EVENTS, config.shard),
-                consumer_config(step, config.shard, lane, partition),
-            )
-            for step in ("split", "deliver")
-            for lane in Lane
-            for partition in range(PARTITIONS)
-            # Items are never in the invalid lane, only bodies.
-            if not (step == "deliver" and lane is Lane.INVALID)
-        ),
-    )
+    floors = await known_floors(client, config.shard)
+    for step, kind in (("split", StreamKind.RAW), ("deliver", StreamKind.EVENTS)):
+        await _ensure_consumers(client, stream_name(kind, config.shard), step, config, floors)
+
+
+async def missing_consumers(client: Client, shard: str) -> list[str]:
+    """Return the consumers of a shard's streams that are not there.
+
+    Raises:
+        StoreError: where NATS does not answer, or a stream is missing.
+    """
+    missing: list[str] = []
+    for step, kind in (("split", StreamKind.RAW), ("deliver", StreamKind.EVENTS)):
+        found = await list_consumers(client, stream_name(kind, shard))
+        missing += [each for each in consumer_configs(step, shard) if each not in found]
+    return missing
+
+
+def consumer_configs(step: str, shard: str) -> dict[str, ConsumerConfig]:
+    """Return the durable consumers of one step, `split` or `deliver`, by name."""
+    return {
+        consumer_name(step, lane, partition): consumer_config(step, shard, lane, partition)
+        for lane in Lane
+        for partition in range(PARTITIONS)
+        # Items are never in the invalid lane, only bodies.
+        if not (step == "deliver" and lane is Lane.INVALID)
+    }
+
+
+async def _ensure_consumers(
+    client: Client, stream: str, step: str, config: ShardConfig, floors: dict[str, AckFloor]
+) -> None:
+    there = await list_consumers(client, stream)
+
+    async def ensure(name: str, wanted: ConsumerConfig) -> None:
+        found, floor = there.get(name), floors.get(name)
+        if found is None:
+            await make_consumer(client, stream, wanted, floor)
+        elif difference(wanted, found) is not None:
+            await repair_consumer(client, stream, wanted, found, floor)
+
+    wanted = consumer_configs(step, config.shard)
+    await asyncio.gather(*(ensure(name, each) for name, each in wanted.items()))
 
 
 async def _ensure_stream(context: JetStreamContext, wanted: StreamConfig) -> None:

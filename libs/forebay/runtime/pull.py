@@ -10,10 +10,14 @@ back what they asked for. The request is the documented one (ADR-9 and ADR-37 of
 A consumer numbers what it hands out, to whomever. Who pulls alone sees every number; where one is
 missing, somebody else has an older message than the next one, or it was lost on its way. Then
 nothing more is handed on, and whoever owns the consumer takes it over anew (docs/design/0005).
+
+A request that is refused, or that nobody answers, is told to whoever opened the inbox: the consumer
+may be gone, and then it would be asked for in vain for ever (docs/design/0017).
 """
 
 import asyncio
 import contextlib
+import enum
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -25,7 +29,7 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.quick_client import subscribe
 
-__all__ = ["PullInbox", "PulledMessage", "Puller", "TakenOver"]
+__all__ = ["OnRefused", "PullInbox", "PullRefusal", "PulledMessage", "Puller", "TakenOver"]
 
 EXPIRES_SECONDS: Final = 5.0
 """A pull request ends after this time, or earlier where its maker may not have messages for so
@@ -50,10 +54,37 @@ _COMPLETED: Final = "Batch Completed"
 """What the server says (with 409) of a request with such a bound, when it brought that much or all
 that was asked for."""
 
+_DELETED: Final = "Consumer Deleted"
+_MOVED: Final = "Leadership Change"
+_LEAVING: Final = "Server Shutdown"
+
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
 
 _NANOSECONDS = 1_000_000_000
+
+
+class PullRefusal(enum.StrEnum):
+    """Why a request for messages came to nothing; the values stand in logs and metrics."""
+
+    CONSUMER_DELETED = "consumer_deleted"
+    """The server says so, to whoever had a request open."""
+
+    NO_CONSUMER = "no_consumer"
+    """Nobody listens for requests: the consumer or its stream is gone, or has no leader."""
+
+    LEADER_MOVED = "leader_moved"
+    """The consumer is led by another server from now on, or this one is leaving."""
+
+    REFUSED = "refused"
+    """The consumer does not take such a request: its settings are not ours."""
+
+    UNANSWERED = "unanswered"
+    """Not even the end of the request was told: NATS stands still, or the user may not ask."""
+
+
+OnRefused = Callable[[str, str, PullRefusal], None]
+"""Takes a stream, a consumer and the reason."""
 
 
 class TakenOver(NamedTuple):
@@ -71,6 +102,7 @@ class PulledMessage:
 
     __slots__ = (
         "_client",
+        "consumer",
         "consumer_sequence",
         "data",
         "delivered",
@@ -90,6 +122,7 @@ class PulledMessage:
         self.headers: dict[str, str] = message.headers or {}
         self.reply = message.reply
         first = _consumer_token(tokens)
+        self.consumer = tokens[first]
         self.delivered = int(tokens[first + 1])
         self.sequence = int(tokens[first + 2])
         self.consumer_sequence = int(tokens[first + 3])
@@ -141,8 +174,10 @@ def _consumer_token(tokens: list[str]) -> int:
 class PullInbox:
     """An inbox in which several consumers get their messages."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, on_refused: OnRefused = lambda *_: None) -> None:
+        """Prepare an inbox; `on_refused` is called for each request that came to nothing."""
         self._client = client
+        self._on_refused = on_refused
         self._prefix = client.new_inbox()
         self._by_number: dict[str, Puller] = {}
         self._by_consumer: dict[tuple[str, str], Puller] = {}
@@ -178,7 +213,7 @@ class PullInbox:
         """
         number = str(len(self._by_number))
         inbox = f"{self._prefix}.{number}"
-        puller = Puller(self._client, inbox, stream, consumer, batch, allowed)
+        puller = Puller(self._client, inbox, stream, consumer, batch, allowed, self._on_refused)
         self._by_number[number] = self._by_consumer[stream, consumer] = puller
         return puller
 
@@ -205,7 +240,7 @@ class PullInbox:
 class Puller:
     """Hands out what one consumer has, in batches; one task reads from it."""
 
-    def __init__(  # all that a request is made of
+    def __init__(  # noqa: PLR0913, PLR0917  # all that a request is made of
         self,
         client: Client,
         inbox: str,
@@ -213,6 +248,7 @@ class Puller:
         consumer: str,
         batch: int,
         allowed: Callable[[], float],
+        on_refused: OnRefused,
     ) -> None:
         self.stream = stream
         self.consumer = consumer
@@ -223,6 +259,10 @@ class Puller:
         """Whether a message went to somebody else or was lost. Nothing is handed on from then:
         close the inbox, take the consumer over, begin anew."""
 
+        self.refusal: PullRefusal | None = None
+        """Why the last request came to nothing; None where it did not."""
+
+        self._on_refused = on_refused
         self._allowed = allowed
         self._client = client
         self._inbox = inbox
@@ -270,6 +310,8 @@ class Puller:
                     await self._wake.wait()
             except TimeoutError:
                 if loop.time() >= self._lost_at:
+                    if self._expected > 0:
+                        self._refused(PullRefusal.UNANSWERED)
                     self.forget_request()
 
     async def _collect(self) -> None:
@@ -307,6 +349,7 @@ class Puller:
             self._arrived.clear()
         self._delivered = number
         self._expected -= 1
+        self.refusal = None
         self.pending = message.pending
         if not self.has_missed:
             self._arrived.append(message)
@@ -321,9 +364,16 @@ class Puller:
         # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its leader
         # moved, so asking again at once would only make a storm; or it was enough bytes.
         self._expected = 0
-        if status not in {"404", "408"} and not _says(message, _FULL):
+        if status in {"404", "408"} or _says(message, _FULL):
+            self.refusal = None
+        else:
             self._not_before = asyncio.get_running_loop().time() + _REQUEST_AGAIN_SECONDS
+            self._refused(_refusal(message, status))
         self._wake.set()
+
+    def _refused(self, reason: PullRefusal) -> None:
+        self.refusal = reason
+        self._on_refused(self.stream, self.consumer, reason)
 
     async def _ask(self, now: float, at_hand: int = 0) -> None:
         """Ask for a batch, or for so many as the server has at hand."""
@@ -351,6 +401,16 @@ class Puller:
 def _batch_bytes(client: Client) -> int:
     """Return how much to ask for: any message that the server can hold is less."""
     return max(BATCH_BYTES, 2 * client.max_payload)
+
+
+def _refusal(message: Msg, status: str | None) -> PullRefusal:
+    if status == "503":
+        return PullRefusal.NO_CONSUMER
+    if _says(message, _DELETED):
+        return PullRefusal.CONSUMER_DELETED
+    if _says(message, _MOVED) or _says(message, _LEAVING):
+        return PullRefusal.LEADER_MOVED
+    return PullRefusal.REFUSED
 
 
 def _says(status: Msg, description: str) -> bool:

@@ -4,6 +4,7 @@
     ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later
     │   ├── StreamMissing   nobody answers for the subject: no stream, or no leader at the moment
     │   │   └── ForeignAnswer  somebody else answers: another stream, or a subscriber
+    │   ├── ConsumerMissing  the stream is there and has no such consumer
     │   └── StillStoring    10158, 10164: the same message id, or another message of the same
     │                       claim, is being stored at this moment: ask again
     ├── StoreFull           the stream or the server has no room left
@@ -25,6 +26,7 @@ from forebay.core.errors import ForebayError
 __all__ = [
     "CLAIM_REFUSED_TEXT",
     "ClaimedBefore",
+    "ConsumerMissing",
     "ForeignAnswer",
     "MessageTooLarge",
     "SequenceMismatch",
@@ -44,6 +46,7 @@ _STORE_FAILED = 10077
 _NO_ROOM = frozenset({10023, 10028, 10047})  # resources, memory, storage of server or account
 _TOO_LARGE = frozenset({10054})
 _STREAM_NOT_FOUND = frozenset({10059})
+_CONSUMER_NOT_FOUND = frozenset({10014})
 _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
 _SEQUENCE_MISMATCH = 10071
 _STILL_STORING = frozenset({10158, 10164})
@@ -63,6 +66,10 @@ class StreamMissing(StoreUnavailable):
 
 class ForeignAnswer(StreamMissing):
     """Somebody answers who is not the stream: the message is not where it belongs."""
+
+
+class ConsumerMissing(StoreUnavailable):
+    """The stream is there and has no such consumer: it was deleted, or never made."""
 
 
 class StillStoring(StoreUnavailable):
@@ -111,6 +118,8 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
         kind = MessageTooLarge
     elif code in _STREAM_NOT_FOUND:
         kind = StreamMissing
+    elif code in _CONSUMER_NOT_FOUND:
+        kind = ConsumerMissing
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable
     return kind(message)

@@ -13,10 +13,11 @@ from typing_extensions import override
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import StreamKind, endpoint_partition, stream_name
+from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
 from forebay.runtime.nats import NatsLink
-from forebay.runtime.provisioning import ShardConfig, ensure_shard
+from forebay.runtime.provisioning import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
+from forebay.runtime.store_errors import StoreError, StoreUnavailable
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 
 __all__ = ["JetStreams", "NoStreams", "StreamFill", "Streams", "Waiting", "endpoint_filters"]
@@ -69,7 +70,15 @@ class Streams(Protocol):
         """Return when the latest webhook that is still kept was stored; None where none is."""
 
     async def fill(self, shard: str) -> list[StreamFill]:
-        """Return how full each stream of a shard is."""
+        """Return how full each stream of a shard is; those that are missing are left out."""
+
+    async def missing(self, shard: str) -> list[str]:
+        """Return the streams of a shard, and the consumers of its streams, that are not there.
+
+        Raises:
+            StreamsUnavailable: where NATS is away.
+            StreamsRefused: where it refuses.
+        """
 
 
 def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str]:
@@ -127,6 +136,10 @@ class JetStreams(Streams):
                 await ensure_shard(self._connected(), shard)
         except ConfigurationError as error:
             raise StreamsRefused(str(error)) from error
+        except StoreUnavailable as error:
+            raise StreamsUnavailable(str(error)) from error
+        except StoreError as error:
+            raise StreamsRefused(str(error)) from error
         except APIError as error:
             message = f"NATS refuses: {error.description}"
             raise StreamsRefused(message) from error
@@ -172,6 +185,19 @@ class JetStreams(Streams):
                 limit = int(answer["config"].get("max_bytes", -1))
                 found.append(StreamFill(name, int(answer["state"]["bytes"]), limit))
         return found
+
+    @override
+    async def missing(self, shard: str) -> list[str]:
+        names = [*(stream_name(kind, shard) for kind in StreamKind), lease_stream(shard)]
+        missing = [name for name in names if await self._ask(f"STREAM.INFO.{name}", {}) is None]
+        if not missing:
+            try:
+                missing = await missing_consumers(self._connected(), shard)
+            except StoreUnavailable as error:
+                raise StreamsUnavailable(str(error)) from error
+            except StoreError as error:
+                raise StreamsRefused(str(error)) from error
+        return missing
 
     # --- what the backlog is made of
 
@@ -297,6 +323,7 @@ class NoStreams(Streams):
     def __init__(self) -> None:
         self.is_away = False
         self.refusal: str | None = None
+        self.gone: list[str] = []
         self.ensured: list[str] = []
         self.purged: list[tuple[str, EndpointName]] = []
         self.backlogs: dict[EndpointName, Waiting] = {}
@@ -305,6 +332,7 @@ class NoStreams(Streams):
     @override
     async def ensure(self, shard: ShardConfig) -> None:
         self._check()
+        self.gone = []
         self.ensured.append(shard.shard)
 
     @override
@@ -326,6 +354,11 @@ class NoStreams(Streams):
     async def fill(self, shard: str) -> list[StreamFill]:
         self._check()
         return []
+
+    @override
+    async def missing(self, shard: str) -> list[str]:
+        self._check()
+        return self.gone
 
     def _check(self) -> None:
         if self.is_away:

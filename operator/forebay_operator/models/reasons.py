@@ -78,6 +78,10 @@ class Reason(enum.StrEnum):
     STREAM_REFUSED = "StreamRefused"
     """NATS answers, but refuses a stream: see the message."""
 
+    STREAM_MISSING = "StreamMissing"
+    """A stream or a consumer is gone from NATS: somebody deleted it, or a backup was restored. It
+    is made again."""
+
     NATS_UNREACHABLE = "NatsUnreachable"
     """The operator has no connection to NATS."""
 

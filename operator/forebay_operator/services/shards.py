@@ -10,7 +10,7 @@ import structlog
 
 from forebay.runtime.provisioning import ShardConfig
 from forebay_operator.adapters.streams import Streams
-from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.reasons import Reason
 from forebay_operator.settings import OperatorConfig, Shard
@@ -29,6 +29,9 @@ class ShardState(NamedTuple):
 
 CONNECT_SECONDS: Final = 5.0
 """How long the first connection may take until NATS counts as away."""
+
+NAMED: Final = 3
+"""So many streams or consumers are named in a condition."""
 
 UNKNOWN: Final = ShardState(Reason.NATS_UNREACHABLE, "NATS was not reached yet")
 
@@ -125,6 +128,8 @@ class Shards:
                 state = ShardState(Reason.NATS_UNREACHABLE, str(error))
             except StreamsRefused as error:
                 state = ShardState(Reason.STREAM_REFUSED, str(error))
+            except StreamsMissing as error:
+                state = ShardState(Reason.STREAM_MISSING, str(error))
             if state != self._states.get(shard.name):
                 self._states[shard.name] = state
                 _log.info("shard_state", shard=shard.name, reason=state.reason, why=state.message)
@@ -135,5 +140,14 @@ class Shards:
         await self._look(shard)
 
     async def _look(self, shard: Shard) -> None:
+        missing = await self._streams.missing(shard.name)
+        if missing:
+            # Told first: the next look, in two seconds, makes it again.
+            raise StreamsMissing(_missing_text(missing))
         for fill in await self._streams.fill(shard.name):
             self._metrics.stream(fill.name, fill.size, fill.limit)
+
+
+def _missing_text(missing: list[str]) -> str:
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    return f"gone from NATS: {', '.join(sorted(missing)[:NAMED])}{more}; being made again"

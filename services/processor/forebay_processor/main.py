@@ -99,7 +99,7 @@ async def _work(
             # What is split or parked then goes nowhere, and is asked for again.
             if publisher.foreign_answer:
                 waiting.append(publisher.foreign_answer)
-            return waiting
+            return waiting + engine.troubles
 
         server = web.AppRunner(
             admin_application(

@@ -76,6 +76,18 @@ class ProcessorMetrics:
             ("stream",),
             registry=registry,
         )
+        self._pulls_refused = Counter(
+            "forebay_processor_pulls_refused",
+            "Requests for messages that came to nothing: the consumer is gone, or refuses them.",
+            ("stream", "reason"),
+            registry=registry,
+        )
+        self._restored = Counter(
+            "forebay_processor_consumers_restored",
+            "Durable consumers that were missing, or changed by somebody, and were put right.",
+            ("stream",),
+            registry=registry,
+        )
         self._owned = Gauge(
             "forebay_processor_partitions_owned",
             "Partitions of RAW (`raw`), and of EVENTS and RETRY (`event`), that it works.",
@@ -181,6 +193,14 @@ class ProcessorMetrics:
     def redelivered(self) -> None:
         """Count a message that came again though it was finished."""
         self._redelivered.inc()
+
+    def pull_refused(self, stream: str, reason: str) -> None:
+        """Count a request for messages that came to nothing."""
+        self._pulls_refused.labels(stream, reason).inc()
+
+    def consumer_restored(self, stream: str) -> None:
+        """Count a consumer that was made again, or got its settings back."""
+        self._restored.labels(stream).inc()
 
     def purged(self, stream: str, count: int) -> None:
         """Count processed messages that were removed for room."""

@@ -69,6 +69,10 @@ class ProcessorSettings(BaseSettings):
     retention_check_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Between two looks at how full RAW and EVENTS are; where one is half full, a tenth of it."""
 
+    stream_check_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """Between two looks at whether all streams and consumers are there, and how far they are: six
+    requests a shard. Where a request for messages is refused it is looked at once."""
+
     @field_validator("allowed_networks", "denied_networks", mode="before")
     @classmethod
     def _read_networks(cls, value: object) -> object:

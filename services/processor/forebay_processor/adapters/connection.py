@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull import PullInbox
+from forebay.runtime.pull import OnRefused, PullInbox
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.leases import LeaseStore
 from forebay_processor.adapters.streams import Streams
@@ -36,9 +36,12 @@ class Session:
         """Return the lease table of a shard over this connection."""
         return LeaseStore(self._client, shard)
 
-    async def open_inbox(self) -> PullInbox:
-        """Return an inbox to pull with; raises StoreUnavailable."""
-        inbox = PullInbox(self._client)
+    async def open_inbox(self, on_refused: OnRefused) -> PullInbox:
+        """Return an inbox to pull with; raises StoreUnavailable.
+
+        `on_refused` is called for each request for messages that came to nothing.
+        """
+        inbox = PullInbox(self._client, on_refused)
         try:
             await inbox.start()
         except NatsError as error:

@@ -3,6 +3,7 @@
 Uses the JetStream API's documented subjects directly where nats-py has no call that fits.
 """
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -20,10 +21,26 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from forebay.core.ack_floors import AckFloor
 from forebay.core.envelope import DIGEST
-from forebay.core.subjects import StreamKind, replay_subjects, stream_name
+from forebay.core.subjects import Lane, StreamKind, replay_subjects, stream_name
+from forebay.runtime.consumers import (
+    ConsumerState,
+    StreamView,
+    difference,
+    list_consumers,
+    make_consumer,
+    repair_consumer,
+    view_stream,
+)
+from forebay.runtime.provisioning import consumer_config
 from forebay.runtime.pull import TakenOver
-from forebay.runtime.store_errors import StoreUnavailable, store_error
+from forebay.runtime.store_errors import (
+    ConsumerMissing,
+    StoreUnavailable,
+    StreamMissing,
+    store_error,
+)
 from forebay.runtime.stream_reader import (
     StoredMessage,
     moment,
@@ -38,6 +55,7 @@ _API_SECONDS: Final = 5.0
 _NOT_FOUND: Final = "404"
 _MESSAGE_NOT_FOUND: Final = 10043
 _NO_MESSAGE: Final = 10037
+_NO_STREAM: Final = 10059
 _FEW_SEQUENCES: Final = 4_000
 
 
@@ -57,6 +75,7 @@ class Streams:
         was acked and queues the others, lowest first.
 
         Raises:
+            ConsumerMissing: where the stream has no such consumer.
             StoreUnavailable: where NATS does not answer.
         """
         info = await self.consumer_info(stream, consumer)
@@ -131,19 +150,79 @@ class Streams:
             return None
         raise store_error(error)
 
+    async def consumers(self, stream: str) -> dict[str, ConsumerState]:
+        """Return a stream's durable consumers by name; raises StoreError."""
+        return await list_consumers(self._client, stream)
+
+    async def restore(self, shard: str, stream: str, consumer: str, floor: AckFloor | None) -> str:
+        """Make a consumer again that is missing, or give it its settings back.
+
+        Returns what was done, in words; an empty text where there was nothing to be done.
+
+        Raises:
+            StreamMissing: where its stream is gone: that is not ours to make.
+            StoreError: where NATS refuses, or does not answer.
+        """
+        wanted = _wanted(shard, consumer)
+        found = (await self.consumers(stream)).get(consumer)
+        if found is None:
+            start = await make_consumer(self._client, stream, wanted, floor)
+            return "made, from the beginning" if start is None else f"made, from {start} on"
+        setting = difference(wanted, found)
+        if setting is None:
+            return ""
+        await repair_consumer(self._client, stream, wanted, found, floor)
+        return f"{setting} was changed"
+
+    async def is_there(self, stream: str, consumer: str) -> bool:
+        """Say whether a stream has a consumer; raises StoreError."""
+        try:
+            await self.consumer_info(stream, consumer)
+        except ConsumerMissing:
+            return False
+        return True
+
+    def changed_setting(self, shard: str, found: ConsumerState) -> str | None:
+        """Return which setting of a consumer is not as ours are; None where all are."""
+        return difference(_wanted(shard, found.name), found)
+
+    async def view(self, stream: str) -> StreamView:
+        """Return what tells a stream from others of its name; raises StoreError."""
+        return await view_stream(self._client, stream)
+
     async def consumer_info(self, stream: str, consumer: str) -> ConsumerInfo:
-        """Return a consumer's state; raises StoreUnavailable."""
+        """Return a consumer's state.
+
+        Raises:
+            ConsumerMissing: where the stream has no such consumer.
+            StreamMissing: where there is no such stream.
+            StoreUnavailable: where NATS does not answer.
+        """
         try:
             info: ConsumerInfo = await self._context.consumer_info(stream, consumer)
+        except NotFoundError as error:
+            if error.err_code == _NO_STREAM:
+                message = f"there is no stream {stream}"
+                raise StreamMissing(message) from error
+            message = f"{stream} has no consumer {consumer}"
+            raise ConsumerMissing(message) from error
         except NatsError as error:
             message = f"consumer {consumer} of {stream} gave no answer"
             raise StoreUnavailable(message) from error
         return info
 
     async def stream_info(self, stream: str) -> StreamInfo:
-        """Return a stream's state; raises StoreUnavailable."""
+        """Return a stream's state.
+
+        Raises:
+            StreamMissing: where there is no such stream.
+            StoreUnavailable: where NATS does not answer.
+        """
         try:
             return await self._context.stream_info(stream)
+        except NotFoundError as error:
+            message = f"there is no stream {stream}"
+            raise StreamMissing(message) from error
         except NatsError as error:
             message = f"stream {stream} gave no answer"
             raise StoreUnavailable(message) from error
@@ -280,3 +359,10 @@ class Streams:
         except (NatsError, NotFoundError) as error:
             message = f"NATS gave no answer: {type(error).__name__}"
             raise StoreUnavailable(message) from error
+
+
+@functools.cache
+def _wanted(shard: str, consumer: str) -> ConsumerConfig:
+    """Return a consumer of ours by its name, as provisioning makes it."""
+    step, lane, number = consumer.split("-")
+    return consumer_config(step, shard, Lane(lane), int(number))

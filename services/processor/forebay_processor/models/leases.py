@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from forebay.core.ack_floors import AckFloor
+
 __all__ = ["Holding", "LeaseTable", "Member"]
 
 
@@ -34,6 +36,10 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     floor: int = 0
     """The last sequence of RETRY at that time: what an earlier owner stored above it is void."""
+
+    acked: dict[str, AckFloor] = {}
+    """How far the consumer of each lane was, as its owner saw it last: where one has to be made
+    again, it begins there (docs/design/0017)."""
 
 
 class LeaseTable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

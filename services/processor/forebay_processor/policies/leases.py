@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
 from forebay_processor.models.leases import Holding, LeaseTable, Member
 
@@ -52,6 +53,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
     dead: Collection[str] = (),
     released: Collection[str] = (),
     floors: Mapping[str, int] | None = None,
+    acked: Mapping[str, Mapping[str, AckFloor]] | None = None,
     leaving: bool = False,
 ) -> LeaseTable:
     """Return the table after a step of one processor.
@@ -63,6 +65,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
         dead: Members whose beat stood still for too long.
         released: Partitions that it has drained: they become free.
         floors: RETRY's last sequence at the time it loaded the rows of each partition.
+        acked: How far it saw the consumers of its partitions, by lane.
         leaving: Whether it is on its way out; without anything left it is not in the table.
     """
     mine = table.members.get(me)
@@ -82,6 +85,10 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
         holding = partitions.get(unit, Holding())
         if holding.owner == me:
             partitions[unit] = msgspec.structs.replace(holding, loaded=holding.epoch, floor=floor)
+    for unit, lanes in (acked or {}).items():
+        holding = partitions.get(unit, Holding())
+        if holding.owner == me:
+            partitions[unit] = msgspec.structs.replace(holding, acked={**holding.acked, **lanes})
     if leaving and not any(holding.owner == me for holding in partitions.values()):
         return LeaseTable(members=members, partitions=partitions)
     beat = mine.beat + 1 if mine is not None else 1

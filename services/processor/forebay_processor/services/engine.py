@@ -90,6 +90,11 @@ class Engine:
         """Whether it has joined its shards and works what it got."""
         return all(shard.is_ready for shard in self.shards)
 
+    @property
+    def troubles(self) -> list[str]:
+        """What is missing, or does not answer, though it did before; in words."""
+        return [text for shard in self.shards for text in shard.troubles]
+
     # -- what others ask
 
     def owned(self, kind: str) -> int:

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from forebay.core.ack_floors import AckFloor
 from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreUnavailable
 from forebay_processor.adapters.leases import LeaseStore
 from forebay_processor.models.leases import LeaseTable
@@ -60,6 +61,12 @@ class Membership:
         self.floors: dict[str, int] = {}
         """RETRY's last sequence when the rows of a partition were loaded, to be written down."""
 
+        self.acked: dict[str, dict[str, AckFloor]] = {}
+        """How far the consumers of owned partitions are, by lane, to be written down."""
+
+        self.trouble: str | None = None
+        """Why the last step failed; None where it did not."""
+
         self.left = asyncio.Event()
         """Set when it is not in the table any more, after `leave`."""
 
@@ -71,7 +78,6 @@ class Membership:
         self._is_leaving = False
         self._watch = Watch(DEAD_SECONDS, 1.5 * BEAT_SECONDS)
         self._wake = asyncio.Event()
-        self._is_in_trouble = False
 
     def is_releasing(self, unit: str) -> bool:
         """Whether a partition is given back and the table does not say so yet."""
@@ -109,11 +115,11 @@ class Membership:
         try:
             await self._step(store)
         except StoreError as error:
-            if not self._is_in_trouble:
-                self._is_in_trouble = True
+            if self.trouble is None:
                 _log.warning("lease_not_renewed", shard=self._shard, reason=str(error))
+            self.trouble = str(error)
         else:
-            self._is_in_trouble = False
+            self.trouble = None
 
     async def _step(self, store: LeaseStore) -> None:
         for _ in range(TRIES):
@@ -128,6 +134,7 @@ class Membership:
                 dead=dead,
                 released=released,
                 floors=floors,
+                acked=self.acked,
                 leaving=self._is_leaving,
             )
             began = lease_clock()

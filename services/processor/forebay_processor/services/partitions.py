@@ -1,18 +1,27 @@
-"""One partition at work: its consumers, what pulls from them, and how it is handed over."""
+"""One partition at work: its consumers, what pulls from them, and how it is handed over.
+
+A consumer that is missing when the partition is taken over is made again behind what it had acked,
+as the table of leases or this process knows it. If the process dies before that, the next owner
+does the same; after it, what comes again and is known to be finished is acked.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane
-from forebay.runtime.pull import Puller, PullInbox, TakenOver
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.pull import Puller, PullInbox, PullRefusal, TakenOver
+from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
 from forebay_processor.adapters.connection import Session
+from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.deliverer import Deliverer
+from forebay_processor.services.finished import Finished
 from forebay_processor.services.replays import Replays
 from forebay_processor.services.splitter import Splitter
-from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.tasks import all_of, end_tasks
 from forebay_processor.services.tenure import Tenure
 
 __all__ = ["OwnedPartition", "Worker"]
@@ -29,15 +38,32 @@ class Worker(NamedTuple):
     batch: int
     lane: Lane
     task: Splitter | Deliverer
+    finished: Finished
+    """What of its stream is finished, whatever the consumer hands out."""
 
 
 class OwnedPartition:
     """A partition that this process owns, from taking it to giving it back or losing it."""
 
     def __init__(
-        self, shard: str, tenure: Tenure, workers: list[Worker], channels: Channels
+        self,
+        shard: str,
+        tenure: Tenure,
+        workers: list[Worker],
+        channels: Channels,
+        metrics: ProcessorMetrics,
     ) -> None:
         self._shard = shard
+        self._metrics = metrics
+        self._broken: set[str] = set()
+        """Consumers that are gone, or are not as ours are, until they are put right."""
+
+        self.restored: list[str] = []
+        """What was put right since it was last told of."""
+
+        self.is_refused = False
+        """Whether a request for messages came to nothing since it was last looked at."""
+
         self.tenure = tenure
         self.workers = workers
         self.is_loaded = tenure.unit.startswith("raw.")
@@ -66,20 +92,40 @@ class OwnedPartition:
         return any(puller.has_missed for puller in self._pullers)
 
     @property
+    def is_broken(self) -> bool:
+        """Whether a consumer has to be put right: it has to be taken over anew."""
+        return bool(self._broken)
+
+    def refusals(self) -> dict[str, PullRefusal]:
+        """Return why requests for messages come to nothing at this moment, by consumer."""
+        return {each.consumer: each.refusal for each in self._pullers if each.refusal is not None}
+
+    def put_right(self, consumer: str) -> None:
+        """Have a consumer put right when the partition is taken over anew."""
+        self._broken.add(consumer)
+
+    def learn(self, floors: Mapping[str, AckFloor]) -> None:
+        """Take notice of how far the consumers of its lanes were, whoever worked them."""
+        for worker in self.workers:
+            floor = floors.get(worker.lane)
+            if floor is not None:
+                worker.finished.raise_floor(worker.consumer, floor)
+
+    @property
     def deliverers(self) -> list[Deliverer]:
         """What delivers its lanes; none for RAW."""
         return [each.task for each in self.workers if isinstance(each.task, Deliverer)]
 
     async def take_over(self, session: Session) -> None:
-        """Have all handed out again that is not acked; raises StoreUnavailable."""
-        self._taken = await self._hand_out_again(session)
+        """Have all handed out again that is not acked; raises StoreError."""
+        self._taken = await all_of(self._take_over_one(session, each) for each in self.workers)
         for worker, taken in zip(self.workers, self._taken, strict=True):
             if isinstance(worker.task, Deliverer):
                 worker.task.expect(taken.left)
 
     async def begin(self, session: Session) -> None:
         """Pull from all its consumers; raises StoreUnavailable."""
-        inbox = await session.open_inbox()
+        inbox = await session.open_inbox(self._pull_refused)
         if self.tenure.is_closing:
             await session.close_inbox(inbox)
             return
@@ -95,6 +141,10 @@ class OwnedPartition:
         if self.deliverers:
             replays = Replays(session.streams, self._shard, self.tenure, self._channels)
             self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
+
+    def _pull_refused(self, stream: str, _: str, reason: PullRefusal) -> None:
+        self.is_refused = True
+        self._metrics.pull_refused(stream, reason)
 
     def check(self) -> None:
         """Raise what went wrong in a worker."""
@@ -152,6 +202,18 @@ class OwnedPartition:
         """
         with contextlib.suppress(StoreUnavailable):
             await self._hand_out_again(session)
+
+    async def _take_over_one(self, session: Session, worker: Worker) -> TakenOver:
+        if worker.consumer not in self._broken:
+            with contextlib.suppress(ConsumerMissing):
+                return await session.streams.take_over(worker.stream, worker.consumer)
+        floor = worker.finished.floor(worker.consumer)
+        done = await session.streams.restore(self._shard, worker.stream, worker.consumer, floor)
+        self._broken.discard(worker.consumer)
+        if done:
+            self._metrics.consumer_restored(worker.stream)
+            self.restored.append(f"{worker.consumer}: {done}")
+        return await session.streams.take_over(worker.stream, worker.consumer)
 
     async def _hand_out_again(self, session: Session) -> list[TakenOver]:
         return await asyncio.gather(

@@ -15,17 +15,19 @@ from typing import Any, Final
 
 import structlog
 
-from forebay.core.subjects import StreamKind, stream_name
+from forebay.core.ack_floors import AckFloor
+from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Session
 from forebay_processor.models.leases import LeaseTable
-from forebay_processor.policies.leases import surplus
+from forebay_processor.policies.leases import KINDS, surplus
 from forebay_processor.services.ages import Ages
+from forebay_processor.services.consumer_watch import NAMED, ConsumerWatch
 from forebay_processor.services.membership import Membership
 from forebay_processor.services.partitions import OwnedPartition
 from forebay_processor.services.retention import Retention
 from forebay_processor.services.rows_loading import RowLoader
-from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.tasks import all_of, end_tasks
 from forebay_processor.services.unsplit import Unsplit
 from forebay_processor.services.workshop import Workshop
 
@@ -65,11 +67,21 @@ class Shard:
 
         self._drains: dict[str, asyncio.Task[None]] = {}
         self._is_ready = False
+        self._watch: ConsumerWatch | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether it has joined and works what it got."""
         return self._is_ready
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is missing, or does not answer, though it did before; in words."""
+        found = self._watch.troubles if self._watch is not None else []
+        trouble = self._membership.trouble
+        if self._is_ready and trouble is not None and not self._membership.lease.is_valid:
+            found = [f"the table of leases of shard {self.name}: {trouble}", *found]
+        return found
 
     @property
     def partitions(self) -> list[OwnedPartition]:
@@ -102,7 +114,15 @@ class Shard:
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
+        watch = self._watch = ConsumerWatch(
+            session.streams,
+            self.name,
+            settings.stream_check_seconds,
+            lambda: self.partitions,
+            self._note_floor,
+        )
         try:
+            self._beside(watch.run())
             self._beside(self._membership.run(session.leases(self.name)))
             self._beside(retention.run())
             self._beside(unsplit.run())
@@ -116,6 +136,9 @@ class Shard:
             tasks, self._tasks = self._tasks, set()
             await end_tasks(tasks)
             await asyncio.gather(*(each.detach() for each in self.partitions))
+
+    def _note_floor(self, unit: str, lane: Lane, floor: AckFloor) -> None:
+        self._membership.acked.setdefault(unit, {})[lane] = floor
 
     def _looks_after_streams(self) -> bool:
         return RETENTION_UNIT in self._partitions
@@ -151,14 +174,16 @@ class Shard:
         """Take over anew where somebody else was handed what is ours, or it was lost on its way.
 
         A request of an earlier owner that was stopped can do that, when it goes on. What it got is
-        older than what came here next, so nothing of that was handed on (`Puller`).
+        older than what came here next, so nothing of that was handed on (`Puller`). Where a
+        consumer is gone, or was changed, it is put right on the way.
         """
         missed = [each for each in self.partitions if each.has_missed]
-        if not missed:
-            return
-        _log.warning("deliveries_missed", shard=self.name, partitions=len(missed))
-        await asyncio.gather(*(each.detach() for each in missed))
-        self._begin_new()
+        broken = [each for each in self.partitions if each.is_broken and each.is_attached]
+        if missed:
+            _log.warning("deliveries_missed", shard=self.name, partitions=len(missed))
+        if missed or broken:
+            await asyncio.gather(*(each.detach() for each in {*missed, *broken}))
+            self._begin_new()
 
     # -- following the table
 
@@ -169,6 +194,7 @@ class Shard:
             if mine.get(unit) == partition.tenure.epoch:
                 continue
             del self._partitions[unit]
+            self._membership.acked.pop(unit, None)
             # Whether it is at work or being drained: nothing more is written for it.
             partition.tenure.lose()
             if unit not in self._drains:
@@ -204,7 +230,11 @@ class Shard:
             return
         for partition in new:
             partition.is_begun = True
-        self._beside(self._begin(new, session))
+        # Apart: where one stream is missing, what can be done without it is done.
+        for kind in KINDS:
+            of_kind = [each for each in new if each.tenure.unit.startswith(f"{kind}.")]
+            if of_kind:
+                self._beside(self._begin(of_kind, session))
 
     async def _begin(self, partitions: list[OwnedPartition], session: Session) -> None:
         is_told = False
@@ -219,7 +249,9 @@ class Shard:
                     _log.warning("engine_cannot_begin", reason=str(error))
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS)
         begun = [each for each in partitions if not each.tenure.is_closing]
-        self._is_ready = True
+        waiting = [each for each in self.partitions if not each.tenure.is_closing]
+        self._is_ready = self._is_ready or all(each.is_attached for each in waiting)
+        self._tell_restored(begun)
         _log.info(
             "partitions_begun",
             shard=self.name,
@@ -240,10 +272,24 @@ class Shard:
                 self._membership.floors[each.tenure.unit] = floor
             self._beside(self._sweep(unloaded, session, floor))
         waiting = [each for each in partitions if not each.is_attached]
-        await asyncio.gather(*(each.take_over(session) for each in waiting))
+        for each in waiting:
+            each.learn(self.table.holding(each.tenure.unit).acked)
+        await all_of(each.take_over(session) for each in waiting)
         for each in waiting:
             if not each.tenure.is_closing:
                 await each.begin(session)
+
+    def _tell_restored(self, partitions: list[OwnedPartition]) -> None:
+        restored = [text for each in partitions for text in each.restored]
+        for each in partitions:
+            each.restored.clear()
+        if restored:
+            _log.warning(
+                "consumers_restored",
+                shard=self.name,
+                count=len(restored),
+                which="; ".join(restored[:NAMED]),
+            )
 
     async def _start_retry(self, partitions: list[OwnedPartition]) -> None:
         """Begin to work RETRY when all that was left in EVENTS has come again."""
@@ -284,6 +330,7 @@ class Shard:
             await partition.confirm_acks()
         finally:
             self._partitions.pop(unit, None)
+            self._membership.acked.pop(unit, None)
             self._drains.pop(unit, None)
             self._membership.release(unit)
 

@@ -1,10 +1,12 @@
-"""Ending tasks, so that they have ended."""
+"""Tasks that end together: all awaited, none left behind."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
-__all__ = ["end_tasks"]
+__all__ = ["all_of", "end_tasks"]
+
+_Result = TypeVar("_Result")
 
 CANCEL_AGAIN_SECONDS: Final = 0.1
 
@@ -20,3 +22,14 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+    """Run all of these side by side, and raise what the first raised when all have ended."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    done: list[_Result] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        done.append(result)
+    return done

@@ -78,7 +78,8 @@ class Workshop:
         tenure = Tenure(unit, epoch, lease, self._store, ages)
         kind, _, number = unit.partition(".")
         make = self._splitting if kind == "raw" else self._delivering
-        return OwnedPartition(shard, tenure, make(shard, int(number), tenure), self.channels)
+        workers = make(shard, int(number), tenure)
+        return OwnedPartition(shard, tenure, workers, self.channels, self.metrics)
 
     def shared_by(self, shard: str, members: int) -> None:
         """Note how many processors work a shard: they share what a destination takes at a time."""
@@ -106,6 +107,7 @@ class Workshop:
                 batch if lane in {Lane.LIVE, Lane.STATUS} else small,
                 lane,
                 Splitter(tenure, self._tools, self._finished[stream]),
+                self._finished[stream],
             )
             for lane in Lane
         ]
@@ -126,6 +128,7 @@ class Workshop:
                     self._finished[stream],
                     self.metrics,
                 ),
+                self._finished[stream],
             )
             for lane in Lane
             # Items are never in the invalid lane, only bodies.

@@ -1,0 +1,296 @@
+"""Durable consumers: what they are like at the server, and making one again where it is missing.
+
+A consumer is only a cursor, and it can go: deleted by hand, or set back with a backup. Whoever
+makes it again begins behind what is known to be worked off (`AckFloor`), so that neither anything
+is left out nor eight days of items come again. Where the stream is not the one that the floor was
+written down for, the floor does not count, and all that the stream holds comes.
+
+If the process dies while it makes one: it is there, or it is not and is made by the next one who
+looks. Several may do it at once: the server makes one of equal ones.
+"""
+
+import base64
+import contextlib
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.api import ConsumerConfig, DeliverPolicy
+
+from forebay.core.ack_floors import AckFloor, consumer_floors
+from forebay.core.subjects import lease_stream, lease_subject
+from forebay.runtime.store_errors import (
+    ConsumerMissing,
+    StoreRefused,
+    StoreUnavailable,
+    store_error,
+)
+from forebay.runtime.stream_reader import moment
+
+__all__ = [
+    "ConsumerState",
+    "StreamView",
+    "difference",
+    "known_floors",
+    "list_consumers",
+    "make_consumer",
+    "nanoseconds",
+    "repair_consumer",
+    "view_stream",
+]
+
+API_SECONDS: Final = 5.0
+
+_NO_MESSAGE: Final = 10037
+_NO_STREAM: Final = 10059
+
+_OWN: Final = frozenset({"name", "durable_name", "metadata", "num_replicas", "mem_storage"})
+"""What is no matter of ours in a consumer that is there."""
+
+_START: Final = frozenset({"deliver_policy", "opt_start_seq"})
+"""Where a consumer began, which cannot be changed."""
+
+_FOREIGN: Final = (
+    "backoff",
+    "deliver_group",
+    "deliver_subject",
+    "filter_subjects",
+    "headers_only",
+    "inactive_threshold",
+    "max_batch",
+    "max_bytes",
+    "max_expires",
+    "pause_until",
+    "priority_policy",
+    "rate_limit_bps",
+)
+"""Settings that ours do not have and that somebody may have added: each makes that nothing is
+delivered, or not all, or to somebody else."""
+
+
+class ConsumerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer as the server has it."""
+
+    name: str
+    config: dict[str, Any]
+    ack_floor: "Position"
+    created: str
+    ts: str
+    """The server's time of the answer."""
+
+    @property
+    def floor(self) -> AckFloor:
+        """Up to where all is acked, at the time of the answer."""
+        return AckFloor(self.ack_floor.stream_seq, nanoseconds(moment(self.ts)))
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a consumer is."""
+
+    stream_seq: int = 0
+
+
+class StreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one stream from another of the same name."""
+
+    created: int
+    """Nanoseconds since the epoch."""
+
+    last_sequence: int
+
+    def is_of(self, floor: AckFloor) -> bool:
+        """Say whether a floor can be of this stream, as far as that is seen from here."""
+        return floor.sequence <= self.last_sequence and self.created <= floor.at
+
+
+class _ConsumerPage(msgspec.Struct, frozen=True):
+    total: int = 0
+    consumers: list[ConsumerState] | None = None
+    error: dict[str, Any] | None = None
+
+
+def nanoseconds(when: datetime) -> int:
+    """Return nanoseconds since the epoch, rounded up to the microsecond behind."""
+    return (int(when.timestamp() * 1_000_000) + 1) * 1_000
+
+
+async def list_consumers(client: Client, stream: str) -> dict[str, ConsumerState]:
+    """Return a stream's durable consumers by name.
+
+    On a cluster one whose leader is silent can be left out: ask for it before it is taken for gone.
+
+    Raises:
+        StreamMissing: where there is no such stream.
+        StoreUnavailable: where NATS does not answer.
+    """
+    found: dict[str, ConsumerState] = {}
+    offset, total = 0, 1
+    while offset < total:
+        answer = await _ask(client, f"CONSUMER.LIST.{stream}", {"offset": offset})
+        page = msgspec.json.decode(answer, type=_ConsumerPage)
+        if page.error is not None:
+            raise store_error(page.error)
+        consumers, total = page.consumers or [], page.total
+        offset += max(len(consumers), 1)
+        found |= {each.name: each for each in consumers if each.config.get("durable_name")}
+    return found
+
+
+async def view_stream(client: Client, stream: str) -> StreamView:
+    """Return what tells a stream from others of its name.
+
+    Raises:
+        StreamMissing: where there is no such stream.
+        StoreUnavailable: where NATS does not answer.
+    """
+    answer = await _call(client, f"STREAM.INFO.{stream}", {})
+    created = moment(answer["created"])
+    return StreamView(
+        created=int(created.timestamp() * 1_000_000) * 1_000,
+        last_sequence=int(answer["state"]["last_seq"]),
+    )
+
+
+def difference(wanted: ConsumerConfig, found: ConsumerState) -> str | None:
+    """Return which setting of a consumer is not as ours are; None where all are."""
+    have = found.config
+    for name, value in wanted.as_dict().items():
+        if name not in _OWN | _START and (have.get(name) or None) != (value or None):
+            return str(name)
+    if _begins_elsewhere(have):
+        return "deliver_policy"
+    return next((name for name in _FOREIGN if have.get(name)), None)
+
+
+async def known_floors(client: Client, shard: str) -> dict[str, AckFloor]:
+    """Return what a shard's table of leases tells of its consumers; nothing where there is none.
+
+    Raises:
+        StoreError: where NATS refuses, or does not answer.
+    """
+    call = f"STREAM.MSG.GET.{lease_stream(shard)}"
+    answer = msgspec.json.decode(await _ask(client, call, {"last_by_subj": lease_subject(shard)}))
+    if answer.get("error") is None:
+        return consumer_floors(base64.b64decode(answer["message"]["data"]))
+    if answer["error"].get("err_code") in {_NO_MESSAGE, _NO_STREAM}:
+        return {}
+    raise store_error(answer["error"])
+
+
+async def make_consumer(
+    client: Client, stream: str, wanted: ConsumerConfig, floor: AckFloor | None
+) -> int | None:
+    """Make a consumer that is missing; return where it begins, None for the stream's beginning.
+
+    Raises:
+        StreamMissing: where there is no such stream.
+        StoreError: where NATS refuses, or does not answer.
+    """
+    start = await _start(client, stream, str(wanted.filter_subject), floor)
+    if start is not None:
+        wanted = wanted.evolve(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
+    try:
+        await _create(client, stream, wanted)
+    except StoreRefused:
+        # Somebody else was quicker, and knew of another beginning.
+        if wanted.durable_name not in await list_consumers(client, stream):
+            raise
+    return start
+
+
+async def repair_consumer(
+    client: Client,
+    stream: str,
+    wanted: ConsumerConfig,
+    found: ConsumerState,
+    floor: AckFloor | None,
+) -> None:
+    """Give a consumer its settings back; one that begins elsewhere is made anew.
+
+    Raises:
+        StoreError: where NATS refuses, or does not answer.
+    """
+    if not _leaves_out(wanted, found.config):
+        # Not every setting can be changed, such as how it is acked.
+        with contextlib.suppress(StoreRefused):
+            await _create(client, stream, _started_as(wanted, found))
+            return
+    with contextlib.suppress(ConsumerMissing):
+        await _call(client, f"CONSUMER.DELETE.{stream}.{found.name}", {})
+    await make_consumer(client, stream, wanted, floor)
+
+
+def _started_as(wanted: ConsumerConfig, found: ConsumerState) -> ConsumerConfig:
+    """Return our settings with the beginning of a consumer that is there."""
+    start = found.config.get("opt_start_seq")
+    if not start:
+        return wanted
+    return wanted.evolve(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
+
+
+def _leaves_out(wanted: ConsumerConfig, have: dict[str, Any]) -> bool:
+    """Say whether a consumer may have passed by what ours would have handed out."""
+    is_same = have.get("filter_subject") == wanted.filter_subject
+    return not is_same or bool(have.get("deliver_subject")) or _begins_elsewhere(have)
+
+
+def _begins_elsewhere(config: dict[str, Any]) -> bool:
+    """Say whether a consumer began neither where its stream does nor where we said."""
+    return config.get("deliver_policy") not in {
+        DeliverPolicy.ALL.value,
+        DeliverPolicy.BY_START_SEQUENCE.value,
+    }
+
+
+async def _start(client: Client, stream: str, subjects: str, floor: AckFloor | None) -> int | None:
+    """Return where to begin: behind the floor, or at the first message that it does not mean.
+
+    Sequences count from 1 again in a stream that was made anew, and from where a backup ended in
+    one that was restored; its messages are younger than the floor.
+    """
+    if floor is None or not floor.sequence:
+        return None
+    if not (await view_stream(client, stream)).is_of(floor):
+        return None
+    first_later = await _first_after(client, stream, subjects, floor.at)
+    return min(floor.sequence + 1, first_later or floor.sequence + 1)
+
+
+async def _first_after(client: Client, stream: str, subjects: str, at: int) -> int | None:
+    seconds, fraction = divmod(at, 1_000_000_000)
+    # Python's times have no nanoseconds.
+    time = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    body = {"start_time": f"{time}.{fraction:09d}Z", "next_by_subj": subjects}
+    found = msgspec.json.decode(await _ask(client, f"STREAM.MSG.GET.{stream}", body))
+    error = found.get("error")
+    if error is None:
+        return int(found["message"]["seq"])
+    if error.get("err_code") == _NO_MESSAGE:
+        return None
+    raise store_error(error)
+
+
+async def _create(client: Client, stream: str, config: ConsumerConfig) -> None:
+    subject = f"CONSUMER.CREATE.{stream}.{config.durable_name}.{config.filter_subject}"
+    settings = {**config.as_dict(), "name": config.durable_name}
+    await _call(client, subject, {"stream_name": stream, "config": settings})
+
+
+async def _call(client: Client, call: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.json.decode(await _ask(client, call, body))
+    if answer.get("error") is not None:
+        raise store_error(answer["error"])
+    return answer
+
+
+async def _ask(client: Client, call: str, body: dict[str, Any]) -> bytes:
+    try:
+        answer = await client.request(
+            f"$JS.API.{call}", msgspec.json.encode(body), timeout=API_SECONDS
+        )
+    except (NatsError, TimeoutError) as error:
+        message = f"NATS gave no answer to {call.split('.FOREBAY', maxsplit=1)[0]}"
+        raise StoreUnavailable(message) from error
+    return answer.data

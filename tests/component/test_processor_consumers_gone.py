@@ -1,0 +1,230 @@
+"""Consumers and streams that are gone, or changed by hand: told, healed, and nothing is lost."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.js.api import ConsumerConfig
+
+from forebay.core.ack_floors import consumer_floors
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, lease_subject
+from forebay.runtime.provisioning import consumer_configs, ensure_shard, lease_config, stream_config
+from support.plant import DEAD, EVENTS, RAW, RETRY, Plant
+from support.stack import SHARD
+from support.wait import eventually
+
+LEASE = lease_stream("0")
+STEPS = {RAW: "split", EVENTS: "deliver"}
+
+
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
+    """Give a processor of the test's own: what it works on is taken away."""
+    async with Plant(tmp_path, FOREBAY_PROCESSOR_STREAM_CHECK_SECONDS="0.5") as running:
+        yield running
+
+
+async def delete_consumers(plant: Plant, *streams: str) -> None:
+    """Delete what the processor pulls from, as by hand."""
+    context = plant.client.jetstream()
+    for stream in streams:
+        for name in consumer_configs(STEPS[stream], "0"):
+            await context.delete_consumer(stream, name)
+
+
+async def waiting_for(plant: Plant) -> list[str]:
+    """Return what the processor says at `/readyz`."""
+    waiting: list[str] = json.loads((await plant.processor.admin("/readyz")).body)["waiting_for"]
+    return waiting
+
+
+async def says(plant: Plant, text: str) -> None:
+    """Wait until `/readyz` names something."""
+
+    async def named() -> bool:
+        return any(text in each for each in await waiting_for(plant))
+
+    await eventually(named, saying=f"/readyz to say {text!r}")
+
+
+async def is_ready(plant: Plant) -> None:
+    await eventually(plant.processor.ready, within=15, saying="the processor to be ready again")
+
+
+async def written_down(plant: Plant, stream: str) -> None:
+    """Wait until the table of leases says that a stream is worked off."""
+    last = (await plant.client.jetstream().stream_info(stream)).state.last_seq
+    step = STEPS[stream]
+
+    async def is_there() -> bool:
+        found = await plant.client.jetstream().get_last_msg(LEASE, lease_subject("0"))
+        floors = consumer_floors(found.data or b"")
+        return any(
+            name.startswith(step) and floor.sequence == last for name, floor in floors.items()
+        )
+
+    await eventually(is_there, within=15, saying=f"how far {stream} is to be written down")
+
+
+@pytest.mark.parametrize("stream", [RAW, EVENTS])
+async def test_items_arrive_once_though_all_consumers_were_deleted(
+    plant: Plant, stream: str
+) -> None:
+    name = plant.plain()
+    before = await plant.send(name, *(f"wamid.before.{number}" for number in range(5)))
+    await plant.wait_delivered(name, before)
+    await delete_consumers(plant, stream)
+    after = await plant.send(name, *(f"wamid.after.{number}" for number in range(5)))
+    await plant.wait_delivered(name, after)
+    assert plant.delivered(name) == before + after
+    assert len(plant.processor.logged("consumers_broken")) == 1
+    assert plant.processor.logged("consumers_restored")
+    metric = plant.processor.metric
+    assert await metric("forebay_processor_consumers_restored_total", stream=stream) > 0
+    assert await metric("forebay_processor_pulls_refused_total", stream=stream) > 0
+    await is_ready(plant)
+
+
+async def test_what_was_under_way_when_its_consumer_was_deleted_arrives_once(plant: Plant) -> None:
+    name = plant.plain()
+    plant.sink.hold()
+    keys = await plant.send(name, "wamid.held.1", "wamid.held.2", "wamid.held.3")
+    await eventually(lambda: plant.arrivals(name), saying="the first to be under way")
+    await delete_consumers(plant, RAW, EVENTS)
+    await eventually(lambda: plant.processor.logged("consumers_restored"))
+    plant.sink.release()
+    await plant.wait_delivered(name, keys)
+    later = await plant.send(name, "wamid.later")
+    await plant.wait_delivered(name, later)
+    assert plant.delivered(name) == keys + later
+
+
+async def test_consumers_deleted_while_nobody_worked_begin_where_they_were(plant: Plant) -> None:
+    name = plant.plain()
+    before = await plant.send(name, *(f"wamid.before.{number}" for number in range(5)))
+    await plant.wait_delivered(name, before)
+    await written_down(plant, RAW)
+    await written_down(plant, EVENTS)
+    await plant.processor.kill()
+    await delete_consumers(plant, RAW, EVENTS)
+    after = await plant.send(name, "wamid.after")
+    await plant.processor.start()
+    await plant.wait_delivered(name, after)
+    assert plant.delivered(name) == before + after
+    restored = await plant.processor.metric("forebay_processor_redeliveries_total")
+    assert restored == 0, "nothing that was finished was even handed out"
+
+
+async def test_consumers_made_by_hand_from_the_beginning_repeat_nothing(plant: Plant) -> None:
+    name = plant.plain()
+    before = await plant.send(name, *(f"wamid.before.{number}" for number in range(5)))
+    await plant.wait_delivered(name, before)
+    await written_down(plant, EVENTS)
+    await plant.processor.kill()
+    await delete_consumers(plant, EVENTS)
+    for config in consumer_configs("deliver", "0").values():
+        await plant.client.jetstream().add_consumer(EVENTS, config)
+    await plant.processor.start()
+    after = await plant.send(name, "wamid.after")
+    await plant.wait_delivered(name, after)
+    assert plant.delivered(name) == before + after
+
+
+async def test_provisioning_makes_a_consumer_again_where_it_was(plant: Plant) -> None:
+    name = plant.plain()
+    await plant.wait_delivered(name, await plant.send(name, "wamid.1", "wamid.2"))
+    await written_down(plant, RAW)
+    await plant.processor.kill()
+    await delete_consumers(plant, RAW)
+    await ensure_shard(plant.client, SHARD)
+    partition = endpoint_partition(EndpointName("demo", name))
+    info = await plant.client.jetstream().consumer_info(RAW, f"split-live-{partition:02d}")
+    assert (info.num_pending, info.config.opt_start_seq) == (0, 3)
+    # Once more, it is as it should be.
+    await ensure_shard(plant.client, SHARD)
+    await plant.processor.start()
+
+
+async def test_a_consumer_that_was_changed_gets_its_settings_back(plant: Plant) -> None:
+    context = plant.client.jetstream()
+    wanted = consumer_configs("deliver", "0")
+
+    async def is_right() -> bool:
+        infos = {info.name: info.config for info in await context.consumers_info(EVENTS)}
+        return all(
+            each in infos
+            and infos[each].filter_subject == config.filter_subject
+            and infos[each].max_ack_pending == config.max_ack_pending
+            for each, config in wanted.items()
+        )
+
+    for number, (each, config) in enumerate(wanted.items()):
+        changed = (
+            {"filter_subject": "forebay.event.0.99.>"} if number % 2 else {"max_ack_pending": 1}
+        )
+        await context.add_consumer(EVENTS, config.evolve(name=each, **changed))
+    assert not await is_right()
+    await eventually(is_right, within=15, saying="the settings to be as they were")
+    name = plant.plain()
+    keys = await plant.send(name, "wamid.after.the.change")
+    await plant.wait_delivered(name, keys)
+
+
+async def test_a_consumer_made_by_hand_that_leaves_out_what_waits_is_made_anew(
+    plant: Plant,
+) -> None:
+    name = plant.plain()
+    await plant.wait_delivered(name, await plant.send(name, "wamid.first"))
+    await written_down(plant, RAW)
+    await plant.processor.kill()
+    await delete_consumers(plant, RAW)
+    keys = await plant.send(name, "wamid.left.out")
+    for config in consumer_configs("split", "0").values():
+        new: ConsumerConfig = config.evolve(deliver_policy="new")
+        await plant.client.jetstream().add_consumer(RAW, new)
+    await plant.processor.start()
+    await plant.wait_delivered(name, keys, within=15)
+    assert len(plant.delivered(name)) == 2
+
+
+@pytest.mark.parametrize("stream", [RETRY, DEAD])
+async def test_a_stream_that_is_missing_is_named_until_it_is_back(
+    plant: Plant, stream: str
+) -> None:
+    context = plant.client.jetstream()
+    await context.delete_stream(stream)
+    await says(plant, f"stream {stream} is missing")
+    assert len(plant.processor.logged("stream_missing")) == 1
+    await ensure_shard(plant.client, SHARD)
+    await is_ready(plant)
+
+
+@pytest.mark.parametrize("kind", [StreamKind.RAW, StreamKind.EVENTS])
+async def test_a_stream_that_was_made_anew_is_worked_from_its_beginning(
+    plant: Plant, kind: StreamKind
+) -> None:
+    name = plant.plain()
+    config = stream_config(kind, SHARD)
+    stream = str(config.name)
+    await plant.wait_delivered(name, await plant.send(name, "wamid.1", "wamid.2", "wamid.3"))
+    await written_down(plant, stream)
+    await plant.client.jetstream().delete_stream(stream)
+    await says(plant, f"stream {stream} is missing")
+    # Without consumers, as `nats stream add` makes it: those are the processor's.
+    await plant.client.jetstream().add_stream(config)
+    await is_ready(plant)
+    await plant.wait_delivered(name, await plant.send(name, "wamid.4", "wamid.5"))
+
+
+async def test_the_table_of_leases_that_is_gone_is_named_until_it_is_back(plant: Plant) -> None:
+    name = plant.plain()
+    await plant.wait_delivered(name, await plant.send(name, "wamid.before"))
+    await plant.client.jetstream().delete_stream(LEASE)
+    await says(plant, "the table of leases of shard 0")
+    keys = await plant.send(name, "wamid.meanwhile")
+    await plant.client.jetstream().add_stream(lease_config(SHARD))
+    await plant.wait_delivered(name, keys, within=15)
+    await is_ready(plant)
+    assert len(plant.delivered(name)) == 2
