@@ -1,12 +1,13 @@
 """`forebay dead --invalid`: bodies that no parser took are found, and split again when told so."""
 
+import json
 from typing import Any
 
 import pytest
 
 from forebay.core.subjects import Lane
 from support.dead import Ended, forebay_dead
-from support.plant import Plant, token, webhook
+from support.plant import CHANNEL, RAW, Plant, token, webhook
 from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -95,3 +96,57 @@ async def test_what_a_body_has_not_cannot_be_asked_for(options: tuple[str, ...])
     done = await forebay_dead(*options, "--invalid")
     assert done.code == 2
     assert "leave --to out" in done.err or "--invalid goes with" in done.err
+
+
+def crowded(count: int) -> bytes:
+    """Return a webhook of small messages, each of which carries 1.9 KB of what stands beside."""
+    messages = [{"id": f"m{number}"} for number in range(count)]
+    value = {"metadata": {"phone_number_id": CHANNEL}, "x": "y" * 1850, "messages": messages}
+    entry = {"id": "1022", "changes": [{"field": "messages", "value": value}]}
+    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+
+
+async def test_a_body_that_expands_too_far_is_kept_whole_and_can_be_let_through(
+    plant: Plant,
+) -> None:
+    name = plant.plain()
+    body = crowded(600)
+    await plant.store(name, body)
+    await eventually(lambda: _is_listed(plant, name), saying="the body to be set aside")
+    (found,) = await bodies(plant, name)
+    assert found["reason"] == "ExpandsTooFar"
+    assert plant.arrivals(name) == []
+    assert (await told(plant, name, "ls", "--reason", "TooManyItems", "-o", "json")).records == []
+    done = await told(plant, name, "replay", "--reason", "ExpandsTooFar", "--yes")
+    assert "replayed: 1" in done.out
+    # As it is it is still too much.
+    await eventually(lambda: _is_listed(plant, name), saying="the body to be set aside again")
+    assert plant.arrivals(name) == []
+    await told(plant, name, "replay", "--max-items", "1000", "--yes")
+    await plant.wait_delivered(name, [token(f"m{number}") for number in range(600)], within=20)
+    assert len(plant.arrivals(name)) == 600
+
+
+async def _is_listed(plant: Plant, name: str) -> bool:
+    found = await bodies(plant, name)
+    return [each["reason"] for each in found] == ["ExpandsTooFar"]
+
+
+async def test_a_webhook_with_an_item_that_nats_will_not_take_is_kept_whole(plant: Plant) -> None:
+    plant.processor.expect_errors("item_too_large")
+    name = plant.new_name()
+    raw = plant.http(f"{name}-raw", name="raw", format="Raw")
+    await plant.serve(name, plant.http(name), raw)
+    # As text in JSON each of these two characters takes two: twice as much, above `max_payload`.
+    body = webhook(("wamid.large", "15550001111"), text='"' * 2_300_000)
+    await plant.store(name, body)
+
+    async def is_kept() -> bool:
+        return [each["reason"] for each in await bodies(plant, name)] == ["ItemTooLarge"]
+
+    await eventually(is_kept, within=20, saying="the webhook to be kept")
+    # The others of its items are delivered.
+    await plant.wait_delivered(name, [token("wamid.large")], within=20)
+    kept = await plant.client.jetstream().get_last_msg(RAW, f"forebay.raw.0.*.invalid.demo.{name}")
+    assert kept.data == body
+    assert plant.arrivals(f"{name}-raw") == []

@@ -18,6 +18,7 @@ from forebay.cli.dead_options import (
     Id,
     Invalid,
     Kind,
+    MaxItems,
     NatsUrl,
     Output,
     Reason,
@@ -194,6 +195,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     rate: Annotated[
         float, typer.Option(min=0, help="Items a second; 0 for as many as it can.")
     ] = 100.0,
+    max_items: MaxItems = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Output = "table",
@@ -218,6 +220,8 @@ def replay(  # noqa: PLR0913  # one parameter for each option
       forebay dead replay --destination old-crm --to crm --yes
 
       forebay dead replay --invalid --endpoint acme/shop
+
+      forebay dead replay --invalid --reason TooManyItems --max-items 80000
     """
     wanted = wanted_letters(
         endpoint=endpoint,
@@ -237,7 +241,15 @@ def replay(  # noqa: PLR0913  # one parameter for each option
             message = "a body is split for all destinations of its endpoint: leave --to out"
             raise ConfigurationError(message)
 
+    if max_items is not None and not invalid:
+        message = "--max-items goes with --invalid: only bodies hold items"
+        raise ConfigurationError(message)
+
     async def run(letters: "LetterStore") -> None:
+        from forebay.runtime.invalid_bodies import InvalidBodies
+
+        if isinstance(letters, InvalidBodies):
+            letters.max_items = max_items
         plan = await _plan(letters, wanted, screen)
         screen.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
 

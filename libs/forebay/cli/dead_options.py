@@ -19,6 +19,7 @@ __all__ = [
     "Id",
     "Invalid",
     "Kind",
+    "MaxItems",
     "NatsUrl",
     "Output",
     "Reason",
@@ -46,7 +47,17 @@ Kind = Annotated[
 Reason = Annotated[
     str | None,
     typer.Option(
-        help="That died of this: Rejected, Expired or DestinationRemoved.", show_default=False
+        help="That died of this: Rejected, Expired or DestinationRemoved. With --invalid: that was "
+        "set aside for this, such as TooManyItems.",
+        show_default=False,
+    ),
+]
+MaxItems = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="With --invalid: let a body hold so many items, whatever it expands to.",
+        show_default=False,
     ),
 ]
 Since = Annotated[
@@ -93,7 +104,8 @@ Invalid = Annotated[
     bool,
     typer.Option(
         "--invalid",
-        help="Instead of dead letters: bodies that no parser took. A replay splits them again.",
+        help="Instead of dead letters: bodies that could not be split, or were beyond the limits. "
+        "A replay splits them again.",
     ),
 ]
 
@@ -121,9 +133,11 @@ def wanted_letters(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.moments import parse_moment
     from forebay.core.naming import EndpointName
 
-    if invalid and not (destination is kind is reason is wamid is None):
-        message = "--invalid goes with --endpoint, --since, --until and --id only: a body that no "
-        message += "parser took has neither destination, kind, reason nor message id"
+    if invalid and not (destination is kind is wamid is None):
+        message = (
+            "--invalid goes with --endpoint, --reason, --since, --until and --id only: a body "
+        )
+        message += "that was not split has neither destination, kind nor message id"
         raise ConfigurationError(message)
     now = datetime.now().astimezone()
     name = None

@@ -1,4 +1,6 @@
-"""Bodies that no parser took: found in RAW, split again, or removed. For `forebay dead --invalid`.
+"""Bodies that were set aside: found in RAW, split again, or removed. For `forebay dead --invalid`.
+
+Each says why (`InvalidReason`); a body that a receiver could not read says nothing.
 
 They are in the lane `invalid` of RAW until their age there ends. A replay stores the body once more
 as it came, with its headers, for a processor to split it; then it removes the older copy. For each
@@ -34,16 +36,19 @@ from forebay.runtime.stream_reader import StoredMessage
 __all__ = ["INVALID", "InvalidBodies"]
 
 INVALID: Final = "Invalid"
-"""Stands for the reason: no parser took the body."""
+"""Stands for the reason where none is told: a receiver could not read the body."""
 
 _EVERY: Final = "-"
 """Stands for the destination: a body has none yet."""
 
 
 class InvalidBodies(LetterStore):
-    """The bodies that no parser took, of some shards, over one connection."""
+    """The bodies that were set aside, of some shards, over one connection."""
 
     kind = StreamKind.RAW
+
+    max_items: int | None = None
+    """How many items a body may hold that is replayed, in place of the processor's limits."""
 
     @override
     def subjects(self, shard: str, wanted: LetterFilter) -> str:
@@ -58,7 +63,7 @@ class InvalidBodies(LetterStore):
             subject=DeadSubject(subject.shard, subject.endpoint, _EVERY, key),
             sequence=stored.sequence,
             died_at=stored.stored_at,
-            headers={**stored.headers, envelope.REASON: INVALID},
+            headers={envelope.REASON: INVALID, **stored.headers},
             payload=stored.payload,
             item=None,
         )
@@ -75,6 +80,8 @@ class InvalidBodies(LetterStore):
         if (there.headers or {}).get("Nats-Subject") != subject:
             return Outcome.GONE
         headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}
+        if self.max_items is not None:
+            headers[envelope.MAX_ITEMS] = str(self.max_items)
         # Another id than the first store had, or it would count as a repeat.
         headers[envelope.MESSAGE_ID] = f"invalid-again-{letter.sequence}"
         await self.store(subject, letter.payload, headers)
