@@ -9,7 +9,7 @@ All is read once at the start; the chart restarts the operator when the file cha
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,6 +25,7 @@ __all__ = [
     "GatewaySettings",
     "IngressSettings",
     "Limits",
+    "NetworkPeer",
     "OperatorConfig",
     "PodSelector",
     "ProcessSettings",
@@ -35,6 +36,7 @@ __all__ = [
     "Shard",
     "SharedReceivers",
     "Tables",
+    "TenantLimits",
     "Toleration",
     "read_config",
 ]
@@ -136,6 +138,14 @@ class ClientCertificates(_Group):
     verified: Annotated[str, Field(pattern=r"^[^=\s]+=[!-~]+$")] | None = None
 
 
+class NetworkPeer(_Group):
+    """Who may open a connection, as in a NetworkPolicy."""
+
+    pod_selector: dict[str, Any] | None = None
+    namespace_selector: dict[str, Any] | None = None
+    ip_block: dict[str, Any] | None = None
+
+
 class ReceiverPods(_Group):
     """The pods of Dedicated receivers."""
 
@@ -178,6 +188,13 @@ class ReceiverPods(_Group):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     network_policy: bool = True
     """Whether each endpoint's receivers get a NetworkPolicy: webhooks in, NATS and DNS out."""
+
+    admin_from: tuple[NetworkPeer, ...] = ()
+    """Who may reach the admin port from outside of Forebay's namespace, as a NetworkPolicy's peers:
+    whoever reads metrics. Empty: Forebay's own pods only."""
+
+    webhooks_from: tuple[NetworkPeer, ...] = ()
+    """Who may reach the port for webhooks, such as the Ingress controller; empty: anyone."""
 
     nats_pods: PodSelector | None = None
     """NATS in Forebay's namespace, as the only target of the policy; None for one elsewhere: then
@@ -251,7 +268,7 @@ class Tables(_Group):
     """Secrets for each of the two kinds: `<name>-receivers-NN` and `<name>-processors-NN`, with one
     key each, `receivers-NN.json` and `processors-NN.json`. The pods mount as many. Changing it
     moves endpoints between tables: restart operator and pods together. A Secret holds 1 MiB, an
-    endpoint takes about 1 KiB."""
+    endpoint takes about 1 KiB, and `TenantLimits.table_kib` at most."""
 
     deleted_for_seconds: Seconds = 8 * 86400.0
     """How long a deleted endpoint is listed as such: longer than its raw webhooks are kept (168h),
@@ -321,6 +338,60 @@ class Limits(_Group):
     """For one request to a pod's admin port."""
 
 
+HostPattern = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*|(\*\.)?([a-z0-9{]([a-z0-9{}-]*[a-z0-9}])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?)$"
+    ),
+]
+"""A host, `*.example.com` for all below it, or `*`; `{namespace}` stands for the endpoint's own."""
+
+QuantityText = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+
+
+class TenantLimits(_Group):
+    """What one endpoint may ask for at most; what is beyond is told in its condition Accepted.
+
+    They hold for new and old endpoints alike. Where one is lowered below what an endpoint has, what
+    was made for it stays as it is until its spec fits.
+    """
+
+    hosts: tuple[HostPattern, ...] = ()
+    """Hosts that `spec.host` may name besides the installation's own; none as shipped, since
+    whoever names a host first gets what comes to it."""
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = 20
+    """The most Dedicated receivers. An endpoint that does not say `receiver.replicas` has no more
+    than this."""
+
+    cpu: QuantityText = "2"
+    """In `receiver.resources`, for each pod."""
+
+    memory: QuantityText = "2Gi"
+    """The same."""
+
+    messages_per_second: Annotated[int, Field(ge=80, le=10_000)] = 1000
+    """`throughput.messagesPerSecond`: of it follow the pods that an endpoint gets, and how many of
+    its webhooks a receiver holds at once. 80 is what an endpoint has that does not say it."""
+
+    destinations: Annotated[int, Field(ge=1, le=32)] = 16
+    requests_in_flight: Annotated[int, Field(ge=64, le=32_768)] = 1024
+    """Requests in flight to all destinations of an endpoint; 64 is what one destination has that
+    does not say it."""
+
+    secrets: Annotated[int, Field(ge=1, le=256)] = 64
+    """Secrets that an endpoint names: each is read from the API server at each full look."""
+
+    table_kib: Annotated[int, Field(ge=4, le=448)] = 64
+    """KiB that an endpoint takes in a table, secrets and certificates included. A Secret holds
+    1 MiB, so that at least two endpoints fit whatever they are."""
+
+    @property
+    def table_bytes(self) -> int:
+        """The same in bytes."""
+        return self.table_kib * 1024
+
+
 class OperatorConfig(_Group):
     """The whole file."""
 
@@ -354,6 +425,7 @@ class OperatorConfig(_Group):
 
     processors: Processors
     limits: Limits = Limits()
+    tenant_limits: TenantLimits = TenantLimits()
 
 
 def read_config(path: Path) -> OperatorConfig:

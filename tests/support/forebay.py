@@ -205,6 +205,7 @@ class Forebay:
                 }
             ],
             "limits": {"statusSeconds": 1, "podSeconds": 1},
+            "tenantLimits": {"hosts": ["*"]},
         }
 
     # --- what tests do

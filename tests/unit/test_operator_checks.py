@@ -2,13 +2,25 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from forebay.core.naming import EndpointName
-from forebay.core.resource import ClientCertificateSpec, WebhookEndpoint
+from forebay.core.resource import (
+    ClientCertificateSpec,
+    DestinationSpec,
+    HttpSpec,
+    ReceiverSpec,
+    Replicas,
+    Resources,
+    Throughput,
+    WebhookEndpoint,
+)
+from forebay_operator.builders.receivers import replica_bounds
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import Reason
 from forebay_operator.policies.checks import Input, first_refusal
-from forebay_operator.policies.hosts import holder_of
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.policies.hosts import holder_of, is_allowed
+from forebay_operator.settings import OperatorConfig, TenantLimits
 from support.operator_inputs import installation, read_manifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,3 +136,126 @@ def test_secrets_and_host_are_seen_in_a_spec_that_cannot_be_parsed() -> None:
     )
     assert endpoint.secrets == {"one", "two"}
     assert endpoint.host is None
+
+
+def limited(**limits: object) -> OperatorConfig:
+    allowed = {"hosts": ("*",), "replicas": 100} | limits
+    return installation(tenant_limits=TenantLimits.model_validate(allowed))
+
+
+def asking(**fields: object) -> WebhookEndpoint:
+    manifest = read_manifest("dedicated")
+    return manifest.model_copy(update={"spec": manifest.spec.model_copy(update=fields)})
+
+
+def http(name: str, places: int) -> DestinationSpec:
+    return DestinationSpec(
+        name=name, http=HttpSpec(url="https://crm.example.com/in", max_in_flight=places)
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "limits", "said"),
+    [
+        (
+            asking(receiver=ReceiverSpec(replicas=Replicas(min=2, max=50))),
+            {"replicas": 20},
+            "receiver.replicas.max is 50, and this installation gives 20",
+        ),
+        (
+            asking(receiver=ReceiverSpec(resources=Resources(limits={"cpu": "2500m"}))),
+            {},
+            "receiver.resources.limits.cpu is 2500m, and this installation gives 2",
+        ),
+        (
+            asking(receiver=ReceiverSpec(resources=Resources(requests={"memory": "3Gi"}))),
+            {},
+            "receiver.resources.requests.memory is 3Gi",
+        ),
+        (
+            asking(throughput=Throughput(messages_per_second=4000)),
+            {},
+            "throughput.messagesPerSecond is 4000",
+        ),
+        (
+            asking(destinations=tuple(http(f"d{number}", 1) for number in range(17))),
+            {},
+            "the number of destinations is 17",
+        ),
+        (
+            asking(destinations=(http("a", 1000), http("b", 100))),
+            {},
+            "without a processing.maxInFlight, is 1100",
+        ),
+        (with_processing(max_in_flight=2000), {}, "processing.maxInFlight is 2000"),
+    ],
+)
+def test_what_is_beyond_a_lid_is_told_with_what_to_do(
+    manifest: WebhookEndpoint, limits: dict[str, object], said: str
+) -> None:
+    found = refusal(manifest, limited(**limits))
+    assert found is not None
+    assert found[0] is Reason.LIMIT_EXCEEDED
+    assert said in found[1]
+    assert "have `limits." in found[1]
+
+
+def test_what_is_at_the_lid_is_accepted() -> None:
+    config = limited(replicas=50, cpu="2.5", destinations=2)
+    for manifest in (
+        asking(receiver=ReceiverSpec(replicas=Replicas(min=2, max=50))),
+        asking(receiver=ReceiverSpec(resources=Resources(limits={"cpu": "2500m"}))),
+        asking(destinations=(http("a", 512), http("b", 512))),
+        with_processing(max_in_flight=1024),
+    ):
+        assert refusal(manifest, config) is None
+
+
+def test_an_endpoint_that_names_no_replicas_has_as_many_as_it_may() -> None:
+    manifest, config = asking(receiver=ReceiverSpec()), limited(replicas=3)
+    assert refusal(manifest, config) is None
+    assert replica_bounds(manifest, config)[1] == 3
+
+
+def test_replicas_of_a_shared_endpoint_are_nobodys() -> None:
+    receiver = ReceiverSpec(isolation="Shared", replicas=Replicas(min=2, max=100))
+    assert refusal(asking(receiver=receiver), limited(replicas=1)) is None
+
+
+def test_secrets_that_are_named_are_counted() -> None:
+    about = Input(
+        manifest=read_manifest("dedicated"), config=installation(), host_holder=None, secrets=65
+    )
+    found = first_refusal(about)
+    assert found is not None
+    assert "the number of Secrets that it names is 65" in found[1]
+
+
+def test_a_host_that_the_installation_does_not_allow_is_refused() -> None:
+    manifest = asking(host="hooks.rival.example.com")
+    found = refusal(manifest)
+    assert found is not None
+    assert found[0] is Reason.HOST_NOT_ALLOWED
+    assert "`limits.hosts`" in found[1]
+    assert refusal(asking(host="hooks.example.com")) is None, "the installation's own"
+    assert refusal(asking(host="hooks.example.org")) is None, "allowed by name"
+    assert refusal(asking(host="a.b.acme.example.com")) is None, "allowed by pattern"
+
+
+@pytest.mark.parametrize(
+    ("host", "patterns", "allowed"),
+    [
+        ("hooks.example.com", [], False),
+        ("hooks.example.com", ["hooks.example.com"], True),
+        ("hooks.example.com", ["*.example.com"], True),
+        ("a.b.example.com", ["*.example.com"], True),
+        ("example.com", ["*.example.com"], False),
+        ("evilexample.com", ["*.example.com"], False),
+        ("hooks.example.com.evil.io", ["*.example.com", "hooks.example.com"], False),
+        ("anything.at.all", ["*"], True),
+        ("hooks.acme.io", ["*.{namespace}.io"], True),
+        ("hooks.other.io", ["*.{namespace}.io"], False),
+    ],
+)
+def test_patterns_of_hosts(host: str, patterns: list[str], *, allowed: bool) -> None:
+    assert is_allowed(host, "acme", patterns) is allowed

@@ -5,21 +5,16 @@ that is missing or empty gets no place in a table, for a comparison with an empt
 strangers in.
 """
 
-import base64
-import binascii
 import hashlib
 import math
-import re
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
-from forebay.core.errors import ConfigurationError
 from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.resource import (
     DeduplicationSpec,
     DestinationSpec,
     HttpSpec,
-    SecretKeyRef,
     SecretSource,
     SigningSpec,
     Throughput,
@@ -27,6 +22,7 @@ from forebay.core.resource import (
     WebhookEndpoint,
     WebhookEndpointSpec,
 )
+from forebay.core.secret_values import Secrets, SecretValues
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (
     Authentication,
@@ -66,21 +62,6 @@ expected rate, each held for the second that providers allow 1 % of their calls.
 IN_FLIGHT_FLOOR: Final = 64
 """A number with 1 message/s has bursts too, such as its history when it is connected."""
 
-SIGNING_PREFIX: Final = "whsec_"
-SIGNING_KEY_BYTES: Final = range(24, 65)
-"""What Standard Webhooks allows a symmetric key to be long."""
-
-
-class Secrets(Protocol):
-    """Where the values of Secrets come from."""
-
-    def __call__(self, namespace: str, name: str, key: str, /) -> str:
-        """Return a value as it is stored.
-
-        Raises:
-            ConfigurationError: where there is none; the message names the secret and its key.
-        """
-
 
 def webhooks_per_second(throughput: Throughput) -> float:
     """Return the webhooks that a channel brings at its full speed, by the provider's formula.
@@ -102,6 +83,7 @@ def compile_route(
     secrets: Secrets,
     *,
     shard: str | None = None,
+    warnings: list[Problem] | None = None,
 ) -> ReceiverRoute:
     """Return what receivers are to know of an endpoint.
 
@@ -109,11 +91,12 @@ def compile_route(
         manifest: The endpoint.
         secrets: Where its secrets come from.
         shard: The streams to use where it is not for the manifest to say, as in `forebay run`.
+        warnings: Takes what is used though it looks like a mistake.
 
     Raises:
         InvalidEndpoint: with every secret that cannot be used.
     """
-    values = _Values(manifest, secrets)
+    values = SecretValues(manifest.endpoint, secrets, warnings)
     spec = manifest.spec
     path = ("spec", "authentication")
     headers = tuple(
@@ -172,9 +155,10 @@ def compile_endpoint(
     secrets: Secrets,
     *,
     shard: str | None = None,
+    warnings: list[Problem] | None = None,
 ) -> ProcessorEndpoint:
     """Return what processors are to know of an endpoint; see `compile_route`."""
-    values = _Values(manifest, secrets)
+    values = SecretValues(manifest.endpoint, secrets, warnings)
     spec = manifest.spec
     destinations = tuple(
         _destination(values, ("spec", "destinations", index), destination)
@@ -201,17 +185,24 @@ def build_tables(
     secrets: Secrets,
     *,
     shard: str | None = None,
+    warnings: list[Problem] | None = None,
 ) -> tuple[ReceiverTable, ProcessorTable]:
     """Return both tables; each one's generation is a hash of its content.
+
+    See `compile_route` for the arguments.
 
     Raises:
         InvalidEndpoint: with every problem of every endpoint.
     """
     problems: list[Problem] = []
     ordered = sorted(manifests, key=lambda manifest: manifest.endpoint)
-    routes = _gather(lambda item: compile_route(item, secrets, shard=shard), ordered, problems)
+    routes = _gather(
+        lambda item: compile_route(item, secrets, shard=shard, warnings=warnings), ordered, problems
+    )
     endpoints = _gather(
-        lambda item: compile_endpoint(item, secrets, shard=shard), ordered, problems
+        lambda item: compile_endpoint(item, secrets, shard=shard, warnings=warnings),
+        ordered,
+        problems,
     )
     if problems:
         raise InvalidEndpoint(problems)
@@ -251,7 +242,7 @@ def _id_headers(spec: WebhookEndpointSpec) -> tuple[str, ...]:
     return tuple(name.lower() for name in deduplication.headers)
 
 
-def _destination(values: "_Values", path: Path, spec: DestinationSpec) -> Destination:
+def _destination(values: SecretValues, path: Path, spec: DestinationSpec) -> Destination:
     return Destination(
         name=spec.name,
         events=spec.events or (),
@@ -266,7 +257,7 @@ def _destination(values: "_Values", path: Path, spec: DestinationSpec) -> Destin
     )
 
 
-def _http(values: "_Values", path: Path, spec: HttpSpec) -> HttpTarget:
+def _http(values: SecretValues, path: Path, spec: HttpSpec) -> HttpTarget:
     headers: dict[str, str] = {}
     for index, header in enumerate(spec.headers):
         if header.secret_key_ref is not None:
@@ -286,7 +277,7 @@ def _http(values: "_Values", path: Path, spec: HttpSpec) -> HttpTarget:
     )
 
 
-def _signing(values: "_Values", path: Path, spec: SigningSpec | None) -> tuple[str, ...]:
+def _signing(values: SecretValues, path: Path, spec: SigningSpec | None) -> tuple[str, ...]:
     if spec is None:
         return ()
     if spec.secret_key_ref is not None:
@@ -297,7 +288,7 @@ def _signing(values: "_Values", path: Path, spec: SigningSpec | None) -> tuple[s
     )
 
 
-def _tls(values: "_Values", path: Path, spec: TlsSpec) -> HttpTls:
+def _tls(values: SecretValues, path: Path, spec: TlsSpec) -> HttpTls:
     def pem(field: str, source: SecretSource | None, ending: str) -> str:
         return "" if source is None else values.pem((*path, field), source, ending)
 
@@ -308,83 +299,3 @@ def _tls(values: "_Values", path: Path, spec: TlsSpec) -> HttpTls:
         server_name=spec.server_name or "",
         insecure_skip_verify=spec.insecure_skip_verify,
     )
-
-
-class _Values:
-    """The secrets of one endpoint, looked up one by one; remembers all that cannot be used."""
-
-    def __init__(self, manifest: WebhookEndpoint, secrets: Secrets) -> None:
-        self._endpoint = manifest.endpoint
-        self._secrets = secrets
-        self._problems: list[Problem] = []
-
-    def check(self) -> None:
-        """Raise InvalidEndpoint where any secret could not be used."""
-        if self._problems:
-            raise InvalidEndpoint(self._problems)
-
-    def text(self, path: Path, source: SecretSource) -> str:
-        """Return the value, without the newline that `kubectl create secret --from-file` keeps.
-
-        Exactly one newline at the end goes: more of them, or spaces, may be part of the secret.
-        """
-        reference = source.secret_key_ref
-        try:
-            value = self._secrets(self._endpoint.namespace, reference.name, reference.key)
-        except ConfigurationError as error:
-            return self._refuse(path, str(error))
-        value = value.removesuffix("\n")
-        if not value:
-            return self._refuse(path, f"{_told(reference)} is empty: give it a value")
-        return value
-
-    def header(self, path: Path, source: SecretSource) -> str:
-        """Return the value of a header."""
-        value = self.text(path, source)
-        if value and not (value.isascii() and value.isprintable() and value == value.strip()):
-            return self._refuse(
-                path,
-                f"{_told(source.secret_key_ref)} cannot be a header's value: use printable ASCII, "
-                "without spaces or newlines at its ends",
-            )
-        return value
-
-    def signing_secret(self, path: Path, source: SecretSource) -> str:
-        """Return a Standard Webhooks secret."""
-        value = self.text(path, source)
-        if not value:
-            return value
-        try:
-            key = base64.b64decode(value.removeprefix(SIGNING_PREFIX), validate=True)
-        except (binascii.Error, ValueError):
-            key = b""
-        if not value.startswith(SIGNING_PREFIX) or len(key) not in SIGNING_KEY_BYTES:
-            return self._refuse(
-                path,
-                f"{_told(source.secret_key_ref)} is no Standard Webhooks secret: use "
-                f"{SIGNING_PREFIX} and 24 to 64 random bytes in base64",
-            )
-        return value
-
-    def pem(self, path: Path, source: SecretSource, ending: str) -> str:
-        """Return certificates or a key in PEM.
-
-        Whether they can be used is known where they are used: here no more than their form, which
-        is what goes wrong when a Secret is made (DER, or the wrong key of it).
-        """
-        value = self.text(path, source)
-        if value and re.search(rf"-----BEGIN ([A-Z]+ )*{ending}-----\n", value) is None:
-            return self._refuse(
-                path,
-                f"{_told(source.secret_key_ref)} holds no {ending.lower()} in PEM: it has to have "
-                f"a line `-----BEGIN {ending}-----`",
-            )
-        return value
-
-    def _refuse(self, path: Path, reason: str) -> str:
-        self._problems.append(Problem(str(self._endpoint), path, reason))
-        return ""
-
-
-def _told(reference: SecretKeyRef) -> str:
-    return f"key {reference.key!r} of Secret {reference.name!r}"

@@ -35,6 +35,7 @@ __all__ = [
     "SignatureCheck",
     "decode_table",
     "encode_table",
+    "entry_bytes",
 ]
 
 Provider = Literal["360dialog", "meta", "generic"]
@@ -261,6 +262,11 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 def encode_table(table: ReceiverTable | ProcessorTable) -> bytes:
     """Return the file's JSON; equal tables give equal bytes."""
     return _ENCODER.encode(table)
+
+
+def entry_bytes(entry: ReceiverRoute | ProcessorEndpoint) -> int:
+    """Return the bytes that an endpoint takes in its table's file, with the comma behind it."""
+    return len(_ENCODER.encode(entry)) + 1
 
 
 def decode_table(data: bytes, kind: type[AnyTable]) -> AnyTable:

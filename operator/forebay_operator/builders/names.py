@@ -15,6 +15,7 @@ from forebay_operator.models.names import (
     LABEL_OWNER,
     LABEL_PART_OF,
     LABEL_VERSION,
+    PART_OF,
 )
 from forebay_operator.settings import OperatorConfig
 
@@ -70,7 +71,7 @@ def own_labels(config: OperatorConfig) -> dict[str, str]:
     labels = {
         LABEL_NAME: "forebay",
         LABEL_INSTANCE: config.release,
-        LABEL_PART_OF: "forebay",
+        LABEL_PART_OF: PART_OF,
         LABEL_MANAGED_BY: "forebay-operator",
         LABEL_OWNER: config.name,
     }

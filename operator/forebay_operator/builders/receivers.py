@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+import msgspec
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
 from lightkube.models.autoscaling_v2 import (
     CrossVersionObjectReference,
@@ -62,7 +63,8 @@ from lightkube.resources.policy_v1 import PodDisruptionBudget
 from forebay.core.compile import webhooks_per_second
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.builders.names import endpoint_labels, endpoint_meta, endpoint_selector
-from forebay_operator.settings import OperatorConfig, ReceiverPods
+from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
+from forebay_operator.settings import NetworkPeer, OperatorConfig, ReceiverPods
 
 __all__ = [
     "WEBHOOK_PORT",
@@ -86,12 +88,16 @@ TLS_FOLDER: Final = "/etc/forebay/nats-tls"
 
 
 def replica_bounds(manifest: WebhookEndpoint, config: OperatorConfig) -> tuple[int, int]:
-    """Return the autoscaler's bounds: the floor follows from the throughput too."""
+    """Return the autoscaler's bounds: the floor follows from the throughput too.
+
+    The installation's lid holds here too: it cuts the bounds of an endpoint that names none.
+    """
     replicas = manifest.spec.receiver.replicas
+    most = min(replicas.max, config.tenant_limits.replicas)
     needed = math.ceil(
         webhooks_per_second(manifest.spec.throughput) / config.receiver.webhooks_per_second
     )
-    return min(max(replicas.min, needed), replicas.max), replicas.max
+    return min(max(replicas.min, needed), most), most
 
 
 def service_account(manifest: WebhookEndpoint, config: OperatorConfig) -> ServiceAccount:
@@ -107,6 +113,7 @@ def service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
         metadata=endpoint_meta(manifest.endpoint, config),
         spec=ServiceSpec(
             type="ClusterIP",
+            ipFamilyPolicy="PreferDualStack",
             selector=endpoint_selector(manifest.endpoint, config),
             ports=[
                 ServicePort(
@@ -168,13 +175,24 @@ def disruption_budget(manifest: WebhookEndpoint, config: OperatorConfig) -> PodD
 
 
 def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> NetworkPolicy:
-    """Return who may talk with the pods: webhooks from anywhere, the rest from the cluster."""
+    """Return who may talk with the pods, and they with whom; as in the chart for the shared ones.
+
+    The admin port tells the names of endpoints and how they do: Forebay's own pods ask there (the
+    operator which table a pod has), and whoever reads metrics.
+    """
     selector = LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config))
+    own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
+    senders = [_peer(each) for each in config.receiver.webhooks_from]
     ingress = [
-        NetworkPolicyIngressRule(ports=[NetworkPolicyPort(port="http", protocol="TCP")]),
+        NetworkPolicyIngressRule(
+            ports=[NetworkPolicyPort(port="http", protocol="TCP")], from_=senders or None
+        ),
         NetworkPolicyIngressRule(
             ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
-            from_=[NetworkPolicyPeer(namespaceSelector=LabelSelector())],
+            from_=[
+                NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
+                *(_peer(each) for each in config.receiver.admin_from),
+            ],
         ),
     ]
     metadata = endpoint_meta(manifest.endpoint, config)
@@ -188,7 +206,7 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
                 NetworkPolicyPort(port=53, protocol="UDP"),
                 NetworkPolicyPort(port=53, protocol="TCP"),
             ],
-            to=[NetworkPolicyPeer(namespaceSelector=LabelSelector())],
+            # No `to`: a node's own DNS cache is no pod.
         ),
         NetworkPolicyEgressRule(
             ports=[NetworkPolicyPort(port=4222, protocol="TCP")],
@@ -204,6 +222,10 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
             egress=egress,
         ),
     )
+
+
+def _peer(peer: NetworkPeer) -> NetworkPolicyPeer:
+    return msgspec.convert(peer.model_dump(by_alias=True, exclude_none=True), NetworkPolicyPeer)
 
 
 def deployment(manifest: WebhookEndpoint, config: OperatorConfig) -> Deployment:

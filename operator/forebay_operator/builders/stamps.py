@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from lightkube.resources.core_v1 import Secret, Service, ServiceAccount
 from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
+from forebay.core.quantities import amount
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.models.names import ANNOTATION_DESIRED
 
@@ -31,20 +31,6 @@ Managed: TypeAlias = (
     | HTTPRoute
 )
 """Every kind of object that the operator makes."""
-
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_UNITS = {
-    "": 1.0,
-    "m": 0.001,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "Ki": 2.0**10,
-    "Mi": 2.0**20,
-    "Gi": 2.0**30,
-    "Ti": 2.0**40,
-}
 
 
 def document_of(desired: Managed) -> dict[str, Any]:
@@ -83,11 +69,6 @@ def has_all(live: object, desired: object) -> bool:
     return live == desired or (
         isinstance(live, str)
         and isinstance(desired, str)
-        and (amount := _amount(desired)) is not None
-        and _amount(live) == amount
+        and (wanted := amount(desired)) is not None
+        and amount(live) == wanted
     )
-
-
-def _amount(text: str) -> float | None:
-    match = _QUANTITY.fullmatch(text)
-    return None if match is None else round(float(match[1]) * _UNITS[match[2] or ""], 6)

@@ -80,18 +80,26 @@ class ClusterEndpoint:
     @property
     def secrets(self) -> frozenset[str]:
         """The names of all Secrets that its spec speaks of, whatever else is wrong with it."""
-        return frozenset(_secret_names(self.document.get("spec")))
+        return frozenset(self.secret_keys)
+
+    @property
+    def secret_keys(self) -> Mapping[str, frozenset[str]]:
+        """The same, each with the keys of it that the spec speaks of."""
+        found: dict[str, frozenset[str]] = {}
+        for name, key in _secret_keys(self.document.get("spec")):
+            found[name] = found.get(name, frozenset()) | {key}
+        return found
 
 
-def _secret_names(node: object) -> list[str]:
-    found: list[str] = []
+def _secret_keys(node: object) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     if isinstance(node, Mapping):
         reference = node.get("secretKeyRef")
         if isinstance(reference, Mapping) and isinstance(reference.get("name"), str):
-            found.append(reference["name"])
+            found.append((reference["name"], str(reference.get("key"))))
         for value in node.values():
-            found += _secret_names(value)
+            found += _secret_keys(value)
     elif isinstance(node, list):
         for value in node:
-            found += _secret_names(value)
+            found += _secret_keys(value)
     return found

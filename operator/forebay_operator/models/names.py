@@ -21,6 +21,7 @@ __all__ = [
     "LABEL_OWNER",
     "LABEL_PART_OF",
     "LABEL_VERSION",
+    "PART_OF",
 ]
 
 GROUP: Final = "forebay.dev"
@@ -41,6 +42,7 @@ LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+PART_OF: Final = "forebay"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_VERSION: Final = "app.kubernetes.io/version"
 

@@ -7,7 +7,7 @@ in the condition's message and in docs/operator.md.
 import enum
 from typing import Final
 
-__all__ = ["WAITING", "ConditionType", "Reason"]
+__all__ = ["TO_BE_MENDED", "WAITING", "ConditionType", "Reason"]
 
 
 class ConditionType(enum.StrEnum):
@@ -55,6 +55,17 @@ class Reason(enum.StrEnum):
     HOST_TAKEN = "HostTaken"
     """Another namespace names this host since longer: choose another host."""
 
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    """The installation does not let endpoints name this host: leave it out, or have it added to the
+    chart's `limits.hosts`."""
+
+    LIMIT_EXCEEDED = "LimitExceeded"
+    """The endpoint asks for more than the installation gives to one: see the message; ask for less,
+    or have the chart's `limits` raised."""
+
+    TABLES_FULL = "TablesFull"
+    """No table has room for what the endpoint brings: raise the chart's `tables.count`."""
+
     SHARD_UNKNOWN = "ShardUnknown"
     """The installation has no such shard: name another, or add it to the chart's `shards`."""
 
@@ -74,6 +85,10 @@ class Reason(enum.StrEnum):
 
     SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105  # the name of a reason
     """A value is empty or cannot be what it is for: correct it."""
+
+    SECRETS_WARN = "SecretsWarn"
+    """The Secrets are used, and a value looks as if it was stored by mistake, such as one with a
+    carriage return at its end: see the message."""
 
     STREAM_REFUSED = "StreamRefused"
     """NATS answers, but refuses a stream: see the message."""
@@ -133,3 +148,6 @@ WAITING: Final = frozenset(
     {Reason.NO_POD_READY, Reason.TABLE_PENDING, Reason.NOT_REACHED, Reason.DELETING}
 )
 """Reasons that pass by themselves: no warning for a person."""
+
+TO_BE_MENDED: Final = frozenset({Reason.RECEIVERS_WARN, Reason.SECRETS_WARN})
+"""Reasons of conditions that are true, of which a person is warned all the same."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from forebay_operator.models.endpoint import write_time
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import TO_BE_MENDED, ConditionType, Reason
 
 __all__ = [
     "Backlog",
@@ -141,7 +141,7 @@ def _is_tellable(condition: Condition, before: Reason | str | None) -> bool:
         return condition.status == "True"
     if condition.reason is Reason.NO_BREAKER_OPEN:
         return before in {Reason.BREAKER_OPEN, Reason.DESTINATION_REFUSES}
-    if condition.reason is Reason.RECEIVERS_WARN:
+    if condition.reason in TO_BE_MENDED:
         return True
     return condition.status != "Unknown" and Reason.TABLE_PENDING not in {condition.reason, before}
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from forebay.core.resource import WebhookEndpoint
+from forebay.core.quantities import amount
+from forebay.core.resource import Replicas, WebhookEndpoint
 from forebay_operator.models.reasons import Reason
+from forebay_operator.policies.hosts import is_allowed
 from forebay_operator.settings import OperatorConfig
 
 __all__ = ["CHECKS", "Input", "Refusal", "first_refusal"]
@@ -19,6 +21,9 @@ class Input:
     config: OperatorConfig
     host_holder: str | None
     """The namespace that the endpoint's host belongs to; None for the installation's own host."""
+
+    secrets: int = 0
+    """How many Secrets the spec names."""
 
 
 class Refusal(NamedTuple):
@@ -80,6 +85,98 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
     )
 
 
+def _beyond(field: str, asked: object, limit: object, name: str) -> Refusal:
+    return Refusal(
+        Reason.LIMIT_EXCEEDED,
+        f"{field} is {asked}, and this installation gives {limit} to one endpoint at most: lower "
+        f"it, or have `limits.{name}` raised in the chart",
+    )
+
+
+def replicas_are_within(about: Input) -> Refusal | None:
+    """The pods of one endpoint are bounded; what an endpoint did not ask for is cut, not refused.
+
+    Shared receivers are the installation's, however many an endpoint names.
+    """
+    receiver, limit = about.manifest.spec.receiver, about.config.tenant_limits.replicas
+    isolation = receiver.isolation or about.config.isolation
+    if isolation == "Shared" or receiver.replicas == Replicas() or receiver.replicas.max <= limit:
+        return None
+    return _beyond("receiver.replicas.max", receiver.replicas.max, limit, "replicas")
+
+
+def resources_are_within(about: Input) -> Refusal | None:
+    """And so is what one of them takes of a node."""
+    resources, limits = about.manifest.spec.receiver.resources, about.config.tenant_limits
+    if resources is None:
+        return None
+    lids = {"cpu": limits.cpu, "memory": limits.memory}
+    for group, asked in (("requests", resources.requests), ("limits", resources.limits)):
+        for name, wanted in asked.items():
+            limit = lids[name]
+            if (amount(wanted) or 0.0) > (amount(limit) or 0.0):
+                return _beyond(f"receiver.resources.{group}.{name}", wanted, limit, name)
+    return None
+
+
+def throughput_is_within(about: Input) -> Refusal | None:
+    """Of the throughput follow the pods, and the webhooks that a shared receiver holds at once."""
+    asked = about.manifest.spec.throughput.messages_per_second
+    limit = about.config.tenant_limits.messages_per_second
+    if asked <= limit:
+        return None
+    return _beyond("throughput.messagesPerSecond", asked, limit, "messagesPerSecond")
+
+
+def destinations_are_within(about: Input) -> Refusal | None:
+    """Each item is delivered once for each destination."""
+    asked, limit = len(about.manifest.spec.destinations), about.config.tenant_limits.destinations
+    if asked <= limit:
+        return None
+    return _beyond("the number of destinations", asked, limit, "destinations")
+
+
+def requests_are_within(about: Input) -> Refusal | None:
+    """Processors are shared: what one endpoint has under way there takes memory and sockets."""
+    spec, limit = about.manifest.spec, about.config.tenant_limits.requests_in_flight
+    whole = spec.processing.max_in_flight
+    if whole is not None:
+        if whole <= limit:
+            return None
+        return _beyond("processing.maxInFlight", whole, limit, "requestsInFlight")
+    asked = sum(each.http.max_in_flight for each in spec.destinations if each.http is not None)
+    if asked <= limit:
+        return None
+    return _beyond(
+        "the sum of the destinations' http.maxInFlight, without a processing.maxInFlight,",
+        asked,
+        limit,
+        "requestsInFlight",
+    )
+
+
+def secrets_are_within(about: Input) -> Refusal | None:
+    """Each Secret is a request to the API server at each full look."""
+    limit = about.config.tenant_limits.secrets
+    if about.secrets <= limit:
+        return None
+    return _beyond("the number of Secrets that it names", about.secrets, limit, "secrets")
+
+
+def host_is_allowed(about: Input) -> Refusal | None:
+    """Whoever names a host first gets what comes to it, so not every host is for the asking."""
+    host, limits = about.manifest.spec.host, about.config.tenant_limits
+    if host is None or host == about.config.host:
+        return None
+    if is_allowed(host, about.manifest.endpoint.namespace, limits.hosts):
+        return None
+    return Refusal(
+        Reason.HOST_NOT_ALLOWED,
+        f"this installation does not let endpoints name the host {host!r}: leave `host` out for "
+        f"{about.config.host}, or have it added to `limits.hosts` in the chart",
+    )
+
+
 def host_is_free(about: Input) -> Refusal | None:
     """A host of its own belongs to one namespace: else one could take another's webhooks."""
     namespace = about.manifest.endpoint.namespace
@@ -97,6 +194,13 @@ CHECKS: Final[tuple[Check, ...]] = (
     processing_is_supported,
     shared_receivers_are_installed,
     client_certificates_are_told_of,
+    replicas_are_within,
+    resources_are_within,
+    throughput_is_within,
+    destinations_are_within,
+    requests_are_within,
+    secrets_are_within,
+    host_is_allowed,
     host_is_free,
 )
 """In this order; the first refusal is told."""

@@ -1,10 +1,10 @@
-"""Who holds a host of its own: the namespace whose endpoint named it first."""
+"""Hosts of endpoints' own: which the installation allows, and which namespace holds one."""
 
 from collections.abc import Iterable
 
 from forebay_operator.models.endpoint import ClusterEndpoint
 
-__all__ = ["holder_of"]
+__all__ = ["holder_of", "is_allowed"]
 
 
 def holder_of(host: str, endpoints: Iterable[ClusterEndpoint]) -> str | None:
@@ -17,3 +17,20 @@ def holder_of(host: str, endpoints: Iterable[ClusterEndpoint]) -> str | None:
     if not claims:
         return None
     return min(claims, key=lambda each: (each.created, each.endpoint)).endpoint.namespace
+
+
+def is_allowed(host: str, namespace: str, patterns: Iterable[str]) -> bool:
+    """Say whether an endpoint of a namespace may name a host.
+
+    A pattern is a host, `*.example.com` for all hosts below that one, however deep, or `*` for any;
+    `{namespace}` in it stands for the endpoint's own.
+    """
+    return any(_fits(host, pattern.replace("{namespace}", namespace)) for pattern in patterns)
+
+
+def _fits(host: str, pattern: str) -> bool:
+    if pattern == "*":
+        return True
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and len(host) > len(pattern[1:])
+    return host == pattern

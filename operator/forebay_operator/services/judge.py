@@ -7,13 +7,13 @@ from forebay.core.compile import compile_endpoint, compile_route
 from forebay.core.errors import ConfigurationError
 from forebay.core.problems import InvalidEndpoint, Problem
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
-from forebay.core.tables import ProcessorEndpoint, ReceiverRoute
+from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionType, Reason
 from forebay_operator.policies.checks import Input, first_refusal
-from forebay_operator.policies.hosts import holder_of
-from forebay_operator.services.secrets import read_secrets
+from forebay_operator.policies.hosts import holder_of, is_allowed
+from forebay_operator.services.secrets import EndpointSecrets, in_kib, read_secrets
 from forebay_operator.settings import OperatorConfig
 
 __all__ = ["Plan", "Rejected", "judge"]
@@ -26,6 +26,8 @@ class Plan:
     manifest: WebhookEndpoint
     route: ReceiverRoute
     processing: ProcessorEndpoint
+    warnings: tuple[str, ...] = ()
+    """What of its Secrets is used though it looks like a mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,35 +69,75 @@ async def judge(
         Input(
             manifest=manifest,
             config=config,
-            host_holder=holder_of(host, others) if own and host is not None else None,
+            host_holder=_holder(host, others, config) if own and host is not None else None,
+            secrets=len(endpoint.secrets),
         )
     )
     if refusal is not None:
         return Rejected(
             condition=ConditionType.ACCEPTED, reason=refusal.reason, message=refusal.message
         )
-    secrets = await read_secrets(cluster, endpoint)
+    secrets = await read_secrets(cluster, endpoint, config.tenant_limits.table_bytes)
+    return _resolved(manifest, secrets, config)
+
+
+def _holder(host: str, endpoints: Iterable[ClusterEndpoint], config: OperatorConfig) -> str | None:
+    """Return whose a host is; who may not name it keeps nobody from having it."""
+    patterns = config.tenant_limits.hosts
+    return holder_of(
+        host,
+        (each for each in endpoints if is_allowed(host, each.endpoint.namespace, patterns)),
+    )
+
+
+def _resolved(
+    manifest: WebhookEndpoint, secrets: EndpointSecrets, config: OperatorConfig
+) -> Plan | Rejected:
     problems: list[Problem] = []
+    warnings: list[Problem] = []
     route: ReceiverRoute | None = None
     processing: ProcessorEndpoint | None = None
     try:
-        route = compile_route(manifest, secrets)
+        route = compile_route(manifest, secrets, warnings=warnings)
     except InvalidEndpoint as error:
         problems += error.problems
     except ConfigurationError as error:
         problems.append(Problem("", ("spec", "authentication"), str(error)))
     try:
-        processing = compile_endpoint(manifest, secrets)
+        processing = compile_endpoint(manifest, secrets, warnings=warnings)
     except InvalidEndpoint as error:
         problems += error.problems
     if route is None or processing is None:
-        missing = secrets.is_missing
         return Rejected(
             condition=ConditionType.SECRETS_READY,
-            reason=Reason.SECRET_MISSING if missing else Reason.SECRET_UNUSABLE,
+            reason=_reason_of(secrets),
             message=_told(problems),
         )
-    return Plan(manifest=manifest, route=route, processing=processing)
+    limit = config.tenant_limits.table_bytes
+    for whose, entry in (("receivers", route), ("processors", processing)):
+        size = entry_bytes(entry)
+        if size > limit:
+            return Rejected(
+                condition=ConditionType.SECRETS_READY,
+                reason=Reason.LIMIT_EXCEEDED,
+                message=(
+                    f"the endpoint takes {in_kib(size)} in the {whose}' table, and {in_kib(limit)} "
+                    "are for one: each use of a secret or certificate counts, so name fewer or "
+                    "shorter ones, or have `limits.tableKiB` raised in the chart"
+                ),
+            )
+    return Plan(
+        manifest=manifest,
+        route=route,
+        processing=processing,
+        warnings=tuple(f"{each.field}: {each.reason}" for each in warnings),
+    )
+
+
+def _reason_of(secrets: EndpointSecrets) -> Reason:
+    if secrets.is_missing:
+        return Reason.SECRET_MISSING
+    return Reason.LIMIT_EXCEEDED if secrets.is_beyond_limit else Reason.SECRET_UNUSABLE
 
 
 def _told(problems: Iterable[Problem]) -> str:

@@ -1,11 +1,12 @@
 """What is: an endpoint's status as pods, streams and NATS show it now."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from forebay.core.naming import EndpointName
 from forebay_operator.builders.names import endpoint_selector
-from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file
+from forebay_operator.builders.tables import DEDICATED_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionType, Reason
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount
@@ -36,8 +37,8 @@ class Served:
     generation_of_own: str | None = None
     """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
 
-    trouble: str | None = None
-    """What the API server said when it refused an object."""
+    trouble: Mapping[Pool, str] = field(default_factory=dict)
+    """What the API server said when it refused an object or a table."""
 
     is_moving: bool = False
     """Whether receivers of the other kind are still there until the new ones serve."""
@@ -78,15 +79,13 @@ class Observer:
         serving = False
         if plan is not None:
             found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS))
+            found.append(_secrets_condition(plan))
             found.append(self._streams_condition(plan.route.shard))
             condition, receivers = await self._receivers(endpoint.endpoint, served)
             serving = condition.status == "True"
-            if served.trouble is not None:
-                condition = false(ConditionType.RECEIVERS_READY, Reason.API_REFUSED, served.trouble)
-            found.append(condition)
+            found.append(_unless_refused(condition, served.trouble.get("receivers")))
             condition, processors = await self._shared_pool("processors", endpoint.endpoint)
-            found.append(condition)
+            found.append(_unless_refused(condition, served.trouble.get("processors")))
             destinations = {each.name for each in plan.processing.destinations}
             found.append(await self._breakers.condition(endpoint, destinations))
             backlog = await self._figures.backlog(plan.route.shard, endpoint.endpoint)
@@ -115,15 +114,25 @@ class Observer:
             return await self._shared_pool("receivers", name)
         selector = endpoint_selector(name, self._config)
         view = await self._pools.view(selector)
-        having = view.having(DEDICATED_FILE, {generation})
+        having = view.having({DEDICATED_FILE: {generation}})
         if having < view.ready:
             await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
         return pool_condition("receivers", view, having, self._config.namespace)
 
     async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
         view = await self._pools.view(self._tables.selector(pool) or {})
-        file = table_file(pool, self._tables.place(name))
-        having = view.having(file, self._tables.generations(pool, name))
+        having = view.having(self._tables.readings(pool, name))
         if having < view.ready:
             await self._tables.touch(pool, name)
         return pool_condition(pool, view, having, self._config.namespace)
+
+
+def _secrets_condition(plan: Plan) -> Condition:
+    if not plan.warnings:
+        return true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS)
+    message = f"{_SECRETS}; to be looked at: {'; '.join(plan.warnings)}"
+    return true(ConditionType.SECRETS_READY, Reason.SECRETS_WARN, message)
+
+
+def _unless_refused(condition: Condition, refusal: str | None) -> Condition:
+    return condition if refusal is None else false(condition.type, Reason.API_REFUSED, refusal)

@@ -37,10 +37,12 @@ class PoolView(NamedTuple):
     pages: tuple[PodPage | None, ...]
     """What each ready pod says; None where it did not answer."""
 
-    def having(self, file: str, generations: Collection[str]) -> int:
-        """Return how many ready pods have read one of these generations of a table."""
+    def having(self, wanted: Mapping[str, Collection[str]]) -> int:
+        """Return how many ready pods have read one of the generations given of each file."""
         return sum(
-            page is not None and page.generations.get(file) in generations for page in self.pages
+            page is not None
+            and all(page.generations.get(file) in known for file, known in wanted.items())
+            for page in self.pages
         )
 
     @property

@@ -19,7 +19,7 @@ from forebay_operator.builders.desired import Desired, desired_state, host_of, i
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.builders.stamps import Managed
-from forebay_operator.builders.tables import Pool, table_file
+from forebay_operator.builders.tables import Pool
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
@@ -27,7 +27,7 @@ from forebay_operator.errors import (
     StreamsUnavailable,
 )
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import WAITING, ConditionType, Reason
+from forebay_operator.models.reasons import TO_BE_MENDED, WAITING, ConditionType, Reason
 from forebay_operator.models.status import (
     EndpointStatus,
     changes,
@@ -63,6 +63,15 @@ LEAVE_SECONDS: Final = 45.0
 what they wrote after the purge would stay. Longer than a pod's grace period."""
 
 ROUTES: Final = frozenset({"Ingress", "HTTPRoute"})
+
+_TABLES_FULL: Final = Rejected(
+    condition=ConditionType.ACCEPTED,
+    reason=Reason.TABLES_FULL,
+    message=(
+        "no table has room for what the endpoint brings: have `tables.count` raised in the chart, "
+        "or endpoints removed"
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +136,8 @@ class Reconciler:
         if endpoint.deleted is not None:
             return await self._finish(endpoint, endpoint.deleted)
         served = self._served.get(name)
-        if full or served is None or served.generation != endpoint.generation:
+        waits_for_room = served is not None and served.rejected is _TABLES_FULL
+        if full or served is None or served.generation != endpoint.generation or waits_for_room:
             if not endpoint.is_held:
                 self._world.put_endpoint(await self._cluster.hold(endpoint, held=True))
                 endpoint = self._world.endpoints.get(name, endpoint)
@@ -141,8 +151,10 @@ class Reconciler:
             await self._settle(endpoint, served.plan)
             self._served.pop(name, None)
             return Looked(result="waiting", again_in=0.0)
+        if await self._tables.finish_move(name):
+            return Looked(result="waiting", again_in=0.0)
         await self._tell(endpoint, status)
-        if served.rejected is not None or served.trouble is not None:
+        if served.rejected is not None or served.trouble:
             return Looked(result="refused", again_in=self._config.limits.status_seconds)
         if status.is_true(ConditionType.READY):
             self._waits.pop(name, None)
@@ -158,32 +170,28 @@ class Reconciler:
         name = endpoint.endpoint
         judged = await judge(endpoint, self._world.endpoints.values(), self._cluster, self._config)
         if isinstance(judged, Rejected):
-            before = self._served.get(name)
-            return Served(
-                generation=endpoint.generation,
-                plan=None,
-                rejected=judged,
-                isolation=before.isolation if before else "",
-                url=before.url if before else endpoint.status.get("url"),
-            )
+            return self._rejected(endpoint, judged)
         manifest = judged.manifest
         isolation = isolation_of(manifest, self._config)
         desired = desired_state(
             manifest, judged.route, self._config, gateway=self._gateway.is_there
         )
-        moving = False
-        if isolation == "Dedicated":
-            moving = self._tables.has_shared_route(name)
-            if moving:
-                self._tables.put_route(name, judged.route)
-        else:
-            self._tables.put_route(name, judged.route)
-            moving = bool(self._world.objects_of(name))
+        is_shared = isolation == "Shared"
+        moving = (
+            bool(self._world.objects_of(name)) if is_shared else self._tables.has_shared_route(name)
+        )
+        # The processors first: they know an endpoint before its first webhook comes.
+        has_room = self._tables.put_endpoint(judged.processing)
+        if has_room and (is_shared or moving):
+            has_room = self._tables.put_route(name, judged.route)
+        if not has_room:
+            return self._rejected(endpoint, _TABLES_FULL)
         self._set_shared_host(name, host_of(manifest, self._config), isolation)
-        self._tables.put_endpoint(judged.processing)
-        await self._tables.flush(name)
-        trouble = await self._apply(endpoint, desired, hold_route=moving)
-        if not moving and trouble is None:
+        trouble = await self._tables.flush(name)
+        refused = await self._apply(endpoint, desired, hold_route=moving)
+        if refused is not None:
+            trouble["receivers"] = refused
+        if not moving and refused is None:
             await self._prune(name, desired)
         return Served(
             generation=endpoint.generation,
@@ -194,6 +202,17 @@ class Reconciler:
             generation_of_own=desired.generation,
             trouble=trouble,
             is_moving=moving,
+        )
+
+    def _rejected(self, endpoint: ClusterEndpoint, rejected: Rejected) -> Served:
+        """Return what is known of an endpoint that stays as it was served before, if it was."""
+        before = self._served.get(endpoint.endpoint)
+        return Served(
+            generation=endpoint.generation,
+            plan=None,
+            rejected=rejected,
+            isolation=before.isolation if before else "",
+            url=before.url if before else endpoint.status.get("url"),
         )
 
     async def _apply(
@@ -224,7 +243,7 @@ class Reconciler:
         if isolation_of(plan.manifest, self._config) == "Dedicated":
             await self._apply(endpoint, desired, hold_route=False)
             self._tables.put_route(name, None)
-            await self._tables.flush(name)
+            await self._flush(name)
         else:
             await self._prune(name, desired)
 
@@ -271,7 +290,7 @@ class Reconciler:
             return
         self._world.put_endpoint(await self._cluster.apply_status(endpoint, document))
         for condition in tellable(changes(status, before)):
-            is_well = condition.status == "True" and condition.reason is not Reason.RECEIVERS_WARN
+            is_well = condition.status == "True" and condition.reason not in TO_BE_MENDED
             passing = is_well or condition.reason in WAITING
             await self._story.tell(
                 endpoint, condition.reason, condition.message, warning=not passing
@@ -290,7 +309,7 @@ class Reconciler:
         self._figures.forget(name)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
-        await self._tables.flush(name)
+        await self._flush(name)
         for key in sorted(self._world.objects_of(name), key=_last_first):
             await self._applier.delete(key)
 
@@ -325,20 +344,25 @@ class Reconciler:
         _log.info("endpoint_ended", endpoint=str(name))
         return Looked(result="gone", again_in=None)
 
+    async def _flush(self, name: EndpointName) -> None:
+        """Write the tables of an endpoint; a refusal is tried again."""
+        refused = await self._tables.flush(name)
+        for message in refused.values():
+            raise ApiRefused(message)
+
     async def _is_left_alone(self, name: EndpointName) -> bool:
         """Say whether nobody writes for an endpoint any more."""
         own = await self._pools.view(endpoint_selector(name, self._config))
         if own.total or own.leaving:
             return False
-        await self._tables.flush(name)
+        await self._flush(name)
         pools: tuple[Pool, Pool] = ("receivers", "processors")
         for pool in pools:
             selector = self._tables.selector(pool)
             if selector is None:
                 continue
             view = await self._pools.view(selector)
-            file = table_file(pool, self._tables.place(name))
-            if view.having(file, self._tables.generations(pool, name)) < view.ready:
+            if view.having(self._tables.readings(pool, name)) < view.ready:
                 await self._tables.touch(pool, name)
                 return False
         return True

@@ -44,8 +44,12 @@ class SharedParts:
         Args:
             hosts: The hosts of all Shared endpoints that are known by now.
             complete: Whether these are all, so that a route that is not among them can go.
+
+        Raises:
+            OperatorError: where something has to be tried again.
         """
-        await self._tables.flush_all()
+        # A table that is refused must not keep the routes waiting.
+        refusals = await self._tables.flush_all()
         wanted: set[ObjectKey] = set()
         shared = self._config.shared_receivers
         for host in sorted(hosts):
@@ -64,4 +68,6 @@ class SharedParts:
             unwanted = set(there) - wanted
             for key in sorted(unwanted - still_needed(self._world, unwanted, wanted)):
                 await self._applier.delete(key)
+        for refusal in refusals:
+            raise refusal
         return Looked(result="ok", again_in=None)

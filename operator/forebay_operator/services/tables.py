@@ -2,6 +2,11 @@
 
 What stands in the Secrets is read at the start, so that an operator that knows half of the
 endpoints yet never writes a table without the other half.
+
+Tenants share the tables, so none may keep another one's news from being written: what one endpoint
+brings is bounded (`TenantLimits.table_kib`), an endpoint goes where there is room for it
+(`services.placement`), how many deleted ones are listed is bounded, and a table that the API server
+refuses is written again with the news of one endpoint alone, whose refusal is then its own.
 """
 
 import asyncio
@@ -9,8 +14,9 @@ import base64
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
 
 import structlog
 
@@ -24,7 +30,6 @@ from forebay.core.tables import (
     ReceiverTable,
     decode_table,
 )
-from forebay_operator.builders.names import table_index
 from forebay_operator.builders.stamps import stamp
 from forebay_operator.builders.tables import (
     Pool,
@@ -33,22 +38,27 @@ from forebay_operator.builders.tables import (
     table_file,
     table_name,
 )
+from forebay_operator.errors import ApiRefused, ObjectChanged
 from forebay_operator.models.names import ANNOTATION_DELETED
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.pool_entries import PoolEntries
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
-__all__ = ["RouteTables"]
+__all__ = ["DELETED_MOST", "RouteTables"]
 
 _log = structlog.get_logger(__name__)
-
-_Entry = TypeVar("_Entry")
 
 REMEMBERED: Final = 64
 """Generations of a table that a pod may lag behind: at one a second more than any kubelet needs."""
 
 POOLS: Final[tuple[Pool, ...]] = ("receivers", "processors")
+
+DELETED_MOST: Final = 1000
+"""Deleted endpoints that one table lists, the latest ones: a name takes up to 117 bytes there, and
+130 in an annotation, all of which have 256 KiB. Of one that is not listed any more, what comes up
+waits as for an endpoint that is not known yet, and is set aside when its age ends."""
 
 
 class RouteTables:
@@ -61,30 +71,32 @@ class RouteTables:
         self._world = world
         self._applier = applier
         self._pools = pools
-        self._routes: dict[EndpointName, ReceiverRoute] = {}
-        self._endpoints: dict[EndpointName, ProcessorEndpoint] = {}
-        self._deleted: dict[EndpointName, int] = {}
+        self._receivers: PoolEntries[ReceiverRoute] = PoolEntries(config.tables.count)
+        self._processors: PoolEntries[ProcessorEndpoint] = PoolEntries(config.tables.count)
+        self._deleted: dict[EndpointName, tuple[int, int]] = {}
+        """The table that lists each, and the second in which it went."""
+
         self._locks: dict[tuple[Pool, int], asyncio.Lock] = {}
         self._written: dict[tuple[Pool, int], deque[tuple[int, str]]] = {}
         self._number = 0
-        self._unwritten: set[tuple[Pool, EndpointName]] = set()
-        self._since: dict[tuple[Pool, EndpointName], int] = {}
+        self._since: dict[tuple[Pool, int, EndpointName], int] = {}
+
+    # --- what is wanted
 
     def load(self) -> None:
         """Take what stands in the Secrets; an unreadable one is written anew."""
         for index in range(self._config.tables.count):
             receivers = self._read("receivers", index, ReceiverTable)
             if receivers is not None:
-                self._routes |= {each.endpoint: each for each in receivers.routes}
+                self._receivers.load(index, receivers.routes)
             processors = self._read("processors", index, ProcessorTable)
             if processors is not None:
-                self._endpoints |= {each.endpoint: each for each in processors.endpoints}
-        for name in self._names_listed():
+                self._processors.load(index, processors.endpoints)
+            for name, when in self._listed_as_deleted(index).items():
+                self._deleted.setdefault(name, (index, when))
+        for name in self._receivers.names() | self._processors.names():
             if name not in self._world.endpoints:
                 self.mark_deleted(name)
-
-    def _names_listed(self) -> list[EndpointName]:
-        return list({*self._routes, *self._endpoints})
 
     def _read(self, pool: Pool, index: int, kind: type[AnyTable]) -> AnyTable | None:
         document = self._world.object(ObjectKey("Secret", table_name(pool, index, self._config)))
@@ -94,68 +106,68 @@ class RouteTables:
             data = base64.b64decode((document.get("data") or {})[table_file(pool, index)])
             return decode_table(data, kind)
         except (KeyError, ValueError, ConfigurationError) as error:
-            _log.warning("table_unreadable", pool=pool, index=index, reason=str(error))
+            _log.warning("table_unreadable", pool=pool, index=index, reason=type(error).__name__)
             return None
-
-    def place(self, endpoint: EndpointName) -> int:
-        """Return which tables hold an endpoint."""
-        return table_index(endpoint, self._config.tables.count)
 
     def has_shared_route(self, endpoint: EndpointName) -> bool:
         """Say whether the shared receivers are to serve an endpoint."""
-        return endpoint in self._routes
+        return self._receivers.get(endpoint) is not None
 
-    def put_route(self, endpoint: EndpointName, route: ReceiverRoute | None) -> None:
-        """Set what the shared receivers are to know of an endpoint; None for nothing."""
-        if route == self._routes.get(endpoint):
-            return
-        self._unwritten.add(("receivers", endpoint))
-        if route is None:
-            self._routes.pop(endpoint, None)
-        else:
-            self._routes[endpoint] = route
+    def put_route(self, endpoint: EndpointName, route: ReceiverRoute | None) -> bool:
+        """Set what the shared receivers are to know of an endpoint; None for nothing.
 
-    def put_endpoint(self, endpoint: ProcessorEndpoint) -> None:
-        """Set what the processors are to know of an endpoint."""
-        self._deleted.pop(endpoint.endpoint, None)
-        if endpoint != self._endpoints.get(endpoint.endpoint):
-            self._unwritten.add(("processors", endpoint.endpoint))
-            self._endpoints[endpoint.endpoint] = endpoint
+        Returns:
+            False, and all as it was, where no table has room for it.
+        """
+        if route is not None:
+            return self._receivers.put(route)
+        self._receivers.remove(endpoint)
+        return True
+
+    def put_endpoint(self, endpoint: ProcessorEndpoint) -> bool:
+        """Set what the processors are to know of an endpoint; as `put_route`."""
+        name = endpoint.endpoint
+        if not self._processors.put(endpoint):
+            return False
+        listed = self._deleted.pop(name, None)
+        if listed is not None:
+            self._processors.write_again(listed[0], name)
+        return True
 
     def mark_deleted(self, endpoint: EndpointName) -> None:
         """Take an endpoint out of all tables and list it as deleted."""
         if endpoint in self._deleted:
             return
-        for pool in POOLS:
-            self._unwritten.add((pool, endpoint))
-        self._routes.pop(endpoint, None)
-        self._endpoints.pop(endpoint, None)
-        self._deleted[endpoint] = int(time.time())
+        index = self._processors.place(endpoint)
+        self._receivers.remove(endpoint)
+        self._processors.remove(endpoint)
+        self._deleted[endpoint] = (index, int(time.time()))
+        self._processors.write_again(index, endpoint)
 
-    def generations(self, pool: Pool, endpoint: EndpointName) -> frozenset[str]:
-        """Return the generations of an endpoint's table that say of it what the latest one says.
+    # --- what pods have read
+
+    def readings(self, pool: Pool, endpoint: EndpointName) -> dict[str, frozenset[str]]:
+        """Return the generations of each file that say of an endpoint what the latest ones say.
 
         A neighbour that comes into the table changes its generation, but nothing for this one: a
-        pod that has not read that yet serves this endpoint as well as one that has.
+        pod that has not read that yet serves this endpoint as well as one that has. No generation
+        does where a table is not written yet, or the endpoint still is in one that it grew out of.
         """
-        since = self._since.get((pool, endpoint), 0)
-        written = self._written.get((pool, self.place(endpoint)), ())
-        return frozenset(generation for number, generation in written if number >= since)
-
-    async def flush(self, endpoint: EndpointName) -> None:
-        """Write the tables of an endpoint where they differ."""
-        for pool in POOLS:
-            await self._flush(pool, self.place(endpoint))
-
-    async def flush_all(self) -> None:
-        """Write every table that differs from what it has to be."""
-        for index in range(self._config.tables.count):
-            for pool in POOLS:
-                await self._flush(pool, index)
+        entries = self._entries(pool)
+        found: dict[str, frozenset[str]] = {}
+        for index in entries.indices(endpoint):
+            since = self._since.get((pool, index, endpoint), 0)
+            written = self._written.get((pool, index), ())
+            found[table_file(pool, index)] = frozenset(
+                generation
+                for number, generation in written
+                if number >= since and entries.is_written(endpoint, index)
+            )
+        return found
 
     async def touch(self, pool: Pool, endpoint: EndpointName) -> None:
         """Wake the kubelets of a shared pool for an endpoint's table."""
-        index = self.place(endpoint)
+        index = self._entries(pool).place(endpoint)
         written = self._written.get((pool, index))
         if written:
             await self._touch(pool, index, written[-1][1])
@@ -172,45 +184,153 @@ class RouteTables:
         shared = self._config.shared_receivers
         return None if shared is None else shared.pods.match_labels
 
-    async def _flush(self, pool: Pool, index: int) -> None:
-        lock = self._locks.setdefault((pool, index), asyncio.Lock())
-        async with lock:
-            news = {
-                (whose, name)
-                for whose, name in self._unwritten
-                if whose == pool and self.place(name) == index
-            }
-            if pool == "receivers":
-                routes = self._here(self._routes.items(), index)
-                secret, generation = receiver_table(index, routes, self._config)
-            else:
-                endpoints = self._here(self._endpoints.items(), index)
-                deleted = self._deleted_at(index)
-                secret, generation = processor_table(index, endpoints, deleted, self._config)
-            self._unwritten -= news
-            try:
-                applied = await self._applier.apply(stamp(secret))
-            except BaseException:
-                self._unwritten |= news
-                raise
-            self._note(pool, index, generation, news)
-            if applied != "same":
-                _log.info("table_written", pool=pool, index=index, generation=generation)
-                await self._touch(pool, index, generation)
+    # --- writing
 
-    def _note(
-        self, pool: Pool, index: int, generation: str, news: set[tuple[Pool, EndpointName]]
+    async def flush(self, endpoint: EndpointName) -> dict[Pool, str]:
+        """Write the tables of an endpoint where they differ.
+
+        Returns:
+            What the API server refused of it, and why.
+
+        Raises:
+            OperatorError: where it has to be tried again.
+        """
+        refused: dict[Pool, str] = {}
+        for pool in POOLS:
+            for index in self._entries(pool).indices(endpoint):
+                try:
+                    await self._flush(pool, index, endpoint)
+                except ObjectChanged:
+                    raise
+                except ApiRefused as error:
+                    refused[pool] = str(error)
+        return refused
+
+    async def flush_all(self) -> list[ApiRefused]:
+        """Write every table that differs from what it has to be; returns the refusals."""
+        refusals: list[ApiRefused] = []
+        for index in range(self._config.tables.count):
+            for pool in POOLS:
+                try:
+                    await self._flush(pool, index, None)
+                except ObjectChanged:
+                    raise
+                except ApiRefused as error:
+                    refusals.append(error)
+        return refusals
+
+    async def finish_move(self, endpoint: EndpointName) -> bool:
+        """Take an endpoint out of tables that it grew out of, once the pods have read its new one.
+
+        Returns:
+            Whether anything was written.
+        """
+        moved = False
+        for pool in POOLS:
+            entries = self._entries(pool)
+            if not entries.has_left(endpoint) or not await self._has_arrived(pool, endpoint):
+                continue
+            for index in entries.leftovers(endpoint):
+                entries.drop_leftover(endpoint, index)
+                await self._flush(pool, index, endpoint)
+                moved = True
+            if not moved and await self._has_arrived(pool, endpoint, everywhere=True):
+                entries.forget_left(endpoint)
+        return moved
+
+    async def _has_arrived(
+        self, pool: Pool, endpoint: EndpointName, *, everywhere: bool = False
+    ) -> bool:
+        """Say whether every ready pod has read an endpoint's own table, or all that it was in."""
+        selector = self.selector(pool)
+        if selector is None:
+            return True
+        view = await self._pools.view(selector)
+        wanted = self.readings(pool, endpoint)
+        if not everywhere:
+            file = table_file(pool, self._entries(pool).place(endpoint))
+            wanted = {file: wanted[file]}
+        return view.having(wanted) >= view.ready
+
+    async def _flush(self, pool: Pool, index: int, asking: EndpointName | None) -> None:
+        """Write one table where it differs; `asking` is None for whoever asks for all endpoints."""
+        entries = self._entries(pool)
+        async with self._locks.setdefault((pool, index), asyncio.Lock()):
+            news = entries.news(index)
+            try:
+                await self._write(pool, index, news)
+            except ObjectChanged:
+                raise
+            except ApiRefused as error:
+                if asking is not None and asking not in news:
+                    _log.warning("table_refused", pool=pool, index=index, reason=str(error))
+                    return
+                if len(news) <= 1:
+                    raise
+                await self._write_alone(pool, index, sorted(news) if asking is None else [asking])
+
+    async def _write_alone(self, pool: Pool, index: int, names: list[EndpointName]) -> None:
+        """Write the news of one endpoint after the other; raises the last refusal at the end."""
+        refusal: ApiRefused | None = None
+        for name in names:
+            try:
+                await self._write(pool, index, {name}, only=name)
+            except ObjectChanged:
+                raise
+            except ApiRefused as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
+
+    async def _write(
+        self, pool: Pool, index: int, news: set[EndpointName], only: EndpointName | None = None
     ) -> None:
+        if pool == "receivers":
+            routes = self._receivers.content(index, only)
+            desired, generation = receiver_table(index, routes.values(), self._config)
+            done = partial(self._receivers.done, index, routes)
+        else:
+            endpoints = self._processors.content(index, only)
+            deleted = self._deleted_at(index)
+            desired, generation = processor_table(index, endpoints.values(), deleted, self._config)
+            done = partial(self._processors.done, index, endpoints)
+        entries = self._entries(pool)
+        entries.begin(index, news)
+        try:
+            applied = await self._applier.apply(stamp(desired))
+        except BaseException:
+            entries.failed(index, news)
+            raise
+        done()
+        self._note(pool, index, generation, news)
+        if applied != "same":
+            _log.info("table_written", pool=pool, index=index, generation=generation)
+            await self._touch(pool, index, generation)
+
+    def _note(self, pool: Pool, index: int, generation: str, news: set[EndpointName]) -> None:
         """Remember what was written, and since when it speaks of the endpoints that are news."""
         written = self._written.setdefault((pool, index), deque(maxlen=REMEMBERED))
         if not written or written[-1][1] != generation:
             self._number += 1
             written.append((self._number, generation))
         for each in news:
-            self._since[each] = written[-1][0]
+            self._since[pool, index, each] = written[-1][0]
 
-    def _here(self, entries: Iterable[tuple[EndpointName, _Entry]], index: int) -> list[_Entry]:
-        return [entry for name, entry in entries if self.place(name) == index]
+    def _entries(self, pool: Pool) -> PoolEntries[ReceiverRoute] | PoolEntries[ProcessorEndpoint]:
+        return self._receivers if pool == "receivers" else self._processors
+
+    # --- deleted endpoints
+
+    def _listed_as_deleted(self, index: int) -> dict[EndpointName, int]:
+        document = self._world.object(
+            ObjectKey("Secret", table_name("processors", index, self._config))
+        )
+        annotations = (document or {}).get("metadata", {}).get("annotations") or {}
+        try:
+            written = json.loads(annotations.get(ANNOTATION_DELETED, "{}"))
+            return {EndpointName.parse(name): int(when) for name, when in written.items()}
+        except (ValueError, AttributeError, TypeError):
+            return {}
 
     def _deleted_at(self, index: int) -> dict[EndpointName, int]:
         """Return what is listed as deleted, with the times that stand in the Secret already.
@@ -218,22 +338,18 @@ class RouteTables:
         The Secret is the memory: it outlives this process, and a second operator by mistake would
         else write its own times over ours for ever.
         """
-        document = self._world.object(
-            ObjectKey("Secret", table_name("processors", index, self._config))
-        )
-        annotations = (document or {}).get("metadata", {}).get("annotations") or {}
-        try:
-            written = json.loads(annotations.get(ANNOTATION_DELETED, "{}"))
-            found = {EndpointName.parse(name): int(when) for name, when in written.items()}
-        except (ValueError, AttributeError, TypeError):
-            found = {}
-        ours = {name: when for name, when in self._deleted.items() if self.place(name) == index}
+        found = self._listed_as_deleted(index)
+        ours = {name: when for name, (table, when) in self._deleted.items() if table == index}
         oldest = time.time() - self._config.tables.deleted_for_seconds
+        known = self._processors
         kept = {
             name: when
             for name, when in (ours | found).items()
-            if when > oldest and name not in self._endpoints and self.place(name) == index
+            if when > oldest and known.get(name) is None
         }
+        if len(kept) > DELETED_MOST:
+            latest = sorted(kept.items(), key=lambda each: (each[1], each[0]))[-DELETED_MOST:]
+            kept = dict(latest)
         for name in ours.keys() - kept.keys():
             self._deleted.pop(name, None)
         return kept

@@ -1,0 +1,49 @@
+"""What an endpoint may ask for has lids, told in a condition that says which and what to do."""
+
+from support.forebay import Forebay, manifest
+from support.wait import eventually
+
+
+async def test_what_is_beyond_a_lid_is_told_and_heals_with_the_spec(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "greedy", receiver={"replicas": {"min": 2, "max": 80}}))
+    await forebay.operator().start()
+    told = await forebay.wait_condition("greedy", "Accepted", "LimitExceeded")
+    assert told["status"] == "False"
+    assert "receiver.replicas.max is 80, and this installation gives 20" in told["message"]
+    await eventually(lambda: "LimitExceeded" in forebay.events("greedy"), saying="the Event")
+    assert forebay.objects("deployments") == []
+
+    forebay.apply(manifest(forebay.tenant, "greedy", receiver={"replicas": {"min": 2, "max": 20}}))
+    await forebay.wait_condition("greedy", "Accepted", "Accepted")
+
+
+async def test_a_host_that_is_not_allowed_is_refused_and_held_by_nobody(forebay: Forebay) -> None:
+    host = f"hooks.{forebay.other}.example.com"
+    forebay.secret()
+    forebay.secret(forebay.other)
+    forebay.apply(manifest(forebay.tenant, "first", host=host))
+    limits = {"hosts": ["*.{namespace}.example.com"]}
+    await forebay.operator(tenantLimits=limits).start()
+    told = await forebay.wait_condition("first", "Accepted", "HostNotAllowed")
+    assert "`limits.hosts`" in told["message"]
+    assert forebay.objects("ingresses") == []
+
+    # Who named it first may not have it, so it is free for the one who may.
+    forebay.apply(manifest(forebay.other, "second", host=host))
+    await forebay.wait_condition("second", "Accepted", "Accepted", forebay.other)
+
+
+async def test_what_was_served_goes_on_when_a_lid_is_lowered(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "old", throughput={"messagesPerSecond": 900}))
+    first = forebay.operator()
+    await first.start()
+    await eventually(lambda: forebay.objects("deployments", "old"), saying="its receivers")
+    await first.stop()
+    second = forebay.operator(tenantLimits={"messagesPerSecond": 100})
+    await second.start()
+    await forebay.wait_condition("old", "Accepted", "LimitExceeded")
+    await second.settle()
+    assert len(forebay.objects("deployments", "old")) == 1
+    assert [each["name"] for table in forebay.tables("processors") for each in table["endpoints"]]

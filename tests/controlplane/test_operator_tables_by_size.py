@@ -1,0 +1,235 @@
+"""What one endpoint brings into the tables that all share never keeps another one out of them."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from support.forebay import Forebay, manifest
+from support.pods import PlayedPod
+from support.wait import eventually
+
+Json = Any
+
+SHARED = {"isolation": "Shared"}
+POLICIES = "/apis/admissionregistration.k8s.io/v1"
+
+
+def authority(kib: int) -> str:
+    """Return text that passes as certificates, of so many KiB."""
+    return "-----BEGIN CERTIFICATE-----\n" + "M" * (kib * 1024 - 28)
+
+
+def trusting(forebay: Forebay, name: str, secret: str = "ca", **spec: Json) -> Json:
+    """Return a Shared endpoint whose one destination has an authority of its own."""
+    tls = {"ca": {"secretKeyRef": {"name": secret, "key": "ca.crt"}}}
+    http = {"url": "https://crm.example.com/in", "tls": tls}
+    destinations = [{"name": "crm", "http": http}]
+    return manifest(forebay.tenant, name, receiver=SHARED, destinations=destinations, **spec)
+
+
+def names_by_table(forebay: Forebay, pool: str) -> list[list[str]]:
+    field = "endpoints" if pool == "processors" else "routes"
+    return [sorted(each["name"] for each in table[field]) for table in forebay.tables(pool)]
+
+
+@contextlib.asynccontextmanager
+async def pods(forebay: Forebay) -> AsyncIterator[list[PlayedPod]]:
+    played = [
+        PlayedPod(forebay, "receiver", {"pool": "receivers"}),
+        PlayedPod(forebay, "processor", {"pool": "processors"}),
+    ]
+    for pod in played:
+        await pod.start()
+    try:
+        yield played
+    finally:
+        for pod in played:
+            await pod.stop()
+
+
+async def test_an_authority_of_888_kib_is_told_and_its_neighbour_goes_on(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.secret(name="ca", **{"ca.crt": authority(888)})
+    async with pods(forebay):
+        forebay.apply(manifest(forebay.tenant, "neighbour", receiver=SHARED))
+        operator = forebay.operator(tables={"count": 1})
+        await operator.start()
+        await forebay.wait_condition("neighbour", "Ready", "Ready")
+
+        forebay.apply(trusting(forebay, "large"))
+        told = await forebay.wait_condition("large", "SecretsReady", "LimitExceeded")
+        assert told["status"] == "False"
+        assert (
+            "spec.destinations[0].http.tls.ca: key 'ca.crt' of Secret 'ca' has 888 KiB"
+            in (told["message"])
+        )
+        assert "`limits.tableKiB`" in told["message"]
+        await eventually(lambda: "LimitExceeded" in forebay.events("large"), saying="the Event")
+
+        forebay.apply(manifest(forebay.tenant, "neighbour", receiver=SHARED, paused=True))
+        await eventually(
+            lambda: forebay.tables("processors")[0]["endpoints"][0]["paused"],
+            saying="the neighbour's change to be written",
+        )
+        forebay.secret(name="ca", **{"ca.crt": authority(2)})
+        await forebay.wait_condition("large", "Ready", "Ready")
+
+
+async def test_many_uses_of_a_certificate_count_each(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.secret(name="ca", **{"ca.crt": authority(10)})
+    document = trusting(forebay, "many")
+    (one,) = document["spec"]["destinations"]
+    document["spec"]["destinations"] = [{**one, "name": f"d{number}"} for number in range(8)]
+    forebay.apply(document)
+    await forebay.operator().start()
+    told = await forebay.wait_condition("many", "SecretsReady", "LimitExceeded")
+    assert "in the processors' table, and 64 KiB are for one" in told["message"]
+
+
+async def test_large_endpoints_spread_over_the_tables_until_none_has_room(forebay: Forebay) -> None:
+    """A Secret takes 1 MiB, so at most two of 440 KiB fit into one."""
+    forebay.secret()
+    forebay.secret(name="ca", **{"ca.crt": authority(440)})
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        forebay.apply(trusting(forebay, name))
+    async with pods(forebay):
+        limits = {"tableKib": 448}
+        await forebay.operator(tables={"count": 2}, tenantLimits=limits).start()
+        for name in names:
+            await forebay.wait_condition(name, "Ready", "Ready")
+        tables = names_by_table(forebay, "processors")
+        assert [len(table) for table in tables] == [2, 2]
+        assert sorted(name for table in tables for name in table) == names
+
+        forebay.apply(trusting(forebay, "fifth"))
+        told = await forebay.wait_condition("fifth", "Accepted", "TablesFull")
+        assert "`tables.count`" in told["message"]
+        assert names_by_table(forebay, "processors") == tables
+
+        # Places are kept by those who are there, and by an operator that starts anew.
+        forebay.delete("b")
+        await forebay.wait_condition("fifth", "Ready", "Ready")
+        kept = [[name for name in table if name != "b"] for table in tables]
+        now = names_by_table(forebay, "processors")
+        assert [[name for name in table if name != "fifth"] for table in now] == kept
+        before = forebay.versions()
+        again = forebay.operator(tables={"count": 2}, tenantLimits=limits)
+        await again.start()
+        await again.settle()
+        assert forebay.versions() == before
+
+
+async def test_who_grows_out_of_a_table_is_in_both_until_the_pods_have_read_the_new_one(
+    forebay: Forebay,
+) -> None:
+    forebay.secret()
+    forebay.secret(name="ca", **{"ca.crt": authority(440)})
+    forebay.secret(name="grows", **{"ca.crt": authority(1)})
+    for name in ("a", "b", "c"):
+        forebay.apply(trusting(forebay, name))
+    async with pods(forebay) as played:
+        await forebay.operator(tables={"count": 2}, tenantLimits={"tableKib": 448}).start()
+        for name in ("a", "b", "c"):
+            await forebay.wait_condition(name, "Ready", "Ready")
+        # Its home may be either: it starts beside two of the large ones, by being made to.
+        full = next(table for table in names_by_table(forebay, "processors") if len(table) == 2)
+        number = 0
+        while True:
+            name = f"g{number}"
+            forebay.apply(trusting(forebay, name, "grows"))
+            await forebay.wait_condition(name, "Ready", "Ready")
+            here = next(table for table in names_by_table(forebay, "processors") if name in table)
+            if set(full) <= set(here):
+                break
+            forebay.delete(name)
+            number += 1
+
+        played[1].is_slow = True
+        forebay.secret(name="grows", **{"ca.crt": authority(100)})
+        await forebay.wait_condition(name, "ProcessorsReady", "TablePending")
+        assert all(name in table for table in names_by_table(forebay, "processors"))
+        played[1].is_slow = False
+        await forebay.wait_condition(name, "Ready", "Ready")
+        places = [name in table for table in names_by_table(forebay, "processors")]
+        assert sorted(places) == [False, True]
+
+
+@contextlib.contextmanager
+def secrets_refused_above(forebay: Forebay, size: int) -> Iterator[None]:
+    """Have the API server refuse large Secrets in Forebay's namespace, as a policy may."""
+    name = f"small-secrets-{forebay.namespace}"
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": forebay.namespace}
+                },
+                "resourceRules": [
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE", "UPDATE"],
+                        "resources": ["secrets"],
+                    }
+                ],
+            },
+            "validations": [
+                {
+                    "expression": f"object.data.all(key, size(object.data[key]) < {size})",
+                    "message": "this cluster keeps its Secrets small",
+                }
+            ],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    }
+    kinds = {"validatingadmissionpolicies": policy, "validatingadmissionpolicybindings": binding}
+    for plural, document in kinds.items():
+        forebay.api.create(f"{POLICIES}/{plural}", document)
+    try:
+        yield
+    finally:
+        for plural in kinds:
+            forebay.api.delete(f"{POLICIES}/{plural}/{name}")
+
+
+async def test_a_table_that_is_refused_for_one_endpoint_is_written_for_the_others(
+    forebay: Forebay,
+) -> None:
+    forebay.secret()
+    forebay.secret(name="ca", **{"ca.crt": authority(40)})
+    with secrets_refused_above(forebay, 20_000):
+        path = f"{forebay.path('secrets', '')}?dryRun=All".replace("/?", "?")
+        large = {"metadata": {"name": "probe"}, "stringData": {"key": "x" * 40_000}}
+        await eventually(
+            lambda: forebay.api.ask("POST", path, large).status == 422,
+            saying="the policy to be in force",
+        )
+        async with pods(forebay):
+            await forebay.operator(tables={"count": 1}).start()
+            forebay.apply(trusting(forebay, "culprit"))
+            told = await forebay.wait_condition("culprit", "ProcessorsReady", "ApiRefused")
+            assert "this cluster keeps its Secrets small" in told["message"]
+            for number in range(3):
+                name = f"neighbour-{number}"
+                forebay.apply(manifest(forebay.tenant, name, receiver=SHARED))
+                await forebay.wait_condition(name, "Ready", "Ready")
+            forebay.delete("neighbour-0")
+            await eventually(
+                lambda: forebay.endpoint("neighbour-0") is None, saying="the deletion", within=60
+            )
+            assert names_by_table(forebay, "processors") == [["neighbour-1", "neighbour-2"]]
+            assert forebay.condition("culprit", "ProcessorsReady")["reason"] == "ApiRefused"
+
+            forebay.secret(name="ca", **{"ca.crt": authority(1)})
+            await forebay.wait_condition("culprit", "Ready", "Ready")
