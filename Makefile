@@ -80,12 +80,14 @@ generate: $(VENV)/.installed-dev ## write what is derived: the table of values i
 # nodes can pull (FOREBAY_E2E_VALUES: a file of values that names them).
 CLUSTER ?= ../shared/cluster/cluster
 E2E ?= tests/e2e
+# What the cluster has besides itself: policies that are enforced.
+EXTRAS ?= netpol
 
 e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upgraded, removed (minutes)
 	@if [ -n "$$KUBECONFIG" ]; then \
 		$(PYTEST) $(E2E) $(ARGS); \
 	elif [ -x '$(CLUSTER)' ]; then \
-		'$(CLUSTER)' up && \
+		'$(CLUSTER)' up $(EXTRAS) && \
 		for part in $(PARTS); do \
 			'$(CLUSTER)' image localhost/forebay-$$part:dev --layers --target $$part . || exit 1; \
 		done && \

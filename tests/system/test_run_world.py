@@ -38,6 +38,13 @@ spec:
   destinations: [{name: log, log: {}}]
 """
 
+ODD_SECRET = r"""---
+apiVersion: v1
+kind: Secret
+metadata: {namespace: demo, name: odd}
+stringData: {secret: "zx9\r\n"}
+"""
+
 PART = """\
 import http.server, json, os, signal, sys
 part = sys.argv[1]
@@ -222,6 +229,16 @@ async def test_an_edited_manifest_is_in_force_and_a_bad_edit_is_not(bench: Bench
         bench.write("second", ENDPOINT)
         await eventually(lambda: len(screen.changes) > 1)
         assert len(screen.warnings) == 1
+
+
+async def test_a_secret_that_looks_like_a_mistake_is_told_with_its_place(bench: Bench) -> None:
+    async with bench.running() as screen:
+        bench.write("second", ENDPOINT.replace("{name: app,", "{name: odd,") + ODD_SECRET)
+        await eventually(lambda: screen.changes)
+        [warning] = screen.warnings
+        assert "second.yaml:7: demo/second: spec.authentication.signature.secrets[0]" in warning
+        assert "ends with a carriage return" in warning
+        assert "zx9" not in warning
 
 
 async def test_a_nats_server_that_dies_comes_back_with_its_store(bench: Bench) -> None:

@@ -93,9 +93,10 @@ def _http_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         port_fits = parts.port is None or parts.port in _PORTS
-    except ValueError as error:
-        message = f"this is no URL: {error}"
-        raise ValueError(message) from error
+    except ValueError:
+        # Not its words: they hold what stands where the port should be, which may be a password.
+        message = "this is no URL: look at its host and port"
+        raise ValueError(message) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
         message = "give a URL with http or https and a host, such as https://crm.example.com/events"
         raise ValueError(message)

@@ -4,14 +4,14 @@ A change that cannot be used is told, and what was in force stays so: a typing e
 must not stop the webhooks of all other endpoints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from forebay.core.compile import build_tables
 from forebay.core.errors import ConfigurationError
-from forebay.core.problems import InvalidEndpoint
+from forebay.core.problems import InvalidEndpoint, Problem
 from forebay.core.tables import ProcessorTable, ReceiverTable, encode_table
 from forebay.local.folder import DataFolder, write_private
 from forebay.local.manifests import InvalidManifests, Manifests, load_manifests, manifest_files
@@ -36,10 +36,19 @@ class Tables:
 class Catalog:
     """The endpoints of a run."""
 
-    def __init__(self, paths: Sequence[Path], environment: Mapping[str, str]) -> None:
-        """Name the files and folders with manifests; `load` reads them."""
+    def __init__(
+        self, paths: Sequence[Path], environment: Mapping[str, str], warn: Callable[[str], None]
+    ) -> None:
+        """Name the files and folders with manifests; `load` reads them.
+
+        Args:
+            paths: The files and folders.
+            environment: Where secrets may stand too.
+            warn: Takes what is used though it looks like a mistake.
+        """
         self._paths = tuple(paths)
         self._environment = environment
+        self._warn = warn
         self._stamp: _Stamp = ()
 
     def load(self) -> Tables:
@@ -50,11 +59,16 @@ class Catalog:
         """
         self._stamp = self._look()
         manifests = load_manifests(self._paths, self._environment)
+        warnings: list[Problem] = []
         try:
-            receiver, processor = build_tables(manifests.endpoints, manifests.secrets, shard=SHARD)
+            receiver, processor = build_tables(
+                manifests.endpoints, manifests.secrets, shard=SHARD, warnings=warnings
+            )
         except InvalidEndpoint as error:
             lines = [manifests.tell(problem) for problem in error.problems]
             raise InvalidManifests(lines) from error
+        for warning in warnings:
+            self._warn(manifests.tell(warning))
         return Tables(manifests=manifests, receiver=receiver, processor=processor)
 
     def has_changed(self) -> bool:

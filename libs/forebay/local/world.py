@@ -121,7 +121,7 @@ class World:
         self._environment = environment
         self._programs = programs or Programs()
         self._folder = DataFolder(options.data_dir)
-        self._catalog = Catalog(options.files, environment)
+        self._catalog = Catalog(options.files, environment, screen.warn)
         self._mark = secrets.token_hex(4)
         self._begun = time.monotonic()
         self._nats_url = options.nats_url or ""

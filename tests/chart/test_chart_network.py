@@ -1,0 +1,79 @@
+"""Who reaches which port, and by which address family."""
+
+from pathlib import Path
+
+import yaml
+
+from forebay_operator.settings import OperatorConfig, read_config
+from support.chart import CHART, Manifest, Rendered, render_set
+
+OWN = {"app.kubernetes.io/instance": "acme", "app.kubernetes.io/part-of": "forebay"}
+MONITORING = {"kubernetes.io/metadata.name": "monitoring"}
+
+
+def ports(rule: Manifest) -> list[object]:
+    return [each["port"] for each in rule.get("ports", [])]
+
+
+def peers_of(rendered: Rendered, port: str | int) -> list[Manifest]:
+    return [
+        peer
+        for policy in rendered.of_kind("NetworkPolicy")
+        for rule in policy["spec"].get("ingress", [])
+        if port in ports(rule)
+        for peer in rule.get("from", [{}])
+    ]
+
+
+def test_services_have_both_families_where_the_cluster_has_both(rendered: Rendered) -> None:
+    services = rendered.of_kind("Service")
+    assert services
+    assert {each["spec"].get("ipFamilyPolicy") for each in services} == {"PreferDualStack"}
+
+
+def test_admin_ports_are_for_forebay_and_monitoring_only() -> None:
+    own = {"podSelector": {"matchLabels": OWN}}
+    monitoring = {"namespaceSelector": {"matchLabels": MONITORING}}
+    found = peers_of(render_set("production"), "admin")
+    assert all(each in (own, monitoring) for each in found)
+    assert found.count(own) == found.count(monitoring) == 3
+    assert all(each == own for each in peers_of(render_set("external-nats"), "admin"))
+
+
+def test_webhooks_are_for_anyone_unless_it_says_for_whom() -> None:
+    assert peers_of(render_set("production"), "webhooks") == [{}]
+    test, ingress = peers_of(render_set("everything"), "webhooks")
+    assert test["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
+    labels = {"kubernetes.io/metadata.name": "ingress"}
+    assert ingress == {"namespaceSelector": {"matchLabels": labels}}
+
+
+def config_of(name: str, folder: Path) -> OperatorConfig:
+    (found,) = [
+        each for each in render_set(name).of_kind("ConfigMap") if "operator.yaml" in each["data"]
+    ]
+    file = folder / "operator.yaml"
+    file.write_text(found["data"]["operator.yaml"])
+    return read_config(file)
+
+
+def test_the_operator_gives_dedicated_receivers_the_same_peers(tmp_path: Path) -> None:
+    config = config_of("everything", tmp_path).receiver
+    (monitoring,) = config.admin_from
+    assert monitoring.namespace_selector == {"matchLabels": MONITORING}
+    (ingress,) = config.webhooks_from
+    assert ingress.namespace_selector is not None
+    assert config_of("minimal", tmp_path).receiver.admin_from == ()
+
+
+def test_the_operator_gets_every_lid_of_the_values(tmp_path: Path) -> None:
+    limits = config_of("everything", tmp_path).tenant_limits
+    values = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())["limits"]
+    assert limits.hosts == tuple(values["hosts"])
+    assert limits.table_bytes == values["tableKiB"] * 1024
+    given = limits.model_dump(by_alias=True) | {"hosts": values["hosts"]}
+    assert {name: given[name] for name in values if name != "tableKiB"} == {
+        name: value for name, value in values.items() if name != "tableKiB"
+    }
+    shipped = config_of("production", tmp_path).tenant_limits
+    assert shipped == type(shipped)(), "as shipped, the operator's own defaults"
