@@ -20,8 +20,8 @@ In Forebay's namespace (Role); OURS is: get list watch create patch delete
 A server-side apply is a `patch`, and a `create` where the object is not there. Without the rights
 on httproutes it makes Ingresses.
 
-NATS: the user may publish to `$JS.API.>` and subscribe to `_INBOX.>`; it neither reads nor writes a
-webhook by subject.
+NATS: the user may publish to `$JS.API.>` and subscribe to `_INBOX_forebay_operator.>`; it neither
+reads nor writes a webhook by subject.
 
 `forebay operator --uninstall` (a hook of the chart before the release goes) needs the same rights.
 It sets the Deployment `<name>-operator` to 0 replicas and waits until no pod is left with labels
@@ -90,7 +90,7 @@ def run(*, leave: bool = False) -> int:
     """
     log_settings = load_settings(LogSettings)
     process = load_settings(ProcessSettings)
-    nats = load_settings(NatsSettings)
+    nats = load_settings(NatsSettings).of_part("operator")
     config = read_config(process.config)
     configure_logging(log_settings, part="operator")
     if leave:

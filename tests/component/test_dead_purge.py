@@ -108,7 +108,7 @@ authorization {{
           "$JS.API.DIRECT.GET.>", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.DELETE.*"
           "$JS.API.STREAM.PURGE.*"
         ]
-        subscribe: ["_INBOX.>"]
+        subscribe: ["_INBOX_forebay_processor.>"]
       }}
     }}
   ]

@@ -24,7 +24,10 @@ from support.wait import eventually
 SUBJECT = "forebay.raw.0.x"
 SECONDS = 5.0
 
-ONLY_RAW = {"pub": {"allow": ["forebay.raw.>"]}, "sub": {"allow": ["_INBOX.>"]}}
+ONLY_RAW = {
+    "pub": {"allow": ["forebay.raw.>"]},
+    "sub": {"allow": ["_INBOX.>", "_INBOX_forebay_receiver.>"]},
+}
 """All that a receiver needs."""
 
 
@@ -130,7 +133,10 @@ async def test_new_credentials_in_the_file_are_taken_without_a_restart(
 async def test_a_user_without_the_right_to_publish_is_told_in_time(
     server: NatsServer, operator: NatsOperator, tmp_path: Path
 ) -> None:
-    other = {"pub": {"allow": ["other.>"]}, "sub": {"allow": ["_INBOX.>"]}}
+    other = {
+        "pub": {"allow": ["other.>"]},
+        "sub": {"allow": ["_INBOX.>", "_INBOX_forebay_receiver.>"]},
+    }
     file = operator.credentials(tmp_path / "other.creds", **other)
     async with publishing(as_user(server, file)) as publisher:
         await asyncio.wait_for(publisher.wait_reached(), SECONDS)

@@ -46,7 +46,7 @@ class Witness(Scope):
         client = await cleanup.enter_async_context(self._server.client())
         if self._to_webhooks:
             await client.subscribe("forebay.raw.0.>", cb=self._published)
-        await client.subscribe("_INBOX.>", cb=self._answered)
+        await client.subscribe("_INBOX_forebay_receiver.>", cb=self._answered)
         await settled(client)
 
     def stored(self) -> Mapping[str, bytes]:

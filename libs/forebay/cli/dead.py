@@ -410,7 +410,7 @@ async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
     from forebay.local.running import running_nats
     from forebay.runtime.settings import NatsSettings, load_settings
 
-    settings = load_settings(NatsSettings)
+    settings = load_settings(NatsSettings).of_part("processor")
     if nats_url is not None:
         if not nats_url.startswith(("nats://", "tls://")):
             message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"

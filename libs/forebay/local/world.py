@@ -219,7 +219,8 @@ class World:
                 tls_ca=None,
             )
         else:
-            settings = load_settings(NatsSettings).model_copy(update={"url": self._nats_url})
+            settings = load_settings(NatsSettings).of_part("operator")
+            settings = settings.model_copy(update={"url": self._nats_url})
         while True:
             try:
                 return await provision(settings, ShardConfig(shard=SHARD))

@@ -32,13 +32,14 @@ notices it long before."""
 
 
 class Login(TypedDict):
-    """Arguments of nats-py's `connect`: where, as whom, and whom to trust."""
+    """Arguments of nats-py's `connect`: where, as whom, whom to trust, and where to be answered."""
 
     servers: list[str]
     user: str | None
     password: str | None
     user_credentials: str | None
     tls: ssl.SSLContext | None
+    inbox_prefix: str
 
 
 def login(settings: NatsSettings) -> Login:
@@ -49,6 +50,7 @@ def login(settings: NatsSettings) -> Login:
         password=settings.password.get_secret_value() if settings.password else None,
         user_credentials=str(settings.credentials) if settings.credentials else None,
         tls=settings.tls_context() if settings.tls_ca else None,
+        inbox_prefix=settings.inbox,
     )
 
 

@@ -163,7 +163,7 @@ class Publisher:
         self._on_late = on_late
         self._on_change = on_change
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
-        self._inbox = f"_INBOX.{secrets.token_hex(12)}."
+        self._inbox = f"{settings.inbox}.{secrets.token_hex(12)}."
         self._inbox_size = len(self._inbox)
         self._number = 0
         self._in_flight: dict[int, Outgoing] = {}

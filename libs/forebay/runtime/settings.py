@@ -6,7 +6,7 @@ with one sentence that names the variable.
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,10 +17,17 @@ __all__ = [
     "AnySettings",
     "LogSettings",
     "NatsSettings",
+    "NatsUser",
     "PartSettings",
     "load_settings",
     "read_credentials",
 ]
+
+
+NatsUser = Literal["receiver", "processor", "operator"]
+"""Who logs in to NATS: each part is a user of its own, and the command is one of them."""
+
+_TOKENS: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 
 
 class NatsSettings(BaseSettings):
@@ -51,6 +58,11 @@ class NatsSettings(BaseSettings):
                 raise ValueError(message) from error
         return file
 
+    inbox_prefix: Annotated[str, Field(pattern=_TOKENS)] | None = None
+    """Where NATS' answers come in. By default a prefix for each part, `_INBOX_forebay_receiver`,
+    `_INBOX_forebay_processor` or `_INBOX_forebay_operator`: who may subscribe to its own only
+    cannot read what the others are sent."""
+
     tls_ca: FilePath | None = None
     """The certificate authority of the servers; without it the system's, for tls:// URLs."""
 
@@ -58,6 +70,17 @@ class NatsSettings(BaseSettings):
     def urls(self) -> tuple[str, ...]:
         """The servers, one by one."""
         return tuple(part.strip() for part in self.url.split(",") if part.strip())
+
+    @property
+    def inbox(self) -> str:
+        """The prefix of all inboxes: that of the settings, or of the part, or NATS' own."""
+        return self.inbox_prefix or "_INBOX"
+
+    def of_part(self, part: NatsUser) -> Self:
+        """Return the settings of a part: with its own inbox, unless another was set."""
+        if self.inbox_prefix is not None:
+            return self
+        return self.model_copy(update={"inbox_prefix": f"_INBOX_forebay_{part}"})
 
     def tls_context(self) -> ssl.SSLContext:
         """Return what verifies the servers: our authority's certificate, or the system's."""

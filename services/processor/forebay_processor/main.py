@@ -47,7 +47,7 @@ def run() -> int:
     log_settings = load_settings(LogSettings)
     settings = load_settings(ProcessorSettings)
     part = load_settings(PartSettings)
-    nats = load_settings(NatsSettings)
+    nats = load_settings(NatsSettings).of_part("processor")
     configure_logging(log_settings, part="processor")
     with (
         listen(settings.admin_host, settings.admin_port, "FOREBAY_PROCESSOR_ADMIN_PORT") as admin,

@@ -60,7 +60,7 @@ def run() -> int:
     log_settings = load_settings(LogSettings)
     settings = load_settings(ReceiverSettings)
     part = load_settings(PartSettings)
-    nats = load_settings(NatsSettings)
+    nats = load_settings(NatsSettings).of_part("receiver")
     configure_logging(log_settings, part="receiver")
     # A line for each stranger's malformed request would let strangers fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
