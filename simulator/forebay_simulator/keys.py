@@ -33,7 +33,7 @@ def item_keys(body: bytes) -> tuple[str, ...]:
 
 def _document_keys(document: Json) -> Iterator[str]:
     if "event" in document and "data" in document:
-        yield f"d360:{document['id']}"
+        yield f"d360:{document['event']}:{document['id']}"
         data = document["data"]
         if document["event"] == "history":
             yield from _history_keys(data["metadata"]["phone_number_id"], data)
@@ -59,14 +59,28 @@ def _message_keys(channel: str, value: Json) -> Iterator[str]:
     for message in value.get("messages", ()):
         key = f"msg:{channel}:{message['id']}"
         if message["type"] == "reaction":
-            key = f"{key}:{message['reaction'].get('emoji') or '-'}"
+            key = f"{key}:{message['reaction'].get('emoji') or '-'}:{message['timestamp']}"
         yield key
     for status in value.get("statuses", ()):
-        key = f"st:{channel}:{status['id']}:{status['status']}"
-        participant = status.get("recipient_participant_id")
-        yield f"{key}:{participant}" if participant else key
+        yield _payment_key(channel, status) if "payment" in status else _status_key(channel, status)
     if "messages" not in value and "statuses" not in value:
         yield f"hash:{channel}:{_digest(value)}:{RECEIPT_WINDOW}"
+
+
+def _status_key(channel: str, status: Json) -> str:
+    key = f"st:{channel}:{status['id']}:{status['status']}"
+    spellings = ("participant_user_id", "participant_id")
+    told = [status.get(f"recipient_{spelling}") for spelling in spellings]
+    participant = next(filter(None, [*told, status.get("participant_recipient_id")]), None)
+    return f"{key}:{participant}" if participant else key
+
+
+def _payment_key(channel: str, status: Json) -> str:
+    payment = status["payment"]
+    transaction = payment["transaction"]
+    refunds = ",".join(refund["id"] for refund in payment.get("refunds", ()))
+    own = f"{status['id']}:{status['status']}"
+    return f"pay:{channel}:{own}:{transaction['id']}:{transaction['status']}:{refunds}"
 
 
 def _history_keys(channel: str, value: Json) -> Iterator[str]:
@@ -102,7 +116,8 @@ def _echo_keys(channel: str, value: Json) -> Iterator[str]:
 def _sync_keys(channel: str, value: Json) -> Iterator[str]:
     for each in value["state_sync"]:
         number, moment = each["contact"]["phone_number"], each["metadata"]["timestamp"]
-        yield f"sync:{channel}:{each['action']}:{number}:{moment}"
+        contact = _digest(each["contact"])
+        yield f"sync:{channel}:{each['action']}:{number}:{moment}:{contact}"
 
 
 def _digest(value: Json) -> str:

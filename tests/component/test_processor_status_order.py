@@ -81,6 +81,28 @@ async def test_a_status_of_another_message_or_participant_is_nothing_to_it(plant
     assert marks(plant, name) == [("read", False), ("read", False), ("sent", False)]
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        # A failed one of a message to a number names the number alone.
+        ({"recipient_user_id": "US.1"}, {}),
+        ({}, {"recipient_user_id": "US.1"}),
+        # Somebody takes a user name, and has no number from then on.
+        ({}, {"recipient_id": "", "recipient_user_id": "US.1"}),
+        ({"recipient_id": "", "recipient_user_id": "US.1"}, {}),
+    ],
+)
+async def test_a_late_one_that_names_the_person_in_another_way_is_marked(
+    plant: Plant, first: dict[str, str], then: dict[str, str]
+) -> None:
+    name = plant.plain()
+    await store(plant, name, "read", **first)
+    await wait_for(plant, name, ["read"])
+    await store(plant, name, "delivered", **then)
+    await wait_for(plant, name, ["read", "delivered"])
+    assert marks(plant, name) == [("read", False), ("delivered", True)]
+
+
 async def test_an_endpoint_can_do_without_marks(plant: Plant) -> None:
     name = plant.new_name()
     await plant.serve(name, plant.http(name), status_order="None")

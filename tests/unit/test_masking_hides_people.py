@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from forebay.core.frames import Json
 from forebay.core.items import split
+from forebay.core.json_values import Json
 from forebay.core.masking import masked
 from support.corpus import PAYLOADS, Payload
 

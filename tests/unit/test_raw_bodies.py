@@ -9,12 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.bodies import BODY_KIND, body_item, decode_body, lane_of_items
-from forebay.core.envelope import StoredItem, decode_item, encode_item
+from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.errors import ForebayError
 from forebay.core.items import KINDS, split
 from forebay.core.lanes import lane_of
 from forebay.core.subjects import Lane, key_token
-from forebay.core.tables import Destination, HttpTarget, LogTarget, ProcessorEndpoint
+from forebay.core.tables import (
+    Destination,
+    HttpTarget,
+    LogTarget,
+    ProcessorEndpoint,
+    Provider,
+)
 from forebay_processor.services.wanting import destinations_wanting, is_body_wanted
 from support.corpus import Payload, payload
 from support.plant import CHANNEL, webhook
@@ -52,8 +58,23 @@ def names(*destinations: Destination, kind: str, data: bytes, has_body: bool = F
 def test_the_bytes_of_every_payload_come_out_as_they_came(payload: Payload) -> None:
     item = stored(payload.body)
     assert decode_body(item).content == payload.body
-    assert item.key == hashlib.sha256(payload.body).hexdigest()
+    assert item.key.split(":")[0] == hashlib.sha256(payload.body).hexdigest()
     assert item.kind == BODY_KIND
+
+
+def test_equal_bytes_are_one_event_but_where_nothing_in_them_has_an_id_or_a_time() -> None:
+    def key(body: bytes, later: float, event: str | None = None) -> str:
+        at = RECEIVED + later
+        provider: Provider = "generic" if event else "meta"
+        headers = {EVENT_ID: event} if event else {}
+        return body_item(body, headers, split(provider, body, at, event), at).key
+
+    text, errors = webhook(("wamid.1", "1")), payload("messages-errors").body
+    assert key(text, 0) == key(text, 300) == hashlib.sha256(text).hexdigest()
+    assert key(errors, 0) == key(errors, 299) != key(errors, 300)
+    ring = b'{"source": "door-7"}'
+    assert key(ring, 0, "a") == key(ring, 300, "a") == "event::a"
+    assert key(ring, 0, "b") != key(ring, 0, "a")
 
 
 @given(st.text(max_size=200), st.sampled_from(["", " ", "\n\t", "\r\n"]), st.booleans())

@@ -29,7 +29,7 @@ KEY = "msg:108200000000301:wamid.HBgLMTU1NTAwMDEyMzQVAgASGBQ5ODJEOUUzRUI5OTZGNTU
 
 
 def test_the_version_and_the_number_of_partitions() -> None:
-    assert (FORMAT_VERSION, PARTITIONS) == ("1", 16)
+    assert (FORMAT_VERSION, PARTITIONS) == ("2", 16)
 
 
 @pytest.mark.parametrize(

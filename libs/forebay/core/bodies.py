@@ -1,7 +1,9 @@
 """Whole webhooks as items: for destinations that want them as the provider sent them.
 
 Such an item has the kind `body` and the SHA-256 of its bytes as its key, so each body is delivered
-once. It goes the way of all items: claims, order, retries, dead letters (docs/design/0007).
+once. Where nothing in it has an id or a time of its own, the receipt's bucket is in the key as
+well, and at a generic endpoint the event's id is the key: Raw merges only what is one event. It
+goes the way of all items: claims, order, retries, dead letters (docs/design/0007).
 """
 
 import binascii
@@ -11,14 +13,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from forebay.core.envelope import CONTENT_TYPE, StoredItem
+from forebay.core.envelope import CONTENT_TYPE, EVENT_ID, StoredItem
 from forebay.core.errors import ForebayError
-from forebay.core.frames import Json
-from forebay.core.items import Item, rfc3339
+from forebay.core.items import REPEAT_WINDOW_SECONDS, Item, rfc3339
+from forebay.core.json_values import Json
 from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay.core.subjects import Lane
 
-__all__ = ["BODY_KIND", "WebhookBody", "body_item", "decode_body", "lane_of_items"]
+__all__ = ["BODY_KIND", "WebhookBody", "body_item", "body_key", "decode_body", "lane_of_items"]
 
 BODY_KIND: Final = "body"
 """No kind that a destination's `events` can list: those choose by what is in a body."""
@@ -65,6 +67,24 @@ def lane_of_items(items: Sequence[Item]) -> Lane:
     return min((item.lane for item in items), key=_RANKS.__getitem__)
 
 
+def body_key(
+    body_sha256: str, received_at: float, event_id: str | None = None, *, is_dateless: bool
+) -> str:
+    """Return the key of a whole webhook.
+
+    Args:
+        body_sha256: The SHA-256 of its bytes, in hex.
+        received_at: When it came, in seconds since the epoch.
+        event_id: At a generic endpoint, what tells this event from all others.
+        is_dateless: Whether none of its items has an id or a time of its own.
+    """
+    if event_id:
+        return f"event::{event_id}"
+    if is_dateless:
+        return f"{body_sha256}:{int(received_at // REPEAT_WINDOW_SECONDS)}"
+    return body_sha256
+
+
 def body_item(
     body: bytes, headers: Mapping[str, str], items: Sequence[Item], received_at: float
 ) -> Item:
@@ -75,10 +95,12 @@ def body_item(
 
     Args:
         body: The bytes as they came, which were split before.
-        headers: What the webhook was stored with.
-        items: What was cut out of it, at least one.
+        headers: What the webhook was stored with, an event's id among it at generic endpoints.
+        items: What was cut out of it, at least one of each kind, channel and datelessness.
         received_at: When it came, in seconds since the epoch.
     """
+    digest = hashlib.sha256(body).hexdigest()
+    is_dateless = all(item.is_dateless for item in items)
     given = {name.lower(): value for name, value in headers.items()}
     lane = lane_of_items(items)
     first = next(item for item in items if item.lane is lane)
@@ -89,13 +111,15 @@ def body_item(
         "holds": [list(pair) for pair in dict.fromkeys((i.kind, i.channel) for i in items)],
     }
     return Item(
-        key=hashlib.sha256(body).hexdigest(),
+        key=body_key(digest, received_at, given.get(EVENT_ID.lower()), is_dateless=is_dateless),
         kind=BODY_KIND,
         type=_BODY_TYPE,
         channel=first.channel if len(channels) == 1 else "",
         conversation=first.conversation,
         time=rfc3339(received_at),
         data=data,
+        digest=digest[:16],
+        is_dateless=is_dateless,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is stored around a body or an item: header names and the item's own form. Version 1.
+"""What is stored around a body or an item: header names and the item's own form. Version 2.
 
 RAW holds the provider's bytes as they came; EVENTS, RETRY and DEAD hold one item as JSON, the
 `StoredItem` below. Headers carry what is needed before the payload is looked at.

@@ -3,28 +3,21 @@
 For `items` only. An item keeps all that stood around it, as long as that is small: with 1,000 items
 a large rest would be stored 1,000 times, so it becomes one item of its own instead, and the others
 keep the few properties that say which account, channel and field they are of.
+
+What is around is shared by all items of a change, never copied: cutting takes time and memory in
+proportion to the body.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Final
 
-import msgspec
+from forebay.core.item_digests import Hash, digest_within, hash_of_frame
+from forebay.core.item_keys import time_of
+from forebay.core.json_values import Json, as_dict, as_list, as_text, canonical_json
+from forebay.core.participants import IDENTITY_NAMES, names_of_contact
 
-__all__ = [
-    "SMALL_REST_BYTES",
-    "Frame",
-    "Json",
-    "as_dict",
-    "as_list",
-    "as_text",
-    "canonical_json",
-    "channel_of",
-    "identity",
-    "is_small",
-]
-
-Json = Any
-"""A decoded JSON value: dict, list, str, int, float, bool or None."""
+__all__ = ["SMALL_REST_BYTES", "Frame", "channel_of", "identity", "is_small", "time_of_entry"]
 
 SMALL_REST_BYTES: Final = 2048
 """What stands around the items goes with each of them up to this size."""
@@ -32,52 +25,19 @@ SMALL_REST_BYTES: Final = 2048
 SHORT_CHARACTERS: Final = 256
 """An id is not longer than this; a property that says so of itself and is, is no id."""
 
-_ENCODE_SORTED = msgspec.json.Encoder(order="sorted").encode
-
 _OUTER_IDENTITY: Final = ("id", "time", "field")
 _VALUE_IDENTITY: Final = ("messaging_product",)
 _CHANNEL_IDENTITY: Final = ("phone_number_id", "display_phone_number")
-
-_PERSON_PROPERTIES: Final = (
-    "from_user_id",
-    "from",
-    "to_user_id",
-    "to",
-    "recipient_user_id",
-    "recipient_id",
-    "recipient_participant_id",
-    "user_id",
-    "wa_id",
-)
-
-
-def as_text(value: Json) -> str:
-    """Return an id as text; what is no id (absent, an object) is the empty text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
-
-
-def as_dict(value: Json) -> dict[str, Json]:
-    """Return a JSON object; what is none is an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: Json) -> list[Json]:
-    """Return a JSON array; what is none is an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def canonical_json(value: Json) -> bytes:
-    """Return JSON with sorted keys and without spaces, in UTF-8."""
-    return _ENCODE_SORTED(value)
 
 
 def channel_of(value: dict[str, Json]) -> str:
     """Return the phone number id of a change's value; empty where there is none."""
     return as_text(as_dict(value.get("metadata")).get("phone_number_id"))
+
+
+def time_of_entry(around: dict[str, Json]) -> str:
+    """Return the time that an entry bears; empty where it has none."""
+    return time_of({"time": around.get("time")})
 
 
 def is_small(value: Json) -> bool:
@@ -96,10 +56,15 @@ class Frame:
     """A change without its items: what stays the same around each item that is cut out of it."""
 
     def __init__(
-        self, around: dict[str, Json], change: dict[str, Json], lists: Iterable[str]
+        self, around: dict[str, Json], change: dict[str, Json], lists: dict[str, str]
     ) -> None:
+        self._lists = lists
         self.value: dict[str, Json] = change["value"]
         self.channel = channel_of(self.value)
+        self.account = as_text(around.get("id"))
+        self.scope = self.channel or self.account
+        self.field = as_text(change.get("field"))
+        self.time = time_of_entry(around)
         outer = {name: part for name, part in {**around, **change}.items() if name != "value"}
         contacts = self.value.get("contacts")
         inside = {*lists, "contacts"} if isinstance(contacts, list) else {*lists}
@@ -113,26 +78,62 @@ class Frame:
             outer = identity(outer, _OUTER_IDENTITY)
         self._outer, self._base = outer, base
         self._contacts = _Contacts(as_list(contacts))
+        self._hash: Hash = hash_of_frame(outer, base)
 
-    def cut(self, name: str, part: Json) -> Json:
-        """Return the change with this one item in the named list, and the item's contact."""
-        return self._with(self._contacts.of(part), name, [part])
+    @cached_property
+    def first(self) -> dict[str, Json]:
+        """The first item: its time and its id are those of what stands beside."""
+        for name, kind in self._lists.items():
+            parts: Iterable[Json] = self.value[name]
+            if kind == "history":
+                threads = _within(parts, "threads")
+                parts = _within(threads, "messages")
+            for part in parts:
+                return as_dict(part)
+        return {}
+
+    def cut(self, name: str, part: Json, person: Json = None) -> Json:
+        """Return the change with this one item in the named list, and the item's contact.
+
+        Args:
+            name: The list that it stands in.
+            part: The item, or what holds it there.
+            person: What names its persons, where that is not `part`.
+        """
+        return self._with(self._contacts.of(part if person is None else person), name, [part])
 
     def cut_list(self, name: str, parts: list[Json]) -> Json:
         """Return the change with these parts of the named list, which belong to no person."""
         return self._with(self._contacts.only, name, parts)
 
+    def digest(self, name: str, part: Json, beside: Json = None) -> str:
+        """Return the digest of an item of the named list, and of what stands beside it there."""
+        return digest_within(self._hash, name, part, beside)
+
+    def value_with(self, name: str, parts: list[Json]) -> Json:
+        """Return the change's value with nothing but these parts of the named list."""
+        contacts = self.value.get("contacts")
+        beside = {"contacts": contacts} if isinstance(contacts, list) else {}
+        return {**self._base, **beside, name: parts}
+
     def left_contacts(self) -> list[Json]:
         """Return the contacts that went with no item, once all items are cut."""
         return self._contacts.left()
 
-    def contacts_alone(self) -> Json:
-        """Return the change with nothing but those contacts."""
-        return {**self._outer, "value": {**self._base, "contacts": self.left_contacts()}}
+    def contacts_alone(self, contacts: list[Json]) -> Json:
+        """Return the change with nothing but these contacts."""
+        return {**self._outer, "value": {**self._base, "contacts": contacts}}
 
     def _with(self, contacts: list[Json], name: str, parts: list[Json]) -> Json:
-        value = {**self._base, "contacts": contacts} if contacts else self._base
-        return {**self._outer, "value": {**value, name: parts}}
+        value = {**self._base, name: parts}
+        if contacts:
+            value["contacts"] = contacts
+        return {**self._outer, "value": value}
+
+
+def _within(wholes: Iterable[Json], name: str) -> Iterator[Json]:
+    for whole in wholes:
+        yield from as_list(as_dict(whole).get(name))
 
 
 class _Contacts:
@@ -150,10 +151,7 @@ class _Contacts:
         }
         self._used: set[bytes] = set()
         self._by_person = {
-            person: text
-            for text, contact in small.items()
-            for person in (as_text(contact.get("wa_id")), as_text(contact.get("user_id")))
-            if person
+            person: text for text, contact in small.items() for person in names_of_contact(contact)
         }
         self._only = next(iter(small)) if len(small) == len(self._all) == 1 else None
 
@@ -172,7 +170,7 @@ class _Contacts:
         properties = as_dict(part)
         found = {
             text: self._all[text]
-            for name in _PERSON_PROPERTIES
+            for name in IDENTITY_NAMES
             if (text := self._by_person.get(as_text(properties.get(name)))) is not None
         }
         self._used.update(found)

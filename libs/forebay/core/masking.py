@@ -11,7 +11,7 @@ terminal would obey instead of show.
 import re
 from typing import Final
 
-from forebay.core.frames import Json
+from forebay.core.json_values import Json
 from forebay.core.vocabulary import is_known
 
 __all__ = ["masked", "printable"]

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from forebay.core.errors import UnreadableBody
-from forebay.core.frames import Json
+from forebay.core.json_values import Json
 
 __all__ = ["RESERVED_FRAMES", "Reading", "read_json"]
 

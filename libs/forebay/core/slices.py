@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from forebay.core.frames import Json
+from forebay.core.json_values import Json
 
 __all__ = ["PIECE_BYTES", "count_values", "may_hold_more", "read_in_slices"]
 

@@ -1,4 +1,4 @@
-"""Streams, subjects and partitions: a stored format, version 1.
+"""Streams, subjects and partitions: a stored format, version 2.
 
 What stands here is on disk in every installation. Changing a subject, a hash or the number of
 partitions is a migration with a design note of its own, never an edit (docs/design/0001).
@@ -39,6 +39,7 @@ __all__ = [
     "conversation_token",
     "dead_subject",
     "endpoint_partition",
+    "in_any_partition",
     "key_token",
     "lease_stream",
     "lease_subject",
@@ -48,8 +49,9 @@ __all__ = [
     "stream_subjects",
 ]
 
-FORMAT_VERSION = "1"
-"""Kept in each stream's metadata as `forebay.dev/format`."""
+FORMAT_VERSION = "2"
+"""Kept in each stream's metadata as `forebay.dev/format`: of subjects, keys and digests
+(docs/design/0014)."""
 
 PARTITIONS = 16
 """Partitions of a shard, for RAW (`q`) and for EVENTS and RETRY (`p`)."""
@@ -144,6 +146,12 @@ def conversation_partition(endpoint: EndpointName, conversation: str) -> int:
     """Return `p`, the partition of EVENTS and RETRY that holds a conversation."""
     digest = hashlib.sha256(f"{endpoint}/{conversation}".encode()).digest()
     return int.from_bytes(digest[:8]) % PARTITIONS
+
+
+def in_any_partition(subject: str) -> str:
+    """Return a subject of RAW, EVENTS or RETRY with a wildcard in the place of the partition."""
+    stream, kind, shard, _, rest = subject.split(".", 4)
+    return f"{stream}.{kind}.{shard}.*.{rest}"
 
 
 class RawSubject(NamedTuple):

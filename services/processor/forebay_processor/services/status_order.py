@@ -1,6 +1,7 @@
 """Which statuses come late: after a higher one of the same message (docs/design/0008).
 
-A higher status that came before is a claim in EVENTS with a lower sequence. So the answer follows
+A higher status that came before is a claim in EVENTS with a lower sequence, in this partition or in
+another one, where it names the person in another way. So the answer follows
 from EVENTS alone: it is the same at every attempt, at every destination and for every owner of the
 partition, and nothing is kept here that a restart could lose. All that is asked of a batch is asked
 at once.
@@ -18,15 +19,22 @@ from typing import Final, NamedTuple, Protocol
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.statuses import STATUS_KIND, higher_claims
-from forebay.core.subjects import EventSubject, Lane, RetrySubject, StreamKind, stream_name
+from forebay.core.subjects import (
+    EventSubject,
+    Lane,
+    RetrySubject,
+    StreamKind,
+    in_any_partition,
+    stream_name,
+)
 from forebay.runtime.pull import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.services.endpoints import Endpoints
 
 __all__ = ["Claims", "Question", "is_behind_a_higher", "late_ones", "question"]
 
-AT_ONCE: Final = 200
-"""Statuses in one request: at most 801 subjects, of the 1,024 that the server takes."""
+AT_ONCE: Final = 120
+"""Statuses in one request: at most 961 subjects, of the 1,024 that the server takes."""
 
 _OF_STATUS: Final = f".{STATUS_KIND}."
 """In the subject of every status, and of few other items."""
@@ -100,7 +108,8 @@ async def late_ones(
             if max(some).own in found or tries == REPLICA_TRIES:
                 break
             await asyncio.sleep(pause)
-        late.update(each.sequence for each in some if _is_late(each, found))
+        claimed = _anywhere(found)
+        late.update(each.sequence for each in some if _is_late(each, claimed))
     return late
 
 
@@ -128,8 +137,18 @@ async def _ask(claims: Claims, questions: Sequence[Question]) -> dict[str, int]:
     return await claims.claims(stream, [*subjects, newest])
 
 
-def _is_late(status: Question, found: dict[str, int]) -> bool:
-    higher = [found[subject] for subject in status.higher if subject in found]
+def _anywhere(found: dict[str, int]) -> dict[str, int]:
+    """Return the first sequence of each item, whichever partition it is in."""
+    claimed: dict[str, int] = {}
+    for subject, sequence in found.items():
+        name = in_any_partition(subject)
+        claimed[name] = min(sequence, claimed.get(name, sequence))
+    return claimed
+
+
+def _is_late(status: Question, claimed: dict[str, int]) -> bool:
+    names = map(in_any_partition, status.higher)
+    higher = [claimed[name] for name in names if name in claimed]
     return any(sequence < status.sequence or not status.is_ordered for sequence in higher)
 
 
