@@ -15,6 +15,7 @@ from forebay.runtime.provisioning import consumer_config, stream_config
 from forebay.runtime.pull import (
     BATCH_BYTES,
     EXPIRES_SECONDS,
+    LARGE_AT_ONCE,
     PulledMessage,
     Puller,
     PullInbox,
@@ -113,6 +114,44 @@ async def test_large_messages_come_by_several_requests(client: Client) -> None:
     at_least = math.ceil(count * len(body) / BATCH_BYTES)
     assert requests.pending_msgs >= at_least
     assert taken < at_least * EXPIRES_SECONDS, "a request that brought its bytes is over at once"
+
+
+async def test_messages_larger_than_a_request_come_one_by_one_and_few_at_a_time(
+    client: Client,
+) -> None:
+    """However many partitions have large webhooks: memory is for some of them."""
+    body = bytes(3_000_000)
+    for partition in range(4):
+        await client.jetstream().add_consumer(
+            RAW, consumer_config("split", "0", Lane.LIVE, partition)
+        )
+        subject = f"forebay.raw.0.{partition:02d}.{Lane.LIVE}.demo.meta"
+        for each in (b"small", body, b"small", body):
+            await client.jetstream().publish(subject, each)
+    inbox = await started(client)
+    consumers = [consumer_name("split", Lane.LIVE, partition) for partition in range(4)]
+    pullers = [inbox.puller(RAW, consumer, batch=256) for consumer in consumers]
+    batches = [await puller.next_batch() for puller in pullers]
+    assert [len(batch) for batch in batches] == [1] * 4
+    waiting = [asyncio.create_task(puller.next_batch()) for puller in pullers]
+    await eventually(lambda: sum(task.done() for task in waiting) == LARGE_AT_ONCE)
+    await asyncio.wait(waiting, timeout=0.3)
+    assert sum(task.done() for task in waiting) == LARGE_AT_ONCE
+    # Whoever wants the next batch has no more use for the last one.
+    came = {puller.consumer: 1 for puller in pullers}
+    tasks = dict(zip(waiting, pullers, strict=True))
+    async with asyncio.timeout(20):
+        while tasks:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                puller = tasks.pop(task)
+                came[puller.consumer] += len(task.result())
+                if came[puller.consumer] < 4:
+                    tasks[asyncio.create_task(puller.next_batch())] = puller
+                else:
+                    puller.let_go()
+    assert set(came.values()) == {4}
+    await inbox.close()
 
 
 async def test_no_time_passes_between_two_requests(client: Client) -> None:

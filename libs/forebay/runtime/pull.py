@@ -29,7 +29,15 @@ from nats.errors import Error as NatsError
 
 from forebay.runtime.quick_client import subscribe
 
-__all__ = ["OnRefused", "PullInbox", "PullRefusal", "PulledMessage", "Puller", "TakenOver"]
+__all__ = [
+    "LargeMessages",
+    "OnRefused",
+    "PullInbox",
+    "PullRefusal",
+    "PulledMessage",
+    "Puller",
+    "TakenOver",
+]
 
 EXPIRES_SECONDS: Final = 5.0
 """A pull request ends after this time, or earlier where its maker may not have messages for so
@@ -44,10 +52,14 @@ SILENCE_SECONDS: Final = 2.0
 COLLECT_SECONDS: Final = 10.0
 """For what an owner before us left to come again, all of which the server has at hand."""
 
-BATCH_BYTES: Final = 16 * 1024 * 1024
-"""What one request brings at most, subjects and headers included. It bounds what waits in memory
-where a few hundred webhooks of 4 MiB come in a row. A message above it would never be handed out:
-see `_batch_bytes`."""
+BATCH_BYTES: Final = 512 * 1024
+"""What one request brings at most, subjects and headers included; a batch of usual webhooks is half
+of that. A processor has a hundred consumers, so all of them together bring 50 MiB at most. A larger
+message is refused, and asked for alone: see `LargeMessages`."""
+
+LARGE_AT_ONCE: Final = 2
+"""Messages of one stream above `BATCH_BYTES` that all consumers of a process may have in hand. Each
+can be as large as the server's `max_payload`."""
 
 _FULL: Final = "Message Size Exceeds MaxBytes"
 _COMPLETED: Final = "Batch Completed"
@@ -171,12 +183,39 @@ def _consumer_token(tokens: list[str]) -> int:
     return 3 if len(tokens) == _TOKENS_WITHOUT_DOMAIN else 5
 
 
+class LargeMessages:
+    """Who may have a large message in hand, from the request for it until the next batch is wanted.
+
+    By stream: whoever splits waits for room in EVENTS, which may take that a large item is
+    delivered.
+    """
+
+    def __init__(self) -> None:
+        self._by_stream: dict[str, asyncio.Semaphore] = {}
+
+    def of(self, stream: str) -> asyncio.Semaphore:
+        """Return the places of one stream."""
+        return self._by_stream.setdefault(stream, asyncio.Semaphore(LARGE_AT_ONCE))
+
+
 class PullInbox:
     """An inbox in which several consumers get their messages."""
 
-    def __init__(self, client: Client, on_refused: OnRefused = lambda *_: None) -> None:
-        """Prepare an inbox; `on_refused` is called for each request that came to nothing."""
+    def __init__(
+        self,
+        client: Client,
+        on_refused: OnRefused = lambda *_: None,
+        large: LargeMessages | None = None,
+    ) -> None:
+        """Prepare an inbox; nothing comes before `start`.
+
+        Args:
+            client: A connected client.
+            on_refused: Called for each request that came to nothing.
+            large: What all inboxes of a process share.
+        """
         self._client = client
+        self._large = large or LargeMessages()
         self._on_refused = on_refused
         self._prefix = client.new_inbox()
         self._by_number: dict[str, Puller] = {}
@@ -192,6 +231,8 @@ class PullInbox:
 
         What has arrived and was not handed out stays unacked.
         """
+        for puller in self._by_number.values():
+            puller.let_go()
         subscription, self._subscription = self._subscription, None
         if subscription is not None and not self._client.is_closed:
             await subscription.unsubscribe()
@@ -213,7 +254,16 @@ class PullInbox:
         """
         number = str(len(self._by_number))
         inbox = f"{self._prefix}.{number}"
-        puller = Puller(self._client, inbox, stream, consumer, batch, allowed, self._on_refused)
+        puller = Puller(
+            self._client,
+            inbox,
+            stream,
+            consumer,
+            batch,
+            allowed,
+            self._on_refused,
+            self._large.of(stream),
+        )
         self._by_number[number] = self._by_consumer[stream, consumer] = puller
         return puller
 
@@ -249,6 +299,7 @@ class Puller:
         batch: int,
         allowed: Callable[[], float],
         on_refused: OnRefused,
+        large: asyncio.Semaphore,
     ) -> None:
         self.stream = stream
         self.consumer = consumer
@@ -263,6 +314,16 @@ class Puller:
         """Why the last request came to nothing; None where it did not."""
 
         self._on_refused = on_refused
+        self._large = large
+        self._has_large = False
+        """Whether it may have a large message in hand."""
+
+        self._is_next_large = False
+        """Whether the next message did not fit into the last request."""
+
+        self._came = 0
+        """Messages that the last request brought."""
+
         self._allowed = allowed
         self._client = client
         self._inbox = inbox
@@ -291,13 +352,12 @@ class Puller:
     async def next_batch(self) -> list[PulledMessage]:
         """Return what has arrived, at least one message and at most a batch; waits for it."""
         loop = asyncio.get_running_loop()
-        if self._left > 0:
-            await self._collect()
+        await self._begin_batch()
         while True:
             if self.has_missed:
                 await loop.create_future()  # until whoever sees it ends this task
             if self._expected <= 0 and len(self._arrived) < self._batch:
-                await self._ask(loop.time())
+                await self._ask_next()
             if self._arrived:
                 count = min(len(self._arrived), self._batch)
                 return [self._arrived.popleft() for _ in range(count)]
@@ -313,6 +373,13 @@ class Puller:
                     if self._expected > 0:
                         self._refused(PullRefusal.UNANSWERED)
                     self.forget_request()
+
+    async def _begin_batch(self) -> None:
+        """Let go what the last batch was, and have what an owner before us left."""
+        if not self._arrived and self._expected <= 0:
+            self.let_go()
+        if self._left > 0:
+            await self._collect()
 
     async def _collect(self) -> None:
         """Wait until all that was left has come, or the server has no more of it."""
@@ -333,9 +400,26 @@ class Puller:
         self._left = 0
         self._arrived = deque(sorted(self._arrived, key=lambda each: each.sequence))
 
+    async def _ask_next(self) -> None:
+        """Ask for a batch, or for one message where the next one is large."""
+        if self._is_next_large:
+            if self._arrived or self._has_large:
+                return  # one thing after the other
+            await self._large.acquire()
+            self._has_large = True
+        await self._ask(asyncio.get_running_loop().time())
+
+    def let_go(self) -> None:
+        """Have no large message in hand any more."""
+        if self._has_large:
+            self._has_large = self._is_next_large = False
+            self._large.release()
+
     def forget_request(self) -> None:
         """Count the open request as lost: the next look makes a new one."""
         self._expected = 0
+        if not self._came:
+            self.let_go()
         self._not_before = 0.0
         self._wake.set()
 
@@ -349,6 +433,7 @@ class Puller:
             self._arrived.clear()
         self._delivered = number
         self._expected -= 1
+        self._came += 1
         self.refusal = None
         self.pending = message.pending
         if not self.has_missed:
@@ -364,6 +449,9 @@ class Puller:
         # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its leader
         # moved, so asking again at once would only make a storm; or it was enough bytes.
         self._expected = 0
+        if not self._came:
+            self.let_go()
+            self._is_next_large = _says(message, _FULL)
         if status in {"404", "408"} or _says(message, _FULL):
             self.refusal = None
         else:
@@ -380,15 +468,17 @@ class Puller:
         seconds = min(EXPIRES_SECONDS, self._allowed())
         if now < self._not_before or not self._client.is_connected or seconds < SHORTEST_SECONDS:
             self._not_before = max(self._not_before, now + _REQUEST_AGAIN_SECONDS)
+            self.let_go()
             return
-        self._expected = at_hand or self._batch
+        self._came = 0
+        self._expected = at_hand or (1 if self._has_large else self._batch)
         self._lost_at = now + seconds + SILENCE_SECONDS
         if at_hand:
             request = b'{"batch":%d,"no_wait":true}' % at_hand
         else:
             request = b'{"batch":%d,"max_bytes":%d,"expires":%d}' % (
-                self._batch,
-                _batch_bytes(self._client),
+                self._expected,
+                _largest(self._client) if self._has_large else BATCH_BYTES,
                 int(seconds * _NANOSECONDS),
             )
         try:
@@ -396,11 +486,12 @@ class Puller:
         except NatsError:
             self._expected = 0
             self._not_before = now + _REQUEST_AGAIN_SECONDS
+            self.let_go()
 
 
-def _batch_bytes(client: Client) -> int:
-    """Return how much to ask for: any message that the server can hold is less."""
-    return max(BATCH_BYTES, 2 * client.max_payload)
+def _largest(client: Client) -> int:
+    """Return a size that any message is less than which the server can hold."""
+    return 2 * max(BATCH_BYTES, client.max_payload)
 
 
 def _refusal(message: Msg, status: str | None) -> PullRefusal:

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull import OnRefused, PullInbox
+from forebay.runtime.pull import LargeMessages, OnRefused, PullInbox
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.leases import LeaseStore
 from forebay_processor.adapters.streams import Streams
@@ -26,7 +26,8 @@ _FLUSH_SECONDS = 2
 class Session:
     """What works over one connection, until it is lost."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, large: LargeMessages) -> None:
+        self._large = large
         self.streams = Streams(client)
         self.lost = asyncio.Event()
         self._client = client
@@ -41,7 +42,7 @@ class Session:
 
         `on_refused` is called for each request for messages that came to nothing.
         """
-        inbox = PullInbox(self._client, on_refused)
+        inbox = PullInbox(self._client, on_refused, self._large)
         try:
             await inbox.start()
         except NatsError as error:
@@ -69,6 +70,7 @@ class Connection:
         self.publisher = publisher
         """Publishes over a connection of its own, and fails what is in flight when that is lost."""
 
+        self._large = LargeMessages()
         self._client: Client | None = None
         self._session: Session | None = None
         self._is_up = asyncio.Event()
@@ -105,7 +107,7 @@ class Connection:
         if client is None:
             message = "NATS is not connected"
             raise StoreUnavailable(message)
-        last, self._session = self._session, Session(client)
+        last, self._session = self._session, Session(client, self._large)
         if last is not None:
             # Before anything else: a request of the last session that was still in the client's
             # buffer must not take messages that nobody reads.
