@@ -19,8 +19,10 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.lease import Lease, lease_clock
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.work import Work
+from support.clocks import HandClock
 from support.wait import eventually
 
 __all__ = ["ITEM", "NAME", "ChannelAlone"]
@@ -108,14 +110,16 @@ class Door(DestinationPort):
 class ChannelAlone:
     """One channel, two partitions, and what came of their items."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: HandClock | None = None) -> None:
         self.table = MemoryTable()
         self.door = Door()
         self.lease = Lease()
         self.lease.renew(lease_clock())
         self.tenures = [self.tenure(0), self.tenure(1)]
+        self.clock = clock or HandClock()
+        self.time = StreamTime(self.clock)
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
-        self.channel = Channel(NAME, "sink", metrics, Random(1))
+        self.channel = Channel(NAME, "sink", metrics, Random(1), self.time)
         self.channel.configure(
             ChannelSettings(
                 state=ChannelState.OPEN,

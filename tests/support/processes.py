@@ -66,6 +66,9 @@ class Part:
             **self._own_settings(),
             **(settings or {}),
         }
+        self.launcher: tuple[str, ...] = ("-m", "forebay")
+        """What Python is started with, before the part's name."""
+
         self._expected: set[str] = set()
         self._expects_all = False
 
@@ -77,7 +80,7 @@ class Part:
             name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")
         }
         self._program.launch(
-            [sys.executable, "-m", "forebay", self.kind],
+            [sys.executable, *self.launcher, self.kind],
             cwd=self._folder,
             environment={**inherited, "PYTHONSAFEPATH": "1", **self._settings},
         )

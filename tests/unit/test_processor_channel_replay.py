@@ -1,7 +1,5 @@
 """What was replayed waits for a place at its destination like everything else."""
 
-import time
-
 from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.destinations.port import Delivered
@@ -24,7 +22,7 @@ async def replayed(alone: ChannelAlone, key: str) -> None:
     """Let a row come that a person sent again."""
     subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
     ack = await alone.table.publish(str(subject), ITEM, {"Forebay-Received-At": "0"})
-    row = Parked(alone.tenures[0], subject, 1, time.time())
+    row = Parked(alone.tenures[0], subject, 1, alone.time.steady())
     row.sequence = ack.seq
     alone.channel.adopt(row)
 

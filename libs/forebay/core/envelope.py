@@ -94,10 +94,12 @@ EPOCH: Final = "Forebay-Epoch"
 """On a row of RETRY as it was first stored: the epoch of the partition's owner (design 0005)."""
 
 DUE_AT: Final = "Forebay-Due-At"
-"""When to try next: milliseconds since the epoch."""
+"""When to try next: milliseconds since the epoch, in the time of the streams' servers; a row
+without it is due."""
 
 FIRST_TRIED_AT: Final = "Forebay-First-Tried-At"
-"""When delivery was first due: milliseconds since the epoch; `maxAge` counts from it."""
+"""When delivery was first due, in the same time; `maxAge` counts from it. A row without it is as
+old as its message."""
 
 REASON: Final = "Forebay-Reason"
 """Why a dead letter died, or a webhook was set aside: one of the documented reasons."""

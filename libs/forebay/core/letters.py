@@ -143,10 +143,11 @@ def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
     return letter.item.key.split(":")[2:3] == [wamid]
 
 
-def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str, dict[str, str]]:
+def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str]]:
     """Return subject and headers of the row of RETRY that delivers a dead letter once more.
 
-    It begins anew: no attempts yet, due at once, and `maxAge` counts from now.
+    It begins anew: no attempts yet, due at once, and `maxAge` counts from when RETRY stores it. The
+    clock of whoever replays it has no say in that.
     """
     subject = letter.subject
     conversation = letter.headers.get(envelope.CONVERSATION) or subject.key[:16]
@@ -159,15 +160,12 @@ def replay_row(letter: DeadLetter, destination: str, now: datetime) -> tuple[str
         conversation,
         subject.key,
     )
-    millis = str(int(now.timestamp() * 1000))
     carried = {name: letter.headers[name] for name in envelope.CARRIED if name in letter.headers}
     return str(row), {
         **carried,
         envelope.CONVERSATION: conversation,
         envelope.ORDER: "0",
         envelope.ATTEMPTS: "0",
-        envelope.DUE_AT: millis,
-        envelope.FIRST_TRIED_AT: millis,
         envelope.REPLAY_OF: f"{subject} {letter.sequence}",
     }
 

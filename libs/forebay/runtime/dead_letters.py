@@ -14,7 +14,6 @@ A replay stores the item in RETRY, for the processor to deliver, and then remove
    Dies: it is replayed, nothing is left to do.
 """
 
-from datetime import UTC, datetime
 from typing import Final
 
 from typing_extensions import override
@@ -62,7 +61,7 @@ class DeadLetters(LetterStore):
 
     async def park(self, letter: DeadLetter, destination: str) -> Outcome:
         """Store the row of a replay; the letter stays. Raises StoreError."""
-        subject, headers = replay_row(letter, destination, datetime.now(UTC))
+        subject, headers = replay_row(letter, destination)
         # The id lives for two minutes, and covers a repeat after an answer that was lost, also
         # when the row is delivered and gone by then.
         died = int(letter.died_at.timestamp() * 1000)

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ProcessorTable
+from forebay.runtime.clock import SystemClock
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.nats import NatsLink
 from forebay.runtime.process import listen, place_of_listener, settle_garbage_collector
@@ -24,6 +25,7 @@ from forebay_processor.handlers.admin import admin_application
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.engine import Engine
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.settings import ProcessorSettings
 
@@ -74,14 +76,16 @@ async def _work(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     ) as session:
+        time = StreamTime(SystemClock())
         publisher = Publisher(nats, "forebay-processor-publish")
         engine = Engine(
             settings,
             part.shards,
             publisher,
             endpoints,
-            Destinations(session),
+            Destinations(session, time.now),
             metrics,
+            time,
             me=f"{socket.gethostname()}-{secrets.token_hex(4)}",
             place=place_of_listener(admin),
         )

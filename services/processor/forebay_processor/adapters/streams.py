@@ -114,10 +114,10 @@ class Streams:
                 yield sequence
             return
         subjects = info.config.filter_subject or ">"
-        async for _, sequence, _ in self._headers(stream, [subjects], start):
-            if sequence > delivered.stream_seq:
+        async for each in self._headers(stream, [subjects], start):
+            if each.sequence > delivered.stream_seq:
                 return
-            yield sequence
+            yield each.sequence
 
     async def first_sequence(self, stream: str, subjects: str, start: int) -> int | None:
         """Return the sequence of the first message from `start` on, or None where there is none.
@@ -190,6 +190,18 @@ class Streams:
         """Return what tells a stream from others of its name; raises StoreError."""
         return await view_stream(self._client, stream)
 
+    async def server_time(self, stream: str) -> float:
+        """Return the time of the server that leads a stream, seconds since the epoch.
+
+        Raises:
+            StoreError: where NATS does not answer.
+        """
+        answer = await self._request(f"$JS.API.STREAM.INFO.{stream}", b"")
+        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+        if decoded.get("error") is not None:
+            raise store_error(decoded["error"])
+        return moment(decoded["ts"]).timestamp()
+
     async def consumer_info(self, stream: str, consumer: str) -> ConsumerInfo:
         """Return a consumer's state.
 
@@ -229,8 +241,8 @@ class Streams:
 
     async def headers_from(
         self, stream: str, subjects: Sequence[str], start: int = 1
-    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
-        """Yield subject, sequence and headers of a stream's messages, oldest first.
+    ) -> AsyncIterator[StoredMessage]:
+        """Yield a stream's messages without what they carry, oldest first.
 
         Args:
             stream: Its name.
@@ -249,7 +261,7 @@ class Streams:
 
     async def _headers(
         self, stream: str, subjects: Sequence[str], start: int
-    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
+    ) -> AsyncIterator[StoredMessage]:
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=start,
@@ -268,7 +280,11 @@ class Streams:
             messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
             for each in messages:
                 left -= 1
-                yield each.subject, each.metadata.sequence.stream, each.headers or {}
+                facts = each.metadata
+                headers = dict(each.headers or {})
+                yield StoredMessage(
+                    each.subject, facts.sequence.stream, facts.timestamp, headers, b""
+                )
         await subscription.unsubscribe()
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:

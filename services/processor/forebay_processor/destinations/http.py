@@ -16,7 +16,7 @@ for the URL that the manifest names.
 import asyncio
 import contextlib
 import ssl
-import time
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -62,9 +62,12 @@ ANSWER_SECONDS: Final = 1.0
 class HttpDestination:
     """Posts items to one URL over a shared, pooled client."""
 
-    def __init__(self, target: HttpTarget, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, target: HttpTarget, session: aiohttp.ClientSession, now: Callable[[], float]
+    ) -> None:
         self._target = target
         self._session = session
+        self._now = now
         self._timeout = aiohttp.ClientTimeout(total=target.timeout_seconds)
         self._tls: ssl.SSLContext | bool = True
         self._server_name: str | None = None
@@ -84,7 +87,7 @@ class HttpDestination:
             body, described = _body(attempt)
         except ForebayError:
             return Rejected("unreadable item")
-        now = int(time.time())
+        now = int(self._now())
         headers = {
             **described,
             "webhook-id": attempt.token,
@@ -111,7 +114,7 @@ class HttpDestination:
                 ssl=self._tls,
                 server_hostname=self._server_name,
             ) as response:
-                result = _result(response, time.time())
+                result = _result(response, self._now())
                 if not response.content.at_eof():
                     await _read_rest(response)
                 return result

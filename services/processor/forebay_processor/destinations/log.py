@@ -1,6 +1,6 @@
 """Destination `log`: a line in the processor's log for each item, without its content."""
 
-import time
+from collections.abc import Callable
 
 import structlog
 
@@ -18,6 +18,9 @@ class LogDestination:
     Its type is a text of the provider's body: only known ones are said.
     """
 
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
     async def deliver(self, attempt: Attempt) -> Result:
         """Write the line."""
         _log.info(
@@ -30,7 +33,7 @@ class LogDestination:
             key=attempt.token,
             lane=attempt.lane,
             attempt=attempt.number,
-            latency_ms=round((time.time() - attempt.received_at) * 1000, 1),
+            latency_ms=round((self._now() - attempt.received_at) * 1000, 1),
         )
         return Delivered()
 

@@ -1,5 +1,7 @@
 """Makes the destination that a manifest names, and keeps it while its settings stay the same."""
 
+from collections.abc import Callable
+
 import aiohttp
 
 from forebay.core.naming import EndpointName
@@ -14,8 +16,10 @@ __all__ = ["Destinations"]
 class Destinations:
     """All destinations of this process, over one pooled HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, now: Callable[[], float]) -> None:
+        """Prepare; what is made later tells times by `now`, seconds since the epoch."""
         self._session = session
+        self._now = now
         self._made: dict[tuple[EndpointName, str], tuple[Destination, DestinationPort]] = {}
 
     def of(self, endpoint: EndpointName, config: Destination) -> DestinationPort:
@@ -29,5 +33,5 @@ class Destinations:
 
     def _make(self, config: Destination) -> DestinationPort:
         if config.http is not None:
-            return HttpDestination(config.http, self._session)
-        return LogDestination()
+            return HttpDestination(config.http, self._session, self._now)
+        return LogDestination(self._now)

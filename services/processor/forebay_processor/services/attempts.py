@@ -1,7 +1,5 @@
 """One attempt at one destination: what is handed to it, what came of it, what is counted."""
 
-import time
-
 import structlog
 
 from forebay.core import envelope
@@ -15,6 +13,7 @@ from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.breaker import Breaker
 from forebay_processor.services.channel_settings import ChannelSettings
+from forebay_processor.services.stream_time import StreamTime
 
 __all__ = ["Attempts"]
 
@@ -25,13 +24,19 @@ class Attempts:
     """Makes the attempts of one channel; who may make one, and when, is the channel's business."""
 
     def __init__(
-        self, endpoint: EndpointName, name: str, metrics: ProcessorMetrics, breaker: Breaker
+        self,
+        endpoint: EndpointName,
+        name: str,
+        metrics: ProcessorMetrics,
+        breaker: Breaker,
+        time: StreamTime,
     ) -> None:
         self.settings = ChannelSettings()
         self._breaker = breaker
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
+        self._time = time
 
     async def make(
         self, subject: RetrySubject, payload: bytes, headers: dict[str, str], number: int
@@ -61,7 +66,7 @@ class Attempts:
             superseded=envelope.SUPERSEDED in headers,
         )
         generation = self._breaker.generation
-        began = time.perf_counter()
+        began = self._time.steady()
         try:
             result = await port.deliver(attempt)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
@@ -72,9 +77,11 @@ class Attempts:
                 error=place_of(error),
             )
             result = Failed(f"crashed: {type(error).__name__}")
-        seconds = time.perf_counter() - began
+        seconds = self._time.steady() - began
         self._breaker.note(subject.key, result, generation)
         self._metrics.attempt(self._endpoint, self._name, type(result).__name__.lower(), seconds)
         if isinstance(result, Delivered):
-            self._metrics.delivered(self._endpoint, self._name, time.time() - received_at)
+            # The receiver's clock can be ahead.
+            took = max(0.0, self._time.now() - received_at)
+            self._metrics.delivered(self._endpoint, self._name, took)
         return result

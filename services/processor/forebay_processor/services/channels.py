@@ -13,6 +13,7 @@ from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.work import Partition
 
 __all__ = ["Channels"]
@@ -26,10 +27,14 @@ class Channels:
         endpoints: Endpoints,
         destinations: Destinations,
         metrics: ProcessorMetrics,
+        time: StreamTime,
     ) -> None:
         self._endpoints = endpoints
         self._destinations = destinations
         self._metrics = metrics
+        self.time = time
+        """What time it is for items."""
+
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._channels: dict[tuple[EndpointName, str], Channel] = {}
         self._budgets: dict[EndpointName, Budget] = {}
@@ -44,7 +49,7 @@ class Channels:
         """Return the channel of a destination."""
         there = self._channels.get((endpoint, destination))
         if there is None:
-            there = Channel(endpoint, destination, self._metrics, self._random)
+            there = Channel(endpoint, destination, self._metrics, self._random, self.time)
             self._channels[endpoint, destination] = there
             there.share(self._members)
             there.configure(self._settings_of(endpoint, destination))

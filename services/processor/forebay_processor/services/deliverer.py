@@ -9,7 +9,6 @@ same; what is in flight here is known by its sequence and goes on as if nothing 
 """
 
 import asyncio
-import time
 
 import structlog
 
@@ -212,7 +211,7 @@ class Deliverer:
 
     async def _has_expired(self, message: PulledMessage, subject: EventSubject) -> bool:
         """Bury an item that EVENTS is about to forget, and say whether that was done."""
-        if time.time() < self._partition.ages.item_ends(message.stored_at / 1e9):
+        if self._channels.time.now() < self._partition.ages.item_ends(message.stored_at / 1e9):
             return False
         row = self._row(subject, message, EVERY)
         verdict = (DeadReason.EXPIRED, "no table names the endpoint")

@@ -26,7 +26,6 @@ What happens if the process dies, for each item and destination:
 import asyncio
 import functools
 import math
-import time
 from collections import deque
 from random import Random
 from typing import Final
@@ -35,12 +34,14 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
+from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.attempts import Attempts
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.gate import GONE_SLOTS, Gate
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.work import Chain, DeadReason, Parked, Partition, Work
 
 __all__ = ["Channel"]
@@ -94,6 +95,7 @@ class Channel:
         name: str,
         metrics: ProcessorMetrics,
         random: Random,
+        time: StreamTime,
     ) -> None:
         self.endpoint = endpoint
         self.name = name
@@ -101,11 +103,12 @@ class Channel:
         self._clock = loop.time
         self._call_later = loop.call_later
         self._metrics = metrics
-        self._gate = Gate(endpoint, name, metrics, random, self._destination_is_back)
+        self._time = time
+        self._gate = Gate(endpoint, name, metrics, random, time, self._destination_is_back)
         self.breaker = self._gate.breaker
         self._slots = self._gate.slots
-        self._attempts = Attempts(endpoint, name, metrics, self.breaker)
-        self._row_works = Rows(endpoint, name, self._attempts, metrics, random)
+        self._attempts = Attempts(endpoint, name, metrics, self.breaker, time)
+        self._row_works = Rows(endpoint, name, self._attempts, metrics, random, time)
         self._settings = ChannelSettings()
         self._graves = Slots(GONE_SLOTS)
         """Places for giving up what cannot be tried before its age is over."""
@@ -165,7 +168,7 @@ class Channel:
 
     def _destination_is_back(self) -> None:
         """Try what failed while nothing got through before its own pause is over."""
-        now = time.time()
+        now = self._time.steady()
         for key, chain in list(self._chains.items()):
             if chain.parked and chain.parked[0].due > now:
                 row = chain.parked[0]
@@ -354,7 +357,7 @@ class Channel:
 
     def _park(self, chain: Chain, work: Work, after: Failed | None = None) -> Parked:
         """Put an item into RETRY: at once into its chain, so that nothing overtakes it."""
-        now = time.time()
+        now = self._time.steady()
         row = Parked(work.partition, work.subject, work.order, now)
         if after is not None:
             row.attempts = 1
@@ -380,6 +383,9 @@ class Channel:
         """Take a row that was found in RETRY when its partition was taken."""
         if row.subject.row_key in self._rows:
             return
+        # Written down by a clock that may have been set since: no pause is longer than pauses are.
+        longest = max(self._row_works.retry.max_delay_seconds, RETRY_AFTER_LIMIT)
+        row.due = min(row.due, self._time.steady() + longest)
         row.is_ready = True
         self._insert(self._chain(self._chain_key(row.subject)), row)
 
@@ -426,7 +432,7 @@ class Channel:
             self._queue(key, chain)
 
     def _wake_row(self, key: str, chain: Chain, row: Parked) -> None:
-        now, wait, expires = time.time(), 0.0, math.inf
+        now, wait, expires = self._time.steady(), 0.0, math.inf
         if not row.partition.is_started or not (row.is_ready or row.spare is not None):
             return
         match self._settings.state:
@@ -452,7 +458,7 @@ class Channel:
 
     def _wake_at_rest(self, key: str, chain: Chain, row: Parked) -> None:
         """See to a row that nobody may try now: it waits, until its age is over."""
-        left = self._row_works.expires_at(row) - time.time()
+        left = self._row_works.expires_at(row) - self._time.steady()
         if left <= 0:
             self._give_up(key, chain, row)
         elif left < math.inf:
@@ -526,7 +532,7 @@ class Channel:
             if row.partition.is_lost:
                 return
             self._row_works.trouble("row_failed", error)
-            row.due = time.time() + ROW_PAUSE_SECONDS
+            row.due = self._time.steady() + ROW_PAUSE_SECONDS
             if self._settings.state is not ChannelState.OPEN:
                 # A row of a removed destination has no due time to wait for.
                 await row.partition.pause(ROW_PAUSE_SECONDS)

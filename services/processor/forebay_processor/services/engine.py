@@ -8,7 +8,6 @@ finished, what waits in RETRY. Who owns which partition is agreed on by all proc
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.shard import Shard
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.tasks import end_tasks
 from forebay_processor.services.watchdog import Watchdog
 from forebay_processor.services.workshop import Workshop
@@ -54,6 +54,7 @@ class Engine:
         endpoints: Endpoints,
         destinations: Destinations,
         metrics: ProcessorMetrics,
+        time: StreamTime,
         me: str,
         place: str,
     ) -> None:
@@ -66,17 +67,19 @@ class Engine:
             endpoints: What the tables say.
             destinations: Makes ports.
             metrics: Where all is counted.
+            time: What time it is for items.
             me: An id that no other process has, or had.
             place: Where this process listens, such that no two live ones can have the same.
         """
         self.connection = Connection(publisher)
         self.watchdog = Watchdog(settings.watchdog_seconds)
         self._settings = settings
+        self._time = time
         self._workshop = Workshop(
             settings,
             publisher,
             endpoints,
-            Channels(endpoints, destinations, metrics),
+            Channels(endpoints, destinations, metrics, time),
             self,
             metrics,
             self.watchdog.answered,
@@ -115,7 +118,7 @@ class Engine:
             if worker.lane is lane
         ]
         oldest = min((each.oldest for each in lags if each.oldest is not None), default=None)
-        age = 0.0 if oldest is None else max(0.0, time.time() - oldest)
+        age = 0.0 if oldest is None else max(0.0, self._time.now() - oldest)
         return sum(each.items for each in lags), age
 
     def load(self) -> dict[str, object]:

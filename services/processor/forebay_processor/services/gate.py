@@ -5,7 +5,6 @@ when the breaker opens and closes.
 """
 
 import math
-import time
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -18,6 +17,7 @@ from forebay_processor.services.breaker import Breaker
 from forebay_processor.services.budget import Budget
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.slots import Slots
+from forebay_processor.services.stream_time import StreamTime
 
 __all__ = ["GONE_SLOTS", "Gate"]
 
@@ -39,9 +39,11 @@ class Gate:
         name: str,
         metrics: ProcessorMetrics,
         random: Random,
+        time: StreamTime,
         on_closed: Callable[[], None],
     ) -> None:
-        self.breaker = Breaker(random, time.monotonic)
+        self.breaker = Breaker(random, time.steady)
+        self._clock = time.steady
         self.breaker.on_change = self._breaker_changed
         self.slots = Slots(0, self.breaker)
         self._endpoint = endpoint
@@ -84,7 +86,7 @@ class Gate:
             share = None if budget is None else budget.join(self.slots.serve)
             self.slots.take_part_in(share)
         rate = http.rate_per_second / self._members if http is not None else 0.0
-        self.slots.limit_rate(rate, time.monotonic)
+        self.slots.limit_rate(rate, self._clock)
         if config is not None:
             limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
             self.slots.resize(math.ceil(limit / self._members))

@@ -68,7 +68,7 @@ class Replays:
             self._next = stored.sequence + 1
             try:
                 subject = RetrySubject.parse(stored.subject)
-                row = row_of(self._tenure, subject, stored.sequence, stored.headers)
+                row = row_of(self._tenure, subject, stored, self._channels.time)
             except ValueError:
                 _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
                 continue

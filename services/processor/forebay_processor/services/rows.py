@@ -4,7 +4,6 @@ What a row's place in its conversation is, and when it may be tried, is the chan
 (`delivery.py`); here is what happens to one row.
 """
 
-import time
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -23,6 +22,7 @@ from forebay_processor.services.backoff import backoff_seconds
 from forebay_processor.services.burial import bury, kept
 from forebay_processor.services.channel_settings import ChannelState
 from forebay_processor.services.status_order import is_behind_a_higher
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.work import DeadReason, Parked, Partition, Work
 
 __all__ = ["Rows"]
@@ -51,6 +51,7 @@ class Rows:
         attempts: Attempts,
         metrics: ProcessorMetrics,
         random: Random,
+        time: StreamTime,
     ) -> None:
         self.retry = Retry()
         """Pauses between attempts, and when an item is given up."""
@@ -60,6 +61,7 @@ class Rows:
         self._attempts = attempts
         self._metrics = metrics
         self._random = random
+        self._time = time
         self._troubles: set[str] = set()
         """What the store refused since it last took something: told once and not for each row."""
 
@@ -77,7 +79,7 @@ class Rows:
         is_surely_out = True
         while self._attempts.settings.state is not ChannelState.DELETED:
             try:
-                headers = _row_headers(row, work.headers)
+                headers = self._row_headers(row, work.headers)
                 headers[envelope.EPOCH] = str(row.partition.epoch)
                 ack = await row.partition.publish(str(row.subject), work.payload, headers)
             except StoreError as error:
@@ -108,7 +110,7 @@ class Rows:
 
     async def _has_expired(self, row: Parked, work: Work) -> bool:
         """Bury what RETRY has no room for, where EVENTS keeps it no longer; say whether it did."""
-        if time.time() < row.partition.ages.item_ends(work.stored_at):
+        if self._time.now() < row.partition.ages.item_ends(work.stored_at):
             return False
         verdict = (DeadReason.EXPIRED, "RETRY has no room")
         try:
@@ -226,7 +228,7 @@ class Rows:
         return headers
 
     def _is_young(self, row: Parked) -> bool:
-        return time.time() - row.first_tried < self.retry.max_age_seconds
+        return self._time.steady() - row.since < self.retry.max_age_seconds
 
     async def _put_off(
         self, row: Parked, payload: bytes, headers: dict[str, str], result: Failed
@@ -234,7 +236,7 @@ class Rows:
         """Write down that a row was tried, and when it is tried again."""
         row.due = self.next_try(row, result)
         # Where this fails the row keeps its older count: no more than an early attempt.
-        told = _row_headers(row, headers)
+        told = self._row_headers(row, headers)
         told[EXPECTED_SEQUENCE] = str(row.sequence)
         ack = await row.partition.publish(str(row.subject), payload, told)
         row.sequence = ack.seq
@@ -267,21 +269,34 @@ class Rows:
         await bury(partition, subject, payload, headers, attempts, verdict, self._metrics)
 
     def next_try(self, row: Parked, result: Failed) -> float:
-        """Return when to try again: the last time is when `maxAge` ends."""
-        now = time.time()
+        """Return when to try again, on the steady clock: the last time is when `maxAge` ends."""
+        now = self._time.steady()
         row.asked = now + result.retry_after
         wait = max(backoff_seconds(self.retry, row.attempts, self._random), result.retry_after)
-        return min(now + wait, max(now, row.first_tried + self.retry.max_age_seconds))
+        return min(now + wait, max(now, row.since + self.retry.max_age_seconds))
 
     def expires_at(self, row: Parked) -> float:
-        """Return when an item's age is over, seconds since the epoch.
+        """Return when an item's age is over, on the steady clock.
 
         While nobody may try it, `maxAge` does not count; the shard's window does, for after that
         the store does not know the item any more.
         """
         if self._attempts.settings.state is ChannelState.OPEN:
-            return row.first_tried + self.retry.max_age_seconds
-        return row.partition.ages.item_ends(row.first_tried)
+            return row.since + self.retry.max_age_seconds
+        return row.partition.ages.item_ends(row.since)
+
+    def _row_headers(self, row: Parked, headers: dict[str, str]) -> dict[str, str]:
+        return {
+            **kept(headers),
+            envelope.CONVERSATION: row.subject.conversation,
+            envelope.ORDER: str(row.order),
+            envelope.ATTEMPTS: str(row.attempts),
+            envelope.DUE_AT: self._millis(row.due),
+            envelope.FIRST_TRIED_AT: self._millis(row.since),
+        }
+
+    def _millis(self, moment: float) -> str:
+        return str(int(self._time.to_streams(moment) * 1000))
 
     def trouble(self, event: str, error: StoreError) -> None:
         """Say that the store refuses, once until it takes something again."""
@@ -294,14 +309,3 @@ class Rows:
     def no_trouble(self) -> None:
         """Note that the store took something."""
         self._troubles.clear()
-
-
-def _row_headers(row: Parked, headers: dict[str, str]) -> dict[str, str]:
-    return {
-        **kept(headers),
-        envelope.CONVERSATION: row.subject.conversation,
-        envelope.ORDER: str(row.order),
-        envelope.ATTEMPTS: str(row.attempts),
-        envelope.DUE_AT: str(int(row.due * 1000)),
-        envelope.FIRST_TRIED_AT: str(int(row.first_tried * 1000)),
-    }

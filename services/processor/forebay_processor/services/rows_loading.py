@@ -7,9 +7,11 @@ import structlog
 from forebay.core import envelope
 from forebay.core.letters import letter_of_row
 from forebay.core.subjects import PARTITIONS, RetrySubject, StreamKind, stream_name
+from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.models.leases import Holding
 from forebay_processor.services.channels import Channels
+from forebay_processor.services.stream_time import StreamTime
 from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.work import Parked
 
@@ -43,16 +45,17 @@ class RowLoader:
         count = 0
         if state.messages:
             by_number = {_number(each.unit): each for each in tenures}
-            async for text, sequence, headers in self._rows(streams, list(by_number), 1):
+            async for stored in self._rows(streams, list(by_number), 1):
+                sequence = stored.sequence
                 try:
-                    subject = RetrySubject.parse(text)
+                    subject = RetrySubject.parse(stored.subject)
                     tenure = by_number[subject.partition]
-                    row = row_of(tenure, subject, sequence, headers)
+                    row = row_of(tenure, subject, stored, self._channels.time)
                 except (ValueError, KeyError):
                     _log.error("row_unreadable", shard=self._shard, seq=sequence)
                     continue
                 before = holdings[tenure.unit]
-                epoch = _epoch_of(headers)
+                epoch = _epoch_of(stored.headers)
                 if epoch is not None and (
                     (epoch < before.loaded and sequence > before.floor)
                     or (epoch < tenure.epoch and sequence > state.last_seq)
@@ -73,11 +76,11 @@ class RowLoader:
         if not tenures or (await streams.stream_info(self._stream)).state.last_seq <= floor:
             return
         by_number = {_number(each.unit): each for each in tenures}
-        async for text, sequence, headers in self._rows(streams, list(by_number), floor + 1):
-            epoch = _epoch_of(headers)
-            tenure = by_number.get(RetrySubject.parse(text).partition)
+        async for stored in self._rows(streams, list(by_number), floor + 1):
+            epoch = _epoch_of(stored.headers)
+            tenure = by_number.get(RetrySubject.parse(stored.subject).partition)
             if epoch is not None and tenure is not None and epoch < tenure.epoch:
-                await self._delete_void(streams, sequence)
+                await self._delete_void(streams, stored.sequence)
 
     async def _delete_void(self, streams: Streams, sequence: int) -> None:
         _log.info("void_row_deleted", shard=self._shard, seq=sequence)
@@ -85,7 +88,7 @@ class RowLoader:
 
     def _rows(
         self, streams: Streams, numbers: Sequence[int], start: int
-    ) -> AsyncIterator[tuple[str, int, dict[str, str]]]:
+    ) -> AsyncIterator[StoredMessage]:
         subjects = [f"forebay.retry.{self._shard}.{number:02d}.>" for number in numbers]
         if len(subjects) == PARTITIONS:
             subjects = [">"]
@@ -103,17 +106,21 @@ def _epoch_of(headers: Mapping[str, str]) -> int | None:
 
 
 def row_of(
-    tenure: Tenure, subject: RetrySubject, sequence: int, headers: Mapping[str, str]
+    tenure: Tenure, subject: RetrySubject, stored: StoredMessage, time: StreamTime
 ) -> Parked:
-    """Read a row of RETRY; raises ValueError where it is none."""
-    row = Parked(
-        tenure,
-        subject,
-        int(headers.get(envelope.ORDER, "0")),
-        int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000,
-    )
+    """Read a row of RETRY; raises ValueError where it is none.
+
+    A row without times of its own, such as a replayed one, is as old as its message, and due. Its
+    times are the streams': where they are ahead of that all the same, its age is that of its
+    message.
+    """
+    headers = stored.headers
+    stored_at = stored.stored_at.timestamp()
+    first_tried = int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000 or stored_at
+    since = time.to_steady(min(first_tried, stored_at, time.now()))
+    row = Parked(tenure, subject, int(headers.get(envelope.ORDER, "0")), since)
     row.attempts = int(headers.get(envelope.ATTEMPTS, "0"))
-    row.due = int(headers.get(envelope.DUE_AT, "0")) / 1000
-    row.sequence = sequence
+    row.due = time.to_steady(int(headers.get(envelope.DUE_AT, "0")) / 1000)
+    row.sequence = stored.sequence
     row.letter = letter_of_row(headers)
     return row

@@ -111,6 +111,7 @@ class Shard:
             self.name,
             self._workshop.metrics,
             self._ages,
+            self._workshop.channels.time,
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
@@ -152,6 +153,10 @@ class Shard:
                 _log.warning("ages_not_read", shard=self.name, reason=str(error))
 
     async def _read_ages(self, session: Session) -> None:
+        time = self._workshop.channels.time
+        asked_at = time.steady()
+        events_stream = stream_name(StreamKind.EVENTS, self.name)
+        time.observe(await session.streams.server_time(events_stream), asked_at)
         raw, events = [
             (await session.streams.stream_info(stream_name(kind, self.name))).config.max_age
             for kind in (StreamKind.RAW, StreamKind.EVENTS)

@@ -7,7 +7,6 @@ half of its age is over, by a metric to alert on and by a line in the log.
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +18,7 @@ from forebay_processor.adapters.streams import Streams
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.ages import Ages
 from forebay_processor.services.progress import processed_below
+from forebay_processor.services.stream_time import StreamTime
 
 __all__ = ["Unsplit"]
 
@@ -36,12 +36,13 @@ this where the age is long."""
 class Unsplit:
     """Looks at the oldest webhook of one shard that is not split."""
 
-    def __init__(  # its collaborators, each one thing
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
         self,
         streams: Streams,
         shard: str,
         metrics: ProcessorMetrics,
         ages: Ages,
+        time: StreamTime,
         shortest_pause: float,
         is_mine: Callable[[], bool],
     ) -> None:
@@ -52,6 +53,7 @@ class Unsplit:
             shard: Which.
             metrics: Where it is told.
             ages: Of the shard's streams.
+            time: What time it is for webhooks.
             shortest_pause: Seconds between two looks, where RAW's age is short.
             is_mine: Whether it is this processor that looks.
         """
@@ -59,6 +61,7 @@ class Unsplit:
         self._shard = shard
         self._metrics = metrics
         self._ages = ages
+        self._time = time
         self._shortest_pause = shortest_pause
         self._is_mine = is_mine
         self._is_told = False
@@ -71,9 +74,9 @@ class Unsplit:
                 await asyncio.sleep(self._shortest_pause)
                 # The ages are not known from the start, and can change.
                 pause = min(self._ages.raw / LOOKS_AN_AGE, LONGEST_PAUSE_SECONDS)
-                if time.monotonic() - looked_at < pause or not self._has_to_look():
+                if self._time.steady() - looked_at < pause or not self._has_to_look():
                     continue
-                looked_at = time.monotonic()
+                looked_at = self._time.steady()
                 try:
                     await self.look()
                 except StoreError as error:
@@ -115,4 +118,4 @@ class Unsplit:
         if oldest == end:
             return 0.0
         stored_at = await self._streams.stored_at(stream, oldest)
-        return 0.0 if stored_at is None else max(0.0, time.time() - stored_at)
+        return 0.0 if stored_at is None else max(0.0, self._time.now() - stored_at)

@@ -129,38 +129,42 @@ class Work:
 
 
 class Parked:
-    """One row of RETRY, without its payload."""
+    """One row of RETRY, without its payload.
+
+    Its times are on the steady clock (`StreamTime`): they mean the same whatever any clock is set
+    to while it waits.
+    """
 
     __slots__ = (
         "asked",
         "attempts",
         "due",
-        "first_tried",
         "is_finished",
         "is_ready",
         "letter",
         "order",
         "partition",
         "sequence",
+        "since",
         "spare",
         "subject",
         "verdict",
     )
 
     def __init__(
-        self, partition: Partition, subject: RetrySubject, order: int, first_tried: float
+        self, partition: Partition, subject: RetrySubject, order: int, since: float
     ) -> None:
         self.partition = partition
         self.subject = subject
         self.order = order
         """The item's sequence in EVENTS: the order of its chain."""
 
-        self.first_tried = first_tried
-        """Seconds since the epoch; `maxAge` counts from it."""
+        self.since = since
+        """When it was first tried, or could have been; `maxAge` counts from it."""
 
         self.attempts = 0
-        self.due = first_tried
-        """When to try, seconds since the epoch."""
+        self.due = since
+        """When to try."""
 
         self.asked = 0.0
         """Not before this, for the destination said so."""

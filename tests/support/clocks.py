@@ -1,0 +1,29 @@
+"""Clocks that a test sets, while the steady one goes on as it does."""
+
+from typing_extensions import override
+
+from forebay.core.clock import Clock
+from forebay.runtime.clock import SystemClock
+
+__all__ = ["HandClock"]
+
+
+class HandClock(Clock):
+    """The machine's clocks, with a wall clock that can be put wrong, and a steady one pushed on."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.ahead = ahead
+        """By how much the wall clock is wrong."""
+
+        self.gone_by = 0.0
+        """Seconds that the test let pass at once, on both clocks."""
+
+        self._real = SystemClock()
+
+    @override
+    def wall(self) -> float:
+        return self._real.wall() + self.ahead + self.gone_by
+
+    @override
+    def monotonic(self) -> float:
+        return self._real.monotonic() + self.gone_by

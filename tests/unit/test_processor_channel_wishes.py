@@ -1,0 +1,51 @@
+"""A destination that is back gets what it asked to get later when it said, and not before."""
+
+import asyncio
+
+from forebay.core.tables import Destination, Retry
+from forebay_processor.destinations.port import Delivered, Failed, Result
+from forebay_processor.services.breaker import FAILURES
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from support.channel_alone import ChannelAlone
+from support.wait import eventually
+
+WISH = 60.0
+
+
+def answer_anew(alone: ChannelAlone, result: Result) -> None:
+    """Answer what comes from now on so."""
+    alone.door.answer = asyncio.get_running_loop().create_future()
+    alone.answer(result)
+
+
+async def parked(alone: ChannelAlone, key: str, result: Failed) -> None:
+    """Let an item fail, and wait in RETRY with EVENTS told of it."""
+    answer_anew(alone, result)
+    alone.offer(0, key, conversation=key)
+    work = alone.works[-1]
+    await eventually(lambda: work.after_ack is not None, saying=f"{key} to be parked")
+    assert work.after_ack is not None
+    work.after_ack()
+
+
+async def test_an_item_keeps_the_time_that_was_asked_for_when_the_breaker_closes() -> None:
+    alone = ChannelAlone()
+    retry = Retry(initial_delay_seconds=0.01, max_delay_seconds=0.01)
+    config = Destination(name="sink", retry=retry)
+    alone.channel.configure(
+        ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
+    )
+    await parked(alone, "asked", Failed("status 500", retry_after=WISH))
+    others = [f"other{number}" for number in range(FAILURES)]
+    for key in others:
+        await parked(alone, key, Failed("status 500"))
+    await eventually(lambda: not alone.channel.breaker.is_closed, saying="the breaker to open")
+    answer_anew(alone, Delivered())
+    await eventually(lambda: alone.channel.parked == 1, saying="the others to arrive")
+    assert alone.channel.breaker.is_closed
+    await alone.settled()
+    assert alone.door.tried.count("asked") == 1
+    alone.clock.gone_by += WISH
+    alone.channel.wake_rows()
+    await eventually(lambda: alone.channel.parked == 0, saying="the item to arrive")
+    assert alone.door.tried.count("asked") == 2
