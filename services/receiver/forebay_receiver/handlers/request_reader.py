@@ -33,6 +33,8 @@ from forebay_receiver.services.routes import ServedEndpoint
 
 __all__ = ["Request", "RequestOwner", "RequestReader"]
 
+_CONNECTION_NAMES: Final = frozenset({b"connection", b"proxy-connection"})
+
 _NO_HEADERS: Final[dict[bytes, bytes]] = {}
 
 
@@ -352,6 +354,10 @@ class RequestReader:
         request = self.request
         if request is None:
             raise _Broken
+        if name.lower() in _CONNECTION_NAMES:
+            # The parser reads these in trailers too, and then refuses what comes behind: the answer
+            # may say so.
+            request.keep_alive = False
         self._repeats += 1
         self._trailer_bytes += len(name) + len(value)
         if (

@@ -1,0 +1,172 @@
+"""The receiver's protocol without sockets, processes and NATS: bytes in, answers and bodies out.
+
+For tests that need a hundred thousand requests. The store is a double that keeps bodies in memory;
+all between the socket and the store is the receiver's own.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from typing_extensions import override
+
+from forebay.core.tables import ReceiverRoute, ReceiverTable
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.store_errors import StoreError
+from forebay_receiver.adapters.store import Storing
+from forebay_receiver.errors import Reason
+from forebay_receiver.handlers.webhook_protocol import ConnectionRules, protocol_factory
+from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.services.intake import Intake
+from forebay_receiver.services.routes import Routes
+from forebay_receiver.settings import ReceiverSettings
+
+__all__ = ["InProcessReceiver", "MemoryStore", "MemoryTransport", "Outcome", "statuses_in"]
+
+LARGEST_MESSAGE: Final = 64 * 1024 * 1024
+
+
+TURNS: Final = 48
+"""Turns of the loop in which a connection's last requests are answered, two for each."""
+
+
+class MemoryStore:
+    """Keeps what it is given; answers within the call, or in the loop's next turn."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.answers_later = False
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Take anything."""
+        return LARGEST_MESSAGE
+
+    def unwilling(self, _shard: str) -> Reason | None:
+        """Be always willing."""
+        return None
+
+    def store(self, webhook: Storing) -> None:
+        """Keep a webhook's body."""
+        self.bodies.append(webhook.payload)
+        ack = PubAck(stream="FOREBAY_RAW_0", seq=len(self.bodies))
+        if self.answers_later:
+            asyncio.get_running_loop().call_soon(webhook.done, ack)
+        else:
+            webhook.done(ack)
+
+    def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
+        """Pass an answer on."""
+        webhook.done(result)
+
+
+class MemoryTransport(asyncio.Transport):
+    """Collects what is written; whoever feeds the protocol asks whether it still wants to read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.is_paused = False
+        self.is_overrun = False
+        """Whether something was written after the end."""
+
+        self._is_closed = False
+        self.has_ended = False
+        """Whether our half is closed, or all of it: nothing is read any more that counts."""
+
+    @override
+    def write(self, data: "bytes | bytearray | memoryview[int]") -> None:
+        self.is_overrun = self.is_overrun or self.has_ended
+        self.written += data
+
+    @override
+    def can_write_eof(self) -> bool:
+        return True
+
+    @override
+    def write_eof(self) -> None:
+        self.has_ended = True
+
+    @override
+    def close(self) -> None:
+        self.has_ended = self._is_closed = True
+
+    @override
+    def abort(self) -> None:
+        self.has_ended = self._is_closed = True
+
+    @override
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    @override
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    @override
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+
+class Outcome:
+    """What one connection led to."""
+
+    def __init__(self, written: bytes, stored: list[bytes], fed: int, *, has_ended: bool) -> None:
+        self.statuses = statuses_in(written)
+        self.stored = stored
+        self.fed = fed
+        """Bytes that were taken until the connection was ended."""
+
+        self.has_ended = has_ended
+
+
+class InProcessReceiver:
+    """One receiver with some endpoints; connections one after the other."""
+
+    def __init__(self, *routes: ReceiverRoute) -> None:
+        settings = ReceiverSettings()
+        metrics = ReceiverMetrics(CollectorRegistry(), pool="receiver")
+        table = Routes(metrics, settings)
+        table.replace({"routes.json": ReceiverTable(generation="1", routes=routes)})
+        self.store = MemoryStore()
+        self.intake = Intake(settings, table, self.store, metrics)
+        self._protocol = protocol_factory(ConnectionRules(self.intake, settings, 4096))
+
+    async def send(self, pieces: Iterable[bytes]) -> Outcome:
+        """Send pieces over a new connection, as long as it wants them, and close it."""
+        transport, before = MemoryTransport(), len(self.store.bodies)
+        make: Any = self._protocol
+        protocol: asyncio.Protocol = make(
+            config=SimpleNamespace(loaded=True),
+            server_state=SimpleNamespace(connections=set()),
+            app_state={},
+        )
+        protocol.connection_made(transport)
+        fed = 0
+        for piece in pieces:
+            while transport.is_paused and not transport.has_ended:  # noqa: ASYNC110  # turns count
+                await asyncio.sleep(0)
+            if transport.has_ended:
+                break
+            protocol.data_received(piece)
+            fed += len(piece)
+        for _ in range(TURNS if self.store.answers_later else 0):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        assert self.intake.in_flight_bytes == 0
+        assert not transport.is_overrun
+        return Outcome(
+            bytes(transport.written),
+            self.store.bodies[before:],
+            fed,
+            has_ended=transport.has_ended,
+        )
+
+
+def statuses_in(written: bytes) -> list[int]:
+    """Return the final answers' statuses: their bodies are empty, but for a challenge's."""
+    lines = written.split(b"\r\n")
+    found = [int(line.split()[1]) for line in lines if line.startswith(b"HTTP/1.1 ")]
+    return [status for status in found if status >= 200]  # no answer is below
