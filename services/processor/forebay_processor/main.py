@@ -20,6 +20,7 @@ from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_processor.destinations.addresses import Guard, guarded_connector
+from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_application
 from forebay_processor.metrics import ProcessorMetrics
@@ -70,13 +71,15 @@ async def _work(
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
+    clock = SystemClock()
+    names = Names(clock.monotonic, settings.nameservers)
     guard = Guard(settings.allowed_networks, settings.denied_networks)
     async with aiohttp.ClientSession(
-        connector=guarded_connector(guard),
+        connector=guarded_connector(guard, names),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     ) as session:
-        time = StreamTime(SystemClock())
+        time = StreamTime(clock)
         publisher = Publisher(nats, "forebay-processor-publish")
         engine = Engine(
             settings,

@@ -66,12 +66,24 @@ class ProcessorSettings(BaseSettings):
     """Networks in which no destination may be though their addresses are public; goes before
     `allowed_networks`."""
 
+    nameservers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Name servers to ask for destinations' names, separated by commas, instead of those of
+    `/etc/resolv.conf`, such as `10.96.0.10` or `[fd00::a]:5353`; search domains and options stay
+    those of that file."""
+
     retention_check_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Between two looks at how full RAW and EVENTS are; where one is half full, a tenth of it."""
 
     stream_check_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Between two looks at whether all streams and consumers are there, and how far they are: six
     requests a shard. Where a request for messages is refused it is looked at once."""
+
+    @field_validator("nameservers", mode="before")
+    @classmethod
+    def _read_nameservers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("allowed_networks", "denied_networks", mode="before")
     @classmethod

@@ -14,9 +14,9 @@ from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from typing_extensions import override
 
+from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.networks import (
     Network,
     forms,
@@ -33,6 +33,9 @@ REFUSED: Final = (
     "or in FOREBAY_PROCESSOR_ALLOWED_NETWORKS"
 )
 """Without the address: what a name leads to inside is none of the tenant's business."""
+
+
+_NUMBERS: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class AddressRefused(OSError):  # noqa: N818  # named for what happened
@@ -88,32 +91,45 @@ class Guard:
 
 
 class _GuardedResolver(AbstractResolver):
-    """Resolves as the system does, and leaves out what may not be connected to."""
+    """Resolves names, and leaves out what may not be connected to."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, names: Names) -> None:
         self._guard = guard
-        self._inner = ThreadedResolver()
+        self._names = names
 
     @override
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        open_ones = [each for each in found if self._guard.lets_through(each["host"])]
-        if found and not open_ones:
+        found = await self._names.addresses(host)
+        open_ones = [each for each in found if self._guard.lets_through(each.host)]
+        if not open_ones:
             raise AddressRefused
-        return open_ones
+        return [
+            ResolveResult(
+                hostname=host,
+                host=each.host,
+                port=port,
+                family=each.family,
+                proto=0,
+                flags=_NUMBERS,
+            )
+            for each in open_ones
+            if family in {socket.AF_UNSPEC, each.family}
+        ]
 
     @override
     async def close(self) -> None:
-        await self._inner.close()
+        await self._names.close()
 
 
-def guarded_connector(guard: Guard) -> aiohttp.TCPConnector:
+def guarded_connector(guard: Guard, names: Names) -> aiohttp.TCPConnector:
     """Return a connector that reaches no address which the guard refuses."""
     return aiohttp.TCPConnector(
         # Every destination has a limit of its own; waiting here would use up an attempt's time.
         limit=0,
-        resolver=_GuardedResolver(guard),
+        resolver=_GuardedResolver(guard, names),
+        # Whoever waits for a name would wait in it for another tenant's turn; `Names` has its own.
+        use_dns_cache=False,
         socket_factory=guard.socket,
     )

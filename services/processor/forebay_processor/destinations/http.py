@@ -30,6 +30,7 @@ from forebay_processor.destinations.cloudevents import (
     encode_event,
     standard_webhooks_signature,
 )
+from forebay_processor.destinations.names import looking_for
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,
@@ -105,19 +106,8 @@ class HttpDestination:
             own = self._target.headers.items()
             headers |= {name: value for name, value in own if name.lower() not in ours}
         try:
-            async with self._session.post(
-                self._target.url,
-                data=body,
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-                ssl=self._tls,
-                server_hostname=self._server_name,
-            ) as response:
-                result = _result(response, self._now())
-                if not response.content.at_eof():
-                    await _read_rest(response)
-                return result
+            with looking_for(attempt.endpoint):
+                return await self._post(body, headers)
         except TimeoutError:
             return Failed("timeout")
         except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
@@ -125,6 +115,22 @@ class HttpDestination:
             return Failed(_told(error), trouble=Trouble.DESTINATION)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Failed(type(error).__name__)
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Result:
+        """Send, and judge the answer."""
+        async with self._session.post(
+            self._target.url,
+            data=body,
+            headers=headers,
+            timeout=self._timeout,
+            allow_redirects=False,
+            ssl=self._tls,
+            server_hostname=self._server_name,
+        ) as response:
+            result = _result(response, self._now())
+            if not response.content.at_eof():
+                await _read_rest(response)
+            return result
 
     async def close(self) -> None:
         """The client is shared: whoever made it closes it."""
