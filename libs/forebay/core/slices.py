@@ -21,6 +21,9 @@ __all__ = ["PIECE_BYTES", "count_values", "may_hold_more", "read_in_slices"]
 PIECE_BYTES: Final = 64 * 1024
 """What is decoded at once: some 0.5 ms, 3 ms at worst."""
 
+LOOK_BYTES: Final = 4 * PIECE_BYTES
+"""What is looked through at once for separators: 0.5 ms."""
+
 DEPTH: Final = 24
 """Containers in containers that are opened one by one. An item of a webhook is ten deep; each level
 is passed over once more by the decoder, which must not be 1,000 times."""
@@ -40,12 +43,19 @@ _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _SPACE: Final = b" \t\n\r"
 
 
-def may_hold_more(body: bytes, values: int) -> bool:
+def may_hold_more(body: bytes, values: int) -> Generator[None, None, bool]:
     """Say whether a body could hold more values than so many; a look that costs next to nothing.
 
     It is no more than a guess upwards: what stands in texts is counted, too.
     """
-    return sum(map(body.count, _SEPARATORS)) >= values
+    found = 0
+    for place in range(0, len(body), LOOK_BYTES):
+        end = place + LOOK_BYTES
+        found += sum(body.count(each, place, end) for each in _SEPARATORS)
+        if found >= values:
+            return True
+        yield
+    return False
 
 
 def count_values(body: bytes) -> Generator[None, None, int]:

@@ -203,11 +203,15 @@ class Cutter:
             )
 
         survey = _Survey(len(body), limits)
-        found: Sequence[Item] | None = None
-        if is_quick(body):
-            found = list(items())
-            for item in found:
+        found: list[Item] | None = None
+        if body.count(b",") <= QUICK_COMMAS:
+            # So few that they may be held, and come to no more than the smallest bound.
+            found = []
+            for item in items():
                 survey.count(item)
+                found.append(item)
+                if len(body) > QUICK_BYTES:
+                    yield None
         else:
             for item in items():
                 survey.count(item, len(encode_item(item)))
@@ -271,7 +275,9 @@ class Cutter:
 
     def _check_values(self, body: bytes, limits: BodyLimits) -> Generator[None, None, None]:
         most = limits.values
-        if most and may_hold_more(body, most) and (yield from count_values(body)) > most:
+        if not most or len(body) <= most or not (yield from may_hold_more(body, most)):
+            return
+        if (yield from count_values(body)) > most:
             raise CutFailed(InvalidReason.TOO_MANY_VALUES)
 
 

@@ -149,6 +149,9 @@ class Splitter:
     async def _split_batch(self, messages: Sequence[PulledMessage], wave: "_Wave") -> None:
         turns = Turns()
         for webhook in [taken for each in messages if (taken := await self._take(each))]:
+            if webhook.subject.lane is Lane.INVALID and envelope.REASON in webhook.message.headers:
+                await self._keep(webhook)
+                continue
             endpoint = await self._endpoint_of(webhook)
             if endpoint is not None:
                 await self._split(webhook, endpoint, wave, turns)
@@ -261,20 +264,27 @@ class Splitter:
         self._open.pop(webhook.message.sequence, None)
         await webhook.message.nak(DELAY_SECONDS)
 
+    async def _keep(self, webhook: Webhook) -> None:
+        """Leave a body where it is, in the lane `invalid`: a splitter, or a receiver, put it there.
+
+        A replay takes the reason off, and then it is cut again.
+        """
+        subject, message = webhook.subject, webhook.message
+        self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
+        _log.warning(
+            "body_unreadable",
+            endpoint=str(subject.endpoint),
+            raw_sequence=message.sequence,
+            reason=message.headers.get(envelope.REASON, InvalidReason.NOT_JSON),
+        )
+        await self._ack(webhook)
+
     async def _set_aside(self, webhook: Webhook, reason: InvalidReason) -> None:
         """Keep a body in the lane `invalid`, for its age in RAW."""
         message, subject = webhook.message, webhook.subject
         is_aside = subject.lane is Lane.INVALID
-        told = message.headers.get(envelope.REASON)
-        if is_aside and (told == reason or (told is None and reason in _SEEN_BY_RECEIVERS)):
-            self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
-            _log.warning(
-                "body_unreadable",
-                endpoint=str(subject.endpoint),
-                raw_sequence=message.sequence,
-                reason=reason,
-            )
-            await self._ack(webhook)
+        if is_aside and reason in _SEEN_BY_RECEIVERS:
+            await self._keep(webhook)
             return
         headers = dict(message.headers)
         headers[envelope.REASON] = reason
