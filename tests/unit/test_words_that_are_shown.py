@@ -1,5 +1,6 @@
 """Of a body only those words are shown that we know the provider to use."""
 
+import json
 import subprocess
 import sys
 
@@ -38,6 +39,47 @@ def test_every_type_of_the_corpus_is_known(payload: Payload) -> None:
 )
 def test_what_is_not_known_is_other(text: str) -> None:
     assert known_word(text) == OTHER
+
+
+LONELY = """
+import asyncio, gc
+from forebay.runtime.logging import configure_logging, log_loop_errors
+from forebay.runtime.settings import LogSettings
+configure_logging(LogSettings(), part="test")
+
+async def fail(text):
+    raise ValueError(text)
+
+def crash(text):
+    raise KeyError(text)
+
+async def main():
+    loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
+    task = loop.create_task(fail("a private text"))
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    loop.call_soon(crash, "a private text")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+
+
+def test_what_fails_where_nobody_waits_is_told_by_kind_and_place() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LONELY], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert "private text" not in done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["event"], line["level"]) for line in told] == [("loop_error", "error")] * 2
+    assert told[0]["what"] == "Task exception was never retrieved"
+    assert "ValueError" in told[0]["exception"]
+    assert "in fail" in told[0]["exception"]
+    assert told[1]["what"] == "Exception in callback"
+    assert "KeyError" in told[1]["exception"]
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

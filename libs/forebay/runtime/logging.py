@@ -4,17 +4,20 @@ Exceptions are told by their kinds and the lines that they went through. Their t
 readers of JSON quote what they read, and so do many others.
 """
 
+import asyncio
 import logging
 import sys
 import traceback
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from structlog.typing import ExcInfo
 
 from forebay.runtime.settings import LogSettings
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "log_loop_errors"]
+
+_log = structlog.get_logger(__name__)
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -58,6 +61,35 @@ def configure_logging(settings: LogSettings, part: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
+
+def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Tell of what goes wrong where nobody waits for it: by its kind and place.
+
+    The loop's own way prints what it has at hand: the exception's text, and what callbacks were
+    called with, which can be a piece of a body.
+    """
+    loop.set_exception_handler(_tell)
+
+
+def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # "Exception in callback take(b'…')": what follows the words is what it was called with.
+    message = str(context.get("message", ""))
+    what = next((words for words in LOOPS_WORDS if message.startswith(words)), "other")
+    error = context.get("exception")
+    info = (type(error), error, error.__traceback__) if error is not None else None
+    _log.error("loop_error", what=what, exc_info=info)
+
+
+LOOPS_WORDS: Final = (
+    "Exception in callback",
+    "Fatal error",
+    "Future exception was never retrieved",
+    "Task exception was never retrieved",
+    "Task was destroyed but it is pending",
+    "Unclosed",
+    "Unhandled exception",
+)
+"""What event loops and their libraries say, as far as it is the same each time."""
 
 CAUSES: Final = 5
 """How many exceptions of a chain are told."""

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.clock import SystemClock
-from forebay.runtime.logging import configure_logging
+from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.nats import NatsLink
 from forebay.runtime.process import listen, place_of_listener, settle_garbage_collector
 from forebay.runtime.publisher import Publisher
@@ -64,6 +64,7 @@ async def _work(
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()

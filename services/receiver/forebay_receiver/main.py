@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverTable
-from forebay.runtime.logging import configure_logging
+from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
@@ -82,6 +82,7 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()

@@ -33,7 +33,7 @@ class LogDestination:
             key=attempt.token,
             lane=attempt.lane,
             attempt=attempt.number,
-            latency_ms=round((self._now() - attempt.received_at) * 1000, 1),
+            latency_ms=round(max(0.0, self._now() - attempt.received_at) * 1000, 1),
         )
         return Delivered()
 
