@@ -50,7 +50,7 @@ async def clock() -> Turned:
 
 @pytest.fixture
 async def names(dns: DnsServer, clock: Turned) -> AsyncIterator[Names]:
-    made = Names(clock, (dns.address,), domains=SEARCH, ndots=5)
+    made = Names(clock, (dns.address,), domains=SEARCH, ndots=5, timeout=1, tries=10)
     yield made
     await made.close()
 
@@ -117,6 +117,7 @@ async def test_a_name_that_does_not_exist_is_not_found(names: Names, name: str) 
 async def test_addresses_are_kept_for_as_long_as_the_server_says(
     dns: DnsServer, names: Names, clock: Turned
 ) -> None:
+    dns.ttl = 1
     for _ in range(3):
         assert await hosts(names, "good.test.") == ["127.0.0.5"]
     assert dns.asked["good.test"] == 1
