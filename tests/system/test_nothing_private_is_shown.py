@@ -212,7 +212,7 @@ async def refusals(port: int) -> set[int]:
             f"{PATH}?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge={GUESS}",
         ),
         request_bytes("POST", PATH, headers={"Content-Length": "odd", "X": CUSTOM}) + body,
-        request_bytes("POST", PATH, headers={"Content-Length": "9000"}) + body,
+        request_bytes("POST", PATH, headers={"Content-Length": "9000", **signed(body)}) + body,
         f"{GUESS} {CUSTOM}\r\n\r\n".encode(),
         f"POST {PATH} HTTP/1.1\r\n{CUSTOM}\r\n\r\n".encode(),
     ]
