@@ -10,15 +10,17 @@ httptools (llhttp) is the parser. What it leaves open is decided here, and nowhe
 - **an `Upgrade`**: llhttp ends such a request with its head and takes the rest for another
   protocol. The request is then told to a second parser by its framing alone, which reads its body.
 
-The first thing that is not served ends the reading: the owner gets a rejection, and no byte more of
+The first thing that is not served ends the reading: it gets a rejection, and no byte more of
 this connection is looked at.
 """
 
+import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import parse_qsl
 
 import httptools
+from typing_extensions import override
 
 from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.limits import (
@@ -31,7 +33,7 @@ from forebay_receiver.policies.served_requests import HTTP_1_1, path_and_query, 
 from forebay_receiver.services.intake import Answer, Intake
 from forebay_receiver.services.routes import ServedEndpoint
 
-__all__ = ["Request", "RequestOwner", "RequestReader"]
+__all__ = ["Request", "RequestReader"]
 
 _CONNECTION_NAMES: Final = frozenset({b"connection", b"proxy-connection"})
 
@@ -78,21 +80,11 @@ class Request:
         self.keep_alive = False
 
 
-class RequestOwner(Protocol):
-    """Whose connection it is; called while bytes are fed."""
+class RequestReader(asyncio.Protocol):
+    """The reading half of a connection; whoever answers is a subclass of it.
 
-    def request_complete(self, request: Request) -> None:
-        """Take a request that is there whole."""
-
-    def request_failed(self, request: Request) -> None:
-        """Take a request that has to be answered by its rejection; it is the last one."""
-
-    def send_continue(self) -> None:
-        """Tell the client to send the body of the request that is being read."""
-
-
-class RequestReader:
-    """The reading half of a connection."""
+    One object and not two: each webhook would pay for the calls between them.
+    """
 
     # For speed: each webhook looks at nearly all of them.
     __slots__ = (
@@ -104,7 +96,6 @@ class RequestReader:
         "_headers",
         "_intake",
         "_max_body_bytes",
-        "_owner",
         "_parser",
         "_repeats",
         "_slice",
@@ -115,15 +106,8 @@ class RequestReader:
         "request",
     )
 
-    def __init__(
-        self,
-        intake: Intake,
-        owner: RequestOwner,
-        clock: Callable[[], float],
-        max_body_bytes: int,
-    ) -> None:
+    def __init__(self, intake: Intake, clock: Callable[[], float], max_body_bytes: int) -> None:
         self._intake = intake
-        self._owner = owner
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._parser = httptools.HttpRequestParser(self)
@@ -160,15 +144,32 @@ class RequestReader:
         self._fed_at_end = 0
         """The same at the end of the request before."""
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def request_complete(self, request: Request) -> None:
+        """Take a request that is there whole."""
+        raise NotImplementedError
+
+    def request_failed(self, request: Request) -> None:
+        """Take a request that has to be answered by its rejection; it is the last one."""
+        raise NotImplementedError
+
+    def request_unfinished(self, request: Request) -> None:
+        """Take notice that a request is half read, and may be late at some time."""
+        raise NotImplementedError
+
+    def send_continue(self) -> None:
+        """Tell the client to send the body of the request that is being read."""
+        raise NotImplementedError
+
+    @override
+    def data_received(self, data: bytes | memoryview) -> None:
         """Take what came."""
+        if self.has_ended:
+            return
         size = len(data)
         if size > SLICE_BYTES:
             whole = memoryview(data)
             for start in range(0, size, SLICE_BYTES):
-                self.feed(whole[start : start + SLICE_BYTES])
-                if self.has_ended:
-                    return
+                self.data_received(whole[start : start + SLICE_BYTES])
             return
         self._fed += size
         self._slice = size
@@ -199,7 +200,7 @@ class RequestReader:
         self.has_ended = True
         request.rejection = answer
         request.body = b""
-        self._owner.request_failed(request)
+        self.request_failed(request)
 
     def _look_at(self, request: Request) -> None:
         """See whether what is still missing of a request may come."""
@@ -211,10 +212,13 @@ class RequestReader:
             self.reject(Reason.MALFORMED)
         elif request.size > request.held and request.endpoint is not None:
             answer = self._intake.hold(request.endpoint, request.size - request.held)
-            if answer is None:
-                request.held = request.size
-            else:
+            if answer is not None:
                 self.fail(answer)
+                return
+            request.held = request.size
+            self.request_unfinished(request)
+        else:
+            self.request_unfinished(request)
 
     def _parse_on(self, data: bytes | memoryview, stop: Exception) -> None:
         """Go on after a request that asked for another protocol; else end."""
@@ -275,7 +279,7 @@ class RequestReader:
         headers = request.headers
         self._headers = None
         keep_alive = parser.should_keep_alive()
-        # Of HTTP/1.1 only it is true without a header; asking for the version costs more.
+        # Of HTTP/1.1 only, this is true without a header; asking for the version costs more.
         version = (
             HTTP_1_1 if keep_alive and b"connection" not in headers else parser.get_http_version()
         )
@@ -284,7 +288,7 @@ class RequestReader:
             and self._head_bytes(request) > HEAD_LIMIT
         ):
             self._break(Reason.MALFORMED)
-        reason = rejection(version, headers, has_repeats=self._repeats > 0)
+        reason = rejection(version, headers, self._repeats)
         if reason is not None:
             self._break(reason)
         # HTTP/1.0 keeps a connection only where it says so, and our answers do not agree to that.
@@ -302,7 +306,7 @@ class RequestReader:
         if isinstance(admitted, ServedEndpoint):
             request.endpoint = admitted
             if b"expect" in headers and version == HTTP_1_1:
-                self._owner.send_continue()
+                self.send_continue()
         elif admitted.close:
             self._break_with(admitted)
         else:
@@ -346,7 +350,7 @@ class RequestReader:
         if not request.keep_alive:
             # Its answer closes the connection: what comes behind it is nobody's.
             self.has_ended = True
-        self._owner.request_complete(request)
+        self.request_complete(request)
         if self.has_ended:
             raise _Broken
 

@@ -72,21 +72,18 @@ def protocol_factory(rules: ConnectionRules) -> type[asyncio.Protocol]:
     return Bound
 
 
-class WebhookProtocol(asyncio.Protocol):
-    """One connection."""
+class WebhookProtocol(RequestReader):
+    """One connection: what is read, in its order, is served and answered."""
 
     # For speed: each webhook looks at nearly all of them.
     __slots__ = (
-        "_clock",
         "_connections",
         "_deadline",
         "_ends",
         "_idle_seconds",
-        "_intake",
         "_is_lingering",
         "_loop",
         "_owes_continue",
-        "_reader",
         "_reading_seconds",
         "_rules",
         "_serving",
@@ -101,15 +98,13 @@ class WebhookProtocol(asyncio.Protocol):
         config: Config = uvicorn_gives["config"]
         if not config.loaded:
             config.load()
+        self._loop = asyncio.get_running_loop()
+        super().__init__(rules.intake, self._loop.time, rules.settings.max_body_bytes)
         self._rules = rules
-        self._intake = rules.intake
         self._idle_seconds = rules.idle_seconds
         self._reading_seconds = rules.reading_seconds
-        self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
         self._connections = cast("set[object]", state.connections)
         self._transport: asyncio.Transport | None = None
-        self._reader = RequestReader(rules.intake, self, self._clock, rules.settings.max_body_bytes)
         self._ends = _FOREVER
         """When an answer closes the connection, so that new replicas get their share."""
 
@@ -158,15 +153,15 @@ class WebhookProtocol(asyncio.Protocol):
         self._rules.connections -= 1
         if self._timer is not None:
             self._timer.cancel()
-        self._let_go(self._reader.request, *self._waiting)
-        self._reader.has_ended = True
+        self._let_go(self.request, *self._waiting)
+        self.has_ended = True
         self._transport = None
         self._waiting.clear()
 
     @override
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
-        self._reader.has_ended = True
+        self.has_ended = True
         return self._serving is not None or bool(self._waiting)
 
     @override
@@ -183,24 +178,13 @@ class WebhookProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """End politely: uvicorn calls this for every connection when it stops."""
-        self._reader.has_ended = True
+        self.has_ended = True
         if self._serving is None and not self._waiting and self._transport is not None:
             self._transport.close()
 
-    @override
-    def data_received(self, data: bytes) -> None:
-        """Take bytes from the client."""
-        reader = self._reader
-        if reader.has_ended:
-            return
-        reader.feed(data)
-        reading = reader.request
-        if reading is not None:
-            # Not complete yet: from now on it is late at some time, whatever is served meanwhile.
-            self._set_deadline(reading.started + self._reading_seconds)
-
     # -- the reader's side
 
+    @override
     def request_complete(self, request: Request) -> None:
         """Serve a request, or let it wait for the one before."""
         if self._serving is None:
@@ -211,6 +195,7 @@ class WebhookProtocol(asyncio.Protocol):
         if len(self._waiting) >= PIPELINE_LIMIT and self._transport is not None:
             self._transport.pause_reading()
 
+    @override
     def request_failed(self, request: Request) -> None:
         """Answer what could not be read to its end, after what is still being served."""
         self._let_go(request)
@@ -225,6 +210,12 @@ class WebhookProtocol(asyncio.Protocol):
         self._owes_continue = False
         self._deadline = _FOREVER
 
+    @override
+    def request_unfinished(self, request: Request) -> None:
+        """Let it be late at its time, whatever is served meanwhile."""
+        self._set_deadline(request.started + self._reading_seconds)
+
+    @override
     def send_continue(self) -> None:
         """Tell the client to send the body, though not before its answers."""
         if self._serving is not None:
@@ -255,7 +246,7 @@ class WebhookProtocol(asyncio.Protocol):
 
     def _serve(self, request: Request) -> None:
         self._serving = request
-        if self._reader.request is None:
+        if self.request is None:
             self._deadline = _FOREVER
         if request.held:
             self._let_go(request)
@@ -286,7 +277,7 @@ class WebhookProtocol(asyncio.Protocol):
             answer.close
             or not request.keep_alive
             or self._rules.is_draining
-            or (self._reader.has_ended and not self._waiting)
+            or (self.has_ended and not self._waiting)
             or now > self._ends
         ):
             transport.write(encode(answer, close=True))
@@ -298,7 +289,7 @@ class WebhookProtocol(asyncio.Protocol):
             # Not from within this call: a long pipeline would grow the stack.
             self._loop.call_soon(self._serve_next)
             return
-        reading = self._reader.request
+        reading = self.request
         if reading is None:
             self._set_deadline(now + self._idle_seconds)
         elif self._owes_continue:
@@ -311,11 +302,10 @@ class WebhookProtocol(asyncio.Protocol):
 
     def _linger(self, now: float) -> None:
         """Close our half, and read what still comes for a moment."""
-        reader = self._reader
         self._is_lingering = True
-        reader.has_ended = True
-        self._let_go(reader.request, *self._waiting)
-        reader.request = None
+        self.has_ended = True
+        self._let_go(self.request, *self._waiting)
+        self.request = None
         self._waiting.clear()
         transport = self._transport
         if transport is None:
@@ -347,9 +337,9 @@ class WebhookProtocol(asyncio.Protocol):
             return
         if self._transport is None:
             return
-        if self._is_lingering or self._reader.request is None:
+        if self._is_lingering or self.request is None:
             # Aborted and not closed: a client that reads no answer would keep it open for ever.
             self._transport.abort()
         else:
             self._deadline = _FOREVER
-            self._reader.reject(Reason.TOO_SLOW)
+            self.reject(Reason.TOO_SLOW)

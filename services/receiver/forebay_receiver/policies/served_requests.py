@@ -33,19 +33,19 @@ _AUTHORITY: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 """What stands before the path in a target of the absolute form (RFC 9112, 3.2.2)."""
 
 
-def rejection(version: str, headers: Mapping[bytes, bytes], *, has_repeats: bool) -> Reason | None:
+def rejection(version: str, headers: Mapping[bytes, bytes], repeats: int) -> Reason | None:
     """Return why a request is not on the list by its form; None where it is.
 
     Args:
         version: Of HTTP, such as `1.1`.
         headers: By lower-case name; repeats joined by `, `. Trailers are not among them.
-        has_repeats: Whether any header came more than once.
+        repeats: How many headers had a name that was there before.
     """
     if version != HTTP_1_1 and version != HTTP_1_0:  # noqa: PLR1714  # a third of the time
         return Reason.HTTP_VERSION
     if b"host" in headers:
         # Only of repeats: a comma in a single one is a strange name, and the name is not looked at.
-        if has_repeats and b"," in headers[b"host"]:
+        if repeats and b"," in headers[b"host"]:
             return Reason.MALFORMED
     elif version == HTTP_1_1:
         return Reason.MALFORMED
