@@ -406,6 +406,6 @@ def _type_of(kind: str, part: dict[str, Json]) -> str:
 def _event_time(time: str) -> str | None:
     """Read a provider's timestamp: Unix seconds."""
     try:
-        return rfc3339(int(float(time)))
+        return rfc3339(int(time) if time.isdecimal() else int(float(time)))
     except (ValueError, OverflowError, OSError):
         return None

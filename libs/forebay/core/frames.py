@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
-from forebay.core.item_digests import Hash, digest_within, hash_of_frame
+from forebay.core.item_digests import digest_within, encoded_frame, hash_of_frame
 from forebay.core.item_keys import time_of
 from forebay.core.json_values import Json, as_dict, as_list, as_text, canonical_json
 from forebay.core.participants import IDENTITY_NAMES, names_of_contact
@@ -58,27 +58,40 @@ class Frame:
     def __init__(
         self, around: dict[str, Json], change: dict[str, Json], lists: dict[str, str]
     ) -> None:
-        self._lists = lists
-        self.value: dict[str, Json] = change["value"]
-        self.channel = channel_of(self.value)
+        value: dict[str, Json] = change["value"]
+        self.value = value
+        self.channel = channel_of(value)
         self.account = as_text(around.get("id"))
-        self.scope = self.channel or self.account
         self.field = as_text(change.get("field"))
-        self.time = time_of_entry(around)
-        outer = {name: part for name, part in {**around, **change}.items() if name != "value"}
-        contacts = self.value.get("contacts")
-        inside = {*lists, "contacts"} if isinstance(contacts, list) else {*lists}
-        base = {name: part for name, part in self.value.items() if name not in inside}
+        self._lists, self._around = lists, around
+        outer = {**around, **change}
+        del outer["value"]
+        contacts = as_list(value.get("contacts"))
+        base = {name: part for name, part in value.items() if name not in lists}
+        if isinstance(value.get("contacts"), list):
+            base.pop("contacts", None)
         self.too_large: Json = None
         """The change without items, where it is too large to go with each; else None."""
-        if not is_small([outer, base]):
+        encoded = encoded_frame(outer, base)
+        if len(encoded) > SMALL_REST_BYTES:
             self.too_large = {**outer, "value": base}
             metadata = identity(as_dict(base.get("metadata")), _CHANNEL_IDENTITY)
             base = identity(base, _VALUE_IDENTITY) | ({"metadata": metadata} if metadata else {})
             outer = identity(outer, _OUTER_IDENTITY)
+            encoded = encoded_frame(outer, base)
         self._outer, self._base = outer, base
-        self._contacts = _Contacts(as_list(contacts))
-        self._hash: Hash = hash_of_frame(outer, base)
+        self._contacts = _Contacts(contacts)
+        self._hash = hash_of_frame(encoded)
+
+    @property
+    def scope(self) -> str:
+        """The channel; the account where there is none."""
+        return self.channel or self.account
+
+    @property
+    def time(self) -> str:
+        """The time that the entry bears; empty where it has none."""
+        return time_of_entry(self._around)
 
     @cached_property
     def first(self) -> dict[str, Json]:
@@ -144,16 +157,19 @@ class _Contacts:
 
     def __init__(self, contacts: list[Json]) -> None:
         self._all = {canonical_json(contact): contact for contact in contacts}
-        small = {
-            text: contact
-            for text, contact in self._all.items()
-            if isinstance(contact, dict) and len(text) <= SMALL_REST_BYTES
-        }
         self._used: set[bytes] = set()
-        self._by_person = {
-            person: text for text, contact in small.items() for person in names_of_contact(contact)
-        }
-        self._only = next(iter(small)) if len(small) == len(self._all) == 1 else None
+        self._by_person: dict[str, bytes] = {}
+        self._only: bytes | None = None
+        small = [
+            text
+            for text, contact in self._all.items()
+            if len(text) <= SMALL_REST_BYTES and isinstance(contact, dict)
+        ]
+        if len(small) == len(self._all) == 1:
+            (self._only,) = small
+            return
+        for text in small:
+            self._by_person.update(dict.fromkeys(names_of_contact(self._all[text]), text))
 
     @property
     def only(self) -> list[Json]:

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from forebay.core.json_values import Json, canonical_json, without
 from forebay.core.participants import IDENTITY_NAMES
 
-__all__ = ["Hash", "digest_of", "digest_within", "hash_of_frame"]
+__all__ = ["Hash", "digest_of", "digest_within", "encoded_frame", "hash_of_frame"]
 
 
 class Hash(Protocol):
@@ -66,11 +66,14 @@ def _leave_out(own: dict[str, Json], name: str, properties: frozenset[str]) -> N
         own[name] = without(inner, properties)
 
 
-def hash_of_frame(outer: dict[str, Json], base: Json) -> Hash:
+def encoded_frame(outer: dict[str, Json], base: Json) -> bytes:
+    """Return what stands around the items of a change, as far as it counts, in canonical JSON."""
+    return canonical_json([without(outer, _SENT_AT), base])
+
+
+def hash_of_frame(encoded: bytes) -> Hash:
     """Return the hash of what stands around the items of a change, to go on from for each."""
-    digest = hashlib.blake2b(digest_size=_BYTES)
-    digest.update(canonical_json([without(outer, _SENT_AT), base]))
-    return digest
+    return hashlib.blake2b(encoded, digest_size=_BYTES)
 
 
 def digest_of(data: dict[str, Json]) -> str:

@@ -66,12 +66,15 @@ def is_payment(status: dict[str, Json]) -> bool:
 def time_of(part: Json) -> str:
     """Return the time that a provider gave to something, as it stands there; empty where none."""
     properties = as_dict(part)
-    for whole in (properties, as_dict(properties.get("metadata"))):
-        for name in _TIME_NAMES:
-            value = whole.get(name)
-            text = repr(value) if isinstance(value, float) else as_text(value)
-            if text not in _NO_TIME:
-                return text
+    return _time_in(properties) or _time_in(as_dict(properties.get("metadata")))
+
+
+def _time_in(properties: dict[str, Json]) -> str:
+    for name in _TIME_NAMES:
+        value = properties.get(name)
+        text = repr(value) if isinstance(value, float) else as_text(value)
+        if text not in _NO_TIME:
+            return text
     return ""
 
 

@@ -31,8 +31,12 @@ _LARGEST: Final = 10**LONGEST_NUMBER
 
 def as_text(value: Json) -> str:
     """Return an id as text; what is no id (absent, an object, a fraction) is the empty text."""
-    if isinstance(value, str):
+    if type(value) is str or isinstance(
+        value, str
+    ):  # the first is quicker, and nearly all there is
         return value
+    if value is None:
+        return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if -_LARGEST < value < _LARGEST else ""
     if isinstance(value, msgspec.Raw):
