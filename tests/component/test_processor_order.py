@@ -1,8 +1,12 @@
 """Items of one conversation come in order; a failing one holds back its own conversation only."""
 
+import json
+
 import pytest
 
-from support.plant import Plant, token
+from forebay.core.items import split
+from forebay.core.subjects import Lane
+from support.plant import CHANNEL, Plant, token
 from support.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,6 +28,19 @@ async def test_a_failing_item_holds_back_its_own_conversation_only(plant: Plant)
     assert [key for key in delivered if key in set(map(token, bobs))] == [*map(token, bobs)]
     assert delivered.index(token(bobs[-1])) < delivered.index(token(anns[1]))
     assert len(delivered) == 12
+
+
+async def test_what_has_no_person_and_no_order_holds_back_nothing(plant: Plant) -> None:
+    name = plant.plain()
+    channel = {"metadata": {"phone_number_id": CHANNEL}}
+    clicks = [{"timestamp": str(1_795_165_201 + number)} for number in range(6)]
+    change = {"field": "messages", "value": {**channel, "user_actions": clicks}}
+    body = json.dumps({"entry": [{"id": "104700000000701", "changes": [change]}]}).encode()
+    keys = [item.token for item in split("meta", body, 0.0)]
+    plant.sink.answer_key(keys[0], 503, 503, 503, 503)
+    await plant.store(name, body, lane=Lane.BULK)
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name)[-1] == keys[0]
 
 
 async def test_items_that_come_while_an_attempt_hangs_follow_in_order(plant: Plant) -> None:
