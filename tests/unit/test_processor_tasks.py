@@ -1,8 +1,19 @@
 """A task that was told to end has ended, whoever swallows a cancellation."""
 
 import asyncio
+from typing import cast
 
-from forebay_processor.services.tasks import end_tasks
+from prometheus_client import CollectorRegistry
+
+from forebay.runtime.pull import OnRefused
+from forebay_processor.adapters.connection import Session
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.channels import Channels
+from forebay_processor.services.lease import Lease
+from forebay_processor.services.partitions import OwnedPartition
+from forebay_processor.services.tasks import end_tasks, to_the_end
+from forebay_processor.services.tenure import Store, Tenure
+from support.wait import eventually
 
 
 async def test_a_task_that_swallows_a_cancellation_ends_all_the_same() -> None:
@@ -29,3 +40,65 @@ async def test_tasks_that_ended_before_are_no_trouble() -> None:
     await task
     await end_tasks([task])
     await end_tasks([])
+
+
+async def test_what_is_done_to_the_end_is_done_however_often_it_is_cancelled() -> None:
+    may_end, steps = asyncio.Event(), list[str]()
+
+    async def cleaning() -> None:
+        steps.append("begun")
+        await may_end.wait()
+        steps.append("ended")
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await to_the_end(cleaning())
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)  # so that it has begun
+    ending = asyncio.create_task(end_tasks([task]))
+    await eventually(lambda: task.cancelling() >= 3, saying="it to be cancelled again")
+    assert steps == ["begun"]
+    may_end.set()
+    await ending
+    assert steps == ["begun", "ended"]
+    assert task.cancelled()
+
+
+class SlowSession:
+    """A session of which inboxes close when the test says so."""
+
+    def __init__(self) -> None:
+        self.may_close = asyncio.Event()
+        self.closed = 0
+
+    async def open_inbox(self, _: OnRefused) -> object:
+        """Return an inbox that nobody uses."""
+        return object()
+
+    async def close_inbox(self, _: object) -> None:
+        """Wait, and count."""
+        await self.may_close.wait()
+        self.closed += 1
+
+
+async def test_a_partition_is_begun_anew_though_its_session_took_long_to_end() -> None:
+    # A busy machine: it was cancelled again half-way, counted as begun, and nobody pulled for it.
+    metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+    tenure = Tenure("raw.03", 1, Lease(), cast("Store", None))
+    partition = OwnedPartition("0", tenure, [], cast("Channels", None), metrics)
+    session = SlowSession()
+    partition.is_begun = True
+    await partition.begin(cast("Session", session))
+    assert partition.is_attached
+    task = asyncio.create_task(partition.detach())
+    await asyncio.sleep(0)  # so that it has begun
+    ending = asyncio.create_task(end_tasks([task]))
+    await eventually(lambda: task.done() or task.cancelling() >= 3, saying="it to be cancelled")
+    session.may_close.set()
+    await ending
+    assert session.closed == 1
+    assert not partition.is_begun
+    assert not partition.is_attached

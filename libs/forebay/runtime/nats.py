@@ -157,5 +157,6 @@ async def _close(client: Client) -> None:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await closing()
-    except (NatsError, OSError, TimeoutError) as error:
+    except (NatsError, OSError, RuntimeError, TimeoutError) as error:
+        # RuntimeError is uvloop's, of a connection that went in the same moment.
         _log.debug("nats_close_failed", reason=_reason(error))

@@ -24,7 +24,7 @@ from forebay_processor.services.channels import Channels
 from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.shard import Shard
 from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.tasks import end_tasks
+from forebay_processor.services.tasks import end_tasks, to_the_end
 from forebay_processor.services.watchdog import Watchdog
 from forebay_processor.services.workshop import Workshop
 from forebay_processor.settings import ProcessorSettings
@@ -187,8 +187,8 @@ class Engine:
             if not watching.done():
                 await self._leave(working)
         finally:
-            await end_tasks(set(tasks))
-            await self._workshop.close()
+            await to_the_end(end_tasks(set(tasks)))
+            await to_the_end(self._workshop.close())
 
     def stop(self) -> None:
         """Make `run` end: attempts under way end first, and JetStream is told of them."""
@@ -232,4 +232,4 @@ class Engine:
             for task in done:
                 task.result()
         finally:
-            await end_tasks(tasks)
+            await to_the_end(end_tasks(tasks))

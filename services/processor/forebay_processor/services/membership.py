@@ -21,6 +21,7 @@ from forebay_processor.adapters.leases import LeaseStore
 from forebay_processor.models.leases import LeaseTable
 from forebay_processor.policies.leases import Watch, next_table, owned
 from forebay_processor.services.lease import BEAT_SECONDS, DEAD_SECONDS, Lease, lease_clock
+from forebay_processor.services.tasks import to_the_end
 
 __all__ = ["Membership"]
 
@@ -109,7 +110,7 @@ class Membership:
                 except TimeoutError:
                     continue
         finally:
-            await store.close()
+            await to_the_end(store.close())
 
     async def _try_step(self, store: LeaseStore) -> None:
         try:

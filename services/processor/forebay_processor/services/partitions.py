@@ -21,7 +21,7 @@ from forebay_processor.services.deliverer import Deliverer
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.replays import Replays
 from forebay_processor.services.splitter import Splitter
-from forebay_processor.services.tasks import all_of, end_tasks
+from forebay_processor.services.tasks import all_of, end_tasks, to_the_end
 from forebay_processor.services.tenure import Tenure
 
 __all__ = ["OwnedPartition", "Worker"]
@@ -153,7 +153,13 @@ class OwnedPartition:
                 task.result()
 
     async def detach(self) -> None:
-        """Pull no more, until it is begun anew; what is in hand goes on."""
+        """Pull no more, until it is begun anew; what is in hand goes on.
+
+        Done to its end: a session that ends is cancelled again and again until it has ended.
+        """
+        await to_the_end(self._detach())
+
+    async def _detach(self) -> None:
         tasks, self._tasks = self._tasks, set()
         session, inbox = self._session, self._inbox
         self._session = self._inbox = None

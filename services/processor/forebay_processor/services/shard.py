@@ -27,7 +27,7 @@ from forebay_processor.services.membership import Membership
 from forebay_processor.services.partitions import OwnedPartition
 from forebay_processor.services.retention import Retention
 from forebay_processor.services.rows_loading import RowLoader
-from forebay_processor.services.tasks import all_of, end_tasks
+from forebay_processor.services.tasks import all_of, end_tasks, to_the_end
 from forebay_processor.services.unsplit import Unsplit
 from forebay_processor.services.workshop import Workshop
 
@@ -134,9 +134,12 @@ class Shard:
                 await self._begin_missed_again()
         finally:
             self._session = None
-            tasks, self._tasks = self._tasks, set()
-            await end_tasks(tasks)
-            await asyncio.gather(*(each.detach() for each in self.partitions))
+            await to_the_end(self._end_session())
+
+    async def _end_session(self) -> None:
+        tasks, self._tasks = self._tasks, set()
+        await end_tasks(tasks)
+        await asyncio.gather(*(each.detach() for each in self.partitions))
 
     def _note_floor(self, unit: str, lane: Lane, floor: AckFloor) -> None:
         self._membership.acked.setdefault(unit, {})[lane] = floor

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
-__all__ = ["all_of", "end_tasks"]
+__all__ = ["all_of", "end_tasks", "to_the_end"]
 
 _Result = TypeVar("_Result")
 
@@ -15,7 +15,8 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they have ended.
 
     Once is not enough: nats-py, and `asyncio.wait_for` of Python 3.11 where an answer comes at the
-    same moment, can swallow a cancellation.
+    same moment, can swallow a cancellation. What a task does at its end must therefore bear another
+    one: see `to_the_end`.
     """
     left = set(tasks)
     while left:
@@ -33,3 +34,23 @@ async def all_of(works: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]
             raise result
         done.append(result)
     return done
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end, however often whoever waits for it is cancelled meanwhile.
+
+    For what ends a session or a partition: half of it would leave consumers that nobody pulls from
+    and that count as pulled from.
+    """
+    task = asyncio.create_task(work)
+    is_cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            is_cancelled = True
+    task.result()
+    if is_cancelled:
+        raise asyncio.CancelledError
