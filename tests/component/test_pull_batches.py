@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import math
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import nats
 import pytest
 from nats.aio.client import Client
 
@@ -16,13 +19,15 @@ from forebay.runtime.pull import (
     BATCH_BYTES,
     EXPIRES_SECONDS,
     LARGE_AT_ONCE,
+    SHORTEST_SECONDS,
     PulledMessage,
     Puller,
     PullInbox,
+    PullRefusal,
 )
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.adapters.streams import Streams
-from support.nats_server import NatsServer
+from support.nats_server import NatsServer, settled
 from support.stack import SHARD
 from support.wait import eventually
 
@@ -405,3 +410,79 @@ async def test_what_was_taken_away_while_it_was_taken_over_is_seen_too(client: C
     puller.begin_after(taken)
     await store(client, 3)
     await hands_on_nothing(puller)
+
+
+async def test_a_request_ends_before_its_maker_may_have_messages_no_more(client: Client) -> None:
+    requests = await client.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{RAW}.{LIVE}")
+    puller = (await started(client)).puller(RAW, LIVE, batch=1, allowed=lambda: 1.5)
+    waiting = asyncio.create_task(puller.next_batch())
+    request = json.loads((await requests.next_msg(timeout=5)).data)
+    waiting.cancel()
+    # The lease has 1.5 s left: the server must hand nothing out after that.
+    assert request["expires"] == 1_500_000_000
+    assert EXPIRES_SECONDS > 1.5
+
+
+async def test_with_a_lease_that_is_all_but_over_nothing_is_asked_for(client: Client) -> None:
+    requests = await client.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{RAW}.{LIVE}")
+    seconds = [SHORTEST_SECONDS / 2]
+    puller = (await started(client)).puller(RAW, LIVE, batch=1, allowed=lambda: seconds[0])
+    waiting = asyncio.create_task(puller.next_batch())
+    await settled(client)
+    # The first request that comes is the one that was made with a lease again.
+    seconds[0] = 2.0
+    request = json.loads((await requests.next_msg(timeout=5)).data)
+    waiting.cancel()
+    assert request["expires"] == 2_000_000_000
+    assert not requests.pending_msgs
+
+
+async def test_a_message_is_sent_back_for_so_many_seconds(client: Client) -> None:
+    await store(client, 1)
+    answers = await client.subscribe("$JS.ACK.>")
+    (message,) = await take((await started(client)).puller(RAW, LIVE, batch=1), 1)
+    await message.nak(0.4)
+    answer = (await answers.next_msg(timeout=5)).data
+    verb, _, options = answer.partition(b" ")
+    # The server counts in nanoseconds, and takes what is no number as "at once".
+    assert (verb, json.loads(options)) == (b"-NAK", {"delay": 400_000_000})
+
+
+@pytest.mark.parametrize("when", ["before", "while it is asked for"])
+async def test_a_consumer_that_is_gone_is_told_to_who_pulls_from_it(
+    client: Client, when: str
+) -> None:
+    refused: list[PullRefusal] = []
+    inbox = PullInbox(client, lambda _stream, _consumer, reason: refused.append(reason))
+    await inbox.start()
+    context = client.jetstream()
+    if when == "before":
+        await context.delete_consumer(RAW, LIVE)
+    waiting = asyncio.create_task(inbox.puller(RAW, LIVE, batch=1).next_batch())
+    if when != "before":
+        await is_waiting(client)
+        await context.delete_consumer(RAW, LIVE)
+    await eventually(lambda: refused, saying="a refusal to be told")
+    waiting.cancel()
+    assert refused[0] is (
+        PullRefusal.NO_CONSUMER if when == "before" else PullRefusal.CONSUMER_DELETED
+    )
+
+
+async def test_who_may_not_pull_is_told_that_nobody_answers(tmp_path: Path) -> None:
+    may = '"$JS.API.STREAM.>", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.>"'
+    user = f"{{user: a, password: b, permissions: {{publish: [{may}]}}}}"
+    users = f"authorization {{ users: [{user}] }}"
+    async with NatsServer(tmp_path / "nats", config=users) as server:
+        client = await nats.connect(server.url, user="a", password="b")
+        await client.jetstream().add_stream(stream_config(StreamKind.RAW, SHARD))
+        await client.jetstream().add_consumer(RAW, consumer_config("split", "0", Lane.LIVE, 3))
+        refused: list[PullRefusal] = []
+        inbox = PullInbox(client, lambda _stream, _consumer, reason: refused.append(reason))
+        await inbox.start()
+        puller = inbox.puller(RAW, LIVE, batch=1, allowed=lambda: SHORTEST_SECONDS)
+        waiting = asyncio.create_task(puller.next_batch())
+        await eventually(lambda: refused, saying="a refusal to be told")
+        waiting.cancel()
+        assert refused[0] is PullRefusal.UNANSWERED
+        await client.close()
