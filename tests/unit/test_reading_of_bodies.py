@@ -7,7 +7,6 @@ should have come out.
 import json
 import math
 import tracemalloc
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +17,7 @@ from forebay.core.errors import UnreadableBody
 from forebay.core.items import split
 from forebay.core.reading import INTEGER_DIGITS, read_json
 from support.bodies import Json, json_values, of_json
+from support.cases import CASES
 
 _PATIENT = settings(deadline=None, max_examples=100)
 _LARGE = 256 * 1024
@@ -136,20 +136,14 @@ def test_no_bytes_are_another_error(body: bytes) -> None:
         json.loads(body.decode("utf-8-sig", errors="replace"), parse_int=str)
 
 
-CASES = Path(__file__).parents[1] / "data" / "cases"
-
-
 @pytest.mark.parametrize(
-    ("case", "count"), [("lone-surrogate", 1), ("batch-with-one-lone-surrogate", 50)]
+    ("name", "count"), [("lone-surrogate", 1), ("batch-with-one-lone-surrogate", 50)]
 )
-def test_half_an_emoji_costs_no_item(case: str, count: int) -> None:
-    (body,) = (
-        json.dumps(document).encode()
-        for document in json.loads((CASES / f"{case}.json").read_text())
-    )
+def test_half_an_emoji_costs_no_item(name: str, count: int) -> None:
+    (post,) = CASES[name].posts(name)
+    body = post.body
     assert b"\\ud83d" in body
-    items = split("meta", body, 0.0)
-    assert [item.kind for item in items] == ["messages"] * count
+    assert [item.kind for item in split("meta", body, 0.0)] == ["messages"] * count
 
 
 HOSTILE = {

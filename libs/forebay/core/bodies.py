@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from forebay.core.envelope import CONTENT_TYPE, EVENT_ID, StoredItem
+from forebay.core.envelope import CONTENT_ENCODING, CONTENT_TYPE, EVENT_ID, StoredItem
 from forebay.core.errors import ForebayError
 from forebay.core.items import REPEAT_WINDOW_SECONDS, Item, rfc3339
 from forebay.core.json_values import Json
@@ -27,7 +27,7 @@ BODY_KIND: Final = "body"
 
 _BODY_TYPE: Final = "webhook"
 
-_KEPT_HEADERS: Final = (CONTENT_TYPE.lower(), *SIGNATURE_HEADERS)
+_KEPT_HEADERS: Final = (CONTENT_TYPE.lower(), CONTENT_ENCODING.lower(), *SIGNATURE_HEADERS)
 _RANKS: Final = {lane: rank for rank, lane in enumerate(Lane)}
 
 
@@ -42,7 +42,7 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     """How `body` holds the bytes."""
 
     headers: dict[str, str]
-    """Content type and the provider's signatures, names in lower case."""
+    """Content type and encoding and the provider's signatures, names in lower case."""
 
     holds: tuple[tuple[str, str], ...]
     """Kind and channel of its items, each pair once: what filters look at."""

@@ -12,16 +12,13 @@ Whoever carries the bytes (`handlers.webhook_protocol`) asks `admit` before the 
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from typing_extensions import override
 
-from forebay.core import envelope
 from forebay.core.lanes import lane_of
-from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import (
     MessageTooLarge,
@@ -35,27 +32,13 @@ from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.routes import Routes, ServedEndpoint
+from forebay_receiver.services.stored_headers import begin_message_id, event_id, stored_headers
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["STORED", "Answer", "Headers", "Intake"]
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
-
-_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-
-_BEFORE_ID: Final = f"NATS/1.0\r\n{envelope.MESSAGE_ID}: "
-_BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
-_BEFORE_TIME: Final = f"\r\n{envelope.RECEIVED_AT}: "
-_BEFORE_TRACE: Final = f"\r\n{envelope.TRACEPARENT}: "
-"""What stands before the values that every webhook is stored with: a header block as
-`encode_headers` makes it."""
-
-_STORED_HEADERS: Final = (
-    (f"\r\n{envelope.CONTENT_TYPE}: ".encode(), b"content-type"),
-    *((f"\r\n{name}: ".encode(), name.encode()) for name in SIGNATURE_HEADERS),
-)
-"""The request's headers that are stored with it: what stands before a value, and their name."""
 
 _LARGE: Final = 64 * 1024
 """Bytes of a body from which it is asked before whether NATS takes it. Were `max_payload` lower,
@@ -111,38 +94,15 @@ class _Webhook(Storing):
         self.stream = endpoint.stream
         self.subject = endpoint.subjects[lane_of(route.provider, body)]
         self.payload = body
-        self.headers = _envelope(endpoint, headers, body, received)
+        event = event_id(endpoint, headers)
+        digest = begin_message_id(endpoint, event)
+        digest.update(body)
+        self.headers = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
         self.deadline = started + intake.budget_seconds
 
     @override
     def done(self, result: PubAck | StoreError) -> None:
         self._reply(self._intake.taken(self, result))
-
-
-def _envelope(endpoint: ServedEndpoint, headers: Headers, body: bytes, now: float) -> bytes:
-    """Return the header block that is stored with a webhook.
-
-    Values are the request's own bytes: the HTTP parser lets no line break through. A trace that
-    begins here takes its ids from the message id, so that repeats of a webhook share one.
-    """
-    digest = endpoint.digest.copy()
-    digest.update(body)
-    message_id = digest.hexdigest()
-    given = headers.get(b"traceparent")
-    if given is not None and _TRACEPARENT.fullmatch(given):
-        trace = given.decode()
-    else:
-        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00"
-    lines = (
-        f"{_BEFORE_ID}{message_id}{_BEFORE_TIME}{int(now * 1000)}"
-        f"{_BEFORE_ENDPOINT}{endpoint.label}{_BEFORE_TRACE}{trace}"
-    )
-    parts = [lines.encode()]
-    for line, name in _STORED_HEADERS:
-        if name in headers:
-            parts += (line, headers[name])
-    parts.append(b"\r\n\r\n")
-    return b"".join(parts)
 
 
 class Intake:

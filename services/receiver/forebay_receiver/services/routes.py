@@ -62,6 +62,7 @@ class ServedEndpoint:
         "credentials",
         "digest",
         "held_bytes",
+        "id_headers",
         "in_flight",
         "in_flight_bytes",
         "label",
@@ -89,6 +90,14 @@ class ServedEndpoint:
         self.label = str(self.name)
         self.digest = hashlib.sha256(self.label.encode() + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
+
+        self.id_headers = (
+            tuple(name.encode() for name in route.id_headers)
+            if route.provider == "generic"
+            else None
+        )
+        """Headers of which the first that a request carries is its event's id; None where equal
+        bodies are one event."""
 
         self.credentials = credentials_of(route.authentication, proxy)
         partition = endpoint_partition(self.name)
