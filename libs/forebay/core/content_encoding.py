@@ -12,7 +12,14 @@ from typing import Final
 
 from forebay.core.errors import ExpandsTooFar, UnreadableBody
 
-__all__ = ["LAYERS_LIMIT", "MEMBERS_LIMIT", "SUPPORTED", "decode_body", "is_supported"]
+__all__ = [
+    "LAYERS_LIMIT",
+    "MEMBERS_LIMIT",
+    "SUPPORTED",
+    "beginning",
+    "decode_body",
+    "is_supported",
+]
 
 SUPPORTED: Final = frozenset({"identity", "gzip", "x-gzip", "deflate"})
 """Content codings that are taken, in lower case (RFC 9110, 8.4.1); others are answered 415."""
@@ -55,15 +62,20 @@ def decode_body(body: bytes, encoding: str, max_bytes: int) -> bytes:
         ExpandsTooFar: where more would come out.
         UnreadableBody: where the body is not what the encoding says, or ends too early.
     """
-    if not is_supported(encoding):
-        message = "the body has an encoding that is not supported"
-        raise UnreadableBody(message)
-    for name in reversed(_names(encoding)):
+    for name in _layers(encoding):
         if name == "deflate":
             body = _inflated(body, _deflate_form(body), max_bytes)
         elif name != "identity":
             body = _inflated(body, _GZIP, max_bytes)
     return body
+
+
+def _layers(encoding: str) -> list[str]:
+    """Return the codings in the order in which they come off."""
+    if not is_supported(encoding):
+        message = "the body has an encoding that is not supported"
+        raise UnreadableBody(message)
+    return _names(encoding)[::-1]
 
 
 def _names(encoding: str) -> list[str]:
@@ -145,3 +157,25 @@ class _Chunks:
             if rest or self._place >= len(self._body):
                 self.put_back(rest)
                 return not rest
+
+
+def beginning(body: bytes, encoding: str, max_bytes: int) -> tuple[bytes, bool]:
+    """Return how a body's content begins, and whether that is all of it; costs next to nothing.
+
+    Args:
+        body: The bytes as they came.
+        encoding: The value of `Content-Encoding`; see `is_supported`.
+        max_bytes: The most that is returned.
+
+    Raises:
+        UnreadableBody: where the body does not begin as the encoding says.
+    """
+    is_whole = True
+    for name in _layers(encoding):
+        if name == "identity":
+            continue
+        member = zlib.decompressobj(_deflate_form(body) if name == "deflate" else _GZIP)
+        start = _part(member, body[:_CHUNK], max_bytes)
+        is_whole = is_whole and member.eof and not member.unused_data and len(body) <= _CHUNK
+        body = start
+    return body[:max_bytes], is_whole and len(body) <= max_bytes

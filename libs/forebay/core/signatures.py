@@ -7,6 +7,8 @@ Meta sends `X-Hub-Signature-256: sha256=<hex>`; 360dialog's partner webhooks car
 import binascii
 import hashlib
 import hmac
+from collections.abc import Generator
+from typing import Final
 
 from forebay.core.tables import Provider, SignatureCheck
 
@@ -14,6 +16,7 @@ __all__ = [
     "SIGNATURE_HEADERS",
     "SIGNATURE_PREFIX",
     "Signatures",
+    "hashing",
     "sign",
     "signature_check",
     "signature_holds",
@@ -42,6 +45,11 @@ def signature_check(provider: Provider, secrets: tuple[str, ...]) -> SignatureCh
     return SignatureCheck(header=META_HEADER, prefix="required", secrets=secrets)
 
 
+HASHED_AT_ONCE: Final = 128 * 1024
+"""Bytes of a large body that are hashed before others get their turn: 0.1 ms, or 0.4 ms where the
+processor has no instructions for it."""
+
+
 class Signatures:
     """A signature check, made ready to be asked for many webhooks.
 
@@ -62,13 +70,8 @@ class Signatures:
         which one failed, or where. A value of the wrong form is known to the sender: it fails at
         once.
         """
-        if given.startswith(_PREFIX):
-            given = given[_PREFIX_SIZE:]
-        elif self._is_prefix_required:
-            return False
-        try:
-            digest = binascii.unhexlify(given)
-        except ValueError:
+        digest = self._digest_of(given)
+        if digest is None:
             return False
         holds = False
         for keyed_inner, keyed_outer in self._keyed:
@@ -77,6 +80,39 @@ class Signatures:
             outer.update(inner.digest())
             holds |= hmac.compare_digest(outer.digest(), digest)
         return holds
+
+    def holding(self, given: bytes, body: bytes) -> Generator[None, None, bool]:
+        """Say the same of a large body, piece by piece: whoever runs it decides when it goes on."""
+        digest = self._digest_of(given)
+        if digest is None:
+            return False
+        inners = [inner.copy() for inner, _ in self._keyed]
+        for inner in inners:
+            yield from hashing(inner, body)
+        holds = False
+        for inner, (_, keyed_outer) in zip(inners, self._keyed, strict=True):
+            outer = keyed_outer.copy()
+            outer.update(inner.digest())
+            holds |= hmac.compare_digest(outer.digest(), digest)
+        return holds
+
+    def _digest_of(self, given: bytes) -> bytes | None:
+        if given.startswith(_PREFIX):
+            given = given[_PREFIX_SIZE:]
+        elif self._is_prefix_required:
+            return None
+        try:
+            return binascii.unhexlify(given)
+        except ValueError:
+            return None
+
+
+def hashing(digest: "hashlib._Hash", body: bytes) -> Generator[None, None, None]:
+    """Feed a digest with a large body, piece by piece, and give up control after each."""
+    view = memoryview(body)
+    for start in range(0, len(body), HASHED_AT_ONCE):
+        digest.update(view[start : start + HASHED_AT_ONCE])
+        yield
 
 
 def _keyed(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":

@@ -12,7 +12,7 @@ seen: its 401 does not wait for the body.
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from typing_extensions import override
 
@@ -82,6 +82,18 @@ class Credentials:
         if given is None:
             return Reason.SIGNATURE_MISSING
         return None if self._signatures.hold(given, body) else Reason.SIGNATURE_WRONG
+
+    def refusing_body(
+        self, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Generator[None, None, Reason | None]:
+        """Return the same of a large body, and give up control after each piece of it."""
+        if self._signature_header is None or self._signatures is None:
+            return None
+        given = headers.get(self._signature_header)
+        if given is None:
+            return Reason.SIGNATURE_MISSING
+        holds = yield from self._signatures.holding(given, body)
+        return None if holds else Reason.SIGNATURE_WRONG
 
     def verify_token_holds(self, given: str) -> bool:
         """Say whether a GET challenge carries one of the live verify tokens."""

@@ -18,7 +18,9 @@ from typing import Final, NamedTuple
 
 from typing_extensions import override
 
-from forebay.core.lanes import lane_of
+from forebay.core.lanes import finding_lane, lane_of
+from forebay.core.signatures import hashing
+from forebay.core.subjects import Lane
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import (
     MessageTooLarge,
@@ -31,6 +33,7 @@ from forebay_receiver.adapters.store import Store, Storing
 from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
+from forebay_receiver.services.large_bodies import LARGE_BODY, LargeBodies, Work
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.services.stored_headers import begin_message_id, event_id, stored_headers
 from forebay_receiver.settings import ReceiverSettings
@@ -76,28 +79,26 @@ class _Webhook(Storing):
         intake: "Intake",
         store: Store,
         endpoint: ServedEndpoint,
-        headers: Headers,
+        lane: Lane,
+        headers: bytes,
         body: bytes,
+        received: float,
         started: float,
         reply: Callable[[Answer], None],
     ) -> None:
         # All of it here: two `super().__init__` would cost as much again.
-        route = endpoint.route
         self._intake = intake
         self._reply = reply
         self.endpoint = endpoint
         self.started = started
-        self.received = received = time.time()
+        self.received = received
         self.begun = intake.clock()
         self.store = store
-        self.shard = route.shard
+        self.shard = endpoint.route.shard
         self.stream = endpoint.stream
-        self.subject = endpoint.subjects[lane_of(route.provider, body)]
+        self.subject = endpoint.subjects[lane]
         self.payload = body
-        event = event_id(endpoint, headers)
-        digest = begin_message_id(endpoint, event)
-        digest.update(body)
-        self.headers = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
+        self.headers = headers
         self.deadline = started + intake.budget_seconds
 
     @override
@@ -127,6 +128,7 @@ class Intake:
         self._in_flight_bytes = 0
         self._held_bytes = 0
         self._max_held_bytes = settings.max_held_bytes
+        self._large = LargeBodies()
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
@@ -235,8 +237,14 @@ class Intake:
             headers: The request's headers by lower-case name; several of one name joined by `, `.
             body: All of the body.
             started: When the request's first byte came, on the loop's clock: the budget's start.
-            reply: Called inside this call where the answer is known at once.
+            reply: Called inside this call where the answer is known at once; for a large body, in
+                a later turn of the loop.
         """
+        if len(body) > LARGE_BODY:
+            self._held_bytes += len(body)
+            endpoint.held_bytes += len(body)
+            self._large.add(endpoint, self._taking(endpoint, headers, body, started, reply))
+            return
         # What costs nothing to know comes first: in trouble an answer has to be cheap.
         refusal = (
             self._store.unwilling(endpoint.route.shard)
@@ -246,11 +254,75 @@ class Intake:
         if refusal is not None:
             reply(self.refuse(endpoint, refusal))
             return
-        webhook = _Webhook(self, self._store, endpoint, headers, body, started, reply)
+        received, event = time.time(), None
+        if endpoint.id_headers is None:  # as nearly always
+            digest = endpoint.digest.copy()
+        else:
+            event = event_id(endpoint, headers)
+            digest = begin_message_id(endpoint, event)
+        digest.update(body)
+        block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
+        lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
+        self._send(
+            _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
+        )
+
+    def _taking(
+        self,
+        endpoint: ServedEndpoint,
+        headers: Headers,
+        body: bytes,
+        started: float,
+        reply: Callable[[Answer], None],
+    ) -> Work:
+        """Do what `take` does with a large body, in pieces, between which others are served.
+
+        Until its signature is known to hold, it is counted as one that is half read.
+        """
+        received, is_held = time.time(), True
+        try:
+            unwilling = self._store.unwilling(endpoint.route.shard)
+            if unwilling is not None:
+                reply(self.refuse(endpoint, unwilling))
+                return
+            refusal = yield from endpoint.credentials.refusing_body(headers, body)
+            if refusal is not None:
+                reply(self.refuse(endpoint, refusal))
+                return
+            event = event_id(endpoint, headers)
+            digest = begin_message_id(endpoint, event)
+            yield from hashing(digest, body)
+            block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
+            provider, encoding = endpoint.route.provider, headers.get(b"content-encoding")
+            if encoding:
+                lane = lane_of(provider, body, encoding)
+            else:
+                lane = yield from finding_lane(provider, body)
+            is_late = self.clock() > started + self.budget_seconds
+            overload = Reason.OVERLOADED if is_late else self._overload(endpoint, len(body))
+            if overload is not None:
+                reply(self.refuse(endpoint, overload))
+                return
+            self.let_go(endpoint, len(body))
+            is_held = False
+            self._send(
+                _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
+            )
+        except Exception:
+            if is_held:  # nobody else would answer
+                reply(self.refuse(endpoint, Reason.STORE_REFUSED))
+            raise
+        finally:
+            if is_held:
+                self.let_go(endpoint, len(body))
+
+    def _send(self, webhook: "_Webhook") -> None:
+        """Count a webhook as in flight, and store it."""
+        endpoint, size = webhook.endpoint, len(webhook.payload)
         endpoint.in_flight += 1
-        endpoint.in_flight_bytes += len(body)
+        endpoint.in_flight_bytes += size
         self._in_flight += 1
-        self._in_flight_bytes += len(body)
+        self._in_flight_bytes += size
         self._store.store(webhook)
 
     def taken(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
