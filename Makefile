@@ -28,7 +28,7 @@ WORKERS ?= 4
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
 	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
-	bench-storm bench-claims drill-redelivery images coverage clean
+	bench-storm bench-shapes bench-claims drill-redelivery images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -138,6 +138,10 @@ bench-processor: $(VENV)/.installed-dev ## the processor's rate against bare loo
 
 bench-storm: $(VENV)/.installed-dev ## live messages while 100,000 statuses drain; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.storm $(ARGS)
+
+bench-shapes: $(VENV)/.installed-dev ## the worst bodies of 4 MiB: what they cost and what others wait; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.shapes_receiver $(ARGS)
+	@if [ -f tests/bench/shapes_processor.py ]; then PYTHONPATH=tests $(BIN)/python -m bench.shapes_processor $(ARGS); fi
 
 bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.claims $(ARGS)
