@@ -11,7 +11,7 @@ If the process dies here, nothing is stored and nothing answered.
 
 import asyncio
 from collections import deque
-from collections.abc import Generator, Hashable
+from collections.abc import Callable, Generator, Hashable
 from typing import Final
 
 __all__ = ["LARGE_BODY", "LargeBodies"]
@@ -30,8 +30,10 @@ Work = Generator[None, None, None]
 class LargeBodies:
     """All that is to be done with large bodies of a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """Prepare; the clock is the loop's, where none is given."""
         self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
         self._waiting: dict[Hashable, deque[Work]] = {}
         """By endpoint, the next one first."""
 
@@ -42,11 +44,11 @@ class LargeBodies:
         self._waiting.setdefault(endpoint, deque()).append(work)
 
     def _turn(self) -> None:
-        until = self._loop.time() + TURN_SECONDS
+        until = self._clock() + TURN_SECONDS
         try:
             while self._waiting:
                 self._piece()
-                if self._loop.time() >= until:
+                if self._clock() >= until:
                     break
         finally:
             if self._waiting:
