@@ -9,7 +9,7 @@ import pytest
 
 from forebay.core.signatures import sign
 from forebay.core.tables import Destination, HttpTarget, ProcessorEndpoint
-from support.cases import case
+from support.cases import CASES
 from support.corpus import APP_SECRET
 from support.plant import webhook
 from support.processes import Part
@@ -55,7 +55,8 @@ def arrived(stack: Stack, path: str) -> list[bytes]:
 )
 async def test_half_an_emoji_is_one_texts_trouble(stack: Stack, name: str, count: int) -> None:
     receiver = await start(stack)
-    (body,) = case(name)
+    (posted,) = CASES[name].posts(name)
+    body = posted.body
     await post(receiver, body)
     await eventually(lambda: len(arrived(stack, "/event")) == count and arrived(stack, "/raw"))
     assert arrived(stack, "/raw") == [body]

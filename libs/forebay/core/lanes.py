@@ -24,8 +24,8 @@ import msgspec
 
 from forebay.core.content_encoding import beginning
 from forebay.core.errors import UnreadableBody
-from forebay.core.frames import Json, as_dict, as_list, as_text
-from forebay.core.items import KIND_LANES, WALKS
+from forebay.core.item_kinds import KIND_LANES, WALKS
+from forebay.core.json_values import Json, as_dict, as_list, as_text
 from forebay.core.reading import read_json
 from forebay.core.subjects import Lane
 from forebay.core.tables import Provider
@@ -36,8 +36,8 @@ SMALL_BODY: Final = 16 * 1024
 """Bytes of a body up to which it is decoded. The worst of this size takes a few milliseconds and
 some hundred kilobytes; most webhooks have less than 4 KiB."""
 
-_PIECE: Final = 128 * 1024
-"""Bytes that are searched at once: 0.3 ms at worst."""
+_PIECE: Final = 64 * 1024
+"""Bytes that are searched at once: 0.05 ms, and 0.7 ms where all of it is quotes."""
 
 _OVERLAP: Final = 256
 """Bytes that are looked at beyond a piece, to see the end of what begins in it."""
@@ -70,6 +70,8 @@ _URGENT_LISTS: Final = {
 
 _LIST_NAMES: Final = sorted({name for lists in _URGENT_LISTS.values() for name, _ in lists})
 
+_OTHER_NAMES: Final = ("field", "value", "entry", "event", "data")
+
 _Value: Final = msgspec.defstruct(
     "_Value", [(name, _Items, ()) for name in _LIST_NAMES], gc=False, module=__name__
 )
@@ -101,15 +103,20 @@ _UNSEARCHED: Final = ("history", "errors")
 """A field and a list that also stands inside its items: in a search it says nothing."""
 
 _NAMES: Final = re.compile(
-    rb'(?<!\\)"(?:'
+    rb'"(?<!\\")(?=[%b])(?:'
     rb'(?P<field>field)"\s{0,16}:\s{0,16}"(?P<of>[a-z_]{1,64})"'
-    rb'|(?P<list>%b)"\s{0,16}:\s{0,16}\[\s{0,16}[^\]\s]'
     rb'|(?P<value>value)"\s{0,16}:\s{0,16}\{'
     rb'|(?P<entry>entry)"\s{0,16}:\s{0,16}\[\s{0,16}[^\]\s]'
     rb'|(?P<event>event)"\s{0,16}:\s{0,16}"'
-    rb'|(?P<data>data)"\s{0,16}:)' % b"|".join(name.encode() for name in _LIST_NAMES)
+    rb'|(?P<data>data)"\s{0,16}:'
+    rb'|(?P<list>%b)"\s{0,16}:\s{0,16}\[\s{0,16}[^\]\s])'
+    % (
+        "".join(sorted({name[0] for name in (*_OTHER_NAMES, *_LIST_NAMES)})).encode(),
+        "|".join(_LIST_NAMES).encode(),
+    )
 )
-"""A name that matters, with as much of its value as says whether it does."""
+"""A name that matters, with as much of its value as says whether it does. It begins with a quote,
+for which Python looks fastest, and what is seldom comes last."""
 
 _MARK: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\n\r"
