@@ -263,9 +263,12 @@ class Intake:
         digest.update(body)
         block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
         lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
-        self._send(
-            _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
-        )
+        webhook = _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
+        endpoint.in_flight += 1
+        endpoint.in_flight_bytes += len(body)
+        self._in_flight += 1
+        self._in_flight_bytes += len(body)
+        self._store.store(webhook)
 
     def _taking(
         self,
@@ -277,18 +280,24 @@ class Intake:
     ) -> Work:
         """Do what `take` does with a large body, in pieces, between which others are served.
 
-        Until its signature is known to hold, it is counted as one that is half read.
+        Until its signature is known to hold, it is counted as one that is half read; from then on
+        as one that is in flight.
         """
-        received, is_held = time.time(), True
+        received, size = time.time(), len(body)
+        is_held, is_counted = True, False
         try:
-            unwilling = self._store.unwilling(endpoint.route.shard)
-            if unwilling is not None:
-                reply(self.refuse(endpoint, unwilling))
-                return
-            refusal = yield from endpoint.credentials.refusing_body(headers, body)
+            refusal = self._store.unwilling(endpoint.route.shard)
+            if refusal is None:
+                refusal = yield from endpoint.credentials.refusing_body(headers, body)
+            if refusal is None:
+                refusal = self._overload(endpoint, size)
             if refusal is not None:
                 reply(self.refuse(endpoint, refusal))
                 return
+            self.let_go(endpoint, size)
+            is_held = False
+            self._count(endpoint, 1, size)
+            is_counted = True
             event = event_id(endpoint, headers)
             digest = begin_message_id(endpoint, event)
             yield from hashing(digest, body)
@@ -298,32 +307,29 @@ class Intake:
                 lane = lane_of(provider, body, encoding)
             else:
                 lane = yield from finding_lane(provider, body)
-            is_late = self.clock() > started + self.budget_seconds
-            overload = Reason.OVERLOADED if is_late else self._overload(endpoint, len(body))
-            if overload is not None:
-                reply(self.refuse(endpoint, overload))
+            if self.clock() > started + self.budget_seconds:
+                reply(self.refuse(endpoint, Reason.OVERLOADED))
                 return
-            self.let_go(endpoint, len(body))
-            is_held = False
-            self._send(
-                _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
+            webhook = _Webhook(
+                self, self._store, endpoint, lane, block, body, received, started, reply
             )
+            is_counted = False  # `taken` sees to that
+            self._store.store(webhook)
         except Exception:
-            if is_held:  # nobody else would answer
+            if is_held or is_counted:  # nobody else would answer
                 reply(self.refuse(endpoint, Reason.STORE_REFUSED))
             raise
         finally:
             if is_held:
-                self.let_go(endpoint, len(body))
+                self.let_go(endpoint, size)
+            if is_counted:
+                self._count(endpoint, -1, -size)
 
-    def _send(self, webhook: "_Webhook") -> None:
-        """Count a webhook as in flight, and store it."""
-        endpoint, size = webhook.endpoint, len(webhook.payload)
-        endpoint.in_flight += 1
+    def _count(self, endpoint: ServedEndpoint, webhooks: int, size: int) -> None:
+        endpoint.in_flight += webhooks
         endpoint.in_flight_bytes += size
-        self._in_flight += 1
+        self._in_flight += webhooks
         self._in_flight_bytes += size
-        self._store.store(webhook)
 
     def taken(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
         """Count what became of a webhook, and return what to answer."""
