@@ -99,3 +99,17 @@ async def test_a_compressed_webhook_is_split_and_handed_on_as_it_came(
     assert whole.headers["content-encoding"] == encoding
     # The sink's own server takes the encoding off: what it read is what was compressed.
     assert whole.body in {plain, body}
+
+
+async def test_a_large_body_is_mended_in_pieces(stack: Stack) -> None:
+    receiver = await start(stack)
+    text = b'"' + b"Hello " * 60_000 + b'\\ud83d"'
+    body = webhook(("wamid.1", "15550001"), ("wamid.2", "15550002")).replace(b'"Hello"', text, 1)
+    await post(receiver, body)
+    await eventually(lambda: len(arrived(stack, "/event")) == 2 and arrived(stack, "/raw"))
+    assert arrived(stack, "/raw") == [body]
+    found = {
+        json.loads(event)["data"]["value"]["messages"][0]["text"]["body"][-2:]
+        for event in arrived(stack, "/event")
+    }
+    assert found == {" \N{REPLACEMENT CHARACTER}", "lo"}

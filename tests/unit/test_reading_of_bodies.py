@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from forebay.core.errors import UnreadableBody
 from forebay.core.items import split
-from forebay.core.reading import INTEGER_DIGITS, read_json
+from forebay.core.reading import (
+    INTEGER_DIGITS,
+    PIECE_BYTES,
+    Reading,
+    read_json,
+    reading_damaged,
+)
+from forebay.core.slices import read_in_slices
 from support.bodies import Json, json_values, of_json
 from support.cases import CASES
 
@@ -146,6 +153,17 @@ def test_half_an_emoji_costs_no_item(name: str, count: int) -> None:
     assert [item.kind for item in split("meta", body, 0.0)] == ["messages"] * count
 
 
+def in_pieces(body: bytes) -> tuple[Reading, int]:
+    """Read a damaged body as a splitter reads a large one; say how often others had their turn."""
+    work, pieces = reading_damaged(body, read_in_slices), 0
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return Reading(*end.value), pieces
+        pieces += 1
+
+
 HOSTILE = {
     "half emojis": b'["' + b"\\ud83d" * (_LARGE // 6) + b'"]',
     "escapes and half an emoji": b'["' + b"\\n" * (_LARGE // 2) + b'\\ud83d"]',
@@ -158,6 +176,31 @@ HOSTILE = {
     "integers that are almost too long": b"[" + (b"9" * 640 + b",") * (_LARGE // 641) + b"1e400]",
     "one integer": b"[" + b"9" * _LARGE + b"]",
 }
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_the_worst_body_is_read_in_pieces_and_comes_out_as_if_it_were_read_at_once(
+    shape: str,
+) -> None:
+    if shape == "backslashes without an end":
+        with pytest.raises(UnreadableBody):
+            in_pieces(HOSTILE[shape])
+        return
+    reading, pieces = in_pieces(HOSTILE[shape])
+    whole = read_json(HOSTILE[shape])
+    assert msgspec.json.encode(reading.document) == msgspec.json.encode(whole.document)
+    assert reading.repaired == whole.repaired
+    assert pieces >= _LARGE // PIECE_BYTES
+
+
+@_PATIENT
+@given(st.lists(st.sampled_from([*DAMAGE, '"\\u00e9\\n"', '"\\ud83d\\ude00"', "1.5"]), max_size=30))
+def test_a_piece_ends_wherever_it_likes(parts: list[str]) -> None:
+    body = f"[{','.join(parts)}]".encode().ljust(PIECE_BYTES - 7 * len(parts), b" ")
+    body = body.rstrip(b" ]") + b' ,"' + b"x" * (PIECE_BYTES - len(body) // 2) + b'"]'
+    body = body.replace(b"[ ,", b"[")
+    reading, _ = in_pieces(body)
+    assert msgspec.json.encode(reading.document) == written(body)
 
 
 @pytest.mark.parametrize("shape", HOSTILE)

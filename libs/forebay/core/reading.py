@@ -28,7 +28,7 @@ import msgspec
 from forebay.core.errors import UnreadableBody
 from forebay.core.json_values import Json
 
-__all__ = ["RESERVED_FRAMES", "Reading", "read_json", "reading_damaged"]
+__all__ = ["RESERVED_FRAMES", "Decode", "Reading", "read_json", "reading_damaged"]
 
 RESERVED_FRAMES: Final = 32
 """Calls' worth of Python's recursion limit that reading a body leaves unused. What was read is

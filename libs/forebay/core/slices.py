@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from forebay.core.json_values import Json
+from forebay.core.reading import Decode
 
 __all__ = ["PIECE_BYTES", "count_values", "may_hold_more", "read_in_slices"]
 
@@ -79,8 +80,12 @@ def count_values(body: bytes) -> Generator[None, None, int]:
     return found
 
 
-def read_in_slices(body: bytes) -> Generator[None, None, Json]:
+def read_in_slices(body: bytes, decode: Decode = _DECODE) -> Generator[None, None, Json]:
     """Decode a body; what comes out is what the decoder would make of it at once.
+
+    Args:
+        body: JSON.
+        decode: What decodes the parts; msgspec's own where nothing else is said.
 
     Raises:
         msgspec.DecodeError: where it is no JSON.
@@ -89,31 +94,31 @@ def read_in_slices(body: bytes) -> Generator[None, None, Json]:
     """
     _reserving(_WHOLE, body, RESERVED_FRAMES)
     yield
-    return (yield from _grown(body, DEPTH))
+    return (yield from _grown(body, DEPTH, decode))
 
 
 def _reserving(decode: Any, body: bytes, frames: int) -> Any:  # noqa: ANN401  # whatever it makes
     return _reserving(decode, body, frames - 1) if frames else decode(body)
 
 
-def _grown(text: Any, depth: int) -> Generator[None, None, Json]:  # noqa: ANN401  # bytes, or Raw
+def _grown(text: Any, depth: int, decode: Decode) -> Generator[None, None, Json]:  # noqa: ANN401  # bytes, or Raw
     view = memoryview(text)
     if len(view) <= PIECE_BYTES or not depth:
-        return _DECODE(text)
+        return decode(text)
     first = bytes(view[:PIECE_BYTES]).lstrip(_SPACE)[:1]
     if first == b"{":
         fields = _OBJECT(text)
         yield
         whole: dict[str, Json] = {}
         for name, part in fields.items():
-            whole[name] = yield from _grown(part, depth - 1)
+            whole[name] = yield from _grown(part, depth - 1, decode)
         return whole
     if first == b"[":
-        return (yield from _array(text, depth))
-    return _DECODE(text)
+        return (yield from _array(text, depth, decode))
+    return decode(text)
 
 
-def _array(text: Any, depth: int) -> Generator[None, None, list[Json]]:  # noqa: ANN401
+def _array(text: Any, depth: int, decode: Decode) -> Generator[None, None, list[Json]]:  # noqa: ANN401
     parts = _ARRAY(text)
     yield
     parts.reverse()
@@ -124,20 +129,20 @@ def _array(text: Any, depth: int) -> Generator[None, None, list[Json]]:  # noqa:
         part = parts.pop()
         length = len(memoryview(part))
         if length > PIECE_BYTES:
-            whole += _joined(some)
+            whole += _joined(some, decode)
             some, size = [], 0
-            whole.append((yield from _grown(part, depth - 1)))
+            whole.append((yield from _grown(part, depth - 1, decode)))
             continue
         some.append(part)
         size += length + 1
         if size >= PIECE_BYTES:
-            whole += _joined(some)
+            whole += _joined(some, decode)
             some, size = [], 0
             yield
-    whole += _joined(some)
+    whole += _joined(some, decode)
     return whole
 
 
-def _joined(parts: list[msgspec.Raw]) -> list[Json]:
-    decoded: list[Json] = _DECODE(b"[" + b",".join(map(bytes, parts)) + b"]") if parts else []
+def _joined(parts: list[msgspec.Raw], decode: Decode) -> list[Json]:
+    decoded: list[Json] = decode(b"[" + b",".join(map(bytes, parts)) + b"]") if parts else []
     return decoded

@@ -26,7 +26,7 @@ from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
 from forebay.core.invalid import InvalidReason
 from forebay.core.items import Item, cut, variant_of
 from forebay.core.naming import EndpointName
-from forebay.core.reading import Reading, read_json
+from forebay.core.reading import Reading, read_json, reading_damaged
 from forebay.core.slices import count_values, may_hold_more, read_in_slices
 from forebay.core.subjects import EventSubject, Lane, RawSubject, conversation_partition
 from forebay.core.tables import ProcessorEndpoint
@@ -258,18 +258,19 @@ class Cutter:
         if endpoint.provider != "generic":
             yield from self._check_values(body, limits)
         try:
-            if is_sliced and endpoint.provider == "generic":
-                try:
+            if not is_sliced:
+                return read_json(body)
+            try:
+                if endpoint.provider == "generic":
                     # One item, whatever it holds: it is passed on as it stands.
-                    return Reading(_WHOLE(body), repaired=False)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                    whole = _WHOLE(body)
                     yield None
-            elif is_sliced:
-                try:
-                    return Reading((yield from read_in_slices(body)), repaired=False)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    yield None
-            return read_json(body)
+                    body.decode()  # which the decoder did not look at
+                    return Reading(whole, repaired=False)
+                return Reading((yield from read_in_slices(body)), repaired=False)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield None
+            return (yield from reading_damaged(body, read_in_slices))
         except (UnreadableBody, RecursionError) as error:
             raise CutFailed(InvalidReason.NOT_JSON) from error
 
