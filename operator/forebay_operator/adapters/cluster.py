@@ -3,6 +3,7 @@
 import base64
 import binascii
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +46,12 @@ KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (
 )
 """Kinds that the operator makes on every cluster; with the Gateway API also HTTPRoute."""
 
+TEXT_MOST: Final = 1024
+"""Characters of an answer's message that are told, as many as an Event takes."""
+
+_DENIED: Final = re.compile(r"(denied (?:the )?request).*", re.DOTALL)
+"""After this come the words of who denied it."""
+
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _TOO_MANY: Final = 429
@@ -58,13 +65,13 @@ def kind_of(resource: type[NamespacedResourceG]) -> str:
 
 
 @contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn the client's errors into ours."""
+def _translated(what: str, *, quotes: bool = False) -> Iterator[None]:
+    """Turn the client's errors into ours; `quotes` where the answer may quote a secret value."""
     try:
         yield
     except ApiError as error:
         code = error.status.code or 0
-        text = f"{what}: {error.status.message}"
+        text = f"{what}: {_tellable(str(error.status.message), quotes=quotes)}"
         if code in {_CONFLICT, _NOT_FOUND}:
             raise ObjectChanged(text) from error
         if code == _TOO_MANY or code >= _SERVER:
@@ -73,6 +80,20 @@ def _translated(what: str) -> Iterator[None]:
     except (httpx2.HTTPError, OSError) as error:
         text = f"{what}: the API server did not answer ({type(error).__name__})"
         raise ApiUnavailable(text) from error
+
+
+def _tellable(text: str, *, quotes: bool) -> str:
+    """Return what the API server said, as it may stand in conditions, Events and the log.
+
+    Args:
+        text: Its words.
+        quotes: Whether secret values may be in them: we sent some, and what refuses an object (a
+            webhook for admission, a policy) may quote it. Then only the API server's own words are
+            told, which name who refused.
+    """
+    if quotes:
+        text = _DENIED.sub(r"\1 (its words may quote a secret, so they are not told)", text)
+    return text if len(text) <= TEXT_MOST else f"{text[:TEXT_MOST]}..."
 
 
 class Cluster:
@@ -212,7 +233,7 @@ class Cluster:
     async def apply(self, desired: NamespacedResourceG) -> Document:
         """Apply an object; returns it as it then is."""
         resource = type(desired)
-        with _translated(kind_of(resource)):
+        with _translated(kind_of(resource), quotes=resource is Secret):
             return _document(await self._client.apply(desired, force=True), resource)
 
     async def delete(self, resource: type[NamespacedResourceG], name: str) -> None:

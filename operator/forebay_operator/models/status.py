@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from forebay_operator.models.endpoint import write_time
 from forebay_operator.models.reasons import TO_BE_MENDED, ConditionType, Reason
@@ -18,6 +18,10 @@ __all__ = [
     "status_document",
     "tellable",
 ]
+
+
+MESSAGE_MOST: Final = 8192
+"""Characters of a condition's message: names of fields in it are as long as a tenant made them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +106,17 @@ def status_document(
             "type": condition.type.value,
             "status": condition.status,
             "reason": condition.reason.value,
-            "message": condition.message,
+            "message": _short(condition.message),
             "observedGeneration": status.observed_generation,
             "lastTransitionTime": times.get(condition.type, write_time(now)),
         }
         for condition in status.conditions
     ]
     return document
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= MESSAGE_MOST else f"{message[:MESSAGE_MOST]}..."
 
 
 def changes(
