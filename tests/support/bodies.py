@@ -149,6 +149,9 @@ def webhooks(draw: st.DrawFn) -> Webhook:  # noqa: C901  # one small maker for e
             if draw(st.booleans()):
                 value[each] = [makers[each]() for _ in range(draw(st.integers(0, 4)))]
         if draw(st.booleans()):
+            clicks = range(draw(st.integers(1, 3)))
+            value["user_actions"] = [{"timestamp": "17", **made.mark(0)} for _ in clicks]
+        if draw(st.booleans()):
             value["errors"] = [{"code": 131000, **extra()}]
         return {"field": name, "value": {**value, **extra()}, **extra()}
 

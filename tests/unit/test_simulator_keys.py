@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.items import split
 from forebay_simulator.keys import item_keys
+from support.cases import CASES
 from support.corpus import Payload
 
 
@@ -32,3 +34,12 @@ def test_a_body_that_is_no_webhook_has_no_keys(body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_reader_fail(body: bytes) -> None:
     assert isinstance(item_keys(body), tuple)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["payment-statuses", "group-status-username-only", "group-status-participant-recipient-id"],
+)
+def test_it_agrees_with_the_splitter_on_cases_from_the_field(name: str) -> None:
+    for post in CASES[name].posts(name):
+        assert item_keys(post.body) == tuple(item.key for item in split("meta", post.body, 0.0))
