@@ -27,6 +27,7 @@ from forebay.core.naming import EndpointName
 
 if TYPE_CHECKING:
     from aiodns import DNSResolver
+    from pycares import AddrInfoResult
 
 __all__ = ["CACHE_SECONDS", "LOOKUPS", "FoundAddress", "NameNotFound", "Names", "looking_for"]
 
@@ -129,15 +130,8 @@ class Names:
         return asked
 
     async def _look_up(self, name: str, share: asyncio.Semaphore) -> list[FoundAddress]:
-        # Late: only who has names needs the library.
-        from aiodns.error import DNSError  # noqa: PLC0415
-
         try:
-            answer = await self._channel().getaddrinfo(
-                name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
-            )
-        except (DNSError, UnicodeError) as error:
-            raise NameNotFound from error
+            answer = await self._answer(name)
         finally:
             del self._under_way[name]
             share.release()
@@ -149,6 +143,17 @@ class Names:
             raise NameNotFound
         self._keep(name, found, min(node.ttl for node in answer.nodes))
         return found
+
+    async def _answer(self, name: str) -> "AddrInfoResult":
+        # Late: only who has names needs the library.
+        from aiodns.error import DNSError  # noqa: PLC0415
+
+        try:
+            return await self._channel().getaddrinfo(
+                name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
+            )
+        except (DNSError, UnicodeError) as error:
+            raise NameNotFound from error
 
     def _keep(self, name: str, found: list[FoundAddress], seconds: float) -> None:
         now = self._clock()
