@@ -33,7 +33,7 @@ class ClockedPlant(Plant):
 
     async def wait_tried(self, name: str, times: int = 2) -> None:
         """Wait until an endpoint's destination was asked so often."""
-        await eventually(lambda: len(self.arrivals(name)) >= times)
+        await eventually(lambda: len(self.arrivals(name)) >= times, within=30)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_what_waits_goes_on_when_the_clock_jumps(plant: ClockedPlant, ahea
     await plant.send(name, "wamid.waits", "wamid.behind")
     await plant.wait_tried(name)
     plant.set_ahead(ahead)
-    await plant.wait_delivered(name, [key, token("wamid.behind")])
+    await plant.wait_delivered(name, [key, token("wamid.behind")], within=30)
     assert await plant.letters(name) == 0
 
 
@@ -68,7 +68,7 @@ async def test_what_waited_before_a_restart_goes_on_after_it(
     await plant.processor.terminate()
     plant.set_ahead(ahead)
     await plant.processor.start()
-    await plant.wait_delivered(name, [key, token("wamid.behind")], within=20)
+    await plant.wait_delivered(name, [key, token("wamid.behind")], within=30)
     assert await plant.letters(name) == 0
 
 
@@ -86,7 +86,7 @@ async def test_a_row_of_a_processor_with_a_wrong_clock_is_right_for_the_next(
     await plant.processor.terminate()
     plant.set_ahead(0.0)
     await plant.processor.start()
-    await plant.wait_delivered(name, [key], within=20)
+    await plant.wait_delivered(name, [key], within=30)
     assert await plant.letters(name) == 0
 
 
@@ -100,11 +100,11 @@ async def test_what_is_paused_does_not_end_with_a_window_that_is_not_over(
     async def is_parked() -> bool:
         return await plant.rows(name) == 1
 
-    await eventually(is_parked)
+    await eventually(is_parked, within=30)
     plant.set_ahead(1000 * HOUR)
     await plant.restart()
     await plant.serve(name, plant.http(name, retry=PATIENT))
-    await plant.wait_delivered(name, [token("wamid.paused")])
+    await plant.wait_delivered(name, [token("wamid.paused")], within=30)
     assert await plant.letters(name) == 0
 
 
@@ -113,7 +113,7 @@ async def test_a_clock_that_is_wrong_is_told_once(plant: ClockedPlant) -> None:
     await plant.restart()
     name = plant.new_name()
     await plant.serve(name, plant.http(name))
-    await plant.wait_delivered(name, await plant.send(name, "wamid.told"))
+    await plant.wait_delivered(name, await plant.send(name, "wamid.told"), within=30)
     (line,) = plant.processor.logged("clock_jumped")
     assert line["seconds"] == pytest.approx(-HOUR, abs=2)
     assert plant.processor.logged("stream_clock_jumped") == []
@@ -124,7 +124,7 @@ async def test_signatures_have_the_right_time_all_the_same(plant: ClockedPlant) 
     await plant.restart()
     name = plant.new_name()
     await plant.serve(name, plant.http(name, signing_secrets=(SECRET,)))
-    await plant.wait_delivered(name, await plant.send(name, "wamid.signed"))
+    await plant.wait_delivered(name, await plant.send(name, "wamid.signed"), within=30)
     (arrival,) = plant.arrivals(name)
     # The standard's own code takes nothing that is five minutes old.
     Webhook(SECRET).verify(arrival.body, dict(arrival.headers))

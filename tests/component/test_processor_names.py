@@ -50,7 +50,7 @@ async def hang(plant: Plant, dns: DnsServer, count: int) -> str:
     )
     for number in range(3):
         await plant.send(name, f"wamid.hangs.{number}", person=f"1555000000{number}")
-    await eventually(lambda: sum(dns.asked[host] > 0 for host in hosts) >= min(count, 4))
+    await eventually(lambda: sum(dns.asked[host] > 0 for host in hosts) >= min(count, 4), within=30)
     return name
 
 
@@ -66,7 +66,7 @@ async def test_new_connections_of_others_are_made_at_once(
         url = f"http://{host}.:{plant.sink.port}/{name}"
         await plant.serve(name, plant.http(name, url=url, retry=PATIENT))
         keys = await plant.send(name, f"wamid.other.{number}")
-        await plant.wait_delivered(name, keys)
+        await plant.wait_delivered(name, keys, within=30)
         assert [arrival.attempt for arrival in plant.arrivals(name)] == [1]
     # Nothing has come to its end meanwhile: no connection waited for that.
     ended = await plant.processor.metric("forebay_processor_attempts_total", endpoint=ill)
@@ -81,7 +81,7 @@ async def test_an_endpoint_asks_for_a_bounded_number_of_names_at_a_time(
     dns.names["crm.test"] = ("127.0.0.1",)
     url = f"http://crm.test.:{plant.sink.port}/{name}"
     await plant.serve(name, plant.http(name, url=url))
-    await plant.wait_delivered(name, await plant.send(name, "wamid.after"))
+    await plant.wait_delivered(name, await plant.send(name, "wamid.after"), within=30)
     hosts = [host for host in dns.asked if host.endswith("hangs.test")]
     assert len(hosts) == 4
 
@@ -93,9 +93,9 @@ async def test_a_name_that_does_not_exist_is_a_failure_that_is_tried_again(
     url = f"http://later.test.:{plant.sink.port}/{name}"
     await plant.serve(name, plant.http(name, url=url, retry=PATIENT))
     keys = await plant.send(name, "wamid.later")
-    await eventually(lambda: dns.asked["later.test"] > 0)
+    await eventually(lambda: dns.asked["later.test"] > 0, within=30)
     dns.names["later.test"] = ("127.0.0.1",)
-    await plant.wait_delivered(name, keys)
+    await plant.wait_delivered(name, keys, within=30)
 
 
 async def test_a_name_that_leads_inside_is_refused(plant: Plant, dns: DnsServer) -> None:
