@@ -52,7 +52,7 @@ def judge(requests: list[GeneratedRequest], outcome: Outcome, told: object) -> l
     stored = [status == 200 for status in outcome.statuses]
     for request, status in zip(requests, outcome.statuses, strict=False):
         assert request.is_served == (status == 200), (request, status, told)
-        assert status in {200, 400, 401, 404, 405, 415, 417, 505}, (request, status, told)
+        assert status in {200, 400, 401, 403, 404, 405, 415, 417, 505}, (request, status, told)
     bodies = [request.body for request, is_in in zip(requests, stored, strict=False) if is_in]
     assert outcome.stored == bodies, ("stored is not what was sent", told)
     if len(stored) < len(requests):

@@ -285,6 +285,8 @@ def _two_framings(request: GeneratedRequest, rand: random.Random) -> None:
     else:
         # It had none, and so no body; now it waits for chunks that are not there.
         request.payload = b"0\r\n\r\n"
+        if request.version == "HTTP/1.0":
+            request.refuse()
 
 
 def _more_headers(request: GeneratedRequest, rand: random.Random) -> None:
