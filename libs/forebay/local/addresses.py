@@ -1,10 +1,10 @@
 """Where the parts of a run listen, and that these places are free."""
 
 import errno
-import socket
 from dataclasses import dataclass
 
 from forebay.core.errors import ConfigurationError
+from forebay.runtime.process import open_listener
 
 __all__ = ["Address", "check_free"]
 
@@ -36,17 +36,8 @@ def check_free(address: Address, option: str) -> None:
         ConfigurationError: where it will not.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host or None,
-            address.port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # As the servers do: connections of a run that has just ended are no hindrance.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-            probe.listen(1)
+        # As the servers do: connections of a run that has just ended are no hindrance.
+        open_listener(address.host, address.port).close()
     except OSError as error:
         raise ConfigurationError(_told(address, option, error)) from error
 

@@ -362,6 +362,7 @@ class World:
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._over.done():
             self._over.set_exception(error)
+            _ = self._over.exception()  # whoever waits still gets it; at the end nobody does
 
     def leave(self) -> None:
         """Stop in order at the first call (or signal); at the second, without waiting for parts."""

@@ -30,7 +30,8 @@ class Server(NamedTuple):
     @property
     def name(self) -> str:
         """How logs name it: never with what is secret in its URL."""
-        return f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @classmethod
     def parse(cls, url: str) -> "Server":

@@ -1,5 +1,6 @@
 """What every part's process does at its start: listen, and settle the garbage collector."""
 
+import errno
 import gc
 import socket
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Final
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["LISTEN_BACKLOG", "listen", "place_of_listener", "settle_garbage_collector"]
+__all__ = [
+    "LISTEN_BACKLOG",
+    "listen",
+    "open_listener",
+    "place_of_listener",
+    "settle_garbage_collector",
+]
 
 LISTEN_BACKLOG: Final = 2048
 """Connections that wait to be taken: a rollout brings many at once."""
@@ -21,19 +28,52 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     """Return a socket that listens.
 
     Args:
-        host: An address or a name; one with a colon is of IPv6.
+        host: An address or a name; `::` stands for every address of both families.
         port: 0 for any that is free.
         variable: The setting that the error names.
 
     Raises:
         ConfigurationError: where the address cannot be listened on.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
+        return open_listener(host, port)
     except OSError as error:
-        message = f"{host}:{port} cannot be listened on ({error.strerror}): set {variable}"
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        message = f"{where} cannot be listened on ({error.strerror}): set {variable}"
         raise ConfigurationError(message) from error
+
+
+def open_listener(host: str, port: int, *, has_both: bool | None = None) -> socket.socket:
+    """Return a socket that listens, for `::` on every address of both families.
+
+    A host without IPv6 listens on those of IPv4 then: who asks for all gets all that there are.
+
+    Args:
+        host: An address or a name.
+        port: 0 for any that is free.
+        has_both: Whether this host can do both families with one socket; by default it is asked.
+
+    Raises:
+        OSError: where the address cannot be listened on.
+    """
+    if host not in {"::", ""}:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=LISTEN_BACKLOG)
+    if socket.has_dualstack_ipv6() if has_both is None else has_both:
+        try:
+            return socket.create_server(
+                ("::", port),
+                family=socket.AF_INET6,
+                backlog=LISTEN_BACKLOG,
+                dualstack_ipv6=True,
+            )
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+    return socket.create_server(("0.0.0.0", port), backlog=LISTEN_BACKLOG)  # noqa: S104  # as asked
+
+
+_NO_IPV6: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def place_of_listener(listening: socket.socket) -> str:

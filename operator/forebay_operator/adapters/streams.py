@@ -289,6 +289,8 @@ class JetStreams(Streams):
             client.request(f"$JS.API.{call}", json.dumps(body).encode(), timeout=REQUEST_SECONDS)
         )
         self._asking.add(task)
+        # Also where nobody waits any more: its failure is no news then.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             await asyncio.wait([task])
         finally:

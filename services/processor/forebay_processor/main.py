@@ -7,12 +7,12 @@ import socket
 
 import aiohttp
 import structlog
-import uvloop
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.clock import SystemClock
+from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.nats import NatsLink
 from forebay.runtime.process import listen, place_of_listener, settle_garbage_collector
@@ -54,7 +54,7 @@ def run() -> int:
     configure_logging(log_settings, part="processor")
     with (
         listen(settings.admin_host, settings.admin_port, "FOREBAY_PROCESSOR_ADMIN_PORT") as admin,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        asyncio.Runner(loop_factory=PartLoop) as runner,
     ):
         return runner.run(_work(settings, part, nats, admin))
 

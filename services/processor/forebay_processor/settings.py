@@ -15,7 +15,7 @@ class ProcessorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_PROCESSOR_", frozen=True)
 
-    admin_host: str = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
+    admin_host: str = "::"
     """Where probes and metrics are served; no route from outside the cluster leads here."""
 
     admin_port: Annotated[int, Field(ge=0, le=65535)] = 9090

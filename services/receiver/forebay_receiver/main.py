@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 import uvicorn
-import uvloop
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverTable
+from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
@@ -67,7 +67,7 @@ def run() -> int:
     with (
         listen(settings.host, settings.port, "FOREBAY_RECEIVER_PORT") as webhooks,
         listen(settings.admin_host, settings.admin_port, "FOREBAY_RECEIVER_ADMIN_PORT") as admin,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        asyncio.Runner(loop_factory=PartLoop) as runner,
     ):
         runner.run(_serve(settings, part, nats, webhooks, admin))
     return 0

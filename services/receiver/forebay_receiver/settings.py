@@ -30,14 +30,16 @@ class ReceiverSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_RECEIVER_", frozen=True)
 
-    host: Host = "0.0.0.0"  # noqa: S104  # a container is reached by its Service
-    """Where webhooks come in: an address of this machine, or all of them."""
+    host: Host = "::"
+    """Where webhooks come in: an address of this machine, or `::` for all of them, of IPv6 and
+    IPv4; a container is reached by its Service."""
 
     port: Port = 8080
     """TCP port for webhooks; 0 for any that is free."""
 
-    admin_host: Host = "0.0.0.0"  # noqa: S104  # the kubelet and Prometheus come from outside
-    """Where probes and metrics are served; no route from outside the cluster leads here."""
+    admin_host: Host = "::"
+    """Where probes and metrics are served, to the kubelet and Prometheus; no route from outside
+    the cluster leads here."""
 
     admin_port: Port = 9090
     """TCP port for probes and metrics; 0 for any that is free."""

@@ -126,7 +126,8 @@ def forms(address: Address) -> tuple[Address, ...]:
 
 def _inner(address: IPv6Address) -> Iterator[IPv4Address]:
     value = int(address)
-    if address in _NAT64 or address in _COMPATIBLE or address in _TRANSLATED:
+    if address in _NAT64 or (address in _COMPATIBLE and value > 1) or address in _TRANSLATED:
+        # Not `::` and `::1`, which are themselves: who allows loopback means ::1.
         yield IPv4Address(value & _LOW)
     elif address in _SIX_TO_FOUR:
         yield IPv4Address(value >> 80 & _LOW)
