@@ -126,6 +126,11 @@ class NatsLink:
 
         async def failed(error: Exception) -> None:
             _log.debug("nats_error", reason=_reason(error))
+            # `asyncio.wait_for` of Python 3.11, by which nats-py connects, loses a cancellation
+            # that comes with a failure: the client would try for ever, and its owner wait.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
 
         settings = self._settings
         await client.connect(
