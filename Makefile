@@ -27,7 +27,7 @@ WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
-	e2e e2e-long system fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
+	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
 	bench-storm bench-shapes bench-claims drill-redelivery images coverage clean
 
 help: ## show this list
@@ -102,6 +102,9 @@ e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 
 system: $(VENV)/.installed-dev $(ALONE)/.installed ## all parts together, and a receiver by itself
 	@$(PYTEST) tests/system $(ARGS)
+
+interop: $(VENV)/.installed-dev ## other people's clients, direct and through nginx and HAProxy: those that are on the machine
+	@$(PYTEST) tests/interop $(ARGS)
 
 fault: $(VENV)/.installed-dev ## things killed, stopped and filled while traffic runs; FAULT_SEEDS=3 for the short form
 	@FAULT_SEEDS=$(or $(FAULT_SEEDS),20) $(PYTEST) tests/fault $(ARGS)

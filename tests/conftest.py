@@ -12,7 +12,7 @@ from support.sink import Sink
 from support.stack import Stack
 from support.tables import Tables
 
-LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "fault", "fuzz")
+LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "interop", "fault", "fuzz")
 """Folders under tests/ whose tests get the marker of the same name."""
 
 _HERE = Path(__file__).parent

@@ -1,0 +1,197 @@
+"""What other people's clients send arrives byte for byte, direct and through usual proxies.
+
+Each client is its language's usual one, with its defaults. One whose runtime is missing is skipped,
+and the reason says what was not run.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from support.edge import RAW, TOKEN, Edge, path_of
+from support.ports import HOST, free_port
+from support.program import Program
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DATA: Final = Path(__file__).parents[1] / "data/interop"
+
+CURL: Final[dict[str, tuple[str, ...]]] = {
+    "curl": (),
+    "curl --http2": ("--http2",),
+    "curl Expect": ("-H", "Expect: 100-continue"),
+    "curl chunked": ("-H", "Transfer-Encoding: chunked"),
+    "curl --http1.0": ("--http1.0",),
+}
+
+PYTHON: Final = ("http.client", "urllib", "urllib3", "requests", "httpx", "aiohttp")
+
+CLIENTS: Final = ("java", "go", "node http", "node fetch", *CURL, *PYTHON)
+
+WAYS: Final = ("direct", "nginx", "haproxy")
+
+SECONDS: Final = 50.0
+"""For a client to be compiled and to end; a machine with other work takes its time."""
+
+
+def needed(program: str) -> str:
+    """Return the path of a program; where it is missing, the test is skipped and says so."""
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/go/bin")
+    if found is None:
+        pytest.skip(f"NOT RUN: {program} is not on this machine")
+    return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """Give a receiver."""
+    async with Edge(tmp_path_factory.mktemp("interop")) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def proxy(
+    name: str, arguments: Sequence[str], edge: Edge, folder: Path
+) -> AsyncIterator[int]:
+    """Give the port of a proxy in front of the receiver."""
+    port = free_port()
+    config = folder / name
+    template = (DATA / name).read_text()
+    config.write_text(template.format(folder=folder, port=port, receiver=edge.receiver.port))
+    program = Program(name, folder / f"{name}.log")
+    program.launch([*arguments, str(config)], cwd=folder)
+
+    async def listens() -> bool:
+        program.check()
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await eventually(listens, saying=f"{name} to listen")
+        yield port
+    finally:
+        await program.end(signal.SIGTERM, within=10)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
+async def port(
+    request: pytest.FixtureRequest, edge: Edge, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[int]:
+    """Give the port to which clients send."""
+    folder = tmp_path_factory.mktemp("proxy")
+    match request.param:
+        case "direct":
+            yield edge.receiver.port
+        case "nginx":
+            arguments = [needed("nginx"), "-e", str(folder / "error.log"), "-c"]
+            async with proxy("nginx.conf", arguments, edge, folder) as found:
+                yield found
+        case _:
+            async with proxy("haproxy.cfg", [needed("haproxy"), "-f"], edge, folder) as found:
+                yield found
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for what is compiled once."""
+    return tmp_path_factory.mktemp("built")
+
+
+def command(client: str, built: Path, url: str, files: Sequence[str]) -> list[str]:
+    """Return what runs a client that posts files and prints the status of each answer."""
+    given = [url, TOKEN, *files]
+    match client.split():
+        case ["java"]:
+            program, target = needed("java"), built / "Client.class"
+            if not target.exists():
+                subprocess.run(
+                    [needed("javac"), "-d", str(built), str(DATA / "Client.java")],
+                    check=True,
+                    timeout=SECONDS,
+                )
+            return [program, "-XX:TieredStopAtLevel=1", "-cp", str(built), "Client", *given]
+        case ["go"]:
+            target = built / "client"
+            if not target.exists():
+                environment = {**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"}
+                subprocess.run(
+                    [needed("go"), "build", "-o", str(target), str(DATA / "client.go")],
+                    check=True,
+                    timeout=SECONDS,
+                    env=environment,
+                )
+            return [str(target), *given]
+        case ["node", which]:
+            return [needed("node"), str(DATA / f"client_{which}.mjs"), *given]
+        case ["curl", *_]:
+            each = [
+                *("-s", "-o", os.devnull, "-w", "%{http_code}\\n", "-H", f"Authorization: {TOKEN}"),
+                *CURL[client],
+            ]
+            arguments = [needed("curl")]
+            for number, file in enumerate(files):
+                arguments += ["--next"] * bool(number)
+                arguments += [*each, "--data-binary", f"@{file}", url]
+            return arguments
+        case _:
+            if importlib.util.find_spec(client) is None:
+                pytest.skip(f"NOT RUN: {client} is not installed")
+            return [sys.executable, str(DATA / "client.py"), client, *given]
+
+
+async def ran(arguments: Sequence[str]) -> list[str]:
+    """Run a client to its end and return the lines that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, err.decode()
+    return out.decode().split()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_what_was_answered_200_is_stored_byte_for_byte(
+    edge: Edge, port: int, client: str, built: Path, tmp_path: Path
+) -> None:
+    bodies = [
+        edge.new_body(),
+        # Larger than any buffer on the way, and with what is no text.
+        bytes(range(256)) * 1_200,
+        b'{"line": "\r\n\r\nPOST / HTTP/1.1\r\n", "letters": "\xc3\xa4\xf0\x9f\x8c\x8a"}',
+    ]
+    files = [tmp_path / str(number) for number in range(len(bodies))]
+    for file, body in zip(files, bodies, strict=True):
+        file.write_bytes(body + tmp_path.name.encode())
+    url = f"http://{HOST}:{port}{path_of('d360')}"
+    before = await edge.stored()
+    statuses = await ran(command(client, built, url, [str(file) for file in files]))
+    assert set(statuses) == {"200"}
+    assert len(statuses) % len(files) == 0
+    async with edge.stack.nats_server.client() as nats:
+        context = nats.jetstream()
+        after = await edge.stored()
+        stored = [(await context.get_msg(RAW, each + 1)).data for each in range(before, after)]
+    # Equal bodies within two minutes are stored once.
+    assert stored == [file.read_bytes() for file in files]
