@@ -1,6 +1,9 @@
 """What one endpoint brings into the tables that all share never keeps another one out of them."""
 
+import base64
 import contextlib
+import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -73,6 +76,36 @@ async def test_an_authority_of_888_kib_is_told_and_its_neighbour_goes_on(forebay
         )
         forebay.secret(name="ca", **{"ca.crt": authority(2)})
         await forebay.wait_condition("large", "Ready", "Ready")
+
+
+async def test_only_the_latest_deleted_endpoints_are_listed(forebay: Forebay) -> None:
+    """A tenant who makes and deletes endpoints must not fill the table that all share."""
+    began = int(time.time())
+    listed = {f"{forebay.other}/e{number}": began - 2000 + number for number in range(1200)}
+    table = {"format": 1, "generation": "before", "endpoints": [], "deleted": sorted(listed)}
+    forebay.api.create(
+        forebay.path("secrets", "").rstrip("/"),
+        {
+            "metadata": {
+                "name": "fb-processors-00",
+                "labels": {"forebay.dev/operator": "fb"},
+                "annotations": {"forebay.dev/deleted": json.dumps(listed)},
+            },
+            "type": "forebay.dev/table",
+            "data": {"processors-00.json": base64.b64encode(json.dumps(table).encode()).decode()},
+        },
+    )
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "gone", receiver=SHARED))
+    async with pods(forebay):
+        await forebay.operator(tables={"count": 1}).start()
+        await forebay.wait_condition("gone", "Ready", "Ready")
+        forebay.delete("gone")
+        await eventually(lambda: forebay.endpoint("gone") is None, saying="the deletion", within=60)
+    (now,) = forebay.tables("processors")
+    assert len(now["deleted"]) == 1000
+    assert f"{forebay.tenant}/gone" in now["deleted"]
+    assert f"{forebay.other}/e0" not in now["deleted"], "the oldest goes first"
 
 
 async def test_many_uses_of_a_certificate_count_each(forebay: Forebay) -> None:
