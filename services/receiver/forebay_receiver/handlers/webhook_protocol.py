@@ -34,6 +34,7 @@ from forebay_receiver.handlers.limits import FIRST_BYTE_SECONDS, LINGER_SECONDS,
 from forebay_receiver.handlers.request_reader import Request, RequestReader
 from forebay_receiver.handlers.responses import CONTINUE, OK, encode
 from forebay_receiver.services.intake import STORED, Answer, Intake
+from forebay_receiver.services.large_bodies import LARGE_BODY
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["ConnectionRules", "WebhookProtocol", "protocol_factory"]
@@ -82,6 +83,8 @@ class WebhookProtocol(RequestReader):
         "_ends",
         "_idle_seconds",
         "_is_lingering",
+        "_is_resting",
+        "_is_unread",
         "_loop",
         "_owes_continue",
         "_reading_seconds",
@@ -114,6 +117,12 @@ class WebhookProtocol(RequestReader):
         """Whether the client is to be told to go on, as soon as the answers before are out."""
 
         self._is_lingering = False
+        self._is_resting = False
+        """Whether others have their turn before more of a large body is read."""
+
+        self._is_unread = False
+        """Whether the client does not read its answers."""
+
         self._deadline = _FOREVER
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = _FOREVER
@@ -167,12 +176,14 @@ class WebhookProtocol(RequestReader):
     @override
     def pause_writing(self) -> None:
         """Read no more from a client that does not read its answers."""
+        self._is_unread = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     @override
     def resume_writing(self) -> None:
         """Read on."""
+        self._is_unread = False
         if self._transport is not None:
             self._transport.resume_reading()
 
@@ -214,6 +225,21 @@ class WebhookProtocol(RequestReader):
     def request_unfinished(self, request: Request) -> None:
         """Let it be late at its time, whatever is served meanwhile."""
         self._set_deadline(request.started + self._reading_seconds)
+        if request.size > LARGE_BODY and not self._is_resting and self._transport is not None:
+            # The loop reads a connection for as long as there is something: 4 MiB in one turn.
+            self._is_resting = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_resting = False
+        if (
+            self._transport is not None
+            and not self._is_unread
+            and len(self._waiting) < PIPELINE_LIMIT
+            and not self._transport.is_closing()
+        ):
+            self._transport.resume_reading()
 
     @override
     def send_continue(self) -> None:
