@@ -157,7 +157,14 @@ def _at_once(body: bytes, decode: Decode) -> Generator[None, None, Json]:
 
 
 def _decode(decode: Decode, body: bytes, frames: int) -> Json:
-    return _decode(decode, body, frames - 1) if frames else decode(body)
+    # Of so few containers no nesting is deep; most bodies are such, and the calls cost something.
+    if body.count(b"{") + body.count(b"[") > frames:
+        return _reserving(decode, body, frames)
+    return decode(body)
+
+
+def _reserving(decode: Decode, body: bytes, frames: int) -> Json:
+    return _reserving(decode, body, frames - 1) if frames else decode(body)
 
 
 def _as_utf_8(body: bytes) -> Generator[None, None, bytes]:

@@ -39,6 +39,7 @@ __all__ = [
     "conversation_token",
     "dead_subject",
     "endpoint_partition",
+    "event_subjects",
     "in_any_partition",
     "key_token",
     "lease_stream",
@@ -197,15 +198,6 @@ class EventSubject(NamedTuple):
             f"{namespace}.{name}.{self.kind}.{self.key}"
         )
 
-    @property
-    def in_any_partition(self) -> str:
-        """The wildcard of this item in whichever partition.
-
-        A partition follows from the person, whom two webhooks can name in two ways.
-        """
-        namespace, name = self.endpoint
-        return f"forebay.event.{self.shard}.*.{self.lane}.{namespace}.{name}.{self.kind}.{self.key}"
-
     @classmethod
     def parse(cls, subject: str) -> "EventSubject":
         """Read a subject of EVENTS; raises ValueError where it is none."""
@@ -215,6 +207,18 @@ class EventSubject(NamedTuple):
             raise ValueError(message)
         endpoint = EndpointName(namespace, name)
         return cls(shard, int(partition), Lane(lane), endpoint, kind, key)
+
+
+def event_subjects(
+    shard: str, partition: int, lane: Lane, endpoint: EndpointName, kind: str, key: str
+) -> tuple[str, str]:
+    """Return an item's subject in EVENTS, and the wildcard of it in whichever partition.
+
+    A partition follows from the person, whom two webhooks can name in two ways.
+    """
+    namespace, name = endpoint
+    rest = f"{lane.value}.{namespace}.{name}.{kind}.{key}"
+    return f"forebay.event.{shard}.{partition:02d}.{rest}", f"forebay.event.{shard}.*.{rest}"
 
 
 class RetrySubject(NamedTuple):

@@ -4,7 +4,7 @@ Providers re-use ids in ways that nobody wrote down. So a refused claim is no mo
 is the item that holds the claim the same? Its digest says so. What was stored here a moment ago is
 remembered, so an ordinary repeat costs nothing more; else the stored message is read.
 
-An item is claimed in all partitions of its lane at once (`EventSubject.in_any_partition`): the
+An item is claimed in all partitions of its lane at once (`event_subjects`): the
 partition follows from the person, and the same message can name its person in two ways.
 
 This only reads: if the process dies, the webhook is unacked, comes again, is refused again and is

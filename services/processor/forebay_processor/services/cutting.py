@@ -12,8 +12,9 @@ and is cut again, to the same items.
 """
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -28,7 +29,7 @@ from forebay.core.items import Item, cut, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.reading import Reading, read_json, reading_damaged
 from forebay.core.slices import count_values, may_hold_more, read_in_slices
-from forebay.core.subjects import EventSubject, Lane, RawSubject, conversation_partition
+from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage
 from forebay_processor.errors import place_of
@@ -105,7 +106,7 @@ class Part:
         self.chain: tuple[EndpointName, str] = (name, item.conversation)
         """What has an order among itself."""
 
-        own = EventSubject(
+        self.subject, claim = event_subjects(
             webhook.subject.shard,
             conversation_partition(name, item.conversation),
             lane,
@@ -113,7 +114,6 @@ class Part:
             item.kind,
             item.token,
         )
-        self.subject = str(own)
         self.headers = {
             envelope.RECEIVED_AT: message.headers.get(envelope.RECEIVED_AT, "0"),
             envelope.ENDPOINT: str(name),
@@ -121,7 +121,7 @@ class Part:
             envelope.CONVERSATION: item.conversation,
             envelope.DIGEST: digest_of(item),
             envelope.EXPECTED_SEQUENCE: "0",
-            envelope.EXPECTED_SUBJECT: own.in_any_partition,
+            envelope.EXPECTED_SUBJECT: claim,
         }
         trace = message.headers.get(envelope.TRACEPARENT)
         if trace is not None:
@@ -166,81 +166,63 @@ class Cutter:
         except UnreadableBody as error:
             raise CutFailed(InvalidReason.NOT_JSON) from error
 
+    def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
+        """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
+        message = webhook.message
+        with _set_aside_by_reason():
+            reading = _read(body)
+            items = list(_items(message, reading, endpoint, hashlib.sha256(message.data)))
+            if not items:
+                raise CutFailed(InvalidReason.NO_ENVELOPE)
+            if len(items) > self._limits_for(message).items:
+                raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+            whole = _whole(message, items, endpoint)
+            token = None if whole is None else whole.token
+            parts = [Part(webhook, item, item.lane, encode_item(item), token) for item in items]
+            if whole is not None:
+                parts.append(Part(webhook, whole, lane_of_items(items), encode_item(whole), None))
+        return parts
+
     def parts(
-        self, webhook: Webhook, content: bytes, endpoint: ProcessorEndpoint
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
     ) -> Generator[Part | None, None, None]:
         """Yield a webhook's parts in their order, and None where others may have their turn.
 
         Raises:
             CutFailed: where the body is to be set aside.
         """
-        try:
-            yield from self._parts(webhook, content, endpoint)
-        except CutFailed:
-            raise
-        except UnreadableBody as error:
-            raise CutFailed(InvalidReason.NO_ENVELOPE) from error
-        except Exception as error:  # a parser's fault must never cost a webhook
-            raise CutFailed(InvalidReason.CRASHED, place_of(error)) from error
+        with _set_aside_by_reason():
+            yield from self._parts(webhook, body, endpoint)
 
     def _parts(
         self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
     ) -> Generator[Part | None, None, None]:
         message = webhook.message
         limits = self._limits_for(message)
-        received_at = int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
         reading = yield from self._reading(body, endpoint, limits)
-        digest = hashlib.sha256(message.data).hexdigest()
-
-        def items() -> Iterator[Item]:
-            return cut(
-                endpoint.provider,
-                reading.document,
-                body_sha256=digest,
-                received_at=received_at,
-                event_id=message.headers.get(envelope.EVENT_ID),
-                repaired=reading.repaired,
-            )
-
+        digest = hashlib.sha256(message.data)
+        yield None
         survey = _Survey(len(body), limits)
         found: list[Item] | None = None
         if body.count(b",") <= QUICK_COMMAS:
             # So few that they may be held, and come to no more than the smallest bound.
             found = []
-            for item in items():
+            for item in _items(message, reading, endpoint, digest):
                 survey.count(item)
                 found.append(item)
-                if len(body) > QUICK_BYTES:
-                    yield None
+                yield None
         else:
-            for item in items():
+            for item in _items(message, reading, endpoint, digest):
                 survey.count(item, len(encode_item(item)))
                 yield None
         if not survey.items:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
-        yield from self._made(webhook, endpoint, survey, found, items, received_at)
-
-    def _made(  # what is known of a body that is within its limits
-        self,
-        webhook: Webhook,
-        endpoint: ProcessorEndpoint,
-        survey: "_Survey",
-        found: Sequence[Item] | None,
-        items: Callable[[], Iterator[Item]],
-        received_at: float,
-    ) -> Generator[Part | None, None, None]:
-        message, samples = webhook.message, survey.samples
-        whole = token = None
-        if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
-            whole = msgspec.structs.replace(
-                body_item(message.data, message.headers, samples, received_at),
-                digest=hashlib.sha256(message.data).hexdigest()[:16],
-            )
-            token = whole.token
-        for item in items() if found is None else found:
+        whole = _whole(message, survey.samples, endpoint)
+        token = None if whole is None else whole.token
+        for item in found or _items(message, reading, endpoint, digest):
             yield Part(webhook, item, item.lane, encode_item(item), token)
         if whole is not None:
-            yield Part(webhook, whole, lane_of_items(samples), encode_item(whole), None)
+            yield Part(webhook, whole, lane_of_items(survey.samples), encode_item(whole), None)
 
     def _limits_for(self, message: PulledMessage) -> BodyLimits:
         """Return the limits, or what a person put in their place for this body."""
@@ -280,6 +262,55 @@ class Cutter:
             return
         if (yield from count_values(body)) > most:
             raise CutFailed(InvalidReason.TOO_MANY_VALUES)
+
+
+@contextlib.contextmanager
+def _set_aside_by_reason() -> Iterator[None]:
+    """Say for what reason a body is set aside that could not be cut."""
+    try:
+        yield
+    except CutFailed:
+        raise
+    except UnreadableBody as error:
+        raise CutFailed(InvalidReason.NO_ENVELOPE) from error
+    except Exception as error:  # a parser's fault must never cost a webhook
+        raise CutFailed(InvalidReason.CRASHED, place_of(error)) from error
+
+
+def _read(body: bytes) -> Reading:
+    try:
+        return read_json(body)
+    except (UnreadableBody, RecursionError) as error:
+        raise CutFailed(InvalidReason.NOT_JSON) from error
+
+
+def _received_at(message: PulledMessage) -> float:
+    return int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
+
+
+def _items(
+    message: PulledMessage, reading: Reading, endpoint: ProcessorEndpoint, digest: "hashlib._Hash"
+) -> Iterator[Item]:
+    return cut(
+        endpoint.provider,
+        reading.document,
+        body_sha256=digest.hexdigest(),
+        received_at=_received_at(message),
+        event_id=message.headers.get(envelope.EVENT_ID),
+        repaired=reading.repaired,
+    )
+
+
+def _whole(
+    message: PulledMessage, items: Sequence[Item], endpoint: ProcessorEndpoint
+) -> Item | None:
+    """Return the whole webhook as an item, where any destination wants it."""
+    if not is_body_wanted(endpoint, ((item.kind, item.channel) for item in items)):
+        return None
+    return msgspec.structs.replace(
+        body_item(message.data, message.headers, items, _received_at(message)),
+        digest=hashlib.sha256(message.data).hexdigest()[:16],
+    )
 
 
 class _Survey:

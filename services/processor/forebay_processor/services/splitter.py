@@ -183,16 +183,14 @@ class Splitter:
         cutter = self._tools.cutter
         try:
             body = await cutter.content(webhook.message)
-            steps = cutter.parts(webhook, body, endpoint)
             if is_quick(body):
-                for part in steps:
-                    if part is not None:
-                        await wave.add(part)
+                for part in cutter.quick_parts(webhook, body, endpoint):
+                    await wave.add(part)
             else:
                 async with self._tools.room.of(len(body)):
-                    for part in steps:
-                        if part is not None:
-                            await wave.add(part)
+                    for step in cutter.parts(webhook, body, endpoint):
+                        if step is not None:
+                            await wave.add(step)
                         await turns.breathe()
         except CutFailed as failed:
             webhook.failure = failed.reason
