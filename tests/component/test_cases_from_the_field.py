@@ -100,9 +100,7 @@ def ids(arrivals: Sequence[Arrival]) -> set[str]:
     return {arrival.key for arrival in arrivals}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, case in CASES.items() if case.provider != "generic"]
-)
+@pytest.mark.parametrize("name", CASES)
 async def test_a_case_arrives_as_is_right(whole: Whole, name: str) -> None:
     case = CASES[name]
     own = await whole.endpoint(case.provider)
