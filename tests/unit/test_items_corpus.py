@@ -40,6 +40,14 @@ def test_the_time_is_the_receipt_s_where_the_provider_says_none() -> None:
     assert item.time == "2026-01-01T00:00:00.000Z"
 
 
+@pytest.mark.parametrize("told", ["soon", "1e400", "9" * 30, "9" * 100_000])
+def test_a_time_that_is_none_is_the_receipt_s(told: str) -> None:
+    document = json.loads(payload("messages-text").body)
+    document["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = told
+    (item,) = split("meta", json.dumps(document).encode(), RECEIVED_AT)
+    assert item.time == "2026-01-01T00:00:00.000Z"
+
+
 def test_a_later_receipt_changes_no_key_that_has_an_id(payload: Payload) -> None:
     now = split("meta", payload.body, RECEIVED_AT)
     later = split("meta", payload.body, RECEIVED_AT + 86_400)

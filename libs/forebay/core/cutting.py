@@ -6,6 +6,7 @@ somebody holds.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from forebay.core.frames import Frame, channel_of, identity, is_small, time_of_entry
@@ -34,6 +35,10 @@ _UNKNOWN: Final = "unknown"
 
 _TEMPLATE: Final = "message_template_id"
 """In the value of an account's event: the template that it is about."""
+
+
+_LONGEST_TIME: Final = 32
+"""Characters of a timestamp."""
 
 
 class _Key(NamedTuple):
@@ -65,7 +70,7 @@ class ItemCutter:
     def entries(self, document: dict[str, Json]) -> Iterator[Item]:
         """Cut the entries of the Cloud API's envelope."""
         outside = {name: part for name, part in document.items() if name not in _ENVELOPE}
-        if not is_small(outside) or outside.keys() & _NAMED_WITHIN:
+        if outside and (not is_small(outside) or outside.keys() & _NAMED_WITHIN):
             yield self._oddity(outside, "envelope", {"envelope": outside}, time_of(outside))
             outside = {}
         for entry in document["entry"]:
@@ -405,6 +410,11 @@ def _type_of(kind: str, part: dict[str, Json]) -> str:
 
 def _event_time(time: str) -> str | None:
     """Read a provider's timestamp: Unix seconds."""
+    return _read_time(time) if len(time) <= _LONGEST_TIME else None
+
+
+@lru_cache(maxsize=1024)  # what comes at one moment has few times, and writing one costs 3 µs
+def _read_time(time: str) -> str | None:
     try:
         return rfc3339(int(time) if time.isdecimal() else int(float(time)))
     except (ValueError, OverflowError, OSError):
