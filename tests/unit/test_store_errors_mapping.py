@@ -35,6 +35,7 @@ from forebay.runtime.store_errors import (
         (10076, "JetStream not enabled", StoreUnavailable),
         (10071, "wrong last sequence: 5", SequenceMismatch),
         (10158, "duplicate message id is in process", StillStoring),
+        (10164, "wrong last sequence", StillStoring),
         (10001, "something new", StoreRefused),
         (None, "no code at all", StoreRefused),
     ],
@@ -47,6 +48,15 @@ def test_each_answer_is_its_own_kind(code: int | None, text: str, kind: type[Sto
 def test_the_message_says_what_the_server_said() -> None:
     error = store_error({"err_code": 10001, "description": "something new"})
     assert str(error) == "NATS answered 10001: something new"
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"), [("wrong last sequence: 5", 5), ("wrong last sequence", 0), ("", 0)]
+)
+def test_a_mismatch_says_which_message_is_there(text: str, sequence: int) -> None:
+    error = store_error({"err_code": 10071, "description": text})
+    assert isinstance(error, SequenceMismatch)
+    assert error.sequence == sequence
 
 
 def test_an_answer_without_anything_is_a_refusal() -> None:
