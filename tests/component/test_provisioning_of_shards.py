@@ -13,7 +13,7 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.subjects import PARTITIONS, Lane, StreamKind, stream_name
+from forebay.core.subjects import FORMAT_VERSION, PARTITIONS, Lane, StreamKind, stream_name
 from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import FORMAT_KEY, ShardConfig, ensure_shard, stream_config
 from forebay.runtime.settings import NatsSettings
@@ -54,7 +54,7 @@ async def test_all_streams_and_consumers_are_made(client: Client) -> None:
     for kind in StreamKind:
         config = (await context.stream_info(stream_name(kind, "all"))).config
         assert config.subjects == [f"forebay.{kind}.all.>"]
-        assert (config.metadata or {})[FORMAT_KEY] == "1"
+        assert (config.metadata or {})[FORMAT_KEY] == FORMAT_VERSION
     assert await names_of_consumers(client, "FOREBAY_RAW_all") == {
         f"split-{lane}-{partition:02d}" for lane in Lane for partition in range(PARTITIONS)
     }
@@ -91,11 +91,17 @@ async def test_a_new_size_and_age_are_taken_over_with_what_is_stored(client: Cli
     assert info.state.messages == 1
 
 
-@pytest.mark.parametrize("metadata", [None, {FORMAT_KEY: "2"}], ids=["none", "newer"])
+@pytest.mark.parametrize(
+    ("name", "metadata"),
+    [
+        ("foreign", None),
+        ("older", {FORMAT_KEY: "1"}),
+        ("newer", {FORMAT_KEY: str(int(FORMAT_VERSION) + 1)}),
+    ],
+)
 async def test_a_stream_of_another_format_is_refused_and_left_alone(
-    client: Client, metadata: dict[str, str] | None
+    client: Client, name: str, metadata: dict[str, str] | None
 ) -> None:
-    name = "foreign" if metadata is None else "newer"
     foreign = stream_config(StreamKind.EVENTS, shard(name))
     foreign.metadata = metadata
     foreign.max_msgs_per_subject = 7

@@ -1,7 +1,5 @@
 """An item is forgotten only when its dead letter is stored, wherever it waited until then."""
 
-import time
-
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
 from forebay_processor.destinations.port import Rejected
@@ -16,7 +14,7 @@ async def waiting(alone: ChannelAlone, key: str) -> Parked:
     """Let the channel find an item that was parked before."""
     subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
     ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
-    row = Parked(alone.tenures[0], subject, 1, time.time())
+    row = Parked(alone.tenures[0], subject, 1, alone.time.steady())
     row.sequence = ack.seq
     row.is_ready = True
     alone.channel.restore(row)
@@ -43,7 +41,7 @@ async def test_a_row_goes_when_there_is_room_for_its_letter_and_is_not_tried_aga
     await alone.settled()
     alone.table.full = set()
     # The pause before the next try is over.
-    row.due = time.time()
+    row.due = alone.time.steady()
     alone.channel.wake_rows()
     letter = dead_subject("0", NAME, "sink", "poison")
     await eventually(lambda: list(alone.table.rows) == [letter], saying="the letter alone")
