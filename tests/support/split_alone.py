@@ -185,7 +185,13 @@ class Pull:
 class SplitAlone:
     """One splitter and what comes of its webhooks."""
 
-    def __init__(self, limits: BodyLimits = LIMITS, provider: Provider = "meta") -> None:
+    def __init__(
+        self,
+        limits: BodyLimits = LIMITS,
+        provider: Provider = "meta",
+        room: int = 1024 * 1024,
+    ) -> None:
+        self.room = Room(room)
         self.streams = MemoryStreams()
         self.acks = Acks()
         self.lease = Lease()
@@ -211,7 +217,7 @@ class SplitAlone:
             self._endpoints,
             ProcessorMetrics(CollectorRegistry(), pool="test"),
             Cutter(self._limits),
-            Room(1024 * 1024),
+            self.room,
             1.0,
         )
         return Splitter(self.tenure, tools, Finished())

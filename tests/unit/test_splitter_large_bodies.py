@@ -1,6 +1,7 @@
 """A long body is cut in slices, within limits, and is acked when all of it is stored."""
 
 import asyncio
+import gzip
 import json
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from forebay.core import envelope
 from forebay.core.subjects import Lane
 from forebay.runtime.store_errors import StoreFull
-from forebay_processor.services.cutting import BodyLimits
+from forebay_processor.services.cutting import MOST_SAMPLES, BodyLimits
 from forebay_processor.services.splitter import WAVE_ITEMS
 from support.split_alone import LIMITS, SplitAlone, texts_of
 from support.wait import eventually
@@ -79,6 +80,48 @@ async def test_what_is_beyond_the_limits_is_set_aside_whole_with_its_reason(
     assert subject == "forebay.raw.0.00.invalid.demo.shop"
     assert kept == body
     assert headers[envelope.REASON] == reason
+
+
+async def test_a_body_of_very_many_channels_is_set_aside() -> None:
+    """Filters look at each channel of a body in one step, for each destination."""
+    alone = SplitAlone()
+    changes = [
+        {"field": "messages", "value": {"metadata": {"phone_number_id": str(n)}, "messages": [{}]}}
+        for n in range(MOST_SAMPLES + 1)
+    ]
+    body = json.dumps({"entry": [{"id": "1022", "changes": changes}]}).encode()
+    async with alone.running():
+        alone.hand_out(alone.message(body))
+        await eventually(lambda: alone.acks.acked == [1])
+    ((_, kept, headers),) = alone.streams.raw
+    assert (kept, headers[envelope.REASON]) == (body, "TooManyItems")
+
+
+async def test_a_compressed_body_waits_for_room_for_all_that_it_may_hold() -> None:
+    alone = SplitAlone()
+    small, large = texts_of(("small", "1")), texts_of(("large", "2"), text="x" * 100_000)
+    async with alone.running(), alone.room.of(1):
+        for body in (small, large):
+            compressed = gzip.compress(body)
+            alone.hand_out(alone.message(compressed, Content_Encoding="gzip"))
+        await eventually(lambda: alone.room.waiting == 1)
+        assert alone.streams.keys == ["msg:1065:small"]
+    async with alone.running():
+        alone.hand_out(alone.message_at(2, gzip.compress(large), Content_Encoding="gzip"))
+        await eventually(lambda: alone.acks.acked == [1, 2])
+    assert alone.streams.keys == ["msg:1065:small", "msg:1065:large"]
+
+
+async def test_room_for_a_large_body_is_free_when_its_items_are_stored() -> None:
+    alone = SplitAlone(room=4 * 1024 * 1024)
+    alone.streams.answers['"large"'] = [StoreFull("no room")]
+    body = texts_of(("large", "1"), text="x" * 600_000)
+    async with alone.running():
+        alone.hand_out(alone.message(body))
+        await eventually(lambda: alone.streams.waves, saying="a store that is refused")
+        assert alone.room.free < 4 * 1024 * 1024
+        await eventually(lambda: alone.acks.acked == [1])
+        await eventually(lambda: alone.room.free == 4 * 1024 * 1024)
 
 
 async def test_a_body_that_could_not_be_set_aside_is_not_acked() -> None:

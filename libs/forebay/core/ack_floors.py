@@ -45,7 +45,7 @@ def consumer_floors(table: bytes) -> dict[str, AckFloor]:
     What cannot be read counts as not known: then a consumer begins with what its stream holds.
     """
     floors: dict[str, AckFloor] = {}
-    with contextlib.suppress(msgspec.DecodeError, ValueError):
+    with contextlib.suppress(msgspec.DecodeError, ValueError, KeyError):
         for unit, partition in msgspec.json.decode(table, type=_Table).partitions.items():
             kind, _, number = unit.partition(".")
             for lane, floor in partition.acked.items():

@@ -51,12 +51,16 @@ def _stable(part: Json) -> Json:
     """Return what an item says, without what changes by itself."""
     if not isinstance(part, dict):
         return part
-    own = {name: value for name, value in part.items() if name not in _IDENTITIES}
+    own = part.copy()
+    for name in _IDENTITIES.intersection(part):
+        del own[name]
     kind = own.get("type")
     if isinstance(kind, str) and kind in _MEDIA:
         _leave_out(own, kind, _LINK)
-    _leave_out(own, "context", _IDENTITIES)
-    _leave_out(own, "referral", _REFERRAL_LINKS)
+    if "context" in own:
+        _leave_out(own, "context", _IDENTITIES)
+    if "referral" in own:
+        _leave_out(own, "referral", _REFERRAL_LINKS)
     return own
 
 

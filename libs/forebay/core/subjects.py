@@ -17,6 +17,7 @@ may not, and phone numbers are private.
 """
 
 import enum
+import functools
 import hashlib
 from typing import Final, Literal, NamedTuple
 
@@ -143,6 +144,7 @@ def endpoint_partition(endpoint: EndpointName) -> int:
     return int.from_bytes(digest[:8]) % PARTITIONS
 
 
+@functools.lru_cache(maxsize=8192)
 def conversation_partition(endpoint: EndpointName, conversation: str) -> int:
     """Return `p`, the partition of EVENTS and RETRY that holds a conversation."""
     digest = hashlib.sha256(f"{endpoint}/{conversation}".encode()).digest()

@@ -232,7 +232,7 @@ class PullInbox:
         What has arrived and was not handed out stays unacked.
         """
         for puller in self._by_number.values():
-            puller.let_go()
+            puller.end()
         subscription, self._subscription = self._subscription, None
         if subscription is not None and not self._client.is_closed:
             await subscription.unsubscribe()
@@ -318,6 +318,9 @@ class Puller:
         self._has_large = False
         """Whether it may have a large message in hand."""
 
+        self._is_ended = False
+        """Whether nothing is asked for any more."""
+
         self._is_next_large = False
         """Whether the next message did not fit into the last request."""
 
@@ -402,12 +405,21 @@ class Puller:
 
     async def _ask_next(self) -> None:
         """Ask for a batch, or for one message where the next one is large."""
-        if self._is_next_large:
+        if self._is_next_large and not self._is_ended:
             if self._arrived or self._has_large:
                 return  # one thing after the other
             await self._large.acquire()
             self._has_large = True
+        if self._is_ended:
+            # A place that was given back by another one at its end: nobody would give it back here.
+            self.let_go()
+            await asyncio.get_running_loop().create_future()  # until who ended it ends this task
         await self._ask(asyncio.get_running_loop().time())
+
+    def end(self) -> None:
+        """Ask for nothing more, and have no large message in hand."""
+        self._is_ended = True
+        self.let_go()
 
     def let_go(self) -> None:
         """Have no large message in hand any more."""

@@ -12,7 +12,6 @@ and is cut again, to the same items.
 """
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -49,6 +48,9 @@ which is a millisecond for a body below this size."""
 MINIMUM_EXPANSION_BYTES: Final = 1024 * 1024
 """What any body may expand to: small ones hold few items, around each of which stands the rest."""
 
+MOST_SAMPLES: Final = 1024
+"""Kinds and channels of one body. Filters look at each of them, for each destination, in one step;
+providers send at most 1,000 items in a body."""
 
 _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -152,15 +154,35 @@ class Cutter:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
 
-    async def content(self, message: PulledMessage) -> bytes:
-        """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
+    @property
+    def decoded_bytes(self) -> int:
+        """The most that a body may come to once its content encoding is taken off."""
+        return self._limits.decoded_bytes
+
+    def small_content(self, message: PulledMessage) -> bytes | None:
+        """Return a body without its content encoding; None where that comes to more than a little.
+
+        Raises:
+            CutFailed: where the body is not of its encoding, or comes to more than it may.
+        """
         encoding = message.headers.get(envelope.CONTENT_ENCODING)
         if encoding is None:
             return message.data
+        most = min(QUICK_BYTES, self.decoded_bytes)
         try:
-            return await asyncio.to_thread(
-                decode_body, message.data, encoding, self._limits.decoded_bytes
-            )
+            return decode_body(message.data, encoding, most)
+        except ExpandsTooFar as error:
+            if most == self.decoded_bytes:
+                raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
+            return None
+        except UnreadableBody as error:
+            raise CutFailed(InvalidReason.NOT_JSON) from error
+
+    async def content(self, message: PulledMessage) -> bytes:
+        """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
+        encoding = message.headers.get(envelope.CONTENT_ENCODING, "")
+        try:
+            return await asyncio.to_thread(decode_body, message.data, encoding, self.decoded_bytes)
         except ExpandsTooFar as error:
             raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
         except UnreadableBody as error:
@@ -168,19 +190,27 @@ class Cutter:
 
     def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
         """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
+        try:
+            return self._quick_parts(webhook, body, endpoint)
+        except CutFailed:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
+
+    def _quick_parts(
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
+    ) -> list[Part]:
         message = webhook.message
-        with _set_aside_by_reason():
-            reading = _read(body)
-            items = list(_items(message, reading, endpoint, hashlib.sha256(message.data)))
-            if not items:
-                raise CutFailed(InvalidReason.NO_ENVELOPE)
-            if len(items) > self._limits_for(message).items:
-                raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
-            whole = _whole(message, items, endpoint)
-            token = None if whole is None else whole.token
-            parts = [Part(webhook, item, item.lane, encode_item(item), token) for item in items]
-            if whole is not None:
-                parts.append(Part(webhook, whole, lane_of_items(items), encode_item(whole), None))
+        items = list(_items(message, _read(body), endpoint, _sha256(message, endpoint)))
+        if not items:
+            raise CutFailed(InvalidReason.NO_ENVELOPE)
+        if len(items) > self._limits_for(message).items:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+        whole = _whole(message, items, endpoint)
+        token = None if whole is None else whole.token
+        parts = [Part(webhook, item, item.lane, encode_item(item), token) for item in items]
+        if whole is not None:
+            parts.append(Part(webhook, whole, lane_of_items(items), encode_item(whole), None))
         return parts
 
     def parts(
@@ -191,8 +221,12 @@ class Cutter:
         Raises:
             CutFailed: where the body is to be set aside.
         """
-        with _set_aside_by_reason():
+        try:
             yield from self._parts(webhook, body, endpoint)
+        except CutFailed:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
 
     def _parts(
         self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
@@ -200,7 +234,7 @@ class Cutter:
         message = webhook.message
         limits = self._limits_for(message)
         reading = yield from self._reading(body, endpoint, limits)
-        digest = hashlib.sha256(message.data)
+        digest = _sha256(message, endpoint)
         yield None
         survey = _Survey(len(body), limits)
         found: list[Item] | None = None
@@ -264,17 +298,16 @@ class Cutter:
             raise CutFailed(InvalidReason.TOO_MANY_VALUES)
 
 
-@contextlib.contextmanager
-def _set_aside_by_reason() -> Iterator[None]:
-    """Say for what reason a body is set aside that could not be cut."""
-    try:
-        yield
-    except CutFailed:
-        raise
-    except UnreadableBody as error:
-        raise CutFailed(InvalidReason.NO_ENVELOPE) from error
-    except Exception as error:  # a parser's fault must never cost a webhook
-        raise CutFailed(InvalidReason.CRASHED, place_of(error)) from error
+def _failed(error: Exception) -> CutFailed:
+    """Return for what reason a body is set aside: a parser's fault must never cost a webhook."""
+    if isinstance(error, UnreadableBody):
+        return CutFailed(InvalidReason.NO_ENVELOPE)
+    return CutFailed(InvalidReason.CRASHED, place_of(error))
+
+
+def _sha256(message: PulledMessage, endpoint: ProcessorEndpoint) -> str:
+    """Return the hash of a body in hex, where it can be part of a key."""
+    return hashlib.sha256(message.data).hexdigest() if endpoint.provider == "generic" else ""
 
 
 def _read(body: bytes) -> Reading:
@@ -289,12 +322,12 @@ def _received_at(message: PulledMessage) -> float:
 
 
 def _items(
-    message: PulledMessage, reading: Reading, endpoint: ProcessorEndpoint, digest: "hashlib._Hash"
+    message: PulledMessage, reading: Reading, endpoint: ProcessorEndpoint, digest: str
 ) -> Iterator[Item]:
     return cut(
         endpoint.provider,
         reading.document,
-        body_sha256=digest.hexdigest(),
+        body_sha256=digest,
         received_at=_received_at(message),
         event_id=message.headers.get(envelope.EVENT_ID),
         repaired=reading.repaired,
@@ -307,10 +340,7 @@ def _whole(
     """Return the whole webhook as an item, where any destination wants it."""
     if not is_body_wanted(endpoint, ((item.kind, item.channel) for item in items)):
         return None
-    return msgspec.structs.replace(
-        body_item(message.data, message.headers, items, _received_at(message)),
-        digest=hashlib.sha256(message.data).hexdigest()[:16],
-    )
+    return body_item(message.data, message.headers, items, _received_at(message))
 
 
 class _Survey:
@@ -337,4 +367,6 @@ class _Survey:
             raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
         if self._is_bounded and self._bytes > self._max_bytes:
             raise CutFailed(InvalidReason.EXPANDS_TOO_FAR)
+        if self._is_bounded and len(self._samples) > MOST_SAMPLES:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
         self._samples.setdefault((item.kind, item.channel, item.is_dateless), item)

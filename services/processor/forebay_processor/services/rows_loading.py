@@ -51,7 +51,7 @@ class RowLoader:
                     subject = RetrySubject.parse(stored.subject)
                     tenure = by_number[subject.partition]
                     row = row_of(tenure, subject, stored, self._channels.time)
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, OverflowError):
                     _log.error("row_unreadable", shard=self._shard, seq=sequence)
                     continue
                 before = holdings[tenure.unit]

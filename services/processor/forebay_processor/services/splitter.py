@@ -36,7 +36,7 @@ from forebay.core.invalid import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.outgoing import PubAck
-from forebay.runtime.pull import PulledMessage
+from forebay.runtime.pull import BATCH_BYTES, PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.claims import ClaimJudge, KnownItems
@@ -182,16 +182,24 @@ class Splitter:
         """Cut a webhook and hand its items on."""
         cutter = self._tools.cutter
         try:
-            body = await cutter.content(webhook.message)
-            if is_quick(body):
+            body = cutter.small_content(webhook.message)
+            if body is not None and is_quick(body):
                 for part in cutter.quick_parts(webhook, body, endpoint):
                     await wave.add(part)
             else:
-                async with self._tools.room.of(len(body)):
+                # What a compressed body comes to is not known before: room for all it may.
+                async with self._tools.room.of(cutter.decoded_bytes if body is None else len(body)):
+                    if body is None:
+                        body = await cutter.content(webhook.message)
                     for step in cutter.parts(webhook, body, endpoint):
                         if step is not None:
                             await wave.add(step)
                         await turns.breathe()
+                    if len(body) > BATCH_BYTES:
+                        # It is in hand until its items are stored: while EVENTS is full, others
+                        # would come and be in hand as well.
+                        await wave.send()
+                        await wave.stored()
         except CutFailed as failed:
             webhook.failure = failed.reason
             if failed.reason is InvalidReason.CRASHED:
@@ -337,6 +345,10 @@ class _Wave:
         parts, self._parts, self._bytes = self._parts, [], 0
         if not parts:
             return
+        await self.stored()
+        self._storing = self._group.create_task(self._store(parts))
+
+    async def stored(self) -> None:
+        """Wait until all that was sent is stored."""
         if self._storing is not None:
             await self._storing
-        self._storing = self._group.create_task(self._store(parts))

@@ -52,6 +52,16 @@ class Room:
         self._free = size
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def free(self) -> int:
+        """Bytes that nobody has."""
+        return self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for room."""
+        return len(self._waiting)
+
     @contextlib.asynccontextmanager
     async def of(self, size: int) -> AsyncIterator[None]:
         """Wait for room for so many bytes, and have it until the end of the block."""
