@@ -55,6 +55,8 @@ class ClusterNats:
             user="operator",
             password=password,
             tls=ssl.create_default_context(cadata=authority),
+            # What its user may hear, and nothing else.
+            inbox_prefix=b"_INBOX_forebay_operator",
         )
         return self
 
