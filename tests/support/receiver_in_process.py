@@ -5,6 +5,7 @@ all between the socket and the store is the receiver's own.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, Final
@@ -33,11 +34,14 @@ TURNS: Final = 48
 
 
 class MemoryStore:
-    """Keeps what it is given; answers within the call, or in the loop's next turn."""
+    """Keeps what it is given; answers within the call, in the loop's next turn, or when told."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.answers_later = False
+        self.answers_when_told = False
+        self.unanswered: deque[Storing] = deque()
+        """Webhooks that are stored, of which nothing was said yet."""
 
     @property
     def max_body_bytes(self) -> int:
@@ -52,10 +56,16 @@ class MemoryStore:
         """Keep a webhook's body."""
         self.bodies.append(webhook.payload)
         ack = PubAck(stream="FOREBAY_RAW_0", seq=len(self.bodies))
-        if self.answers_later:
+        if self.answers_when_told:
+            self.unanswered.append(webhook)
+        elif self.answers_later:
             asyncio.get_running_loop().call_soon(webhook.done, ack)
         else:
             webhook.done(ack)
+
+    def answer_next(self) -> None:
+        """Say of the first webhook of which nothing was said yet that it is stored."""
+        self.unanswered.popleft().done(PubAck(stream="FOREBAY_RAW_0", seq=1))
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Pass an answer on."""
@@ -134,9 +144,9 @@ class InProcessReceiver:
         self.intake = Intake(settings, table, self.store, metrics)
         self._protocol = protocol_factory(ConnectionRules(self.intake, settings, 4096))
 
-    async def send(self, pieces: Iterable[bytes]) -> Outcome:
-        """Send pieces over a new connection, as long as it wants them, and close it."""
-        transport, before = MemoryTransport(), len(self.store.bodies)
+    def connect(self) -> tuple[asyncio.Protocol, MemoryTransport]:
+        """Open a connection."""
+        transport = MemoryTransport()
         make: Any = self._protocol
         protocol: asyncio.Protocol = make(
             config=SimpleNamespace(loaded=True),
@@ -144,7 +154,12 @@ class InProcessReceiver:
             app_state={},
         )
         protocol.connection_made(transport)
-        fed = 0
+        return protocol, transport
+
+    async def send(self, pieces: Iterable[bytes]) -> Outcome:
+        """Send pieces over a new connection, as long as it wants them, and close it."""
+        protocol, transport = self.connect()
+        before, fed = len(self.store.bodies), 0
         for piece in pieces:
             while transport.is_paused and not transport.has_ended:  # noqa: ASYNC110  # turns count
                 await asyncio.sleep(0)

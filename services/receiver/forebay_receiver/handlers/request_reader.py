@@ -202,6 +202,16 @@ class RequestReader(asyncio.Protocol):
         request.body = b""
         self.request_failed(request)
 
+    def end_reading(self) -> None:
+        """Let go of all that is half read: the connection is gone.
+
+        The parser and this object know each other, and dead connections would keep their bodies
+        until the garbage collector, which seldom comes, found them.
+        """
+        self.has_ended = True
+        self.request = self._upgrading = self._headers = None
+        del self._parser
+
     def _look_at(self, request: Request) -> None:
         """See whether what is still missing of a request may come."""
         surely = self._fed - self._fed_at_start
@@ -234,6 +244,8 @@ class RequestReader(asyncio.Protocol):
                 stop = further
             else:
                 return
+        # It knows this frame, and this frame it: not until the garbage collector comes.
+        del stop
         if not self.has_ended:
             self.reject(Reason.MALFORMED)
 

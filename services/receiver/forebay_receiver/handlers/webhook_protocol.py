@@ -162,10 +162,11 @@ class WebhookProtocol(RequestReader):
         self._rules.connections -= 1
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._let_go(self.request, *self._waiting)
-        self.has_ended = True
         self._transport = None
         self._waiting.clear()
+        self.end_reading()
 
     @override
     def eof_received(self) -> bool:
@@ -197,8 +198,9 @@ class WebhookProtocol(RequestReader):
 
     @override
     def request_complete(self, request: Request) -> None:
-        """Serve a request, or let it wait for the one before."""
-        if self._serving is None:
+        """Serve a request, or let it wait for the ones before."""
+        # Also where none is served: the next one waits for its turn of the loop.
+        if self._serving is None and not self._waiting:
             self._serve(request)
             return
         self._hold(request)
@@ -210,7 +212,7 @@ class WebhookProtocol(RequestReader):
     def request_failed(self, request: Request) -> None:
         """Answer what could not be read to its end, after what is still being served."""
         self._let_go(request)
-        if self._serving is None:
+        if self._serving is None and not self._waiting:
             self._serve(request)
         else:
             self._wait(request)
@@ -244,7 +246,7 @@ class WebhookProtocol(RequestReader):
     @override
     def send_continue(self) -> None:
         """Tell the client to send the body, though not before its answers."""
-        if self._serving is not None:
+        if self._serving is not None or self._waiting:
             self._owes_continue = True
         elif self._transport is not None:
             self._transport.write(CONTINUE)
