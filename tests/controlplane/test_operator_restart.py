@@ -77,3 +77,39 @@ async def test_second_operator_does_no_harm(forebay: Forebay) -> None:
         if after.get((kind, name)) != version and not (kind == "secrets" and "processors" in name)
     }
     assert changed == set()
+
+
+@pytest.mark.parametrize("why", ["HostNotAllowed", "SecretMissing"])
+async def test_the_route_of_an_endpoint_that_is_rejected_stays_over_a_restart(
+    forebay: Forebay, why: str
+) -> None:
+    host = f"hooks.{forebay.tenant}.example.com"
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "old", receiver={"isolation": "Shared"}, host=host))
+    first = forebay.operator(tenantLimits={"hosts": ["*.example.com"]})
+    await first.start()
+    await eventually(lambda: served(forebay, host), saying="the route to the shared receivers")
+    await forebay.wait_condition("old", "ReceiversReady", "NoPodReady")
+    await first.stop()
+
+    if why == "SecretMissing":
+        forebay.api.delete(forebay.path("secrets", "crm", forebay.tenant))
+    allowed = ["*.example.com"] if why == "SecretMissing" else ["*.example.org"]
+    second = forebay.operator(tenantLimits={"hosts": allowed})
+    await second.start()
+    kind = "SecretsReady" if why == "SecretMissing" else "Accepted"
+    await forebay.wait_condition("old", kind, why)
+    await second.settle()
+    # The routes are looked at once more for a new host: by then all are known.
+    forebay.secret(name="other")
+    values = [{"secretKeyRef": {"name": "other", "key": "token"}}]
+    authentication = {"headers": [{"name": "Authorization", "values": values}]}
+    shared = {"isolation": "Shared"}
+    forebay.apply(manifest(forebay.tenant, "next", receiver=shared, authentication=authentication))
+    await forebay.wait_condition("next", "ReceiversReady", "NoPodReady")
+    assert served(forebay, host)
+
+
+def served(forebay: Forebay, host: str) -> bool:
+    rules = [rule for each in forebay.objects("ingresses") for rule in each["spec"]["rules"]]
+    return host in [rule["host"] for rule in rules]

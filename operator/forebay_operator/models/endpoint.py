@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from forebay.core.naming import EndpointName
 from forebay_operator.models.names import FINALIZER
@@ -63,6 +64,15 @@ class ClusterEndpoint:
         return status if isinstance(status, Mapping) else {}
 
     @property
+    def served_host(self) -> str | None:
+        """The host of the URL that its status tells; None where it tells none."""
+        url = self.status.get("url")
+        try:
+            return urlsplit(url).hostname if isinstance(url, str) else None
+        except ValueError:
+            return None
+
+    @property
     def host(self) -> str | None:
         """The host that it names, whatever else is wrong with it."""
         spec = self.document.get("spec")
@@ -91,15 +101,22 @@ class ClusterEndpoint:
         return found
 
 
-def _secret_keys(node: object) -> list[tuple[str, str]]:
+def _secret_keys(spec: object) -> list[tuple[str, str]]:
+    """Walk a spec by a list of our own: unknown fields are kept, nested as deep as JSON may be."""
     found: list[tuple[str, str]] = []
-    if isinstance(node, Mapping):
-        reference = node.get("secretKeyRef")
-        if isinstance(reference, Mapping) and isinstance(reference.get("name"), str):
-            found.append((reference["name"], str(reference.get("key"))))
-        for value in node.values():
-            found += _secret_keys(value)
-    elif isinstance(node, list):
-        for value in node:
-            found += _secret_keys(value)
+    open_nodes = [spec]
+    while open_nodes:
+        node = open_nodes.pop()
+        if isinstance(node, Mapping):
+            reference = node.get("secretKeyRef")
+            if isinstance(reference, Mapping) and isinstance(reference.get("name"), str):
+                found.append((reference["name"], _text(reference.get("key"))))
+            open_nodes.extend(node.values())
+        elif isinstance(node, list):
+            open_nodes.extend(node)
     return found
+
+
+def _text(key: object) -> str:
+    # What is no text is no key; telling what it is instead could be as deep as the spec.
+    return key if isinstance(key, str) else ""

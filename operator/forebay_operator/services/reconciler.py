@@ -123,6 +123,17 @@ class Reconciler:
         self.on_hosts: Callable[[], None] = lambda: None
         """Called when `shared_hosts` changes."""
 
+    def begin(self) -> None:
+        """Take the hosts that the shared receivers serve already, before anything is looked at.
+
+        An endpoint that is rejected from the first look on, or whose look fails, has its host
+        nowhere else than in its status, and what was made for it is to go on.
+        """
+        for name, endpoint in self._world.endpoints.items():
+            host = endpoint.served_host
+            if host is not None and self._tables.has_shared_route(name):
+                self.shared_hosts[name] = host
+
     async def look(self, name: EndpointName, *, full: bool) -> Looked:
         """Make the cluster match one endpoint, as far as it can be done now.
 
@@ -186,7 +197,8 @@ class Reconciler:
             has_room = self._tables.put_route(name, judged.route)
         if not has_room:
             return self._rejected(endpoint, _TABLES_FULL)
-        self._set_shared_host(name, host_of(manifest, self._config), isolation)
+        if is_shared or not moving:
+            self._set_shared_host(name, host_of(manifest, self._config), isolation)
         trouble = await self._tables.flush(name)
         refused = await self._apply(endpoint, desired, hold_route=moving)
         if refused is not None:

@@ -66,6 +66,7 @@ class Workers:
 
     async def run(self) -> None:
         """Look at all that is there, then at what comes; until cancelled."""
+        self._reconciler.begin()
         # Also owners of objects whose endpoints went while nobody looked.
         self._unseen = {*self._world.endpoints, *self._world.owners()}
         for key in sorted(self._unseen):
