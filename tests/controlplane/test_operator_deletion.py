@@ -176,3 +176,33 @@ async def test_uninstall_removes_what_was_made_and_keeps_endpoints(forebay: Fore
         lambda: len(forebay.objects("deployments", "sales")) == 1,
         saying="a new operator to take the endpoint up",
     )
+
+
+async def test_who_comes_back_is_not_received_while_a_processor_takes_it_for_deleted(
+    forebay: Forebay,
+) -> None:
+    forebay.secret()
+    document = manifest(forebay.tenant, "back", receiver={"isolation": "Shared"})
+    receiver = PlayedPod(forebay, "receiver", {"pool": "receivers"})
+    processor = PlayedPod(forebay, "processor", {"pool": "processors"})
+    await receiver.start()
+    await processor.start()
+    try:
+        forebay.apply(document)
+        await forebay.operator().start()
+        await forebay.wait_condition("back", "Ready", "Ready")
+        forebay.delete("back")
+        await eventually(lambda: forebay.endpoint("back") is None, within=30, saying="its end")
+
+        processor.is_slow = True
+        forebay.apply(document)
+        await forebay.wait_condition("back", "ProcessorsReady", "TablePending")
+        assert forebay.condition("back", "ReceiversReady")["reason"] == "TablePending"
+        assert [table["routes"] for table in forebay.tables("receivers") if table["routes"]] == []
+        processor.is_slow = False
+        await forebay.wait_condition("back", "Ready", "Ready")
+        routes = [each["name"] for table in forebay.tables("receivers") for each in table["routes"]]
+        assert routes == ["back"]
+    finally:
+        await receiver.stop()
+        await processor.stop()

@@ -276,3 +276,32 @@ async def test_a_table_that_is_refused_for_one_endpoint_is_written_for_the_other
 
             forebay.secret(name="ca", **{"ca.crt": authority(0.5)})
             await forebay.wait_condition("culprit", "Ready", "Ready")
+
+
+async def test_who_leaves_full_shared_tables_for_receivers_of_its_own_may(
+    forebay: Forebay,
+) -> None:
+    forebay.secret()
+    forebay.secret(name="grows", token="a")
+    values = [{"secretKeyRef": {"name": "grows", "key": "token"}}] * 2
+    large = {"headers": [{"name": "Authorization", "values": values}]}
+    for name, size in (("a", 440), ("b", 440)):
+        forebay.secret(name=name, token="x" * (size * 1024))
+    limits = {"tableKib": 448}
+    await forebay.operator(tables={"count": 1}, tenantLimits=limits).start()
+    for name in ("a", "b"):
+        held = [{"secretKeyRef": {"name": name, "key": "token"}}]
+        authentication = {"headers": [{"name": "Authorization", "values": held}]}
+        forebay.apply(
+            manifest(forebay.tenant, name, receiver=SHARED, authentication=authentication)
+        )
+    forebay.apply(manifest(forebay.tenant, "leaves", receiver=SHARED, authentication=large))
+    for name in ("a", "b", "leaves"):
+        await forebay.wait_condition(name, "ReceiversReady", "NoPodReady")
+
+    forebay.secret(name="grows", token="x" * 20 * 1024)
+    await forebay.wait_condition("leaves", "Accepted", "TablesFull")
+    assert names_by_table(forebay, "receivers") == [["a", "b", "leaves"]]
+    forebay.apply(manifest(forebay.tenant, "leaves", authentication=large))
+    await forebay.wait_condition("leaves", "Accepted", "Accepted")
+    await eventually(lambda: forebay.objects("deployments", "leaves"), saying="its receivers")

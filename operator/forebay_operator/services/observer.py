@@ -40,6 +40,9 @@ class Served:
     trouble: Mapping[Pool, str] = field(default_factory=dict)
     """What the API server said when it refused an object or a table."""
 
+    is_held_back: bool = False
+    """Whether receivers must not know it yet, for processors still take it for deleted."""
+
     is_moving: bool = False
     """Whether receivers of the other kind are still there until the new ones serve."""
 
@@ -111,6 +114,9 @@ class Observer:
     async def _receivers(self, name: EndpointName, served: Served) -> tuple[Condition, PodCount]:
         generation = served.generation_of_own
         if generation is None:
+            if served.is_held_back:
+                view = await self._pools.view(self._tables.selector("receivers") or {})
+                return pool_condition("receivers", view, 0, self._config.namespace)
             return await self._shared_pool("receivers", name)
         selector = endpoint_selector(name, self._config)
         view = await self._pools.view(selector)

@@ -77,14 +77,15 @@ class PoolEntries(Generic[Entry]):
         return True
 
     def remove(self, endpoint: EndpointName) -> None:
-        """Take an endpoint out of every table."""
-        for index in self.indices(endpoint):
+        """Take an endpoint out of every table; where it stood is kept for who asks later."""
+        found = self.indices(endpoint)
+        for index in found:
             self._wanted[index].pop(endpoint, None)
             self._leftovers[index].pop(endpoint, None)
             self._allocator.release(endpoint, index)
             if endpoint in self._written[index]:
                 self._unwritten.add((index, endpoint))
-        self._left.pop(endpoint, None)
+        self._left[endpoint] = set(found)
 
     def write_again(self, index: int, endpoint: EndpointName) -> None:
         """Take it that something about an endpoint is not written in a table yet."""

@@ -6,7 +6,7 @@ cannot be used: a mistake in an edit must not cost webhooks.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -143,12 +143,13 @@ class Reconciler:
         endpoint = self._world.endpoints.get(name)
         if endpoint is None:
             await self._clear(name)
+            self._tables.forget(name)
             return Looked(result="gone", again_in=None)
         if endpoint.deleted is not None:
             return await self._finish(endpoint, endpoint.deleted)
         served = self._served.get(name)
-        waits_for_room = served is not None and served.rejected is _TABLES_FULL
-        if full or served is None or served.generation != endpoint.generation or waits_for_room:
+        waits = served is not None and (served.rejected is _TABLES_FULL or served.is_held_back)
+        if full or served is None or served.generation != endpoint.generation or waits:
             if not endpoint.is_held:
                 self._world.put_endpoint(await self._cluster.hold(endpoint, held=True))
                 endpoint = self._world.endpoints.get(name, endpoint)
@@ -193,8 +194,22 @@ class Reconciler:
         )
         # The processors first: they know an endpoint before its first webhook comes.
         has_room = self._tables.put_endpoint(judged.processing)
+        taken = Served(
+            generation=endpoint.generation,
+            plan=judged,
+            rejected=None,
+            isolation=isolation,
+            url=endpoint_url(name, host_of(manifest, self._config), self._config),
+            generation_of_own=desired.generation,
+            is_moving=moving,
+        )
+        if has_room and not await self._tables.may_be_received(name):
+            trouble = await self._tables.flush(name)
+            if trouble or not await self._tables.may_be_received(name):
+                return replace(taken, trouble=trouble, is_moving=False, is_held_back=True)
         if has_room and (is_shared or moving):
-            has_room = self._tables.put_route(name, judged.route)
+            # Who leaves the shared receivers makes room: they go on with the route that they have.
+            has_room = self._tables.put_route(name, judged.route) or not is_shared
         if not has_room:
             return self._rejected(endpoint, _TABLES_FULL)
         if is_shared or not moving:
@@ -205,16 +220,7 @@ class Reconciler:
             trouble["receivers"] = refused
         if not moving and refused is None:
             await self._prune(name, desired)
-        return Served(
-            generation=endpoint.generation,
-            plan=judged,
-            rejected=None,
-            isolation=isolation,
-            url=endpoint_url(name, host_of(manifest, self._config), self._config),
-            generation_of_own=desired.generation,
-            trouble=trouble,
-            is_moving=moving,
-        )
+        return replace(taken, trouble=trouble)
 
     def _rejected(self, endpoint: ClusterEndpoint, rejected: Rejected) -> Served:
         """Return what is known of an endpoint that stays as it was served before, if it was."""
@@ -353,6 +359,7 @@ class Reconciler:
         except ObjectChanged:
             _log.info("endpoint_gone_before", endpoint=str(name))
         self._world.forget(endpoint)
+        self._tables.forget(name)
         _log.info("endpoint_ended", endpoint=str(name))
         return Looked(result="gone", again_in=None)
 

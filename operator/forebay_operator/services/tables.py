@@ -53,7 +53,8 @@ _log = structlog.get_logger(__name__)
 REMEMBERED: Final = 64
 """Generations of a table that a pod may lag behind: at one a second more than any kubelet needs."""
 
-POOLS: Final[tuple[Pool, ...]] = ("receivers", "processors")
+POOLS: Final[tuple[Pool, ...]] = ("processors", "receivers")
+"""In the order in which they are written: whoever has a webhook is to find its endpoint known."""
 
 DELETED_MOST: Final = 1000
 """Deleted endpoints that one table lists, the latest ones: a name takes up to 117 bytes there, and
@@ -76,6 +77,9 @@ class RouteTables:
         self._deleted: dict[EndpointName, tuple[int, int]] = {}
         """The table that lists each, and the second in which it went."""
 
+        self._returning: set[EndpointName] = set()
+        """Made again after a deletion that processors may still know of."""
+
         self._locks: dict[tuple[Pool, int], asyncio.Lock] = {}
         self._written: dict[tuple[Pool, int], deque[tuple[int, str]]] = {}
         self._number = 0
@@ -97,6 +101,9 @@ class RouteTables:
         for name in self._receivers.names() | self._processors.names():
             if name not in self._world.endpoints:
                 self.mark_deleted(name)
+            elif not (self.has_shared_route(name) or self._world.objects_of(name)):
+                # Whoever wrote it last may have waited for the processors, and died.
+                self._returning.add(name)
 
     def _read(self, pool: Pool, index: int, kind: type[AnyTable]) -> AnyTable | None:
         document = self._world.object(ObjectKey("Secret", table_name(pool, index, self._config)))
@@ -132,17 +139,33 @@ class RouteTables:
         listed = self._deleted.pop(name, None)
         if listed is not None:
             self._processors.write_again(listed[0], name)
+            self._returning.add(name)
         return True
+
+    async def may_be_received(self, endpoint: EndpointName) -> bool:
+        """Say whether no processor takes an endpoint for deleted, so that nothing of it is dropped.
+
+        One that is new is just unknown to a processor that lags, and what comes up of it waits.
+        """
+        if endpoint in self._returning and await self._has_arrived("processors", endpoint):
+            self._returning.discard(endpoint)
+        return endpoint not in self._returning
 
     def mark_deleted(self, endpoint: EndpointName) -> None:
         """Take an endpoint out of all tables and list it as deleted."""
-        if endpoint in self._deleted:
-            return
         index = self._processors.place(endpoint)
+        self._returning.discard(endpoint)
         self._receivers.remove(endpoint)
+        if endpoint in self._deleted and self._processors.get(endpoint) is None:
+            return
         self._processors.remove(endpoint)
         self._deleted[endpoint] = (index, int(time.time()))
         self._processors.write_again(index, endpoint)
+
+    def forget(self, endpoint: EndpointName) -> None:
+        """Take it that nobody asks any more what the pods have read of a deleted endpoint."""
+        self._receivers.forget_left(endpoint)
+        self._processors.forget_left(endpoint)
 
     # --- what pods have read
 
@@ -196,7 +219,8 @@ class RouteTables:
             OperatorError: where it has to be tried again.
         """
         refused: dict[Pool, str] = {}
-        for pool in POOLS:
+        # Of one that goes, nothing more is to come before processors drop it.
+        for pool in reversed(POOLS) if endpoint in self._deleted else POOLS:
             for index in self._entries(pool).indices(endpoint):
                 try:
                     await self._flush(pool, index, endpoint)
@@ -241,7 +265,11 @@ class RouteTables:
     async def _has_arrived(
         self, pool: Pool, endpoint: EndpointName, *, everywhere: bool = False
     ) -> bool:
-        """Say whether every ready pod has read an endpoint's own table, or all that it was in."""
+        """Say whether every ready pod has read an endpoint's own table, or all that it was in.
+
+        A table that is not written was read by nobody; and pods of which none is ready may be ready
+        again with what they read before, so they are waited for. A pool of none reads at its start.
+        """
         selector = self.selector(pool)
         if selector is None:
             return True
@@ -250,6 +278,8 @@ class RouteTables:
         if not everywhere:
             file = table_file(pool, self._entries(pool).place(endpoint))
             wanted = {file: wanted[file]}
+        if not all(wanted.values()) or (view.total and not view.ready):
+            return False
         return view.having(wanted) >= view.ready
 
     async def _flush(self, pool: Pool, index: int, asking: EndpointName | None) -> None:
