@@ -11,9 +11,17 @@ from collections.abc import Iterator
 import pytest
 
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
+from forebay_receiver.handlers.limits import (
+    BACKLOG_LIMIT,
+    PIPELINE_LIMIT,
+    PIPELINE_MOST,
+    SLICE_BYTES,
+    WAITING_BYTES,
+)
 from forebay_receiver.handlers.request_reader import Request, RequestReader
 from support.raw_http import request_bytes
 from support.receiver_in_process import InProcessReceiver, statuses_in
+from support.wait import eventually
 
 PATH = "/v1/webhooks/demo/d360"
 ROUTE = ReceiverRoute(
@@ -147,4 +155,95 @@ async def test_a_closed_connection_leaves_nothing_in_memory(
         receiver.store.answer_next()
     await turns()
     assert len(alive()) == before
+    assert receiver.intake.in_flight_bytes == 0
+
+
+ENDLESS = 256 * 1024
+"""Bytes that a socket brings at once."""
+
+
+async def test_what_waits_on_a_connection_is_held_and_bounded(receiver: InProcessReceiver) -> None:
+    receiver.store.answers_when_told = True
+    protocol, transport = receiver.connect()
+    empty = post(b"", Padding="x" * 100)
+    before = len(alive())
+    protocol.data_received(empty * (ENDLESS // len(empty)))
+    for _ in range(10):
+        assert transport.is_paused
+        # The connection, the one that is stored, and those that wait, with all they take.
+        waiting = len(alive()) - before - 2
+        assert PIPELINE_LIMIT <= waiting <= PIPELINE_MOST
+        assert receiver.intake.in_flight_bytes > waiting * (WAITING_BYTES + 100)
+        while len(receiver.store.bodies) % 50:
+            receiver.store.answer_next()
+            await turns()
+        receiver.store.answer_next()
+        await turns()
+    protocol.connection_lost(None)
+    assert receiver.intake.in_flight_bytes == 0
+
+
+async def test_a_pipeline_of_webhooks_is_stored_whole(receiver: InProcessReceiver) -> None:
+    receiver.store.answers_when_told = True
+    bodies = [b"%d" % number for number in range(1000)]
+    protocol, transport = receiver.connect()
+    padding = "x" * 100
+    protocol.data_received(b"".join(post(body, Padding=padding) for body in bodies))
+    for _ in bodies:
+        await turns()
+        receiver.store.answer_next()
+    assert receiver.store.bodies == bodies
+    assert statuses_in(bytes(transport.written)) == [200] * len(bodies)
+    assert not transport.is_paused
+    assert receiver.intake.in_flight_bytes == 0
+
+
+async def test_more_requests_than_may_wait_end_the_connection(receiver: InProcessReceiver) -> None:
+    receiver.store.answers_when_told = True
+    protocol, transport = receiver.connect()
+    tiny = f"POST {PATH} HTTP/1.1\r\nHost:a\r\nAuthorization:it\r\nContent-Length:0\r\n\r\n"
+    protocol.data_received(tiny.encode() * (SLICE_BYTES // len(tiny)))
+    for _ in range(PIPELINE_MOST + 1):
+        receiver.store.answer_next()
+        await turns()
+    statuses = statuses_in(bytes(transport.written))
+    assert statuses == [200] * (PIPELINE_MOST + 1) + [503]
+    assert transport.has_ended
+    assert receiver.intake.in_flight_bytes == 0
+
+
+async def test_a_read_of_tiny_requests_leaves_others_their_turn(
+    receiver: InProcessReceiver,
+) -> None:
+    protocol, transport = receiver.connect()
+    stranger = f"POST {PATH} HTTP/1.1\r\nHost:a\r\nContent-Length:0\r\n\r\n".encode()
+    count = ENDLESS // len(stranger)
+    protocol.data_received(stranger * count)
+    assert len(statuses_in(bytes(transport.written))) < count // 2
+    assert transport.is_paused
+    await eventually(lambda: not transport.is_paused, saying="all to be read")
+    assert statuses_in(bytes(transport.written)) == [401] * count
+
+
+async def test_what_came_before_the_end_is_read_though_others_have_their_turn(
+    receiver: InProcessReceiver,
+) -> None:
+    protocol, transport = receiver.connect()
+    webhooks = [post(b"x" * 100 + b"%d" % number) for number in range(1000)]
+    protocol.data_received(b"".join(webhooks))
+    protocol.eof_received()
+    assert statuses_in(bytes(transport.written)) == [200] * len(webhooks)
+
+
+async def test_many_connections_leave_no_more_unread_than_the_limit() -> None:
+    receiver = InProcessReceiver(ROUTE)
+    receiver.store.answers_when_told = True
+    read = post(b"") * (ENDLESS // len(post(b"")))
+    connections = [receiver.connect() for _ in range(100)]
+    for protocol, _ in connections:
+        protocol.data_received(read)
+        assert receiver.rules.backlog_bytes <= BACKLOG_LIMIT
+    for protocol, _ in connections:
+        protocol.connection_lost(None)
+    assert receiver.rules.backlog_bytes == 0
     assert receiver.intake.in_flight_bytes == 0

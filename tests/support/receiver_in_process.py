@@ -142,7 +142,8 @@ class InProcessReceiver:
         table.replace({"routes.json": ReceiverTable(generation="1", routes=routes)})
         self.store = MemoryStore()
         self.intake = Intake(settings, table, self.store, metrics)
-        self._protocol = protocol_factory(ConnectionRules(self.intake, settings, 4096))
+        self.rules = ConnectionRules(self.intake, settings, 4096)
+        self._protocol = protocol_factory(self.rules)
 
     def connect(self) -> tuple[asyncio.Protocol, MemoryTransport]:
         """Open a connection."""
@@ -167,6 +168,8 @@ class InProcessReceiver:
                 break
             protocol.data_received(piece)
             fed += len(piece)
+        while transport.is_paused and not transport.has_ended:  # noqa: ASYNC110  # turns count
+            await asyncio.sleep(0)
         for _ in range(TURNS if self.store.answers_later else 0):
             await asyncio.sleep(0)
         protocol.connection_lost(None)

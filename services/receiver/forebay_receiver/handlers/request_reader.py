@@ -88,6 +88,7 @@ class RequestReader(asyncio.Protocol):
 
     # For speed: each webhook looks at nearly all of them.
     __slots__ = (
+        "_backlog",
         "_clock",
         "_fed",
         "_fed_at_end",
@@ -134,6 +135,9 @@ class RequestReader(asyncio.Protocol):
         self._slice = 0
         """Bytes that are being parsed."""
 
+        self._backlog: bytes | memoryview = b""
+        """What came and is not read yet, since others have their turn."""
+
         self._has_completed = False
         """Whether a request was complete within them."""
 
@@ -160,16 +164,18 @@ class RequestReader(asyncio.Protocol):
         """Tell the client to send the body of the request that is being read."""
         raise NotImplementedError
 
+    def read_slices(self, data: bytes | memoryview) -> None:
+        """Give what came, slice by slice, to `data_received`, as far as it is our turn."""
+        raise NotImplementedError
+
     @override
     def data_received(self, data: bytes | memoryview) -> None:
         """Take what came."""
         if self.has_ended:
             return
         size = len(data)
-        if size > SLICE_BYTES:
-            whole = memoryview(data)
-            for start in range(0, size, SLICE_BYTES):
-                self.data_received(whole[start : start + SLICE_BYTES])
+        if size > SLICE_BYTES or self._backlog:
+            self.read_slices(data)
             return
         self._fed += size
         self._slice = size
@@ -297,7 +303,7 @@ class RequestReader(asyncio.Protocol):
         )
         if len(headers) + self._repeats > HEADERS_LIMIT or (
             (self._has_completed or self._fed - self._fed_at_start > HEAD_LIMIT)
-            and self._head_bytes(request) > HEAD_LIMIT
+            and self.head_bytes(request) > HEAD_LIMIT
         ):
             self._break(Reason.MALFORMED)
         reason = rejection(version, headers, self._repeats)
@@ -378,11 +384,12 @@ class RequestReader(asyncio.Protocol):
         self._trailer_bytes += len(name) + len(value)
         if (
             len(request.headers) + self._repeats > HEADERS_LIMIT
-            or self._trailer_bytes + self._head_bytes(request) > HEAD_LIMIT
+            or self._trailer_bytes + self.head_bytes(request) > HEAD_LIMIT
         ):
             self._break(Reason.MALFORMED)
 
-    def _head_bytes(self, request: Request) -> int:
+    def head_bytes(self, request: Request) -> int:
+        """Return what the head of the request that is being read comes to."""
         headers = request.headers
         return len(self._url) + sum(map(len, headers), sum(map(len, headers.values())))
 

@@ -14,7 +14,9 @@ closed list of `policies.served_requests` is read by `handlers.request_reader` a
 | the GET challenge, another method, another path | its answer |
 
 Requests of one connection are served one after the other, in order; each gets one answer. One that
-is half read is late by itself, whatever is served meanwhile. What is sent after an answer that
+is half read is late by itself, whatever is served meanwhile. Those that wait are few, and counted
+with all they take; while they are many, and while a read that takes long leaves others their turn
+(`read_slices`), no more is read. What is sent after an answer that
 closes is read and thrown away for a moment, so that the answer is not lost to a reset.
 
 If the process dies, nothing is answered that was not answered before: `services.intake` says what
@@ -23,6 +25,7 @@ that means for what is stored.
 
 import asyncio
 from collections import deque
+from time import perf_counter
 from typing import Any, Final, cast
 
 from typing_extensions import override
@@ -30,7 +33,16 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from forebay_receiver.errors import Reason
-from forebay_receiver.handlers.limits import FIRST_BYTE_SECONDS, LINGER_SECONDS, PIPELINE_LIMIT
+from forebay_receiver.handlers.limits import (
+    BACKLOG_LIMIT,
+    FIRST_BYTE_SECONDS,
+    LINGER_SECONDS,
+    PIPELINE_LIMIT,
+    PIPELINE_MOST,
+    SLICE_BYTES,
+    TURN_SECONDS,
+    WAITING_BYTES,
+)
 from forebay_receiver.handlers.request_reader import Request, RequestReader
 from forebay_receiver.handlers.responses import CONTINUE, OK, encode
 from forebay_receiver.services.intake import STORED, Answer, Intake
@@ -56,6 +68,9 @@ class ConnectionRules:
         self.max_connections = max_connections
         self.connections = 0
         """How many are open."""
+
+        self.backlog_bytes = 0
+        """Bytes of all connections that came and are not read yet."""
 
         self.is_draining = False
         """Whether every answer closes its connection, so that load balancers move on."""
@@ -118,7 +133,7 @@ class WebhookProtocol(RequestReader):
 
         self._is_lingering = False
         self._is_resting = False
-        """Whether others have their turn before more of a large body is read."""
+        """Whether others have their turn before we read on."""
 
         self._is_unread = False
         """Whether the client does not read its answers."""
@@ -166,11 +181,18 @@ class WebhookProtocol(RequestReader):
         self._let_go(self.request, *self._waiting)
         self._transport = None
         self._waiting.clear()
+        self._keep(b"")
         self.end_reading()
 
     @override
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
+        # Only where a transport reads on that was told not to: the end comes behind what came.
+        while self._backlog and not self.has_ended:
+            backlog = self._backlog
+            self._keep(b"")
+            for start in range(0, len(backlog), SLICE_BYTES):
+                self.data_received(backlog[start : start + SLICE_BYTES])
         self.has_ended = True
         return self._serving is not None or bool(self._waiting)
 
@@ -185,8 +207,7 @@ class WebhookProtocol(RequestReader):
     def resume_writing(self) -> None:
         """Read on."""
         self._is_unread = False
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._resume()
 
     def shutdown(self) -> None:
         """End politely: uvicorn calls this for every connection when it stops."""
@@ -203,7 +224,10 @@ class WebhookProtocol(RequestReader):
         if self._serving is None and not self._waiting:
             self._serve(request)
             return
-        self._hold(request)
+        if len(self._waiting) >= PIPELINE_MOST:
+            self._refuse(request, self._intake.refuse(request.endpoint, Reason.OVERLOADED))
+        elif request.rejection is None:
+            self._hold(request)
         self._wait(request)
         if len(self._waiting) >= PIPELINE_LIMIT and self._transport is not None:
             self._transport.pause_reading()
@@ -219,6 +243,8 @@ class WebhookProtocol(RequestReader):
 
     def _wait(self, request: Request) -> None:
         """Let a request wait for its turn: it is not late any more, nor owed a word to go on."""
+        if request.rejection is not None:
+            request.headers = {}  # nobody looks at them any more
         self._waiting.append(request)
         self._owes_continue = False
         self._deadline = _FOREVER
@@ -229,18 +255,54 @@ class WebhookProtocol(RequestReader):
         self._set_deadline(request.started + self._reading_seconds)
         if request.size > LARGE_BODY and not self._is_resting and self._transport is not None:
             # The loop reads a connection for as long as there is something: 4 MiB in one turn.
-            self._is_resting = True
             self._transport.pause_reading()
-            self._loop.call_soon(self._read_on)
+            self._rest()
+
+    @override
+    def read_slices(self, data: bytes | memoryview) -> None:
+        """Read what came until our turn is over; the rest is read in later ones."""
+        if self._backlog:
+            data = b"".join((self._backlog, data))
+            self._keep(b"")
+        rules, left, until = self._rules, memoryview(data), perf_counter() + TURN_SECONDS
+        while left and not self.has_ended:
+            if (
+                left.nbytes < len(data)
+                and (len(self._waiting) >= PIPELINE_LIMIT or perf_counter() >= until)
+                and rules.backlog_bytes + left.nbytes <= BACKLOG_LIMIT
+            ):
+                self._keep(left)
+                if self._transport is not None:
+                    self._transport.pause_reading()
+                self._resume()
+                return
+            piece, left = left[:SLICE_BYTES], left[SLICE_BYTES:]
+            self.data_received(piece)
+
+    def _keep(self, backlog: bytes | memoryview) -> None:
+        self._rules.backlog_bytes += len(backlog) - len(self._backlog)
+        self._backlog = backlog
+
+    def _rest(self) -> None:
+        """Let others have their turn."""
+        self._is_resting = True
+        self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         self._is_resting = False
-        if (
-            self._transport is not None
-            and not self._is_unread
-            and len(self._waiting) < PIPELINE_LIMIT
-            and not self._transport.is_closing()
-        ):
+        backlog = self._backlog
+        if backlog and not self._is_unread and len(self._waiting) < PIPELINE_LIMIT:
+            self._keep(b"")
+            self.read_slices(backlog)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Read on, first what came already; not while there is a reason not to."""
+        if self._is_resting or self._is_unread or len(self._waiting) >= PIPELINE_LIMIT:
+            return
+        if self._backlog:
+            self._rest()
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     @override
@@ -252,16 +314,22 @@ class WebhookProtocol(RequestReader):
             self._transport.write(CONTINUE)
 
     def _hold(self, request: Request) -> None:
-        """Say how much of a body waits for its turn; there is a limit to that."""
+        """Say how much waits for its turn, head and all; there is a limit to that."""
         endpoint = request.endpoint
-        if endpoint is None or request.size == request.held:
+        if endpoint is None:
             return
-        answer = self._intake.hold(endpoint, request.size - request.held)
+        size = WAITING_BYTES + self.head_bytes(request) + request.size
+        answer = self._intake.hold(endpoint, size - request.held)
         if answer is None:
-            request.held = request.size
+            request.held = size
         else:
-            self._let_go(request)
-            request.rejection, request.body = answer, b""
+            self._refuse(request, answer)
+
+    def _refuse(self, request: Request, answer: Answer) -> None:
+        """Have no room for a request that would have to wait: it is the last one."""
+        self._let_go(request)
+        request.rejection, request.body = answer._replace(close=True), b""
+        self.has_ended = True
 
     def _let_go(self, *requests: Request | None) -> None:
         """Say that bodies do not wait any more."""
@@ -313,7 +381,6 @@ class WebhookProtocol(RequestReader):
             return
         transport.write(OK if answer is STORED else encode(answer, close=False))
         if self._waiting:
-            transport.resume_reading()
             # Not from within this call: a long pipeline would grow the stack.
             self._loop.call_soon(self._serve_next)
             return
@@ -327,6 +394,7 @@ class WebhookProtocol(RequestReader):
     def _serve_next(self) -> None:
         if self._waiting and self._serving is None and self._transport is not None:
             self._serve(self._waiting.popleft())
+            self._resume()
 
     def _linger(self, now: float) -> None:
         """Close our half, and read what still comes for a moment."""
@@ -335,6 +403,7 @@ class WebhookProtocol(RequestReader):
         self._let_go(self.request, *self._waiting)
         self.request = None
         self._waiting.clear()
+        self._keep(b"")
         transport = self._transport
         if transport is None:
             return
