@@ -38,7 +38,13 @@ EVERYTHING = StreamConfig(
     discard_new_per_subject=True,
 )
 
-NO_ANSWERS = (b"{}", b"+OK", b'{"stream":"FOREBAY_RAW_0"}', b'{"stream":"EVERYTHING","seq":1}')
+NO_ANSWERS = (
+    b"{}",
+    b"+OK",
+    b'{"stream":"FOREBAY_RAW_0"}',
+    b'{"stream":"EVERYTHING","seq":1}',
+    b'{"x":' + b"[" * 3_000 + b"]" * 3_000 + b"}",
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -123,6 +129,23 @@ async def test_a_webhook_that_a_subscriber_answers_is_503(edge: Edge, answer: by
         await eventually(
             saying(edge, "remove"), saying="readiness to tell that somebody else answers"
         )
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "error", [{"err_code": []}, {"err_code": 10071, "description": "is: " + "9" * 5_000}]
+)
+async def test_an_error_of_any_shape_is_an_answer(edge: Edge, error: dict[str, object]) -> None:
+    answer = json.dumps({"error": error}).encode()
+    async with (
+        edge.stack.nats_server.client() as client,
+        answering(client, "forebay.raw.>", answer) as seen,
+    ):
+        body = edge.new_body()
+        assert_unavailable(await edge.post(body))
+        assert body in seen
+    assert await edge.receiver.metric("forebay_receiver_in_flight_bytes") == 0
+    assert not edge.receiver.logged("nats_disconnected")
 
 
 @pytest.mark.asyncio(loop_scope="module")

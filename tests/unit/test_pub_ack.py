@@ -62,6 +62,21 @@ def test_an_answer_without_stream_or_sequence_is_nobody_s(answer: bytes) -> None
     assert STREAM in str(found)
 
 
+HOSTILE_ANSWERS = {
+    "no error at all": b'{"error":[]}',
+    "nested": b'{"x":' + b"[" * 3_000 + b"]" * 3_000 + b"}",
+    "a nested error": b'{"error":{"x":' + b"[" * 3_000 + b"]" * 3_000 + b"}}",
+    "no UTF-8": b'{"stream":"\xff"}',
+    "a surrogate": b'{"stream":"\\ud800"}',
+    "a sequence of 5,000 digits": b'{"stream":"FOREBAY_RAW_0","seq":%s}' % (b"9" * 5_000),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_ANSWERS)
+def test_an_answer_that_cannot_be_read_is_nobody_s(kind: str) -> None:
+    assert isinstance(pub_ack(HOSTILE_ANSWERS[kind], STREAM), ForeignAnswer)
+
+
 @pytest.mark.parametrize("name", ["EVERYTHING", "FOREBAY_RAW_1", "FOREBAY_RAW_00", "forebay_raw_0"])
 def test_another_stream_is_not_believed_and_named(name: str) -> None:
     found = pub_ack(b'{"stream":"%s", "seq":7}' % name.encode(), STREAM)

@@ -51,7 +51,15 @@ def test_the_message_says_what_the_server_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sequence"), [("wrong last sequence: 5", 5), ("wrong last sequence", 0), ("", 0)]
+    ("text", "sequence"),
+    [
+        ("wrong last sequence: 5", 5),
+        ("wrong last sequence: 18446744073709551615", 2**64 - 1),
+        ("wrong last sequence", 0),
+        ("", 0),
+        ("wrong last sequence: " + "9" * 5_000, 0),
+        ("wrong last sequence: \u0663", 0),
+    ],
 )
 def test_a_mismatch_says_which_message_is_there(text: str, sequence: int) -> None:
     error = store_error({"err_code": 10071, "description": text})
@@ -69,3 +77,10 @@ def test_what_may_be_stored_after_all_is_unavailable_and_nothing_else_is() -> No
     for kind in (StoreFull, ClaimedBefore, SequenceMismatch, MessageTooLarge, StoreRefused):
         assert not issubclass(kind, StoreUnavailable)
         assert issubclass(kind, ForebayError)
+
+
+@pytest.mark.parametrize("strange", [[], {}, "10077", 1e400, True, "x" * 10_000, ["y" * 10_000]])
+def test_an_error_of_any_shape_is_a_refusal_in_few_words(strange: object) -> None:
+    error = store_error({"err_code": strange, "description": strange})
+    assert type(error) is StoreRefused
+    assert len(str(error)) < 300

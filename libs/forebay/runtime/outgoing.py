@@ -137,7 +137,7 @@ def pub_ack(payload: bytes, stream: str) -> PubAck | StoreError:
         return StreamMissing("no stream takes this subject at the moment")
     try:
         ack = _DECODE(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ForeignAnswer(_SUBSCRIBER.format(stream))
     if ack.error is None:
         if ack.stream == stream and ack.seq > 0:

@@ -361,7 +361,11 @@ class Publisher:
             if stream is not None and isinstance(pub_ack(payload, stream), PubAck):
                 self._on_late()
             return
-        result = pub_ack(payload, waiting.stream)
+        result: PubAck | StoreError
+        try:
+            result = pub_ack(payload, waiting.stream)
+        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever came
+            result = ForeignAnswer(f"an answer that cannot be read: {type(error).__name__}")
         if result.__class__ is ForeignAnswer:
             # Where the stream is there too, its own answer is late from now on.
             self._remember(number, waiting.stream)

@@ -51,6 +51,12 @@ _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader,
 _SEQUENCE_MISMATCH = 10071
 _STILL_STORING = frozenset({10158, 10164})
 
+_SHOWN: Final = 200
+"""Characters of a description that are shown."""
+
+_SEQUENCE_DIGITS: Final = 20
+"""Of the largest sequence that there is."""
+
 
 class StoreError(ForebayError):
     """JetStream did not store a message."""
@@ -100,9 +106,11 @@ class StoreRefused(StoreError):  # noqa: N818
 
 
 def store_error(error: Mapping[str, Any]) -> StoreError:
-    """Return what an `error` object of a JetStream answer means."""
-    code, text = error.get("err_code"), str(error.get("description", ""))
-    message = f"NATS answered {code}: {text}"
+    """Return what an `error` of a JetStream answer means; somebody else's may be anything."""
+    code, text = error.get("err_code"), error.get("description")
+    code = code if isinstance(code, int) else None
+    text = text if isinstance(text, str) else ""
+    message = f"NATS answered {code}: {text[:_SHOWN]}"
     kind: type[StoreError] = StoreRefused
     if code == _STORE_FAILED:
         kind = ClaimedBefore if text == CLAIM_REFUSED_TEXT else StoreFull
@@ -128,4 +136,5 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
 def _number_at_the_end(text: str) -> int:
     """Read the sequence in `wrong last sequence: 7`."""
     number = text.rpartition(" ")[2]
-    return int(number) if number.isdecimal() else 0
+    is_sequence = len(number) <= _SEQUENCE_DIGITS and number.isascii() and number.isdecimal()
+    return int(number) if is_sequence else 0
