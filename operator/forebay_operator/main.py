@@ -20,8 +20,8 @@ In Forebay's namespace (Role); OURS is: get list watch create patch delete
 A server-side apply is a `patch`, and a `create` where the object is not there. Without the rights
 on httproutes it makes Ingresses.
 
-NATS: the user may publish to `$JS.API.>` and subscribe to `_INBOX_forebay_operator.>`; it neither
-reads nor writes a webhook by subject.
+NATS: the user may publish to `$JS.API.INFO`, `$JS.API.STREAM.>` and `$JS.API.CONSUMER.>`, and
+subscribe to `_INBOX_forebay_operator.>`; it neither reads nor writes a webhook by subject.
 
 `forebay operator --uninstall` (a hook of the chart before the release goes) needs the same rights.
 It sets the Deployment `<name>-operator` to 0 replicas and waits until no pod is left with labels
@@ -34,6 +34,7 @@ import contextlib
 import random
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -75,6 +76,12 @@ __all__ = ["run"]
 
 _log = structlog.get_logger(__name__)
 
+NESTED_MOST: Final = 25_000
+"""Python's limit of recursion, which is also that of all that reads JSON: an endpoint may have
+unknown fields, 10,000 levels deep as far as the API server goes, of which a copy takes two each.
+With the limit of 1,000 as it comes, one such endpoint would end every listing of all of them; at
+10,000 levels what reads, compares and writes them stays within a thread's stack of 8 MiB."""
+
 KNOWN_SECONDS: Final = 10.0
 """How long endpoints wait at the start for a NATS that is slow to answer."""
 
@@ -93,6 +100,7 @@ def run(*, leave: bool = False) -> int:
     nats = load_settings(NatsSettings).of_part("operator")
     config = read_config(process.config)
     configure_logging(log_settings, part="operator")
+    sys.setrecursionlimit(NESTED_MOST)
     if leave:
         return asyncio.run(_leave(config))
     with listen(process.admin_host, process.admin_port, "FOREBAY_OPERATOR_ADMIN_PORT") as admin:

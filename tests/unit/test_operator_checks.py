@@ -163,6 +163,11 @@ def http(name: str, places: int) -> DestinationSpec:
             "receiver.replicas.max is 50, and this installation gives 20",
         ),
         (
+            asking(receiver=ReceiverSpec(replicas=Replicas(min=4))),
+            {"replicas": 3},
+            "receiver.replicas.min is 4, and this installation gives 3",
+        ),
+        (
             asking(receiver=ReceiverSpec(resources=Resources(limits={"cpu": "2500m"}))),
             {},
             "receiver.resources.limits.cpu is 2500m, and this installation gives 2",
@@ -215,6 +220,12 @@ def test_an_endpoint_that_names_no_replicas_has_as_many_as_it_may() -> None:
     manifest, config = asking(receiver=ReceiverSpec()), limited(replicas=3)
     assert refusal(manifest, config) is None
     assert replica_bounds(manifest, config)[1] == 3
+
+
+def test_an_endpoint_that_names_a_floor_alone_is_not_refused_for_the_ceiling_by_default() -> None:
+    manifest = asking(receiver=ReceiverSpec(replicas=Replicas(min=3)))
+    assert refusal(manifest, limited(replicas=3)) is None
+    assert replica_bounds(manifest, limited(replicas=3)) == (3, 3)
 
 
 def test_replicas_of_a_shared_endpoint_are_nobodys() -> None:

@@ -20,7 +20,7 @@ from forebay_operator.adapters.cluster import kind_of
 from forebay_operator.models.names import GROUP, LABEL_OWNER
 from forebay_operator.services.intake import Intake
 
-__all__ = ["Watches", "until_stopped"]
+__all__ = ["Watches", "hand_over", "until_stopped"]
 
 _log = structlog.get_logger(__name__)
 
@@ -123,7 +123,7 @@ class Watches:
         self, registry: kopf.OperatorRegistry, where: tuple[str, str, str], tell: Listener
     ) -> None:
         async def handler(event: kopf.RawEvent, **_: object) -> None:
-            self._loop.call_soon_threadsafe(tell, event["type"], dict(event["object"]))
+            self._loop.call_soon_threadsafe(hand_over, tell, event["type"], dict(event["object"]))
 
         group, version, plural = where
         kopf.on.event(
@@ -159,6 +159,21 @@ class Watches:
                 self._loop.call_soon_threadsafe(self._on_end)
 
         self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+
+
+def hand_over(tell: Listener, change: str | None, document: Document) -> None:
+    """Tell of an event; one that cannot be taken costs itself alone.
+
+    The loop's own words on it would quote the document, which may be a Secret.
+    """
+    try:
+        tell(change, document)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one, the others are told
+        metadata = document.get("metadata") or {}
+        name = f"{metadata.get('namespace')}/{metadata.get('name')}"
+        _log.error(  # a traceback's last line may quote it, too
+            "event_not_taken", kind=document.get("kind"), name=name, reason=type(error).__name__
+        )
 
 
 async def until_stopped(watching: Awaitable[None]) -> None:

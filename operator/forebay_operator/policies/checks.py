@@ -100,9 +100,15 @@ def replicas_are_within(about: Input) -> Refusal | None:
     """
     receiver, limit = about.manifest.spec.receiver, about.config.tenant_limits.replicas
     isolation = receiver.isolation or about.config.isolation
-    if isolation == "Shared" or receiver.replicas == Replicas() or receiver.replicas.max <= limit:
+    if isolation == "Shared":
         return None
-    return _beyond("receiver.replicas.max", receiver.replicas.max, limit, "replicas")
+    # The CRD fills in what is left out, so a default cannot be told from one that was asked for.
+    asked, default = receiver.replicas, Replicas()
+    if asked.max > limit and asked.max != default.max:
+        return _beyond("receiver.replicas.max", asked.max, limit, "replicas")
+    if asked.min > limit and asked.min != default.min:
+        return _beyond("receiver.replicas.min", asked.min, limit, "replicas")
+    return None
 
 
 def resources_are_within(about: Input) -> Refusal | None:

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from lightkube.core.resource import NamespacedResourceG
 
-from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.adapters.cluster import Cluster, Document
 from forebay_operator.errors import OperatorError
 from forebay_operator.services.world import World
 
@@ -27,9 +27,21 @@ async def fill_world(cluster: Cluster, world: World) -> tuple[type[NamespacedRes
             async for pod in cluster.pods():
                 world.put_pod(pod)
             for document in await cluster.endpoints():
-                world.put_endpoint(document)
+                _put(world, document)
         except OperatorError as error:
             _log.warning("listing_failed", reason=str(error), again_in=AGAIN_SECONDS)
             await asyncio.sleep(AGAIN_SECONDS)
         else:
             return kinds
+
+
+def _put(world: World, document: Document) -> None:
+    """Take an endpoint; one that cannot be taken keeps nobody from taking the others."""
+    try:
+        world.put_endpoint(document)
+    except Exception as error:  # noqa: BLE001  # it is anybody's document
+        metadata = document.get("metadata") or {}
+        name = f"{metadata.get('namespace')}/{metadata.get('name')}"
+        _log.error(  # without its content
+            "endpoint_not_taken", endpoint=name, reason=type(error).__name__
+        )

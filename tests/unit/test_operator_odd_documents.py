@@ -1,0 +1,86 @@
+"""Documents that cannot be taken cost themselves alone, and nothing of them is told."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.handlers.watches import hand_over
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.services.start import fill_world
+from forebay_operator.services.world import World
+
+GOOD: Mapping[str, Any] = {
+    "metadata": {
+        "namespace": "acme",
+        "name": "good",
+        "uid": "1",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    },
+    "spec": {},
+}
+
+
+def odd() -> dict[str, Any]:
+    document = copy.deepcopy(dict(GOOD))
+    document["metadata"]["name"] = "odd"
+    document["metadata"]["creationTimestamp"] = "hush-hush"
+    return document
+
+
+class PlayedCluster(Cluster):
+    """Lists an endpoint that cannot be taken, and one that can."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def kinds(self) -> tuple[()]:
+        """Return no kind: there are no objects."""
+        return ()
+
+    async def pods(self) -> Any:  # noqa: ANN401  # yields nothing
+        """Yield nothing."""
+        for each in ():
+            yield each
+
+    async def endpoints(self) -> list[Mapping[str, Any]]:
+        """Return both."""
+        return [odd(), GOOD]
+
+
+async def test_an_endpoint_that_cannot_be_taken_keeps_nobody_from_the_start(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = World("forebay")
+    await fill_world(PlayedCluster(), world)
+    assert list(world.endpoints) == [EndpointName("acme", "good")]
+    told = capsys.readouterr().out
+    assert "endpoint_not_taken" in told
+    assert "acme/odd" in told
+    assert "hush-hush" not in told
+
+
+def _take(world: World, document: Mapping[str, Any]) -> None:
+    world.put_endpoint(document)
+
+
+def test_an_event_that_cannot_be_taken_is_told_without_its_content(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    world = World("forebay")
+    hand_over(lambda _, document: _take(world, document), None, odd())
+    told = capsys.readouterr().out
+    assert "event_not_taken" in told
+    assert "acme/odd" in told
+    assert "hush-hush" not in told
+
+
+def test_secrets_are_found_however_deep_a_spec_is_nested() -> None:
+    node: object = [{"secretKeyRef": {"name": "crm", "key": "token"}}]
+    for _ in range(10_000):
+        node = {"a": [node]}
+    endpoint = ClusterEndpoint.of({**GOOD, "spec": node})
+    assert endpoint.secret_keys == {"crm": frozenset({"token"})}
