@@ -6,7 +6,7 @@ import yaml
 
 from forebay_operator.builders.tables import Pool, table_file, table_name
 from forebay_operator.settings import OperatorConfig, read_config
-from support.chart import NAMESPACE, RELEASE, Rendered, render_set
+from support.chart import NAMESPACE, RELEASE, Rendered, render, render_set
 
 
 def config_of(rendered: Rendered, folder: Path) -> OperatorConfig:
@@ -108,3 +108,11 @@ def test_a_changed_file_starts_a_new_operator() -> None:
         for name, prefix in (("local", "acme-forebay"), ("minimal", "acme-forebay"))
     }
     assert len(sums) == 2
+
+
+def test_lids_may_be_given_as_plain_numbers(tmp_path: Path) -> None:
+    whole = {"cpu": 2, "memory": 2147483648}
+    for limits, cpu in ((whole, "2"), (whole | {"cpu": 2.5}, "2.5")):
+        rendered = render({"host": "hooks.example.com", "limits": limits})
+        found = config_of(rendered, tmp_path).tenant_limits
+        assert (found.cpu, found.memory) == (cpu, "2147483648")

@@ -130,6 +130,12 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
+{{/* A quantity as text: a whole number of values is a float, and a large one would be 2.147e+09. */}}
+{{- define "forebay.quantity" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . | toString | quote }}
+{{- else }}{{ toString . | quote }}{{ end }}
+{{- end -}}
+
 {{/* Further variables of a part, in a fixed order. Takes a map. */}}
 {{- define "forebay.env" -}}
 {{- range $name, $value := . }}
