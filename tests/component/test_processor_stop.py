@@ -120,3 +120,16 @@ async def _waiting_for(processor: Part) -> list[str]:
         return []
     waiting: list[str] = json.loads(answer.body)["waiting_for"]
     return waiting
+
+
+async def test_it_does_not_wait_for_a_nats_that_goes_while_it_leaves(stack: Stack) -> None:
+    """As when a machine is shut down: whatever it would still say, nobody is there to hear it."""
+    stack.serve_demo()
+    processor = await stack.processor(FOREBAY_PROCESSOR_STOP_SECONDS="30")
+    # From now on no step in the table of leases is answered.
+    stack.nats_server.freeze()
+    processor.send(signal.SIGTERM)
+    await eventually(lambda: processor.logged("processor_draining"))
+    await stack.nats_server.kill()
+    await eventually(lambda: not processor.running, within=15, saying="the processor to leave")
+    assert processor.status == 0

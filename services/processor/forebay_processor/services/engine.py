@@ -202,15 +202,15 @@ class Engine:
             timeout=self._settings.stop_seconds + LEAVE_SECONDS,
             return_when=asyncio.FIRST_COMPLETED,
         )
-        if not leaving.done():
+        if not leaving.done() or not leaving.result():
             # What is ours in the table is taken by others in some seconds.
             _log.warning("left_without_goodbye")
         await end_tasks({leaving})
         if working.done():
             working.result()
 
-    async def _leave_shards(self) -> None:
-        await asyncio.gather(*(shard.leave() for shard in self.shards))
+    async def _leave_shards(self) -> bool:
+        return all(await asyncio.gather(*(shard.leave() for shard in self.shards)))
 
     async def _work_sessions(self) -> None:
         while True:

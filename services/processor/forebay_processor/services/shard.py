@@ -342,12 +342,27 @@ class Shard:
             self._drains.pop(unit, None)
             self._membership.release(unit)
 
-    async def leave(self) -> None:
-        """Hand over everything and leave the table, as far as NATS is there for it."""
+    async def leave(self) -> bool:
+        """Hand over everything and leave the table, as far as NATS is there for it.
+
+        Returns whether the table says so, or never named it. Where the connection is lost
+        meanwhile, as when a machine is shut down, there is nothing to wait for: the lease ends by
+        itself.
+        """
         self._membership.leave()
         for unit in list(self._partitions):
             self._drain(unit)
         while self._drains:
             await asyncio.wait(self._drains.values())
-        if self._session is not None and self._is_ready:
-            await self._membership.left.wait()
+        session = self._session
+        if session is None or not self._is_ready:
+            return True
+        ends = {
+            asyncio.create_task(self._membership.left.wait()),
+            asyncio.create_task(session.lost.wait()),
+        }
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end_tasks(ends)
+        return self._membership.left.is_set()
