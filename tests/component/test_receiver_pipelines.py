@@ -247,3 +247,29 @@ async def test_many_connections_leave_no_more_unread_than_the_limit() -> None:
         protocol.connection_lost(None)
     assert receiver.rules.backlog_bytes == 0
     assert receiver.intake.in_flight_bytes == 0
+
+
+@pytest.mark.parametrize("size", [1, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize("is_told_later", [True, False])
+async def test_a_fault_in_storing_is_answered_once_and_told(
+    receiver: InProcessReceiver, size: int, *, is_told_later: bool
+) -> None:
+    told = list[object]()
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: told.append(context.get("exception"))
+    )
+    receiver.store.answers_when_told = is_told_later
+    receiver.store.breaks = True
+    protocol, transport = receiver.connect()
+    protocol.data_received(post(b"x" * size))
+    await eventually(lambda: told, saying="the fault to be told")
+    receiver.store.breaks = False
+    if is_told_later:
+        receiver.store.answer_next()
+    assert [type(each) for each in told] == [RuntimeError]
+    expected = [503] if is_told_later else [200]
+    assert statuses_in(bytes(transport.written)) == expected
+    assert receiver.intake.in_flight == receiver.intake.in_flight_bytes == 0
+    receiver.store.answers_when_told = False
+    protocol.data_received(post(b"{}"))
+    assert statuses_in(bytes(transport.written)) == [*expected, 200]

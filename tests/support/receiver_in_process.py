@@ -40,6 +40,9 @@ class MemoryStore:
         self.bodies: list[bytes] = []
         self.answers_later = False
         self.answers_when_told = False
+        self.breaks = False
+        """Whether storing raises, in the midst of it."""
+
         self.unanswered: deque[Storing] = deque()
         """Webhooks that are stored, of which nothing was said yet."""
 
@@ -62,6 +65,9 @@ class MemoryStore:
             asyncio.get_running_loop().call_soon(webhook.done, ack)
         else:
             webhook.done(ack)
+        if self.breaks:
+            message = "the store broke"
+            raise RuntimeError(message)
 
     def answer_next(self) -> None:
         """Say of the first webhook of which nothing was said yet that it is stored."""

@@ -26,6 +26,7 @@ from forebay.runtime.store_errors import (
     MessageTooLarge,
     StoreError,
     StoreFull,
+    StoreRefused,
     StoreUnavailable,
     StreamMissing,
 )
@@ -87,7 +88,7 @@ class _Webhook(Storing):
         reply: Callable[[Answer], None],
     ) -> None:
         # All of it here: two `super().__init__` would cost as much again.
-        self._intake = intake
+        self._intake: Intake | None = intake
         self._reply = reply
         self.endpoint = endpoint
         self.started = started
@@ -103,7 +104,9 @@ class _Webhook(Storing):
 
     @override
     def done(self, result: PubAck | StoreError) -> None:
-        self._reply(self._intake.taken(self, result))
+        intake, self._intake = self._intake, None
+        if intake is not None:  # else it was told before: something broke in the midst of it
+            self._reply(intake.taken(self, result))
 
 
 class Intake:
@@ -245,30 +248,40 @@ class Intake:
             endpoint.held_bytes += len(body)
             self._large.add(endpoint, self._taking(endpoint, headers, body, started, reply))
             return
-        # What costs nothing to know comes first: in trouble an answer has to be cheap.
-        refusal = (
-            self._store.unwilling(endpoint.route.shard)
-            or endpoint.credentials.refusal_of_body(headers, body)
-            or self._overload(endpoint, len(body))
-        )
-        if refusal is not None:
-            reply(self.refuse(endpoint, refusal))
-            return
-        received, event = time.time(), None
-        if endpoint.id_headers is None:  # as nearly always
-            digest = endpoint.digest.copy()
-        else:
-            event = event_id(endpoint, headers)
-            digest = begin_message_id(endpoint, event)
-        digest.update(body)
-        block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
-        lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
-        webhook = _Webhook(self, self._store, endpoint, lane, block, body, received, started, reply)
-        endpoint.in_flight += 1
-        endpoint.in_flight_bytes += len(body)
-        self._in_flight += 1
-        self._in_flight_bytes += len(body)
-        self._store.store(webhook)
+        webhook: _Webhook | None = None
+        try:
+            # What costs nothing to know comes first: in trouble an answer has to be cheap.
+            refusal = (
+                self._store.unwilling(endpoint.route.shard)
+                or endpoint.credentials.refusal_of_body(headers, body)
+                or self._overload(endpoint, len(body))
+            )
+            if refusal is not None:
+                reply(self.refuse(endpoint, refusal))
+                return
+            received, event = time.time(), None
+            if endpoint.id_headers is None:  # as nearly always
+                digest = endpoint.digest.copy()
+            else:
+                event = event_id(endpoint, headers)
+                digest = begin_message_id(endpoint, event)
+            digest.update(body)
+            block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
+            lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
+            webhook = _Webhook(
+                self, self._store, endpoint, lane, block, body, received, started, reply
+            )
+            endpoint.in_flight += 1
+            endpoint.in_flight_bytes += len(body)
+            self._in_flight += 1
+            self._in_flight_bytes += len(body)
+            self._store.store(webhook)
+        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever broke
+            self._broken(endpoint, webhook, reply)
+            # Not raised: the parser, in whose call this is, would take it for a malformed request.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a webhook was not stored", "exception": error}
+            )
 
     def _taking(
         self,
@@ -285,6 +298,7 @@ class Intake:
         """
         received, size = time.time(), len(body)
         is_held, is_counted = True, False
+        webhook: _Webhook | None = None
         try:
             refusal = self._store.unwilling(endpoint.route.shard)
             if refusal is None:
@@ -316,14 +330,25 @@ class Intake:
             is_counted = False  # `taken` sees to that
             self._store.store(webhook)
         except Exception:
-            if is_held or is_counted:  # nobody else would answer
-                reply(self.refuse(endpoint, Reason.STORE_REFUSED))
+            self._broken(endpoint, webhook, reply)
             raise
         finally:
             if is_held:
                 self.let_go(endpoint, size)
             if is_counted:
                 self._count(endpoint, -1, -size)
+
+    def _broken(
+        self,
+        endpoint: ServedEndpoint,
+        webhook: _Webhook | None,
+        reply: Callable[[Answer], None],
+    ) -> None:
+        """Answer, and count, what a fault of our own came between; nobody else would."""
+        if webhook is None:
+            reply(self.refuse(endpoint, Reason.STORE_REFUSED))
+        else:
+            webhook.done(StoreRefused("a fault of the receiver"))
 
     def _count(self, endpoint: ServedEndpoint, webhooks: int, size: int) -> None:
         endpoint.in_flight += webhooks
