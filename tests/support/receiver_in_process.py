@@ -6,7 +6,7 @@ all between the socket and the store is the receiver's own.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -163,21 +163,32 @@ class InProcessReceiver:
         protocol.connection_made(transport)
         return protocol, transport
 
-    async def send(self, pieces: Iterable[bytes]) -> Outcome:
-        """Send pieces over a new connection, as long as it wants them, and close it."""
+    async def send(
+        self, pieces: Iterable[bytes], is_told: Callable[[], bool] = lambda: True
+    ) -> Outcome:
+        """Send pieces over a new connection, as long as it wants them, and close it.
+
+        Args:
+            pieces: What to send.
+            is_told: Where the store answers when told, whether it is before the next piece. That
+                one comes in the same turn of the loop, ahead of what waits for the next turn.
+        """
         protocol, transport = self.connect()
         before, fed = len(self.store.bodies), 0
         for piece in pieces:
-            while transport.is_paused and not transport.has_ended:  # noqa: ASYNC110  # turns count
-                await asyncio.sleep(0)
+            await self._until_read_on(transport)
+            if self.store.unanswered and is_told():
+                self.store.answer_next()
             if transport.has_ended:
                 break
             protocol.data_received(piece)
             fed += len(piece)
-        while transport.is_paused and not transport.has_ended:  # noqa: ASYNC110  # turns count
+        await self._until_read_on(transport)
+        is_later = self.store.answers_later or self.store.answers_when_told
+        for _ in range(TURNS if is_later else 0):
             await asyncio.sleep(0)
-        for _ in range(TURNS if self.store.answers_later else 0):
-            await asyncio.sleep(0)
+            if self.store.unanswered:
+                self.store.answer_next()
         protocol.connection_lost(None)
         assert self.intake.in_flight_bytes == 0
         assert not transport.is_overrun
@@ -187,6 +198,12 @@ class InProcessReceiver:
             fed,
             has_ended=transport.has_ended,
         )
+
+    async def _until_read_on(self, transport: MemoryTransport) -> None:
+        while transport.is_paused and not transport.has_ended:
+            if self.store.unanswered:
+                self.store.answer_next()
+            await asyncio.sleep(0)
 
 
 def statuses_in(written: bytes) -> list[int]:
