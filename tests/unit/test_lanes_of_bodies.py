@@ -233,3 +233,13 @@ def test_the_worst_body_that_is_decoded_at_once_stays_small(shape: str) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+@pytest.mark.parametrize(("names", "lane"), [(1_500, Lane.LIVE), (10_000, Lane.BULK)])
+def test_what_is_searched_at_once_ends_after_more_names_than_a_webhook_has(
+    names: int, lane: Lane
+) -> None:
+    change = b'{"field":"messages","value":{"messages":[{}]}}'
+    body = b'{"entry":[0],' + b'"data":1,' * names + b'"more":%s}' % change
+    assert SMALL_BODY / 2 < len(body) < 128 * 1024
+    assert lane_of("meta", body.ljust(SMALL_BODY + 1)) is lane
