@@ -110,6 +110,22 @@ async def test_the_route_of_an_endpoint_that_is_rejected_stays_over_a_restart(
     assert served(forebay, host)
 
 
+async def test_the_shared_route_stays_until_receivers_of_its_own_serve(forebay: Forebay) -> None:
+    host = f"hooks.{forebay.tenant}.example.com"
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "moves", receiver={"isolation": "Shared"}, host=host))
+    await forebay.operator(tenantLimits={"hosts": ["*.example.com"]}).start()
+    await eventually(lambda: served(forebay, host), saying="the route to the shared receivers")
+    forebay.apply(manifest(forebay.tenant, "moves", host=host))
+    await eventually(lambda: forebay.objects("deployments", "moves"), saying="its receivers")
+    # The routes are looked at once more for a new host.
+    other = f"more.{forebay.tenant}.example.com"
+    forebay.apply(manifest(forebay.tenant, "next", receiver={"isolation": "Shared"}, host=other))
+    await eventually(lambda: served(forebay, other), saying="the other route")
+    await forebay.wait_condition("next", "ReceiversReady", "NoPodReady")
+    assert served(forebay, host)
+
+
 def served(forebay: Forebay, host: str) -> bool:
     rules = [rule for each in forebay.objects("ingresses") for rule in each["spec"]["rules"]]
     return host in [rule["host"] for rule in rules]
