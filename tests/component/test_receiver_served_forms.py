@@ -3,6 +3,8 @@
 And those that are refused, with nothing stored. Each over a raw socket, with one answer each.
 """
 
+import asyncio
+
 import pytest
 
 from support.edge import TOKEN, Edge, path_of, signed
@@ -246,3 +248,13 @@ async def answer_and_end(connection: RawConnection, data: bytes) -> RawResponse:
     answer = await connection.response(within=1)
     assert await connection.closed()
     return answer
+
+
+async def test_a_pipeline_of_a_thousand_webhooks_is_stored_whole(edge: Edge) -> None:
+    body = edge.new_body()
+    whole = request_bytes("POST", path_of("d360"), headers={"Authorization": TOKEN}, body=body)
+    async with connect(edge.receiver.port) as connection:
+        sending = asyncio.create_task(connection.send(whole * 1000))
+        statuses = [(await connection.response()).status for _ in range(1000)]
+        await sending
+    assert statuses == [200] * 1000

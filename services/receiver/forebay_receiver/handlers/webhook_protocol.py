@@ -16,8 +16,8 @@ closed list of `policies.served_requests` is read by `handlers.request_reader` a
 Requests of one connection are served one after the other, in order; each gets one answer. One that
 is half read is late by itself, whatever is served meanwhile. Those that wait are few, and counted
 with all they take; while they are many, and while a read that takes long leaves others their turn
-(`read_slices`), no more is read. What is sent after an answer that
-closes is read and thrown away for a moment, so that the answer is not lost to a reset.
+(`read_slices`), no more is read. What is sent after an answer that closes is read and thrown away
+for a moment, so that the answer is not lost to a reset.
 
 If the process dies, nothing is answered that was not answered before: `services.intake` says what
 that means for what is stored.
