@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.handlers.watches import hand_over
 from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.pods import PodPage
 from forebay_operator.services.start import fill_world
 from forebay_operator.services.world import World
 
@@ -37,15 +39,19 @@ class PlayedCluster(Cluster):
     def __init__(self) -> None:
         self.asked = 0
 
+    @override
     async def kinds(self) -> tuple[()]:
         """Return no kind: there are no objects."""
         return ()
 
-    async def pods(self) -> Any:  # noqa: ANN401  # yields nothing
+    @override
+    async def pods(self) -> Any:  # yields nothing
         """Yield nothing."""
-        for each in ():
+        nothing: tuple[PodPage, ...] = ()
+        for each in nothing:
             yield each
 
+    @override
     async def endpoints(self) -> list[Mapping[str, Any]]:
         """Return both."""
         return [odd(), GOOD]

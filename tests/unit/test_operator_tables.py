@@ -7,6 +7,8 @@ import base64
 import itertools
 from collections.abc import Mapping
 
+from typing_extensions import override
+
 from forebay.core.naming import EndpointName
 from forebay.core.tables import (
     Authentication,
@@ -43,6 +45,7 @@ class PlayedApplier(Applier):
         self.refused: set[str] = set()
         self.order: list[str] = []
 
+    @override
     async def apply(self, desired: Managed) -> Applied:
         """Write it, whether it differs or not."""
         document = document_of(desired)
@@ -62,11 +65,13 @@ class PlayedPools(Pools):
         self.total = self.ready = 1
         self.has_read: dict[str, str] = {}
 
-    async def view(self, selector: Mapping[str, str]) -> PoolView:  # noqa: ARG002
+    @override
+    async def view(self, selector: Mapping[str, str]) -> PoolView:
         """Return the same pods for both pools."""
         page = PodPage(generations=dict(self.has_read))
         return PoolView(self.total, 0, self.ready, (page,) * self.ready)
 
+    @override
     async def touch(self, selector: Mapping[str, str], mark: str) -> None:
         """Wake nobody."""
 
