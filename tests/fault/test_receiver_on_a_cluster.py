@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from support.edge import RAW, signed
+from support.follower import following
 from support.nats_cluster import NatsCluster
 from support.ordeal import LATEST_SECONDS, RATE, Ordeal
 from support.plant import webhook
+from support.starvation import Starvation
 from support.wait import eventually
 from support.witness import IN_PROCESS, Witness
 
@@ -85,14 +87,20 @@ async def test_twins_that_no_quorum_stores_are_both_refused(
 ) -> None:
     leader = await cluster.leader(RAW)
     receivers = [await ordeal.receiver(FOREBAY_NATS_URL=leader.url) for _ in range(2)]
-    async with Witness(leader) as witness, ordeal.sender(*receivers) as sender:
+    async with (
+        Witness(leader) as witness,
+        ordeal.sender(*receivers) as sender,
+        following(Starvation(*receivers)) as starvation,
+    ):
         for follower in cluster.others(leader):
             follower.freeze()
         body = webhook(("wamid.twin", "15550001234"))
         headers = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items()).encode()
         await sender.post(body, headers)
         assert [each.answer for each in sender.sendings] == [503, 503]
-        assert max(each.took for each in sender.sendings) <= LATEST_SECONDS
+        # What the machine kept a receiver from doing is no delay of its own.
+        took = [each.took - starvation.of(each) for each in sender.sendings]
+        assert max(took) <= LATEST_SECONDS
         # The second was asked for again and again, within its budget.
         assert witness.refused(IN_PROCESS) >= 10
         for follower in cluster.others(leader):
