@@ -3,7 +3,7 @@
     OperatorError
     ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later
     ├── ApiRefused          it refused an object: told in a condition, tried again as well
-    │   └── ObjectChanged   it changed or went meanwhile: tried again at once
+    ├── ObjectChanged       an object changed or went meanwhile: tried again at once
     ├── StreamsUnavailable  NATS is away or silent
     ├── StreamsMissing      a stream or a consumer is gone from NATS: made again, later
     └── StreamsRefused      NATS refuses a stream; the message says why
@@ -37,7 +37,7 @@ class ApiRefused(OperatorError):  # noqa: N818
     """The API server refused; the message is its own."""
 
 
-class ObjectChanged(ApiRefused):
+class ObjectChanged(OperatorError):  # noqa: N818
     """The object is another one than we thought: look again."""
 
 

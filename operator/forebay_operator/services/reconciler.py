@@ -243,8 +243,6 @@ class Reconciler:
                 continue
             try:
                 applied = await self._applier.apply(each)
-            except ObjectChanged:
-                raise
             except ApiRefused as error:
                 return str(error)
             if applied == "repaired":

@@ -38,7 +38,7 @@ from forebay_operator.builders.tables import (
     table_file,
     table_name,
 )
-from forebay_operator.errors import ApiRefused, ObjectChanged
+from forebay_operator.errors import ApiRefused
 from forebay_operator.models.names import ANNOTATION_DELETED
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.pool_entries import PoolEntries
@@ -224,8 +224,6 @@ class RouteTables:
             for index in self._entries(pool).indices(endpoint):
                 try:
                     await self._flush(pool, index, endpoint)
-                except ObjectChanged:
-                    raise
                 except ApiRefused as error:
                     refused[pool] = str(error)
         return refused
@@ -237,8 +235,6 @@ class RouteTables:
             for pool in POOLS:
                 try:
                     await self._flush(pool, index, None)
-                except ObjectChanged:
-                    raise
                 except ApiRefused as error:
                     refusals.append(error)
         return refusals
@@ -289,8 +285,6 @@ class RouteTables:
             news = entries.news(index)
             try:
                 await self._write(pool, index, news)
-            except ObjectChanged:
-                raise
             except ApiRefused as error:
                 if asking is not None and asking not in news:
                     _log.warning("table_refused", pool=pool, index=index, reason=str(error))
@@ -305,8 +299,6 @@ class RouteTables:
         for name in names:
             try:
                 await self._write(pool, index, {name}, only=name)
-            except ObjectChanged:
-                raise
             except ApiRefused as error:
                 refusal = error
         if refusal is not None:
