@@ -29,7 +29,7 @@ class PoolEntries(Generic[Entry]):
         self._wanted: list[dict[EndpointName, Entry]] = [{} for _ in range(count)]
         self._leftovers: list[dict[EndpointName, Entry]] = [{} for _ in range(count)]
         self._written: list[dict[EndpointName, Entry]] = [{} for _ in range(count)]
-        self._unwritten: set[tuple[int, EndpointName]] = set()
+        self._unwritten: list[set[EndpointName]] = [set() for _ in range(count)]
         self._left: dict[EndpointName, set[int]] = {}
 
     # --- what is wanted
@@ -73,7 +73,7 @@ class PoolEntries(Generic[Entry]):
         self._leftovers[index].pop(name, None)
         self._left.get(name, set()).discard(index)
         self._wanted[index][name] = entry
-        self._unwritten.add((index, name))
+        self._unwritten[index].add(name)
         return True
 
     def remove(self, endpoint: EndpointName) -> None:
@@ -84,19 +84,19 @@ class PoolEntries(Generic[Entry]):
             self._leftovers[index].pop(endpoint, None)
             self._allocator.release(endpoint, index)
             if endpoint in self._written[index]:
-                self._unwritten.add((index, endpoint))
+                self._unwritten[index].add(endpoint)
         self._left[endpoint] = set(found)
 
     def write_again(self, index: int, endpoint: EndpointName) -> None:
         """Take it that something about an endpoint is not written in a table yet."""
-        self._unwritten.add((index, endpoint))
+        self._unwritten[index].add(endpoint)
 
     def _leave(self, name: EndpointName, index: int) -> None:
         """Keep what stands of an endpoint in a table that it grew out of."""
         standing = self._written[index].get(name)
         if standing is None:
             self._allocator.release(name, index)
-            self._unwritten.discard((index, name))
+            self._unwritten[index].discard(name)
             return
         self._leftovers[index][name] = standing
         self._left.setdefault(name, set()).add(index)
@@ -109,17 +109,13 @@ class PoolEntries(Generic[Entry]):
 
     def leftovers(self, endpoint: EndpointName) -> list[int]:
         """Return the tables that an endpoint stands in besides its own."""
-        return [
-            index
-            for index in sorted(self._left.get(endpoint, ()))
-            if endpoint in self._leftovers[index]
-        ]
+        return [index for index, table in enumerate(self._leftovers) if endpoint in table]
 
     def drop_leftover(self, endpoint: EndpointName, index: int) -> None:
         """Take an endpoint out of a table that it grew out of."""
         del self._leftovers[index][endpoint]
         self._allocator.release(endpoint, index)
-        self._unwritten.add((index, endpoint))
+        self._unwritten[index].add(endpoint)
 
     def forget_left(self, endpoint: EndpointName) -> None:
         """Take it that no pod has what a table said of an endpoint before it left."""
@@ -129,17 +125,17 @@ class PoolEntries(Generic[Entry]):
 
     def indices(self, endpoint: EndpointName) -> list[int]:
         """Return every table that says, is to say, or still said something of an endpoint."""
-        found: set[int] = {index for index, name in self._unwritten if name == endpoint}
-        return sorted({self.place(endpoint), *self._left.get(endpoint, ()), *found})
+        found = {self.place(endpoint), *self._left.get(endpoint, ())}
+        found |= {index for index, names in enumerate(self._unwritten) if endpoint in names}
+        return sorted(found)
 
     def is_written(self, endpoint: EndpointName, index: int) -> bool:
         """Say whether a table says of an endpoint what it is to say in the end."""
-        pending = (index, endpoint) in self._unwritten or endpoint in self._leftovers[index]
-        return not pending
+        return endpoint not in self._unwritten[index] and endpoint not in self._leftovers[index]
 
     def news(self, index: int) -> set[EndpointName]:
         """Return the endpoints of which a table does not say yet what it is to say."""
-        return {name for table, name in self._unwritten if table == index}
+        return set(self._unwritten[index])
 
     def content(self, index: int, only: EndpointName | None = None) -> dict[EndpointName, Entry]:
         """Return what a table is to say.
@@ -159,11 +155,11 @@ class PoolEntries(Generic[Entry]):
 
     def begin(self, index: int, names: set[EndpointName]) -> None:
         """Take news as written; what comes for them meanwhile makes them news again."""
-        self._unwritten -= {(index, name) for name in names}
+        self._unwritten[index] -= names
 
     def failed(self, index: int, names: set[EndpointName]) -> None:
         """Take it back."""
-        self._unwritten |= {(index, name) for name in names}
+        self._unwritten[index] |= names
 
     def done(self, index: int, content: dict[EndpointName, Entry]) -> None:
         """Take it that a table says this now."""
