@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.fields import HeaderName, Host, ShardName, label, parse_duration
+from forebay.core.quantities import QUANTITY
 
 __all__ = [
     "ClientCertificates",
@@ -346,7 +347,7 @@ HostPattern = Annotated[
 ]
 """A host, `*.example.com` for all below it, or `*`; `{namespace}` stands for the endpoint's own."""
 
-QuantityText = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+QuantityText = Annotated[str, Field(pattern=f"^{QUANTITY}$")]
 
 
 class TenantLimits(_Group):

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from forebay.core.items import KINDS
 from forebay.core.naming import NAME_LIMIT, is_dns_label
+from forebay.core.quantities import QUANTITY
 
 __all__ = [
     "CertificateName",
@@ -181,7 +182,7 @@ Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) in {int, float} else value),
     _matching(
-        r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?",
+        QUANTITY,
         "write a quantity as Kubernetes has it, such as 500m or 256Mi",
     ),
 ]

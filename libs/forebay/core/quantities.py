@@ -3,9 +3,12 @@
 import re
 from typing import Final
 
-__all__ = ["amount"]
+__all__ = ["QUANTITY", "amount"]
 
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+QUANTITY: Final = r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?"
+"""The forms that we take, as in the CRD and the chart's schema: less than Kubernetes does."""
+
+_QUANTITY: Final = re.compile(QUANTITY)
 _UNITS: Final = {
     "": 1.0,
     "m": 0.001,
@@ -23,4 +26,7 @@ _UNITS: Final = {
 def amount(text: str) -> float | None:
     """Return what a quantity comes to; None where the text is none."""
     match = _QUANTITY.fullmatch(text)
-    return None if match is None else round(float(match[1]) * _UNITS[match[2] or ""], 6)
+    if match is None:
+        return None
+    unit = match[2] or ""
+    return round(float(text.removesuffix(unit)) * _UNITS[unit], 6)
