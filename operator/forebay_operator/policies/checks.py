@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from forebay.core.quantities import amount
 from forebay.core.resource import Replicas, WebhookEndpoint
+from forebay_operator.builders.desired import isolation_of
 from forebay_operator.models.reasons import Reason
 from forebay_operator.policies.hosts import is_allowed
 from forebay_operator.settings import OperatorConfig
@@ -62,7 +63,7 @@ def processing_is_supported(about: Input) -> Refusal | None:
 
 def shared_receivers_are_installed(about: Input) -> Refusal | None:
     """A place on the shared receivers needs some."""
-    isolation = about.manifest.spec.receiver.isolation or about.config.isolation
+    isolation = isolation_of(about.manifest, about.config)
     if isolation == "Dedicated" or about.config.shared_receivers is not None:
         return None
     return Refusal(
@@ -98,12 +99,11 @@ def replicas_are_within(about: Input) -> Refusal | None:
 
     Shared receivers are the installation's, however many an endpoint names.
     """
-    receiver, limit = about.manifest.spec.receiver, about.config.tenant_limits.replicas
-    isolation = receiver.isolation or about.config.isolation
-    if isolation == "Shared":
+    if isolation_of(about.manifest, about.config) == "Shared":
         return None
+    limit = about.config.tenant_limits.replicas
     # The CRD fills in what is left out, so a default cannot be told from one that was asked for.
-    asked, default = receiver.replicas, Replicas()
+    asked, default = about.manifest.spec.receiver.replicas, Replicas()
     if asked.max > limit and asked.max != default.max:
         return _beyond("receiver.replicas.max", asked.max, limit, "replicas")
     if asked.min > limit and asked.min != default.min:
