@@ -19,7 +19,6 @@ from forebay_operator.builders.desired import Desired, desired_state, host_of, i
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.builders.stamps import Managed
-from forebay_operator.builders.tables import Pool
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
@@ -44,7 +43,7 @@ from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.routes import still_needed
 from forebay_operator.services.story import Story
-from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
@@ -373,8 +372,7 @@ class Reconciler:
         if own.total or own.leaving:
             return False
         await self._flush(name)
-        pools: tuple[Pool, Pool] = ("receivers", "processors")
-        for pool in pools:
+        for pool in reversed(POOLS):
             selector = self._tables.selector(pool)
             if selector is None:
                 continue

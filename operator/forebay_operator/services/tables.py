@@ -46,7 +46,7 @@ from forebay_operator.services.pools import Pools
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
-__all__ = ["DELETED_MOST", "RouteTables"]
+__all__ = ["DELETED_MOST", "POOLS", "RouteTables"]
 
 _log = structlog.get_logger(__name__)
 
@@ -54,7 +54,8 @@ REMEMBERED: Final = 64
 """Generations of a table that a pod may lag behind: at one a second more than any kubelet needs."""
 
 POOLS: Final[tuple[Pool, ...]] = ("processors", "receivers")
-"""In the order in which they are written: whoever has a webhook is to find its endpoint known."""
+"""In the order in which they are to know of an endpoint, so that nothing is received that no
+processor knows; in the other one they are to lose it."""
 
 DELETED_MOST: Final = 1000
 """Deleted endpoints that one table lists, the latest ones: a name takes up to 117 bytes there, and
@@ -219,7 +220,6 @@ class RouteTables:
             OperatorError: where it has to be tried again.
         """
         refused: dict[Pool, str] = {}
-        # Of one that goes, nothing more is to come before processors drop it.
         for pool in reversed(POOLS) if endpoint in self._deleted else POOLS:
             for index in self._entries(pool).indices(endpoint):
                 try:
