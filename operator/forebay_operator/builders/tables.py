@@ -85,7 +85,7 @@ def processor_table(
 
     Args:
         index: Which of the tables.
-        endpoints: Those that hash to it.
+        endpoints: Those that are placed in it.
         deleted: Those that went not long ago, with the second in which they did.
         config: The settings.
     """
