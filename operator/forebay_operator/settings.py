@@ -267,9 +267,10 @@ class Tables(_Group):
 
     count: Annotated[int, Field(ge=1, le=64)] = 16
     """Secrets for each of the two kinds: `<name>-receivers-NN` and `<name>-processors-NN`, with one
-    key each, `receivers-NN.json` and `processors-NN.json`. The pods mount as many. Changing it
-    moves endpoints between tables: restart operator and pods together. A Secret holds 1 MiB, an
-    endpoint takes about 1 KiB, and `TenantLimits.table_kib` at most."""
+    key each, `receivers-NN.json` and `processors-NN.json`. The pods mount as many: restart operator
+    and pods together. Endpoints stay in the tables that they are in; those of tables that go move
+    to others. A Secret holds 1 MiB, an endpoint takes about 1 KiB, and `TenantLimits.table_kib` at
+    most."""
 
     deleted_for_seconds: Seconds = 8 * 86400.0
     """How long a deleted endpoint is listed as such: longer than its raw webhooks are kept (168h),
