@@ -1,5 +1,6 @@
 """Messages on their way to JetStream: what is sent, who waits for the answer, and what it says."""
 
+import abc
 import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
@@ -37,7 +38,7 @@ class PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-class Outgoing:
+class Outgoing(abc.ABC):
     """A message on its way to JetStream; what is sent says in `answered` what follows.
 
     One object a message and no closures: two of those that know each other are a cycle, which the
@@ -60,9 +61,9 @@ class Outgoing:
         self.stream = stream
         """The one that has to answer; another's answer is none."""
 
+    @abc.abstractmethod
     def answered(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""
-        raise NotImplementedError
 
 
 class Awaited(Outgoing):

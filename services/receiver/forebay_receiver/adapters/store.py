@@ -11,6 +11,7 @@ it asks for a last sequence that no stream can have: the leader answers 10071. T
 the stream is.
 """
 
+import abc
 import asyncio
 import sys
 from typing import Final, Protocol
@@ -84,9 +85,9 @@ class Storing(Outgoing):
         self.store = store
         self.shard = shard
 
+    @abc.abstractmethod
     def done(self, result: PubAck | StoreError) -> None:
         """Be told, once, what became of it."""
-        raise NotImplementedError
 
     @override
     def answered(self, result: PubAck | StoreError) -> None:

@@ -14,6 +14,7 @@ The first thing that is not served ends the reading: it gets a rejection, and no
 this connection is looked at.
 """
 
+import abc
 import asyncio
 from collections.abc import Callable
 from typing import Final
@@ -80,7 +81,7 @@ class Request:
         self.keep_alive = False
 
 
-class RequestReader(asyncio.Protocol):
+class RequestReader(asyncio.Protocol, abc.ABC):
     """The reading half of a connection; whoever answers is a subclass of it.
 
     One object and not two: each webhook would pay for the calls between them.
@@ -148,25 +149,25 @@ class RequestReader(asyncio.Protocol):
         self._fed_at_end = 0
         """The same at the end of the request before."""
 
+    @abc.abstractmethod
     def request_complete(self, request: Request) -> None:
         """Take a request that is there whole."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def request_failed(self, request: Request) -> None:
         """Take a request that has to be answered by its rejection; it is the last one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def request_unfinished(self, request: Request) -> None:
         """Take notice that a request is half read, and may be late at some time."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def send_continue(self) -> None:
         """Tell the client to send the body of the request that is being read."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read_slices(self, data: bytes | memoryview) -> None:
         """Give what came, slice by slice, to `data_received`, as far as it is our turn."""
-        raise NotImplementedError
 
     @override
     def data_received(self, data: bytes | memoryview) -> None:
