@@ -97,7 +97,6 @@ class WebhookProtocol(RequestReader):
         "_deadline",
         "_ends",
         "_idle_seconds",
-        "_is_lingering",
         "_is_resting",
         "_is_unread",
         "_loop",
@@ -131,7 +130,6 @@ class WebhookProtocol(RequestReader):
         self._owes_continue = False
         """Whether the client is to be told to go on, as soon as the answers before are out."""
 
-        self._is_lingering = False
         self._is_resting = False
         """Whether others have their turn before we read on."""
 
@@ -398,7 +396,6 @@ class WebhookProtocol(RequestReader):
 
     def _linger(self, now: float) -> None:
         """Close our half, and read what still comes for a moment."""
-        self._is_lingering = True
         self.has_ended = True
         self._let_go(self.request, *self._waiting)
         self.request = None
@@ -434,8 +431,9 @@ class WebhookProtocol(RequestReader):
             return
         if self._transport is None:
             return
-        if self._is_lingering or self.request is None:
-            # Aborted and not closed: a client that reads no answer would keep it open for ever.
+        if self.request is None:
+            # Idle or lingering. Aborted and not closed: a client that reads no answer would keep it
+            # open for ever.
             self._transport.abort()
         else:
             self._deadline = _FOREVER
