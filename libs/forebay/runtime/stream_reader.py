@@ -4,7 +4,8 @@ Asks by JetStream's direct get in batches (nats-server 2.11, ADR-31): any replic
 page ends by its number of messages or its bytes, whichever comes first.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -107,26 +108,18 @@ async def read_sequences(
     wanted = sorted(set(sequences))
     inbox = client.new_inbox()
     found: dict[int, dict[str, str]] = {}
-    try:
-        subscription = await client.subscribe(f"{inbox}.*")
-        try:
-            for sequence in wanted:
-                request = b'{"seq":%d}' % sequence
-                await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, f"{inbox}.{sequence}")
-            for _ in wanted:
-                message = await subscription.next_msg(timeout=ANSWER_SECONDS)
-                _take_headers(stream, message, found)
-        finally:
-            if client.is_connected:
-                await subscription.unsubscribe()
-    except (NatsError, TimeoutError) as error:
-        text = f"NATS did not answer while {stream} was read: {type(error).__name__}"
-        raise StoreUnavailable(text) from error
+    async with _answers(client, stream, f"{inbox}.*") as subscription:
+        for sequence in wanted:
+            request = b'{"seq":%d}' % sequence
+            await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, f"{inbox}.{sequence}")
+        for _ in wanted:
+            message = await subscription.next_msg(timeout=ANSWER_SECONDS)
+            _take_headers(stream, message, found)
     return found
 
 
 def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -> None:
-    headers = {str(name): text for name, text in (message.headers or {}).items()}
+    headers = _headers_of(message)
     status = headers.get("Status")
     if status is None:
         found[int(headers["Nats-Sequence"])] = headers
@@ -138,17 +131,28 @@ def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -
 async def _ask(client: Client, stream: str, request: dict[str, Any]) -> list[StoredMessage]:
     body = msgspec.json.encode(request)
     inbox = client.new_inbox()
+    async with _answers(client, stream, inbox) as subscription:
+        await client.publish(f"$JS.API.DIRECT.GET.{stream}", body, inbox)
+        return await _collect(subscription, stream)
+
+
+@contextlib.asynccontextmanager
+async def _answers(client: Client, stream: str, inbox: str) -> AsyncIterator[Subscription]:
+    """Listen for a stream's answers; raises StoreUnavailable where NATS gives none."""
     try:
         subscription = await client.subscribe(inbox)
         try:
-            await client.publish(f"$JS.API.DIRECT.GET.{stream}", body, inbox)
-            return await _collect(subscription, stream)
+            yield subscription
         finally:
             if client.is_connected:
                 await subscription.unsubscribe()
     except (NatsError, TimeoutError) as error:
         message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
         raise StoreUnavailable(message) from error
+
+
+def _headers_of(message: Msg) -> dict[str, str]:
+    return {str(name): text for name, text in (message.headers or {}).items()}
 
 
 def _from(start: int | datetime) -> dict[str, Any]:
@@ -161,7 +165,7 @@ async def _collect(subscription: Subscription, stream: str) -> list[StoredMessag
     page: list[StoredMessage] = []
     while True:
         message = await subscription.next_msg(timeout=ANSWER_SECONDS)
-        headers = {str(name): text for name, text in (message.headers or {}).items()}
+        headers = _headers_of(message)
         match headers.get("Status"):
             case None:
                 page.append(_stored(headers, message.data))
