@@ -20,7 +20,7 @@ import structlog
 
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
-from forebay_processor.services.cutting import Part, digest_of
+from forebay_processor.services.cutting import Part
 
 __all__ = ["ClaimJudge", "KnownItems", "StoredDigests", "Verdict"]
 
@@ -79,7 +79,7 @@ class KnownItems:
 
 
 def _hash(part: Part, key: str) -> int:
-    return hash((part.webhook.subject.endpoint, part.item.kind, key, digest_of(part.item)))
+    return hash((part.webhook.subject.endpoint, part.item.kind, key, part.item.digest))
 
 
 class ClaimJudge:
@@ -114,7 +114,7 @@ class ClaimJudge:
             return Verdict.UNKNOWN
         if stored is None:
             return Verdict.GONE
-        if stored != digest_of(part.item):
+        if stored != part.item.digest:
             return Verdict.DIFFERENT
         self._known.add(part)
         return Verdict.REPEAT

@@ -13,7 +13,7 @@ and is cut again, to the same items.
 
 import asyncio
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -121,7 +121,7 @@ class Part:
             envelope.ENDPOINT: str(name),
             envelope.RAW_SEQUENCE: str(message.sequence),
             envelope.CONVERSATION: item.conversation,
-            envelope.DIGEST: digest_of(item),
+            envelope.DIGEST: item.digest,
             envelope.EXPECTED_SEQUENCE: "0",
             envelope.EXPECTED_SUBJECT: claim,
         }
@@ -136,11 +136,6 @@ class Part:
         item = variant_of(self.item)
         body = self.headers.get(envelope.BODY)
         return Part(self.webhook, item, self.lane, encode_item(item), body)
-
-
-def digest_of(item: Item) -> str:
-    """Return what tells whether an item's content is that of another one with its key."""
-    return item.digest or item.token[:16]
 
 
 def is_quick(body: bytes) -> bool:
@@ -165,28 +160,19 @@ class Cutter:
         Raises:
             CutFailed: where the body is not of its encoding, or comes to more than it may.
         """
-        encoding = message.headers.get(envelope.CONTENT_ENCODING)
-        if encoding is None:
+        if envelope.CONTENT_ENCODING not in message.headers:
             return message.data
         most = min(QUICK_BYTES, self.decoded_bytes)
         try:
-            return decode_body(message.data, encoding, most)
-        except ExpandsTooFar as error:
-            if most == self.decoded_bytes:
-                raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
-            return None
-        except UnreadableBody as error:
-            raise CutFailed(InvalidReason.NOT_JSON) from error
+            return _decoded(message, most)
+        except CutFailed as failed:
+            if failed.reason is InvalidReason.EXPANDS_TOO_FAR and most < self.decoded_bytes:
+                return None
+            raise
 
     async def content(self, message: PulledMessage) -> bytes:
         """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
-        encoding = message.headers.get(envelope.CONTENT_ENCODING, "")
-        try:
-            return await asyncio.to_thread(decode_body, message.data, encoding, self.decoded_bytes)
-        except ExpandsTooFar as error:
-            raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
-        except UnreadableBody as error:
-            raise CutFailed(InvalidReason.NOT_JSON) from error
+        return await asyncio.to_thread(_decoded, message, self.decoded_bytes)
 
     def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
         """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
@@ -206,12 +192,7 @@ class Cutter:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
         if len(items) > self._limits_for(message).items:
             raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
-        whole = _whole(message, items, endpoint)
-        token = None if whole is None else whole.token
-        parts = [Part(webhook, item, item.lane, encode_item(item), token) for item in items]
-        if whole is not None:
-            parts.append(Part(webhook, whole, lane_of_items(items), encode_item(whole), None))
-        return parts
+        return list(_parts_of(webhook, items, items, endpoint))
 
     def parts(
         self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
@@ -251,12 +232,8 @@ class Cutter:
                 yield None
         if not survey.items:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
-        whole = _whole(message, survey.samples, endpoint)
-        token = None if whole is None else whole.token
-        for item in found or _items(message, reading, endpoint, digest):
-            yield Part(webhook, item, item.lane, encode_item(item), token)
-        if whole is not None:
-            yield Part(webhook, whole, lane_of_items(survey.samples), encode_item(whole), None)
+        items = found or _items(message, reading, endpoint, digest)
+        yield from _parts_of(webhook, items, survey.samples, endpoint)
 
     def _limits_for(self, message: PulledMessage) -> BodyLimits:
         """Return the limits, or what a person put in their place for this body."""
@@ -270,12 +247,11 @@ class Cutter:
     def _reading(
         self, body: bytes, endpoint: ProcessorEndpoint, limits: BodyLimits
     ) -> Generator[None, None, Reading]:
-        is_sliced = len(body) >= SLICED_BYTES
         if endpoint.provider != "generic":
             yield from self._check_values(body, limits)
+        if len(body) < SLICED_BYTES:
+            return _read(body)
         try:
-            if not is_sliced:
-                return read_json(body)
             try:
                 if endpoint.provider == "generic":
                     # One item, whatever it holds: it is passed on as it stands.
@@ -310,6 +286,17 @@ def _sha256(message: PulledMessage, endpoint: ProcessorEndpoint) -> str:
     return hashlib.sha256(message.data).hexdigest() if endpoint.provider == "generic" else ""
 
 
+def _decoded(message: PulledMessage, most: int) -> bytes:
+    """Return a body without its content encoding; raises CutFailed."""
+    encoding = message.headers.get(envelope.CONTENT_ENCODING, "")
+    try:
+        return decode_body(message.data, encoding, most)
+    except ExpandsTooFar as error:
+        raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
+    except UnreadableBody as error:
+        raise CutFailed(InvalidReason.NOT_JSON) from error
+
+
 def _read(body: bytes) -> Reading:
     try:
         return read_json(body)
@@ -334,13 +321,21 @@ def _items(
     )
 
 
-def _whole(
-    message: PulledMessage, items: Sequence[Item], endpoint: ProcessorEndpoint
-) -> Item | None:
-    """Return the whole webhook as an item, where any destination wants it."""
-    if not is_body_wanted(endpoint, ((item.kind, item.channel) for item in items)):
-        return None
-    return body_item(message.data, message.headers, items, _received_at(message))
+def _parts_of(
+    webhook: Webhook, items: Iterable[Item], samples: Sequence[Item], endpoint: ProcessorEndpoint
+) -> Iterator[Part]:
+    """Make parts of a webhook's items, and one of the whole where any destination wants that.
+
+    `samples` are what filters look at: at least one item of each kind and channel.
+    """
+    message, whole = webhook.message, None
+    if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
+        whole = body_item(message.data, message.headers, samples, _received_at(message))
+    token = None if whole is None else whole.token
+    for item in items:
+        yield Part(webhook, item, item.lane, encode_item(item), token)
+    if whole is not None:
+        yield Part(webhook, whole, lane_of_items(samples), encode_item(whole), None)
 
 
 class _Survey:
