@@ -11,7 +11,7 @@ from forebay.core.item_kinds import KIND_LANES
 from forebay.core.json_values import Json
 from forebay.core.subjects import Lane, key_token
 
-__all__ = ["Item", "rfc3339", "variant_of"]
+__all__ = ["Item", "first_key", "rfc3339", "variant_of"]
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +68,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 def variant_of(item: Item) -> Item:
     """Return an item whose key is taken by other content, under a key of its own."""
     return msgspec.structs.replace(item, key=f"{item.key}~{item.digest}", variant=True)
+
+
+def first_key(key: str) -> str:
+    """Return the key that was taken, of the key of a variant."""
+    return key.rpartition("~")[0]
 
 
 def rfc3339(seconds: float) -> str:

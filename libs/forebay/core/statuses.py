@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from forebay.core.envelope import StoredItem
+from forebay.core.item import first_key
 from forebay.core.json_values import as_text
 from forebay.core.subjects import (
     EventSubject,
@@ -67,7 +68,7 @@ def higher_claims(subject: EventSubject, item: StoredItem) -> list[str]:
     rank = _RANKS.get(item.type)
     if rank is None or subject.kind != STATUS_KIND or not item.key.startswith(_PREFIX):
         return []
-    key = item.key.rpartition("~")[0] if item.variant else item.key
+    key = first_key(item.key) if item.variant else item.key
     before, participant = _around(key, item.type)
     claims = [
         subject._replace(key=key_token(f"{before}:{higher}{participant}"))

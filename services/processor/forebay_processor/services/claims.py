@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from forebay.core.item import first_key
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.services.cutting import Part
@@ -66,7 +67,7 @@ class KnownItems:
         item = part.item
         self._add(_hash(part, item.key))
         if item.variant:
-            self._add(_hash(part, item.key.removesuffix(f"~{item.digest}")))
+            self._add(_hash(part, first_key(item.key)))
 
     def _add(self, known: int) -> None:
         self._known[known] = None
