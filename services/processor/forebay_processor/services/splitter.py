@@ -46,7 +46,7 @@ from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.turns import Room, Turns
-from forebay_processor.services.waves import Outcome, PartitionLost, Storage, WaveStore
+from forebay_processor.services.waves import ItemOutcome, PartitionLost, Storage, WaveStore
 from forebay_processor.services.work import Lag
 
 __all__ = ["Splitter", "SplitterTools"]
@@ -236,7 +236,7 @@ class Splitter:
         """Store a wave, and answer the webhooks that have nothing left to store."""
         for part, outcome in await self._waves.store(parts, consumer):
             webhook = part.webhook
-            if outcome is Outcome.TOO_LARGE:
+            if outcome is ItemOutcome.TOO_LARGE:
                 _log.error(
                     "item_too_large",
                     endpoint=str(webhook.subject.endpoint),

@@ -34,7 +34,7 @@ from forebay.runtime.store_errors import (
 from forebay_processor.services.claims import ClaimJudge, Verdict
 from forebay_processor.services.cutting import Part
 
-__all__ = ["Outcome", "PartitionLost", "Settled", "Storage", "WaveStore"]
+__all__ = ["ItemOutcome", "PartitionLost", "Settled", "Storage", "WaveStore"]
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class PartitionLost(ForebayError):  # noqa: N818  # a state, not a failure of th
     """The partition is somebody else's: what is left of the wave is theirs to store."""
 
 
-class Outcome(enum.StrEnum):
+class ItemOutcome(enum.StrEnum):
     """What became of an item."""
 
     NEW = "new"
@@ -59,7 +59,7 @@ class Settled(NamedTuple):
     """An item that needs nothing more."""
 
     part: Part
-    outcome: Outcome
+    outcome: ItemOutcome
 
 
 class Holder(Protocol):
@@ -137,11 +137,13 @@ class WaveStore:
                 match answer:
                     case PubAck():
                         self._judge.remember(part)
-                        chains.settle(part, Outcome.VARIANT if part.item.variant else Outcome.NEW)
+                        chains.settle(
+                            part, ItemOutcome.VARIANT if part.item.variant else ItemOutcome.NEW
+                        )
                     case SequenceMismatch():
                         refused.append((part, answer.sequence))
                     case MessageTooLarge():
-                        chains.settle(part, Outcome.TOO_LARGE)
+                        chains.settle(part, ItemOutcome.TOO_LARGE)
                     case StoreError():
                         chains.fail(part)
             if refused:
@@ -154,7 +156,7 @@ class WaveStore:
         for (part, _), verdict in zip(refused, verdicts, strict=True):
             match verdict:
                 case Verdict.REPEAT:
-                    chains.settle(part, Outcome.REPEAT)
+                    chains.settle(part, ItemOutcome.REPEAT)
                 case Verdict.DIFFERENT:
                     chains.replace(part, part.variant())
                 case Verdict.GONE:
@@ -178,7 +180,7 @@ class _Chains:
         """Return the first item of each conversation."""
         return [waiting[0] for waiting in self._by_conversation.values()]
 
-    def settle(self, head: Part, outcome: Outcome) -> None:
+    def settle(self, head: Part, outcome: ItemOutcome) -> None:
         """Note what became of one of those."""
         self._settled.append(Settled(head, outcome))
         waiting = self._by_conversation[head.chain]
