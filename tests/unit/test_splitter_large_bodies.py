@@ -105,6 +105,8 @@ async def test_a_compressed_body_waits_for_room_for_all_that_it_may_hold() -> No
             compressed = gzip.compress(body)
             alone.hand_out(alone.message(compressed, Content_Encoding="gzip"))
         await eventually(lambda: alone.room.waiting == 1)
+        # Its wave may still be on its way when the large one begins to wait.
+        await eventually(lambda: alone.acks.acked == [1], saying="the small one")
         assert alone.streams.keys == ["msg:1065:small"]
     async with alone.running():
         alone.hand_out(alone.message_at(2, gzip.compress(large), Content_Encoding="gzip"))
