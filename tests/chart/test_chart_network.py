@@ -4,8 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from forebay_operator.settings import OperatorConfig, read_config
-from support.chart import CHART, Manifest, Rendered, render_set
+from support.chart import CHART, Manifest, Rendered, operator_config, render_set
 
 OWN = {"app.kubernetes.io/instance": "acme", "app.kubernetes.io/part-of": "forebay"}
 MONITORING = {"kubernetes.io/metadata.name": "monitoring"}
@@ -48,26 +47,17 @@ def test_webhooks_are_for_anyone_unless_it_says_for_whom() -> None:
     assert ingress == {"namespaceSelector": {"matchLabels": labels}}
 
 
-def config_of(name: str, folder: Path) -> OperatorConfig:
-    (found,) = [
-        each for each in render_set(name).of_kind("ConfigMap") if "operator.yaml" in each["data"]
-    ]
-    file = folder / "operator.yaml"
-    file.write_text(found["data"]["operator.yaml"])
-    return read_config(file)
-
-
 def test_the_operator_gives_dedicated_receivers_the_same_peers(tmp_path: Path) -> None:
-    config = config_of("everything", tmp_path).receiver
+    config = operator_config(render_set("everything"), tmp_path).receiver
     (monitoring,) = config.admin_from
     assert monitoring.namespace_selector == {"matchLabels": MONITORING}
     (ingress,) = config.webhooks_from
     assert ingress.namespace_selector is not None
-    assert config_of("minimal", tmp_path).receiver.admin_from == ()
+    assert operator_config(render_set("minimal"), tmp_path).receiver.admin_from == ()
 
 
 def test_the_operator_gets_every_lid_of_the_values(tmp_path: Path) -> None:
-    limits = config_of("everything", tmp_path).tenant_limits
+    limits = operator_config(render_set("everything"), tmp_path).tenant_limits
     values = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())["limits"]
     assert limits.hosts == tuple(values["hosts"])
     assert limits.table_bytes == values["tableKiB"] * 1024
@@ -75,5 +65,5 @@ def test_the_operator_gets_every_lid_of_the_values(tmp_path: Path) -> None:
     assert {name: given[name] for name in values if name != "tableKiB"} == {
         name: value for name, value in values.items() if name != "tableKiB"
     }
-    shipped = config_of("production", tmp_path).tenant_limits
+    shipped = operator_config(render_set("production"), tmp_path).tenant_limits
     assert shipped == type(shipped)(), "as shipped, the operator's own defaults"

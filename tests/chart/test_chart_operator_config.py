@@ -5,26 +5,18 @@ from pathlib import Path
 import yaml
 
 from forebay_operator.builders.tables import Pool, table_file, table_name
-from forebay_operator.settings import OperatorConfig, read_config
-from support.chart import NAMESPACE, RELEASE, Rendered, render, render_set
-
-
-def config_of(rendered: Rendered, folder: Path) -> OperatorConfig:
-    (found,) = [each for each in rendered.of_kind("ConfigMap") if "operator.yaml" in each["data"]]
-    path = folder / "operator.yaml"
-    path.write_text(found["data"]["operator.yaml"])
-    return read_config(path)
+from support.chart import NAMESPACE, RELEASE, Rendered, operator_config, render, render_set
 
 
 def test_the_operator_reads_its_file(rendered: Rendered, tmp_path: Path) -> None:
-    config = config_of(rendered, tmp_path)
+    config = operator_config(rendered, tmp_path)
     assert config.namespace == NAMESPACE
     assert config.release == RELEASE
     assert config.host == "hooks.example.com"
 
 
 def test_the_pools_that_it_looks_for_are_the_charts(rendered: Rendered, tmp_path: Path) -> None:
-    config = config_of(rendered, tmp_path)
+    config = operator_config(rendered, tmp_path)
     pools = {"processors": config.processors.pods}
     if config.shared_receivers is not None:
         pools["receivers"] = config.shared_receivers.pods
@@ -42,7 +34,7 @@ def test_the_pools_that_it_looks_for_are_the_charts(rendered: Rendered, tmp_path
 
 
 def test_pods_mount_every_table_that_it_writes(rendered: Rendered, tmp_path: Path) -> None:
-    config = config_of(rendered, tmp_path)
+    config = operator_config(rendered, tmp_path)
     for name, _, spec in rendered.pods():
         for volume in spec.get("volumes", []):
             if volume["name"] != "tables":
@@ -62,7 +54,7 @@ def test_pods_mount_every_table_that_it_writes(rendered: Rendered, tmp_path: Pat
 
 def test_dedicated_receivers_get_the_users_secret_of_the_receivers(tmp_path: Path) -> None:
     rendered = render_set("local")
-    nats = config_of(rendered, tmp_path).receiver.nats
+    nats = operator_config(rendered, tmp_path).receiver.nats
     assert nats.auth_secret_name is not None
     assert nats.tls_secret_name is not None
     assert rendered.secret(nats.auth_secret_name)[nats.user_key] == "receiver"
@@ -73,7 +65,7 @@ def test_dedicated_receivers_get_the_users_secret_of_the_receivers(tmp_path: Pat
 def test_all_receivers_believe_the_same_header_about_certificates(tmp_path: Path) -> None:
     for name, header in {"everything": "ssl-client-subject-dn", "local": None}.items():
         rendered = render_set(name)
-        config = config_of(rendered, tmp_path).receiver.client_certificates
+        config = operator_config(rendered, tmp_path).receiver.client_certificates
         assert (config.header if config is not None else None) == header
         (spec,) = [spec for pod, _, spec in rendered.pods() if pod.endswith("-receivers")]
         env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
@@ -86,12 +78,12 @@ def test_all_receivers_believe_the_same_header_about_certificates(tmp_path: Path
 def test_streams_have_as_many_replicas_as_nats_has_servers(tmp_path: Path) -> None:
     wanted = {"local": 1, "production": 3, "external-nats": 3}
     for name, replicas in wanted.items():
-        (shard,) = config_of(render_set(name), tmp_path).shards
+        (shard,) = operator_config(render_set(name), tmp_path).shards
         assert shard.replicas == replicas
 
 
 def test_parts_work_on_the_shards_that_are_made(rendered: Rendered, tmp_path: Path) -> None:
-    names = [shard.name for shard in config_of(rendered, tmp_path).shards]
+    names = [shard.name for shard in operator_config(rendered, tmp_path).shards]
     for name, _, spec in rendered.pods():
         env = {each["name"]: each.get("value") for each in spec["containers"][0].get("env", [])}
         if "FOREBAY_SHARDS" in env:
@@ -114,5 +106,5 @@ def test_lids_may_be_given_as_plain_numbers(tmp_path: Path) -> None:
     whole = {"cpu": 2, "memory": 2147483648}
     for limits, cpu in ((whole, "2"), (whole | {"cpu": 2.5}, "2.5")):
         rendered = render({"host": "hooks.example.com", "limits": limits})
-        found = config_of(rendered, tmp_path).tenant_limits
+        found = operator_config(rendered, tmp_path).tenant_limits
         assert (found.cpu, found.memory) == (cpu, "2147483648")

@@ -10,6 +10,8 @@ import helm_python as helm
 import yaml
 from lightkube import codecs
 
+from forebay_operator.settings import OperatorConfig, read_config
+
 __all__ = [
     "CHART",
     "NAMESPACE",
@@ -17,6 +19,7 @@ __all__ = [
     "VALUE_SETS",
     "Manifest",
     "Rendered",
+    "operator_config",
     "render",
     "render_set",
     "strictly_typed",
@@ -90,6 +93,14 @@ def render(values: Mapping[str, Any], *, release: str = RELEASE) -> Rendered:
 def render_set(name: str) -> Rendered:
     """Render one of the shipped sets of values."""
     return render(yaml.safe_load(VALUE_SETS[name].read_text()))
+
+
+def operator_config(rendered: Rendered, folder: Path) -> OperatorConfig:
+    """Return what the operator reads from its file, which is written into a folder for that."""
+    (found,) = [each for each in rendered.of_kind("ConfigMap") if "operator.yaml" in each["data"]]
+    file = folder / "operator.yaml"
+    file.write_text(found["data"]["operator.yaml"])
+    return read_config(file)
 
 
 def strictly_typed(manifest: Manifest) -> object:
