@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from support.cluster import Cluster, CommandFailedError, Helm, condition
+from support.cluster import Cluster, Helm, condition
+from support.command import CommandFailedError
 from support.tenant import Tenant
 from support.wait import eventually
 

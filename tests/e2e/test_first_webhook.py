@@ -5,7 +5,8 @@ import secrets
 from pathlib import Path
 
 from support.chart import CHART
-from support.cluster import Cluster, Helm, run
+from support.cluster import Cluster, Helm
+from support.command import run
 from support.ports import free_port
 
 ROOT = CHART.parents[1]

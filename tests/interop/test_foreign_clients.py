@@ -19,6 +19,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from support.command import run
 from support.edge import RAW, TOKEN, Edge, path_of
 from support.ports import HOST, free_port
 from support.program import Program
@@ -155,22 +156,6 @@ def command(client: str, built: Path, url: str, files: Sequence[str]) -> list[st
             return [sys.executable, str(DATA / "client.py"), client, *given]
 
 
-async def ran(arguments: Sequence[str]) -> list[str]:
-    """Run a client to its end and return the lines that it printed."""
-    process = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode == 0, err.decode()
-    return out.decode().split()
-
-
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_what_was_answered_200_is_stored_byte_for_byte(
     edge: Edge, port: int, client: str, built: Path, tmp_path: Path
@@ -186,7 +171,8 @@ async def test_what_was_answered_200_is_stored_byte_for_byte(
         file.write_bytes(body + tmp_path.name.encode())
     url = f"http://{HOST}:{port}{path_of('d360')}"
     before = await edge.stored()
-    statuses = await ran(command(client, built, url, [str(file) for file in files]))
+    said = await run(*command(client, built, url, [str(file) for file in files]), within=SECONDS)
+    statuses = said.split()
     assert set(statuses) == {"200"}
     assert len(statuses) % len(files) == 0
     async with edge.stack.nats_server.client() as nats:

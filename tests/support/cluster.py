@@ -5,7 +5,6 @@ where it is not set. Images are those of FOREBAY_E2E_VALUES, by default the char
 `ci/local-values.yaml`.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -13,44 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from support.chart import CHART
+from support.command import run
 from support.wait import eventually
 
-__all__ = ["HOST", "VALUES", "Cluster", "CommandFailedError", "Helm", "is_ready", "run"]
+__all__ = ["HOST", "VALUES", "Cluster", "Helm", "is_ready"]
 
 HOST: Final = os.environ.get("FOREBAY_E2E_HOST", "127.0.0.1")
 VALUES: Final = Path(os.environ.get("FOREBAY_E2E_VALUES", CHART / "ci" / "local-values.yaml"))
 
 Document = dict[str, Any]
-
-
-class CommandFailedError(AssertionError):
-    """A program said no; its words are in the message."""
-
-
-async def run(*arguments: str, text: str | None = None, within: float = 60.0) -> str:
-    """Run a program and return what it printed.
-
-    Raises:
-        CommandFailedError: where it ended with an error, or not in time.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(within):
-            out, err = await process.communicate(None if text is None else text.encode())
-    except TimeoutError as error:
-        process.kill()
-        await process.wait()
-        message = f"{' '.join(arguments)} did not end within {within:g} s"
-        raise CommandFailedError(message) from error
-    if process.returncode:
-        message = f"{' '.join(arguments)}: {err.decode().strip()}\n{out.decode()}"
-        raise CommandFailedError(message)
-    return out.decode()
 
 
 def is_ready(endpoint: Document, kind: str = "Ready") -> bool:
