@@ -36,3 +36,11 @@ def test_many_secrets_together_are_bounded_too() -> None:
     assert len(kept) == ALL_TOGETHER
     with pytest.raises(ConfigurationError, match="store less"):
         secrets("acme", "s99", "key")
+
+
+def test_what_is_bounded_are_bytes_not_letters() -> None:
+    secrets = EndpointSecrets(limit=LIMIT)
+    for number in range(100):
+        secrets.keep(f"s{number}", {"key": "ä" * (LIMIT // 2)}, frozenset({"key"}))
+    kept = [name for name, values in secrets.values.items() if values]
+    assert len(kept) == ALL_TOGETHER

@@ -29,6 +29,9 @@ class EndpointSecrets:
     values: dict[str, dict[str, str] | None] = field(default_factory=dict)
     """By Secret and key; None for a Secret that is not there."""
 
+    kept_bytes: int = 0
+    """Of all values together."""
+
     too_large: dict[tuple[str, str], int] = field(default_factory=dict)
     """The bytes of each value that is not kept, by Secret and key."""
 
@@ -39,16 +42,13 @@ class EndpointSecrets:
         """Keep the keys of a Secret that are named, as far as they fit."""
         kept: dict[str, str] = {}
         self.values[name] = kept
-        left = ALL_TOGETHER * self.limit - sum(
-            len(value) for known in self.values.values() for value in (known or {}).values()
-        )
         for key in sorted(keys & values.keys()):
             size = len(values[key].encode())
-            if size > min(self.limit, left):
+            if size > min(self.limit, ALL_TOGETHER * self.limit - self.kept_bytes):
                 self.too_large[name, key] = size
             else:
                 kept[key] = values[key]
-                left -= size
+                self.kept_bytes += size
 
     def __call__(self, namespace: str, name: str, key: str, /) -> str:
         """Return a value; raises ConfigurationError where there is none that can be used."""
