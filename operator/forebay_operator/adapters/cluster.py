@@ -282,7 +282,7 @@ class Cluster:
             ),
             type=kind,
             reason=reason,
-            message=message[:1024],
+            message=message[:TEXT_MOST],
             action="Reconcile",
             reportingComponent=FIELD_MANAGER,
             reportingInstance=FIELD_MANAGER,
