@@ -20,8 +20,11 @@ __all__ = ["LiveScreen"]
 FIGURES_SECONDS: Final = 1.0
 LATEST_SHOWN: Final = 5
 
+NAME_COLUMNS: Final = 8
+"""What an endpoint's name has at least; on a narrow terminal it folds."""
+
 _COLUMNS: Final = (
-    "webhooks/s",
+    "per s",
     "received",
     "repeats",
     "refused",
@@ -120,16 +123,23 @@ class LiveScreen:
             self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> RenderableType:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-        table.add_column("endpoint", style="cyan")
+        # No edge and narrow gaps: at 80 columns names fold, and no heading or figure is cut.
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="dim",
+        )
+        table.add_column("endpoint", style="cyan", overflow="fold", min_width=NAME_COLUMNS)
         for name in _COLUMNS:
             table.add_column(name, justify="right", no_wrap=True)
         for endpoint in sorted({*self._endpoints, *self._rows}):
             table.add_row(endpoint, *_cells(self._rows.get(endpoint, EndpointFigures())))
         shown: list[RenderableType] = [table]
         if self._latest:
-            shown.append(self._latest_table())
-        return Padding(Group(*shown), (0, 0, 0, 2))
+            shown.append(Padding(self._latest_table(), (1, 0, 0, 0)))
+        return Padding(Group(*shown), (1, 0, 0, 2))
 
     def _latest_table(self) -> Table:
         table = Table.grid(padding=(0, 2))
