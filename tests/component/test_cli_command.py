@@ -44,6 +44,28 @@ def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path:
     assert f"forebay {verb}" in ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("verb", "sentence"),
+    [
+        ("--help", "serves the endpoints in examples/"),
+        ("run", "a receiver and a processor, and serves the WebhookEndpoint manifests"),
+        ("simulate", "with growing delay, as the providers do"),
+        ("dead", "unless you ask for it with show --reveal"),
+    ],
+)
+def test_help_is_wrapped_by_the_terminal_alone(
+    verb: str, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Room for every paragraph on a line of its own.
+    monkeypatch.setenv("COLUMNS", "500")
+    with pytest.raises(SystemExit, match="0"):
+        main([verb] if verb == "--help" else [verb, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(sentence in line for line in lines) == 1
+    # An example is never joined to another.
+    assert all(line.count("  forebay dead ") < 2 for line in lines)
+
+
 def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", FIRST_IMPORTS],

@@ -30,6 +30,7 @@ from forebay.cli.dead_options import (
     check_label,
     wanted_letters,
 )
+from forebay.cli.help_text import unwrapped
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ dead = typer.Typer(
     name="dead",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="""Find, replay or remove dead letters: items that a destination never took.
+    help=unwrapped("""Find, replay or remove dead letters: items that a destination never took.
 
     Each stays for 30 days, with its reason. Nothing shows what people wrote, unless you ask for it
     with [bold]show --reveal[/bold].
@@ -58,10 +59,10 @@ dead = typer.Typer(
       forebay dead replay --endpoint acme/shop --reason Rejected --dry-run
 
       forebay dead replay --endpoint acme/shop --reason Rejected --rate 50
-    """,
+    """),
     epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
     "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
-    "cluster: kubectl exec -it deploy/forebay-processors -- forebay dead ls",
+    "cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay dead ls",
 )
 
 

@@ -10,6 +10,7 @@ import typer
 from forebay import __version__
 from forebay.cli.dead import dead
 from forebay.cli.failures import FAILED, exit_code
+from forebay.cli.help_text import unwrap, unwrapped
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
 from forebay.cli.receiver import receiver
@@ -29,7 +30,7 @@ _EPILOG = "Exit codes: 0 all went well, 1 something failed, 2 what was given can
 
 app = typer.Typer(
     name="forebay",
-    help=_HELP,
+    help=unwrapped(_HELP),
     epilog=_EPILOG,
     rich_markup_mode="rich",
     no_args_is_help=True,
@@ -43,6 +44,8 @@ app.command()(receiver)
 app.command()(processor)
 app.command()(operator)
 app.add_typer(dead)
+unwrap(app)
+unwrap(dead)
 
 
 def _show_version(*, wanted: bool) -> None:
