@@ -128,10 +128,12 @@ def wanted_letters(  # noqa: PLR0913  # one parameter for each option
     from datetime import datetime
 
     from forebay.core.bodies import BODY_KIND
+    from forebay.core.invalid import InvalidReason
     from forebay.core.items import KINDS
-    from forebay.core.letters import UNREADABLE, LetterFilter
+    from forebay.core.letters import UNREADABLE, DeadReason, LetterFilter
     from forebay.core.moments import parse_moment
     from forebay.core.naming import EndpointName
+    from forebay.runtime.invalid_bodies import INVALID
 
     if invalid and not (destination is kind is wamid is None):
         message = (
@@ -152,6 +154,13 @@ def wanted_letters(  # noqa: PLR0913  # one parameter for each option
     kinds = (*KINDS, BODY_KIND, UNREADABLE)
     if kind is not None and kind not in kinds:
         message = f"--kind {kind!r} is none: there are {', '.join(kinds)}"
+        raise ConfigurationError(message)
+    set_aside = (INVALID, *InvalidReason)
+    reasons = set_aside if invalid else tuple(DeadReason)
+    if reason is not None and reason.lower() not in {each.lower() for each in reasons}:
+        message = f"--reason {reason!r} is none: there are {', '.join(reasons)}"
+        if not invalid:
+            message += f", and with --invalid {', '.join(set_aside)}"
         raise ConfigurationError(message)
     if id_ is not None and not (id_ and set(id_) <= set("0123456789abcdef")):
         message = f"{id_!r} is no id: it is of hex digits, as `forebay dead ls` shows it"

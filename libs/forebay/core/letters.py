@@ -1,5 +1,6 @@
 """Dead letters: what is known of one, which of them are meant, and the row that replays one."""
 
+import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -18,13 +19,33 @@ from forebay.core.subjects import (
     conversation_partition,
 )
 
-__all__ = ["UNREADABLE", "DeadLetter", "LetterFilter", "letter_of_row", "replay_row"]
+__all__ = [
+    "UNREADABLE",
+    "DeadLetter",
+    "DeadReason",
+    "LetterFilter",
+    "letter_of_row",
+    "replay_row",
+]
 
 UNREADABLE: Final = "unreadable"
 """Stands for the kind of a letter whose payload is no item."""
 
 KEY_DIGITS: Final = 32
 """Of a `webhook-id` in full."""
+
+
+class DeadReason(enum.StrEnum):
+    """Why items are given up; the values stand in dead letters and metrics."""
+
+    REJECTED = "Rejected"
+    """The destination said that it will never take the item."""
+
+    EXPIRED = "Expired"
+    """It was tried until `maxAge`, or nobody could try it within the shard's window."""
+
+    DESTINATION_REMOVED = "DestinationRemoved"
+    """The manifest does not name the destination any more."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

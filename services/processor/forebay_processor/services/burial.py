@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from forebay.core import envelope
+from forebay.core.letters import DeadReason
 from forebay.core.subjects import RetrySubject, dead_subject
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.work import DeadReason, Partition
+from forebay_processor.services.work import Partition
 
 __all__ = ["EVERY", "bury", "kept"]
 

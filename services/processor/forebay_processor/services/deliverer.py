@@ -13,6 +13,7 @@ import asyncio
 import structlog
 
 from forebay.core import envelope
+from forebay.core.letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import PulledMessage, Puller
@@ -26,7 +27,7 @@ from forebay_processor.services.endpoints import Endpoints
 from forebay_processor.services.finished import Finished
 from forebay_processor.services.status_order import late_ones, question
 from forebay_processor.services.wanting import destinations_wanting
-from forebay_processor.services.work import DeadReason, Lag, Partition, Work
+from forebay_processor.services.work import Lag, Partition, Work
 
 __all__ = ["Acker", "Deliverer"]
 

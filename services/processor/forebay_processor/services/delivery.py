@@ -30,6 +30,7 @@ from collections import deque
 from random import Random
 from typing import Final
 
+from forebay.core.letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.runtime.store_errors import StoreError
@@ -42,7 +43,7 @@ from forebay_processor.services.gate import GONE_SLOTS, Gate
 from forebay_processor.services.rows import Rows
 from forebay_processor.services.slots import Slots
 from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.work import Chain, DeadReason, Parked, Partition, Work
+from forebay_processor.services.work import Chain, Parked, Partition, Work
 
 __all__ = ["Channel"]
 

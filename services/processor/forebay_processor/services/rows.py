@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from forebay.core import envelope
+from forebay.core.letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
@@ -23,7 +24,7 @@ from forebay_processor.services.burial import bury, kept
 from forebay_processor.services.channel_settings import ChannelState
 from forebay_processor.services.status_order import is_behind_a_higher
 from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.work import DeadReason, Parked, Partition, Work
+from forebay_processor.services.work import Parked, Partition, Work
 
 __all__ = ["Rows"]
 

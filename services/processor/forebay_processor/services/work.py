@@ -1,30 +1,17 @@
 """What channels work on: items on their first way, rows that wait in RETRY, and chains of both."""
 
 import asyncio
-import enum
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from forebay.core.letters import DeadReason
 from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.services.ages import Ages
 
-__all__ = ["Chain", "DeadReason", "Lag", "Parked", "Partition", "Work"]
-
-
-class DeadReason(enum.StrEnum):
-    """Why items are given up; the values stand in dead letters and metrics."""
-
-    REJECTED = "Rejected"
-    """The destination said that it will never take the item."""
-
-    EXPIRED = "Expired"
-    """It was tried until `maxAge`, or nobody could try it within the shard's window."""
-
-    DESTINATION_REMOVED = "DestinationRemoved"
-    """The manifest does not name the destination any more."""
+__all__ = ["Chain", "Lag", "Parked", "Partition", "Work"]
 
 
 class Lag(NamedTuple):
