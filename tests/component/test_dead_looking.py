@@ -112,6 +112,7 @@ async def test_no_dead_letters_are_told_so(nats: NatsServer) -> None:
     missing = await forebay_dead("show", "0b6ea2e2", nats_url=nats.url)
     assert missing.code == 1
     assert "nothing has the id 0b6ea2e2" in missing.err
+    assert "with --invalid" in missing.err
 
 
 @pytest.mark.parametrize(

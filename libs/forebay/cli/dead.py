@@ -168,6 +168,8 @@ def show(  # noqa: PLR0913  # one parameter for each option
                 raise ConfigurationError(message)
         if not found:
             message = f"nothing has the id {id_}: `forebay dead ls` shows what there is"
+            if not invalid:
+                message += ", and with --invalid the bodies that were set aside"
             raise ForebayError(message)
         for letter in found:
             screen.letter(letter, reveal=reveal)
