@@ -91,6 +91,25 @@ async def test_a_body_whose_provider_was_wrong_reaches_its_destination(plant: Pl
     assert plant.arrivals(name)[0].event["data"] == {"order": 7}
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"no json", "NotJson"), (b'{"order": 7}', "NoEnvelope")]
+)
+async def test_the_log_says_why_a_body_of_a_receiver_s_could_not_be_split(
+    plant: Plant, body: bytes, reason: str
+) -> None:
+    name = plant.plain()
+    await plant.store(name, body, lane=Lane.INVALID)
+
+    async def reasons() -> list[str]:
+        return [
+            line["reason"]
+            for line in plant.processor.logged("body_unreadable")
+            if line["endpoint"] == f"demo/{name}"
+        ]
+
+    assert await eventually(reasons, saying="the body to be looked at") == [reason]
+
+
 @pytest.mark.parametrize("options", [("ls", "--kind", "messages"), ("replay", "--to", "crm")])
 async def test_what_a_body_has_not_cannot_be_asked_for(options: tuple[str, ...]) -> None:
     done = await forebay_dead(*options, "--invalid")

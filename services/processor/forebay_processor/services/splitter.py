@@ -150,7 +150,7 @@ class Splitter:
         turns = Turns()
         for webhook in [taken for each in messages if (taken := await self._take(each))]:
             if webhook.subject.lane is Lane.INVALID and envelope.REASON in webhook.message.headers:
-                await self._keep(webhook)
+                await self._keep(webhook, webhook.message.headers[envelope.REASON])
                 continue
             endpoint = await self._endpoint_of(webhook)
             if endpoint is not None:
@@ -270,7 +270,7 @@ class Splitter:
         self._open.pop(webhook.message.sequence, None)
         await webhook.message.nak(DELAY_SECONDS)
 
-    async def _keep(self, webhook: Webhook) -> None:
+    async def _keep(self, webhook: Webhook, reason: str) -> None:
         """Leave a body where it is, in the lane `invalid`: a splitter, or a receiver, put it there.
 
         A replay takes the reason off, and then it is cut again.
@@ -281,7 +281,7 @@ class Splitter:
             "body_unreadable",
             endpoint=str(subject.endpoint),
             raw_sequence=message.sequence,
-            reason=message.headers.get(envelope.REASON, InvalidReason.NOT_JSON),
+            reason=reason,
         )
         await self._ack(webhook)
 
@@ -290,7 +290,7 @@ class Splitter:
         message, subject = webhook.message, webhook.subject
         is_aside = subject.lane is Lane.INVALID
         if is_aside and reason in _SEEN_BY_RECEIVERS:
-            await self._keep(webhook)
+            await self._keep(webhook, reason)
             return
         headers = dict(message.headers)
         headers[envelope.REASON] = reason
