@@ -20,11 +20,11 @@ from forebay.runtime.pull import (
     EXPIRES_SECONDS,
     LARGE_AT_ONCE,
     SHORTEST_SECONDS,
-    PulledMessage,
     Puller,
     PullInbox,
-    PullRefusal,
 )
+from forebay.runtime.pull_status import PullRefusal
+from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.adapters.streams import Streams
 from support.nats_server import NatsServer, settled

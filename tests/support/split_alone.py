@@ -17,7 +17,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable, Provider
 from forebay.runtime.outgoing import PubAck
-from forebay.runtime.pull import PulledMessage
+from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     SequenceMismatch,
@@ -249,7 +249,7 @@ class SplitAlone:
         }
         subject = str(RawSubject("0", 0, lane, NAME))
         message = Msg(client, subject, reply, body, fields)
-        return PulledMessage(client, message, reply.split("."))
+        return PulledMessage(client, message, told_by(reply) or [])
 
     def hand_out(self, *messages: PulledMessage) -> None:
         """Have webhooks handed out in one batch."""

@@ -5,7 +5,7 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from forebay.runtime.pull import OnRefused
+from forebay.runtime.pull_status import OnRefused
 from forebay_processor.adapters.connection import Session
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.channels import Channels

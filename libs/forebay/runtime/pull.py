@@ -17,7 +17,6 @@ may be gone, and then it would be asked for in vain for ever (docs/design/0017).
 
 import asyncio
 import contextlib
-import enum
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -27,17 +26,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from forebay.runtime.pull_status import COMPLETED, FULL, OnRefused, PullRefusal, refusal_of, says
+from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay.runtime.quick_client import subscribe
 
-__all__ = [
-    "LargeMessages",
-    "OnRefused",
-    "PullInbox",
-    "PullRefusal",
-    "PulledMessage",
-    "Puller",
-    "TakenOver",
-]
+__all__ = ["LargeMessages", "PullInbox", "Puller", "TakenOver"]
 
 EXPIRES_SECONDS: Final = 5.0
 """A pull request ends after this time, or earlier where its maker may not have messages for so
@@ -61,42 +54,10 @@ LARGE_AT_ONCE: Final = 2
 """Messages of one stream above `BATCH_BYTES` that all consumers of a process may have in hand. Each
 can be as large as the server's `max_payload`."""
 
-_FULL: Final = "Message Size Exceeds MaxBytes"
-_COMPLETED: Final = "Batch Completed"
-"""What the server says (with 409) of a request with such a bound, when it brought that much or all
-that was asked for."""
-
-_DELETED: Final = "Consumer Deleted"
-_MOVED: Final = "Leadership Change"
-_LEAVING: Final = "Server Shutdown"
-
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
 
 _NANOSECONDS = 1_000_000_000
-
-
-class PullRefusal(enum.StrEnum):
-    """Why a request for messages came to nothing; the values stand in logs and metrics."""
-
-    CONSUMER_DELETED = "consumer_deleted"
-    """The server says so, to whoever had a request open."""
-
-    NO_CONSUMER = "no_consumer"
-    """Nobody listens for requests: the consumer or its stream is gone, or has no leader."""
-
-    LEADER_MOVED = "leader_moved"
-    """The consumer is led by another server from now on, or this one is leaving."""
-
-    REFUSED = "refused"
-    """The consumer does not take such a request: its settings are not ours."""
-
-    UNANSWERED = "unanswered"
-    """Not even the end of the request was told: NATS stands still, or the user may not ask."""
-
-
-OnRefused = Callable[[str, str, PullRefusal], None]
-"""Takes a stream, a consumer and the reason."""
 
 
 class TakenOver(NamedTuple):
@@ -107,80 +68,6 @@ class TakenOver(NamedTuple):
 
     delivered: int
     """The number of the last message that it had handed out before, in its own counting."""
-
-
-class PulledMessage:
-    """A message of a consumer, with what its reply subject tells."""
-
-    __slots__ = (
-        "_client",
-        "consumer",
-        "consumer_sequence",
-        "data",
-        "delivered",
-        "headers",
-        "pending",
-        "reply",
-        "sequence",
-        "stored_at",
-        "subject",
-    )
-
-    def __init__(self, client: Client, message: Msg, tokens: list[str]) -> None:
-        """Take it apart; `tokens` are those of its reply subject."""
-        self._client = client
-        self.subject = message.subject
-        self.data = message.data
-        self.headers: dict[str, str] = message.headers or {}
-        self.reply = message.reply
-        first = _consumer_token(tokens)
-        self.consumer = tokens[first]
-        self.delivered = int(tokens[first + 1])
-        self.sequence = int(tokens[first + 2])
-        self.consumer_sequence = int(tokens[first + 3])
-        """Which of all that the consumer has handed out this is, one that comes again included."""
-
-        self.stored_at = int(tokens[first + 4])
-        """When the stream stored it, in nanoseconds since the epoch."""
-
-        self.pending = int(tokens[first + 5])
-        """How many messages the consumer has not handed out yet."""
-
-    async def ack(self) -> None:
-        """Say that it is finished; lost with the connection, the message comes again."""
-        await self._answer(b"+ACK")
-
-    async def confirm(self, within: float) -> bool:
-        """Ack once more and wait until the consumer says that it has this ack, and all before."""
-        try:
-            await self._client.request(self.reply, b"+ACK", timeout=within)
-        except NatsError:
-            return False
-        return True
-
-    async def nak(self, delay: float) -> None:
-        """Say that it has to come again, in `delay` seconds."""
-        await self._answer(b'-NAK {"delay": %d}' % int(delay * _NANOSECONDS))
-
-    async def _answer(self, word: bytes) -> None:
-        try:
-            await self._client.publish(self.reply, word)
-        except NatsError:
-            # Not connected: the server delivers it again, which every caller has to bear anyway.
-            return
-
-
-_ACK_PREFIX: Final = "$JS.ACK."
-_TOKENS_WITHOUT_DOMAIN: Final = 9
-
-
-def _consumer_token(tokens: list[str]) -> int:
-    """Return where the consumer's name stands in the tokens of an ack's subject.
-
-    `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or, in
-    the newer form, with a domain and an account's hash before the stream.
-    """
-    return 3 if len(tokens) == _TOKENS_WITHOUT_DOMAIN else 5
 
 
 class LargeMessages:
@@ -275,12 +162,11 @@ class PullInbox:
     def _on_message(self, message: Msg) -> None:
         # A message comes with its own subject and tells its consumer in the reply; a status comes
         # on the inbox's subject.
-        if message.reply.startswith(_ACK_PREFIX):
-            tokens = message.reply.split(".")
-            first = _consumer_token(tokens)
-            puller = self._by_consumer.get((tokens[first - 1], tokens[first]))
+        told = told_by(message.reply)
+        if told is not None:
+            puller = self._by_consumer.get((told[0], told[1]))
             if puller is not None:
-                puller.on_message(PulledMessage(self._client, message, tokens))
+                puller.on_message(PulledMessage(self._client, message, told))
             return
         puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
         if puller is not None:
@@ -455,7 +341,7 @@ class Puller:
     def on_status(self, message: Msg) -> None:
         """Take what the server says of a request."""
         status = (message.headers or {}).get("Status")
-        if status == "100" or _says(message, _COMPLETED):
+        if status == "100" or says(message, COMPLETED):
             # Its last message said so already, and the next request may be open.
             return
         # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its leader
@@ -463,12 +349,12 @@ class Puller:
         self._expected = 0
         if not self._came:
             self.let_go()
-            self._is_next_large = _says(message, _FULL)
-        if status in {"404", "408"} or _says(message, _FULL):
+            self._is_next_large = says(message, FULL)
+        if status in {"404", "408"} or says(message, FULL):
             self.refusal = None
         else:
             self._not_before = asyncio.get_running_loop().time() + _REQUEST_AGAIN_SECONDS
-            self._refused(_refusal(message, status))
+            self._refused(refusal_of(message, status))
         self._wake.set()
 
     def _refused(self, reason: PullRefusal) -> None:
@@ -504,17 +390,3 @@ class Puller:
 def _largest(client: Client) -> int:
     """Return a size that any message is less than which the server can hold."""
     return 2 * max(BATCH_BYTES, client.max_payload)
-
-
-def _refusal(message: Msg, status: str | None) -> PullRefusal:
-    if status == "503":
-        return PullRefusal.NO_CONSUMER
-    if _says(message, _DELETED):
-        return PullRefusal.CONSUMER_DELETED
-    if _says(message, _MOVED) or _says(message, _LEAVING):
-        return PullRefusal.LEADER_MOVED
-    return PullRefusal.REFUSED
-
-
-def _says(status: Msg, description: str) -> bool:
-    return (status.headers or {}).get("Description", "").startswith(description)

@@ -23,7 +23,7 @@ import structlog
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.consumers import ConsumerState, StreamView
-from forebay.runtime.pull import PullRefusal
+from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.store_errors import StoreError, StreamMissing
 from forebay_processor.services.partitions import OwnedPartition, Worker
 

@@ -16,7 +16,8 @@ from forebay.core import envelope
 from forebay.core.letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.pull import PulledMessage, Puller
+from forebay.runtime.pull import Puller
+from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.services.burial import EVERY, bury

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane
-from forebay.runtime.pull import Puller, PullInbox, PullRefusal, TakenOver
+from forebay.runtime.pull import Puller, PullInbox, TakenOver
+from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.metrics import ProcessorMetrics

@@ -27,7 +27,7 @@ from forebay.core.subjects import (
     in_any_partition,
     stream_name,
 )
-from forebay.runtime.pull import PulledMessage
+from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.services.endpoints import Endpoints
 
