@@ -15,12 +15,11 @@ from forebay.core.item_digests import digest_of
 from forebay.core.item_keys import (
     REPEAT_WINDOW_SECONDS,
     complete_key,
-    is_reaction,
     moment_of,
     sha256_of,
     time_of,
 )
-from forebay.core.item_kinds import ACCOUNT_FIELDS, WALKS
+from forebay.core.item_kinds import ACCOUNT_FIELDS, UNKNOWN, WALKS, lists_of, type_of
 from forebay.core.json_values import Json, as_dict, as_list, as_text
 from forebay.core.participants import person_of
 from forebay.core.subjects import conversation_token
@@ -31,11 +30,8 @@ _ENVELOPE: Final = frozenset({"object", "entry"})
 _NAMED_WITHIN: Final = frozenset({"id", "time", "changes", "field", "value"})
 """What stands inside the envelope under these names is not to be mixed up with what is outside."""
 
-_UNKNOWN: Final = "unknown"
-
 _TEMPLATE: Final = "message_template_id"
 """In the value of an account's event: the template that it is about."""
-
 
 _LONGEST_TIME: Final = 32
 """Characters of a timestamp."""
@@ -91,7 +87,7 @@ class ItemCutter:
         yield self._item(
             key,
             "partner",
-            name or _UNKNOWN,
+            name or UNKNOWN,
             channel=channel,
             # What is about one channel or client is in order.
             person=about or key.text,
@@ -121,7 +117,7 @@ class ItemCutter:
 
     def _change(self, around: dict[str, Json], change: dict[str, Json]) -> Iterator[Item]:
         field, value = as_text(change.get("field")), change["value"]
-        lists = _lists_of(field, value)
+        lists = lists_of(field, value)
         if not lists:
             yield self._whole(around, change, field)
             return
@@ -130,7 +126,7 @@ class ItemCutter:
             yield self._beside(frame, field, frame.too_large, frame.too_large)
         for name, kind in lists.items():
             if kind == "errors":
-                yield self._errors(frame, name)
+                yield self._of_value(frame, "errors", "error", value[name])
             elif kind == "history":
                 yield from self._history(frame)
             else:
@@ -145,14 +141,14 @@ class ItemCutter:
         account, channel = as_text(around.get("id")), channel_of(value)
         entry_time = time_of_entry(around)
         key = self._account_key(account, channel, field, entry_time, value)
-        kind, person = _UNKNOWN, key.text
+        kind, person = UNKNOWN, key.text
         if field in ACCOUNT_FIELDS:
             # What happens to one template, or in one field of an account, is in order.
             kind, person = "account", f"{field}:{as_text(value.get(_TEMPLATE))}"
         return self._item(
             key,
             kind,
-            field or _UNKNOWN,
+            field or UNKNOWN,
             channel=channel,
             person=person,
             scope=account,
@@ -165,13 +161,13 @@ class ItemCutter:
         data = frame.cut(name, part)
         if not isinstance(part, dict):
             return self._oddity(part, name, data, "", frame.channel)
-        if kind == _UNKNOWN:
+        if kind == UNKNOWN:
             return self._element(frame, name, part, data)
         key = self._key(frame, kind, name, part)
         return self._item(
             key,
             kind,
-            _type_of(kind, part),
+            type_of(kind, part),
             channel=frame.channel,
             scope=frame.account,
             person=person_of(kind, part) or as_text(part.get("id")) or key.text,
@@ -184,7 +180,7 @@ class ItemCutter:
         """Make an item of something in a list that no walk knows."""
         own = time_of(part)
         if frame.field in WALKS:
-            key, kind_type = self._key(frame, _UNKNOWN, name, part), name
+            key, kind_type = self._key(frame, UNKNOWN, name, part), name
         else:
             moment = moment_of(part)
             key = self._account_key(
@@ -193,7 +189,7 @@ class ItemCutter:
             kind_type = frame.field or name
         return self._item(
             key,
-            _UNKNOWN,
+            UNKNOWN,
             kind_type,
             channel=frame.channel,
             scope=frame.account,
@@ -248,7 +244,7 @@ class ItemCutter:
             yield self._item(
                 key,
                 "history",
-                as_text(message.get("type")) or _UNKNOWN,
+                as_text(message.get("type")) or UNKNOWN,
                 channel=frame.channel,
                 scope=frame.account,
                 person=as_text(thread.get("id")) or as_text(message.get("id")) or key.text,
@@ -256,10 +252,6 @@ class ItemCutter:
                 digest=frame.digest("history", message, beside),
                 time=time_of(message),
             )
-
-    def _errors(self, frame: Frame, name: str) -> Item:
-        errors = frame.value[name]
-        return self._of_value(frame, "errors", "error", errors)
 
     def _of_value(self, frame: Frame, kind: str, kind_type: str, parts: list[Json]) -> Item:
         """Make one item of a list that is told as one."""
@@ -288,8 +280,8 @@ class ItemCutter:
         key = self._hashed(channel, what, moment or None)
         return self._item(
             key,
-            _UNKNOWN,
-            name or _UNKNOWN,
+            UNKNOWN,
+            name or UNKNOWN,
             channel=channel,
             person=key.text,
             data=data,
@@ -298,7 +290,7 @@ class ItemCutter:
 
     def _key(self, frame: Frame, kind: str, name: str, part: dict[str, Json]) -> _Key:
         """Return the key of something in a list; the hash of it where that is incomplete."""
-        if kind != _UNKNOWN and (text := complete_key(kind, frame.channel, part)):
+        if kind != UNKNOWN and (text := complete_key(kind, frame.channel, part)):
             return _Key(text)
         moment = moment_of(part)
         return self._hashed(frame.scope, {"field": frame.field, name: [part]}, moment)
@@ -363,49 +355,6 @@ class ItemCutter:
 _OF_TRANSFER: Final = frozenset({"metadata"})
 _OF_PERSON: Final = frozenset({"id", "context"})
 """What is left out of the digest of a history's message: see `item_digests`."""
-
-
-def _lists_of(field: str, value: dict[str, Json]) -> dict[str, str]:
-    """Return the lists of a change's value that are cut, each with the kind of what is in it.
-
-    An account's event is one, whatever lists it holds. So is that of an unknown field, unless it
-    names a channel: then its lists of objects hold what happened there, one by one.
-    """
-    walk = WALKS.get(field)
-    if walk is None and not isinstance(value.get("metadata"), dict):
-        return {}
-    if field in ACCOUNT_FIELDS:
-        return {}
-    known = walk or {}
-    lists = {name: kind for name, kind in known.items() if as_list(value.get(name))}
-    for name, part in value.items():
-        if name in lists or name == "contacts" or not isinstance(part, list):
-            continue
-        if any(isinstance(each, dict) for each in part):
-            lists[name] = _UNKNOWN
-    return lists
-
-
-def _type_of(kind: str, part: dict[str, Json]) -> str:
-    """Return what a provider calls an item within its kind."""
-    own = as_text(part.get("type"))
-    match kind:
-        case "messages" if is_reaction(part):
-            text = "reaction"
-        case "statuses":
-            # A payment's status is not the message's: it is told as what it is of.
-            text = own if own not in {"", "message"} else as_text(part.get("status"))
-        case "call-statuses":
-            text = as_text(part.get("status")).lower()
-        case "calls":
-            text = as_text(part.get("event"))
-        case "contacts":
-            text = as_text(part.get("action"))
-        case "preferences":
-            text = as_text(part.get("value"))
-        case _:
-            text = own
-    return text or _UNKNOWN
 
 
 def _event_time(time: str) -> str | None:

@@ -5,9 +5,22 @@ For `items`, and for whoever has to know a kind by its name.
 
 from typing import Final
 
+from forebay.core.item_keys import is_reaction
+from forebay.core.json_values import Json, as_list, as_text
 from forebay.core.subjects import Lane
 
-__all__ = ["ACCOUNT_FIELDS", "KINDS", "KIND_LANES", "WALKS"]
+__all__ = [
+    "ACCOUNT_FIELDS",
+    "KINDS",
+    "KIND_LANES",
+    "UNKNOWN",
+    "WALKS",
+    "lists_of",
+    "type_of",
+]
+
+UNKNOWN: Final = "unknown"
+"""The kind, and the type, of what no reference of the provider's knows."""
 
 KIND_LANES: Final[dict[str, Lane]] = {
     "messages": Lane.LIVE,
@@ -23,7 +36,7 @@ KIND_LANES: Final[dict[str, Lane]] = {
     "history-media": Lane.BULK,
     "account": Lane.BULK,
     "partner": Lane.BULK,
-    "unknown": Lane.BULK,
+    UNKNOWN: Lane.BULK,
 }
 """Every kind of item and the lane it is in. A kind is a token of the EVENTS subject and what a
 destination's `events` lists."""
@@ -65,3 +78,46 @@ WALKS: Final[dict[str, dict[str, str]]] = {
 objects that stand beside them, and those of fields that are not here, are cut by element, as kind
 `unknown`: `user_actions`, `groups`, `automatic_events`, `user_id_update`, the messages of `standby`
 (which are another application's to answer), and all that is still to come."""
+
+
+def lists_of(field: str, value: dict[str, Json]) -> dict[str, str]:
+    """Return the lists of a change's value that are cut, each with the kind of what is in it.
+
+    An account's event is one, whatever lists it holds. So is that of an unknown field, unless it
+    names a channel: then its lists of objects hold what happened there, one by one.
+    """
+    walk = WALKS.get(field)
+    if walk is None and not isinstance(value.get("metadata"), dict):
+        return {}
+    if field in ACCOUNT_FIELDS:
+        return {}
+    known = walk or {}
+    lists = {name: kind for name, kind in known.items() if as_list(value.get(name))}
+    for name, part in value.items():
+        if name in lists or name == "contacts" or not isinstance(part, list):
+            continue
+        if any(isinstance(each, dict) for each in part):
+            lists[name] = UNKNOWN
+    return lists
+
+
+def type_of(kind: str, part: dict[str, Json]) -> str:
+    """Return what a provider calls an item within its kind."""
+    own = as_text(part.get("type"))
+    match kind:
+        case "messages" if is_reaction(part):
+            text = "reaction"
+        case "statuses":
+            # A payment's status is not the message's: it is told as what it is of.
+            text = own if own not in {"", "message"} else as_text(part.get("status"))
+        case "call-statuses":
+            text = as_text(part.get("status")).lower()
+        case "calls":
+            text = as_text(part.get("event"))
+        case "contacts":
+            text = as_text(part.get("action"))
+        case "preferences":
+            text = as_text(part.get("value"))
+        case _:
+            text = own
+    return text or UNKNOWN
