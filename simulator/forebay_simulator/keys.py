@@ -20,6 +20,12 @@ RECEIPT_WINDOW: Final = "{received_at//300}"
 """Stands in the keys of items without an id of their own. The real key has the receipt's time in
 windows of 300 s there, which only the receiver knows."""
 
+_PARTICIPANT: Final = (
+    "recipient_participant_user_id",
+    "recipient_participant_id",
+    "participant_recipient_id",
+)
+
 _ENCODE_CANONICAL = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -69,9 +75,7 @@ def _message_keys(channel: str, value: Json) -> Iterator[str]:
 
 def _status_key(channel: str, status: Json) -> str:
     key = f"st:{channel}:{status['id']}:{status['status']}"
-    spellings = ("participant_user_id", "participant_id")
-    told = [status.get(f"recipient_{spelling}") for spelling in spellings]
-    participant = next(filter(None, [*told, status.get("participant_recipient_id")]), None)
+    participant = next(filter(None, map(status.get, _PARTICIPANT)), None)
     return f"{key}:{participant}" if participant else key
 
 
