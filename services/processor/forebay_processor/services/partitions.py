@@ -207,8 +207,9 @@ class OwnedPartition:
         when its ack wait ends, half a minute later. What the new owner has comes to it once more,
         which it sees.
         """
+        again = (session.streams.take_over(each.stream, each.consumer) for each in self.workers)
         with contextlib.suppress(StoreUnavailable):
-            await self._hand_out_again(session)
+            await asyncio.gather(*again)
 
     async def _take_over_one(self, session: Session, worker: Worker) -> TakenOver:
         if worker.consumer not in self._broken:
@@ -221,8 +222,3 @@ class OwnedPartition:
             self._metrics.consumer_restored(worker.stream)
             self.restored.append(f"{worker.consumer}: {done}")
         return await session.streams.take_over(worker.stream, worker.consumer)
-
-    async def _hand_out_again(self, session: Session) -> list[TakenOver]:
-        return await asyncio.gather(
-            *(session.streams.take_over(each.stream, each.consumer) for each in self.workers)
-        )
