@@ -16,15 +16,15 @@ from typing import Any, Final
 
 import msgspec
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from forebay.core.ack_floors import AckFloor, consumer_floors
 from forebay.core.subjects import lease_stream, lease_subject
+from forebay.runtime.jetstream_api import call, find_message, request
 from forebay.runtime.store_errors import (
     ConsumerMissing,
     StoreRefused,
-    StoreUnavailable,
+    StreamMissing,
     store_error,
 )
 from forebay.runtime.stream_reader import moment
@@ -33,18 +33,12 @@ __all__ = [
     "ConsumerState",
     "StreamView",
     "difference",
+    "ensure_consumer",
     "known_floors",
     "list_consumers",
-    "make_consumer",
     "nanoseconds",
-    "repair_consumer",
     "view_stream",
 ]
-
-API_SECONDS: Final = 5.0
-
-_NO_MESSAGE: Final = 10037
-_NO_STREAM: Final = 10059
 
 _OWN: Final = frozenset({"name", "durable_name", "metadata", "num_replicas", "mem_storage"})
 """What is no matter of ours in a consumer that is there."""
@@ -128,8 +122,9 @@ async def list_consumers(client: Client, stream: str) -> dict[str, ConsumerState
     found: dict[str, ConsumerState] = {}
     offset, total = 0, 1
     while offset < total:
-        answer = await _ask(client, f"CONSUMER.LIST.{stream}", {"offset": offset})
-        page = msgspec.json.decode(answer, type=_ConsumerPage)
+        body = msgspec.json.encode({"offset": offset})
+        answer = await request(client, f"CONSUMER.LIST.{stream}", body)
+        page = msgspec.json.decode(answer.data, type=_ConsumerPage)
         if page.error is not None:
             raise store_error(page.error)
         consumers, total = page.consumers or [], page.total
@@ -145,7 +140,7 @@ async def view_stream(client: Client, stream: str) -> StreamView:
         StreamMissing: where there is no such stream.
         StoreUnavailable: where NATS does not answer.
     """
-    answer = await _call(client, f"STREAM.INFO.{stream}", {})
+    answer = await call(client, f"STREAM.INFO.{stream}", {})
     created = moment(answer["created"])
     return StreamView(
         created=int(created.timestamp() * 1_000_000) * 1_000,
@@ -170,24 +165,43 @@ async def known_floors(client: Client, shard: str) -> dict[str, AckFloor]:
     Raises:
         StoreError: where NATS refuses, or does not answer.
     """
-    call = f"STREAM.MSG.GET.{lease_stream(shard)}"
-    answer = msgspec.json.decode(await _ask(client, call, {"last_by_subj": lease_subject(shard)}))
-    if answer.get("error") is None:
-        return consumer_floors(base64.b64decode(answer["message"]["data"]))
-    if answer["error"].get("err_code") in {_NO_MESSAGE, _NO_STREAM}:
-        return {}
-    raise store_error(answer["error"])
+    wanted = {"last_by_subj": lease_subject(shard)}
+    try:
+        table = await find_message(client, lease_stream(shard), wanted)
+    except StreamMissing:
+        table = None
+    return {} if table is None else consumer_floors(base64.b64decode(table["data"]))
 
 
-async def make_consumer(
-    client: Client, stream: str, wanted: ConsumerConfig, floor: AckFloor | None
-) -> int | None:
-    """Make a consumer that is missing; return where it begins, None for the stream's beginning.
+async def ensure_consumer(
+    client: Client,
+    stream: str,
+    wanted: ConsumerConfig,
+    found: ConsumerState | None,
+    floor: AckFloor | None,
+) -> str:
+    """Make a consumer that is missing, or give one its settings back.
+
+    Returns what was done, in words; an empty text where there was nothing to be done.
 
     Raises:
         StreamMissing: where there is no such stream.
         StoreError: where NATS refuses, or does not answer.
     """
+    if found is None:
+        start = await _make(client, stream, wanted, floor)
+        return "made, from the beginning" if start is None else f"made, from {start} on"
+    setting = difference(wanted, found)
+    if setting is None:
+        return ""
+    await _repair(client, stream, wanted, found, floor)
+    return f"{setting} was changed"
+
+
+async def _make(
+    client: Client, stream: str, wanted: ConsumerConfig, floor: AckFloor | None
+) -> int | None:
+    """Make a consumer; return where it begins, None for the stream's beginning."""
     start = await _start(client, stream, str(wanted.filter_subject), floor)
     if start is not None:
         wanted = wanted.evolve(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=start)
@@ -200,26 +214,22 @@ async def make_consumer(
     return start
 
 
-async def repair_consumer(
+async def _repair(
     client: Client,
     stream: str,
     wanted: ConsumerConfig,
     found: ConsumerState,
     floor: AckFloor | None,
 ) -> None:
-    """Give a consumer its settings back; one that begins elsewhere is made anew.
-
-    Raises:
-        StoreError: where NATS refuses, or does not answer.
-    """
+    """Give a consumer its settings back; one that begins elsewhere is made anew."""
     if not _leaves_out(wanted, found.config):
         # Not every setting can be changed, such as how it is acked.
         with contextlib.suppress(StoreRefused):
             await _create(client, stream, _started_as(wanted, found))
             return
     with contextlib.suppress(ConsumerMissing):
-        await _call(client, f"CONSUMER.DELETE.{stream}.{found.name}", {})
-    await make_consumer(client, stream, wanted, floor)
+        await call(client, f"CONSUMER.DELETE.{stream}.{found.name}", {})
+    await _make(client, stream, wanted, floor)
 
 
 def _started_as(wanted: ConsumerConfig, found: ConsumerState) -> ConsumerConfig:
@@ -262,35 +272,12 @@ async def _first_after(client: Client, stream: str, subjects: str, at: int) -> i
     seconds, fraction = divmod(at, 1_000_000_000)
     # Python's times have no nanoseconds.
     time = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    body = {"start_time": f"{time}.{fraction:09d}Z", "next_by_subj": subjects}
-    found = msgspec.json.decode(await _ask(client, f"STREAM.MSG.GET.{stream}", body))
-    error = found.get("error")
-    if error is None:
-        return int(found["message"]["seq"])
-    if error.get("err_code") == _NO_MESSAGE:
-        return None
-    raise store_error(error)
+    wanted = {"start_time": f"{time}.{fraction:09d}Z", "next_by_subj": subjects}
+    found = await find_message(client, stream, wanted)
+    return None if found is None else int(found["seq"])
 
 
 async def _create(client: Client, stream: str, config: ConsumerConfig) -> None:
     subject = f"CONSUMER.CREATE.{stream}.{config.durable_name}.{config.filter_subject}"
     settings = {**config.as_dict(), "name": config.durable_name}
-    await _call(client, subject, {"stream_name": stream, "config": settings})
-
-
-async def _call(client: Client, call: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = msgspec.json.decode(await _ask(client, call, body))
-    if answer.get("error") is not None:
-        raise store_error(answer["error"])
-    return answer
-
-
-async def _ask(client: Client, call: str, body: dict[str, Any]) -> bytes:
-    try:
-        answer = await client.request(
-            f"$JS.API.{call}", msgspec.json.encode(body), timeout=API_SECONDS
-        )
-    except (NatsError, TimeoutError) as error:
-        message = f"NATS gave no answer to {call.split('.FOREBAY', maxsplit=1)[0]}"
-        raise StoreUnavailable(message) from error
-    return answer.data
+    await call(client, subject, {"stream_name": stream, "config": settings})

@@ -36,13 +36,7 @@ from forebay.core.subjects import (
     stream_name,
     stream_subjects,
 )
-from forebay.runtime.consumers import (
-    difference,
-    known_floors,
-    list_consumers,
-    make_consumer,
-    repair_consumer,
-)
+from forebay.runtime.consumers import ensure_consumer, known_floors, list_consumers
 
 __all__ = [
     "FORMAT_KEY",
@@ -204,16 +198,12 @@ async def _ensure_consumers(
     client: Client, stream: str, step: str, config: ShardConfig, floors: dict[str, AckFloor]
 ) -> None:
     there = await list_consumers(client, stream)
-
-    async def ensure(name: str, wanted: ConsumerConfig) -> None:
-        found, floor = there.get(name), floors.get(name)
-        if found is None:
-            await make_consumer(client, stream, wanted, floor)
-        elif difference(wanted, found) is not None:
-            await repair_consumer(client, stream, wanted, found, floor)
-
-    wanted = consumer_configs(step, config.shard)
-    await asyncio.gather(*(ensure(name, each) for name, each in wanted.items()))
+    await asyncio.gather(
+        *(
+            ensure_consumer(client, stream, wanted, there.get(name), floors.get(name))
+            for name, wanted in consumer_configs(step, config.shard).items()
+        )
+    )
 
 
 async def _ensure_stream(context: JetStreamContext, wanted: StreamConfig) -> None:

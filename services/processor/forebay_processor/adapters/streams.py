@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import msgspec
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
     ConsumerInfo,
     DeliverPolicy,
+    RawStreamMsg,
     SequenceInfo,
     StreamInfo,
 )
@@ -28,11 +28,11 @@ from forebay.runtime.consumers import (
     ConsumerState,
     StreamView,
     difference,
+    ensure_consumer,
     list_consumers,
-    make_consumer,
-    repair_consumer,
     view_stream,
 )
+from forebay.runtime.jetstream_api import API_SECONDS, call, find_message, request
 from forebay.runtime.provisioning import consumer_config
 from forebay.runtime.pull import TakenOver
 from forebay.runtime.store_errors import (
@@ -51,10 +51,8 @@ from forebay.runtime.stream_reader import (
 
 __all__ = ["Streams"]
 
-_API_SECONDS: Final = 5.0
 _NOT_FOUND: Final = "404"
 _MESSAGE_NOT_FOUND: Final = 10043
-_NO_MESSAGE: Final = 10037
 _NO_STREAM: Final = 10059
 _FEW_SEQUENCES: Final = 4_000
 
@@ -64,7 +62,7 @@ class Streams:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._context = client.jetstream(timeout=_API_SECONDS)
+        self._context = client.jetstream(timeout=API_SECONDS)
 
     async def take_over(self, stream: str, consumer: str) -> TakenOver:
         """Make a consumer hand out again, at once and in order, what an owner before us left.
@@ -92,7 +90,7 @@ class Streams:
             if last:
                 # The server works answers off in their order, beside everything else that it gets:
                 # only when it confirms the last one may messages be asked for.
-                await self._client.request(last, b"-NAK", timeout=_API_SECONDS)
+                await self._client.request(last, b"-NAK", timeout=API_SECONDS)
         except NatsError as error:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
@@ -124,15 +122,9 @@ class Streams:
 
         The stream's leader is asked: another replica could be behind, and not have it yet.
         """
-        body = msgspec.json.encode({"seq": start, "next_by_subj": subjects})
-        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{stream}", body)
-        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
-        error = decoded.get("error")
-        if error is None:
-            return int(decoded["message"]["seq"])
-        if error.get("err_code") == _NO_MESSAGE:
-            return None
-        raise store_error(error)
+        wanted = {"seq": start, "next_by_subj": subjects}
+        found = await find_message(self._client, stream, wanted)
+        return None if found is None else int(found["seq"])
 
     async def stored_at(self, stream: str, sequence: int) -> float | None:
         """Return when a message was stored, seconds since the epoch; None where it is gone.
@@ -140,15 +132,8 @@ class Streams:
         Raises:
             StoreError: where NATS does not answer.
         """
-        body = msgspec.json.encode({"seq": sequence})
-        answer = await self._request(f"$JS.API.STREAM.MSG.GET.{stream}", body)
-        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
-        error = decoded.get("error")
-        if error is None:
-            return moment(decoded["message"]["time"]).timestamp()
-        if error.get("err_code") == _NO_MESSAGE:
-            return None
-        raise store_error(error)
+        found = await find_message(self._client, stream, {"seq": sequence})
+        return None if found is None else moment(found["time"]).timestamp()
 
     async def consumers(self, stream: str) -> dict[str, ConsumerState]:
         """Return a stream's durable consumers by name; raises StoreError."""
@@ -163,16 +148,8 @@ class Streams:
             StreamMissing: where its stream is gone: that is not ours to make.
             StoreError: where NATS refuses, or does not answer.
         """
-        wanted = _wanted(shard, consumer)
         found = (await self.consumers(stream)).get(consumer)
-        if found is None:
-            start = await make_consumer(self._client, stream, wanted, floor)
-            return "made, from the beginning" if start is None else f"made, from {start} on"
-        setting = difference(wanted, found)
-        if setting is None:
-            return ""
-        await repair_consumer(self._client, stream, wanted, found, floor)
-        return f"{setting} was changed"
+        return await ensure_consumer(self._client, stream, _wanted(shard, consumer), found, floor)
 
     async def is_there(self, stream: str, consumer: str) -> bool:
         """Say whether a stream has a consumer; raises StoreError."""
@@ -196,11 +173,8 @@ class Streams:
         Raises:
             StoreError: where NATS does not answer.
         """
-        answer = await self._request(f"$JS.API.STREAM.INFO.{stream}", b"")
-        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
-        if decoded.get("error") is not None:
-            raise store_error(decoded["error"])
-        return moment(decoded["ts"]).timestamp()
+        answer = await call(self._client, f"STREAM.INFO.{stream}", {})
+        return moment(answer["ts"]).timestamp()
 
     async def consumer_info(self, stream: str, consumer: str) -> ConsumerInfo:
         """Return a consumer's state.
@@ -277,7 +251,7 @@ class Streams:
         )
         left = (await subscription.consumer_info()).num_pending or 0
         while left > 0:
-            messages = await subscription.fetch(min(left, 1000), timeout=_API_SECONDS)
+            messages = await subscription.fetch(min(left, 1000), timeout=API_SECONDS)
             for each in messages:
                 left -= 1
                 facts = each.metadata
@@ -289,7 +263,7 @@ class Streams:
 
     async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
         """Return payload, headers and sequence of a subject's message, or None where it is gone."""
-        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+        answer = await request(self._client, f"DIRECT.GET.{stream}.{subject}")
         headers = dict(answer.headers or {})
         status = headers.get("Status")
         if status is None:
@@ -297,14 +271,9 @@ class Streams:
         if status != _NOT_FOUND:
             message = f"{stream} could not be read: status {status}"
             raise StoreUnavailable(message)
-        # Any replica answers a direct read, also one that is behind: only the leader knows.
-        try:
-            found = await self._context.get_last_msg(stream, subject)
-        except NotFoundError:
+        found = await self._of_leader(stream, subject=subject)
+        if found is None:
             return None
-        except NatsError as error:
-            message = f"{stream} could not be read: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
         return found.data or b"", dict(found.headers or {}), found.seq or 0
 
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
@@ -324,26 +293,31 @@ class Streams:
         """
         found = await read_sequences(self._client, stream, sequences)
         for sequence in set(sequences) - found.keys():
-            # Any replica answers a direct read, also one that is behind: only the leader knows.
-            headers = await self._headers_at(stream, sequence)
-            if headers is not None:
-                found[sequence] = headers
+            message = await self._of_leader(stream, sequence)
+            if message is not None:
+                found[sequence] = dict(message.headers or {})
         return {sequence: headers.get(DIGEST, "") for sequence, headers in found.items()}
 
-    async def _headers_at(self, stream: str, sequence: int) -> dict[str, str] | None:
+    async def _of_leader(
+        self, stream: str, sequence: int | None = None, subject: str | None = None
+    ) -> RawStreamMsg | None:
+        """Return a message, or the last one of a subject, as the stream's leader has it.
+
+        Any replica answers a direct read, also one that is behind: only the leader knows that there
+        is none.
+        """
         try:
-            message = await self._context.get_msg(stream, sequence)
+            return await self._context.get_msg(stream, sequence, subject)
         except NotFoundError:
             return None
         except NatsError as error:
-            text = f"{stream} could not be read: {type(error).__name__}"
-            raise StoreUnavailable(text) from error
-        return dict(message.headers or {})
+            message = f"{stream} could not be read: {type(error).__name__}"
+            raise StoreUnavailable(message) from error
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""
         body = msgspec.json.encode({"seq": sequence, "no_erase": True})
-        answer = await self._request(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
+        answer = await request(self._client, f"STREAM.MSG.DELETE.{stream}", body)
         error = msgspec.json.decode(answer.data).get("error")
         if error is not None and error.get("err_code") != _MESSAGE_NOT_FOUND:
             raise store_error(error)
@@ -359,22 +333,11 @@ class Streams:
 
     async def purge_below(self, stream: str, sequence: int, subject: str | None = None) -> int:
         """Remove messages below a sequence, all or of one subject; return how many they were."""
-        request: dict[str, Any] = {"seq": sequence}
+        wanted: dict[str, Any] = {"seq": sequence}
         if subject is not None:
-            request["filter"] = subject
-        body = msgspec.json.encode(request)
-        answer = await self._request(f"$JS.API.STREAM.PURGE.{stream}", body)
-        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
-        if decoded.get("error") is not None:
-            raise store_error(decoded["error"])
-        return int(decoded.get("purged", 0))
-
-    async def _request(self, subject: str, body: bytes) -> Msg:
-        try:
-            return await self._client.request(subject, body, timeout=_API_SECONDS)
-        except (NatsError, NotFoundError) as error:
-            message = f"NATS gave no answer: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
+            wanted["filter"] = subject
+        answer = await call(self._client, f"STREAM.PURGE.{stream}", wanted)
+        return int(answer.get("purged", 0))
 
 
 @functools.cache
