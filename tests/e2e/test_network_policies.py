@@ -11,9 +11,8 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-import yaml
 
-from support.cluster import VALUES, Cluster, Helm
+from support.cluster import Cluster, Helm, image_of, restricted_pod
 from support.tenant import Tenant
 from support.wait import eventually
 
@@ -66,31 +65,20 @@ REACHED: Final = {
 
 def pod(name: str, namespace: str, labels: Mapping[str, str], *command: str) -> Document:
     """Return a pod that runs Python and keeps to Pod Security "restricted"."""
-    image = yaml.safe_load(VALUES.read_text())["image"]
-    security = {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     container = {
         "name": "try",
-        "image": f"{image['registry']}/forebay-receiver:{image['tag']}",
+        "image": image_of("receiver"),
         "command": ["python", "-I", "-c", *command],
-        "securityContext": security,
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": {
-            "containers": [container],
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": False,
-        },
-    }
+    return restricted_pod(
+        name,
+        namespace,
+        container,
+        user=10001,
+        labels=labels,
+        terminationGracePeriodSeconds=0,
+        automountServiceAccountToken=False,
+    )
 
 
 async def opened(
@@ -100,8 +88,7 @@ async def opened(
     name = f"try-{secrets.token_hex(4)}"
     await cluster.apply(pod(name, namespace, labels, TRY, *targets))
     try:
-        done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
-        await cluster.kubectl("wait", f"pod/{name}", "-n", namespace, *done, within=70)
+        await cluster.wait_done(name, namespace)
         return set(json.loads(await cluster.kubectl("logs", name, "-n", namespace)))
     finally:
         await cluster.delete("pod", name, namespace)
@@ -130,10 +117,7 @@ class Neighbourhood:
         """Make the namespaces, a Dedicated endpoint, and a listener of a stranger's."""
         label = {"forebay.dev/e2e": "true"}
         for name in (self.stranger, "monitoring"):
-            metadata = {"name": name, "labels": label}
-            await self.cluster.apply(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-            )
+            await self.cluster.namespace(name, label)
         await self.cluster.apply(
             self.tenant.secret(),
             self.tenant.endpoint(isolation="Dedicated"),

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from support.chart import CHART
 from support.command import run
 from support.wait import eventually
 
-__all__ = ["HOST", "VALUES", "Cluster", "Helm", "is_ready"]
+__all__ = ["HOST", "VALUES", "Cluster", "Helm", "image_of", "is_ready", "restricted_pod"]
 
 HOST: Final = os.environ.get("FOREBAY_E2E_HOST", "127.0.0.1")
 VALUES: Final = Path(os.environ.get("FOREBAY_E2E_VALUES", CHART / "ci" / "local-values.yaml"))
@@ -36,6 +38,48 @@ def condition(endpoint: Document, kind: str) -> Document:
     """Return one condition, or an empty record where it is not there."""
     conditions: list[Document] = endpoint.get("status", {}).get("conditions", [])
     return next((each for each in conditions if each["type"] == kind), {})
+
+
+def image_of(part: str) -> str:
+    """Return the image of a part as the release has it."""
+    image = yaml.safe_load(VALUES.read_text())["image"]
+    return f"{image['registry']}/forebay-{part}:{image['tag']}"
+
+
+def restricted_pod(
+    name: str,
+    namespace: str,
+    container: Document,
+    *,
+    user: int,
+    labels: Mapping[str, str] | None = None,
+    **spec: object,
+) -> Document:
+    """Return a pod that runs once and keeps to Pod Security "restricted".
+
+    Args:
+        name: Its name.
+        namespace: Where.
+        container: Its one container, without a security context.
+        user: Who runs it.
+        labels: Its labels.
+        spec: What else stands in its spec.
+    """
+    security = {
+        "runAsUser": user,
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    metadata = {"name": name, "namespace": namespace, **({"labels": labels} if labels else {})}
+    containers = [{**container, "securityContext": security}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"restartPolicy": "Never", "containers": containers, **spec},
+    }
 
 
 class Cluster:
@@ -67,9 +111,10 @@ class Cluster:
         arguments = ("delete", kind, name, "-n", namespace, "--ignore-not-found")
         await self.kubectl(*arguments, within=within)
 
-    async def namespace(self, name: str) -> None:
+    async def namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Make a namespace where it is not there."""
-        await self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        metadata = {"name": name, **({"labels": labels} if labels else {})}
+        await self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     async def wait_ready(self, name: str, namespace: str, *, within: float = 30.0) -> Document:
         """Wait until an endpoint is ready for its spec as it is, and return it."""
@@ -97,6 +142,11 @@ class Cluster:
         found = await eventually(look, within=within, saying=f"{kind} to be {sorted(wanted)}")
         assert found is not None
         return found
+
+    async def wait_done(self, pod: str, namespace: str) -> None:
+        """Wait until a pod has run to its end."""
+        done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+        await self.kubectl("wait", f"pod/{pod}", "-n", namespace, *done, within=70)
 
     async def wait_rolled(self, kind: str, name: str, namespace: str) -> None:
         """Wait until a rollout is through."""

@@ -3,9 +3,7 @@
 import time
 from typing import Final
 
-import yaml
-
-from support.cluster import VALUES, Cluster, Helm
+from support.cluster import Cluster, Helm, image_of, restricted_pod
 
 __all__ = ["NAMESPACE", "RELEASE", "Release", "fresh_release"]
 
@@ -30,16 +28,7 @@ async def fresh_release(cluster: Cluster, *further: str) -> Release:
         further: Arguments of `helm install`.
     """
     found = Release(RELEASE, NAMESPACE)
-    await cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": NAMESPACE,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-            },
-        }
-    )
+    await cluster.namespace(NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
     await found.uninstall()
     left = ("delete", "namespaces", "-l", "forebay.dev/e2e=true")
     await cluster.kubectl(*left, within=120)
@@ -55,31 +44,15 @@ async def wipe_volumes(cluster: Cluster) -> None:
     claims = [each["metadata"]["name"] for each in await cluster.list("pvc", NAMESPACE)]
     if not claims:
         return
-    image = yaml.safe_load(VALUES.read_text())["image"]
-    security = {
-        "runAsUser": NATS_USER,
-        "runAsNonRoot": True,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
     container = {
         "name": "wipe",
-        "image": f"{image['registry']}/forebay-processor:{image['tag']}",
+        "image": image_of("processor"),
         "command": ["find", "/volumes", "-mindepth", "2", "-delete"],
-        "securityContext": security,
         "volumeMounts": [{"name": each, "mountPath": f"/volumes/{each}"} for each in claims],
     }
     volumes = [{"name": each, "persistentVolumeClaim": {"claimName": each}} for each in claims]
-    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
     await cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": "wipe", "namespace": NAMESPACE},
-            "spec": spec,
-        }
+        restricted_pod("wipe", NAMESPACE, container, user=NATS_USER, volumes=volumes)
     )
-    done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
-    await cluster.kubectl("wait", "pod/wipe", "-n", NAMESPACE, *done, within=70)
+    await cluster.wait_done("wipe", NAMESPACE)
     await cluster.delete("pod", "wipe", NAMESPACE)

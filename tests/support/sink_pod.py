@@ -5,9 +5,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 import aiohttp
-import yaml
 
-from support.cluster import HOST, VALUES, Cluster
+from support.cluster import HOST, Cluster, image_of
 from support.wait import eventually
 
 __all__ = ["PROGRAM", "SinkPod"]
@@ -56,12 +55,11 @@ class SinkPod:
 
     async def start(self) -> None:
         """Run it and wait until it answers."""
-        image = yaml.safe_load(VALUES.read_text())["image"]
         labels = {"app": "sink"}
         metadata = {"name": "sink", "namespace": self._namespace, "labels": labels}
         container = {
             "name": "sink",
-            "image": f"{image['registry']}/forebay-processor:{image['tag']}",
+            "image": image_of("processor"),
             "command": ["python", "-c", PROGRAM],
             "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
         }

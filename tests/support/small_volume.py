@@ -8,9 +8,7 @@ import json
 import secrets
 from typing import Any, Final
 
-import yaml
-
-from support.cluster import VALUES, Cluster
+from support.cluster import Cluster, image_of
 from support.wait import eventually
 
 __all__ = ["SmallVolume"]
@@ -137,10 +135,9 @@ class SmallVolume:
         await self._cluster.kubectl(*where, "--", "sh", "-c", _ENTER, script)
 
     def _helper(self) -> Document:
-        image = yaml.safe_load(VALUES.read_text())["image"]
         container = {
             "name": "small-volume",
-            "image": f"{image['registry']}/forebay-processor:{image['tag']}",
+            "image": image_of("processor"),
             "command": ["sleep", "infinity"],
             "securityContext": {"privileged": True, "runAsUser": 0},
         }

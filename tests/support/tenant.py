@@ -46,8 +46,7 @@ class Tenant:
 
     async def start(self) -> None:
         """Make the namespace and the sink."""
-        metadata = {"name": self.namespace, "labels": {"forebay.dev/e2e": "true"}}
-        await self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        await self.cluster.namespace(self.namespace, {"forebay.dev/e2e": "true"})
         await self.sink.start()
 
     async def stop(self) -> None:
