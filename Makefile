@@ -58,7 +58,7 @@ imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies
 
 check: lint typing imports test ## all of lint, typing, imports and test
 
-test: $(VENV)/.installed-dev ## the fast tests: unit and component, under a minute
+test: $(VENV)/.installed-dev ## the fast tests: unit and component, some minutes
 	@$(PYTEST) -n $(WORKERS) tests/unit tests/component $(ARGS)
 
 unit: $(VENV)/.installed-dev ## tests without sockets and processes
