@@ -95,7 +95,7 @@ def test_a_header_beside_a_certificate_needs_the_certificate_s(
 
 def test_a_part_without_a_table_folder_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FOREBAY_TABLE_DIR", raising=False)
-    with pytest.raises(ConfigurationError, match="FOREBAY_TABLE_DIR"):
+    with pytest.raises(ConfigurationError, match="FOREBAY_TABLE_DIR is missing: give it as an env"):
         load_settings(PartSettings)
 
 

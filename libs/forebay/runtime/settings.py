@@ -159,5 +159,8 @@ def load_settings(kind: type[AnySettings]) -> AnySettings:
             message = f"the settings cannot be used: {first['msg'].removeprefix('Value error, ')}"
             raise ConfigurationError(message) from error
         variable = prefix + "_".join(str(part) for part in first["loc"]).upper()
+        if first["type"] == "missing":
+            message = f"the setting {variable} is missing: give it as an environment variable"
+            raise ConfigurationError(message) from error
         message = f"the setting {variable} cannot be used: {first['msg']}"
         raise ConfigurationError(message) from error
