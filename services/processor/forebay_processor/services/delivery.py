@@ -57,7 +57,9 @@ attempt may take where the destination works off much at the same time: there it
 the destination's that does not get the CPU, and parking would take more of that."""
 
 LOOK_SECONDS: Final = 0.05
-"""Between two looks at what is held: one look at all costs less than a timer for each."""
+"""Between two looks at what is held: one look at all costs less than a timer for each. A look, or a
+judgement of the pace, that comes later than that tells of this process and not of the destination:
+it did not run, and so it saw no answer. That time counts for nobody."""
 
 PACE_SECONDS: Final = 0.25
 QUICK_ENDED: Final = 64
@@ -122,6 +124,9 @@ class Channel:
         """Chains that hold items, or did at the last look."""
 
         self._look_timer: asyncio.TimerHandle | None = None
+        self._stood_still = 0.0
+        """Seconds in which this process did not run while items were held."""
+
         self._held = 0
         """How many items all chains hold in memory, large ones counted by their size."""
 
@@ -237,8 +242,9 @@ class Channel:
             self._pace_timer = self._call_later(PACE_SECONDS, self._judge_pace)
 
     def _judge_pace(self) -> None:
+        if not self._late(self._pace_timer):
+            self._is_slow = self._ended - self._ended_before < QUICK_ENDED
         self._pace_timer = None
-        self._is_slow = self._ended - self._ended_before < QUICK_ENDED
         self._count_held(0)
         if self._held:
             self._watch_pace()
@@ -246,12 +252,12 @@ class Channel:
     def _begin(self, key: str, chain: Chain, work: Work) -> None:
         """Start an attempt; the slot is taken."""
         chain.is_busy = True
-        chain.since = self._clock()
+        chain.since = self._now()
         chain.ended_before = self._ended
         work.partition.spawn(self._try_first(key, chain, work))
 
     def _hold(self, key: str, chain: Chain, work: Work) -> None:
-        now = self._clock()
+        now = self._now()
         if (
             len(chain.held) >= CHAIN_ITEMS
             or self._held >= LINE_ITEMS
@@ -278,9 +284,19 @@ class Channel:
         quick = QUICK_ENDED * seconds / PACE_SECONDS
         return seconds >= LINE_SECONDS or self._ended - chain.ended_before < quick
 
+    def _now(self) -> float:
+        """Return seconds on a clock that stands still while this process does."""
+        return self._clock() - self._stood_still
+
+    def _late(self, timer: asyncio.TimerHandle | None) -> float:
+        """Return by how many seconds a timer came late because the process did not run, else 0."""
+        late = 0.0 if timer is None else self._clock() - timer.when()
+        return late if late > LOOK_SECONDS else 0.0
+
     def _look(self) -> None:
         """Park what was held for long enough."""
-        now = self._clock()
+        self._stood_still += self._late(self._look_timer)
+        now = self._now()
         for key, chain in list(self._holding.items()):
             seconds = now - chain.since
             if not chain.held:
@@ -350,7 +366,7 @@ class Channel:
         """Let go of what an attempt held, and see what is next."""
         chain.is_busy = False
         self._ended += 1
-        chain.since = self._clock()
+        chain.since = self._now()
         slots.give_back()
         self._wake(key)
 
