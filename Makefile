@@ -28,7 +28,7 @@ WORKERS ?= 4
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
-	bench-storm bench-shapes bench-claims drill-redelivery images coverage clean
+	bench-storm bench-shapes bench-claims drill-redelivery mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -151,6 +151,9 @@ bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; -
 
 drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)
+
+mutants: $(VENV)/.installed-dev ## faults put into a copy of the code one by one: do the tests notice? --short, --help, --record
+	@PYTHONPATH=tests $(BIN)/python -m mutants.run $(ARGS)
 
 PARTS := receiver processor operator
 REGISTRY ?= localhost

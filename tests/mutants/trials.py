@@ -1,0 +1,147 @@
+"""Trying one mutation: its covering tests run on a copy with the fault in it."""
+
+import enum
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mutants.catalogue import Mutation, Selection
+from mutants.trees import Tree
+
+__all__ = ["Ended", "Outcome", "Trial", "pytest_on", "try_mutation"]
+
+LIMIT_SECONDS: Final = 420.0
+"""For one selection of tests. One test has 60 s by itself, and the first that fails ends it."""
+
+_PASSED: Final = 0
+_FAILED: Final = 1
+_INTERRUPTED: Final = 2
+
+_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::.+?)(?: - .*)?$", re.MULTILINE)
+
+
+class Outcome(enum.StrEnum):
+    """What became of a mutation."""
+
+    FAST = "caught fast"
+    SLOW = "caught slow"
+    SURVIVED = "survived"
+    BROKEN = "not tried"
+    """The covering tests could not run: nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A mutation with what became of it."""
+
+    mutation: Mutation
+    outcome: Outcome
+    by: str
+    """The test that noticed; for one that was not tried, why."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a run of pytest ended."""
+
+    status: int | None
+    """Its exit status; None where it was over its time."""
+
+    output: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether a test failed, or hung."""
+        return self.status in {_FAILED, None}
+
+    @property
+    def passed(self) -> bool:
+        """Whether all tests passed, and there was one."""
+        return self.status == _PASSED
+
+    @property
+    def first(self) -> str | None:
+        """The first test that failed."""
+        found = _FAILURE.search(self.output)
+        return found[1] if found else None
+
+    @property
+    def why(self) -> str:
+        """What pytest said in the end."""
+        return next((x for x in reversed(self.output.splitlines()) if x.strip()), "no output")
+
+
+def pytest_on(
+    tree: Tree, arguments: Sequence[str], *, limit_seconds: float = LIMIT_SECONDS
+) -> Ended:
+    """Run pytest on a copy, up to the first failure, and leave nothing of it running."""
+    if tree.is_closed:
+        return Ended(status=_INTERRUPTED, output="interrupted")
+    log = tree.root / "pytest.log"
+    status: int | None
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE"),
+                # A random order would let another test be the first that fails in each run.
+                *("-p", "no:cacheprovider", "-p", "no:randomly"),
+                *arguments,
+            ],
+            cwd=tree.root,
+            env=tree.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that Ctrl-C is for whoever started all of this
+        )
+        try:
+            status = process.wait(limit_seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            tree.end_processes()
+            process.kill()
+            process.wait()
+    return Ended(status=status, output=log.read_text(errors="replace"))
+
+
+def try_mutation(tree: Tree, mutation: Mutation, *, is_slow_wanted: bool) -> Trial:
+    """Put a mutation into a copy, run what covers it, and take it out again."""
+    began = time.monotonic()
+    outcome, by = Outcome.SURVIVED, ""
+    tries: list[tuple[Outcome, Selection | None]] = [(Outcome.FAST, mutation.fast)]
+    if is_slow_wanted:
+        tries.append((Outcome.SLOW, mutation.slow))
+    with tree.with_mutation(mutation):
+        for caught, selection in tries:
+            if selection is None:
+                continue
+            ended = _noticed(tree, selection)
+            if ended.failed:
+                outcome, by = caught, ended.first or "the time limit"
+                break
+            if not ended.passed:
+                outcome, by = Outcome.BROKEN, ended.why
+                break
+    return Trial(
+        mutation=mutation, outcome=outcome, by=by, seconds=round(time.monotonic() - began, 1)
+    )
+
+
+def _noticed(tree: Tree, selection: Selection) -> Ended:
+    """Run a selection; a test with processes has to fail twice, or a busy machine would catch."""
+    ended = pytest_on(tree, selection.arguments)
+    if not ended.failed or selection.is_unit:
+        return ended
+    if ended.first is None:
+        return pytest_on(tree, selection.arguments)
+    again = pytest_on(tree, [ended.first])
+    if again.failed:
+        return again if again.first else ended
+    return pytest_on(tree, selection.arguments)
