@@ -30,7 +30,12 @@ class Clock:
         monkeypatch.setattr(loop, "time", lambda: self._now)
 
     async def advance(self, seconds: float) -> None:
-        """Let so much time pass, and everything run that is due then."""
+        """Let so many moments pass, one by one, and everything run when it is due."""
+        for _ in range(round(seconds / A_MOMENT)):
+            await self.stand_still(A_MOMENT)
+
+    async def stand_still(self, seconds: float) -> None:
+        """Let so much time pass in which nothing runs, and then everything that is due."""
         self._now += seconds
         for _ in range(20):
             await asyncio.sleep(0)
@@ -52,7 +57,7 @@ async def alone(clock: Clock) -> ChannelAlone:
     channel.door.hanging.add("hangs")
     channel.offer(0, "hangs")
     channel.offer(0, "behind")
-    await clock.advance(0)
+    await channel.settled()
     assert channel.door.tried == ["hangs"]
     return channel
 
@@ -69,7 +74,7 @@ async def deliver(alone: ChannelAlone, count: int) -> None:
 async def test_what_is_behind_a_long_attempt_is_parked(alone: ChannelAlone, clock: Clock) -> None:
     await clock.advance(HOLD_SECONDS - A_MOMENT)
     assert alone.channel.parked == 0
-    await clock.advance(LOOK_SECONDS)
+    await clock.advance(LOOK_SECONDS + 2 * A_MOMENT)
     assert alone.channel.parked == 1
 
 
@@ -89,7 +94,7 @@ async def test_a_quick_destination_is_not_waited_for_longer_than_for_a_place(
 ) -> None:
     await deliver(alone, MANY)
     for _ in range(4):
-        await clock.advance(LINE_SECONDS / 4 + LOOK_SECONDS)
+        await clock.advance(LINE_SECONDS / 4 + LOOK_SECONDS + A_MOMENT)
     assert alone.channel.parked == 1
 
 
@@ -99,5 +104,17 @@ async def test_a_destination_that_was_quick_has_to_stay_so(
     await deliver(alone, QUICK_ENDED + QUICK_ENDED // 2)
     await clock.advance(HOLD_SECONDS + A_MOMENT)
     assert alone.channel.parked == 0
-    await clock.advance(PACE_SECONDS + LOOK_SECONDS)
+    await clock.advance(PACE_SECONDS + LOOK_SECONDS + A_MOMENT)
+    assert alone.channel.parked == 1
+
+
+async def test_a_process_that_stood_still_does_not_take_its_destination_for_slow(
+    alone: ChannelAlone, clock: Clock
+) -> None:
+    """What was answered meanwhile could not be seen: that time tells of this process alone."""
+    for _ in range(3):
+        await clock.stand_still(4 * LINE_SECONDS)
+        assert alone.channel.parked == 0
+    # What the destination takes while the process runs counts as ever.
+    await clock.advance(HOLD_SECONDS + LOOK_SECONDS + A_MOMENT)
     assert alone.channel.parked == 1
