@@ -69,9 +69,9 @@ class MemoryStore:
             message = "the store broke"
             raise RuntimeError(message)
 
-    def answer_next(self) -> None:
-        """Say of the first webhook of which nothing was said yet that it is stored."""
-        self.unanswered.popleft().done(PubAck(stream="FOREBAY_RAW_0", seq=1))
+    def answer_next(self, result: PubAck | StoreError | None = None) -> None:
+        """Say of the first webhook of which nothing was said yet that it is stored, or why not."""
+        self.unanswered.popleft().done(result or PubAck(stream="FOREBAY_RAW_0", seq=1))
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Pass an answer on."""
@@ -141,8 +141,8 @@ class Outcome:
 class InProcessReceiver:
     """One receiver with some endpoints; connections one after the other."""
 
-    def __init__(self, *routes: ReceiverRoute) -> None:
-        settings = ReceiverSettings()
+    def __init__(self, *routes: ReceiverRoute, settings: ReceiverSettings | None = None) -> None:
+        settings = settings or ReceiverSettings()
         metrics = ReceiverMetrics(CollectorRegistry(), pool="receiver")
         table = Routes(metrics, settings)
         table.replace({"routes.json": ReceiverTable(generation="1", routes=routes)})

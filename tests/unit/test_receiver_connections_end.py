@@ -1,0 +1,100 @@
+"""When a connection ends: at its age, behind an answer, and never instead of one."""
+
+import asyncio
+
+import pytest
+
+from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
+from forebay.runtime.store_errors import StoreUnavailable
+from forebay_receiver.settings import ReceiverSettings
+from support.raw_http import request_bytes
+from support.receiver_in_process import InProcessReceiver, statuses_in
+from support.wait import eventually
+
+PATH = "/v1/webhooks/demo/d360"
+ROUTE = ReceiverRoute(
+    namespace="demo",
+    name="d360",
+    provider="360dialog",
+    authentication=Authentication(headers=(HeaderCheck(name="authorization", values=("it",)),)),
+)
+
+
+def post(body: bytes) -> bytes:
+    return request_bytes("POST", PATH, headers={"Authorization": "it"}, body=body)
+
+
+async def passes(seconds: float) -> None:
+    """Wait until so much time is over, and timers of that time have fired."""
+    clock = asyncio.get_running_loop().time
+    over = clock() + seconds
+    await eventually(lambda: clock() > over, saying=f"{seconds} s")
+
+
+async def test_the_answer_after_its_age_ends_a_connection_that_is_never_idle() -> None:
+    receiver = InProcessReceiver(ROUTE, settings=ReceiverSettings(max_connection_seconds=0.2))
+    clock = asyncio.get_running_loop().time
+    young_until = clock() + 0.2
+    protocol, transport = receiver.connect()
+
+    def ends_with_a_webhook() -> bool:
+        protocol.data_received(post(b"A"))
+        return transport.has_ended
+
+    await eventually(ends_with_a_webhook, saying="the connection to end")
+    assert clock() > young_until
+    # Each webhook is stored and gets its 200, the last one too: what comes next goes elsewhere.
+    *before, last = transport.written.lower().split(b"http/1.1 200")[1:]
+    assert statuses_in(bytes(transport.written)) == [200] * len(receiver.store.bodies)
+    assert len(before) > 1
+    assert [each for each in before if b"connection: close" in each] == []
+    assert b"connection: close" in last
+
+
+async def test_a_young_connection_is_kept() -> None:
+    receiver = InProcessReceiver(ROUTE)
+    protocol, transport = receiver.connect()
+    for _ in range(3):
+        protocol.data_received(post(b"A"))
+    assert statuses_in(bytes(transport.written)) == [200] * 3
+    assert b"close" not in transport.written.lower()
+    assert not transport.has_ended
+
+
+@pytest.mark.parametrize("cuts", [(-1,), (40,), (40, -1)], ids=["body", "head", "three"])
+async def test_a_webhook_that_came_in_pieces_is_answered_though_its_store_takes_long(
+    cuts: tuple[int, ...],
+) -> None:
+    settings = ReceiverSettings(body_seconds=0.1, budget_seconds=10)
+    receiver = InProcessReceiver(ROUTE, settings=settings)
+    receiver.store.answers_when_told = True
+    protocol, transport = receiver.connect()
+    whole, start = post(b"{}"), 0
+    for cut in (*cuts, None):
+        end = None if cut is None else cut % len(whole)
+        protocol.data_received(whole[start:end])
+        start = end or 0
+    # It was whole in time: from now on it is the store that it waits for.
+    await passes(0.3)
+    receiver.store.answer_next(StoreUnavailable("NATS gave no answer in time"))
+    assert statuses_in(bytes(transport.written)) == [503]
+    assert b"retry-after" in transport.written.lower()
+    protocol.connection_lost(None)
+
+
+async def test_half_a_webhook_is_late_and_says_so() -> None:
+    settings = ReceiverSettings(body_seconds=0.1, budget_seconds=10)
+    receiver = InProcessReceiver(ROUTE, settings=settings)
+    protocol, transport = receiver.connect()
+    protocol.data_received(post(b"{}")[:-1])
+    await eventually(lambda: transport.has_ended, saying="the connection to end")
+    assert statuses_in(bytes(transport.written)) == [408]
+    protocol.connection_lost(None)
+
+
+async def test_who_never_begins_is_cut_off_without_an_answer() -> None:
+    receiver = InProcessReceiver(ROUTE, settings=ReceiverSettings(idle_seconds=0.1))
+    protocol, transport = receiver.connect()
+    await eventually(transport.is_closing, saying="the connection to be cut off")
+    assert not transport.written
+    protocol.connection_lost(None)
