@@ -1,5 +1,8 @@
 """An item comes with the contacts of its own persons, and no contact is lost."""
 
+import pytest
+
+from forebay.core.frames import SMALL_REST_BYTES
 from forebay.core.items import Item, split
 from support.bodies import Json, of_json
 
@@ -69,6 +72,20 @@ def test_contacts_of_a_shape_that_nobody_knows_are_kept() -> None:
     first, left = cut(contacts=["odd", ANNA], messages=[text(1, **FROM_ANNA)])
     assert contacts(first) == [ANNA]
     assert contacts(left) == ["odd"]
+
+
+LARGE = {"wa_id": "15550000003", "profile": {"name": "x" * SMALL_REST_BYTES}}
+
+
+@pytest.mark.parametrize("other", ["odd", LARGE, {"profile": {"name": "Nobody"}}])
+def test_a_contact_is_not_a_stranger_s_because_it_is_the_only_one_that_fits(other: Json) -> None:
+    """Beside it stands one that has no ids, or is too large to go with an item."""
+    by_ben, by_anna, left = cut(
+        contacts=[ANNA, other], messages=[text(1, **FROM_BEN), text(2, **FROM_ANNA)]
+    )
+    assert contacts(by_ben) == []
+    assert contacts(by_anna) == [ANNA]
+    assert contacts(left) == [other]
 
 
 FROM_ANNA = {"from": "15550000001"}
