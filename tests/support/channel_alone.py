@@ -16,6 +16,7 @@ from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import StoreFull
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.ages import Ages
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from forebay_processor.services.delivery import Channel
 from forebay_processor.services.lease import Lease, lease_clock
@@ -44,15 +45,20 @@ class MemoryTable:
         self.full: set[str] = set()
         """What has no room: the beginnings of subjects, such as `forebay.dead.`."""
 
-        self.refused = 0
-        """How often something was refused for want of room."""
+        self.refusals: list[str] = []
+        """The subjects of what was refused for want of room."""
 
         self._last = 0
+
+    @property
+    def refused(self) -> int:
+        """How often something was refused for want of room."""
+        return len(self.refusals)
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a row; raises StoreFull where it has no room."""
         if any(subject.startswith(full) for full in self.full):
-            self.refused += 1
+            self.refusals.append(subject)
             message = "there is no room"
             raise StoreFull(message)
         self._last += 1
@@ -115,6 +121,9 @@ class ChannelAlone:
         self.door = Door()
         self.lease = Lease()
         self.lease.renew(lease_clock())
+        self.ages = Ages()
+        """Of the streams: for ever, until the test says otherwise."""
+
         self.tenures = [self.tenure(0), self.tenure(1)]
         self.clock = clock or HandClock()
         self.time = StreamTime(self.clock)
@@ -132,7 +141,7 @@ class ChannelAlone:
 
     def tenure(self, number: int, epoch: int = 7) -> Tenure:
         """Return a partition that is owned, its rows at work."""
-        tenure = Tenure(f"event.{number:02d}", epoch, self.lease, self.table)
+        tenure = Tenure(f"event.{number:02d}", epoch, self.lease, self.table, self.ages)
         tenure.start()
         return tenure
 
@@ -154,6 +163,20 @@ class ChannelAlone:
         """Answer what is under way, and what comes, so."""
         self.door.answer.set_result(result)
 
+    def answer_anew(self, result: Result) -> None:
+        """Answer what comes from now on so."""
+        self.door.answer = asyncio.get_running_loop().create_future()
+        self.answer(result)
+
+    def remove_destination(self) -> None:
+        """Let the endpoint name the destination no more."""
+        self.channel.configure(ChannelSettings(state=ChannelState.REMOVED))
+
+    def let_pass(self, seconds: float) -> None:
+        """Let so much time pass at once, and whatever waited for it begin."""
+        self.clock.gone_by += seconds
+        self.channel.wake_rows()
+
     def offer(self, tenure: int, key: str, conversation: str = "c") -> None:
         """Offer an item of a partition to the channel."""
         subject = RetrySubject("0", tenure, Lane.LIVE, NAME, "sink", f"{conversation}{tenure}", key)
@@ -163,6 +186,8 @@ class ChannelAlone:
         def finished() -> None:
             done.append(key)
 
-        work = Work(self.tenures[tenure], subject, len(key), ITEM, headers, finished)
+        tenured = self.tenures[tenure]
+        stored_at = self.time.now()
+        work = Work(tenured, subject, len(key), ITEM, headers, finished, stored_at)
         self.works.append(work)
         self.channel.offer(work)

@@ -1,0 +1,164 @@
+"""RETRY or DEAD has no room: nothing is forgotten for it, whoever writes, and it goes on by itself.
+
+A first attempt whose letter DEAD refuses, and a row whose letter it refuses, are in
+`test_processor_dead_letters`; what a splitter stores, in `test_splitter_order_and_claims` (EVENTS)
+and `test_splitter_large_bodies` (RAW).
+"""
+
+from forebay.core import envelope
+from forebay.core.subjects import Lane, RetrySubject, dead_subject
+from forebay_processor.destinations.port import Delivered, Failed, Rejected
+from forebay_processor.services.delivery import ROW_PAUSE_SECONDS
+from forebay_processor.services.work import Parked
+from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.wait import eventually
+
+DEAD = "forebay.dead."
+RETRY = "forebay.retry."
+
+LETTER = dead_subject("0", NAME, "sink", "poison")
+
+
+async def refused(alone: ChannelAlone, more: int = 1) -> None:
+    """Wait until something found no room, so many times more."""
+    wanted = alone.table.refused + more
+    await eventually(lambda: alone.table.refused >= wanted, saying="a store that is full")
+
+
+async def waiting(alone: ChannelAlone, key: str, order: int = 1) -> Parked:
+    """Let the channel find an item that was parked before."""
+    subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
+    ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
+    row = Parked(alone.tenures[0], subject, order, alone.time.steady())
+    row.sequence = ack.seq
+    row.is_ready = True
+    alone.channel.restore(row)
+    return row
+
+
+# What is parked
+
+
+async def test_what_retry_has_no_room_for_stays_in_events_until_it_is_stored() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {RETRY}
+    alone.offer(0, "a")
+    alone.answer(Failed("503"))
+    await refused(alone, more=2)
+    assert alone.done == []
+    alone.table.full = set()
+    await eventually(lambda: alone.done == ["a"], saying="the item to be parked")
+    ((subject, (_, headers, _)),) = alone.table.rows.items()
+    assert subject.startswith(RETRY)
+    assert int(headers[envelope.ATTEMPTS]) >= 1
+
+
+async def test_what_retry_has_no_room_for_is_delivered_from_memory_and_only_once() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {RETRY}
+    alone.offer(0, "a")
+    alone.answer(Failed("503"))
+    await refused(alone)
+    alone.answer_anew(Delivered())
+    await eventually(lambda: alone.done == ["a"], saying="the item to be delivered")
+    tried = len(alone.door.tried)
+    alone.table.full = set()
+    # What comes later in the same conversation finds nothing of it in its way.
+    alone.offer(0, "b")
+    await eventually(lambda: alone.done == ["a", "b"], saying="the next one")
+    assert alone.door.tried[tried:] == ["b"]
+    assert alone.table.rows == {}
+
+
+async def test_nothing_overtakes_what_retry_has_no_room_for() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {RETRY}
+    alone.offer(0, "a")
+    alone.offer(0, "bb")
+    alone.answer(Failed("503"))
+    await refused(alone, more=2)
+    assert set(alone.door.tried) == {"a"}
+    alone.answer_anew(Delivered())
+    await eventually(lambda: sorted(alone.done) == ["a", "bb"], saying="both to be delivered")
+    assert alone.door.tried[-1] == "bb"
+    assert alone.door.tried.count("bb") == 1
+
+
+# What is put off
+
+
+async def test_a_row_that_cannot_be_written_again_stays_as_it_was_and_is_tried_again() -> None:
+    alone = ChannelAlone()
+    await waiting(alone, "first", 1)
+    await waiting(alone, "second", 2)
+    before = dict(alone.table.rows)
+    alone.table.full = {RETRY}
+    alone.channel.wake_rows()
+    alone.answer(Failed("503"))
+    await refused(alone)
+    await alone.settled()
+    assert alone.table.rows == before
+    assert alone.door.tried == ["first"]
+    alone.table.full = set()
+    alone.answer_anew(Delivered())
+    alone.let_pass(ROW_PAUSE_SECONDS)
+    await eventually(lambda: alone.table.rows == {}, saying="both rows to go")
+    assert alone.door.tried == ["first", "first", "second"]
+
+
+# What is given up
+
+
+async def test_what_neither_retry_nor_dead_has_room_for_stays_in_events() -> None:
+    alone = ChannelAlone()
+    alone.table.full = {DEAD, RETRY}
+    alone.offer(0, "poison")
+    alone.answer(Rejected("422"))
+    # The letter, the row, and the letter once more.
+    await refused(alone, more=3)
+    await alone.settled()
+    assert alone.done == []
+    assert alone.table.rows == {}
+    alone.table.full = {RETRY}
+    alone.let_pass(ROW_PAUSE_SECONDS)
+    await eventually(lambda: alone.done == ["poison"], saying="the letter to be stored")
+    assert list(alone.table.rows) == [LETTER]
+    assert alone.table.rows[LETTER][1][envelope.ERROR] == "422"
+    # What the destination said once counts: it is not asked again for want of room.
+    assert alone.door.tried == ["poison"]
+
+
+async def test_what_events_is_about_to_forget_stays_until_dead_has_room_for_it() -> None:
+    alone = ChannelAlone()
+    alone.ages.events = 8000.0
+    alone.table.full = {DEAD, RETRY}
+    alone.offer(0, "poison")
+    alone.answer(Failed("503"))
+    await refused(alone)
+    alone.clock.gone_by = 7900.0
+    await eventually(
+        lambda: [each for each in alone.table.refusals if each.startswith(DEAD)],
+        saying="DEAD to refuse the letter",
+    )
+    await alone.settled()
+    assert alone.done == []
+    alone.table.full = {RETRY}
+    await eventually(lambda: alone.done == ["poison"], saying="the letter to be stored")
+    assert list(alone.table.rows) == [LETTER]
+    assert alone.table.rows[LETTER][1][envelope.REASON] == "Expired"
+
+
+async def test_a_row_of_a_removed_destination_stays_while_dead_letters_have_no_room() -> None:
+    alone = ChannelAlone()
+    row = await waiting(alone, "poison")
+    alone.table.full = {DEAD}
+    alone.remove_destination()
+    await refused(alone)
+    await alone.settled()
+    assert alone.table.refusals == [LETTER]
+    assert list(alone.table.rows) == [str(row.subject)]
+    assert alone.door.tried == []
+    # Its pause before the next try ends with the partition.
+    alone.lose(0)
+    await alone.settled()
+    assert list(alone.table.rows) == [str(row.subject)]
