@@ -57,7 +57,7 @@ async def alone(clock: Clock) -> ChannelAlone:
     channel.door.hanging.add("hangs")
     channel.offer(0, "hangs")
     channel.offer(0, "behind")
-    await channel.settled()
+    await clock.stand_still(0)
     assert channel.door.tried == ["hangs"]
     return channel
 
