@@ -1,5 +1,6 @@
 """What receivers and processors get to know of the endpoints, made from manifests and secrets."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -262,6 +263,27 @@ def test_a_signing_secret_of_the_wrong_form_is_refused(secret: str) -> None:
     assert secret not in str(caught.value)
 
 
+def signing_of(size: int) -> str:
+    return f"whsec_{base64.b64encode(bytes(size)).decode()}"
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_a_signing_secret_may_be_as_long_as_the_standard_says(size: int) -> None:
+    http = {"url": "http://crm.example.com/", "signing": reference("signing")}
+    manifest = parse(destinations=[{"name": "crm", "http": http}])
+    made = compile_endpoint(manifest, Vault({"signing": signing_of(size)}))
+    assert made.destinations[0].http is not None
+    assert made.destinations[0].http.signing_secrets == (signing_of(size),)
+
+
+@pytest.mark.parametrize("size", [1, 23, 65])
+def test_a_signing_secret_of_another_length_is_refused(size: int) -> None:
+    http = {"url": "http://crm.example.com/", "signing": reference("signing")}
+    manifest = parse(destinations=[{"name": "crm", "http": http}])
+    with pytest.raises(InvalidEndpoint, match="24 to 64 random bytes"):
+        compile_endpoint(manifest, Vault({"signing": signing_of(size)}))
+
+
 def test_while_a_signing_secret_is_changed_all_of_them_sign() -> None:
     http = {
         "url": "http://crm.example.com/",
@@ -310,6 +332,18 @@ def test_what_is_no_pem_is_refused(field: str) -> None:
     assert f"spec.destinations[0].http.tls.{field}: key {field!r}" in str(caught.value)
     assert "in PEM" in str(caught.value)
     assert "0123456789abcdef" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "other"), [("ca", KEY), ("certificate", KEY), ("key", CERTIFICATE)]
+)
+def test_a_key_in_the_place_of_a_certificate_is_refused_and_the_other_way_round(
+    field: str, other: str
+) -> None:
+    given = {"ca": CERTIFICATE, "certificate": CERTIFICATE, "key": KEY} | {field: other}
+    http = {"url": "https://crm.example.com/", "tls": TLS}
+    with pytest.raises(InvalidEndpoint, match=f"key {field!r} of Secret"):
+        compile_endpoint(parse(destinations=[{"name": "crm", "http": http}]), Vault(given))
 
 
 def test_tables_are_what_the_parts_read() -> None:

@@ -1,6 +1,7 @@
 """What a compressed body holds, within bounds, whoever compressed it."""
 
 import gzip
+import random
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -96,6 +97,19 @@ def test_the_limit_itself_is_allowed(size: int) -> None:
     else:
         with pytest.raises(ExpandsTooFar):
             decode_body(made, "gzip", LIMIT)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_the_limit_is_for_all_pieces_together(encoding: str) -> None:
+    # So random that it comes out as it went in: no more than some kilobytes of a chunk.
+    made = MAKERS[encoding](random.Random(1).randbytes(LIMIT + 1))
+    with pytest.raises(ExpandsTooFar):
+        decode_body(made, encoding, LIMIT)
+
+
+def test_the_limit_is_for_all_members_together() -> None:
+    with pytest.raises(ExpandsTooFar):
+        decode_body(gzip.compress(bytes(LIMIT // 2)) * 3, "gzip", LIMIT)
 
 
 def test_members_that_bring_nothing_are_bounded() -> None:

@@ -86,6 +86,13 @@ def test_a_url_that_somebody_sent_makes_a_difference() -> None:
     assert cut(other).digest != cut(LOCATION).digest
 
 
+@pytest.mark.parametrize("kind", ["image", "audio", "voice", "video", "document", "sticker"])
+def test_the_link_to_a_file_at_the_provider_makes_no_difference(kind: str) -> None:
+    file = {"id": "wamid.1", "type": kind, kind: {"id": "9", "url": "https://cdn/1?token=a"}}
+    again = changed(file, f"{kind}.url", "https://cdn/1?token=b")
+    assert cut(again).digest == cut(file).digest
+
+
 def test_contacts_beside_make_no_difference_and_all_else_beside_does() -> None:
     alone = cut(IMAGE).digest
     assert cut(IMAGE, {"contacts": [{"wa_id": "1555", "profile": {"name": "A"}}]}).digest == alone
@@ -104,6 +111,17 @@ def test_where_in_a_history_a_message_came_makes_no_difference() -> None:
     other = history({**text, "text": {"body": "y"}}, {}, {"id": "1555"})
     assert first.key == again.key == other.key
     assert first.digest == again.digest != other.digest
+
+
+@pytest.mark.parametrize(("chunk", "thread"), [({"future": 1}, {}), ({}, {"future": 1})])
+def test_what_is_told_around_a_history_s_message_makes_a_difference(
+    chunk: Json, thread: Json
+) -> None:
+    text = {"id": "wamid.1", "type": "text", "text": {"body": "x"}}
+    alone = history(text, {}, {"id": "1555"})
+    beside = history(text, chunk, {"id": "1555", **thread})
+    assert beside.key == alone.key
+    assert beside.digest != alone.digest
 
 
 def test_a_variant_has_a_key_of_its_own_and_says_so() -> None:

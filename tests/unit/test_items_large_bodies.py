@@ -75,6 +75,15 @@ def test_an_item_beside_a_large_rest_still_says_what_it_is_of() -> None:
     }
 
 
+def test_a_text_that_is_too_long_for_an_id_does_not_go_with_each_item() -> None:
+    whole = messages(SMALL, "value")
+    whole["entry"][0]["id"] = "x" * 100_000
+    body = of_json(whole)
+    items = split("meta", body, 0.0)
+    assert [item.kind for item in items].count("messages") == ITEMS
+    assert stored_bytes(items) < len(body) + ITEMS * (SMALL_REST_BYTES + 500)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_twice_the_items_are_twice_the_bytes(place: str) -> None:
     once = stored_bytes(split("meta", of_json(messages(LARGE, place, ITEMS)), 0.0))

@@ -103,6 +103,16 @@ def test_an_account_s_events_are_in_order_by_field_and_by_template() -> None:
     assert event("account_update", 1, event="A") != event("account_alerts", 1, event="A")
 
 
+def test_events_of_two_accounts_hold_each_other_back_nowhere() -> None:
+    def event(account: str) -> str:
+        change = {"field": "account_alerts", "value": {"event": "A"}}
+        body = of_json({"entry": [{"id": account, "time": 1, "changes": [change]}]})
+        (item,) = split("meta", body, 0.0)
+        return item.conversation
+
+    assert event("1022") == event("1022") != event("1023")
+
+
 def test_partner_events_of_one_channel_are_in_order() -> None:
     (one,) = split("360dialog", payload("d360-partner-channel-running").body, 0.0)
     other = payload("d360-partner-channel-running").body.replace(b"channel_running", b"x")

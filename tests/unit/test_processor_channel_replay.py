@@ -47,3 +47,12 @@ async def test_what_is_new_goes_before_what_was_replayed() -> None:
     alone.offer(0, "second", conversation="other")
     alone.answer(Delivered())
     await alone.tried("first", "second", "old")
+
+
+async def test_an_item_that_waits_is_not_forgotten_when_it_is_replayed() -> None:
+    alone = with_one_place()
+    alone.channel.configure(ChannelSettings(state=ChannelState.PAUSED))
+    alone.offer(0, "x")
+    await eventually(lambda: alone.done == ["x"], saying="it to be parked")
+    await replayed(alone, "x")
+    assert alone.channel.parked == 2

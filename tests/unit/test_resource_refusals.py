@@ -348,6 +348,34 @@ def test_ids_in_headers_are_for_generic_endpoints_only() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("accept", "accept-encoding", "authorization", "connection", "content-encoding"),
+        *("content-length", "content-type", "cookie", "host", "transfer-encoding", "user-agent"),
+        "User-Agent",
+    ],
+)
+def test_a_header_that_is_the_same_in_many_requests_is_no_id(name: str) -> None:
+    (problem,) = problems(generic([name]))
+    assert "no event's id: remove it" in problem.reason
+
+
+@pytest.mark.parametrize("who", ["token", "user:password", ":password", "user:"])
+def test_a_url_holds_neither_a_user_nor_a_password(who: str) -> None:
+    http = {"url": f"https://{who}@crm.example.com/"}
+    (problem,) = problems(changed("spec.destinations", [{"name": "crm", "http": http}]))
+    assert "keep credentials out of the URL" in problem.reason
+    assert who not in problem.reason
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_a_url_has_a_port_that_there_is(port: str) -> None:
+    http = {"url": f"https://crm.example.com:{port}/"}
+    (problem,) = problems(changed("spec.destinations", [{"name": "crm", "http": http}]))
+    assert problem.field == "spec.destinations[0].http.url"
+
+
+@pytest.mark.parametrize(
     ("headers", "advice"),
     [
         (["X-Id", "x-id"], "stands here twice: remove one"),

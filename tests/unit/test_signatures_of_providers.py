@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.signatures import sign, signature_check, signature_holds
+from forebay.core.signatures import (
+    HASHED_AT_ONCE,
+    Signatures,
+    sign,
+    signature_check,
+    signature_holds,
+)
 from forebay.core.tables import Provider, SignatureCheck
 from support.corpus import APP_SECRET, VECTORS, Vector, payload
 
@@ -14,6 +20,20 @@ BODY = payload("messages-text").body
 META = signature_check("meta", (APP_SECRET,))
 DIALOG360 = signature_check("360dialog", (APP_SECRET,))
 GOOD = sign(APP_SECRET, BODY)
+
+
+LARGE = bytes(range(256)) * (2 * HASHED_AT_ONCE // 256) + b"end"
+LARGE_GOOD = sign(APP_SECRET, LARGE)
+
+
+def holds_in_pieces(check: SignatureCheck, given: str, body: bytes) -> bool:
+    """Ask as for a large body."""
+    steps = Signatures(check).holding(given.encode(), body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return bool(end.value)
 
 
 def check_of(vector: Vector) -> SignatureCheck:
@@ -107,3 +127,26 @@ def test_it_is_the_hmac_of_the_standard_library(length: int, body: bytes) -> Non
     check = signature_check("meta", (secret,))
     assert signature_holds(check, f"sha256={digest}", body)
     assert not signature_holds(check, f"sha256={digest}", body + b"\n")
+
+
+@pytest.mark.parametrize("more", [-HASHED_AT_ONCE, -1, 0, 1, HASHED_AT_ONCE])
+def test_a_body_that_is_hashed_in_pieces_has_the_signature_of_the_whole(more: int) -> None:
+    body = (LARGE * 2)[: 2 * HASHED_AT_ONCE + more]
+    assert holds_in_pieces(META, f"sha256={sign(APP_SECRET, body)}", body)
+    assert not holds_in_pieces(META, f"sha256={sign(APP_SECRET, body)}", body + b"x")
+    assert not holds_in_pieces(META, f"sha256={sign(APP_SECRET, body)}", body[:-1])
+
+
+@pytest.mark.parametrize(
+    "given", ["", "sha256=", LARGE_GOOD, f"sha256={LARGE_GOOD[:-2]}", f"sha256={LARGE_GOOD[:2]}"]
+)
+def test_anything_else_does_not_hold_for_a_large_body(given: str) -> None:
+    assert holds_in_pieces(META, f"sha256={LARGE_GOOD}", LARGE)
+    assert not holds_in_pieces(META, given, LARGE)
+
+
+def test_any_of_several_live_secrets_holds_for_a_large_body() -> None:
+    check = signature_check("meta", ("new", APP_SECRET, "old"))
+    for secret in ("new", APP_SECRET, "old"):
+        assert holds_in_pieces(check, f"sha256={sign(secret, LARGE)}", LARGE)
+    assert not holds_in_pieces(check, f"sha256={sign('retired', LARGE)}", LARGE)

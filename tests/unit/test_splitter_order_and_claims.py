@@ -6,8 +6,9 @@ import operator
 import pytest
 
 from forebay.core import envelope
+from forebay.core.subjects import conversation_partition, conversation_token
 from forebay.runtime.store_errors import StoreFull, StoreUnavailable
-from support.split_alone import SplitAlone, texts_of
+from support.split_alone import NAME, SplitAlone, texts_of
 from support.wait import eventually
 
 
@@ -73,6 +74,20 @@ async def test_a_refused_item_of_the_same_content_is_a_repeat(alone: SplitAlone)
         await eventually(lambda: alone.acks.acked == [1, 2])
     assert alone.streams.keys == [key("a")]
     assert alone.streams.reads == 0  # an ordinary repeat costs no look
+
+
+async def test_a_message_that_names_its_person_in_another_way_is_a_repeat(
+    alone: SplitAlone,
+) -> None:
+    partitions = {
+        conversation_partition(NAME, conversation_token("1065", person)) for person in ("1", "2")
+    }
+    assert len(partitions) == 2
+    async with alone.running():
+        alone.hand_out(alone.message(texts_of(("a", "1"))))
+        alone.hand_out(alone.message(texts_of(("a", "2"))))
+        await eventually(lambda: alone.acks.acked == [1, 2])
+    assert alone.streams.keys == [key("a")]
 
 
 async def test_a_process_that_remembers_nothing_reads_what_is_stored(alone: SplitAlone) -> None:

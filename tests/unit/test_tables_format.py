@@ -23,6 +23,7 @@ from forebay.core.tables import (
     SignatureCheck,
     decode_table,
     encode_table,
+    entry_bytes,
 )
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
@@ -136,6 +137,22 @@ def test_a_field_that_this_version_does_not_know_is_refused(path: tuple[str | in
         decode_table(json.dumps(document).encode(), ReceiverTable)
 
 
+def test_what_an_endpoint_takes_in_a_table_is_counted_in_full() -> None:
+    bare = len(encode_table(ReceiverTable(generation="1")))
+    some = tuple(
+        ReceiverRoute(
+            namespace="demo",
+            name=f"meta-{number}",
+            provider="meta",
+            authentication=META_SIGNATURE,
+        )
+        for number in range(3)
+    )
+    table = ReceiverTable(generation="1", routes=some)
+    # All but the last one have a comma behind them.
+    assert bare + sum(map(entry_bytes, some)) - 1 == len(encode_table(table))
+
+
 def test_what_is_not_asked_for_is_not_written() -> None:
     # A receiver of the version before refuses fields that it does not know.
     (route,) = json.loads(table_with(META_SIGNATURE))["routes"]
@@ -179,10 +196,19 @@ SIGNED = SignatureCheck(header="x-hub-signature-256", prefix="required", secrets
         Authentication(headers=(HeaderCheck(name="authorization", values=("good", "")),)),
         Authentication(signature=SignatureCheck(header="x", prefix="required", secrets=("",))),
         Authentication(signature=SignatureCheck(header="x", prefix="required", secrets=())),
+        Authentication(basic=(BasicCheck(username="shop", password=""),)),
+        Authentication(
+            basic=(BasicCheck(username="a", password="good"), BasicCheck(username="b", password=""))
+        ),
+        Authentication(client_certificate=CertificateCheck(names=())),
+        Authentication(client_certificate=CertificateCheck(names=("good", ""))),
         Authentication(signature=SIGNED, verify_tokens=("",)),
         Authentication(none=True, verify_tokens=("",)),
     ],
-    ids=["header", "no value", "second value", "signature", "no secret", "verify token", "none"],
+    ids=[
+        *("header", "no value", "second value", "signature", "no secret", "password"),
+        *("second password", "no name", "second name", "verify token", "none"),
+    ],
 )
 def test_an_empty_secret_is_refused(authentication: Authentication) -> None:
     with pytest.raises(ConfigurationError, match="endpoint demo/meta: a secret is empty"):
