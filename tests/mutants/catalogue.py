@@ -37,6 +37,11 @@ class Selection:
         return [each.split("::")[0] for each in self.arguments if each.startswith("tests/")]
 
     @property
+    def is_there(self) -> bool:
+        """Whether all files that are named are there."""
+        return all((ROOT / each).exists() for each in self.files)
+
+    @property
     def is_unit(self) -> bool:
         """Whether unit tests alone are meant."""
         return all(each.startswith(_UNIT) for each in self.files)

@@ -21,7 +21,9 @@ _PASSED: Final = 0
 _FAILED: Final = 1
 _INTERRUPTED: Final = 2
 
-_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::.+?)(?: - .*)?$", re.MULTILINE)
+_FAILURE: Final = re.compile(r"^(?:FAILED|ERROR) (tests/[^\s:]+::[^\s\[]+)", re.MULTILINE)
+"""A test that failed, without its parameters: they can hold anything, and need not be the same in
+every run."""
 
 
 class Outcome(enum.StrEnum):
@@ -66,10 +68,14 @@ class Ended:
         return self.status == _PASSED
 
     @property
+    def failures(self) -> list[str]:
+        """The tests that failed."""
+        return _FAILURE.findall(self.output)
+
+    @property
     def first(self) -> str | None:
-        """The first test that failed."""
-        found = _FAILURE.search(self.output)
-        return found[1] if found else None
+        """The first of them."""
+        return next(iter(self.failures), None)
 
     @property
     def why(self) -> str:
@@ -80,7 +86,13 @@ class Ended:
 def pytest_on(
     tree: Tree, arguments: Sequence[str], *, limit_seconds: float = LIMIT_SECONDS
 ) -> Ended:
-    """Run pytest on a copy, up to the first failure, and leave nothing of it running."""
+    """Run pytest on a copy, and leave nothing of it running.
+
+    Args:
+        tree: The copy.
+        arguments: Which tests; `-x` to end with the first that fails.
+        limit_seconds: For all of them.
+    """
     if tree.is_closed:
         return Ended(status=_INTERRUPTED, output="interrupted")
     log = tree.root / "pytest.log"
@@ -88,7 +100,7 @@ def pytest_on(
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-rfE"),
+                *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE"),
                 # A random order would let another test be the first that fails in each run.
                 *("-p", "no:cacheprovider", "-p", "no:randomly"),
                 *arguments,
@@ -111,11 +123,26 @@ def pytest_on(
     return Ended(status=status, output=log.read_text(errors="replace"))
 
 
-def try_mutation(tree: Tree, mutation: Mutation, *, is_slow_wanted: bool) -> Trial:
-    """Put a mutation into a copy, run what covers it, and take it out again."""
+def try_mutation(
+    tree: Tree, mutation: Mutation, *, is_slow_wanted: bool, noticed_by: str | None = None
+) -> Trial:
+    """Put a mutation into a copy, run what covers it, and take it out again.
+
+    Args:
+        tree: The copy.
+        mutation: The fault.
+        is_slow_wanted: Whether slow levels are asked where the fast ones did not notice.
+        noticed_by: The test that noticed it before: it is asked first, which saves the others.
+    """
     began = time.monotonic()
     outcome, by = Outcome.SURVIVED, ""
-    tries: list[tuple[Outcome, Selection | None]] = [(Outcome.FAST, mutation.fast)]
+    tries: list[tuple[Outcome, Selection | None]] = []
+    if noticed_by is not None and (known := Selection(text=noticed_by)).is_there:
+        if known.is_fast:
+            tries.append((Outcome.FAST, known))
+        elif mutation.fast is None and is_slow_wanted:
+            tries.append((Outcome.SLOW, known))
+    tries.append((Outcome.FAST, mutation.fast))
     if is_slow_wanted:
         tries.append((Outcome.SLOW, mutation.slow))
     with tree.with_mutation(mutation):
@@ -123,12 +150,12 @@ def try_mutation(tree: Tree, mutation: Mutation, *, is_slow_wanted: bool) -> Tri
             if selection is None:
                 continue
             ended = _noticed(tree, selection)
+            outcome, by = Outcome.SURVIVED, ""
             if ended.failed:
                 outcome, by = caught, ended.first or "the time limit"
                 break
             if not ended.passed:
                 outcome, by = Outcome.BROKEN, ended.why
-                break
     return Trial(
         mutation=mutation, outcome=outcome, by=by, seconds=round(time.monotonic() - began, 1)
     )
@@ -136,12 +163,13 @@ def try_mutation(tree: Tree, mutation: Mutation, *, is_slow_wanted: bool) -> Tri
 
 def _noticed(tree: Tree, selection: Selection) -> Ended:
     """Run a selection; a test with processes has to fail twice, or a busy machine would catch."""
-    ended = pytest_on(tree, selection.arguments)
+    whole = ["-x", *selection.arguments]
+    ended = pytest_on(tree, whole)
     if not ended.failed or selection.is_unit:
         return ended
     if ended.first is None:
-        return pytest_on(tree, selection.arguments)
-    again = pytest_on(tree, [ended.first])
+        return pytest_on(tree, whole)
+    again = pytest_on(tree, ["-x", ended.first])
     if again.failed:
         return again if again.first else ended
-    return pytest_on(tree, selection.arguments)
+    return pytest_on(tree, whole)
