@@ -71,6 +71,7 @@ async def test_half_an_emoji_is_one_texts_trouble(stack: Stack, name: str, count
     [
         (b'"\xff"', '"\N{REPLACEMENT CHARACTER}"'.encode()),
         (b"1e400", b"1e400"),
+        (b"9" * 700, b"9" * 700),
         (b"9" * 5000, b"9" * 5000),
     ],
 )
@@ -84,6 +85,7 @@ async def test_what_cannot_be_represented_stands_beside_what_can(
     assert arrived(stack, "/raw") == [body]
     (event,) = arrived(stack, "/event")
     assert b'"body":' + written in event
+    assert b'"repaired":true' in event
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])

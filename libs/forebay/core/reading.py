@@ -28,7 +28,7 @@ import msgspec
 from forebay.core.errors import UnreadableBody
 from forebay.core.json_values import Json
 
-__all__ = ["RESERVED_FRAMES", "Decode", "Reading", "read_json", "reading_damaged"]
+__all__ = ["INTEGER_DIGITS", "RESERVED_FRAMES", "Decode", "Reading", "read_json", "reading_damaged"]
 
 RESERVED_FRAMES: Final = 32
 """Calls' worth of Python's recursion limit that reading a body leaves unused. What was read is
@@ -58,8 +58,9 @@ _STEPS_AT_ONCE: Final = 1000
 """Surrogates that are looked at before others get their turn."""
 
 INTEGER_DIGITS: Final = 640
-"""An integer of more digits is passed on as it stands where a body is not readable at once. Python
-takes 4,300 by default and can be told to take fewer, never fewer than this."""
+"""An integer of more digits is passed on as it stands: in a process that says so (`bound_integers`)
+in every body, else where a body is not readable at once. Python takes 4,300 digits by default and
+can be told to take fewer, never fewer than this."""
 
 _LONG: Final = rb"[0-9]{%d}" % (INTEGER_DIGITS + 1)
 _HAS_LONG_INTEGER: Final = re.compile(rb"(?<![0-9])" + _LONG)

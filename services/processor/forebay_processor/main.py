@@ -15,7 +15,12 @@ from forebay.runtime.clock import SystemClock
 from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.nats import NatsLink
-from forebay.runtime.process import listen, place_of_listener, settle_garbage_collector
+from forebay.runtime.process import (
+    bound_integers,
+    listen,
+    place_of_listener,
+    settle_garbage_collector,
+)
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
@@ -122,6 +127,7 @@ async def _work(
         await server.setup()
         await web.SockSite(server, admin).start()
         settle_garbage_collector()
+        bound_integers()
         _log.info("processor_started", port=admin.getsockname()[1])
         code = await _until_stopped(stop, settings, engine, publisher, link, tables)
         await server.cleanup()
