@@ -1,0 +1,305 @@
+"""What the operator does to endpoints that come, move, are edited, go, and come back."""
+
+import pytest
+
+from forebay_operator.models.names import FINALIZER
+from support.operator_alone import OperatorAlone
+
+SHARED = {"isolation": "Shared"}
+HOST = "hooks.acme.example.com"
+OTHER_HOST = "more.acme.example.com"
+
+
+@pytest.fixture
+async def alone() -> OperatorAlone:
+    operator = OperatorAlone()
+    await operator.start()
+    return operator
+
+
+# Coming
+
+
+async def test_an_endpoint_is_held_before_anything_is_made_for_it(alone: OperatorAlone) -> None:
+    own = alone.apply("sales")
+    alone.cluster.refused = {"ServiceAccount", "Secret"}
+    await alone.look(own)
+    assert alone.cluster.endpoint_documents[own]["metadata"]["finalizers"] == [FINALIZER]
+    assert alone.kinds(own) == set()
+
+
+async def test_receivers_of_its_own_serve_once_they_have_read_its_table(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales")
+    await alone.look(own)
+    assert alone.kinds(own) >= {"Deployment", "Service", "Ingress", "Secret"}
+    assert alone.routes() == set()
+    alone.own_pod(own)
+    await alone.look(own)
+    assert alone.condition(own, "ReceiversReady") == ("False", "TablePending")
+    await alone.settle(own)
+    assert alone.condition(own, "ReceiversReady") == ("True", "ReceiversServe")
+
+
+async def test_what_the_api_server_refuses_is_told_and_not_taken_for_served(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales")
+    alone.cluster.refused = {"Deployment"}
+    alone.own_pod(own)
+    assert (await alone.settle(own)).result == "refused"
+    assert alone.condition(own, "ReceiversReady") == ("False", "ApiRefused")
+    assert "Ingress" not in alone.kinds(own)
+
+
+async def test_what_somebody_changed_is_put_right(alone: OperatorAlone) -> None:
+    own = alone.apply("sales")
+    await alone.look(own)
+    (service,) = [each for each in alone.cluster.objects if each.kind == "Service"]
+    document = alone.cluster.objects[service]
+    changed = document | {
+        "spec": document["spec"] | {"selector": {"app": "mine"}},
+        "metadata": document["metadata"] | {"resourceVersion": "999999"},
+    }
+    alone.world.put_object(changed)
+    await alone.look(own)
+    assert alone.cluster.objects[service]["spec"] == document["spec"]
+    assert ("sales", "Repaired") in alone.cluster.told
+
+
+# Editing
+
+
+async def test_an_edit_that_cannot_be_used_leaves_all_as_it_was_served(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    table = alone.table("receivers")
+    alone.apply("sales", receiver=SHARED, destinations=[])
+    assert (await alone.look(own)).result == "refused"
+    assert alone.condition(own, "Accepted") == ("False", "InvalidSpec")
+    assert alone.table("receivers") == table
+    assert alone.processed() == {"sales"}
+
+
+async def test_a_secret_that_is_gone_leaves_all_as_it_was_served(alone: OperatorAlone) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    alone.cluster.secrets.clear()
+    assert (await alone.look(own)).result == "refused"
+    assert alone.condition(own, "SecretsReady") == ("False", "SecretMissing")
+    assert alone.routes() == {"sales"}
+
+
+# Moving
+
+
+async def test_the_shared_receivers_serve_until_receivers_of_its_own_do(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales", receiver=SHARED, host=HOST)
+    await alone.settle(own)
+    await alone.look_at_routes()
+    assert alone.hosts() == {HOST}
+
+    alone.apply("sales", host=HOST)
+    for _ in range(3):
+        await alone.look(own)
+        await alone.look_at_routes()
+    # The new pods are not there: whoever sends a webhook still gets to the shared ones.
+    assert "Deployment" in alone.kinds(own)
+    assert "Ingress" not in alone.kinds(own)
+    assert (alone.routes(), alone.hosts()) == ({"sales"}, {HOST})
+
+    alone.own_pod(own)
+    await alone.look(own)
+    assert ("Ingress" in alone.kinds(own), alone.routes()) == (False, {"sales"})
+    await alone.settle(own)
+    await alone.look_at_routes()
+    assert "Ingress" in alone.kinds(own)
+    assert (alone.routes(), alone.hosts()) == (set(), set())
+
+
+async def test_receivers_of_its_own_stay_until_the_shared_ones_serve(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales")
+    alone.own_pod(own)
+    await alone.settle(own)
+    kinds = alone.kinds(own)
+
+    alone.apply("sales", receiver=SHARED)
+    for _ in range(3):
+        await alone.look(own)
+    assert alone.routes() == {"sales"}
+    # No shared receiver has read that yet.
+    assert alone.kinds(own) == kinds
+    await alone.settle(own)
+    assert alone.kinds(own) == set()
+    assert alone.condition(own, "ReceiversReady") == ("True", "ReceiversServe")
+
+
+# Hosts
+
+
+async def test_a_host_is_whoever_s_that_named_it_first(alone: OperatorAlone) -> None:
+    first = alone.apply("first", receiver=SHARED, host=HOST)
+    await alone.settle(first)
+    alone.namespace = "other"
+    alone.cluster.secrets["other", "crm"] = {"token": "Bearer other"}
+    # Its pattern lets it name hosts of its own namespace only, unless the installation says more.
+    limits = alone.config.tenant_limits.model_copy(update={"hosts": ("*.example.com",)})
+    alone.config = alone.config.model_copy(update={"tenant_limits": limits})
+    await alone.start()
+    second = alone.apply("second", receiver=SHARED, host=HOST)
+    assert (await alone.look(second)).result == "refused"
+    assert alone.condition(second, "Accepted") == ("False", "HostTaken")
+    assert alone.routes() == {"first"}
+
+    alone.delete(first, ago=60)
+    await alone.look(first)
+    await alone.settle(second)
+    assert alone.routes() == {"second"}
+
+
+async def test_who_may_not_name_a_host_keeps_nobody_from_having_it(alone: OperatorAlone) -> None:
+    alone.namespace = "other"
+    alone.cluster.secrets["other", "crm"] = {"token": "Bearer other"}
+    squatter = alone.apply("squatter", receiver=SHARED, host=HOST)
+    assert (await alone.look(squatter)).result == "refused"
+    assert alone.condition(squatter, "Accepted") == ("False", "HostNotAllowed")
+    alone.namespace = "acme"
+    own = alone.apply("own", receiver=SHARED, host=HOST)
+    await alone.settle(own)
+    assert alone.routes() == {"own"}
+
+
+async def test_a_host_s_route_stays_while_a_restarted_operator_has_not_seen_all(
+    alone: OperatorAlone,
+) -> None:
+    first = alone.apply("first", receiver=SHARED, host=HOST)
+    second = alone.apply("second", receiver=SHARED, host=OTHER_HOST)
+    await alone.settle(first)
+    await alone.settle(second)
+    await alone.look_at_routes()
+    assert alone.hosts() == {HOST, OTHER_HOST}
+    # Its Secret is gone: the look after the restart does not get as far as its host.
+    alone.cluster.secrets.clear()
+    await alone.start()
+    await alone.look(first)
+    await alone.look_at_routes()
+    assert alone.hosts() == {HOST, OTHER_HOST}
+
+
+# Going
+
+
+@pytest.mark.parametrize("unread", ["processors", "receivers"])
+async def test_nothing_is_purged_or_let_go_before_every_pod_knows(
+    alone: OperatorAlone, unread: str
+) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    alone.delete(own)
+    await alone.look(own)
+    alone.all_read(but=unread)
+    assert (await alone.look(own)).result == "waiting"
+    assert (alone.streams.purged, own in alone.cluster.endpoint_documents) == ([], True)
+    # It is out of the tables nevertheless: that is what they have to read.
+    assert (alone.routes(), alone.processed()) == (set(), set())
+    assert alone.deleted() == ["acme/sales"]
+    alone.all_read()
+    assert (await alone.look(own)).result == "gone"
+    assert alone.streams.purged == [("0", own)]
+    assert own not in alone.cluster.endpoint_documents
+
+
+async def test_nothing_is_purged_while_a_receiver_of_its_own_is_there(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales")
+    alone.own_pod(own)
+    await alone.settle(own)
+    alone.delete(own)
+    await alone.look(own)
+    alone.all_read()
+    assert (await alone.look(own)).result == "waiting"
+    assert (alone.kinds(own), alone.streams.purged) == (set(), [])
+    alone.end_pod("own-sales")
+    assert (await alone.look(own)).result == "gone"
+    assert alone.streams.purged == [("0", own)]
+
+
+async def test_a_pod_that_never_reads_holds_a_deletion_up_for_a_while_only(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    alone.delete(own, ago=60)
+    assert (await alone.look(own)).result == "gone"
+    assert alone.streams.purged == [("0", own)]
+
+
+async def test_a_deletion_waits_for_nats_and_then_goes_without(alone: OperatorAlone) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    alone.streams.is_away = True
+    alone.delete(own, ago=60)
+    assert (await alone.look(own)).result == "waiting"
+    assert alone.condition(own, "Ready") == ("False", "Deleting")
+    alone.delete(own, ago=alone.config.limits.deletion_grace_period_seconds + 1)
+    assert (await alone.look(own)).result == "gone"
+    assert ("sales", "PurgeGivenUp") in alone.cluster.told
+
+
+async def test_what_went_while_no_operator_ran_is_out_of_the_tables_and_told_of(
+    alone: OperatorAlone,
+) -> None:
+    own, other = alone.apply("sales", receiver=SHARED), alone.apply("stays", receiver=SHARED)
+    await alone.settle(own)
+    await alone.settle(other)
+    assert alone.routes() == alone.processed() == {"sales", "stays"}
+    del alone.cluster.endpoint_documents[own]
+    await alone.start()
+    await alone.look_at_routes()
+    assert alone.routes() == alone.processed() == {"stays"}
+    assert alone.deleted() == ["acme/sales"]
+
+
+# Coming back
+
+
+async def test_who_is_made_again_is_received_once_no_processor_takes_it_for_deleted(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales", receiver=SHARED)
+    await alone.settle(own)
+    alone.delete(own, ago=60)
+    await alone.look(own)
+    alone.all_read()
+
+    again = alone.apply("sales", receiver=SHARED)
+    await alone.look(again)
+    assert (alone.processed(), alone.deleted(), alone.routes()) == ({"sales"}, [], set())
+    await alone.look(again)
+    assert alone.routes() == set()
+    await alone.settle(again)
+    assert alone.routes() == {"sales"}
+
+
+async def test_who_is_made_again_keeps_nothing_of_what_it_was(alone: OperatorAlone) -> None:
+    own = alone.apply("sales")
+    alone.own_pod(own)
+    await alone.settle(own)
+    alone.delete(own)
+    await alone.look(own)
+    alone.end_pod("own-sales")
+    alone.all_read()
+    assert (await alone.look(own)).result == "gone"
+
+    again = alone.apply("sales", receiver=SHARED)
+    await alone.settle(again)
+    assert (alone.kinds(again), alone.routes()) == (set(), {"sales"})
+    assert alone.streams.purged == [("0", own)]
