@@ -26,7 +26,7 @@ from forebay_processor.services.work import Work
 from support.clocks import HandClock
 from support.wait import eventually
 
-__all__ = ["ITEM", "NAME", "ChannelAlone"]
+__all__ = ["ITEM", "NAME", "ChannelAlone", "Door", "MemoryTable"]
 
 NAME = EndpointName("demo", "shop")
 ITEM = msgspec.json.encode(

@@ -34,7 +34,7 @@ from forebay_processor.services.tenure import Tenure
 from forebay_processor.services.turns import Room
 from support.channel_alone import MemoryTable
 
-__all__ = ["NAME", "MemoryStreams", "SplitAlone", "texts_of"]
+__all__ = ["NAME", "Acks", "MemoryStreams", "Pull", "SplitAlone", "texts_of"]
 
 NAME = EndpointName("demo", "shop")
 

@@ -1,0 +1,169 @@
+"""Items of an endpoint that no table names wait, and are never forgotten without a letter."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from prometheus_client import CollectorRegistry
+
+from forebay.core import envelope
+from forebay.core.subjects import EventSubject, Lane, dead_subject
+from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
+from forebay.runtime.pull import Puller
+from forebay.runtime.pulled_message import PulledMessage, told_by
+from forebay_processor.destinations.port import Delivered
+from forebay_processor.destinations.registry import Destinations
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.services.ages import Ages
+from forebay_processor.services.channels import Channels
+from forebay_processor.services.deliverer import Acker, Deliverer
+from forebay_processor.services.endpoints import Endpoints
+from forebay_processor.services.finished import Finished
+from forebay_processor.services.lease import Lease, lease_clock
+from forebay_processor.services.stream_time import StreamTime
+from forebay_processor.services.tenure import Tenure
+from support.channel_alone import ITEM, NAME, Door, MemoryTable
+from support.clocks import HandClock
+from support.split_alone import Acks, Pull
+from support.wait import eventually
+
+WINDOW = 8000.0
+GIVEN_UP = 7000.0
+"""An eighth of the window before its end."""
+
+LETTER = dead_subject("0", NAME, "-", "key")
+
+
+class DelivererAlone:
+    """One deliverer whose EVENTS, RETRY, DEAD and destination are the test's own."""
+
+    def __init__(self) -> None:
+        self.table, self.acks, self.door = MemoryTable(), Acks(), Door()
+        self.clock = HandClock()
+        self.time = StreamTime(self.clock)
+        lease = Lease()
+        lease.renew(lease_clock())
+        tenure = Tenure("event.00", 7, lease, self.table, Ages(events=WINDOW))
+        tenure.start()
+        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        self.endpoints = Endpoints()
+        channels = Channels(self.endpoints, cast("Destinations", self), metrics, self.time)
+        self._acker, self._pull = Acker(), Pull()
+        self._deliverer = Deliverer(
+            tenure, self.endpoints, channels, self._acker, Finished(), metrics
+        )
+        self._stored_at = int(self.time.now() * 1e9)
+
+    def of(self, *_: object) -> Door:
+        """Return the one destination, as `Destinations` does."""
+        return self.door
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Let it run within the block."""
+        tasks = [
+            asyncio.create_task(self._deliverer.run(cast("Puller", self._pull))),
+            asyncio.create_task(self._acker.run()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def hand_out(self, sequence: int = 1, key: str = "key") -> None:
+        """Have an item handed out; the same sequence is the same item."""
+        client = cast("Client", self.acks)
+        numbers = f"1.{sequence}.{sequence}.{self._stored_at}.0"
+        reply = f"$JS.ACK.FOREBAY_EVENTS_0.deliver-live-00.{numbers}"
+        subject = str(EventSubject("0", 0, Lane.LIVE, NAME, "messages", key))
+        headers = {envelope.RECEIVED_AT: "1", envelope.CONVERSATION: "c"}
+        message = Msg(client, subject, reply, ITEM, headers)
+        self._pull.put([PulledMessage(client, message, told_by(reply) or [])])
+
+    def know(self) -> None:
+        """Let a table name the endpoint."""
+        own = ProcessorEndpoint(
+            namespace=NAME.namespace,
+            name=NAME.name,
+            provider="meta",
+            destinations=(Destination(name="sink", log=LogTarget()),),
+        )
+        self.endpoints.replace({"table.json": ProcessorTable(generation="1", endpoints=(own,))})
+
+    def delete(self) -> None:
+        """Let a table list the endpoint as deleted."""
+        table = ProcessorTable(generation="2", endpoints=(), deleted=(str(NAME),))
+        self.endpoints.replace({"table.json": table})
+
+
+@pytest.fixture
+async def alone() -> DelivererAlone:
+    return DelivererAlone()
+
+
+async def test_an_item_waits_for_its_table(alone: DelivererAlone) -> None:
+    async with alone.running():
+        alone.hand_out()
+        await eventually(lambda: alone.acks.sent_back == [1], saying="it to be sent back")
+        alone.know()
+        alone.door.answer.set_result(Delivered())
+        alone.hand_out()
+        await eventually(lambda: alone.acks.acked == [1], saying="it to be delivered")
+    assert alone.door.tried == ["key"]
+
+
+async def test_what_comes_behind_an_item_that_waits_does_not_overtake_it(
+    alone: DelivererAlone,
+) -> None:
+    async with alone.running():
+        alone.hand_out(1, "first")
+        await eventually(lambda: alone.acks.sent_back == [1], saying="it to be sent back")
+        alone.know()
+        alone.door.answer.set_result(Delivered())
+        alone.hand_out(2, "second")
+        await eventually(lambda: alone.acks.sent_back == [1, 2], saying="the next one to follow")
+        alone.hand_out(1, "first")
+        alone.hand_out(2, "second")
+        await eventually(lambda: alone.acks.acked == [1, 2], saying="both to be delivered")
+    assert alone.door.tried == ["first", "second"]
+
+
+async def test_what_is_of_a_deleted_endpoint_is_dropped(alone: DelivererAlone) -> None:
+    alone.delete()
+    async with alone.running():
+        alone.hand_out()
+        await eventually(lambda: alone.acks.acked == [1], saying="it to be acked")
+    assert (alone.door.tried, alone.table.rows) == ([], {})
+
+
+async def test_what_events_is_about_to_forget_becomes_a_letter(alone: DelivererAlone) -> None:
+    async with alone.running():
+        alone.clock.gone_by = GIVEN_UP - 100
+        alone.hand_out()
+        await eventually(lambda: alone.acks.sent_back == [1], saying="it to be sent back")
+        assert alone.table.rows == {}
+        alone.clock.gone_by = GIVEN_UP + 100
+        alone.hand_out()
+        await eventually(lambda: alone.acks.acked == [1], saying="it to be acked")
+    assert list(alone.table.rows) == [LETTER]
+    assert alone.table.rows[LETTER][1][envelope.ERROR] == "no table names the endpoint"
+
+
+async def test_what_dead_has_no_room_for_is_not_acked(alone: DelivererAlone) -> None:
+    alone.table.full = {"forebay.dead."}
+    alone.clock.gone_by = GIVEN_UP + 100
+    async with alone.running():
+        alone.hand_out()
+        await eventually(lambda: alone.acks.sent_back == [1], saying="it to be sent back")
+        assert alone.table.refusals == [LETTER]
+        assert alone.acks.acked == []
+        alone.table.full = set()
+        alone.hand_out()
+        await eventually(lambda: alone.acks.acked == [1], saying="it to be acked")
+    assert list(alone.table.rows) == [LETTER]
