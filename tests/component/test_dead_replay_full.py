@@ -1,0 +1,78 @@
+"""A replay into a stream without room says so, and keeps what it could not store."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from nats.aio.client import Client
+
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.runtime.provisioning import ensure_shard
+from support.dead import Ended, bury, forebay_dead
+from support.nats_server import NatsServer
+from support.plant import DEAD, RAW, RETRY
+from support.stack import SHARD
+
+LETTERS = 3
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """Give a connection to a NATS with streams and no processor."""
+    async with nats_server.client() as connected:
+        await ensure_shard(connected, SHARD)
+        yield connected
+
+
+async def count(client: Client, stream: str) -> int:
+    """Return how many messages a stream holds."""
+    return (await client.jetstream().stream_info(stream)).state.messages
+
+
+def assert_says_what_is_full(done: Ended) -> None:
+    assert done.code == 1
+    (sentence,) = done.err.strip().splitlines()[-1:]
+    assert "maximum bytes exceeded" in sentence
+    assert "Traceback" not in done.err
+
+
+async def test_letters_that_retry_has_no_room_for_stay_and_are_replayed_later(
+    client: Client, nats_server: NatsServer
+) -> None:
+    keys = {await bury(client, f"wamid.full.{number}") for number in range(LETTERS)}
+    assert len(keys) == LETTERS
+    await ensure_shard(client, msgspec.structs.replace(SHARD, retry_max_bytes=100))
+    full = await forebay_dead("replay", "--yes", nats_url=nats_server.url)
+    assert_says_what_is_full(full)
+    assert (await count(client, DEAD), await count(client, RETRY)) == (LETTERS, 0)
+    await ensure_shard(client, SHARD)
+    done = await forebay_dead("replay", "--yes", "-o", "json", nats_url=nats_server.url)
+    assert (done.code, done.record["outcomes"]["replayed"]) == (0, LETTERS)
+    assert (await count(client, DEAD), await count(client, RETRY)) == (0, LETTERS)
+
+
+async def test_a_body_that_raw_has_no_room_for_stays_and_is_replayed_later(
+    client: Client, nats_server: NatsServer
+) -> None:
+    endpoint = EndpointName("demo", "shop")
+    subject = str(RawSubject("0", endpoint_partition(endpoint), Lane.INVALID, endpoint))
+    headers = {envelope.RECEIVED_AT: "1795165201000", envelope.REASON: "NotJson"}
+    await client.jetstream().publish(subject, b"no JSON", headers=headers)
+    used = (await client.jetstream().stream_info(RAW)).state.bytes
+    await ensure_shard(client, msgspec.structs.replace(SHARD, raw_max_bytes=used + 10))
+    replay = ("replay", "--invalid", "--yes")
+    full = await forebay_dead(*replay, nats_url=nats_server.url)
+    assert_says_what_is_full(full)
+    kept = await client.jetstream().get_last_msg(RAW, subject)
+    assert (kept.seq, kept.data, (kept.headers or {})[envelope.REASON]) == (
+        *(1, b"no JSON"),
+        "NotJson",
+    )
+    await ensure_shard(client, SHARD)
+    done = await forebay_dead(*replay, "-o", "json", nats_url=nats_server.url)
+    assert (done.code, done.record["outcomes"]["replayed"]) == (0, 1)
+    again = await client.jetstream().get_last_msg(RAW, subject)
+    assert (again.data, envelope.REASON in (again.headers or {})) == (b"no JSON", False)
+    assert await count(client, RAW) == 1
