@@ -1,23 +1,18 @@
 """How full RAW is, is asked anew over every connection: another server may say it, or allow it."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 from nats.js.api import StreamConfig
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from forebay.core.subjects import StreamKind
 from forebay.runtime.provisioning import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay_receiver.adapters.store import JetStreamStore
 from forebay_receiver.errors import Reason
-from forebay_receiver.metrics import ReceiverMetrics
 from support.nats_operator import NatsOperator
 from support.nats_server import NatsServer
+from support.receiver_store import storing
 from support.stack import SHARD
 from support.wait import eventually
 
@@ -31,22 +26,6 @@ LIMIT = 100_000
 def almost_full() -> StreamConfig:
     """Return a RAW that 99,000 bytes fill to more than 98 %."""
     return stream_config(StreamKind.RAW, msgspec.structs.replace(SHARD, raw_max_bytes=LIMIT))
-
-
-@contextlib.asynccontextmanager
-async def storing(settings: NatsSettings) -> AsyncIterator[JetStreamStore]:
-    """Give a receiver's store that is connected and probes, without the receiver around it."""
-    metrics = ReceiverMetrics(CollectorRegistry(), pool="test")
-    store = JetStreamStore(settings, ("0",), metrics, max_body_bytes=1024)
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(store.run())]
-        await eventually(lambda: store.was_reached, saying="NATS to be reached")
-        running.append(tasks.create_task(store.probe()))
-        try:
-            yield store
-        finally:
-            for task in running:
-                task.cancel()
 
 
 async def test_who_was_not_allowed_to_ask_asks_anew_over_the_next_connection(
