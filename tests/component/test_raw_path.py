@@ -5,19 +5,13 @@ import hmac
 
 import pytest
 
-from forebay.core.tables import (
-    Authentication,
-    Destination,
-    HttpTarget,
-    ProcessorEndpoint,
-    ReceiverRoute,
-    SignatureCheck,
-)
+from forebay.core.tables import Authentication, SignatureCheck
 from support.corpus import PAYLOADS, PLATFORM_SECRET, payload
-from support.processes import Part
-from support.raw_http import exchange, request_bytes
-from support.stack import Stack
-from support.tables import ENDPOINT, PATH, QUICK_RETRY
+from support.raw_http import request_bytes
+from support.wait import eventually
+from support.whole_path import WholePath
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DIALOG360 = Authentication(
     signature=SignatureCheck(
@@ -31,30 +25,15 @@ def signature(body: bytes) -> str:
     return hmac.new(PLATFORM_SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
-async def old_program(stack: Stack) -> Part:
-    """Serve an endpoint whose webhooks go on as they came; return its receiver."""
-    namespace, _, name = ENDPOINT.partition("/")
-    target = HttpTarget(url=stack.sink.url("/webhook"), format="Raw")
-    stack.tables.write_routes(
-        ReceiverRoute(
-            namespace=namespace, name=name, provider="360dialog", authentication=DIALOG360
-        )
-    )
-    stack.tables.write_endpoints(
-        ProcessorEndpoint(
-            namespace=namespace,
-            name=name,
-            provider="360dialog",
-            destinations=(Destination(name="old", http=target, retry=QUICK_RETRY),),
-        )
-    )
-    receiver = await stack.receiver()
-    await stack.processor()
-    return receiver
+async def old_program(whole_path: WholePath) -> str:
+    """Serve an endpoint whose webhooks go on as they came too; return its name."""
+    return await whole_path.endpoint("360dialog", authentication=DIALOG360)
 
 
-async def test_every_webhook_of_the_corpus_passes_the_old_programs_own_check(stack: Stack) -> None:
-    receiver = await old_program(stack)
+async def test_every_webhook_of_the_corpus_passes_the_old_programs_own_check(
+    whole_path: WholePath,
+) -> None:
+    own = await old_program(whole_path)
     bodies = {payload.body for payload in PAYLOADS.values()}
     for body in bodies:
         headers = {
@@ -62,11 +41,10 @@ async def test_every_webhook_of_the_corpus_passes_the_old_programs_own_check(sta
             "X-360dialog-Signature": signature(body),
             "Authorization": "Bearer of-the-provider",
         }
-        answer = await exchange(
-            receiver.port, request_bytes("POST", PATH, headers=headers, body=body)
-        )
-        assert answer.status == 200
-    arrivals = await stack.sink.wait_for(len(bodies))
+        request = request_bytes("POST", whole_path.path(own), headers=headers, body=body)
+        assert (await whole_path.send(request)).status == 200
+    await eventually(lambda: len(whole_path.bodies(own)) >= len(bodies))
+    arrivals = whole_path.bodies(own)
     assert sorted(arrival.body for arrival in arrivals) == sorted(bodies)
     for arrival in arrivals:
         assert arrival.headers["x-360dialog-signature"] == signature(arrival.body)
@@ -84,15 +62,18 @@ async def test_every_webhook_of_the_corpus_passes_the_old_programs_own_check(sta
         b"=?utf-8?q?a?=",
     ],
 )
-async def test_a_webhook_arrives_whatever_its_content_type_holds(stack: Stack, odd: bytes) -> None:
-    receiver = await old_program(stack)
+async def test_a_webhook_arrives_whatever_its_content_type_holds(
+    whole_path: WholePath, odd: bytes
+) -> None:
+    own = await old_program(whole_path)
     body = payload("messages-text").body
     fields = {"X-360dialog-Signature": signature(body), "Content-Type": "%"}
-    request = request_bytes("POST", PATH, headers=fields, body=body)
+    request = request_bytes("POST", whole_path.path(own), headers=fields, body=body)
     head, _, rest = request.partition(b"\r\n\r\n")
     sent = head.replace(b"Content-Type: %", b"Content-Type: " + odd) + b"\r\n\r\n" + rest
-    assert (await exchange(receiver.port, sent)).status == 200
-    (arrival,) = await stack.sink.wait_for(1)
+    assert (await whole_path.send(sent)).status == 200
+    await eventually(lambda: whole_path.bodies(own))
+    (arrival,) = whole_path.bodies(own)
     assert arrival.body == body
     assert arrival.headers["x-360dialog-signature"] == signature(body)
     assert arrival.attempt == 1

@@ -91,7 +91,7 @@ class Plant(Scope):
         self.stack = Stack(folder, shard=shard)
         self.sink = self.stack.sink
         # Many tests change the tables; as shipped each would wait up to half a second for it.
-        quick = {"FOREBAY_TABLE_POLL_SECONDS": "0.02", **settings}
+        quick = {"FOREBAY_TABLE_POLL_SECONDS": "0.05", **settings}
         self.processor: Part = self.stack.part("processor", **quick)
         self.client: Client
         self._names = (f"endpoint-{number}" for number in itertools.count(1))
@@ -179,12 +179,7 @@ class Plant(Scope):
 
     async def follow(self, generation: str, name: str) -> None:
         """Wait until the processor has a file of the table in force."""
-
-        async def is_in_force() -> bool:
-            answer = json.loads((await self.processor.admin("/routes")).body)
-            return bool(answer["generations"].get(f"{name}.json") == generation)
-
-        await eventually(is_in_force, saying=f"the table of {name} to be in force")
+        await self.processor.follows(f"{name}.json", generation)
 
     # What goes in
 

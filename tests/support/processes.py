@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.nursery import nursery_in_use
 from support.ports import HOST, free_ports
 from support.program import Program
 from support.raw_http import RawResponse, exchange, request_bytes
@@ -79,10 +79,11 @@ class Part:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")
         }
-        self._program.launch(
-            [sys.executable, *self.launcher, self.kind],
+        self._program.launch_python(
+            [*self.launcher, self.kind],
             cwd=self._folder,
             environment={**inherited, "PYTHONSAFEPATH": "1", **self._settings},
+            nursery=nursery_in_use(),
         )
         if until_ready:
             await self.wait_ready()
@@ -154,6 +155,15 @@ class Part:
             return (await self.admin("/readyz")).status == 200
         except (OSError, EOFError):
             return False
+
+    async def follows(self, file: str, generation: str) -> None:
+        """Wait until the part says that this generation of a file of its table is in force."""
+
+        async def is_in_force() -> bool:
+            answer = json.loads((await self.admin("/routes")).body)
+            return bool(answer["generations"].get(file) == generation)
+
+        await eventually(is_in_force, saying=f"{file} to be in force at the {self.kind}")
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return a sample of `/metrics`: the sum over all that have these labels, else 0."""

@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from support.nursery import Child, Nursery
 from support.wait import eventually
 
 __all__ = ["Program"]
@@ -24,7 +26,7 @@ class Program:
         """Say what the program is called in messages, and where its output goes."""
         self.name = name
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Child | None = None
 
     @property
     def running(self) -> bool:
@@ -45,9 +47,7 @@ class Program:
         self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None
     ) -> None:
         """Start the process; returns before it has done anything."""
-        if self.running:
-            message = f"{self.name} is running already"
-            raise AssertionError(message)
+        self._check_free()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 arguments,
@@ -56,6 +56,27 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+            )
+
+    def launch_python(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        nursery: Nursery | None,
+    ) -> None:
+        """Start what `python ARGUMENTS` would: from a nursery, if there is one."""
+        if nursery is None:
+            self.launch([sys.executable, *arguments], cwd=cwd, environment=environment)
+            return
+        self._check_free()
+        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            self._process = nursery.start(
+                arguments,
+                cwd=cwd,
+                environment=environment,
+                descriptors=(nothing.fileno(), log.fileno(), log.fileno()),
             )
 
     def check(self) -> None:
@@ -68,11 +89,11 @@ class Program:
         SIGSTOP reaches the threads on other cores a moment later: what they answer in that moment
         would come from a process that its test believes frozen.
         """
-        pid = self.pid
-        os.kill(pid, which)
+        process = self._there()
+        os.kill(process.pid, which)
         if which is signal.SIGSTOP:
             deadline = time.monotonic() + _STOP_SECONDS
-            while not _stands_still(pid) and time.monotonic() < deadline:
+            while not _stands_still(process) and time.monotonic() < deadline:
                 time.sleep(0.001)
 
     async def end(self, how: signal.Signals, *, within: float) -> int:
@@ -91,7 +112,9 @@ class Program:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return process.returncode
+        code = process.returncode
+        assert code is not None
+        return code
 
     def lines(self) -> list[str]:
         """Return what the program printed so far."""
@@ -101,7 +124,12 @@ class Program:
         """Return the last lines that the program printed."""
         return "\n".join(self.lines()[-_LOG_TAIL:])
 
-    def _there(self) -> subprocess.Popen[bytes]:
+    def _check_free(self) -> None:
+        if self.running:
+            message = f"{self.name} is running already"
+            raise AssertionError(message)
+
+    def _there(self) -> subprocess.Popen[bytes] | Child:
         if self._process is None:
             message = f"{self.name} was not started"
             raise AssertionError(message)
@@ -114,6 +142,8 @@ class Program:
         return self._process
 
 
-def _stands_still(pid: int) -> bool:
-    """Say whether all threads of a child have stopped: the kernel tells its parent then, once."""
-    return os.waitpid(pid, os.WNOHANG | os.WUNTRACED)[0] == pid
+def _stands_still(process: subprocess.Popen[bytes] | Child) -> bool:
+    """Say whether all threads of a process have stopped: the kernel tells its parent then, once."""
+    if isinstance(process, Child):
+        return process.has_stopped()
+    return os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED)[0] == process.pid
