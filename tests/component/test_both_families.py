@@ -5,7 +5,6 @@ import contextlib
 import gc
 import http.client
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from support.edge import signed
 from support.nats_server import NatsServer
 from support.plant import token, webhook
 from support.ports import HOST, free_port
+from support.python_process import python
 from support.raw_http import RawResponse, connect, request_bytes
 from support.stack import Stack
 from support.tables import PATH, endpoint, http_destination, route
@@ -62,14 +62,8 @@ async def sink_at(host: str) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 
 async def run_simulation(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "forebay", "simulate", "--json", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    ended = await python("-m", "forebay", "simulate", "--json", *arguments).ended()
+    return ended.code, ended.out, ended.err
 
 
 async def ask(host: str, port: int, request: bytes) -> RawResponse:

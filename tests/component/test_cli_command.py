@@ -11,6 +11,7 @@ from forebay.cli.failures import exit_code, import_part, require
 from forebay.cli.main import main
 from forebay.core.errors import ConfigurationError, ForebayError
 from support.ports import HOST
+from support.python_process import Outcome, python
 
 FIRST_IMPORTS = """\
 import sys
@@ -20,28 +21,29 @@ print(sorted(heavy & set(sys.modules)))
 """
 
 
-def forebay(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "forebay", *arguments],
-        cwd=cwd,
+def forebay(*arguments: str, cwd: Path) -> Outcome:
+    return python("-m", "forebay", *arguments, cwd=cwd).outcome()
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    """By an interpreter of its own: nothing is imported beforehand."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "forebay", "--version"],
+        cwd=tmp_path,
         check=False,
         capture_output=True,
         text=True,
         timeout=20,
     )
-
-
-def test_the_version_is_told(tmp_path: Path) -> None:
-    ended = forebay("--version", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (0, f"forebay {__version__}\n")
 
 
 @pytest.mark.parametrize("verb", ["run", "simulate", "receiver", "processor", "dead"])
 def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path: Path) -> None:
-    assert verb in forebay("--help", cwd=tmp_path).stdout
+    assert verb in forebay("--help", cwd=tmp_path).out
     ended = forebay(verb, "--help", cwd=tmp_path)
-    assert ended.returncode == 0
-    assert f"forebay {verb}" in ended.stdout
+    assert ended.code == 0
+    assert f"forebay {verb}" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -79,8 +81,8 @@ def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:
 
 def test_run_without_manifests_says_what_to_do(tmp_path: Path) -> None:
     ended = forebay("run", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert ended.stderr == (
+    assert ended.code == 2
+    assert ended.err == (
         "forebay: there is no folder examples/ here: "
         "name a manifest, or a folder with some, by -f\n"
     )
@@ -95,8 +97,8 @@ def test_a_bad_manifest_is_refused_with_file_line_and_field_and_nothing_is_left(
         "  destinations: [{name: log, log: {}}]\n",
     )
     ended = forebay("run", "-f", "a.yaml", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert ended.stderr == (
+    assert ended.code == 2
+    assert ended.err == (
         "forebay: a.yaml:4: default/a: spec.authentication: this field is missing: add it\n"
         "forebay: a.yaml:6: default/a: spec.autentication: there is no such field: "
         "did you mean `authentication`?\n"
@@ -113,8 +115,8 @@ def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
         "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {k: ''}\n",
     )
     ended = forebay("run", "-f", "a.yaml", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert ended.stderr == (
+    assert ended.code == 2
+    assert ended.err == (
         "forebay: a.yaml:6: default/a: spec.authentication.signature.secrets[0]: "
         "key 'k' of Secret 's' is empty: give it a value\n"
     )
@@ -122,8 +124,8 @@ def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
 
 def test_a_url_that_is_none_of_nats_is_refused(tmp_path: Path) -> None:
     ended = forebay("run", "--nats-url", "http://127.0.0.1", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "is no URL of NATS: give one such as nats://127.0.0.1:4222" in ended.stderr
+    assert ended.code == 2
+    assert "is no URL of NATS: give one such as nats://127.0.0.1:4222" in ended.err
 
 
 @pytest.mark.parametrize("part", ["receiver", "processor"])
@@ -133,9 +135,9 @@ def test_a_setting_that_cannot_be_used_is_named(
     monkeypatch.setenv("FOREBAY_TABLE_DIR", str(tmp_path))
     monkeypatch.setenv("FOREBAY_NATS_URL", f"http://{HOST}")
     ended = forebay(part, cwd=tmp_path)
-    assert ended.returncode == 2
-    assert "FOREBAY_NATS_URL" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    assert ended.code == 2
+    assert "FOREBAY_NATS_URL" in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_expected_errors_end_with_one_sentence(

@@ -81,7 +81,7 @@ async def test_a_flooded_endpoint_is_refused_at_its_limit_and_its_neighbour_sees
             answered, times = await neighbour(edge, SECONDS)
             statuses += answered
             busy += times
-            flooded += (await sending).statuses
+            flooded += (await sending.done()).statuses
     assert statuses.keys() == {200}
     assert flooded.keys() == {200, 503}
     assert flooded[503] > 2 * flooded[200]

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from forebay.core.tables import ReceiverRoute
 from support.edge import Edge, path_of, signed
-from support.flood import Flood, flooding
+from support.flood import Sending, flooding
 from support.many_routes import FILE_LIMIT, FILES, many_routes, path_to, write_many
 from support.raw_http import connect, request_bytes
 from support.wait import eventually
@@ -101,7 +101,7 @@ async def test_ten_thousand_endpoints_take_less_than_60_mib_and_change_without_a
             )
             assert (await edge.receiver.admin("/metrics")).status == 200
             changes.append((began, time.monotonic()))
-        flood = await sending
+        flood = await sending.stop()
     assert flood.statuses.keys() == {200}
     pauses = [slowest for each in changes if (slowest := flood.slowest(*each))]
     assert len(pauses) > 1
@@ -110,9 +110,9 @@ async def test_ten_thousand_endpoints_take_less_than_60_mib_and_change_without_a
     assert memory(edge) - at_rest < ROOM
 
 
-def steady(edge: Edge) -> contextlib.AbstractAsyncContextManager[asyncio.Task[Flood]]:
+def steady(edge: Edge) -> contextlib.AbstractAsyncContextManager[Sending]:
     """Send webhooks beside the block to an endpoint that no change touches."""
-    return flooding(edge.receiver.port, path_of("open"), seconds=9, connections=1, pause=0.001)
+    return flooding(edge.receiver.port, path_of("open"), seconds=30, connections=1, pause=0.001)
 
 
 async def takes(edge: Edge, route: ReceiverRoute, secret: str) -> bool:

@@ -1,40 +1,32 @@
 """`forebay simulate` as a person or a program calls it."""
 
-import asyncio
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.ports import HOST, free_port
+from support.python_process import PythonProcess, python
 from support.sink import Sink
 from support.wait import eventually
 
-COMMAND = (
-    sys.executable,
-    "-c",
-    "import typer; from forebay.cli.simulate import simulate; typer.run(simulate)",
-)
+COMMAND = ("-m", "forebay", "simulate")
 
 
-async def start(*arguments: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=pipe, stderr=pipe)
+def start(*arguments: str) -> PythonProcess:
+    return python(*COMMAND, *arguments)
 
 
-async def output_of(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    async with asyncio.timeout(20):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), (err or b"").decode()
+async def output_of(process: PythonProcess) -> tuple[int, str, str]:
+    ended = await process.ended(within=20)
+    return ended.code, ended.out, ended.err
 
 
 async def run(*arguments: str) -> tuple[int, str, str]:
-    return await output_of(await start(*arguments))
+    return await output_of(start(*arguments))
 
 
 def figures(out: str) -> dict[str, Any]:
@@ -77,9 +69,7 @@ async def test_a_progress_bar_shows_on_a_terminal_while_the_run_goes_on(sink: Si
     arguments = ("--url", sink.url(), "--rate", "20", "--duration", "1", "--json")
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     with os.fdopen(ours, "rb", buffering=0) as terminal:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=theirs, env=environment
-        )
+        process = python(*COMMAND, *arguments, stderr=theirs, environment=environment)
         os.close(theirs)
         code, out, _ = await output_of(process)
         shown = terminal.read(65_536).decode()
@@ -143,7 +133,7 @@ async def test_an_unknown_provider_is_a_usage_error() -> None:
 async def test_ctrl_c_ends_the_run_and_still_shows_the_figures(
     sink: Sink, which: signal.Signals
 ) -> None:
-    process = await start("--url", sink.url(), "--rate", "20", "--duration", "60", "--json")
+    process = start("--url", sink.url(), "--rate", "20", "--duration", "60", "--json")
     await eventually(lambda: len(sink.arrivals) >= 5, saying="the first webhooks")
     process.send_signal(which)
     code, out, _ = await output_of(process)
@@ -154,7 +144,7 @@ async def test_ctrl_c_ends_the_run_and_still_shows_the_figures(
 
 async def test_ctrl_c_does_not_wait_for_retries(sink: Sink) -> None:
     sink.status = 503
-    process = await start("--url", sink.url(), "--rate", "20", "--duration", "60", "--json")
+    process = start("--url", sink.url(), "--rate", "20", "--duration", "60", "--json")
     await eventually(lambda: len(sink.arrivals) >= 5, saying="the first webhooks")
     process.send_signal(signal.SIGINT)
     code, out, _ = await output_of(process)

@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from forebay.core.items import split
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import DeadSubject
 from support.plant import webhook
+from support.python_process import PythonProcess, python
 
 __all__ = ["PERSON", "TEXT", "Ended", "bury", "ended", "forebay_dead", "forebay_dead_process"]
 
@@ -96,29 +96,16 @@ def _environment(own: Mapping[str, str]) -> dict[str, str]:
 
 async def forebay_dead_process(
     *arguments: str, nats_url: str | None = None, cwd: Path | None = None
-) -> asyncio.subprocess.Process:
+) -> PythonProcess:
     """Start the command as a user does: a process of its own."""
     own = {} if nats_url is None else {"FOREBAY_NATS_URL": nats_url}
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "forebay", "dead", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=cwd,
-        env=_environment(own),
-    )
+    return python("-m", "forebay", "dead", *arguments, cwd=cwd, environment=_environment(own))
 
 
-async def ended(process: asyncio.subprocess.Process) -> Ended:
+async def ended(process: PythonProcess) -> Ended:
     """Wait until a process of the command has ended by itself."""
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    return Ended(code=process.returncode or 0, out=out.decode(), err=err.decode())
+    found = await process.ended(within=COMMAND_SECONDS)
+    return Ended(code=found.code, out=found.out, err=found.err)
 
 
 async def bury(  # noqa: PLR0913  # each is one thing that tells dead letters apart

@@ -9,17 +9,19 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from support.nursery import python_path
 from support.ports import HOST
+from support.python_process import PythonProcess, python
 from support.raw_http import RawConnection, request_bytes
 
-__all__ = ["Flood", "flooding"]
+__all__ = ["Flood", "Sending", "flooding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,50 +37,60 @@ class Flood:
         return max((took for sent, took in self.times if begin <= sent <= end), default=0.0)
 
 
+class Sending:
+    """A process that sends."""
+
+    def __init__(self, process: PythonProcess, seconds: float) -> None:
+        """Take the process, and for how long it sends."""
+        self._process = process
+        self._seconds = seconds
+
+    async def done(self) -> Flood:
+        """Wait until its time is over, and return what came of it."""
+        told = json.loads((await self._process.ended(within=self._seconds + 30)).out)
+        statuses = Counter({int(status): count for status, count in told["statuses"].items()})
+        return Flood(statuses=statuses, times=told["times"])
+
+    async def stop(self) -> Flood:
+        """End it, and return what came of it."""
+        self._process.send_signal(signal.SIGTERM)
+        return await self.done()
+
+
 @contextlib.asynccontextmanager
 async def flooding(
     port: int, path: str, *, seconds: float, connections: int, pause: float
-) -> AsyncIterator[asyncio.Task[Flood]]:
-    """Send beside the block, which has to await the task that it is given.
+) -> AsyncIterator[Sending]:
+    """Send beside the block, which has to wait for what comes of it.
 
     Args:
         port: The receiver's.
         path: Of an endpoint that asks for no credentials.
-        seconds: For how long.
+        seconds: For how long, unless it is stopped.
         connections: How many requests are sent at one moment.
         pause: Seconds between two such moments.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "support.flood",
-        *map(str, (port, path, seconds, connections, pause)),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        stdout=asyncio.subprocess.PIPE,
+    process = python(
+        *("-m", "support.flood", *map(str, (port, path, seconds, connections, pause))),
+        environment={**os.environ, "PYTHONPATH": python_path()},
     )
-
-    async def result() -> Flood:
-        output, _ = await process.communicate()
-        told = json.loads(output)
-        statuses = Counter({int(status): count for status, count in told["statuses"].items()})
-        return Flood(statuses=statuses, times=told["times"])
-
     try:
-        async with asyncio.TaskGroup() as group:
-            yield group.create_task(result())
+        yield Sending(process, seconds)
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            process.outcome()
 
 
 async def _flood(port: int, path: str, seconds: float, count: int, pause: float) -> Flood:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     connections = [RawConnection(*await asyncio.open_connection(HOST, port)) for _ in range(count)]
     statuses: Counter[int] = Counter()
     times: list[tuple[float, float]] = []
     number = 0
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and not stopped.is_set():
         began = time.monotonic()
         for connection in connections:
             number += 1
