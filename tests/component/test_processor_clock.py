@@ -62,12 +62,14 @@ async def test_what_waited_before_a_restart_goes_on_after_it(
     name = plant.new_name()
     await plant.serve(name, plant.http(name, retry=PATIENT))
     key = token("wamid.restarted")
-    plant.sink.answer_key(key, *[503] * 20)
+    plant.sink.refuse_key(key)
     await plant.send(name, "wamid.restarted", "wamid.behind")
     await plant.wait_tried(name)
     await plant.processor.terminate()
     plant.set_ahead(ahead)
     await plant.processor.start()
+    await plant.wait_tried(name, len(plant.arrivals(name)) + 3)
+    plant.sink.forgive_key(key)
     await plant.wait_delivered(name, [key, token("wamid.behind")], within=30)
     assert await plant.letters(name) == 0
 
@@ -80,12 +82,14 @@ async def test_a_row_of_a_processor_with_a_wrong_clock_is_right_for_the_next(
     plant.set_ahead(-80 * HOUR)
     await plant.restart()
     key = token("wamid.moved")
-    plant.sink.answer_key(key, *[503] * 20)
+    plant.sink.refuse_key(key)
     await plant.send(name, "wamid.moved")
     await plant.wait_tried(name)
     await plant.processor.terminate()
     plant.set_ahead(0.0)
     await plant.processor.start()
+    await plant.wait_tried(name, len(plant.arrivals(name)) + 3)
+    plant.sink.forgive_key(key)
     await plant.wait_delivered(name, [key], within=30)
     assert await plant.letters(name) == 0
 

@@ -26,7 +26,11 @@ async def dns() -> AsyncIterator[DnsServer]:
 async def plant(dns: DnsServer, tmp_path: Path) -> AsyncIterator[Plant]:
     slow = f"timeout:{LONG:.0f} attempts:1"
     async with Plant(
-        tmp_path, FOREBAY_PROCESSOR_NAMESERVERS=dns.address, RES_OPTIONS=slow
+        tmp_path,
+        FOREBAY_PROCESSOR_NAMESERVERS=dns.address,
+        RES_OPTIONS=slow,
+        # What hangs would be waited for at the end.
+        FOREBAY_PROCESSOR_STOP_SECONDS="0",
     ) as running:
         yield running
 

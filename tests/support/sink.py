@@ -78,6 +78,7 @@ class Sink:
 
         self._next: deque[int] = deque()
         self._by_key: dict[str, deque[int]] = {}
+        self._refused: dict[str, int] = {}
         self._gate = asyncio.Event()
         self._gate.set()
         self._runner: web.AppRunner | None = None
@@ -95,6 +96,14 @@ class Sink:
     def answer_key(self, key: str, *statuses: int) -> None:
         """Answer the next arrivals of one item so; goes before `answer_next`."""
         self._by_key.setdefault(key, deque()).extend(statuses)
+
+    def refuse_key(self, key: str, status: int = 503) -> None:
+        """Answer every arrival of one item so, until `forgive_key`."""
+        self._refused[key] = status
+
+    def forgive_key(self, key: str) -> None:
+        """Answer one item like the others again."""
+        del self._refused[key]
 
     def hold(self) -> None:
         """Take requests and leave them without an answer until `release`."""
@@ -193,6 +202,8 @@ class Sink:
         return web.Response(status=status, headers=self.headers)
 
     def _choose(self, key: str) -> int:
+        if key in self._refused:
+            return self._refused[key]
         for script in (self._by_key.get(key), self._next):
             if script:
                 return script.popleft()
