@@ -1,5 +1,6 @@
 """Fixtures of all levels; what they are made of is in `tests/support`, for anyone to import."""
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         level = item.path.relative_to(_HERE).parts[0]
         if level in LEVELS:
             item.add_marker(level)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected out of the garbage collector's sight.
+
+    It stays to the end, and is large: tests that collect garbage, or look through all objects,
+    would go over it each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

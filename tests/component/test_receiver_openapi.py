@@ -4,11 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
 
 from support.edge import Edge
 from support.ports import HOST
@@ -22,6 +19,11 @@ DESCRIBED = ("/livez", "/load", "/metrics", "/readyz", "/routes")
 
 def check_all(part: Part, statuses: set[int]) -> None:
     """Ask all that the description allows, and hold each answer against it."""
+    # Late: every worker of a run imports this module, and the library takes half a second.
+    import schemathesis  # noqa: PLC0415
+    from schemathesis.checks import not_a_server_error  # noqa: PLC0415
+    from schemathesis.core.result import Ok  # noqa: PLC0415
+
     schema = schemathesis.openapi.from_url(f"http://{HOST}:{part.admin_port}/openapi.json")
     operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     assert sorted(operation.path for operation in operations) == sorted(DESCRIBED)
