@@ -54,6 +54,13 @@ def test_three_servers_know_each_other_and_one_knows_nobody() -> None:
     assert not any(key.startswith("ROUTE") for key in one)
 
 
+def test_a_server_of_the_cluster_has_to_show_a_certificate_and_a_password() -> None:
+    cluster = configuration(render_set("production")).partition("cluster {")[2]
+    cluster = cluster.partition("accounts {")[0]
+    assert "verify: true" in cluster
+    assert "authorization { user: $ROUTE_USER, password: $ROUTE_PASSWORD" in cluster
+
+
 def test_the_certificate_is_for_every_name_that_parts_connect_to() -> None:
     rendered = render_set("production")
     certificate = rendered.secret("acme-forebay-nats-tls")["tls.crt"]

@@ -51,6 +51,26 @@ def test_everything_that_stays_is_probed(rendered: Rendered) -> None:
                 assert probe in container, workload["metadata"]["name"]
 
 
+def test_a_part_is_ready_by_what_it_waits_for_and_lives_by_itself(rendered: Rendered) -> None:
+    for workload in rendered.of_kind("Deployment"):
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        paths = {
+            probe: container[probe]["httpGet"]["path"]
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe")
+        }
+        assert paths == {
+            "startupProbe": "/livez",
+            "readinessProbe": "/readyz",
+            "livenessProbe": "/livez",
+        }, workload["metadata"]["name"]
+
+
+def test_what_was_stored_outlives_the_release(rendered: Rendered) -> None:
+    for workload in rendered.of_kind("StatefulSet"):
+        kept = workload["spec"]["persistentVolumeClaimRetentionPolicy"]
+        assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
 def test_only_the_operator_may_talk_to_the_api_server(rendered: Rendered) -> None:
     accounts = {
         each["metadata"]["name"]: each.get("automountServiceAccountToken")

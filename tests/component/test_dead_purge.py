@@ -3,14 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
+from forebay.core.letters import LetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.runtime.dead_letters import DeadLetters
+from forebay.runtime.letter_store import Outcome
 from forebay.runtime.provisioning import ensure_shard
+from forebay.runtime.store_errors import ForeignAnswer, StoreError
 from support.dead import bury, ended, forebay_dead, forebay_dead_process
 from support.nats_server import NatsServer
 from support.plant import DEAD, RETRY
@@ -141,3 +147,43 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
         assert refused.code == 1
         assert "refuses the user" in refused.err
         await admin.close()
+
+
+async def test_what_dies_after_the_count_stays(client: Client) -> None:
+    await bury(client, "wamid.seen")
+    letters, outcomes = DeadLetters(client, ("0",)), list[Outcome]()
+    plan = await letters.plan(LetterFilter(), lambda _: None)
+    await bury(client, "wamid.later")
+    await letters.work(LetterFilter(), plan, letters.purge, outcomes.append)
+    assert outcomes == [Outcome.REMOVED]
+    ((left,),) = [page async for page in letters.find(LetterFilter())]
+    assert left.item is not None
+    assert left.item.key.endswith("wamid.later")
+
+
+class Stranger:
+    """Answers in NATS' place, with JSON that says nothing."""
+
+    async def request(self, *_: object, **__: object) -> Msg:
+        """Answer whatever is asked."""
+        return Msg(cast("Client", self), data=b"{}")
+
+
+async def test_a_letter_of_which_a_stranger_answers_is_not_taken_for_removed(
+    client: Client,
+) -> None:
+    await bury(client, "wamid.one")
+    ((letter,),) = [page async for page in DeadLetters(client, ("0",)).find(LetterFilter())]
+    with pytest.raises(ForeignAnswer):
+        await DeadLetters(cast("Client", Stranger()), ("0",)).purge(letter)
+
+
+async def test_only_what_nats_has_removed_or_knows_no_more_counts_as_gone(client: Client) -> None:
+    await bury(client, "wamid.one")
+    letters = DeadLetters(client, ("0",))
+    ((letter,),) = [page async for page in letters.find(LetterFilter())]
+    assert await letters.purge(letter) is Outcome.REMOVED
+    assert await letters.purge(letter) is Outcome.GONE
+    await client.jetstream().delete_stream(DEAD)
+    with pytest.raises(StoreError):
+        await letters.purge(letter)

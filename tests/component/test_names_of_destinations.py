@@ -127,6 +127,15 @@ async def test_addresses_are_kept_for_as_long_as_the_server_says(
     await eventually(lambda: _is_known(names, clock, "127.0.0.9"))
 
 
+async def test_a_burst_is_one_question_though_the_server_lets_nothing_be_kept(
+    dns: DnsServer, names: Names
+) -> None:
+    dns.ttl = 0
+    for _ in range(3):
+        assert await hosts(names, "good.test.") == ["127.0.0.5"]
+    assert dns.asked["good.test"] == 1
+
+
 async def _is_known(names: Names, clock: Turned, address: str) -> bool:
     clock.now += 100
     return await hosts(names, "good.test.") == [address]

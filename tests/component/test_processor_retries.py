@@ -129,7 +129,7 @@ async def test_our_own_headers_cannot_be_overridden_in_other_letters(plant: Plan
     assert arrival.headers["webhook-timestamp"] != "1"
 
 
-@pytest.mark.parametrize("status", [404, 408, 500, NO_ANSWER])
+@pytest.mark.parametrize("status", [300, 404, 408, 500, NO_ANSWER])
 async def test_every_other_answer_is_tried_again(plant: Plant, status: int) -> None:
     name = plant.plain()
     message = f"wamid.again.{status}"
@@ -195,8 +195,10 @@ async def _has_no_rows(plant: Plant, name: str) -> bool:
     return await plant.rows(name) == 0
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def half_answerer() -> AsyncIterator[tuple[str, list[bytes]]]:
+@pytest_asyncio.fixture(loop_scope="session", params=[b"half", b""], ids=["half", "nothing"])
+async def half_answerer(
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Give a destination that says 200 and never ends its answer, and the requests it got."""
     requests: list[bytes] = []
     writers: list[asyncio.StreamWriter] = []
@@ -204,7 +206,7 @@ async def half_answerer() -> AsyncIterator[tuple[str, list[bytes]]]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
         requests.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + request.param)
 
     server = await asyncio.start_server(answer, HOST, 0)
     yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}/", requests

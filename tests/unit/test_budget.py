@@ -43,6 +43,17 @@ def test_a_limit_below_the_number_of_destinations_is_kept() -> None:
     assert sum(fill(share) for share in shares) == 3
 
 
+def test_a_limit_that_is_lowered_lets_nobody_in_until_it_holds() -> None:
+    budget = Budget()
+    budget.configure(16, 2)
+    first, second = budget.join(nothing), budget.join(nothing)
+    assert fill(first) == 12
+    budget.configure(12, 2)
+    assert not second.has_room
+    first.give_back()
+    assert fill(second) == 1
+
+
 def test_a_place_that_is_given_back_is_offered_to_the_others_in_turn() -> None:
     budget, called = Budget(), list[str]()
     budget.configure(2, 3)

@@ -1,12 +1,15 @@
-"""A processor's lease counts from the moment at which it asked, not from the answer."""
+"""When a processor takes a step, and from when its lease counts."""
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import cast
 
+import msgspec
+
 from forebay_processor.adapters.leases import LeaseStore
-from forebay_processor.models.leases import LeaseTable
-from forebay_processor.services.lease import VALID_SECONDS, lease_clock
+from forebay_processor.models.leases import LeaseTable, Member
+from forebay_processor.services.lease import BEAT_SECONDS, VALID_SECONDS, lease_clock
 from forebay_processor.services.membership import Membership
 from support.wait import eventually
 
@@ -53,3 +56,45 @@ async def test_a_lease_counts_from_the_request_not_from_the_answer() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     assert membership.lease.remaining <= VALID_SECONDS - SLOW_SECONDS
+
+
+class HintingStore:
+    """A table of leases of two: whenever one writes, the other one's beat comes as a hint."""
+
+    def __init__(self) -> None:
+        self.table = LeaseTable(members={"other": Member(place="there")})
+        self.written_at: list[float] = []
+        self._hint: Callable[[LeaseTable], None] = lambda _: None
+
+    async def follow(self, on_table: Callable[[LeaseTable], None]) -> None:
+        """Give hints to this one."""
+        self._hint = on_table
+
+    async def read(self) -> tuple[LeaseTable, int]:
+        """Return the table."""
+        return self.table, len(self.written_at)
+
+    async def write(self, table: LeaseTable, sequence: int) -> int:
+        """Take a table, and let the other one write it with its own beat."""
+        self.written_at.append(lease_clock())
+        other = table.members["other"]
+        beaten = msgspec.structs.replace(other, beat=other.beat + 1)
+        self.table = msgspec.structs.replace(table, members={**table.members, "other": beaten})
+        asyncio.get_running_loop().call_soon(self._hint, self.table)
+        return sequence + 1
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_the_beat_of_another_one_is_no_reason_for_a_step() -> None:
+    # Else two processors would drive each other on, as fast as NATS can write.
+    store = HintingStore()
+    membership = Membership("0", "me", "here", lambda _: None, lambda: None)
+    running = asyncio.create_task(membership.run(cast("LeaseStore", store)))
+    await eventually(lambda: len(store.written_at) == 2, saying="two steps")
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    first, second = store.written_at[:2]
+    assert second - first >= BEAT_SECONDS

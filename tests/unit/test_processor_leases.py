@@ -5,6 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
 from forebay_processor.models.leases import LeaseTable
 from forebay_processor.policies.leases import KINDS, Watch, next_table, owned, surplus, units
@@ -65,6 +66,22 @@ def test_what_is_owned_is_not_taken_before_it_is_given_back() -> None:
     assert owned(joined, "b") == {}
     assert len(surplus(joined, "a")) == PARTITIONS
     assert owned(joined, "a") == owned(table, "a")
+
+
+def test_what_is_somebody_elses_meanwhile_is_not_written_about() -> None:
+    table = settled(LeaseTable(), "a", "b")
+    units_of_b = owned(table, "b")
+    floor = AckFloor(9, 9)
+    after = next_table(
+        table,
+        "a",
+        place="place of a",
+        floors=dict.fromkeys(units_of_b, 9),
+        acked={unit: {"live": floor} for unit in units_of_b},
+    )
+    assert units_of_b
+    for unit in units_of_b:
+        assert after.holding(unit) == table.holding(unit)
 
 
 def test_the_dead_ones_partitions_are_taken_in_the_step_that_declares_it_dead() -> None:

@@ -66,3 +66,12 @@ def test_a_larger_limit_lets_more_in() -> None:
     slots.resize(2)
     assert slots.try_take()
     assert not slots.try_take()
+
+
+def test_a_larger_limit_calls_who_waits() -> None:
+    slots, served = Slots(1), list[str]()
+    assert slots.try_take()
+    for name in ("first", "second", "third"):
+        slots.call_when_free(taker(slots, name, served))
+    slots.resize(3)
+    assert served == ["first", "second"]

@@ -4,6 +4,7 @@ import functools
 import operator
 
 import pytest
+from structlog.testing import capture_logs
 
 from forebay.core import envelope
 from forebay.core.subjects import conversation_partition, conversation_token
@@ -157,3 +158,33 @@ async def test_a_lost_partition_stores_and_acks_nothing_more(alone: SplitAlone) 
         await eventually(lambda: alone.splitter.lag().items == 0)
     assert alone.acks.acked == []
     assert alone.streams.keys == []
+
+
+async def test_a_webhook_whose_ack_was_lost_is_acked_again_and_not_split_again(
+    alone: SplitAlone,
+) -> None:
+    body = texts_of(("a", "1"))
+    async with alone.running():
+        alone.hand_out(alone.message_at(1, body))
+        await eventually(lambda: alone.acks.acked == [1])
+        # EVENTS has forgotten the claim meanwhile: it would not refuse the item.
+        alone.streams.events.clear()
+        alone.hand_out(alone.message_at(1, body))
+        await eventually(lambda: alone.acks.acked == [1, 1])
+    assert alone.streams.waves == [[key("a")]]
+
+
+async def test_while_nats_is_silent_it_is_not_asked_without_a_pause(alone: SplitAlone) -> None:
+    body = texts_of(("a", "1"))
+    async with alone.running():
+        alone.hand_out(alone.message(body))
+        await eventually(lambda: alone.acks.acked == [1])
+    alone.splitter = alone.new_splitter()
+    alone.streams.is_silent = True
+    with capture_logs() as told:
+        async with alone.running():
+            alone.hand_out(alone.message(body))
+            await eventually(
+                lambda: "split_stalled" in [each["event"] for each in told],
+                saying="the splitter to say that it waits",
+            )

@@ -50,6 +50,14 @@ async def test_a_status_is_late_where_a_higher_one_was_claimed_before_it() -> No
     assert await late_ones(Replicas(OWN | AFTER), [status(7)], 0) == set()
 
 
+async def test_it_is_late_where_any_partition_has_a_higher_one_before_it() -> None:
+    here, there = (f"forebay.event.0.{p}.status.demo.shop.statuses.higher7" for p in ("07", "03"))
+    asked = Question(7, f"{EVENTS}own7", [here, there], is_ordered=True)
+    for first, second in ((5, 9), (9, 5)):
+        assert await late_ones(Replicas(OWN | {here: first, there: second}), [asked], 0) == {7}
+    assert await late_ones(Replicas(OWN | {here: 9, there: 8}), [asked], 0) == set()
+
+
 async def test_outside_the_order_it_is_late_where_a_higher_one_is_claimed_at_all() -> None:
     assert await late_ones(Replicas(OWN | AFTER), [status(7, is_ordered=False)], 0) == {7}
     assert await late_ones(Replicas(OWN), [status(7, is_ordered=False)], 0) == set()

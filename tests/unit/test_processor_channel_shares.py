@@ -1,0 +1,48 @@
+"""Several processors that share a destination stay within its limits together."""
+
+import pytest
+
+from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
+from support.channel_alone import ChannelAlone
+
+OFFERED = 8
+
+
+def one_of(members: int, *, places: int = 64, rate: float = 0.0) -> ChannelAlone:
+    """Return the channel of one of so many processors; all of its attempts hang."""
+    alone = ChannelAlone()
+    target = HttpTarget(url="http://127.0.0.1/", max_in_flight=places, rate_per_second=rate)
+    config = Destination(name="sink", http=target, retry=Retry())
+    alone.channel.share(members)
+    alone.channel.configure(
+        ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
+    )
+    return alone
+
+
+async def tried(alone: ChannelAlone) -> int:
+    """Offer items of as many conversations, and return how many are tried at once."""
+    for number in range(OFFERED):
+        alone.offer(0, f"item-{number}", conversation=f"c{number}-")
+    await alone.settled()
+    return len(alone.door.tried)
+
+
+@pytest.mark.parametrize(("members", "at_once"), [(1, 6), (2, 3), (3, 2), (4, 2), (100, 1)])
+async def test_each_takes_its_part_of_the_places(members: int, at_once: int) -> None:
+    assert await tried(one_of(members, places=6)) == at_once
+
+
+async def test_each_takes_its_part_of_the_rate() -> None:
+    # At 40 a second four may begin at once; a fortieth of that is one, and the next in a second.
+    assert await tried(one_of(1, rate=40.0)) == 4
+    assert await tried(one_of(40, rate=40.0)) == 1
+
+
+async def test_who_is_left_takes_the_parts_of_those_who_went() -> None:
+    alone = one_of(3, places=6)
+    assert await tried(alone) == 2
+    alone.channel.share(1)
+    await alone.settled()
+    assert len(alone.door.tried) == 6
