@@ -26,6 +26,7 @@ from forebay.runtime.store_errors import (
     StoreError,
     StoreUnavailable,
     StreamMissing,
+    is_gone,
     store_error,
 )
 from forebay.runtime.stream_reader import StoredMessage, read_page
@@ -44,7 +45,6 @@ AT_ONCE: Final = 32
 """Letters that are worked at a time: more gained nothing."""
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
-_MESSAGE_NOT_FOUND: Final = 10043
 _NOT_FOUND: Final = "404"
 
 
@@ -240,7 +240,7 @@ class LetterStore(abc.ABC):
         if error is None:
             message = f"somebody else than NATS answers for {stream}: the letter may be there still"
             raise ForeignAnswer(message)
-        if error.get("err_code") == _MESSAGE_NOT_FOUND:
+        if is_gone(error):
             return False
         raise store_error(error)
 

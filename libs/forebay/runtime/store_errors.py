@@ -36,6 +36,7 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
     "StreamMissing",
+    "is_gone",
     "store_error",
 ]
 
@@ -50,6 +51,11 @@ _CONSUMER_NOT_FOUND = frozenset({10014})
 _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
 _SEQUENCE_MISMATCH = 10071
 _STILL_STORING = frozenset({10158, 10164})
+_MESSAGE_NOT_FOUND = 10043
+_DELETE_FAILED = 10057
+_GONE_TEXTS: Final = frozenset({"no message found", "stream store EOF"})
+"""What 10057 says of a sequence before a stream's first message, or behind its last one; 10043 is
+answered for one in between."""
 
 _SHOWN: Final = 200
 """Characters of a description that are shown."""
@@ -131,6 +137,12 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable
     return kind(message)
+
+
+def is_gone(error: Mapping[str, Any]) -> bool:
+    """Say whether the `error` of a deletion means that the message is not there any more."""
+    code, text = error.get("err_code"), error.get("description")
+    return code == _MESSAGE_NOT_FOUND or (code == _DELETE_FAILED and text in _GONE_TEXTS)
 
 
 def _number_at_the_end(text: str) -> int:

@@ -39,6 +39,7 @@ from forebay.runtime.store_errors import (
     ConsumerMissing,
     StoreUnavailable,
     StreamMissing,
+    is_gone,
     store_error,
 )
 from forebay.runtime.stream_reader import (
@@ -52,7 +53,6 @@ from forebay.runtime.stream_reader import (
 __all__ = ["Streams"]
 
 _NOT_FOUND: Final = "404"
-_MESSAGE_NOT_FOUND: Final = 10043
 _NO_STREAM: Final = 10059
 _FEW_SEQUENCES: Final = 4_000
 
@@ -319,7 +319,7 @@ class Streams:
         body = msgspec.json.encode({"seq": sequence, "no_erase": True})
         answer = await request(self._client, f"STREAM.MSG.DELETE.{stream}", body)
         error = msgspec.json.decode(answer.data).get("error")
-        if error is not None and error.get("err_code") != _MESSAGE_NOT_FOUND:
+        if error is not None and not is_gone(error):
             raise store_error(error)
 
     async def replayed(self, shard: str, partition: int, start: int) -> list[StoredMessage]:
