@@ -1,8 +1,11 @@
 """Several processors that share a destination stay within its limits together."""
 
+import asyncio
+
 import pytest
 
 from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay_processor.destinations.port import Delivered
 from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from support.channel_alone import ChannelAlone
 
@@ -29,15 +32,26 @@ async def tried(alone: ChannelAlone) -> int:
     return len(alone.door.tried)
 
 
+async def end(alone: ChannelAlone) -> None:
+    """Let what is under way end, and nothing else begin."""
+    alone.lose(0)
+    alone.answer(Delivered())
+    await asyncio.gather(*(each.finish(10.0) for each in alone.tenures))
+
+
 @pytest.mark.parametrize(("members", "at_once"), [(1, 6), (2, 3), (3, 2), (4, 2), (100, 1)])
 async def test_each_takes_its_part_of_the_places(members: int, at_once: int) -> None:
-    assert await tried(one_of(members, places=6)) == at_once
+    alone = one_of(members, places=6)
+    assert await tried(alone) == at_once
+    await end(alone)
 
 
-async def test_each_takes_its_part_of_the_rate() -> None:
-    # At 40 a second four may begin at once; a fortieth of that is one, and the next in a second.
-    assert await tried(one_of(1, rate=40.0)) == 4
-    assert await tried(one_of(40, rate=40.0)) == 1
+@pytest.mark.parametrize(("members", "at_once"), [(1, 4), (40, 1)])
+async def test_each_takes_its_part_of_the_rate(members: int, at_once: int) -> None:
+    # At 40 a second four may begin at once; of a fortieth of that one, and the next in a second.
+    alone = one_of(members, rate=40.0)
+    assert await tried(alone) == at_once
+    await end(alone)
 
 
 async def test_who_is_left_takes_the_parts_of_those_who_went() -> None:
@@ -46,3 +60,4 @@ async def test_who_is_left_takes_the_parts_of_those_who_went() -> None:
     alone.channel.share(1)
     await alone.settled()
     assert len(alone.door.tried) == 6
+    await end(alone)
