@@ -50,8 +50,9 @@ async def test_others_run_while_a_long_body_is_cut() -> None:
             await asyncio.sleep(0)
 
     async with alone.running():
-        # Long for a quick machine too: it is cut for so many milliseconds at a time.
-        alone.hand_out(alone.message(many(2000, "x" * 200)))
+        # Long for a quick machine too: it is cut for so many milliseconds at a time. In one go, six
+        # turns are left, one for each wave and what is around it.
+        alone.hand_out(alone.message(many(900, "x" * 600)))
         await asyncio.wait_for(other(), 10)
     assert turns > 10
 
