@@ -26,7 +26,7 @@ signal.pause()
 
 @pytest.fixture
 def nursery() -> Iterator[Nursery]:
-    with Nursery() as made:
+    with Nursery(preloaded=()) as made:
         yield made
 
 
@@ -82,7 +82,7 @@ async def test_a_child_that_was_stopped_is_known_to_stand_still(
 
 
 async def test_no_child_outlives_its_nursery(tmp_path: Path) -> None:
-    with Nursery() as nursery:
+    with Nursery(preloaded=()) as nursery:
         child = start(nursery, tmp_path, WAITS)
         await waits(tmp_path)
     await eventually(lambda: not psutil.pid_exists(child.pid))

@@ -8,6 +8,7 @@ an import is missing or slow: tests of that start an interpreter of their own, a
 `component` do with every part.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -20,6 +21,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -105,8 +107,9 @@ class Child:
 class Nursery:
     """The process that forks, as its parent sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: Sequence[str] = PRELOADED) -> None:
         """Prepare; the process starts with `with`, and imports while the tests go on."""
+        self._preloaded = preloaded
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -146,7 +149,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), *self._preloaded],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -303,17 +306,38 @@ def _run(arguments: list[str]) -> None:
         runpy.run_path(arguments[0], run_name="__main__")
 
 
-def _main() -> None:
-    for each in PRELOADED:
+def _end(ended: SystemExit) -> None:
+    """Leave without taking apart what was imported, which would take as long as the start.
+
+    What the program itself left behind is taken apart, and complains as it does at an exit. Who
+    has threads or words for the end takes the usual way.
+    """
+    if threading.active_count() > 1 or not isinstance(ended.code, int | None):
+        raise ended
+    code = ended.code or 0
+    ended.__traceback__ = None
+    atexit._run_exitfuncs()  # noqa: SLF001  # there is no public way
+    gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _main(channel: int, preloaded: Sequence[str]) -> None:
+    for each in preloaded:
         importlib.import_module(each)
     # What is there is there to stay: looking at it would copy its pages into every child.
     gc.collect()
     gc.freeze()
     gc.disable()
-    arguments = _Parent(socket.socket(fileno=int(sys.argv[1]))).serve()
-    if arguments is not None:
+    arguments = _Parent(socket.socket(fileno=channel)).serve()
+    if arguments is None:
+        return
+    try:
         _run(arguments)
+    except SystemExit as ended:
+        _end(ended)
 
 
 if __name__ == "__main__":
-    _main()
+    _main(int(sys.argv[1]), sys.argv[2:])
