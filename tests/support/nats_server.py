@@ -6,7 +6,8 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,7 @@ from support.ports import HOST, free_port
 from support.program import Program
 from support.wait import eventually
 
-__all__ = ["NatsServer", "nats_server_program", "settled"]
+__all__ = ["NatsServer", "nats_server_program", "settled", "stores_in"]
 
 _CONFIG = """\
 server_name: {name}
@@ -46,6 +47,19 @@ def nats_server_program() -> str:
     return found
 
 
+_stores_in: list[Path] = []
+
+
+@contextlib.contextmanager
+def stores_in(folder: Path) -> Iterator[None]:
+    """Let the stores of servers that are made within the block be in a folder of this one."""
+    _stores_in.append(folder)
+    try:
+        yield
+    finally:
+        _stores_in.remove(folder)
+
+
 async def settled(client: Client) -> None:
     """Wait until the server has all that a client sent before.
 
@@ -71,7 +85,7 @@ class NatsServer:
         """Prepare a server; nothing runs before `start` or `async with`.
 
         Args:
-            folder: Where its configuration, log and store go.
+            folder: Where its configuration, log and store go; the store elsewhere in `stores_in`.
             name: How it is called in a cluster.
             max_file_store: JetStream's limit on disk, such as `64MB`; the server's own by default.
             max_payload: Bytes of the largest message; may be changed before a restart.
@@ -85,6 +99,7 @@ class NatsServer:
         self.host = host
         self.port = free_port()
         self.max_payload = max_payload
+        self._store = Path(tempfile.mkdtemp(dir=_stores_in[-1])) if _stores_in else folder / "store"
         self._config = folder / "nats-server.conf"
         self.patience_seconds = 15.0
         """How long a start or an end may take: it syncs its store first."""
@@ -123,7 +138,7 @@ class NatsServer:
                 name=self.name,
                 address=self.url.removeprefix("nats://"),
                 max_payload=self.max_payload,
-                store=self.folder / "store",
+                store=self._store,
                 limit=self._limit,
                 sync=self._sync,
                 extra=self._extra,
