@@ -131,6 +131,8 @@ def _run(
     trees: Sequence[Tree], mutations: Sequence[Mutation], chosen: argparse.Namespace
 ) -> list[Trial]:
     wanted = [each for each in mutations if each.no_effect is None]
+    if chosen.fast:
+        wanted = [each for each in wanted if each.level != "slow"]
     print(f"{len(wanted)} mutations on {len(trees)} copies", flush=True)
     check_trees(trees)
     noticed = _noticed_before()

@@ -1,6 +1,6 @@
 """The catalogue of mutations says what it means, and trying one leaves nothing behind."""
 
-import ast
+import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -25,30 +25,26 @@ EXAMPLE = Mutation(
 )
 
 
-def source(mutation: Mutation) -> str:
-    return (ROOT / mutation.file).read_text(encoding="utf-8")
+@functools.cache
+def source(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("mutation", ALL, ids=lambda each: each.id)
-def test_an_anchor_stands_exactly_once_in_its_file(mutation: Mutation) -> None:
-    assert source(mutation).count(mutation.anchor) == 1
+def test_every_anchor_stands_exactly_once_in_its_file() -> None:
+    # Where the code of an entry has changed: make its anchor say the place again, or remove it.
+    assert [each.id for each in ALL if source(each.file).count(each.anchor) != 1] == []
 
 
-@pytest.mark.parametrize("mutation", ALL, ids=lambda each: each.id)
-def test_a_mutation_is_another_program_that_can_be_read(mutation: Mutation) -> None:
-    before, after = source(mutation), mutated(mutation, source(mutation))
-    assert after != before
-    if mutation.file.endswith(".py"):
-        assert ast.dump(ast.parse(after)) != ast.dump(ast.parse(before))
+def test_every_mutation_changes_something() -> None:
+    assert [each.id for each in ALL if each.becomes.split() == each.anchor.split()] == []
 
 
-@pytest.mark.parametrize("mutation", ALL, ids=lambda each: each.id)
-def test_a_mutation_has_tests_that_are_there_or_a_reason_for_none(mutation: Mutation) -> None:
-    selections = [each for each in (mutation.fast, mutation.slow) if each is not None]
-    assert bool(selections) is (mutation.no_effect is None)
-    for each in selections:
-        assert each.files
-        assert [name for name in each.files if not (ROOT / name).exists()] == []
+def test_every_mutation_has_tests_that_are_there_or_a_reason_for_none() -> None:
+    for each in ALL:
+        selections = [each.fast, each.slow]
+        named = [name for one in selections if one is not None for name in one.files]
+        assert bool(named) is (each.no_effect is None), each.id
+        assert [name for name in named if not (ROOT / name).exists()] == [], each.id
 
 
 def test_fast_tests_are_named_as_fast_and_slow_ones_as_slow() -> None:
@@ -60,6 +56,10 @@ def test_every_id_is_one_entrys_and_says_what_breaks() -> None:
     counts = Counter(each.id for each in ALL)
     assert [each for each, count in counts.items() if count > 1] == []
     assert [each for each in counts if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", each)] == []
+
+
+def test_there_are_as_many_as_the_score_needs() -> None:
+    assert sum(each.no_effect is None for each in MUTATIONS) >= 150
 
 
 @pytest.mark.parametrize("text", ["ONE = 3\n", "ONE = 1\nONE = 1\n"])
