@@ -1,15 +1,14 @@
-"""What holds before a verdict counts: the mutated code is what runs, and the tests are sound."""
+"""What has to hold before a verdict counts: the mutated code is what runs."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Final
 
 from mutants.catalogue import Mutation, Selection
 from mutants.trees import Tree
-from mutants.trials import Outcome, Trial, pytest_on, try_mutation
+from mutants.trials import Outcome, try_mutation
 
-__all__ = ["CANARIES", "CheckError", "check_trees", "sound"]
+__all__ = ["CANARIES", "CheckError", "check_trees"]
 
 _MAIN_PATH: Final = Selection(text="tests/component/test_main_path.py")
 _COMMAND: Final = Selection(text="tests/component/test_cli_command.py -k version")
@@ -88,24 +87,3 @@ def _check_one(tree: Tree, canaries: Sequence[Mutation]) -> None:
         if trial.outcome is not expected:
             message = f"the canary {each.id} {trial.outcome} ({trial.by}); expected: {expected}"
             raise CheckError(message)
-
-
-def sound(tree: Tree, trials: Sequence[Trial], jobs: int) -> list[Trial]:
-    """Return the trials with those taken back whose test fails without a fault as well."""
-    tests = sorted({each.by for each in trials if "::" in each.by})
-    ended = pytest_on(tree, ["-n", str(jobs), *tests], limit_seconds=1800.0) if tests else None
-    if ended is not None and ended.failures:
-        # Those again, one after the other: on a busy machine a time limit fails for nothing.
-        ended = pytest_on(tree, ended.failures)
-    if ended is None or ended.passed:
-        return list(trials)
-    failing = set(ended.failures)
-    if not failing:
-        message = f"the tests that noticed do not run without a mutation: {ended.why}"
-        raise CheckError(message)
-    return [
-        replace(each, outcome=Outcome.BROKEN, by=f"{each.by} fails without it, too")
-        if each.by in failing
-        else each
-        for each in trials
-    ]
