@@ -1,5 +1,6 @@
 """Fixtures of all levels; what they are made of is in `tests/support`, for anyone to import."""
 
+import functools
 import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,9 +39,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the level that its folder says."""
     for item in items:
-        level = item.path.relative_to(_HERE).parts[0]
+        level = _level_of(item.path)
         if level in LEVELS:
             item.add_marker(level)
+
+
+@functools.cache
+def _level_of(file: Path) -> str:
+    """Return the folder under tests/ that a file is in; thousands of tests are in a few files."""
+    return file.relative_to(_HERE).parts[0]
 
 
 def pytest_collection_finish() -> None:
