@@ -12,10 +12,12 @@ __all__ = ["publishing"]
 
 @contextlib.asynccontextmanager
 async def publishing(
-    settings: NatsSettings, on_late: Callable[[], None] = lambda: None
+    settings: NatsSettings,
+    on_late: Callable[[], None] = lambda: None,
+    on_change: Callable[[bool], None] = lambda _: None,
 ) -> AsyncIterator[Publisher]:
     """Give a publisher that tries to connect; `wait_reached` waits until it did."""
-    publisher = Publisher(settings, "test", on_late=on_late)
+    publisher = Publisher(settings, "test", on_late=on_late, on_change=on_change)
     running = asyncio.create_task(publisher.run())
     try:
         yield publisher
