@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.plant import RAW, Plant, token
+from support.plant import EVENTS, RAW, Plant, token
 from support.tables import endpoint
 from support.wait import eventually
 
@@ -88,6 +88,8 @@ async def test_a_renamed_destination_is_another_one(plant: Plant) -> None:
     assert (letter.headers or {})["Forebay-Reason"] == "DestinationRemoved"
     (after,) = await plant.send(name, "wamid.after")
     await plant.wait_delivered(f"{name}/new", [after])
+    # Each destination that wanted it is done with it.
+    await eventually(lambda: _all_acked(plant, EVENTS), saying="it to be acked")
     assert plant.delivered(f"{name}/new") == [after]
     assert not plant.arrivals(f"{name}/old")
 

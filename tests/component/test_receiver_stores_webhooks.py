@@ -186,7 +186,13 @@ async def test_a_client_that_asks_before_it_sends_is_told_to_go_on(edge: Edge) -
 
 
 async def test_a_query_behind_the_path_changes_nothing(edge: Edge) -> None:
-    assert (await edge.post(edge.new_body(), path=f"{PATH}?source=provider")).status == 200
+    body, plain = edge.new_body(), edge.new_body()
+    assert (await edge.post(plain)).status == 200
+    without = await edge.last()
+    assert (await edge.post(body, path=f"{PATH}?source=provider")).status == 200
+    stored = await edge.last()
+    assert (stored.subject, stored.data) == (without.subject, body)
+    assert (stored.headers or {}).keys() == (without.headers or {}).keys()
 
 
 async def test_webhooks_that_come_at_the_same_time_are_all_stored(edge: Edge) -> None:
