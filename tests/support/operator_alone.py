@@ -44,7 +44,7 @@ from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import Tables
 from support.operator_inputs import installation
 
-__all__ = ["OperatorAlone"]
+__all__ = ["OperatorAlone", "PlayedCluster"]
 
 Json = Any
 
@@ -52,6 +52,7 @@ LOOKS: Final = 10
 """More than anything takes whose pods have read what they are to read."""
 
 _VERSIONS: Final = itertools.count(1)
+_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class PlayedCluster(Cluster):
@@ -62,6 +63,11 @@ class PlayedCluster(Cluster):
         self.objects: dict[ObjectKey, dict[str, Json]] = {}
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.refused: set[str] = set()
+        """Kinds that are."""
+
+        self.refused_words: set[str] = set()
+        """What no Secret may hold."""
+
         self.told: list[tuple[str, str]] = []
         """The reasons of all Events, each with its endpoint's name."""
 
@@ -98,6 +104,10 @@ class PlayedCluster(Cluster):
             raise ApiRefused(message)
         assert isinstance(desired, Managed)
         document = document_of(desired) | {"kind": kind}
+        texts = [base64.b64decode(each).decode() for each in (document.get("data") or {}).values()]
+        if any(word in text for word in self.refused_words for text in texts):
+            message = f"{kind}: a policy refuses it"
+            raise ApiRefused(message)
         key = ObjectKey(kind, document["metadata"]["name"])
         document["metadata"] |= {"resourceVersion": str(next(_VERSIONS)), "uid": key.name}
         self.objects[key] = document
@@ -206,7 +216,8 @@ class OperatorAlone:
             "namespace": own.namespace,
             "name": name,
             "uid": uid or f"uid-{next(_VERSIONS)}",
-            "creationTimestamp": write_time(datetime.now(UTC)),
+            # One second after the other: of two who want a host it is the older one's.
+            "creationTimestamp": write_time(_BEGAN + timedelta(seconds=next(_VERSIONS))),
             "generation": 0,
         }
         self._put(

@@ -53,6 +53,22 @@ async def test_what_the_api_server_refuses_is_told_and_not_taken_for_served(
     assert "Ingress" not in alone.kinds(own)
 
 
+async def test_what_is_refused_of_one_endpoint_holds_no_other_one_up(
+    alone: OperatorAlone,
+) -> None:
+    culprit = alone.apply("culprit", receiver=SHARED)
+    other = alone.apply("other", receiver=SHARED)
+    alone.cluster.refused_words = {"culprit"}
+    assert (await alone.settle(culprit)).result == "refused"
+    assert (await alone.settle(other)).result == "ok"
+    assert alone.routes() == alone.processed() == {"other"}
+    assert alone.condition(culprit, "ProcessorsReady") == ("False", "ApiRefused")
+    assert alone.condition(other, "Ready") == ("True", "Ready")
+    alone.cluster.refused_words = set()
+    assert (await alone.settle(culprit)).result == "ok"
+    assert alone.routes() == alone.processed() == {"culprit", "other"}
+
+
 async def test_what_somebody_changed_is_put_right(alone: OperatorAlone) -> None:
     own = alone.apply("sales")
     await alone.look(own)

@@ -1,0 +1,305 @@
+"""What the operator knows of the cluster, and whom it wakes, in whatever order events come."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.pods import ScriptedPods
+from forebay_operator.adapters.streams import NoStreams
+from forebay_operator.metrics import OperatorMetrics
+from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
+from forebay_operator.models.pods import PodPage
+from forebay_operator.models.reasons import Reason
+from forebay_operator.services.conditions import pool_condition
+from forebay_operator.services.intake import Intake
+from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.reconciler import Looked, Reconciler
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.story import BURST, Story
+from forebay_operator.services.workers import Workers
+from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.settings import Limits
+from support.operator_alone import PlayedCluster
+from support.operator_inputs import installation
+from support.wait import eventually
+
+SALES = EndpointName("acme", "sales")
+POOL = {"pool": "receivers"}
+
+
+def endpoint(version: int, name: str = "sales", **spec: Any) -> dict[str, Any]:  # noqa: ANN401  # any field
+    return {
+        "metadata": {
+            "namespace": "acme",
+            "name": name,
+            "uid": f"uid-{name}",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "generation": version,
+            "resourceVersion": str(version),
+        },
+        "spec": spec,
+    }
+
+
+def secret(version: int, uid: str = "1") -> dict[str, Any]:
+    labels = {LABEL_OWNER: "fb", LABEL_NAMESPACE: "acme", LABEL_ENDPOINT: "sales"}
+    metadata = {"name": "own", "uid": uid, "resourceVersion": str(version), "labels": labels}
+    return {"kind": "Secret", "metadata": metadata}
+
+
+KEY = ObjectKey("Secret", "own")
+
+
+def pod(name: str, *, is_ready: bool = True, is_leaving: bool = False) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "labels": POOL, "resourceVersion": "1"}
+    if is_leaving:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    ready = {"type": "Ready", "status": str(is_ready)}
+    return {"metadata": metadata, "status": {"podIP": name, "conditions": [ready]}}
+
+
+# What is known
+
+
+def test_an_older_state_of_an_endpoint_replaces_no_newer_one() -> None:
+    world = World("fb")
+    world.put_endpoint(endpoint(10, host="new.example.com"))
+    world.put_endpoint(endpoint(9, host="old.example.com"))
+    assert world.endpoints[SALES].host == "new.example.com"
+    assert world.with_host(["old.example.com"]) == []
+
+
+def test_an_older_state_of_an_object_is_no_news() -> None:
+    world = World("fb")
+    assert world.put_object(secret(10))
+    assert not world.put_object(secret(9))
+    assert not world.put_object(secret(10))
+    assert world.put_object(secret(11))
+
+
+def test_what_is_deleted_does_not_come_back_by_a_late_event() -> None:
+    world = World("fb")
+    world.put_object(secret(10))
+    assert world.drop_object(secret(11))
+    assert not world.put_object(secret(10))
+    assert world.object(KEY) is None
+    assert world.objects_of(SALES) == frozenset()
+    # One that is made anew is another one.
+    assert world.put_object(secret(12, uid="2"))
+    assert world.objects_of(SALES) == {KEY}
+
+
+def test_the_end_of_an_older_object_is_not_the_end_of_the_one_that_is_there() -> None:
+    world = World("fb")
+    world.put_object(secret(12, uid="2"))
+    assert not world.drop_object(secret(11, uid="1"))
+    assert world.object(KEY) is not None
+
+
+def test_what_another_installation_made_is_not_ours() -> None:
+    world = World("other")
+    assert not world.put_object(secret(10))
+    assert world.object(KEY) is None
+
+
+# Pods
+
+
+def pools(*pods: dict[str, Any], pages: Mapping[str, PodPage]) -> Pools:
+    world, scripted = World("fb"), ScriptedPods()
+    for each in pods:
+        world.put_pod(each)
+    scripted.pages = dict(pages)
+    return Pools(world, scripted, PlayedCluster())
+
+
+READ, NOT_READ = PodPage(generations={"table": "2"}), PodPage(generations={"table": "1"})
+WANTED = {"table": {"2"}}
+
+
+async def test_a_pod_that_says_nothing_has_read_nothing() -> None:
+    found = await pools(pod("a"), pod("b"), pages={"a": READ}).view(POOL)
+    assert (found.total, found.ready, found.having(WANTED)) == (2, 2, 1)
+
+
+async def test_a_pod_that_has_read_an_older_table_has_not_read_this_one() -> None:
+    found = await pools(pod("a"), pod("b"), pages={"a": READ, "b": NOT_READ}).view(POOL)
+    assert found.having(WANTED) == 1
+    assert found.having({"table": {"1", "2"}}) == 2
+
+
+async def test_who_leaves_is_not_waited_for() -> None:
+    leaving = pod("b", is_leaving=True)
+    found = await pools(pod("a"), leaving, pages={"a": READ, "b": NOT_READ}).view(POOL)
+    assert (found.total, found.leaving, found.ready, found.having(WANTED)) == (1, 1, 1, 1)
+
+
+def test_without_a_ready_pod_nobody_is_served() -> None:
+    condition, count = pool_condition("receivers", PoolView(2, 0, 0, ()), 0, "forebay")
+    assert (condition.status, condition.reason) == ("False", Reason.NO_POD_READY)
+    assert (count.ready, count.total) == (0, 2)
+
+
+# Who is woken
+
+
+class Woken:
+    """Stands for the workers: remembers whom it was told to wake."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def wake(self, key: EndpointName, *, full: bool = True, live: bool = True) -> None:
+        """Remember one."""
+        assert isinstance(full, bool)
+        assert isinstance(live, bool)
+        self.names.append(key.name)
+
+
+REFERENCE = {"secretKeyRef": {"name": "crm", "key": "token"}}
+
+
+@pytest.fixture
+async def woken() -> Woken:
+    return Woken()
+
+
+@pytest.fixture
+async def intake(woken: Woken) -> Intake:
+    """Give one that knows two endpoints with a Secret, and two that want the same host."""
+    made = Intake(World("fb"), cast("Workers", woken))
+    made.endpoint(None, endpoint(1, "a", own=REFERENCE))
+    made.endpoint(None, endpoint(2, "b", own={"deep": [REFERENCE]}))
+    made.endpoint(None, endpoint(3, "c", host="one.example.com"))
+    made.endpoint(None, endpoint(4, "d", host="one.example.com"))
+    woken.names.clear()
+    return made
+
+
+async def test_a_secret_wakes_those_who_speak_of_it(intake: Intake, woken: Woken) -> None:
+    intake.secret({"metadata": {"namespace": "acme", "name": "crm"}})
+    assert sorted(woken.names) == ["a", "b"]
+    woken.names.clear()
+    intake.secret({"metadata": {"namespace": "other", "name": "crm"}})
+    assert woken.names == []
+
+
+async def test_a_host_that_gets_free_wakes_those_who_want_it(intake: Intake, woken: Woken) -> None:
+    intake.endpoint("DELETED", endpoint(5, "c", host="one.example.com"))
+    assert sorted(woken.names) == ["c", "d"]
+
+
+async def test_a_host_that_is_given_up_wakes_those_who_want_it(
+    intake: Intake, woken: Woken
+) -> None:
+    intake.endpoint("MODIFIED", endpoint(5, "c", host="two.example.com"))
+    assert sorted(woken.names) == ["c", "d"]
+
+
+# What is told, and what goes on
+
+
+async def test_an_endpoint_that_flaps_tells_a_burst_and_then_nothing() -> None:
+    cluster = PlayedCluster()
+    story = Story(cluster)
+    own = ClusterEndpoint.of(endpoint(1))
+    other = ClusterEndpoint.of(endpoint(1, "other"))
+    for number in range(3 * BURST):
+        await story.tell(own, Reason.REPAIRED, f"once more: {number}")
+    await story.tell(other, Reason.REPAIRED, "another one's")
+    assert [name for name, _ in cluster.told] == ["sales"] * BURST + ["other"]
+
+
+class Crashing:
+    """Looks at everything, and crashes at one endpoint."""
+
+    def __init__(self) -> None:
+        self.looked: list[str] = []
+        self.complete: list[bool] = []
+        """Of each look at the shared routes, whether all endpoints were known by then."""
+
+        self.shared_hosts: dict[EndpointName, str] = {}
+        self.on_hosts = lambda: None
+
+    def begin(self) -> None:
+        """Nothing is known."""
+
+    async def look(
+        self, key: EndpointName | set[str], *, full: bool = False, complete: bool = False
+    ) -> Looked:
+        """Look at an endpoint, or at the shared routes."""
+        del full
+        if isinstance(key, EndpointName):
+            self.looked.append(key.name)
+            if key.name == "bad":
+                message = "a fault of ours"
+                raise RuntimeError(message)
+        else:
+            self.complete.append(complete)
+        return Looked(result="ok", again_in=None)
+
+
+@contextlib.asynccontextmanager
+async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task[None]]:
+    """Let one worker look at endpoints."""
+    world = World("fb")
+    for name in names:
+        world.put_endpoint(endpoint(1, name))
+    workers = Workers(
+        Limits(workers=1),
+        world,
+        cast("Reconciler", crashing),
+        cast("SharedParts", crashing),
+        OperatorMetrics(CollectorRegistry()),
+        random.Random(1),
+    )
+    running = asyncio.create_task(workers.run())
+    try:
+        yield running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_crash_costs_one_endpoint_s_look_and_no_other_s() -> None:
+    crashing = Crashing()
+    async with working(crashing, "bad", "good") as running:
+        await eventually(
+            lambda: crashing.looked.count("bad") > 1 and "good" in crashing.looked,
+            saying="both to be looked at, and the one that crashed once more",
+        )
+        assert not running.done()
+
+
+async def test_no_shared_route_goes_before_every_endpoint_was_looked_at() -> None:
+    crashing = Crashing()
+    async with working(crashing, "a", "b", "c"):
+        await eventually(lambda: len(crashing.complete) > 1, saying="two looks at the routes")
+    assert crashing.complete == [False, True]
+    assert sorted(crashing.looked) == ["a", "b", "c"]
+
+
+async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
+    streams, seen = NoStreams(), list[Reason | None]()
+    connections = asyncio.Event()
+    connections.set()
+    config = installation(limits=Limits(status_seconds=0.05))
+    shards = Shards(
+        config, streams, connections, OperatorMetrics(CollectorRegistry()), random.Random(1)
+    )
+    shards.on_change = lambda: seen.append(shards.state("0").reason)
+    running = asyncio.create_task(shards.run())
+    await eventually(lambda: seen == [None], saying="the streams to be there")
+    streams.gone = ["FOREBAY_RETRY_0"]
+    await eventually(lambda: seen == [None, Reason.STREAM_MISSING, None], saying="it to be back")
+    assert streams.ensured == ["0", "0"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
