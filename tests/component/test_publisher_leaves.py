@@ -12,6 +12,7 @@ import pytest
 
 from forebay.runtime.publisher import PING_SECONDS, PINGS_UNANSWERED
 from forebay.runtime.settings import NatsSettings
+from support.clocks import LoopClock
 from support.ports import HOST
 from support.publishing import publishing
 from support.wait import eventually
@@ -29,13 +30,18 @@ class Client:
         self.is_answered = True
         """Whether its PINGs are."""
 
+        self.pongs = 0
         self.has_ended = False
         self.replies: list[str] = []
         """Where the answers to its messages are to go."""
 
     def tell(self, line: bytes) -> None:
         """Send a command."""
-        self._writer.write(line + b"\r\n")
+        self.send(line + b"\r\n")
+
+    def send(self, piece: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(piece)
 
     async def read(self, reader: asyncio.StreamReader) -> None:
         """Greet, and take what comes until the end."""
@@ -45,6 +51,8 @@ class Client:
                 self.pings += 1
                 if self.is_answered:
                     self.tell(b"PONG")
+            elif line == b"PONG\r\n":
+                self.pongs += 1
             elif line.startswith(b"HPUB "):
                 self.replies.append(line.split()[2].decode())
         self.has_ended = True
@@ -89,18 +97,9 @@ async def played() -> AsyncIterator[PlayedNats]:
             await client.close()
 
 
-class Clock:
-    """The loop's clock, which can be pushed on."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        loop = asyncio.get_running_loop()
-        real, self.ahead = loop.time, 0.0
-        monkeypatch.setattr(loop, "time", lambda: real() + self.ahead)
-
-
 @pytest.fixture
-async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
 
 
 async def pinged(client: Client, pings: int) -> None:
@@ -109,7 +108,7 @@ async def pinged(client: Client, pings: int) -> None:
 
 
 async def test_a_connection_without_a_sign_of_life_is_given_up(
-    played: PlayedNats, clock: Clock
+    played: PlayedNats, clock: LoopClock
 ) -> None:
     async with publishing(NatsSettings(url=played.url)) as publisher:
         await publisher.wait_reached()
@@ -128,7 +127,7 @@ async def test_a_connection_without_a_sign_of_life_is_given_up(
 
 
 async def test_a_connection_that_gives_signs_of_life_is_kept(
-    played: PlayedNats, clock: Clock
+    played: PlayedNats, clock: LoopClock
 ) -> None:
     async with publishing(NatsSettings(url=played.url)) as publisher:
         await publisher.wait_reached()
@@ -161,3 +160,24 @@ async def test_who_asks_to_be_left_is_left_and_still_brings_its_answers(
         played.clients[1].answer()
         assert (await after).seq == 7
         assert len(first.replies) == 1
+
+
+async def test_a_server_that_asks_for_a_sign_of_life_gets_one(played: PlayedNats) -> None:
+    async with publishing(NatsSettings(url=played.url)) as publisher:
+        await publisher.wait_reached()
+        (only,) = played.clients
+        only.tell(b"PING")
+        await eventually(lambda: only.pongs == 1, saying="a PONG")
+
+
+async def test_an_answer_may_come_in_any_pieces(played: PlayedNats) -> None:
+    async with publishing(NatsSettings(url=played.url)) as publisher:
+        await publisher.wait_reached()
+        (only,) = played.clients
+        under_way = publisher.send(SUBJECT, b"1", {}, 20.0)
+        await eventually(lambda: only.replies, saying="the message")
+        whole = f"MSG {only.replies[0]} 1 {len(ANSWER)}\r\n".encode() + ANSWER + b"\r\n"
+        for each in range(len(whole)):
+            only.send(whole[each : each + 1])
+            await asyncio.sleep(0)
+        assert (await under_way).seq == 7

@@ -1,11 +1,14 @@
 """Clocks that a test sets, while the steady one goes on as it does."""
 
+import asyncio
+
+import pytest
 from typing_extensions import override
 
 from forebay.core.clock import Clock
 from forebay.runtime.clock import SystemClock
 
-__all__ = ["HandClock"]
+__all__ = ["HandClock", "LoopClock"]
 
 
 class HandClock(Clock):
@@ -27,3 +30,13 @@ class HandClock(Clock):
     @override
     def monotonic(self) -> float:
         return self._real.monotonic() + self.gone_by
+
+
+class LoopClock:
+    """The clock of the running loop, which can be pushed on: what is due by then is done next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Begin with the right time; whoever keeps the clock has to be made afterwards."""
+        loop = asyncio.get_running_loop()
+        real, self.ahead = loop.time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: real() + self.ahead)

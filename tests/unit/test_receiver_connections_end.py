@@ -6,7 +6,10 @@ import pytest
 
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
 from forebay.runtime.store_errors import StoreUnavailable
+from forebay_receiver.handlers.limits import SLICE_BYTES
+from forebay_receiver.services.large_bodies import LARGE_BODY
 from forebay_receiver.settings import ReceiverSettings
+from support.clocks import LoopClock
 from support.raw_http import request_bytes
 from support.receiver_in_process import InProcessReceiver, statuses_in
 from support.wait import eventually
@@ -97,4 +100,46 @@ async def test_who_never_begins_is_cut_off_without_an_answer() -> None:
     protocol, transport = receiver.connect()
     await eventually(transport.is_closing, saying="the connection to be cut off")
     assert not transport.written
+    protocol.connection_lost(None)
+
+
+# What a webhook may take counts from its first byte
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
+
+
+async def test_the_budget_of_a_store_began_with_the_first_byte(clock: LoopClock) -> None:
+    settings = ReceiverSettings(body_seconds=5, budget_seconds=5)
+    receiver = InProcessReceiver(ROUTE, settings=settings)
+    receiver.store.answers_when_told = True
+    protocol, transport = receiver.connect()
+    before = asyncio.get_running_loop().time()
+    protocol.data_received(post(b"{}")[:-1])
+    clock.ahead += 3
+    protocol.data_received(post(b"{}")[-1:])
+    # 2 s are left of it, and not 5.
+    assert receiver.store.unanswered[0].deadline < before + 5 + 1
+    receiver.store.answer_next()
+    assert statuses_in(bytes(transport.written)) == [200]
+    protocol.connection_lost(None)
+
+
+async def test_a_large_body_is_not_stored_when_its_budget_is_over(clock: LoopClock) -> None:
+    settings = ReceiverSettings(body_seconds=5, budget_seconds=5)
+    receiver = InProcessReceiver(ROUTE, settings=settings)
+    protocol, transport = receiver.connect()
+    whole = post(b"x" * (2 * LARGE_BODY))
+    for start in range(0, len(whole) - 1, SLICE_BYTES):
+        protocol.data_received(whole[start : min(start + SLICE_BYTES, len(whole) - 1)])
+        await asyncio.sleep(0)
+    protocol.data_received(whole[-1:])
+    # It is whole, and worked through in later turns of the loop; those come late.
+    clock.ahead += 6
+    await eventually(lambda: transport.written, saying="an answer")
+    assert statuses_in(bytes(transport.written)) == [503]
+    assert receiver.store.bodies == []
+    assert receiver.intake.in_flight_bytes == 0
     protocol.connection_lost(None)
