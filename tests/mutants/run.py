@@ -50,7 +50,7 @@ from mutants.trials import Outcome, Trial, try_mutation
 CAUGHT_PERCENT: Final = 90
 FAST_PERCENT: Final = 80
 
-SHORT: Final = 50
+SHORT: Final = 40
 """Entries of the short form."""
 
 
