@@ -103,6 +103,28 @@ async def test_who_never_begins_is_cut_off_without_an_answer() -> None:
     protocol.connection_lost(None)
 
 
+async def test_while_it_leaves_each_answer_ends_its_connection() -> None:
+    receiver = InProcessReceiver(ROUTE)
+    protocol, transport = receiver.connect()
+    protocol.data_received(post(b"A"))
+    assert not transport.has_ended
+    receiver.rules.is_draining = True
+    protocol.data_received(post(b"B"))
+    assert statuses_in(bytes(transport.written)) == [200, 200]
+    assert transport.written.lower().count(b"connection: close") == 1
+    assert transport.has_ended
+
+
+async def test_who_does_not_read_its_answers_is_not_read_until_it_does() -> None:
+    receiver = InProcessReceiver(ROUTE)
+    protocol, transport = receiver.connect()
+    protocol.pause_writing()
+    assert transport.is_paused
+    protocol.resume_writing()
+    assert not transport.is_paused
+    protocol.connection_lost(None)
+
+
 # What a webhook may take counts from its first byte
 
 
