@@ -188,3 +188,12 @@ async def test_while_nats_is_silent_it_is_not_asked_without_a_pause(alone: Split
                 lambda: "split_stalled" in [each["event"] for each in told],
                 saying="the splitter to say that it waits",
             )
+
+
+async def test_a_wave_of_large_items_ends_before_it_has_many(alone: SplitAlone) -> None:
+    # Two of them are above the bytes of a wave.
+    people = [("a", "1"), ("b", "2"), ("c", "3")]
+    async with alone.running():
+        alone.hand_out(alone.message(texts_of(*people, text="x" * 300_000)))
+        await eventually(lambda: alone.acks.acked == [1])
+    assert alone.streams.waves == [[key("a"), key("b")], [key("c")]]
