@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from support.processes import Part
 from support.recording_sender import Sending
 
-__all__ = ["Starvation"]
+__all__ = ["Starvation", "seconds_waited"]
 
 EDGE_SECONDS: Final = 0.2
 """Around the beginning and the end of a request: in between a receiver only waits for its NATS, and
@@ -52,11 +52,14 @@ class Starvation:
         """Read how long each has waited."""
         self._times.append(time.time())
         for receiver in self._receivers:
-            self._waited[receiver.port].append(_seconds_waited(receiver))
+            self._waited[receiver.port].append(seconds_waited(receiver))
 
 
-def _seconds_waited(receiver: Part) -> float:
-    """Read the second field of `schedstat`: nanoseconds on a run queue; 0 where there is none."""
+def seconds_waited(receiver: Part) -> float:
+    """Return how long a process wanted to run since its start and got no processor.
+
+    The second field of `schedstat`: nanoseconds on a run queue; 0 where there is none.
+    """
     if not receiver.running:
         return 0.0
     try:
