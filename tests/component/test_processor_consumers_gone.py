@@ -5,13 +5,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
 from forebay.core.ack_floors import consumer_floors
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, lease_subject
+from forebay.core.subjects import (
+    Lane,
+    StreamKind,
+    consumer_name,
+    endpoint_partition,
+    lease_stream,
+    lease_subject,
+)
 from forebay.runtime.provisioning import consumer_configs, ensure_shard, lease_config, stream_config
-from support.plant import DEAD, EVENTS, RAW, RETRY, Plant
+from support.plant import DEAD, EVENTS, RAW, RETRY, Plant, token, webhook
 from support.stack import SHARD
 from support.wait import eventually
 
@@ -187,6 +195,35 @@ async def test_a_consumer_made_by_hand_that_leaves_out_what_waits_is_made_anew(
     await plant.processor.start()
     await plant.wait_delivered(name, keys, within=15)
     assert len(plant.delivered(name)) == 2
+
+
+async def test_what_somebody_else_was_handed_last_comes_without_a_newer_message(
+    plant: Plant,
+) -> None:
+    name = plant.plain()
+    await is_ready(plant)
+    consumer = consumer_name("split", Lane.LIVE, endpoint_partition(EndpointName("demo", name)))
+    taken: list[Msg] = []
+
+    async def take(message: Msg) -> None:
+        if message.reply.startswith("$JS.ACK."):
+            taken.append(message)
+
+    inbox = plant.client.new_inbox()
+    await plant.client.subscribe(inbox, cb=take)
+    # As an owner that was stopped would, with a request from before. Which of two requests gets a
+    # message is the server's to say.
+    request = json.dumps({"batch": 1, "expires": 20_000_000_000}).encode()
+    await plant.client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{RAW}.{consumer}", request, inbox)
+    keys: list[str] = []
+    while not taken:
+        own = f"wamid.taken.{len(keys)}"
+        keys.append(token(own))
+        await plant.store(name, webhook((own, "15550001")))
+        await eventually(lambda: taken or plant.delivered(name) == keys, saying=own)
+    # Before the ack wait of 30 s is over.
+    await plant.wait_delivered(name, keys, within=15)
+    assert plant.delivered(name) == keys
 
 
 @pytest.mark.parametrize("stream", [RETRY, DEAD])

@@ -70,6 +70,7 @@ class ConsumerState(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     config: dict[str, Any]
     ack_floor: "Position"
+    delivered: "Position"
     created: str
     ts: str
     """The server's time of the answer."""
@@ -84,6 +85,8 @@ class Position(msgspec.Struct, frozen=True):
     """Where a consumer is."""
 
     stream_seq: int = 0
+    consumer_seq: int = 0
+    """Counts all that it handed out, what it handed out again included."""
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):

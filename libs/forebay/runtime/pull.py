@@ -225,6 +225,10 @@ class Puller:
         self._delivered: int | None = None
         """The number of the consumer's last message; None while it is not known."""
 
+        self._handed_out: int | None = None
+        """The number of the last message that the consumer had handed out, to anybody, at the last
+        look at it; None before the first."""
+
         self._lost_at = 0.0
         """When an open request counts as lost, on the loop's clock."""
 
@@ -325,10 +329,8 @@ class Puller:
         """Take a message from the inbox."""
         number, last = message.consumer_sequence, self._delivered
         # A new leader of the consumer may count from a little earlier than the last one did.
-        if last is not None and number > last + 1 and not self.has_missed:
-            self.has_missed = True
-            # All of it is unacked, and comes again behind what is missing.
-            self._arrived.clear()
+        if last is not None and number > last + 1:
+            self._miss()
         self._delivered = number
         self._expected -= 1
         self._came += 1
@@ -337,6 +339,31 @@ class Puller:
         if not self.has_missed:
             self._arrived.append(message)
         self._wake.set()
+
+    def compare(self, handed_out: int) -> None:
+        """Take notice of how far the consumer is: for looks at it that are seconds apart.
+
+        What it had handed out by the look before, and has not come here since, went to somebody
+        else. The next message would tell by its number, but there may be none for long.
+
+        Args:
+            handed_out: The number of the last message that it has handed out to anybody.
+        """
+        before, self._handed_out = self._handed_out, handed_out
+        # A new leader of the consumer may count from a little earlier than the last one did.
+        if (
+            before is not None
+            and self._delivered is not None
+            and min(before, handed_out) > self._delivered
+        ):
+            self._miss()
+            self._wake.set()
+
+    def _miss(self) -> None:
+        if not self.has_missed:
+            self.has_missed = True
+            # All of it is unacked, and comes again behind what is missing.
+            self._arrived.clear()
 
     def on_status(self, message: Msg) -> None:
         """Take what the server says of a request."""

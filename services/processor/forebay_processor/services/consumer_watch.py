@@ -7,7 +7,9 @@ What is not is told once, counted, seen at `/readyz`, and put right as far as it
 are, streams are the operator's (docs/design/0017).
 
 Each look also brings how far the consumers are. That is written down in the table of leases: a
-consumer that has to be made again begins there.
+consumer that has to be made again begins there. And it shows what was handed out to somebody else,
+such as an owner that was stopped and had a request open: it is taken over anew, instead of waiting
+until the ack wait ends.
 
 If the process dies, the next owner looks. What is written down is a few seconds old then: what was
 finished since comes again where the consumer is lost as well.
@@ -151,6 +153,7 @@ class ConsumerWatch:
                     broken.append(worker.consumer)
                 elif state is not None:
                     self._note_floor(partition, worker, state, view)
+                    partition.compare(worker.consumer, state.delivered.consumer_seq)
         if broken:
             text = f"consumer {broken[0]} of {stream} is missing or was changed"
             if len(broken) > 1:

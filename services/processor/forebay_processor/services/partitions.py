@@ -101,6 +101,12 @@ class OwnedPartition:
         """Return why requests for messages come to nothing at this moment, by consumer."""
         return {each.consumer: each.refusal for each in self._pullers if each.refusal is not None}
 
+    def compare(self, consumer: str, handed_out: int) -> None:
+        """Take notice of the number of the last message that a consumer handed out to anybody."""
+        for puller in self._pullers:
+            if puller.consumer == consumer:
+                puller.compare(handed_out)
+
     def put_right(self, consumer: str) -> None:
         """Have a consumer put right when the partition is taken over anew."""
         self._broken.add(consumer)
