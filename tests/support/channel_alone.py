@@ -11,7 +11,7 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
-from forebay.core.tables import Destination, Retry
+from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import StoreFull
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
@@ -34,6 +34,9 @@ ITEM = msgspec.json.encode(
         key="k", kind="messages", type="text", channel="1", time="", data=msgspec.Raw(b"{}")
     )
 )
+
+
+_RETRY = Retry(initial_delay_seconds=0.01)
 
 
 class MemoryTable:
@@ -129,15 +132,13 @@ class ChannelAlone:
         self.time = StreamTime(self.clock)
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         self.channel = Channel(NAME, "sink", metrics, Random(1), self.time)
-        self.channel.configure(
-            ChannelSettings(
-                state=ChannelState.OPEN,
-                config=Destination(name="sink", retry=Retry(initial_delay_seconds=0.01)),
-                port=self.door,
-            )
-        )
+        self._configure(Destination(name="sink", retry=_RETRY))
         self.done: list[str] = []
         self.works: list[Work] = []
+
+    def _configure(self, config: Destination) -> None:
+        settings = ChannelSettings(state=ChannelState.OPEN, config=config, port=self.door)
+        self.channel.configure(settings)
 
     def tenure(self, number: int, epoch: int = 7) -> Tenure:
         """Return a partition that is owned, its rows at work."""
@@ -159,6 +160,13 @@ class ChannelAlone:
         for _ in range(20):
             await asyncio.sleep(0)
 
+    async def end(self) -> None:
+        """Let both partitions be somebody else's, and end what hangs."""
+        for tenure in self.tenures:
+            self.channel.drop(tenure)
+            tenure.lose()
+            await tenure.finish(0)
+
     def answer(self, result: Result) -> None:
         """Answer what is under way, and what comes, so."""
         self.door.answer.set_result(result)
@@ -167,6 +175,11 @@ class ChannelAlone:
         """Answer what comes from now on so."""
         self.door.answer = asyncio.get_running_loop().create_future()
         self.answer(result)
+
+    def limit(self, max_in_flight: int) -> None:
+        """Let the destination take so many at a time."""
+        target = HttpTarget(url="http://sink", max_in_flight=max_in_flight)
+        self._configure(Destination(name="sink", retry=_RETRY, http=target))
 
     def remove_destination(self) -> None:
         """Let the endpoint name the destination no more."""

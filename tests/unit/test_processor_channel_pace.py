@@ -4,11 +4,13 @@ The loop's clock is the test's own: time passes when it says so.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from forebay_processor.destinations.port import Delivered
 from forebay_processor.services.delivery import (
+    CROWDED_ITEMS,
     HOLD_SECONDS,
     LINE_SECONDS,
     LOOK_SECONDS,
@@ -18,6 +20,7 @@ from forebay_processor.services.delivery import (
 from support.channel_alone import ChannelAlone
 
 A_MOMENT = 0.01
+FEW = 4
 MANY = 10 * QUICK_ENDED
 
 
@@ -47,7 +50,7 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-async def alone(clock: Clock) -> ChannelAlone:
+async def alone(clock: Clock) -> AsyncIterator[ChannelAlone]:
     """Give a channel where an attempt hangs that has just begun, and another item is behind it.
 
     The destination answers everything else at once.
@@ -59,7 +62,8 @@ async def alone(clock: Clock) -> ChannelAlone:
     channel.offer(0, "behind")
     await clock.stand_still(0)
     assert channel.door.tried == ["hangs"]
-    return channel
+    yield channel
+    await channel.end()
 
 
 async def deliver(alone: ChannelAlone, count: int) -> None:
@@ -118,3 +122,23 @@ async def test_a_process_that_stood_still_does_not_take_its_destination_for_slow
     # What the destination takes while the process runs counts as ever.
     await clock.advance(HOLD_SECONDS + LOOK_SECONDS + A_MOMENT)
     assert alone.channel.parked == 1
+
+
+async def test_a_process_that_is_always_late_judges_all_the_same(
+    alone: ChannelAlone, clock: Clock
+) -> None:
+    """One whose processor is throttled is late at every look: it must not wait for ever."""
+    alone.limit(FEW)
+    dead = [f"dead-{number}" for number in range(FEW + CROWDED_ITEMS)]
+    alone.door.hanging.update(dead)
+    for key in dead:
+        alone.offer(1, key, conversation=key)
+    assert alone.channel.is_crowded
+    # The first judgement that comes late says nothing, the next one does.
+    for _ in range(2):
+        assert alone.channel.is_crowded
+        await clock.stand_still(PACE_SECONDS + 2 * LOOK_SECONDS)
+    assert not alone.channel.is_crowded
+    before = alone.channel.parked
+    alone.offer(1, "next", conversation="next")
+    assert alone.channel.parked == before + 1

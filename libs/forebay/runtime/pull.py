@@ -357,13 +357,13 @@ class Puller:
             and min(before, handed_out) > self._delivered
         ):
             self._miss()
-            self._wake.set()
 
     def _miss(self) -> None:
         if not self.has_missed:
             self.has_missed = True
             # All of it is unacked, and comes again behind what is missing.
             self._arrived.clear()
+            self._wake.set()
 
     def on_status(self, message: Msg) -> None:
         """Take what the server says of a request."""

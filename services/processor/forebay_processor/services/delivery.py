@@ -59,7 +59,8 @@ the destination's that does not get the CPU, and parking would take more of that
 LOOK_SECONDS: Final = 0.05
 """Between two looks at what is held: one look at all costs less than a timer for each. A look, or a
 judgement of the pace, that comes later than that tells of this process and not of the destination:
-it did not run, and so it saw no answer. That time counts for nobody."""
+it did not run, and so it saw no answer. That time counts for nobody; but of two judgements in a row
+the second one counts, for a process whose processor is throttled is late at each."""
 
 PACE_SECONDS: Final = 0.25
 QUICK_ENDED: Final = 64
@@ -138,6 +139,8 @@ class Channel:
 
         self._ended_before = 0
         self._pace_timer: asyncio.TimerHandle | None = None
+        self._was_late = False
+        """Whether the last judgement of the pace said nothing."""
 
         self._room = asyncio.Event()
         self._room.set()
@@ -242,7 +245,8 @@ class Channel:
             self._pace_timer = self._call_later(PACE_SECONDS, self._judge_pace)
 
     def _judge_pace(self) -> None:
-        if not self._late(self._pace_timer):
+        self._was_late = not self._was_late and self._late(self._pace_timer) > 0
+        if not self._was_late:
             self._is_slow = self._ended - self._ended_before < QUICK_ENDED
         self._pace_timer = None
         self._count_held(0)
