@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from nats.aio.client import Client
 
+from forebay.runtime.provisioning import ensure_shard
 from support import nursery
 from support.edge import Edge
-from support.nats_server import stores_in
+from support.nats_server import NatsServer, stores_in
 from support.plant import Plant
+from support.stack import SHARD
 from support.whole_path import WholePath
 
 
@@ -68,6 +71,14 @@ async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant
     """Give a processor that all tests of the session share: each test uses endpoints of its own."""
     async with Plant(tmp_path_factory.mktemp("plant")) as running:
         yield running
+
+
+@pytest.fixture
+async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """Give a connection to a NATS with streams and no processor."""
+    async with nats_server.client() as connected:
+        await ensure_shard(connected, SHARD)
+        yield connected
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

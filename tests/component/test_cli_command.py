@@ -11,7 +11,7 @@ from forebay.cli.failures import exit_code, import_part, require
 from forebay.cli.main import main
 from forebay.core.errors import ConfigurationError, ForebayError
 from support.ports import HOST
-from support.python_process import Outcome, python
+from support.python_process import Ended, python
 
 FIRST_IMPORTS = """\
 import sys
@@ -21,7 +21,7 @@ print(sorted(heavy & set(sys.modules)))
 """
 
 
-def forebay(*arguments: str, cwd: Path) -> Outcome:
+def forebay(*arguments: str, cwd: Path) -> Ended:
     return python("-m", "forebay", *arguments, cwd=cwd).outcome()
 
 

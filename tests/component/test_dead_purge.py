@@ -1,7 +1,6 @@
 """`forebay dead purge` and `replay` of many: exactly what was meant, whatever dies meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
@@ -21,20 +20,8 @@ from support.dead import bury, ended, forebay_dead, forebay_dead_process
 from support.nats_server import NatsServer
 from support.plant import DEAD, RETRY
 from support.stack import SHARD
+from support.streams import count
 from support.wait import eventually
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    """Give a connection to a NATS with streams and no processor."""
-    async with nats_server.client() as connected:
-        await ensure_shard(connected, SHARD)
-        yield connected
-
-
-async def count(client: Client, stream: str) -> int:
-    """Return how many messages a stream holds."""
-    return (await client.jetstream().stream_info(stream)).state.messages
 
 
 async def test_purge_removes_what_is_meant_and_nothing_else(

@@ -1,9 +1,6 @@
 """A replay into a stream without room says so, and keeps what it could not store."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
-import pytest
 from nats.aio.client import Client
 
 from forebay.core import envelope
@@ -14,21 +11,9 @@ from support.dead import Ended, bury, forebay_dead
 from support.nats_server import NatsServer
 from support.plant import DEAD, RAW, RETRY
 from support.stack import SHARD
+from support.streams import count
 
 LETTERS = 3
-
-
-@pytest.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    """Give a connection to a NATS with streams and no processor."""
-    async with nats_server.client() as connected:
-        await ensure_shard(connected, SHARD)
-        yield connected
-
-
-async def count(client: Client, stream: str) -> int:
-    """Return how many messages a stream holds."""
-    return (await client.jetstream().stream_info(stream)).state.messages
 
 
 def assert_says_what_is_full(done: Ended) -> None:

@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import io
-import json
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from unittest import mock
 
 from nats.aio.client import Client
@@ -22,7 +20,7 @@ from forebay.core.items import split
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import DeadSubject
 from support.plant import webhook
-from support.python_process import PythonProcess, python
+from support.python_process import Ended, PythonProcess, python
 
 __all__ = ["PERSON", "TEXT", "Ended", "bury", "ended", "forebay_dead", "forebay_dead_process"]
 
@@ -30,26 +28,6 @@ PERSON: Final = "15550007777"
 TEXT: Final = "Meet me at the fountain"
 
 COMMAND_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """What a command said, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of JSON on stdout."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The one line of JSON on stdout."""
-        (only,) = self.records
-        return only
 
 
 async def forebay_dead(
@@ -104,8 +82,7 @@ async def forebay_dead_process(
 
 async def ended(process: PythonProcess) -> Ended:
     """Wait until a process of the command has ended by itself."""
-    found = await process.ended(within=COMMAND_SECONDS)
-    return Ended(code=found.code, out=found.out, err=found.err)
+    return await process.ended(within=COMMAND_SECONDS)
 
 
 async def bury(  # noqa: PLR0913  # each is one thing that tells dead letters apart

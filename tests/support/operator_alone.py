@@ -291,6 +291,13 @@ class OperatorAlone:
         """Let a receiver of an endpoint's own be there and ready."""
         self.pod(f"own-{own.name}", endpoint_selector(own, self.config))
 
+    async def settled_with_its_own(self, name: str) -> EndpointName:
+        """Return an endpoint whose own receivers are there and serve."""
+        own = self.apply(name)
+        self.own_pod(own)
+        await self.settle(own)
+        return own
+
     def end_pod(self, name: str) -> None:
         """Let a pod be gone."""
         self.world.drop_pod(self._pod_documents.pop(name))

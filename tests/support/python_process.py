@@ -1,5 +1,6 @@
 """A run of Python from its start to its end: what it printed, and how it ended."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,21 +8,32 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from support.nursery import Child, nursery_in_use
 from support.wait import eventually
 
-__all__ = ["Outcome", "PythonProcess", "python"]
+__all__ = ["Ended", "PythonProcess", "python"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a process printed, and its exit status."""
+class Ended:
+    """What a command printed, and its exit status."""
 
     code: int
     out: str
     err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of JSON on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The one line of JSON on stdout."""
+        (only,) = self.records
+        return only
 
 
 class PythonProcess:
@@ -48,7 +60,7 @@ class PythonProcess:
         """End it at once."""
         self._process.kill()
 
-    async def ended(self, *, within: float = 30.0) -> Outcome:
+    async def ended(self, *, within: float = 30.0) -> Ended:
         """Wait until it has ended by itself; one that does not in time is killed."""
         try:
             await eventually(
@@ -59,13 +71,13 @@ class PythonProcess:
                 self.kill()
         return self.outcome()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Ended:
         """Wait until it has ended, in a test without a loop; pytest's own limit is the only one."""
         code = self._process.wait()
         with self._out, self._err:
             for file in (self._out, self._err):
                 file.seek(0)
-            return Outcome(code=code, out=self._out.read().decode(), err=self._err.read().decode())
+            return Ended(code=code, out=self._out.read().decode(), err=self._err.read().decode())
 
 
 def python(

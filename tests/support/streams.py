@@ -4,9 +4,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-__all__ = ["read_stream"]
+__all__ = ["count", "read_stream"]
 
 _AT_ONCE = 500
+
+
+async def count(client: Client, stream: str) -> int:
+    """Return how many messages a stream holds."""
+    return (await client.jetstream().stream_info(stream)).state.messages
 
 
 async def read_stream(client: Client, stream: str, *, headers_only: bool = False) -> list[Msg]:

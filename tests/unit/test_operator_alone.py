@@ -141,9 +141,7 @@ async def test_the_shared_receivers_serve_until_receivers_of_its_own_do(
 async def test_receivers_of_its_own_stay_until_the_shared_ones_serve(
     alone: OperatorAlone,
 ) -> None:
-    own = alone.apply("sales")
-    alone.own_pod(own)
-    await alone.settle(own)
+    own = await alone.settled_with_its_own("sales")
     kinds = alone.kinds(own)
 
     alone.apply("sales", receiver=SHARED)
@@ -235,9 +233,7 @@ async def test_nothing_is_purged_or_let_go_before_every_pod_knows(
 async def test_nothing_is_purged_while_a_receiver_of_its_own_is_there(
     alone: OperatorAlone,
 ) -> None:
-    own = alone.apply("sales")
-    alone.own_pod(own)
-    await alone.settle(own)
+    own = await alone.settled_with_its_own("sales")
     alone.delete(own)
     await alone.look(own)
     alone.all_read()
@@ -306,9 +302,7 @@ async def test_who_is_made_again_is_received_once_no_processor_takes_it_for_dele
 
 
 async def test_who_is_made_again_keeps_nothing_of_what_it_was(alone: OperatorAlone) -> None:
-    own = alone.apply("sales")
-    alone.own_pod(own)
-    await alone.settle(own)
+    own = await alone.settled_with_its_own("sales")
     alone.delete(own)
     await alone.look(own)
     alone.end_pod("own-sales")
