@@ -103,6 +103,20 @@ async def test_who_never_begins_is_cut_off_without_an_answer() -> None:
     protocol.connection_lost(None)
 
 
+async def test_who_asks_in_http_1_0_for_the_connection_to_be_kept_sees_it_closed() -> None:
+    receiver = InProcessReceiver(ROUTE)
+    protocol, transport = receiver.connect()
+    request = request_bytes(
+        "POST", PATH, headers={"Authorization": "it", "Connection": "keep-alive"}, body=b"{}"
+    )
+    protocol.data_received(request.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    # Such a client takes an answer that does not agree to it for one that ends with the connection.
+    assert statuses_in(bytes(transport.written)) == [200]
+    assert b"connection: close" in transport.written.lower()
+    assert transport.has_ended
+    protocol.connection_lost(None)
+
+
 async def test_while_it_leaves_each_answer_ends_its_connection() -> None:
     receiver = InProcessReceiver(ROUTE)
     protocol, transport = receiver.connect()
@@ -125,12 +139,29 @@ async def test_who_does_not_read_its_answers_is_not_read_until_it_does() -> None
     protocol.connection_lost(None)
 
 
-# What a webhook may take counts from its first byte
-
-
 @pytest.fixture
 async def clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
     return LoopClock(monkeypatch)
+
+
+async def test_a_connection_that_is_idle_after_its_answer_is_cut_off_at_its_time(
+    clock: LoopClock,
+) -> None:
+    receiver = InProcessReceiver(ROUTE, settings=ReceiverSettings(idle_seconds=300))
+    protocol, transport = receiver.connect()
+    protocol.data_received(post(b"A"))
+    assert statuses_in(bytes(transport.written)) == [200]
+    # In two steps: the timer of the first byte is due in between, and must not end it.
+    clock.ahead += 200
+    await passes(0.05)
+    assert not transport.is_closing()
+    clock.ahead += 200
+    await eventually(transport.is_closing, within=2, saying="the connection to be cut off")
+    assert statuses_in(bytes(transport.written)) == [200]
+    protocol.connection_lost(None)
+
+
+# What a webhook may take counts from its first byte
 
 
 async def test_the_budget_of_a_store_began_with_the_first_byte(clock: LoopClock) -> None:

@@ -110,6 +110,17 @@ def test_a_password_may_hold_anything(username: str) -> None:
     assert refusal is Reason.BASIC_WRONG
 
 
+@pytest.mark.parametrize("wrong", ["x-first", "x-second"])
+def test_one_right_header_of_two_lets_nobody_in(wrong: str) -> None:
+    names = ("x-first", "x-second")
+    credentials = credentials_of(
+        Authentication(headers=tuple(HeaderCheck(name=name, values=("it",)) for name in names))
+    )
+    right = dict.fromkeys((name.encode() for name in names), b"it")
+    assert refusal_of(credentials, right) is None
+    assert refusal_of(credentials, right | {wrong.encode(): b"not it"}) is Reason.HEADER_WRONG
+
+
 def test_an_endpoint_without_any_way_lets_nobody_in() -> None:
     # Tables are refused before it comes to this: the second lock on the same door.
     assert refusal_of(credentials_of(Authentication()), {}) is Reason.HEADER_MISSING
