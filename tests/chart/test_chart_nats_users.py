@@ -13,9 +13,9 @@ from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import ShardConfig, consumer_config
 from forebay.runtime.pull import PullInbox
 from forebay.runtime.settings import NatsUser
-from forebay_processor.adapters.leases import LeaseStore
+from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams
-from forebay_processor.models.leases import LeaseTable, Member
+from forebay_processor.shared.lease_table import LeaseTable, Member
 from support.chart import render_set
 from support.chart_nats import USERS, Users, accounts, server_with_users
 from support.dead import PERSON, forebay_dead

@@ -19,8 +19,8 @@ from forebay.core.subjects import StreamKind, lease_subject, stream_name
 from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer
-from forebay_processor.adapters.leases import LeaseStore
-from forebay_processor.models.leases import LeaseTable
+from forebay_processor.adapters.lease_store import LeaseStore
+from forebay_processor.shared.lease_table import LeaseTable
 from support.dead import bury
 from support.edge import RAW, Edge
 from support.nats_server import NatsServer, settled

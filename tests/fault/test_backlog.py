@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from forebay_processor.services.delivery import PACE_SECONDS
+from forebay_processor.delivery.queue import PACE_SECONDS
 from support.plant import Plant, token, webhook
 from support.wait import eventually
 

@@ -14,15 +14,15 @@ from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import StoreFull
+from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.queue import Channel
+from forebay_processor.delivery.work import Work
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.ages import Ages
-from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
-from forebay_processor.services.delivery import Channel
-from forebay_processor.services.lease import Lease, lease_clock
-from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.tenure import Tenure
-from forebay_processor.services.work import Work
+from forebay_processor.shared.lease import Lease, lease_clock
+from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.stream_time import StreamTime
+from forebay_processor.shared.tenure import Tenure
 from support.clocks import HandClock
 from support.wait import eventually
 

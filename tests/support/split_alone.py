@@ -25,13 +25,13 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
 )
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.cutting import BodyLimits, Cutter
-from forebay_processor.services.endpoints import Endpoints
-from forebay_processor.services.finished import Finished
-from forebay_processor.services.lease import Lease, lease_clock
-from forebay_processor.services.splitter import Splitter, SplitterTools
-from forebay_processor.services.tenure import Tenure
-from forebay_processor.services.turns import Room
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.lease import Lease, lease_clock
+from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.tenure import Tenure
+from forebay_processor.splitting.cutting import BodyLimits, Cutter
+from forebay_processor.splitting.splitter import Splitter, SplitterTools
+from forebay_processor.splitting.turns import Room
 from support.channel_alone import MemoryTable
 
 __all__ = ["NAME", "Acks", "MemoryStreams", "Pull", "SplitAlone", "texts_of"]

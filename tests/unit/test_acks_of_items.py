@@ -6,8 +6,8 @@ from typing import cast
 
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.pulled_message import PulledMessage
-from forebay_processor.services.deliverer import Acker
-from forebay_processor.services.work import Work
+from forebay_processor.delivery.dispatcher import Acker
+from forebay_processor.delivery.work import Work
 from support.channel_alone import ITEM, NAME, ChannelAlone
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forebay_processor.services.ages import Ages
+from forebay_processor.shared.retention_ages import Ages
 
 HOUR = 3600.0
 SINCE = 1000.0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.tables import Retry
-from forebay_processor.services.backoff import backoff_seconds
+from forebay_processor.delivery.backoff import backoff_seconds
 
 RETRY = Retry(initial_delay_seconds=1.0, max_delay_seconds=60.0)
 

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from forebay.core.tables import Retry
+from forebay_processor.delivery.circuit_breaker import Breaker, BreakerState
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
-from forebay_processor.services.breaker import Breaker, BreakerState
 
 DOWN = Failed("status 500")
 CUT_OFF = Failed("ClientConnectorError", trouble=Trouble.DESTINATION)

@@ -1,6 +1,6 @@
 """One endpoint's requests in all are shared so that no destination takes those of another."""
 
-from forebay_processor.services.budget import Budget, Share
+from forebay_processor.delivery.endpoint_limit import Budget, Share
 
 
 def fill(share: Share) -> int:

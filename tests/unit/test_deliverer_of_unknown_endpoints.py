@@ -15,17 +15,17 @@ from forebay.core.subjects import EventSubject, Lane, dead_subject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
 from forebay.runtime.pull import Puller
 from forebay.runtime.pulled_message import PulledMessage, told_by
+from forebay_processor.delivery.dispatcher import Acker, Deliverer
+from forebay_processor.delivery.queues import Channels
 from forebay_processor.destinations.port import Delivered
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.ages import Ages
-from forebay_processor.services.channels import Channels
-from forebay_processor.services.deliverer import Acker, Deliverer
-from forebay_processor.services.endpoints import Endpoints
-from forebay_processor.services.finished import Finished
-from forebay_processor.services.lease import Lease, lease_clock
-from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.tenure import Tenure
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.lease import Lease, lease_clock
+from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.stream_time import StreamTime
+from forebay_processor.shared.tenure import Tenure
 from support.channel_alone import ITEM, NAME, Door, MemoryTable
 from support.clocks import HandClock
 from support.split_alone import Acks, Pull

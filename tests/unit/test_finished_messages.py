@@ -7,8 +7,8 @@ from nats.aio.msg import Msg
 
 from forebay.core.ack_floors import AckFloor
 from forebay.runtime.pulled_message import PulledMessage, told_by
-from forebay_processor.services import finished
-from forebay_processor.services.finished import Finished
+from forebay_processor.shared import recently_acked
+from forebay_processor.shared.recently_acked import Finished
 
 CONSUMER = "split-live-00"
 
@@ -50,8 +50,8 @@ def test_the_highest_floor_counts_until_it_is_forgotten() -> None:
 
 def test_as_many_are_remembered_as_there_may_be() -> None:
     known = Finished()
-    for sequence in range(1, finished.REMEMBERED + 2):
+    for sequence in range(1, recently_acked.REMEMBERED + 2):
         known.add(message(sequence, stored_at=1))
     assert message(1, stored_at=1) not in known
     assert message(2, stored_at=1) in known
-    assert message(finished.REMEMBERED + 1, stored_at=1) in known
+    assert message(recently_acked.REMEMBERED + 1, stored_at=1) in known

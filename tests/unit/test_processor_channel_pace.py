@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay_processor.destinations.port import Delivered
-from forebay_processor.services.delivery import (
+from forebay_processor.delivery.queue import (
     CROWDED_ITEMS,
     HOLD_SECONDS,
     LINE_SECONDS,
@@ -17,6 +16,7 @@ from forebay_processor.services.delivery import (
     PACE_SECONDS,
     QUICK_ENDED,
 )
+from forebay_processor.destinations.port import Delivered
 from support.channel_alone import ChannelAlone
 
 A_MOMENT = 0.01

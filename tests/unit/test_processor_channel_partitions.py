@@ -7,7 +7,7 @@ import pytest
 from forebay.core import envelope
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.destinations.port import Delivered, Failed
-from forebay_processor.services.lease import lease_clock
+from forebay_processor.shared.lease import lease_clock
 from support.channel_alone import ChannelAlone
 from support.wait import eventually
 

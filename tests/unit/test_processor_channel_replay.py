@@ -2,9 +2,9 @@
 
 from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.port import Delivered
-from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
-from forebay_processor.services.work import Parked
 from support.channel_alone import ITEM, NAME, ChannelAlone
 from support.wait import eventually
 

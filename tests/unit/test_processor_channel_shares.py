@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
 from forebay_processor.destinations.port import Delivered
-from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from support.channel_alone import ChannelAlone
 
 OFFERED = 8

@@ -3,9 +3,9 @@
 import asyncio
 
 from forebay.core.tables import Destination, Retry
+from forebay_processor.delivery.circuit_breaker import FAILURES
+from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
 from forebay_processor.destinations.port import Delivered, Failed, Result
-from forebay_processor.services.breaker import FAILURES
-from forebay_processor.services.channel_settings import ChannelSettings, ChannelState
 from support.channel_alone import ChannelAlone
 from support.wait import eventually
 

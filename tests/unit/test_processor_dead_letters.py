@@ -2,8 +2,8 @@
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
+from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.port import Rejected
-from forebay_processor.services.work import Parked
 from support.channel_alone import ITEM, NAME, ChannelAlone
 from support.wait import eventually
 

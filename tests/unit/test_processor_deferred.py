@@ -1,7 +1,7 @@
 """Messages that were sent back keep their order."""
 
 from forebay.core.naming import EndpointName
-from forebay_processor.services.deferred import FORGOTTEN_SECONDS, Deferred
+from forebay_processor.shared.redelivery_order import FORGOTTEN_SECONDS, Deferred
 
 ONE, OTHER = EndpointName("demo", "one"), EndpointName("demo", "other")
 

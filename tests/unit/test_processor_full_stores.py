@@ -7,9 +7,9 @@ and `test_splitter_large_bodies` (RAW).
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
+from forebay_processor.delivery.queue import ROW_PAUSE_SECONDS
+from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
-from forebay_processor.services.delivery import ROW_PAUSE_SECONDS
-from forebay_processor.services.work import Parked
 from support.channel_alone import ITEM, NAME, ChannelAlone
 from support.wait import eventually
 

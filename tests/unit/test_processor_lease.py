@@ -2,8 +2,8 @@
 
 import asyncio
 
-from forebay_processor.services.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
-from forebay_processor.services.watchdog import Watchdog
+from forebay_processor.maintenance.watchdog import Watchdog
+from forebay_processor.shared.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
 
 
 async def test_a_lease_is_over_before_anybody_may_take_what_it_is_for() -> None:

@@ -7,10 +7,10 @@ from typing import cast
 
 import msgspec
 
-from forebay_processor.adapters.leases import LeaseStore
-from forebay_processor.models.leases import LeaseTable, Member
-from forebay_processor.services.lease import BEAT_SECONDS, VALID_SECONDS, lease_clock
-from forebay_processor.services.membership import Membership
+from forebay_processor.adapters.lease_store import LeaseStore
+from forebay_processor.ownership.membership import Membership
+from forebay_processor.shared.lease import BEAT_SECONDS, VALID_SECONDS, lease_clock
+from forebay_processor.shared.lease_table import LeaseTable, Member
 from support.wait import eventually
 
 SLOW_SECONDS = 0.3

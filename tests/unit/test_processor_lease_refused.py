@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 
 from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreFull, StoreUnavailable
-from forebay_processor.adapters.leases import LeaseStore
-from forebay_processor.models.leases import LeaseTable
-from forebay_processor.services.membership import Membership
+from forebay_processor.adapters.lease_store import LeaseStore
+from forebay_processor.ownership.membership import Membership
+from forebay_processor.shared.lease_table import LeaseTable
 from support.wait import eventually
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
-from forebay_processor.models.leases import LeaseTable
-from forebay_processor.policies.leases import KINDS, Watch, next_table, owned, surplus, units
+from forebay_processor.ownership.assignment import KINDS, Watch, next_table, owned, surplus, units
+from forebay_processor.shared.lease_table import LeaseTable
 
 
 def step(table: LeaseTable, me: str, **what: object) -> LeaseTable:

@@ -6,9 +6,9 @@ import pytest
 
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.stream_reader import StoredMessage
+from forebay_processor.delivery.retry_loading import row_of
+from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.port import Failed
-from forebay_processor.services.rows_loading import row_of
-from forebay_processor.services.work import Parked
 from support.channel_alone import ChannelAlone
 from support.wait import eventually
 

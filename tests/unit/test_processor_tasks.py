@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry
 
 from forebay.runtime.pull_status import OnRefused
 from forebay_processor.adapters.connection import Session
+from forebay_processor.delivery.queues import Channels
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.channels import Channels
-from forebay_processor.services.lease import Lease
-from forebay_processor.services.partitions import OwnedPartition
-from forebay_processor.services.tasks import end_tasks, to_the_end
-from forebay_processor.services.tenure import Store, Tenure
+from forebay_processor.ownership.partition import OwnedPartition
+from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.tasks import end_tasks, to_the_end
+from forebay_processor.shared.tenure import Store, Tenure
 from support.wait import eventually
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay_processor.services.rates import Bucket
+from forebay_processor.delivery.token_bucket import Bucket
 
 
 class Clock:

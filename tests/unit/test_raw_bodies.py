@@ -21,7 +21,7 @@ from forebay.core.tables import (
     ProcessorEndpoint,
     Provider,
 )
-from forebay_processor.services.wanting import destinations_wanting, is_body_wanted
+from forebay_processor.shared.routing import destinations_wanting, is_body_wanted
 from support.corpus import Payload, payload
 from support.plant import CHANNEL, webhook
 

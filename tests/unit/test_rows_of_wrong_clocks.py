@@ -7,9 +7,9 @@ import pytest
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.stream_reader import StoredMessage
+from forebay_processor.delivery.retry_loading import row_of
+from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
-from forebay_processor.services.rows_loading import row_of
-from forebay_processor.services.work import Parked
 from support.channel_alone import NAME, ChannelAlone
 
 HOUR = 3600.0

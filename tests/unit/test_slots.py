@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from forebay_processor.services.slots import Slots
+from forebay_processor.delivery.limits import Slots
 
 
 def taker(slots: Slots, name: str, served: list[str]) -> Callable[[], None]:

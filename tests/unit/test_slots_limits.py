@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from forebay.core.tables import Retry
+from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.endpoint_limit import Budget
+from forebay_processor.delivery.limits import Slots
 from forebay_processor.destinations.port import Delivered, Failed, Trouble
-from forebay_processor.services.breaker import Breaker
-from forebay_processor.services.budget import Budget
-from forebay_processor.services.slots import Slots
 from support.wait import eventually
 
 

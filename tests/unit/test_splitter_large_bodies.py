@@ -9,8 +9,8 @@ import pytest
 from forebay.core import envelope
 from forebay.core.subjects import Lane
 from forebay.runtime.store_errors import StoreFull
-from forebay_processor.services.cutting import MOST_SAMPLES, BodyLimits
-from forebay_processor.services.splitter import WAVE_ITEMS
+from forebay_processor.splitting.cutting import MOST_SAMPLES, BodyLimits
+from forebay_processor.splitting.splitter import WAVE_ITEMS
 from support.split_alone import LIMITS, SplitAlone, texts_of
 from support.wait import eventually
 

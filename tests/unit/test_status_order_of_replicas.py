@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from forebay.runtime.store_errors import StoreUnavailable
-from forebay_processor.services.status_order import (
+from forebay_processor.delivery.status_order import (
     AT_ONCE,
     REPLICA_TRIES,
     Claims,

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from forebay_processor.services.stream_time import JUMP_SECONDS, StreamTime
+from forebay_processor.shared.stream_time import JUMP_SECONDS, StreamTime
 from support.clocks import HandClock
 
 HOUR = 3600.0

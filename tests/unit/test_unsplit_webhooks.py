@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from forebay_processor.adapters.streams import Streams
+from forebay_processor.maintenance.unsplit_monitor import Unsplit
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.ages import Ages
-from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.unsplit import Unsplit
+from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.stream_time import StreamTime
 from support.clocks import HandClock
 
 AGE = 1000.0

@@ -29,11 +29,11 @@ from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_application
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.services.endpoints import Endpoints
-from forebay_processor.services.engine import Engine
-from forebay_processor.services.stream_time import StreamTime
-from forebay_processor.services.tasks import end_tasks
+from forebay_processor.ownership.engine import Engine
 from forebay_processor.settings import ProcessorSettings
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.stream_time import StreamTime
+from forebay_processor.shared.tasks import end_tasks
 
 __all__ = ["run"]
 

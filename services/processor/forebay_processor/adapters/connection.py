@@ -16,7 +16,7 @@ from forebay.runtime.publisher import Publisher
 from forebay.runtime.pull import LargeMessages, PullInbox
 from forebay.runtime.pull_status import OnRefused
 from forebay.runtime.store_errors import StoreUnavailable
-from forebay_processor.adapters.leases import LeaseStore
+from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams
 
 __all__ = ["Connection", "Session"]

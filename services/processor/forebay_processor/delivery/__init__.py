@@ -1,0 +1,1 @@
+"""From EVENTS to destinations: order, limits, RETRY, dead letters."""

@@ -1,0 +1,87 @@
+"""One attempt at one destination: what is handed to it, what came of it, what is counted."""
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.envelope import decode_item
+from forebay.core.errors import ForebayError
+from forebay.core.items import KIND_LANES
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import REPLAY, Lane, RetrySubject
+from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.destination_settings import ChannelSettings
+from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Result
+from forebay_processor.errors import place_of
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.stream_time import StreamTime
+
+__all__ = ["Attempts"]
+
+_log = structlog.get_logger(__name__)
+
+
+class Attempts:
+    """Makes the attempts of one channel; who may make one, and when, is the channel's business."""
+
+    def __init__(
+        self,
+        endpoint: EndpointName,
+        name: str,
+        metrics: ProcessorMetrics,
+        breaker: Breaker,
+        time: StreamTime,
+    ) -> None:
+        self.settings = ChannelSettings()
+        self._breaker = breaker
+        self._endpoint = endpoint
+        self._name = name
+        self._metrics = metrics
+        self._time = time
+
+    async def make(
+        self, subject: RetrySubject, payload: bytes, headers: dict[str, str], number: int
+    ) -> Result:
+        """Try to deliver an item; never raises."""
+        port = self.settings.port
+        if port is None:
+            return Failed("destination removed")
+        try:
+            item = decode_item(payload)
+        except ForebayError:
+            return Rejected("unreadable item")
+        received_at = int(headers.get(envelope.RECEIVED_AT, "0")) / 1000
+        own = self.settings.own_channel
+        attempt = Attempt(
+            endpoint=self._endpoint,
+            destination=self._name,
+            # A replayed row tells no lane; the item is in the one that it was in before.
+            lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
+            token=subject.key,
+            conversation=subject.conversation,
+            item=item,
+            number=number,
+            received_at=received_at,
+            traceparent=headers.get(envelope.TRACEPARENT, ""),
+            other_channel=bool(own and item.channel and item.channel != own),
+            superseded=envelope.SUPERSEDED in headers,
+        )
+        generation = self._breaker.generation
+        began = self._time.steady()
+        try:
+            result = await port.deliver(attempt)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
+            _log.error(
+                "attempt_crashed",
+                endpoint=str(self._endpoint),
+                destination=self._name,
+                error=place_of(error),
+            )
+            result = Failed(f"crashed: {type(error).__name__}")
+        seconds = self._time.steady() - began
+        self._breaker.note(subject.key, result, generation)
+        self._metrics.attempt(self._endpoint, self._name, type(result).__name__.lower(), seconds)
+        if isinstance(result, Delivered):
+            # The receiver's clock can be ahead.
+            took = max(0.0, self._time.now() - received_at)
+            self._metrics.delivered(self._endpoint, self._name, took)
+        return result

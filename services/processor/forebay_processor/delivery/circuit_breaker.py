@@ -1,0 +1,173 @@
+"""The breaker of one destination: while nothing gets through, one request at a time finds out when.
+
+It opens after `FAILURES` failed attempts with no success between them. In a row, not by a ratio: a
+destination that takes every second item is worth its attempts, and each failing item has pauses
+of its own. One item that a destination can never digest must not close the door to the others, so
+the failures have to speak for the destination: no connection does by itself, an answer only
+together with answers to other items (`WITNESSES`).
+
+Open, it lets one attempt through after a pause that grows from the destination's `initialDelay` to
+`PROBE_SECONDS`: the next item in the line, so each time another one. Any success closes it. What
+waits meanwhile uses up no attempts.
+
+A refused credential (401, 403) and a destination that is gone (410) open it at once, and for good:
+until the destination's spec changes, it is paused and resumed, or the process starts anew.
+One that says when to come again (429 and 503 with `Retry-After`) is left alone until then.
+
+If the process dies: a breaker is closed when it comes back, which costs a destination that is still
+dead a handful of requests. Several processors have a breaker each.
+"""
+
+import enum
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from forebay.core.tables import Retry
+from forebay_processor.delivery.backoff import backoff_seconds
+from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
+
+__all__ = ["Breaker", "BreakerState"]
+
+FAILURES: Final = 5
+"""Failed attempts in a row: a restart behind a load balancer fails one or two."""
+
+WITNESSES: Final = 3
+"""Different items among them, where only the items' answers speak against the destination."""
+
+PROBE_SECONDS: Final = 30.0
+"""The longest pause between two probes: what a destination's return goes unnoticed at most."""
+
+
+class BreakerState(enum.StrEnum):
+    """What a breaker lets through."""
+
+    CLOSED = "Closed"
+    """Everything."""
+
+    OPEN = "Open"
+    """Nothing, until its pause is over."""
+
+    PROBING = "Probing"
+    """One attempt, which is under way."""
+
+    REFUSED = "Refused"
+    """Nothing until the spec changes."""
+
+
+class Breaker:
+    """Judges a destination by what its attempts ended in."""
+
+    def __init__(self, random: Random, clock: Callable[[], float]) -> None:
+        """Make a closed breaker.
+
+        Args:
+            random: For the jitter of its pauses.
+            clock: Seconds that never go back, as the event loop's.
+        """
+        self.state = BreakerState.CLOSED
+        self.reason = ""
+        """What the last failure said: a status or a kind of failure. Empty while it is closed."""
+
+        self.retry = Retry()
+        """The destination's pauses."""
+
+        self.generation = 0
+        """Goes up with each `reset`: an attempt that began under older settings says nothing."""
+
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after it opened or closed."""
+
+        self._random = random
+        self._clock = clock
+        self._until = 0.0
+        self._pauses = 0
+        self._failures = 0
+        self._cut_off = 0
+        self._items: set[str] = set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything may go through."""
+        return self.state is BreakerState.CLOSED
+
+    @property
+    def wait(self) -> float:
+        """Seconds until an attempt may begin; infinite where that is no matter of time."""
+        match self.state:
+            case BreakerState.CLOSED:
+                return 0.0
+            case BreakerState.OPEN:
+                return max(self._until - self._clock(), 0.0)
+            case BreakerState.PROBING | BreakerState.REFUSED:
+                return math.inf
+
+    def begin(self) -> None:
+        """Note that an attempt begins, which `wait` has allowed."""
+        if self.state is BreakerState.OPEN:
+            self.state = BreakerState.PROBING
+
+    def probe_is_over(self) -> None:
+        """Note that nothing is under way: a probe that told nothing is made again."""
+        if self.state is BreakerState.PROBING:
+            self.state = BreakerState.OPEN
+
+    def note(self, item: str, result: Result, generation: int) -> None:
+        """Take what an attempt ended in.
+
+        Args:
+            item: The item's token.
+            result: What became of it.
+            generation: The breaker's when the attempt began.
+        """
+        if generation != self.generation:
+            return
+        match result:
+            case Delivered() | Rejected():
+                self._close()
+            case Failed(trouble=Trouble.REFUSED):
+                self._open(BreakerState.REFUSED, result)
+            case Failed():
+                self._failed(item, result)
+
+    def reset(self) -> None:
+        """Begin anew, for the settings have changed."""
+        self.generation += 1
+        self._close()
+
+    def _close(self) -> None:
+        self._failures = self._cut_off = self._pauses = 0
+        self._items.clear()
+        if not self.is_closed:
+            self.state, self.reason = BreakerState.CLOSED, ""
+            self.on_change()
+
+    def _failed(self, item: str, result: Failed) -> None:
+        match self.state:
+            case BreakerState.REFUSED:
+                return
+            case BreakerState.OPEN:
+                # It began before the others failed; but when to come again is worth knowing.
+                self._until = max(self._until, self._clock() + result.retry_after)
+            case BreakerState.PROBING:
+                self._open(BreakerState.OPEN, result)
+            case BreakerState.CLOSED:
+                self._failures += 1
+                if result.trouble is Trouble.DESTINATION:
+                    self._cut_off += 1
+                elif len(self._items) < WITNESSES:
+                    self._items.add(item)
+                is_asked = result.trouble is Trouble.DESTINATION and result.retry_after > 0
+                witnesses = self._cut_off + len(self._items)
+                if is_asked or (self._failures >= FAILURES and witnesses >= WITNESSES):
+                    self._open(BreakerState.OPEN, result)
+
+    def _open(self, state: BreakerState, result: Failed) -> None:
+        was = self.state
+        self.state, self.reason = state, result.error
+        self._pauses += 1
+        pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)
+        self._until = self._clock() + max(pause, result.retry_after)
+        if was is BreakerState.CLOSED or (state is not was and state is BreakerState.REFUSED):
+            self.on_change()

@@ -1,0 +1,61 @@
+"""Dead letters: what is written of an item that is given up.
+
+The letter is stored before anything else forgets the item: if the process dies in between, the item
+is given up again, and the same letter takes the place of the first.
+"""
+
+from typing import Final
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.letters import DeadReason
+from forebay.core.subjects import RetrySubject, dead_subject
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.partition import Partition
+
+__all__ = ["EVERY", "bury", "kept"]
+
+_log = structlog.get_logger(__name__)
+
+EVERY: Final = "-"
+"""Stands for the destination in letters of an endpoint that no table knew: it has none yet."""
+
+_KEPT: Final = (*envelope.CARRIED, envelope.REPLAY_OF)
+
+
+def kept(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers that stay with an item wherever it goes."""
+    return {name: headers[name] for name in _KEPT if name in headers}
+
+
+async def bury(  # noqa: PLR0913, PLR0917  # all that a dead letter is made of
+    partition: Partition,
+    subject: RetrySubject,
+    payload: bytes,
+    headers: dict[str, str],
+    attempts: int,
+    verdict: tuple[DeadReason, str],
+    metrics: ProcessorMetrics,
+) -> None:
+    """Write a dead letter; raises StoreError."""
+    reason, error = verdict
+    told = {
+        **kept(headers),
+        envelope.CONVERSATION: subject.conversation,
+        envelope.ATTEMPTS: str(attempts),
+        envelope.REASON: reason,
+        envelope.ERROR: error,
+    }
+    endpoint, destination = subject.endpoint, subject.destination
+    letter = dead_subject(subject.shard, endpoint, destination, subject.key)
+    await partition.publish(letter, payload, told)
+    metrics.dead(endpoint, destination, reason)
+    _log.warning(
+        "dead_letter",
+        endpoint=str(endpoint),
+        destination=destination,
+        key=subject.key,
+        reason=reason,
+        error=error,
+    )

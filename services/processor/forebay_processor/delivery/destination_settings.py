@@ -1,0 +1,47 @@
+"""What a channel needs to know from the tables: its destination's settings and its state."""
+
+import enum
+
+import msgspec
+
+from forebay.core.tables import Destination
+from forebay_processor.delivery.endpoint_limit import Budget
+from forebay_processor.destinations.port import DestinationPort
+
+__all__ = ["ChannelSettings", "ChannelState"]
+
+
+class ChannelState(enum.Enum):
+    """What the tables say about a destination."""
+
+    UNKNOWN = enum.auto()
+    """No table names the endpoint, none says that it is gone: all waits."""
+
+    OPEN = enum.auto()
+    PAUSED = enum.auto()
+    """What comes is parked."""
+
+    REMOVED = enum.auto()
+    """The endpoint is there without this destination: what waits becomes dead letters."""
+
+    DELETED = enum.auto()
+    """The endpoint is gone: what is left of it is dropped."""
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel needs to know from the tables."""
+
+    state: ChannelState = ChannelState.UNKNOWN
+    config: Destination | None = None
+    port: DestinationPort | None = None
+    """Both are there where the state is OPEN or PAUSED."""
+
+    own_channel: str | None = None
+    """The phone number id of the endpoint: items of others are marked."""
+
+    is_ordered: bool = True
+    is_monotonic: bool = True
+    """Whether statuses that come late are marked."""
+
+    budget: Budget | None = None
+    """The endpoint's requests in all, where the state is OPEN or PAUSED."""

@@ -1,0 +1,106 @@
+"""What stands before one destination: its limits, its share of its endpoint's, and its breaker.
+
+`Slots` says whether one more attempt may begin; here is how the tables set it up, and what is told
+when the breaker opens and closes.
+"""
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+import structlog
+
+from forebay.core.naming import EndpointName
+from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.endpoint_limit import Budget
+from forebay_processor.delivery.limits import Slots
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.stream_time import StreamTime
+
+__all__ = ["GONE_SLOTS", "Gate"]
+
+_log = structlog.get_logger(__name__)
+
+UNBOUNDED_SLOTS: Final = 1024
+"""For destinations without a limit of their own: a line in a log takes no time."""
+
+GONE_SLOTS: Final = 16
+"""Rows that are given up at a time: NATS only, no hurry."""
+
+
+class Gate:
+    """Lets attempts at one destination begin."""
+
+    def __init__(  # its collaborators, each one thing
+        self,
+        endpoint: EndpointName,
+        name: str,
+        metrics: ProcessorMetrics,
+        random: Random,
+        time: StreamTime,
+        on_closed: Callable[[], None],
+    ) -> None:
+        self.breaker = Breaker(random, time.steady)
+        self._clock = time.steady
+        self.breaker.on_change = self._breaker_changed
+        self.slots = Slots(0, self.breaker)
+        self._endpoint = endpoint
+        self._name = name
+        self._metrics = metrics
+        self._on_closed = on_closed
+        """Called when the breaker has closed: the destination is back."""
+
+        self._settings = ChannelSettings()
+        self._budget: Budget | None = None
+        self._members = 1
+        """How many processors share the destination."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether first attempts are made at all."""
+        return self._settings.state is ChannelState.OPEN and self.breaker.is_closed
+
+    def configure(self, settings: ChannelSettings) -> None:
+        """Take new settings; the breaker begins anew where the destination's own have changed."""
+        before, self._settings = self._settings, settings
+        if settings.config is not None:
+            self.breaker.retry = settings.config.retry
+        self._limit()
+        is_resumed = (before.state, settings.state) == (ChannelState.PAUSED, ChannelState.OPEN)
+        if settings.config != before.config or is_resumed:
+            self.breaker.reset()
+
+    def share(self, members: int) -> None:
+        """Take no more of the limits than is fair among so many processors."""
+        self._members = members
+        self._limit()
+
+    def _limit(self) -> None:
+        config = self._settings.config
+        http = config.http if config is not None else None
+        budget = self._settings.budget if http is not None else None
+        if budget is not self._budget:
+            self._budget = budget
+            share = None if budget is None else budget.join(self.slots.serve)
+            self.slots.take_part_in(share)
+        rate = http.rate_per_second / self._members if http is not None else 0.0
+        self.slots.limit_rate(rate, self._clock)
+        if config is not None:
+            limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
+            self.slots.resize(math.ceil(limit / self._members))
+        elif self._settings.state is not ChannelState.UNKNOWN:
+            self.slots.resize(GONE_SLOTS)
+
+    def _breaker_changed(self) -> None:
+        is_open = not self.breaker.is_closed
+        self._metrics.breaker(self._endpoint, self._name, is_open=is_open)
+        about = {"endpoint": str(self._endpoint), "destination": self._name}
+        if is_open:
+            state, reason = self.breaker.state, self.breaker.reason
+            _log.warning("breaker_opened", **about, state=state, reason=reason)
+            return
+        _log.info("breaker_closed", **about)
+        self.slots.serve()
+        self._on_closed()

@@ -1,0 +1,149 @@
+"""When an attempt at a destination may begin: places, the endpoint's budget, the rate, the breaker.
+
+The first attempt takes a place or goes away; what waits is called when there may be one. What waits
+of an urgent lane is called first, so that a campaign's statuses that pile up before a limit do not
+delay a reply; every `TURN`th call is for the least urgent, so that nothing waits for ever.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.endpoint_limit import Share
+from forebay_processor.delivery.token_bucket import Bucket
+
+__all__ = ["RANKS", "Slots"]
+
+RANKS: Final = 3
+"""How many degrees of urgency there are; 0 is the most urgent."""
+
+TURN: Final = 8
+
+
+class Slots:
+    """Places for attempts at one destination."""
+
+    def __init__(self, limit: int, breaker: Breaker | None = None) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._breaker = breaker
+        self._bucket: Bucket | None = None
+        self._share: Share | None = None
+        self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in range(RANKS))
+        self._calls = 0
+        self._is_serving = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many attempts are under way."""
+        return self._taken
+
+    @property
+    def is_held_off(self) -> bool:
+        """Whether it is the rate or the breaker that keeps attempts from beginning.
+
+        That is no matter of a moment, as a place is at a quick destination.
+        """
+        return self._seconds_off() > 0 or (self._bucket is not None and self._is_jumping())
+
+    def resize(self, limit: int) -> None:
+        """Change the limit; what is under way goes on."""
+        self._limit = limit
+        self.serve()
+
+    def limit_rate(self, rate: float, clock: Callable[[], float]) -> None:
+        """Begin so many attempts a second at most; 0 for as many as there are places."""
+        if not rate:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = Bucket(rate, clock)
+        else:
+            self._bucket.change(rate)
+
+    def take_part_in(self, share: Share | None) -> None:
+        """Take places out of a budget from now on, too; what is under way is not counted in it."""
+        if self._share is not None:
+            self._share.leave()
+        self._share = share
+        if share is not None:
+            share.taken = self._taken
+
+    def try_take(self) -> bool:
+        """Take a place if an attempt may begin now."""
+        if not self._is_free() or (self._bucket is not None and self._is_jumping()):
+            return False
+        self._taken += 1
+        if self._share is not None:
+            self._share.take()
+        if self._bucket is not None:
+            self._bucket.take()
+        if self._breaker is not None:
+            self._breaker.begin()
+        return True
+
+    def call_when_free(self, callback: Callable[[], None], rank: int = 0) -> None:
+        """Call once, when an attempt may begin; the callee has to try to take the place."""
+        self._waiting[rank].append(callback)
+        self._plan()
+
+    def give_back(self) -> None:
+        """Give a place back."""
+        self._taken -= 1
+        if self._breaker is not None and not self._taken:
+            self._breaker.probe_is_over()
+        if self._share is not None:
+            self._share.give_back()
+        self.serve()
+
+    def serve(self) -> None:
+        """Call who waits, as far as attempts may begin."""
+        if self._is_serving:
+            return
+        self._is_serving = True
+        try:
+            # Whoever is called may not need the place any more: then the next one is called.
+            while self._is_free() and (callback := self._next()) is not None:
+                callback()
+        finally:
+            self._is_serving = False
+        self._plan()
+
+    def _next(self) -> Callable[[], None] | None:
+        self._calls += 1
+        for lane in self._waiting if self._calls % TURN else reversed(self._waiting):
+            if lane:
+                return lane.popleft()
+        return None
+
+    def _is_free(self) -> bool:
+        return self._has_place() and self._seconds_off() <= 0
+
+    def _has_place(self) -> bool:
+        return self._taken < self._limit and (self._share is None or self._share.has_room)
+
+    def _is_jumping(self) -> bool:
+        """Whether somebody who comes now would be served before those who wait."""
+        return not self._is_serving and any(self._waiting)
+
+    def _seconds_off(self) -> float:
+        rate = 0.0 if self._bucket is None else self._bucket.wait
+        return rate if self._breaker is None else max(rate, self._breaker.wait)
+
+    def _plan(self) -> None:
+        """Set the time at which who waits is called, where it is a matter of time alone.
+
+        That time may just have come: between a failed try and the wait for another one.
+        """
+        if self._timer is not None or not any(self._waiting) or not self._has_place():
+            return
+        seconds = self._seconds_off()
+        if seconds < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._time_came)
+
+    def _time_came(self) -> None:
+        self._timer = None
+        self.serve()

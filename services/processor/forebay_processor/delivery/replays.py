@@ -1,0 +1,79 @@
+"""Learns of the rows that others wrote to RETRY: what a person replayed.
+
+The processor knows each row that it wrote itself, and loads all there are when it takes a
+partition. Replayed rows come while it works. They have subjects of their own, so looking for them
+is one question to the server, whatever else waits in RETRY; it is asked every second, from the last
+row seen on. Nothing has to be told to the processor, so nothing can get lost on the way: what is
+stored is found.
+
+If the process dies, or the connection is lost, or the partition moves, the next look begins at the
+first row again; rows that are known already are passed over.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from forebay.core.subjects import RetrySubject
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.adapters.streams import Streams
+from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.retry_loading import row_of
+from forebay_processor.shared.tenure import Tenure
+
+__all__ = ["Replays"]
+
+_log = structlog.get_logger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks: a person waits for it, and a look costs 0.1 ms."""
+
+
+class Replays:
+    """Looks after the replayed rows of one partition, for as long as this process owns it."""
+
+    def __init__(self, streams: Streams, shard: str, tenure: Tenure, channels: Channels) -> None:
+        self._streams = streams
+        self._shard = shard
+        self._tenure = tenure
+        self._channels = channels
+        self._next = 1
+        """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
+        a replica that is behind answers with less, and the rest comes with a later look."""
+
+    async def run(self) -> None:
+        """Look again and again; until cancelled."""
+        is_told = False
+        while True:
+            # Before the first look, too: what was there before is loaded by whoever takes over.
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                while await self.look():
+                    pass
+                is_told = False
+            except StoreError as error:
+                if not is_told:
+                    _log.warning("replays_not_seen", unit=self._tenure.unit, reason=str(error))
+                is_told = True
+
+    async def look(self) -> int:
+        """Hand the next rows to their channels and return how many there were.
+
+        Raises:
+            StoreError: where NATS does not answer.
+        """
+        page = await self._streams.replayed(self._shard, self._tenure.number, self._next)
+        for stored in page:
+            self._next = stored.sequence + 1
+            try:
+                subject = RetrySubject.parse(stored.subject)
+                row = row_of(self._tenure, subject, stored, self._channels.time)
+            except ValueError:
+                _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
+                continue
+            # One that was tried before was written by a processor: known here, or finished here
+            # and shown by a replica that is behind.
+            if not row.attempts:
+                self._channels.of(subject.endpoint, subject.destination).adopt(row)
+        return len(page)

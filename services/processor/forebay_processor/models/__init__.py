@@ -1,1 +1,0 @@
-"""Data that several layers speak of."""

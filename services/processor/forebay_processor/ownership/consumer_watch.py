@@ -1,0 +1,180 @@
+"""Looks after a shard's streams and the consumers of owned partitions: nothing may go unnoticed.
+
+A consumer or a stream that is deleted by hand, or set back with a backup, leaves no error behind:
+requests for messages come to nothing, and what waits is counted by nobody. So it is asked, every
+few seconds and at once when a request came to nothing, whether all is there and as it should be.
+What is not is told once, counted, seen at `/readyz`, and put right as far as it is ours: consumers
+are, streams are the operator's (docs/design/0017).
+
+Each look also brings how far the consumers are. That is written down in the table of leases: a
+consumer that has to be made again begins there. And it shows what was handed out to somebody else,
+such as an owner that was stopped and had a request open: it is taken over anew, instead of waiting
+until the ack wait ends.
+
+If the process dies, the next owner looks. What is written down is a few seconds old then: what was
+finished since comes again where the consumer is lost as well.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from forebay.core.ack_floors import AckFloor
+from forebay.core.subjects import Lane, StreamKind, stream_name
+from forebay.runtime.consumers import ConsumerState, StreamView
+from forebay.runtime.pull_status import PullRefusal
+from forebay.runtime.store_errors import StoreError, StreamMissing
+from forebay_processor.ownership.partition import OwnedPartition, Worker
+
+__all__ = ["ConsumerWatch", "WatchedStreams"]
+
+_log = structlog.get_logger(__name__)
+
+REFUSED_SECONDS: Final = 0.5
+"""Between two looks while requests for messages come to nothing."""
+
+TICK_SECONDS: Final = 0.1
+
+NAMED: Final = 3
+"""So many consumers are named in one line of the log."""
+
+PERSISTENT: Final = frozenset({PullRefusal.REFUSED, PullRefusal.UNANSWERED})
+"""Refusals that say something though the consumer is there as it should be."""
+
+
+class WatchedStreams(Protocol):
+    """What is asked of NATS."""
+
+    async def view(self, stream: str) -> StreamView:
+        """Return what tells a stream from others of its name; raises StoreError."""
+
+    async def consumers(self, stream: str) -> dict[str, ConsumerState]:
+        """Return a stream's durable consumers by name; raises StoreError."""
+
+    async def is_there(self, stream: str, consumer: str) -> bool:
+        """Say whether a stream has a consumer; raises StoreError."""
+
+    def changed_setting(self, shard: str, found: ConsumerState) -> str | None:
+        """Return which setting of a consumer is not as ours are; None where all are."""
+
+
+class ConsumerWatch:
+    """Looks after one shard, over one connection; `run` is its one task."""
+
+    def __init__(  # its collaborators, each one thing
+        self,
+        streams: WatchedStreams,
+        shard: str,
+        pause: float,
+        owned: Callable[[], list[OwnedPartition]],
+        on_floor: Callable[[str, Lane, AckFloor], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            streams: Over the connection of now.
+            shard: Which.
+            pause: Seconds between two looks.
+            owned: The partitions that this process owns at this moment.
+            on_floor: Called with a partition, a lane and how far its consumer is.
+        """
+        self._streams = streams
+        self._shard = shard
+        self._seconds = pause
+        self._owned = owned
+        self._on_floor = on_floor
+        self._told: dict[tuple[str, str], str] = {}
+        """What was wrong at the last look, in words, by event and stream."""
+
+        self._found: dict[tuple[str, str], str] = {}
+
+    @property
+    def troubles(self) -> list[str]:
+        """What was wrong at the last look, in words."""
+        return list(self._told.values())
+
+    async def run(self) -> None:
+        """Look again and again; until cancelled."""
+        is_blind = False
+        while True:
+            try:
+                await self.look()
+                is_blind = False
+            except StoreError as error:
+                if not is_blind:
+                    is_blind = True
+                    _log.warning("streams_not_seen", shard=self._shard, reason=str(error))
+            await self._pause()
+
+    async def look(self) -> None:
+        """See whether all is there; raises StoreError."""
+        self._found = {}
+        for kind in StreamKind:
+            stream = stream_name(kind, self._shard)
+            try:
+                view = await self._streams.view(stream)
+                if kind in {StreamKind.RAW, StreamKind.EVENTS}:
+                    await self._look_at_consumers(kind, stream, view)
+            except StreamMissing:
+                self._note("stream_missing", stream, f"stream {stream} is missing")
+        for event, stream in self._told.keys() - self._found.keys():
+            _log.info(f"{event}_no_more", stream=stream)
+        self._told = self._found
+
+    async def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
+        while (waited := loop.time() - looked) < self._seconds:
+            if waited >= REFUSED_SECONDS and any(each.is_refused for each in self._owned()):
+                break
+            await asyncio.sleep(TICK_SECONDS)
+        for partition in self._owned():
+            partition.is_refused = False
+
+    async def _look_at_consumers(self, kind: StreamKind, stream: str, view: StreamView) -> None:
+        found = await self._streams.consumers(stream)
+        broken: list[str] = []
+        refusals: Counter[PullRefusal] = Counter()
+        for partition in self._owned():
+            if not partition.tenure.unit.startswith(f"{kind}.") or not partition.is_attached:
+                continue
+            refusals.update(partition.refusals().values())
+            for worker in partition.workers:
+                state = found.get(worker.consumer)
+                if state is None:
+                    is_broken = not await self._streams.is_there(stream, worker.consumer)
+                else:
+                    is_broken = self._streams.changed_setting(self._shard, state) is not None
+                if is_broken:
+                    partition.put_right(worker.consumer)
+                    broken.append(worker.consumer)
+                elif state is not None:
+                    self._note_floor(partition, worker, state, view)
+                    partition.compare(worker.consumer, state.delivered.consumer_seq)
+        if broken:
+            text = f"consumer {broken[0]} of {stream} is missing or was changed"
+            if len(broken) > 1:
+                text = f"{len(broken)} consumers of {stream} are missing or were changed"
+            self._note("consumers_broken", stream, text, ", ".join(sorted(broken)[:NAMED]))
+        for reason in PERSISTENT & refusals.keys():
+            text = f"{refusals[reason]} consumers of {stream} give nothing: {reason}"
+            self._note("pulls_refused", stream, text)
+
+    def _note_floor(
+        self, partition: OwnedPartition, worker: Worker, state: ConsumerState, view: StreamView
+    ) -> None:
+        known = worker.finished.floor(worker.consumer)
+        if known is not None and not view.is_of(known):
+            worker.finished.forget_floor(worker.consumer)
+        if state.ack_floor.stream_seq:
+            floor = worker.finished.raise_floor(worker.consumer, state.floor)
+            self._on_floor(partition.tenure.unit, worker.lane, floor)
+
+    def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
+        """Note what is wrong, and tell it once."""
+        self._found[event, stream] = text
+        if (event, stream) not in self._told:
+            _log.warning(event, stream=stream, what=text, which=which)

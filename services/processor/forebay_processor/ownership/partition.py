@@ -1,0 +1,230 @@
+"""One partition at work: its consumers, what pulls from them, and how it is handed over.
+
+A consumer that is missing when the partition is taken over is made again behind what it had acked,
+as the table of leases or this process knows it. If the process dies before that, the next owner
+does the same; after it, what comes again and is known to be finished is acked.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from forebay.core.ack_floors import AckFloor
+from forebay.core.subjects import Lane
+from forebay.runtime.pull import Puller, PullInbox, TakenOver
+from forebay.runtime.pull_status import PullRefusal
+from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
+from forebay_processor.adapters.connection import Session
+from forebay_processor.delivery.dispatcher import Deliverer
+from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.replays import Replays
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
+from forebay_processor.shared.tenure import Tenure
+from forebay_processor.splitting.splitter import Splitter
+
+__all__ = ["OwnedPartition", "Worker"]
+
+CONFIRM_SECONDS: Final = 2.0
+"""For the server to say that it has the acks: where it is away, a hand-over goes on."""
+
+
+class Worker(NamedTuple):
+    """What works one consumer; it outlives sessions."""
+
+    stream: str
+    consumer: str
+    batch: int
+    lane: Lane
+    task: Splitter | Deliverer
+    finished: Finished
+    """What of its stream is finished, whatever the consumer hands out."""
+
+
+class OwnedPartition:
+    """A partition that this process owns, from taking it to giving it back or losing it."""
+
+    def __init__(
+        self,
+        shard: str,
+        tenure: Tenure,
+        workers: list[Worker],
+        channels: Channels,
+        metrics: ProcessorMetrics,
+    ) -> None:
+        self._shard = shard
+        self._metrics = metrics
+        self._broken: set[str] = set()
+        """Consumers that are gone, or are not as ours are, until they are put right."""
+
+        self.restored: list[str] = []
+        """What was put right since it was last told of."""
+
+        self.is_refused = False
+        """Whether a request for messages came to nothing since it was last looked at."""
+
+        self.tenure = tenure
+        self.workers = workers
+        self.is_loaded = tenure.unit.startswith("raw.")
+        """Whether its rows of RETRY are known; RAW has none."""
+
+        self.is_begun = False
+        """Whether it is worked, or about to be, over the session of now."""
+
+        self._channels = channels
+        self._taken: list[TakenOver] = []
+        """What each consumer was like when it was taken over."""
+
+        self._session: Session | None = None
+        self._inbox: PullInbox | None = None
+        self._pullers: list[Puller] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it pulls."""
+        return self._inbox is not None
+
+    @property
+    def has_missed(self) -> bool:
+        """Whether somebody else was handed what is ours: it has to be taken over anew."""
+        return any(puller.has_missed for puller in self._pullers)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a consumer has to be put right: it has to be taken over anew."""
+        return bool(self._broken)
+
+    def refusals(self) -> dict[str, PullRefusal]:
+        """Return why requests for messages come to nothing at this moment, by consumer."""
+        return {each.consumer: each.refusal for each in self._pullers if each.refusal is not None}
+
+    def compare(self, consumer: str, handed_out: int) -> None:
+        """Take notice of the number of the last message that a consumer handed out to anybody."""
+        for puller in self._pullers:
+            if puller.consumer == consumer:
+                puller.compare(handed_out)
+
+    def put_right(self, consumer: str) -> None:
+        """Have a consumer put right when the partition is taken over anew."""
+        self._broken.add(consumer)
+
+    def learn(self, floors: Mapping[str, AckFloor]) -> None:
+        """Take notice of how far the consumers of its lanes were, whoever worked them."""
+        for worker in self.workers:
+            floor = floors.get(worker.lane)
+            if floor is not None:
+                worker.finished.raise_floor(worker.consumer, floor)
+
+    @property
+    def deliverers(self) -> list[Deliverer]:
+        """What delivers its lanes; none for RAW."""
+        return [each.task for each in self.workers if isinstance(each.task, Deliverer)]
+
+    async def take_over(self, session: Session) -> None:
+        """Have all handed out again that is not acked; raises StoreError."""
+        self._taken = await all_of(self._take_over_one(session, each) for each in self.workers)
+        for worker, taken in zip(self.workers, self._taken, strict=True):
+            if isinstance(worker.task, Deliverer):
+                worker.task.expect(taken.left)
+
+    async def begin(self, session: Session) -> None:
+        """Pull from all its consumers; raises StoreUnavailable."""
+        inbox = await session.open_inbox(self._pull_refused)
+        if self.tenure.is_closing:
+            await session.close_inbox(inbox)
+            return
+        self._session, self._inbox = session, inbox
+        for worker, taken in zip(self.workers, self._taken, strict=True):
+            puller = inbox.puller(
+                worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
+            )
+            puller.begin_after(taken)
+            self._pullers.append(puller)
+            running = worker.task.run(puller)
+            self._tasks.add(asyncio.create_task(running, name=worker.consumer))
+        if self.deliverers:
+            replays = Replays(session.streams, self._shard, self.tenure, self._channels)
+            self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
+
+    def _pull_refused(self, stream: str, _: str, reason: PullRefusal) -> None:
+        self.is_refused = True
+        self._metrics.pull_refused(stream, reason)
+
+    def check(self) -> None:
+        """Raise what went wrong in a worker."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def detach(self) -> None:
+        """Pull no more, until it is begun anew; what is in hand goes on.
+
+        Done to its end: a session that ends is cancelled again and again until it has ended.
+        """
+        await to_the_end(self._detach())
+
+    async def _detach(self) -> None:
+        tasks, self._tasks = self._tasks, set()
+        session, inbox = self._session, self._inbox
+        self._session = self._inbox = None
+        self._pullers.clear()
+        if session is not None and inbox is not None:
+            await session.close_inbox(inbox)
+        await end_tasks(tasks)
+        self.is_begun = False
+
+    async def _detach_for_good(self) -> None:
+        await self.detach()
+        for deliverer in self.deliverers:
+            # Nothing more comes here: who waits for it, for others too, need not.
+            deliverer.expect(0)
+
+    async def drain(self, seconds: float) -> None:
+        """End all work on it in order: what was begun ends, and the server knows of it."""
+        self.tenure.close()
+        await self._detach_for_good()
+        self._channels.drop(self.tenure)
+        await self.tenure.finish(seconds)
+        # What failed at last was parked.
+        self._channels.drop(self.tenure)
+
+    async def confirm_acks(self) -> None:
+        """Wait until the server has the acks of its items."""
+        await asyncio.gather(*(each.confirm_acks(CONFIRM_SECONDS) for each in self.deliverers))
+
+    async def lose(self) -> None:
+        """End all work on it at once: it is somebody else's."""
+        session = self._session
+        self.tenure.lose()
+        self._channels.drop(self.tenure)
+        await self._detach_for_good()
+        self._channels.drop(self.tenure)
+        if session is not None:
+            await self._give_back(session)
+
+    async def _give_back(self, session: Session) -> None:
+        """Have handed out again what came to us when it was not ours any more.
+
+        A process that is stopped after it asked for messages and before the request left asks when
+        it goes on. What the server hands out then is unknown to the new owner, who would get it
+        when its ack wait ends, half a minute later. What the new owner has comes to it once more,
+        which it sees.
+        """
+        again = (session.streams.take_over(each.stream, each.consumer) for each in self.workers)
+        with contextlib.suppress(StoreUnavailable):
+            await asyncio.gather(*again)
+
+    async def _take_over_one(self, session: Session, worker: Worker) -> TakenOver:
+        if worker.consumer not in self._broken:
+            with contextlib.suppress(ConsumerMissing):
+                return await session.streams.take_over(worker.stream, worker.consumer)
+        floor = worker.finished.floor(worker.consumer)
+        done = await session.streams.restore(self._shard, worker.stream, worker.consumer, floor)
+        self._broken.discard(worker.consumer)
+        if done:
+            self._metrics.consumer_restored(worker.stream)
+            self.restored.append(f"{worker.consumer}: {done}")
+        return await session.streams.take_over(worker.stream, worker.consumer)

@@ -1,0 +1,136 @@
+"""What all shards and partitions of a process work with, and how a partition is set up from it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
+from forebay.runtime.publisher import Publisher
+from forebay_processor.delivery.dispatcher import Acker, Deliverer
+from forebay_processor.delivery.queues import Channels
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.ownership.partition import OwnedPartition, Worker
+from forebay_processor.settings import ProcessorSettings
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.tasks import end_tasks
+from forebay_processor.shared.tenure import Store, Tenure
+from forebay_processor.splitting.cutting import BodyLimits, Cutter
+from forebay_processor.splitting.splitter import Splitter, SplitterTools
+from forebay_processor.splitting.turns import Room
+
+__all__ = ["Workshop"]
+
+BULK_SHARE: Final = 16
+"""Bodies of the lanes `bulk` and `invalid` can be of 3 MB: by so much fewer are asked for."""
+
+
+class Workshop:
+    """Sets up partitions."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
+        self,
+        settings: ProcessorSettings,
+        publisher: Publisher,
+        endpoints: Endpoints,
+        channels: Channels,
+        store: Store,
+        metrics: ProcessorMetrics,
+        on_answer: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self.channels = channels
+        self.metrics = metrics
+        self.acker = Acker()
+        self.on_answer = on_answer
+        """To be called whenever NATS answered."""
+
+        self._endpoints = endpoints
+        self._tools = SplitterTools(
+            publisher,
+            endpoints,
+            metrics,
+            Cutter(
+                BodyLimits(
+                    settings.max_body_items,
+                    settings.max_body_expansion,
+                    settings.max_body_values,
+                    settings.max_decoded_bytes,
+                )
+            ),
+            Room(settings.large_bodies_bytes),
+            settings.store_seconds,
+        )
+        self._store = store
+        self._finished: defaultdict[str, Finished] = defaultdict(Finished)
+        """By stream; it outlives partitions, which can come back."""
+
+        self._members: dict[str, int] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    def partition(
+        self, shard: str, unit: str, epoch: int, lease: Lease, ages: Ages
+    ) -> OwnedPartition:
+        """Set up a partition that the table gives to this process."""
+        tenure = Tenure(unit, epoch, lease, self._store, ages)
+        kind, _, number = unit.partition(".")
+        make = self._splitting if kind == "raw" else self._delivering
+        workers = make(shard, int(number), tenure)
+        return OwnedPartition(shard, tenure, workers, self.channels, self.metrics)
+
+    def shared_by(self, shard: str, members: int) -> None:
+        """Note how many processors work a shard: they share what a destination takes at a time."""
+        self._members[shard] = members
+        self.channels.share(max(1, *self._members.values()))
+
+    def tidy(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside that nobody waits for, before `close`."""
+        task = asyncio.create_task(work)
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
+
+    async def close(self) -> None:
+        """End what is left beside."""
+        await end_tasks(self._tidying)
+
+    def _splitting(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+        stream = stream_name(StreamKind.RAW, shard)
+        batch = self.settings.batch
+        small = max(1, batch // BULK_SHARE)
+        return [
+            Worker(
+                stream,
+                consumer_name("split", lane, number),
+                batch if lane in {Lane.LIVE, Lane.STATUS} else small,
+                lane,
+                Splitter(tenure, self._tools, self._finished[stream]),
+                self._finished[stream],
+            )
+            for lane in Lane
+        ]
+
+    def _delivering(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+        stream = stream_name(StreamKind.EVENTS, shard)
+        return [
+            Worker(
+                stream,
+                consumer_name("deliver", lane, number),
+                self.settings.batch,
+                lane,
+                Deliverer(
+                    tenure,
+                    self._endpoints,
+                    self.channels,
+                    self.acker,
+                    self._finished[stream],
+                    self.metrics,
+                ),
+                self._finished[stream],
+            )
+            for lane in Lane
+            # Items are never in the invalid lane, only bodies.
+            if lane is not Lane.INVALID
+        ]

@@ -1,1 +1,0 @@
-"""Decisions as pure functions: no client, clock or environment inside."""

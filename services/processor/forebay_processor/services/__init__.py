@@ -1,1 +1,0 @@
-"""Splitting, delivering, waiting: what the processor does with what JetStream hands it."""

@@ -1,0 +1,1 @@
+"""What several rooms work with: a partition's tenure, streams' time and ages, endpoints, tasks."""

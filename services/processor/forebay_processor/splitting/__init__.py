@@ -1,0 +1,1 @@
+"""From RAW to EVENTS: one message for each item, each stored once."""

@@ -1,0 +1,367 @@
+"""Cutting a webhook into parts: what each item is stored as, and what a body may expand to.
+
+Everything here is a generator that gives up control again and again: a long body is cut in slices,
+and whoever runs it (`splitter`) sends what is cut before it asks for more. So memory is that of the
+body, decoded, and of one wave of items; never that of all items.
+
+A long body is gone through twice: first to count its items and what they come to, and only then to
+store them. So a body that is beyond the limits is set aside whole, before anything of it is stored.
+
+Nothing here does anything to the outside: if the process dies, the webhook is unacked, comes again
+and is cut again, to the same items.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from forebay.core import envelope
+from forebay.core.bodies import body_item, lane_of_items
+from forebay.core.content_encoding import decode_body
+from forebay.core.envelope import encode_item
+from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
+from forebay.core.invalid import InvalidReason
+from forebay.core.items import Item, cut, variant_of
+from forebay.core.naming import EndpointName
+from forebay.core.reading import Reading, read_json, reading_damaged
+from forebay.core.slices import count_values, may_hold_more, read_in_slices
+from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
+from forebay.core.tables import ProcessorEndpoint
+from forebay.runtime.pulled_message import PulledMessage
+from forebay_processor.errors import place_of
+from forebay_processor.shared.routing import is_body_wanted
+
+__all__ = ["BodyLimits", "CutFailed", "Cutter", "Part", "Webhook", "is_quick"]
+
+QUICK_BYTES: Final = 64 * 1024
+QUICK_COMMAS: Final = 256
+"""A body below both is cut at once, for slices cost more than it does: it holds fewer items than
+commas, so it takes some milliseconds at most. Most bodies hold one item and 20 commas."""
+
+SLICED_BYTES: Final = 256 * 1024
+"""From so many bytes on a body is decoded in slices. That takes three times as long as at once,
+which is a millisecond for a body below this size."""
+
+MINIMUM_EXPANSION_BYTES: Final = 1024 * 1024
+"""What any body may expand to: small ones hold few items, around each of which stands the rest."""
+
+MOST_SAMPLES: Final = 1024
+"""Kinds and channels of one body. Filters look at each of them, for each destination, in one step;
+providers send at most 1,000 items in a body."""
+
+_WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class BodyLimits(NamedTuple):
+    """What one body may hold and come to; see the settings."""
+
+    items: int
+    expansion: int
+    values: int
+    decoded_bytes: int
+
+
+class CutFailed(ForebayError):  # noqa: N818  # what happened, not an error of the program
+    """A body cannot be cut, or may not be: it is to be set aside."""
+
+    def __init__(self, reason: InvalidReason, place: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+        """Where a parser crashed: file and line."""
+
+
+class Webhook:
+    """One raw message on its way, and how many of its parts are not stored yet."""
+
+    __slots__ = ("failure", "is_cut", "left", "message", "subject")
+
+    def __init__(self, message: PulledMessage, subject: RawSubject) -> None:
+        self.message = message
+        self.subject = subject
+        self.left = 0
+        """Parts that are cut and not settled."""
+
+        self.is_cut = False
+        """Whether nothing more of it will be cut."""
+
+        self.failure: InvalidReason | None = None
+        """Why it is to be kept in the lane `invalid`, if it is."""
+
+
+class Part:
+    """One item of a webhook, with what it is stored as."""
+
+    __slots__ = ("chain", "headers", "item", "lane", "payload", "subject", "webhook")
+
+    def __init__(  # all that one publish is made of
+        self, webhook: Webhook, item: Item, lane: Lane, payload: bytes, body: str | None
+    ) -> None:
+        name, message = webhook.subject.endpoint, webhook.message
+        self.webhook = webhook
+        self.item = item
+        self.lane = lane
+        self.payload = payload
+        self.chain: tuple[EndpointName, str] = (name, item.conversation)
+        """What has an order among itself."""
+
+        self.subject, claim = event_subjects(
+            webhook.subject.shard,
+            conversation_partition(name, item.conversation),
+            lane,
+            name,
+            item.kind,
+            item.token,
+        )
+        self.headers = {
+            envelope.RECEIVED_AT: message.headers.get(envelope.RECEIVED_AT, "0"),
+            envelope.ENDPOINT: str(name),
+            envelope.RAW_SEQUENCE: str(message.sequence),
+            envelope.CONVERSATION: item.conversation,
+            envelope.DIGEST: item.digest,
+            envelope.EXPECTED_SEQUENCE: "0",
+            envelope.EXPECTED_SUBJECT: claim,
+        }
+        trace = message.headers.get(envelope.TRACEPARENT)
+        if trace is not None:
+            self.headers[envelope.TRACEPARENT] = trace
+        if body is not None:
+            self.headers[envelope.BODY] = body
+
+    def variant(self) -> "Part":
+        """Return the same item under a key of its own."""
+        item = variant_of(self.item)
+        body = self.headers.get(envelope.BODY)
+        return Part(self.webhook, item, self.lane, encode_item(item), body)
+
+
+def is_quick(body: bytes) -> bool:
+    """Say whether a body can be cut at once."""
+    return len(body) <= QUICK_BYTES and body.count(b",") <= QUICK_COMMAS
+
+
+class Cutter:
+    """Cuts webhooks within limits."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+
+    @property
+    def decoded_bytes(self) -> int:
+        """The most that a body may come to once its content encoding is taken off."""
+        return self._limits.decoded_bytes
+
+    def small_content(self, message: PulledMessage) -> bytes | None:
+        """Return a body without its content encoding; None where that comes to more than a little.
+
+        Raises:
+            CutFailed: where the body is not of its encoding, or comes to more than it may.
+        """
+        if envelope.CONTENT_ENCODING not in message.headers:
+            return message.data
+        most = min(QUICK_BYTES, self.decoded_bytes)
+        try:
+            return _decoded(message, most)
+        except CutFailed as failed:
+            if failed.reason is InvalidReason.EXPANDS_TOO_FAR and most < self.decoded_bytes:
+                return None
+            raise
+
+    async def content(self, message: PulledMessage) -> bytes:
+        """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
+        return await asyncio.to_thread(_decoded, message, self.decoded_bytes)
+
+    def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
+        """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
+        try:
+            return self._quick_parts(webhook, body, endpoint)
+        except CutFailed:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
+
+    def _quick_parts(
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
+    ) -> list[Part]:
+        message = webhook.message
+        items = list(_items(message, _read(body), endpoint, _sha256(message, endpoint)))
+        if not items:
+            raise CutFailed(InvalidReason.NO_ENVELOPE)
+        if len(items) > self._limits_for(message).items:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+        return list(_parts_of(webhook, items, items, endpoint))
+
+    def parts(
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
+    ) -> Generator[Part | None, None, None]:
+        """Yield a webhook's parts in their order, and None where others may have their turn.
+
+        Raises:
+            CutFailed: where the body is to be set aside.
+        """
+        try:
+            yield from self._parts(webhook, body, endpoint)
+        except CutFailed:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
+
+    def _parts(
+        self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
+    ) -> Generator[Part | None, None, None]:
+        message = webhook.message
+        limits = self._limits_for(message)
+        reading = yield from self._reading(body, endpoint, limits)
+        digest = _sha256(message, endpoint)
+        yield None
+        survey = _Survey(len(body), limits)
+        found: list[Item] | None = None
+        if body.count(b",") <= QUICK_COMMAS:
+            # So few that they may be held, and come to no more than the smallest bound.
+            found = []
+            for item in _items(message, reading, endpoint, digest):
+                survey.count(item)
+                found.append(item)
+                yield None
+        else:
+            for item in _items(message, reading, endpoint, digest):
+                survey.count(item, len(encode_item(item)))
+                yield None
+        if not survey.items:
+            raise CutFailed(InvalidReason.NO_ENVELOPE)
+        items = found or _items(message, reading, endpoint, digest)
+        yield from _parts_of(webhook, items, survey.samples, endpoint)
+
+    def _limits_for(self, message: PulledMessage) -> BodyLimits:
+        """Return the limits, or what a person put in their place for this body."""
+        lifted = message.headers.get(envelope.MAX_ITEMS)
+        if lifted is None:
+            return self._limits
+        if not lifted.isdecimal():
+            return self._limits
+        return self._limits._replace(items=int(lifted), expansion=0, values=0)
+
+    def _reading(
+        self, body: bytes, endpoint: ProcessorEndpoint, limits: BodyLimits
+    ) -> Generator[None, None, Reading]:
+        if endpoint.provider != "generic":
+            yield from self._check_values(body, limits)
+        if len(body) < SLICED_BYTES:
+            return _read(body)
+        try:
+            try:
+                if endpoint.provider == "generic":
+                    # One item, whatever it holds: it is passed on as it stands.
+                    whole = _WHOLE(body)
+                    yield None
+                    body.decode()  # which the decoder did not look at
+                    return Reading(whole, repaired=False)
+                return Reading((yield from read_in_slices(body)), repaired=False)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                yield None
+            return (yield from reading_damaged(body, read_in_slices))
+        except (UnreadableBody, RecursionError) as error:
+            raise CutFailed(InvalidReason.NOT_JSON) from error
+
+    def _check_values(self, body: bytes, limits: BodyLimits) -> Generator[None, None, None]:
+        most = limits.values
+        if not most or len(body) <= most or not (yield from may_hold_more(body, most)):
+            return
+        if (yield from count_values(body)) > most:
+            raise CutFailed(InvalidReason.TOO_MANY_VALUES)
+
+
+def _failed(error: Exception) -> CutFailed:
+    """Return for what reason a body is set aside: a parser's fault must never cost a webhook."""
+    if isinstance(error, UnreadableBody):
+        return CutFailed(InvalidReason.NO_ENVELOPE)
+    return CutFailed(InvalidReason.CRASHED, place_of(error))
+
+
+def _sha256(message: PulledMessage, endpoint: ProcessorEndpoint) -> str:
+    """Return the hash of a body in hex, where it can be part of a key."""
+    return hashlib.sha256(message.data).hexdigest() if endpoint.provider == "generic" else ""
+
+
+def _decoded(message: PulledMessage, most: int) -> bytes:
+    """Return a body without its content encoding; raises CutFailed."""
+    encoding = message.headers.get(envelope.CONTENT_ENCODING, "")
+    try:
+        return decode_body(message.data, encoding, most)
+    except ExpandsTooFar as error:
+        raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
+    except UnreadableBody as error:
+        raise CutFailed(InvalidReason.NOT_JSON) from error
+
+
+def _read(body: bytes) -> Reading:
+    try:
+        return read_json(body)
+    except (UnreadableBody, RecursionError) as error:
+        raise CutFailed(InvalidReason.NOT_JSON) from error
+
+
+def _received_at(message: PulledMessage) -> float:
+    return int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
+
+
+def _items(
+    message: PulledMessage, reading: Reading, endpoint: ProcessorEndpoint, digest: str
+) -> Iterator[Item]:
+    return cut(
+        endpoint.provider,
+        reading.document,
+        body_sha256=digest,
+        received_at=_received_at(message),
+        event_id=message.headers.get(envelope.EVENT_ID),
+        repaired=reading.repaired,
+    )
+
+
+def _parts_of(
+    webhook: Webhook, items: Iterable[Item], samples: Sequence[Item], endpoint: ProcessorEndpoint
+) -> Iterator[Part]:
+    """Make parts of a webhook's items, and one of the whole where any destination wants that.
+
+    `samples` are what filters look at: at least one item of each kind and channel.
+    """
+    message, whole = webhook.message, None
+    if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
+        whole = body_item(message.data, message.headers, samples, _received_at(message))
+    token = None if whole is None else whole.token
+    for item in items:
+        yield Part(webhook, item, item.lane, encode_item(item), token)
+    if whole is not None:
+        yield Part(webhook, whole, lane_of_items(samples), encode_item(whole), None)
+
+
+class _Survey:
+    """What a body holds, and whether that is within its limits."""
+
+    def __init__(self, size: int, limits: BodyLimits) -> None:
+        self.items = 0
+        self._bytes = 0
+        self._max_items = limits.items
+        self._max_bytes = max(limits.expansion * size, MINIMUM_EXPANSION_BYTES)
+        self._is_bounded = limits.expansion > 0
+        self._samples: dict[tuple[str, str, bool], Item] = {}
+
+    @property
+    def samples(self) -> list[Item]:
+        """The first item of each kind and channel, dated or not: what filters ask for."""
+        return list(self._samples.values())
+
+    def count(self, item: Item, size: int = 0) -> None:
+        """Take notice of an item; raises CutFailed."""
+        self.items += 1
+        self._bytes += size
+        if self.items > self._max_items:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+        if self._is_bounded and self._bytes > self._max_bytes:
+            raise CutFailed(InvalidReason.EXPANDS_TOO_FAR)
+        if self._is_bounded and len(self._samples) > MOST_SAMPLES:
+            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
+        self._samples.setdefault((item.kind, item.channel, item.is_dateless), item)

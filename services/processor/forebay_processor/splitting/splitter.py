@@ -1,0 +1,355 @@
+"""Splits webhooks: from RAW to EVENTS, one message for each item, each stored once.
+
+One `Splitter` works one lane of one partition of RAW. Storing is claiming: EVENTS takes one message
+for each item, so one that was seen within the window is refused, and that is how a repeat ends
+(`claims`).
+
+Order: webhooks are cut in the order of RAW, into waves of some hundred items; a wave is stored
+(`waves`) before anything of the next one is sent, and that one is cut meanwhile. What could not be
+stored is tried again in place: nothing newer overtakes it.
+
+What is held in memory: the bodies of one pull; of large ones, those that `Room` lets be taken apart
+at a time; two waves. Not what a body expands to. A body of 12,000 items is cut in turns of some
+milliseconds, in which leases are renewed and others deliver.
+
+If the process dies, or the connection is lost: before an item is stored, its webhook is unacked and
+comes again, with all that came after it; after some items are stored, it comes again too and their
+claims refuse them; after the ack all are stored. A webhook that comes again while it is still being
+cut (it took longer than the ack wait) is passed over.
+
+What cannot be split, for a fault of the body or of the parser, or because it is beyond what a body
+may hold, is set aside in the lane `invalid` with its reason: it must neither be lost nor stop those
+that wait behind it. It is acked when its copy is stored, and comes again where there is no room for
+one. Dies between the two: there are two copies, and a replay of both delivers each item once.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.invalid import InvalidReason
+from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
+from forebay.core.tables import ProcessorEndpoint
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pull import BATCH_BYTES
+from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.partition import Lag
+from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.redelivery_order import DELAY_SECONDS, Deferred
+from forebay_processor.shared.tenure import Tenure
+from forebay_processor.splitting.claims import ClaimJudge, KnownItems
+from forebay_processor.splitting.cutting import CutFailed, Cutter, Part, Webhook, is_quick
+from forebay_processor.splitting.turns import Room, Turns
+from forebay_processor.splitting.waves import ItemOutcome, PartitionLost, Storage, WaveStore
+
+__all__ = ["Splitter", "SplitterTools"]
+
+_log = structlog.get_logger(__name__)
+
+WAVE_ITEMS: Final = 500
+"""Items of a wave. They wait for their answers together, so more would only take more memory."""
+
+WAVE_BYTES: Final = 512 * 1024
+"""Of payloads in a wave; one item can be larger. There are 64 splitters, each with two waves."""
+
+
+class Batches(Protocol):
+    """Where webhooks come from: a part of `Puller`."""
+
+    consumer: str
+    pending: int
+
+    async def next_batch(self) -> list[PulledMessage]:
+        """Return what has arrived, at least one message; waits for it."""
+
+
+class Publishing(Storage, Protocol):
+    """Where items and copies of webhooks are stored: a part of `Publisher`."""
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Mapping[str, str], within: float
+    ) -> PubAck:
+        """Store a message; raises StoreError."""
+
+
+class SplitterTools:
+    """What the splitters of a process share."""
+
+    def __init__(  # its parts, each one thing
+        self,
+        publisher: Publishing,
+        endpoints: Endpoints,
+        metrics: ProcessorMetrics,
+        cutter: Cutter,
+        room: Room,
+        store_seconds: float,
+    ) -> None:
+        self.publisher = publisher
+        self.endpoints = endpoints
+        self.metrics = metrics
+        self.cutter = cutter
+        self.room = room
+        self.store_seconds = store_seconds
+        self.known = KnownItems()
+
+
+class Splitter:
+    """Works one lane of one partition of RAW."""
+
+    def __init__(self, partition: Tenure, tools: SplitterTools, finished: Finished) -> None:
+        self._partition = partition
+        self._tools = tools
+        self._metrics = tools.metrics
+        self._finished = finished
+        self._waves = WaveStore(
+            partition,
+            tools.publisher,
+            ClaimJudge(partition, tools.known),
+            tools.store_seconds,
+        )
+        self._deferred = Deferred()
+        self._open: dict[int, Webhook] = {}
+        """Webhooks that came and are not answered, by sequence, in the order in which they came."""
+
+        self._pending = 0
+
+    async def run(self, puller: Batches) -> None:
+        """Split what comes; until cancelled, or until the partition is somebody else's."""
+        with contextlib.suppress(PartitionLost):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    wave = _Wave(group, functools.partial(self._store, puller.consumer))
+                    while True:
+                        messages = await puller.next_batch()
+                        self._pending = puller.pending
+                        await self._split_batch(messages, wave)
+            except BaseExceptionGroup as errors:
+                # Of two tasks that end with each other: the one that failed says why.
+                raise errors.exceptions[0] from None
+            finally:
+                self._open.clear()
+
+    def lag(self) -> Lag:
+        """Return what waits to be split."""
+        oldest = next(iter(self._open.values()), None)
+        return Lag(
+            self._pending + len(self._open),
+            None if oldest is None else oldest.message.stored_at / 1e9,
+        )
+
+    # -- cutting
+
+    async def _split_batch(self, messages: Sequence[PulledMessage], wave: "_Wave") -> None:
+        turns = Turns()
+        for webhook in [taken for each in messages if (taken := await self._take(each))]:
+            if webhook.subject.lane is Lane.INVALID and envelope.REASON in webhook.message.headers:
+                await self._keep(webhook, webhook.message.headers[envelope.REASON])
+                continue
+            endpoint = await self._endpoint_of(webhook)
+            if endpoint is not None:
+                await self._split(webhook, endpoint, wave, turns)
+                await turns.breathe()
+        await wave.send()
+
+    async def _take(self, message: PulledMessage) -> Webhook | None:
+        """Take a message in hand, unless it is or was here before."""
+        if message in self._finished:
+            self._metrics.redelivered()
+            await message.ack()
+            return None
+        if message.sequence in self._open:
+            return None
+        try:
+            subject = RawSubject.parse(message.subject)
+        except ValueError:
+            # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
+            _log.error("subject_unreadable", stream="raw", sequence=message.sequence)
+            await message.ack()
+            return None
+        webhook = self._open[message.sequence] = Webhook(message, subject)
+        return webhook
+
+    async def _split(
+        self, webhook: Webhook, endpoint: ProcessorEndpoint, wave: "_Wave", turns: Turns
+    ) -> None:
+        """Cut a webhook and hand its items on."""
+        cutter = self._tools.cutter
+        try:
+            body = cutter.small_content(webhook.message)
+            if body is not None and is_quick(body):
+                for part in cutter.quick_parts(webhook, body, endpoint):
+                    await wave.add(part)
+            else:
+                # What a compressed body comes to is not known before: room for all it may.
+                async with self._tools.room.of(cutter.decoded_bytes if body is None else len(body)):
+                    if body is None:
+                        body = await cutter.content(webhook.message)
+                    for step in cutter.parts(webhook, body, endpoint):
+                        if step is not None:
+                            await wave.add(step)
+                        await turns.breathe()
+                    if len(body) > BATCH_BYTES:
+                        # It is in hand until its items are stored: while EVENTS is full, others
+                        # would come and be in hand as well.
+                        await wave.send()
+                        await wave.stored()
+        except CutFailed as failed:
+            webhook.failure = failed.reason
+            if failed.reason is InvalidReason.CRASHED:
+                _log.error(
+                    "split_crashed",
+                    endpoint=str(webhook.subject.endpoint),
+                    raw_sequence=webhook.message.sequence,
+                    error=failed.place,
+                )
+        webhook.is_cut = True
+        await self._finish(webhook)
+
+    async def _endpoint_of(self, webhook: Webhook) -> ProcessorEndpoint | None:
+        """Return the endpoint, or answer the message where there is none to split it for."""
+        message, subject = webhook.message, webhook.subject
+        name, sequence = subject.endpoint, message.sequence
+        endpoint = self._tools.endpoints.find(name)
+        now = asyncio.get_running_loop().time()
+        if endpoint is None and self._tools.endpoints.is_deleted(name):
+            self._deferred.back(name, sequence)
+            self._metrics.webhook(name, subject.lane, "dropped")
+            await self._ack(webhook)
+            return None
+        if endpoint is None or self._deferred.is_behind(name, sequence, now):
+            self._deferred.send_back(name, sequence, now)
+            await self._send_back(webhook)
+            return None
+        self._deferred.back(name, sequence)
+        return endpoint
+
+    # -- storing
+
+    async def _store(self, consumer: str, parts: list[Part]) -> None:
+        """Store a wave, and answer the webhooks that have nothing left to store."""
+        for part, outcome in await self._waves.store(parts, consumer):
+            webhook = part.webhook
+            if outcome is ItemOutcome.TOO_LARGE:
+                _log.error(
+                    "item_too_large",
+                    endpoint=str(webhook.subject.endpoint),
+                    raw_sequence=webhook.message.sequence,
+                    bytes=len(part.payload),
+                )
+                webhook.failure = InvalidReason.ITEM_TOO_LARGE
+            else:
+                self._metrics.item(webhook.subject.endpoint, part.lane, part.item.kind, outcome)
+            webhook.left -= 1
+            await self._finish(webhook)
+
+    # -- answering
+
+    async def _finish(self, webhook: Webhook) -> None:
+        """Answer a webhook of which nothing is left to do."""
+        if not webhook.is_cut or webhook.left:
+            return
+        if webhook.failure is not None:
+            await self._set_aside(webhook, webhook.failure)
+            return
+        self._metrics.webhook(webhook.subject.endpoint, webhook.subject.lane, "split")
+        await self._ack(webhook)
+
+    async def _ack(self, webhook: Webhook) -> None:
+        self._open.pop(webhook.message.sequence, None)
+        self._finished.add(webhook.message)
+        await webhook.message.ack()
+
+    async def _send_back(self, webhook: Webhook) -> None:
+        self._open.pop(webhook.message.sequence, None)
+        await webhook.message.nak(DELAY_SECONDS)
+
+    async def _keep(self, webhook: Webhook, reason: str) -> None:
+        """Leave a body where it is, in the lane `invalid`: a splitter, or a receiver, put it there.
+
+        A replay takes the reason off, and then it is cut again.
+        """
+        subject, message = webhook.subject, webhook.message
+        self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
+        _log.warning(
+            "body_unreadable",
+            endpoint=str(subject.endpoint),
+            raw_sequence=message.sequence,
+            reason=reason,
+        )
+        await self._ack(webhook)
+
+    async def _set_aside(self, webhook: Webhook, reason: InvalidReason) -> None:
+        """Keep a body in the lane `invalid`, for its age in RAW."""
+        message, subject = webhook.message, webhook.subject
+        is_aside = subject.lane is Lane.INVALID
+        if is_aside and reason in _SEEN_BY_RECEIVERS:
+            await self._keep(webhook, reason)
+            return
+        headers = dict(message.headers)
+        headers[envelope.REASON] = reason
+        # Another id than the first store of the same body had, or it would count as a repeat.
+        headers[envelope.MESSAGE_ID] = f"invalid-{message.sequence}"
+        aside = str(subject._replace(lane=Lane.INVALID))
+        await self._waves.check()
+        try:
+            await self._tools.publisher.publish(
+                aside, message.data, headers, self._tools.store_seconds
+            )
+        except StoreError:
+            await self._send_back(webhook)
+            return
+        await self._ack(webhook)
+        if is_aside:
+            # The copy says why; if this fails, or the process dies, both are listed.
+            with contextlib.suppress(StoreError):
+                await self._partition.delete(
+                    stream_name(StreamKind.RAW, subject.shard), message.sequence
+                )
+
+
+_SEEN_BY_RECEIVERS: Final = frozenset({InvalidReason.NOT_JSON, InvalidReason.NO_ENVELOPE})
+"""What a receiver stores in the lane `invalid` at once, without a reason."""
+
+
+class _Wave:
+    """What is cut for the next wave, beside the one that is being stored."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        store: Callable[[list[Part]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._group = group
+        self._store = store
+        self._storing: asyncio.Task[None] | None = None
+        self._parts: list[Part] = []
+        self._bytes = 0
+
+    async def add(self, part: Part) -> None:
+        """Take a part; waits for the wave before where this one is full."""
+        part.webhook.left += 1
+        self._parts.append(part)
+        self._bytes += len(part.payload)
+        if len(self._parts) >= WAVE_ITEMS or self._bytes >= WAVE_BYTES:
+            await self.send()
+
+    async def send(self) -> None:
+        """Have what was cut stored, once the wave before it is."""
+        parts, self._parts, self._bytes = self._parts, [], 0
+        if not parts:
+            return
+        await self.stored()
+        self._storing = self._group.create_task(self._store(parts))
+
+    async def stored(self) -> None:
+        """Wait until all that was sent is stored."""
+        if self._storing is not None:
+            await self._storing
