@@ -1,7 +1,7 @@
 """A shard's streams and consumers: made, made again, changed, and refused if they are not ours."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from nats.js.errors import APIError
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.subjects import FORMAT_VERSION, PARTITIONS, Lane, StreamKind, stream_name
+from forebay.runtime.consumers import list_consumers
+from forebay.runtime.jetstream_api import call
 from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import FORMAT_KEY, ShardConfig, ensure_shard, stream_config
 from forebay.runtime.settings import NatsSettings
@@ -89,6 +91,57 @@ async def test_a_new_size_and_age_are_taken_over_with_what_is_stored(client: Cli
     info = await context.stream_info("FOREBAY_RAW_grown")
     assert (info.config.max_bytes, info.config.max_age) == (99 * 1024 * 1024, 24 * 3600)
     assert info.state.messages == 1
+
+
+ADDED: Mapping[str, object] = {
+    "backoff": [30_000_000_000, 60_000_000_000],
+    "headers_only": True,
+    "inactive_threshold": 3_600_000_000_000,
+    "max_batch": 1,
+    "max_bytes": 1024,
+    "max_expires": 1_000_000_000,
+}
+"""Settings that ours do not have, as somebody may add them by hand."""
+
+
+async def test_what_somebody_added_to_a_consumer_is_taken_away(client: Client) -> None:
+    await ensure_shard(client, shard("added"))
+    stream = "FOREBAY_RAW_added"
+    before = await list_consumers(client, stream)
+    changed = dict(zip(sorted(before), ADDED.items(), strict=False))
+    for name, (setting, value) in changed.items():
+        config = {**before[name].config, setting: value}
+        subject = f"CONSUMER.CREATE.{stream}.{name}.{config['filter_subject']}"
+        await call(client, subject, {"stream_name": stream, "config": config})
+    there = await list_consumers(client, stream)
+    assert [there[name].config.get(setting) for name, (setting, _) in changed.items()] == [
+        *ADDED.values()
+    ]
+    await ensure_shard(client, shard("added"))
+    after = await list_consumers(client, stream)
+    assert {name: each.config for name, each in after.items()} == {
+        name: each.config for name, each in before.items()
+    }
+
+
+async def test_a_consumer_that_was_paused_goes_on_behind_what_it_had_acked(client: Client) -> None:
+    await ensure_shard(client, shard("paused"))
+    stream, name, context = "FOREBAY_RAW_paused", "split-live-03", client.jetstream()
+    pulled = await context.pull_subscribe_bind(name, stream)
+    for number in range(3):
+        await context.publish("forebay.raw.paused.03.live.demo.meta", b"%d" % number)
+    for message in await pulled.fetch(2, timeout=5):
+        await message.ack_sync()
+    until = {"pause_until": "2100-01-01T00:00:00Z"}
+    assert (await call(client, f"CONSUMER.PAUSE.{stream}.{name}", until))["paused"]
+    await ensure_shard(client, shard("paused"))
+    assert [message.data for message in await pulled.fetch(1, timeout=5)] == [b"2"]
+    info = await context.consumer_info(stream, name)
+    assert (info.num_ack_pending, info.num_pending) == (1, 0)
+    # Once more, there is nothing to be done.
+    before = (await list_consumers(client, stream))[name].created
+    await ensure_shard(client, shard("paused"))
+    assert (await list_consumers(client, stream))[name].created == before
 
 
 @pytest.mark.parametrize(

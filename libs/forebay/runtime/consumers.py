@@ -224,8 +224,13 @@ async def _repair(
     found: ConsumerState,
     floor: AckFloor | None,
 ) -> None:
-    """Give a consumer its settings back; one that begins elsewhere is made anew."""
-    if not _leaves_out(wanted, found.config):
+    """Give a consumer its settings back; one that begins elsewhere, or is paused, is made anew."""
+    leaves_out = _leaves_out(wanted, found.config)
+    if found.config.get("pause_until") and not leaves_out:
+        # The server keeps a pause whatever settings it is given, and to end one is a call of its
+        # own, for which processors would need another permission.
+        floor = found.floor
+    elif not leaves_out:
         # Not every setting can be changed, such as how it is acked.
         with contextlib.suppress(StoreRefused):
             await _create(client, stream, _started_as(wanted, found))
