@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,8 @@ from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
 from support.nats_server import NatsServer
+from support.ports import HOST
+from support.publishing import publishing
 from support.stack import SHARD
 from support.wait import eventually
 
@@ -154,3 +157,40 @@ async def test_a_sender_that_goes_away_does_not_disturb_the_others(watched: Watc
     gone.cancel()
     assert (await other).seq == 2
     assert watched.publisher.in_flight == 0
+
+
+@contextlib.asynccontextmanager
+async def telling_of(other: str) -> AsyncIterator[str]:
+    """Give the URL of a server of a cluster that tells of another one, and goes with the block."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        info = {"version": "2.10.0", "max_payload": 1024, "connect_urls": [other]}
+        writer.write(b"INFO %b\r\n" % json.dumps(info).encode())
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+
+    server = await asyncio.start_server(greet, HOST, 0)
+    try:
+        yield f"nats://{HOST}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_where_the_server_that_was_named_is_gone_another_of_its_cluster_is_reached(
+    nats_server: NatsServer,
+) -> None:
+    async with nats_server.client() as client:
+        await client.jetstream().add_stream(stream_config(StreamKind.RAW, SHARD))
+    changes: list[bool] = []
+    async with contextlib.AsyncExitStack() as cleanup:
+        async with telling_of(f"{HOST}:{nats_server.port}") as url:
+            publisher = await cleanup.enter_async_context(
+                publishing(NatsSettings(url=url), on_change=changes.append)
+            )
+            await publisher.wait_reached()
+        await eventually(lambda: changes == [True, False, True], saying="another to be reached")
+        assert (await publisher.publish(SUBJECT, b"1", {}, LONG)).seq == 1

@@ -39,4 +39,16 @@ class LoopClock:
         """Begin with the right time; whoever keeps the clock has to be made afterwards."""
         loop = asyncio.get_running_loop()
         real, self.ahead = loop.time, 0.0
-        monkeypatch.setattr(loop, "time", lambda: real() + self.ahead)
+        self._real = real
+        self._stood_at: float | None = None
+        monkeypatch.setattr(loop, "time", self._time)
+
+    def stop(self) -> None:
+        """Stand still from now on, but for `ahead`: nothing is due that the test did not let pass.
+
+        Only what needs no time goes on, such as turns of the loop and sockets.
+        """
+        self._stood_at = self._real()
+
+    def _time(self) -> float:
+        return (self._real() if self._stood_at is None else self._stood_at) + self.ahead
