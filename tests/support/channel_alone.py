@@ -20,7 +20,7 @@ from forebay_processor.delivery.work import Work
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.lease import Lease, lease_clock
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 from forebay_processor.shared.tenure import Tenure
 from support.clocks import HandClock
@@ -124,7 +124,7 @@ class ChannelAlone:
         self.door = Door()
         self.lease = Lease()
         self.lease.renew(lease_clock())
-        self.ages = Ages()
+        self.ages = RetentionAges()
         """Of the streams: for ever, until the test says otherwise."""
 
         self.tenures = [self.tenure(0), self.tenure(1)]

@@ -27,7 +27,7 @@ from forebay.runtime.store_errors import (
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock
-from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
@@ -220,7 +220,7 @@ class SplitAlone:
             self.room,
             1.0,
         )
-        return Splitter(self.tenure, tools, Finished())
+        return Splitter(self.tenure, tools, RecentlyAcked())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

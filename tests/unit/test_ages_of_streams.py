@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 
 HOUR = 3600.0
 SINCE = 1000.0
@@ -14,18 +14,18 @@ SINCE = 1000.0
     ("age", "margin"), [(192 * HOUR, HOUR), (8 * HOUR, HOUR), (4 * HOUR, HOUR / 2), (80.0, 10.0)]
 )
 def test_an_item_ends_an_hour_or_an_eighth_before_its_age(age: float, margin: float) -> None:
-    assert Ages(events=age).item_ends(SINCE) == SINCE + age - margin
+    assert RetentionAges(events=age).item_ends(SINCE) == SINCE + age - margin
 
 
 @pytest.mark.parametrize("limit", [0, 0.0, None])
 def test_without_a_limit_it_never_ends(limit: float | None) -> None:
-    ages = Ages(raw=1.0, events=1.0)
+    ages = RetentionAges(raw=1.0, events=1.0)
     ages.take(limit, limit)
     assert ages.raw == math.inf
     assert ages.item_ends(SINCE) == math.inf
 
 
 def test_a_changed_age_counts_for_what_is_there() -> None:
-    ages = Ages(events=80.0)
+    ages = RetentionAges(events=80.0)
     ages.take(None, 160.0)
     assert ages.item_ends(SINCE) == SINCE + 140.0

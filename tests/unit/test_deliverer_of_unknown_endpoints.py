@@ -22,8 +22,8 @@ from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock
-from forebay_processor.shared.recently_acked import Finished
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.recently_acked import RecentlyAcked
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 from forebay_processor.shared.tenure import Tenure
 from support.channel_alone import ITEM, NAME, Door, MemoryTable
@@ -47,14 +47,14 @@ class DelivererAlone:
         self.time = StreamTime(self.clock)
         lease = Lease()
         lease.renew(lease_clock())
-        tenure = Tenure("event.00", 7, lease, self.table, Ages(events=WINDOW))
+        tenure = Tenure("event.00", 7, lease, self.table, RetentionAges(events=WINDOW))
         tenure.start()
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         self.endpoints = Endpoints()
         channels = Channels(self.endpoints, cast("Destinations", self), metrics, self.time)
         self._acker, self._pull = Acker(), Pull()
         self._deliverer = Deliverer(
-            tenure, self.endpoints, channels, self._acker, Finished(), metrics
+            tenure, self.endpoints, channels, self._acker, RecentlyAcked(), metrics
         )
         self._stored_at = int(self.time.now() * 1e9)
 

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from forebay_processor.adapters.streams import Streams
-from forebay_processor.maintenance.unsplit_monitor import Unsplit
+from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 from support.clocks import HandClock
 
@@ -56,11 +56,11 @@ class Alone:
         self.clock = HandClock()
         self.streams = OneWaits(self.clock)
         self.registry = CollectorRegistry()
-        self._unsplit = Unsplit(
+        self._monitor = UnsplitMonitor(
             cast("Streams", self.streams),
             "0",
             ProcessorMetrics(self.registry, pool="test"),
-            Ages(raw=AGE, events=math.inf),
+            RetentionAges(raw=AGE, events=math.inf),
             StreamTime(self.clock),
             1.0,
             lambda: True,
@@ -70,7 +70,7 @@ class Alone:
         """Let so much of RAW's age pass and look; return what was told."""
         self.clock.gone_by += share * AGE
         with capture_logs() as told:
-            await self._unsplit.look()
+            await self._monitor.look()
         return [each["event"] for each in told]
 
 

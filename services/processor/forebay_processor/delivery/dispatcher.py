@@ -27,8 +27,8 @@ from forebay_processor.delivery.work import Work
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag, Partition
-from forebay_processor.shared.recently_acked import Finished
-from forebay_processor.shared.redelivery_order import DELAY_SECONDS, Deferred
+from forebay_processor.shared.recently_acked import RecentlyAcked
+from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.shared.routing import destinations_wanting
 
 __all__ = ["Acker", "Deliverer"]
@@ -70,7 +70,7 @@ class Deliverer:
         endpoints: Endpoints,
         channels: Channels,
         acker: Acker,
-        finished: Finished,
+        finished: RecentlyAcked,
         metrics: ProcessorMetrics,
     ) -> None:
         self._partition = partition
@@ -80,7 +80,7 @@ class Deliverer:
         self._finished = finished
         self._metrics = metrics
         self._in_flight: dict[int, PulledMessage] = {}
-        self._deferred = Deferred()
+        self._deferred = RedeliveryOrder()
         self._pending = 0
         self._last_finished: PulledMessage | None = None
         self._left = 0

@@ -17,10 +17,10 @@ from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["Unsplit"]
+__all__ = ["UnsplitMonitor"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ LONGEST_PAUSE_SECONDS: Final = 600.0
 this where the age is long."""
 
 
-class Unsplit:
+class UnsplitMonitor:
     """Looks at the oldest webhook of one shard that is not split."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
@@ -41,7 +41,7 @@ class Unsplit:
         streams: Streams,
         shard: str,
         metrics: ProcessorMetrics,
-        ages: Ages,
+        ages: RetentionAges,
         time: StreamTime,
         shortest_pause: float,
         is_mine: Callable[[], bool],

@@ -166,11 +166,11 @@ class ConsumerWatch:
     def _note_floor(
         self, partition: OwnedPartition, worker: Worker, state: ConsumerState, view: StreamView
     ) -> None:
-        known = worker.finished.floor(worker.consumer)
+        known = worker.recently_acked.floor(worker.consumer)
         if known is not None and not view.is_of(known):
-            worker.finished.forget_floor(worker.consumer)
+            worker.recently_acked.forget_floor(worker.consumer)
         if state.ack_floor.stream_seq:
-            floor = worker.finished.raise_floor(worker.consumer, state.floor)
+            floor = worker.recently_acked.raise_floor(worker.consumer, state.floor)
             self._on_floor(partition.tenure.unit, worker.lane, floor)
 
     def _note(self, event: str, stream: str, text: str, which: str = "") -> None:

@@ -20,7 +20,7 @@ from forebay_processor.delivery.dispatcher import Deliverer
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.delivery.replays import Replays
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.splitter import Splitter
@@ -39,7 +39,7 @@ class Worker(NamedTuple):
     batch: int
     lane: Lane
     task: Splitter | Deliverer
-    finished: Finished
+    recently_acked: RecentlyAcked
     """What of its stream is finished, whatever the consumer hands out."""
 
 
@@ -116,7 +116,7 @@ class OwnedPartition:
         for worker in self.workers:
             floor = floors.get(worker.lane)
             if floor is not None:
-                worker.finished.raise_floor(worker.consumer, floor)
+                worker.recently_acked.raise_floor(worker.consumer, floor)
 
     @property
     def deliverers(self) -> list[Deliverer]:
@@ -221,7 +221,7 @@ class OwnedPartition:
         if worker.consumer not in self._broken:
             with contextlib.suppress(ConsumerMissing):
                 return await session.streams.take_over(worker.stream, worker.consumer)
-        floor = worker.finished.floor(worker.consumer)
+        floor = worker.recently_acked.floor(worker.consumer)
         done = await session.streams.restore(self._shard, worker.stream, worker.consumer, floor)
         self._broken.discard(worker.consumer)
         if done:

@@ -14,8 +14,8 @@ from forebay_processor.ownership.partition import OwnedPartition, Worker
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease
-from forebay_processor.shared.recently_acked import Finished
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.recently_acked import RecentlyAcked
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import end_tasks
 from forebay_processor.shared.tenure import Store, Tenure
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
@@ -65,14 +65,14 @@ class Workshop:
             settings.store_seconds,
         )
         self._store = store
-        self._finished: defaultdict[str, Finished] = defaultdict(Finished)
+        self._recently_acked: defaultdict[str, RecentlyAcked] = defaultdict(RecentlyAcked)
         """By stream; it outlives partitions, which can come back."""
 
         self._members: dict[str, int] = {}
         self._tidying: set[asyncio.Task[None]] = set()
 
     def partition(
-        self, shard: str, unit: str, epoch: int, lease: Lease, ages: Ages
+        self, shard: str, unit: str, epoch: int, lease: Lease, ages: RetentionAges
     ) -> OwnedPartition:
         """Set up a partition that the table gives to this process."""
         tenure = Tenure(unit, epoch, lease, self._store, ages)
@@ -106,8 +106,8 @@ class Workshop:
                 consumer_name("split", lane, number),
                 batch if lane in {Lane.LIVE, Lane.STATUS} else small,
                 lane,
-                Splitter(tenure, self._tools, self._finished[stream]),
-                self._finished[stream],
+                Splitter(tenure, self._tools, self._recently_acked[stream]),
+                self._recently_acked[stream],
             )
             for lane in Lane
         ]
@@ -125,10 +125,10 @@ class Workshop:
                     self._endpoints,
                     self.channels,
                     self.acker,
-                    self._finished[stream],
+                    self._recently_acked[stream],
                     self.metrics,
                 ),
-                self._finished[stream],
+                self._recently_acked[stream],
             )
             for lane in Lane
             # Items are never in the invalid lane, only bodies.

@@ -21,14 +21,14 @@ from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.retry_loading import RowLoader
 from forebay_processor.maintenance.retention import Retention
-from forebay_processor.maintenance.unsplit_monitor import Unsplit
+from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.ownership.assignment import KINDS, surplus
 from forebay_processor.ownership.consumer_watch import NAMED, ConsumerWatch
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.ownership.partition_factory import Workshop
 from forebay_processor.shared.lease_table import LeaseTable
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 
 __all__ = ["Shard"]
@@ -59,7 +59,7 @@ class Shard:
         self._workshop = workshop
         self._membership = Membership(name, me, place, self._follow, workshop.on_answer)
         self._loader = RowLoader(name, workshop.channels)
-        self._ages = Ages()
+        self._ages = RetentionAges()
         self._partitions: dict[str, OwnedPartition] = {}
         self._session: Session | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -106,7 +106,7 @@ class Shard:
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
-        unsplit = Unsplit(
+        unsplit_monitor = UnsplitMonitor(
             session.streams,
             self.name,
             self._workshop.metrics,
@@ -126,7 +126,7 @@ class Shard:
             self._beside(watch.run())
             self._beside(self._membership.run(session.leases(self.name)))
             self._beside(retention.run())
-            self._beside(unsplit.run())
+            self._beside(unsplit_monitor.run())
             self._beside(self._follow_ages(session))
             while True:
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS / 4)

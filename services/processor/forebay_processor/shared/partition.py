@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from forebay.runtime.outgoing import PubAck
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 
 __all__ = ["Lag", "Partition"]
 
@@ -28,7 +28,7 @@ class Partition(Protocol):
         """Tells this ownership from earlier ones."""
 
     @property
-    def ages(self) -> Ages:
+    def ages(self) -> RetentionAges:
         """How long the shard keeps items."""
 
     @property

@@ -12,13 +12,13 @@ from typing import Final
 from forebay.core.ack_floors import AckFloor
 from forebay.runtime.pulled_message import PulledMessage
 
-__all__ = ["Finished"]
+__all__ = ["RecentlyAcked"]
 
 REMEMBERED: Final = 100_000
 """Messages: about 15 MB, and more than one process finishes within an ack wait."""
 
 
-class Finished:
+class RecentlyAcked:
     """The messages of one stream that were finished last."""
 
     def __init__(self) -> None:

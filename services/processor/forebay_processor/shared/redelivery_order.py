@@ -10,7 +10,7 @@ from typing import Final
 
 from forebay.core.naming import EndpointName
 
-__all__ = ["DELAY_SECONDS", "Deferred"]
+__all__ = ["DELAY_SECONDS", "RedeliveryOrder"]
 
 DELAY_SECONDS: Final = 2.0
 """After this a message comes again: the table of the processor is older than the receiver's, and
@@ -20,7 +20,7 @@ FORGOTTEN_SECONDS: Final = DELAY_SECONDS + 20.0
 """A message that did not come again within this time was removed from its stream."""
 
 
-class Deferred:
+class RedeliveryOrder:
     """The messages of one consumer that were sent back, by endpoint."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ The ages belong to the streams; whoever set them up may change them while proces
 import math
 from typing import Final
 
-__all__ = ["Ages"]
+__all__ = ["RetentionAges"]
 
 LONGEST_MARGIN_SECONDS: Final = 3600.0
 SHARE_OF_AGE: Final = 1 / 8
@@ -14,7 +14,7 @@ SHARE_OF_AGE: Final = 1 / 8
 shorter age. NATS can be away, or DEAD full, at the moment itself."""
 
 
-class Ages:
+class RetentionAges:
     """The ages of one shard's streams, in seconds; the same object for all of its partitions."""
 
     def __init__(self, raw: float = math.inf, events: float = math.inf) -> None:

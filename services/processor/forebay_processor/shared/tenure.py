@@ -17,7 +17,7 @@ from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.errors import place_of
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.partition import Partition
-from forebay_processor.shared.retention_ages import Ages
+from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import end_tasks
 
 __all__ = ["Store", "Tenure"]
@@ -51,7 +51,7 @@ class Tenure(Partition):
     """This process' hold on one partition."""
 
     def __init__(  # its collaborators, each one thing
-        self, unit: str, epoch: int, lease: Lease, store: Store, ages: Ages | None = None
+        self, unit: str, epoch: int, lease: Lease, store: Store, ages: RetentionAges | None = None
     ) -> None:
         self.unit = unit
         """Such as `event.07`."""
@@ -59,7 +59,7 @@ class Tenure(Partition):
         self._epoch = epoch
         self._lease = lease
         self._store = store
-        self._ages = ages or Ages()
+        self._ages = ages or RetentionAges()
         self._loop = asyncio.get_running_loop()
         self._work: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
@@ -73,7 +73,7 @@ class Tenure(Partition):
 
     @property
     @override
-    def ages(self) -> Ages:
+    def ages(self) -> RetentionAges:
         return self._ages
 
     @property

@@ -42,8 +42,8 @@ from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag
-from forebay_processor.shared.recently_acked import Finished
-from forebay_processor.shared.redelivery_order import DELAY_SECONDS, Deferred
+from forebay_processor.shared.recently_acked import RecentlyAcked
+from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.claims import ClaimJudge, KnownItems
 from forebay_processor.splitting.cutting import CutFailed, Cutter, Part, Webhook, is_quick
@@ -104,18 +104,20 @@ class SplitterTools:
 class Splitter:
     """Works one lane of one partition of RAW."""
 
-    def __init__(self, partition: Tenure, tools: SplitterTools, finished: Finished) -> None:
+    def __init__(
+        self, partition: Tenure, tools: SplitterTools, recently_acked: RecentlyAcked
+    ) -> None:
         self._partition = partition
         self._tools = tools
         self._metrics = tools.metrics
-        self._finished = finished
+        self._recently_acked = recently_acked
         self._waves = WaveStore(
             partition,
             tools.publisher,
             ClaimJudge(partition, tools.known),
             tools.store_seconds,
         )
-        self._deferred = Deferred()
+        self._redelivery_order = RedeliveryOrder()
         self._open: dict[int, Webhook] = {}
         """Webhooks that came and are not answered, by sequence, in the order in which they came."""
 
@@ -161,7 +163,7 @@ class Splitter:
 
     async def _take(self, message: PulledMessage) -> Webhook | None:
         """Take a message in hand, unless it is or was here before."""
-        if message in self._finished:
+        if message in self._recently_acked:
             self._metrics.redelivered()
             await message.ack()
             return None
@@ -220,15 +222,15 @@ class Splitter:
         endpoint = self._tools.endpoints.find(name)
         now = asyncio.get_running_loop().time()
         if endpoint is None and self._tools.endpoints.is_deleted(name):
-            self._deferred.back(name, sequence)
+            self._redelivery_order.back(name, sequence)
             self._metrics.webhook(name, subject.lane, "dropped")
             await self._ack(webhook)
             return None
-        if endpoint is None or self._deferred.is_behind(name, sequence, now):
-            self._deferred.send_back(name, sequence, now)
+        if endpoint is None or self._redelivery_order.is_behind(name, sequence, now):
+            self._redelivery_order.send_back(name, sequence, now)
             await self._send_back(webhook)
             return None
-        self._deferred.back(name, sequence)
+        self._redelivery_order.back(name, sequence)
         return endpoint
 
     # -- storing
@@ -264,7 +266,7 @@ class Splitter:
 
     async def _ack(self, webhook: Webhook) -> None:
         self._open.pop(webhook.message.sequence, None)
-        self._finished.add(webhook.message)
+        self._recently_acked.add(webhook.message)
         await webhook.message.ack()
 
     async def _send_back(self, webhook: Webhook) -> None:

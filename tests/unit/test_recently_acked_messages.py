@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from forebay.core.ack_floors import AckFloor
 from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay_processor.shared import recently_acked
-from forebay_processor.shared.recently_acked import Finished
+from forebay_processor.shared.recently_acked import RecentlyAcked
 
 CONSUMER = "split-live-00"
 
@@ -22,7 +22,7 @@ def message(sequence: int, stored_at: int) -> PulledMessage:
 
 
 def test_a_message_of_a_stream_that_was_made_anew_was_not_finished() -> None:
-    known = Finished()
+    known = RecentlyAcked()
     known.add(message(7, stored_at=100))
     assert message(7, stored_at=100) in known
     assert message(7, stored_at=200) not in known
@@ -30,7 +30,7 @@ def test_a_message_of_a_stream_that_was_made_anew_was_not_finished() -> None:
 
 
 def test_a_floor_means_what_was_stored_up_to_then_and_nothing_later() -> None:
-    known = Finished()
+    known = RecentlyAcked()
     known.raise_floor(CONSUMER, AckFloor(7, 100))
     assert message(7, stored_at=100) in known
     assert message(1, stored_at=50) in known
@@ -39,7 +39,7 @@ def test_a_floor_means_what_was_stored_up_to_then_and_nothing_later() -> None:
 
 
 def test_the_highest_floor_counts_until_it_is_forgotten() -> None:
-    known = Finished()
+    known = RecentlyAcked()
     known.raise_floor(CONSUMER, AckFloor(7, 100))
     assert known.raise_floor(CONSUMER, AckFloor(5, 200)) == AckFloor(7, 100)
     assert known.raise_floor(CONSUMER, AckFloor(7, 200)) == AckFloor(7, 100)
@@ -49,7 +49,7 @@ def test_the_highest_floor_counts_until_it_is_forgotten() -> None:
 
 
 def test_as_many_are_remembered_as_there_may_be() -> None:
-    known = Finished()
+    known = RecentlyAcked()
     for sequence in range(1, recently_acked.REMEMBERED + 2):
         known.add(message(sequence, stored_at=1))
     assert message(1, stored_at=1) not in known
