@@ -224,7 +224,7 @@ async def test_the_processors_user_shares_a_shard(users: Users) -> None:
         heard: list[LeaseTable] = []
         await other.follow(heard.append)
         table, sequence = await one.read()
-        joined = LeaseTable(members={"p1": Member(beat=1, place="here")})
+        joined = LeaseTable(members={"p1": Member(heartbeat=1, listener_id="here")})
         assert sequence == 0
         assert table == LeaseTable()
         written = await one.write(joined, sequence)

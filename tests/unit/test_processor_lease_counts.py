@@ -9,7 +9,7 @@ import msgspec
 
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.membership import Membership
-from forebay_processor.shared.lease import BEAT_SECONDS, VALID_SECONDS, lease_clock
+from forebay_processor.shared.lease import HEARTBEAT_SECONDS, VALID_SECONDS, lease_clock
 from forebay_processor.shared.lease_table import LeaseTable, Member
 from support.wait import eventually
 
@@ -59,10 +59,10 @@ async def test_a_lease_counts_from_the_request_not_from_the_answer() -> None:
 
 
 class HintingStore:
-    """A table of leases of two: whenever one writes, the other one's beat comes as a hint."""
+    """A table of leases of two: whenever one writes, the other one's heartbeat comes as a hint."""
 
     def __init__(self) -> None:
-        self.table = LeaseTable(members={"other": Member(place="there")})
+        self.table = LeaseTable(members={"other": Member(listener_id="there")})
         self.written_at: list[float] = []
         self._hint: Callable[[LeaseTable], None] = lambda _: None
 
@@ -75,11 +75,11 @@ class HintingStore:
         return self.table, len(self.written_at)
 
     async def write(self, table: LeaseTable, sequence: int) -> int:
-        """Take a table, and let the other one write it with its own beat."""
+        """Take a table, and let the other one write it with its own heartbeat."""
         self.written_at.append(lease_clock())
         other = table.members["other"]
-        beaten = msgspec.structs.replace(other, beat=other.beat + 1)
-        self.table = msgspec.structs.replace(table, members={**table.members, "other": beaten})
+        heard = msgspec.structs.replace(other, heartbeat=other.heartbeat + 1)
+        self.table = msgspec.structs.replace(table, members={**table.members, "other": heard})
         asyncio.get_running_loop().call_soon(self._hint, self.table)
         return sequence + 1
 
@@ -97,4 +97,4 @@ async def test_the_beat_of_another_one_is_no_reason_for_a_step() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     first, second = store.written_at[:2]
-    assert second - first >= BEAT_SECONDS
+    assert second - first >= HEARTBEAT_SECONDS

@@ -48,7 +48,9 @@ class Member:
 
     def __init__(self, name: str) -> None:
         self.steps: list[LeaseTable] = []
-        self.membership = Membership("0", name, f"place of {name}", self.steps.append, lambda: None)
+        self.membership = Membership(
+            "0", name, f"listener of {name}", self.steps.append, lambda: None
+        )
 
 
 @contextlib.asynccontextmanager
@@ -84,15 +86,17 @@ async def test_what_is_given_back_is_given_back_though_the_table_was_refused_bef
     store, member = MemoryLeases(), Member("one")
     async with running(member, store):
         await eventually(lambda: member.steps, saying="a step")
-        unit = min(member.membership.owned)
-        epoch = member.membership.owned[unit]
+        partition_id = min(member.membership.owned)
+        epoch = member.membership.owned[partition_id]
         store.refusal = StoreFull("no room")
         before = store.asked
-        member.membership.release(unit)
+        member.membership.release(partition_id)
         await eventually(lambda: store.asked > before, saying="a step that is refused")
-        assert member.membership.is_releasing(unit)
-        assert member.membership.owned[unit] == epoch
+        assert member.membership.is_releasing(partition_id)
+        assert member.membership.owned[partition_id] == epoch
         store.refusal = None
-        await eventually(lambda: not member.membership.is_releasing(unit), saying="it to be told")
+        await eventually(
+            lambda: not member.membership.is_releasing(partition_id), saying="it to be told"
+        )
         # Alone, it takes the partition again: as another tenure.
-        await eventually(lambda: member.membership.owned.get(unit, epoch) != epoch)
+        await eventually(lambda: member.membership.owned.get(partition_id, epoch) != epoch)

@@ -2,20 +2,28 @@
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
-from forebay_processor.ownership.assignment import KINDS, Watch, next_table, owned, surplus, units
-from forebay_processor.shared.lease_table import LeaseTable
+from forebay_processor.ownership.assignment import (
+    KINDS,
+    FailureDetector,
+    next_table,
+    owned,
+    partition_ids,
+    surplus,
+)
+from forebay_processor.shared.lease_table import Assignment, LeaseTable, Member
 
 
 def step(table: LeaseTable, me: str, **what: object) -> LeaseTable:
     """Take a step as a processor that gives back at once what it has too much."""
-    after = next_table(table, me, place=f"place of {me}", **what)  # type: ignore[arg-type]
+    after = next_table(table, me, listener_id=f"listener of {me}", **what)  # type: ignore[arg-type]
     if me in after.members and (given := surplus(after, me)):
-        return next_table(after, me, place=f"place of {me}", released=given)
+        return next_table(after, me, listener_id=f"listener of {me}", released=given)
     return after
 
 
@@ -28,7 +36,7 @@ def settled(table: LeaseTable, *members: str) -> LeaseTable:
 
 
 def counts(table: LeaseTable, kind: str) -> Counter[str]:
-    return Counter(table.holding(unit).owner for unit in units(kind))
+    return Counter(table.assignment(partition_id).owner for partition_id in partition_ids(kind))
 
 
 def test_the_first_one_takes_everything_in_one_step() -> None:
@@ -54,15 +62,17 @@ def test_who_joins_moves_no_more_than_its_share() -> None:
     after = settled(before, "a", "b", "c")
     for kind in KINDS:
         moved = [
-            unit for unit in units(kind) if before.holding(unit).owner != after.holding(unit).owner
+            partition_id
+            for partition_id in partition_ids(kind)
+            if before.assignment(partition_id).owner != after.assignment(partition_id).owner
         ]
         assert len(moved) == PARTITIONS // 3
-        assert {after.holding(unit).owner for unit in moved} == {"c"}
+        assert {after.assignment(partition_id).owner for partition_id in moved} == {"c"}
 
 
 def test_what_is_owned_is_not_taken_before_it_is_given_back() -> None:
     table = step(LeaseTable(), "a")
-    joined = next_table(table, "b", place="other")
+    joined = next_table(table, "b", listener_id="other")
     assert owned(joined, "b") == {}
     assert len(surplus(joined, "a")) == PARTITIONS
     assert owned(joined, "a") == owned(table, "a")
@@ -70,32 +80,32 @@ def test_what_is_owned_is_not_taken_before_it_is_given_back() -> None:
 
 def test_what_is_somebody_elses_meanwhile_is_not_written_about() -> None:
     table = settled(LeaseTable(), "a", "b")
-    units_of_b = owned(table, "b")
+    partitions_of_b = owned(table, "b")
     floor = AckFloor(9, 9)
     after = next_table(
         table,
         "a",
-        place="place of a",
-        floors=dict.fromkeys(units_of_b, 9),
-        acked={unit: {"live": floor} for unit in units_of_b},
+        listener_id="listener of a",
+        floors=dict.fromkeys(partitions_of_b, 9),
+        acked={partition_id: {"live": floor} for partition_id in partitions_of_b},
     )
-    assert units_of_b
-    for unit in units_of_b:
-        assert after.holding(unit) == table.holding(unit)
+    assert partitions_of_b
+    for partition_id in partitions_of_b:
+        assert after.assignment(partition_id) == table.assignment(partition_id)
 
 
 def test_the_dead_ones_partitions_are_taken_in_the_step_that_declares_it_dead() -> None:
     table = settled(LeaseTable(), "a", "b")
-    after = next_table(table, "b", place="place of b", dead={"a"})
+    after = next_table(table, "b", listener_id="listener of b", dead={"a"})
     assert "a" not in after.members
     assert len(owned(after, "b")) == PARTITIONS * len(KINDS)
-    for unit, epoch in owned(table, "a").items():
-        assert after.holding(unit).epoch == epoch + 1
+    for partition_id, epoch in owned(table, "a").items():
+        assert after.assignment(partition_id).epoch == epoch + 1
 
 
-def test_who_comes_with_the_same_place_replaces_the_one_before() -> None:
+def test_who_comes_with_the_same_listener_replaces_the_one_before() -> None:
     table = step(LeaseTable(), "a")
-    after = next_table(table, "b", place="place of a")
+    after = next_table(table, "b", listener_id="listener of a")
     assert set(after.members) == {"b"}
     assert len(owned(after, "b")) == PARTITIONS * len(KINDS)
     assert all(epoch == 2 for epoch in owned(after, "b").values())
@@ -103,8 +113,8 @@ def test_who_comes_with_the_same_place_replaces_the_one_before() -> None:
 
 def test_who_was_declared_dead_comes_back_with_nothing() -> None:
     table = settled(LeaseTable(), "a", "b")
-    table = next_table(table, "b", place="place of b", dead={"a"})
-    back = next_table(table, "a", place="place of a")
+    table = next_table(table, "b", listener_id="listener of b", dead={"a"})
+    back = next_table(table, "a", listener_id="listener of a")
     assert owned(back, "a") == {}
     assert "a" in back.members
 
@@ -113,21 +123,21 @@ def test_a_table_of_before_gives_nobody_what_it_does_not_know_of() -> None:
     # NATS lost the last minutes in a power cut: the table names an owner that is no member.
     table = step(LeaseTable(), "a")
     without = LeaseTable(partitions=table.partitions)
-    after = next_table(without, "a", place="place of a")
+    after = next_table(without, "a", listener_id="listener of a")
     assert all(epoch == 2 for epoch in owned(after, "a").values())
 
 
 def test_who_leaves_takes_nothing_and_is_gone_with_its_last_partition() -> None:
     table = settled(LeaseTable(), "a", "b")
-    leaving = next_table(table, "a", place="place of a", leaving=True)
+    leaving = next_table(table, "a", listener_id="listener of a", leaving=True)
     mine = surplus(leaving, "a")
     assert set(mine) == set(owned(table, "a"))
-    half = next_table(leaving, "a", place="place of a", leaving=True, released=mine[:5])
+    half = next_table(leaving, "a", listener_id="listener of a", leaving=True, released=mine[:5])
     assert set(owned(half, "a")) == set(mine[5:])
     # The other one takes them as they become free, without waiting for the rest.
-    half = next_table(half, "b", place="place of b")
+    half = next_table(half, "b", listener_id="listener of b")
     assert len(owned(half, "b")) == 2 * PARTITIONS - len(mine) + 5
-    gone = next_table(half, "a", place="place of a", leaving=True, released=mine)
+    gone = next_table(half, "a", listener_id="listener of a", leaving=True, released=mine)
     assert set(gone.members) == {"b"}
 
 
@@ -142,35 +152,48 @@ def test_an_epoch_never_has_two_owners(events: list[tuple[str, str]]) -> None:
                 table = step(table, "watcher", dead={name})
             case "leave":
                 table = next_table(
-                    table, name, place=name, leaving=True, released=list(owned(table, name))
+                    table, name, listener_id=name, leaving=True, released=list(owned(table, name))
                 )
             case _:
                 table = step(table, name)
-        for unit, holding in table.partitions.items():
-            if holding.owner:
-                assert holding.owner in table.members
-                owner = owners.setdefault((unit, holding.epoch), holding.owner)
-                assert owner == holding.owner
+        for partition_id, assignment in table.partitions.items():
+            if assignment.owner:
+                assert assignment.owner in table.members
+                owner = owners.setdefault((partition_id, assignment.epoch), assignment.owner)
+                assert owner == assignment.owner
 
 
 def test_a_member_is_dead_when_its_beat_stood_still_while_the_table_was_read() -> None:
-    watch = Watch(6.0, 1.5)
+    detector = FailureDetector(6.0, 1.5)
     table = settled(LeaseTable(), "a", "b")
-    assert [bool(watch.look(table, float(now))) for now in range(8)] == [False] * 6 + [True] * 2
+    assert [bool(detector.observe(table, float(now))) for now in range(8)] == [False] * 6 + [
+        True
+    ] * 2
 
 
 def test_time_in_which_the_table_could_not_be_read_does_not_count() -> None:
-    watch = Watch(6.0, 1.5)
+    detector = FailureDetector(6.0, 1.5)
     table = settled(LeaseTable(), "a")
-    watch.look(table, 0.0)
-    assert watch.look(table, 100.0) == set()
+    detector.observe(table, 0.0)
+    assert detector.observe(table, 100.0) == set()
 
 
 def test_a_beat_begins_the_wait_anew() -> None:
-    watch = Watch(6.0, 1.5)
+    detector = FailureDetector(6.0, 1.5)
     table = settled(LeaseTable(), "a")
     for now in range(6):
-        watch.look(table, float(now))
+        detector.observe(table, float(now))
     table = step(table, "a")
-    assert watch.look(table, 6.0) == set()
-    assert watch.look(table, 7.0) == set()
+    assert detector.observe(table, 6.0) == set()
+    assert detector.observe(table, 7.0) == set()
+
+
+def test_the_stored_table_keeps_its_words() -> None:
+    table = LeaseTable(
+        members={"a": Member(listener_id="here", heartbeat=3)},
+        partitions={"raw.00": Assignment(owner="a", epoch=2)},
+    )
+    assert msgspec.to_builtins(table) == {
+        "members": {"a": {"place": "here", "beat": 3}},
+        "partitions": {"raw.00": {"owner": "a", "epoch": 2}},
+    }

@@ -96,7 +96,7 @@ async def _work(
             metrics,
             time,
             me=f"{socket.gethostname()}-{secrets.token_hex(4)}",
-            place=place_of_listener(admin),
+            listener_id=place_of_listener(admin),
         )
         metrics.follow(engine.owned, engine.lag)
         link = NatsLink(nats, "forebay-processor", engine.connection)

@@ -54,7 +54,9 @@ class Replays:
                 is_told = False
             except StoreError as error:
                 if not is_told:
-                    _log.warning("replays_not_seen", unit=self._tenure.unit, reason=str(error))
+                    _log.warning(
+                        "replays_not_seen", unit=self._tenure.partition_id, reason=str(error)
+                    )
                 is_told = True
 
     async def look(self) -> int:

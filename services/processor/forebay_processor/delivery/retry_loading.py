@@ -11,7 +11,7 @@ from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.delivery.work import Parked
-from forebay_processor.shared.lease_table import Holding
+from forebay_processor.shared.lease_table import Assignment
 from forebay_processor.shared.stream_time import StreamTime
 from forebay_processor.shared.tenure import Tenure
 
@@ -29,7 +29,7 @@ class RowLoader:
         self._channels = channels
 
     async def load(
-        self, streams: Streams, tenures: Sequence[Tenure], holdings: Mapping[str, Holding]
+        self, streams: Streams, tenures: Sequence[Tenure], assignments: Mapping[str, Assignment]
     ) -> int:
         """Give the rows of these partitions to their channels.
 
@@ -44,7 +44,7 @@ class RowLoader:
         state = (await streams.stream_info(self._stream)).state
         count = 0
         if state.messages:
-            by_number = {_number(each.unit): each for each in tenures}
+            by_number = {_number(each.partition_id): each for each in tenures}
             async for stored in self._rows(streams, list(by_number), 1):
                 sequence = stored.sequence
                 try:
@@ -54,7 +54,7 @@ class RowLoader:
                 except (ValueError, KeyError, OverflowError):
                     _log.error("row_unreadable", shard=self._shard, seq=sequence)
                     continue
-                before = holdings[tenure.unit]
+                before = assignments[tenure.partition_id]
                 epoch = _epoch_of(stored.headers)
                 if epoch is not None and (
                     (epoch < before.loaded and sequence > before.floor)
@@ -75,7 +75,7 @@ class RowLoader:
         """
         if not tenures or (await streams.stream_info(self._stream)).state.last_seq <= floor:
             return
-        by_number = {_number(each.unit): each for each in tenures}
+        by_number = {_number(each.partition_id): each for each in tenures}
         async for stored in self._rows(streams, list(by_number), floor + 1):
             epoch = _epoch_of(stored.headers)
             tenure = by_number.get(RetrySubject.parse(stored.subject).partition)
@@ -95,8 +95,8 @@ class RowLoader:
         return streams.headers_from(self._stream, subjects, start)
 
 
-def _number(unit: str) -> int:
-    return int(unit.rpartition(".")[2])
+def _number(partition_id: str) -> int:
+    return int(partition_id.rpartition(".")[2])
 
 
 def _epoch_of(headers: Mapping[str, str]) -> int | None:

@@ -12,15 +12,15 @@ import msgspec
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
-from forebay_processor.shared.lease_table import Holding, LeaseTable, Member
+from forebay_processor.shared.lease_table import Assignment, LeaseTable, Member
 
-__all__ = ["KINDS", "Watch", "next_table", "owned", "surplus", "units"]
+__all__ = ["KINDS", "FailureDetector", "next_table", "owned", "partition_ids", "surplus"]
 
 KINDS: Final = ("raw", "event")
 """Partitions of RAW and of EVENTS; those of EVENTS bring RETRY's along."""
 
 
-def units(kind: str) -> Iterator[str]:
+def partition_ids(kind: str) -> Iterator[str]:
     """Yield the names of all partitions of a kind, such as `event.07`."""
     return (f"{kind}.{partition:02d}" for partition in range(PARTITIONS))
 
@@ -28,7 +28,9 @@ def units(kind: str) -> Iterator[str]:
 def owned(table: LeaseTable, member: str) -> dict[str, int]:
     """Return what a member owns, each with its epoch."""
     return {
-        unit: holding.epoch for unit, holding in table.partitions.items() if holding.owner == member
+        partition_id: assignment.epoch
+        for partition_id, assignment in table.partitions.items()
+        if assignment.owner == member
     }
 
 
@@ -40,7 +42,7 @@ def surplus(table: LeaseTable, member: str) -> list[str]:
         return mine
     given: list[str] = []
     for kind in KINDS:
-        of_kind = [unit for unit in mine if unit.startswith(f"{kind}.")]
+        of_kind = [partition_id for partition_id in mine if partition_id.startswith(f"{kind}.")]
         given += of_kind[_share(table, member, kind) :]
     return given
 
@@ -49,7 +51,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
     table: LeaseTable,
     me: str,
     *,
-    place: str,
+    listener_id: str,
     dead: Collection[str] = (),
     released: Collection[str] = (),
     floors: Mapping[str, int] | None = None,
@@ -61,8 +63,8 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
     Args:
         table: The table as it is.
         me: The processor's own id, new for each process.
-        place: Where it listens.
-        dead: Members whose beat stood still for too long.
+        listener_id: Where it listens.
+        dead: Members whose heartbeat stood still for too long.
         released: Partitions that it has drained: they become free.
         floors: RETRY's last sequence at the time it loaded the rows of each partition.
         acked: How far it saw the consumers of its partitions, by lane.
@@ -72,27 +74,31 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
     members = {
         name: member
         for name, member in table.members.items()
-        if name != me and name not in dead and member.place != place
+        if name != me and name not in dead and member.listener_id != listener_id
     }
     partitions = {
-        unit: _free(holding)
-        if (holding.owner != me and holding.owner not in members)
-        or (holding.owner == me and (unit in released or mine is None))
-        else holding
-        for unit, holding in table.partitions.items()
+        partition_id: _free(assignment)
+        if (assignment.owner != me and assignment.owner not in members)
+        or (assignment.owner == me and (partition_id in released or mine is None))
+        else assignment
+        for partition_id, assignment in table.partitions.items()
     }
-    for unit, floor in (floors or {}).items():
-        holding = partitions.get(unit, Holding())
-        if holding.owner == me:
-            partitions[unit] = msgspec.structs.replace(holding, loaded=holding.epoch, floor=floor)
-    for unit, lanes in (acked or {}).items():
-        holding = partitions.get(unit, Holding())
-        if holding.owner == me:
-            partitions[unit] = msgspec.structs.replace(holding, acked={**holding.acked, **lanes})
-    if leaving and not any(holding.owner == me for holding in partitions.values()):
+    for partition_id, floor in (floors or {}).items():
+        assignment = partitions.get(partition_id, Assignment())
+        if assignment.owner == me:
+            partitions[partition_id] = msgspec.structs.replace(
+                assignment, loaded=assignment.epoch, floor=floor
+            )
+    for partition_id, lanes in (acked or {}).items():
+        assignment = partitions.get(partition_id, Assignment())
+        if assignment.owner == me:
+            partitions[partition_id] = msgspec.structs.replace(
+                assignment, acked={**assignment.acked, **lanes}
+            )
+    if leaving and not any(assignment.owner == me for assignment in partitions.values()):
         return LeaseTable(members=members, partitions=partitions)
-    beat = mine.beat + 1 if mine is not None else 1
-    members[me] = Member(place=place, beat=beat, leaving=leaving)
+    heartbeat = mine.heartbeat + 1 if mine is not None else 1
+    members[me] = Member(listener_id=listener_id, heartbeat=heartbeat, leaving=leaving)
     after = LeaseTable(members=members, partitions=partitions)
     if not leaving:
         for kind in KINDS:
@@ -103,11 +109,11 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
 def _take(table: LeaseTable, me: str, kind: str) -> None:
     """Take what is free, up to one's share; changes the table, which nobody else has yet."""
     room = _share(table, me, kind) - _count(table, me, kind)
-    for unit in units(kind):
-        holding = table.holding(unit)
-        if room > 0 and not holding.owner:
-            table.partitions[unit] = msgspec.structs.replace(
-                holding, owner=me, epoch=holding.epoch + 1
+    for partition_id in partition_ids(kind):
+        assignment = table.assignment(partition_id)
+        if room > 0 and not assignment.owner:
+            table.partitions[partition_id] = msgspec.structs.replace(
+                assignment, owner=me, epoch=assignment.epoch + 1
             )
             room -= 1
 
@@ -128,17 +134,17 @@ def _share(table: LeaseTable, member: str, kind: str) -> int:
 def _count(table: LeaseTable, member: str, kind: str) -> int:
     return sum(
         1
-        for unit, holding in table.partitions.items()
-        if holding.owner == member and unit.startswith(f"{kind}.")
+        for partition_id, assignment in table.partitions.items()
+        if assignment.owner == member and partition_id.startswith(f"{kind}.")
     )
 
 
-def _free(holding: Holding) -> Holding:
-    return msgspec.structs.replace(holding, owner="")
+def _free(assignment: Assignment) -> Assignment:
+    return msgspec.structs.replace(assignment, owner="")
 
 
-class Watch:
-    """Judges by their beats which members are dead.
+class FailureDetector:
+    """Judges by their heartbeats which members are dead.
 
     Only time in which the table was read again and again counts: after an outage of NATS everybody
     gets as long as before.
@@ -150,13 +156,13 @@ class Watch:
         self._seen: dict[str, tuple[int, float]] = {}
         self._last: float | None = None
 
-    def look(self, table: LeaseTable, now: float) -> set[str]:
+    def observe(self, table: LeaseTable, now: float) -> set[str]:
         """Take notice of a table that was read now; return who is dead."""
         gap = 0.0 if self._last is None else min(now - self._last, self._longest_gap)
         self._last = now
         seen: dict[str, tuple[int, float]] = {}
         for name, member in table.members.items():
-            beat, silent = self._seen.get(name, (-1, 0.0))
-            seen[name] = (member.beat, silent + gap if member.beat == beat else 0.0)
+            heartbeat, silent = self._seen.get(name, (-1, 0.0))
+            seen[name] = (member.heartbeat, silent + gap if member.heartbeat == heartbeat else 0.0)
         self._seen = seen
         return {name for name, (_, silent) in seen.items() if silent >= self._patience}

@@ -139,7 +139,10 @@ class ConsumerWatch:
         broken: list[str] = []
         refusals: Counter[PullRefusal] = Counter()
         for partition in self._owned():
-            if not partition.tenure.unit.startswith(f"{kind}.") or not partition.is_attached:
+            if (
+                not partition.tenure.partition_id.startswith(f"{kind}.")
+                or not partition.is_attached
+            ):
                 continue
             refusals.update(partition.refusals().values())
             for worker in partition.workers:
@@ -171,7 +174,7 @@ class ConsumerWatch:
             worker.recently_acked.forget_floor(worker.consumer)
         if state.ack_floor.stream_seq:
             floor = worker.recently_acked.raise_floor(worker.consumer, state.floor)
-            self._on_floor(partition.tenure.unit, worker.lane, floor)
+            self._on_floor(partition.tenure.partition_id, worker.lane, floor)
 
     def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
         """Note what is wrong, and tell it once."""

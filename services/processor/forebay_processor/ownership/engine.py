@@ -56,7 +56,7 @@ class Engine:
         metrics: ProcessorMetrics,
         time: StreamTime,
         me: str,
-        place: str,
+        listener_id: str,
     ) -> None:
         """Prepare; nothing happens before `run`.
 
@@ -69,7 +69,7 @@ class Engine:
             metrics: Where all is counted.
             time: What time it is for items.
             me: An id that no other process has, or had.
-            place: Where this process listens, such that no two live ones can have the same.
+            listener_id: Where this process listens, such that no two live ones can have the same.
         """
         self.connection = Connection(publisher)
         self.watchdog = Watchdog(settings.watchdog_seconds)
@@ -84,7 +84,7 @@ class Engine:
             metrics,
             self.watchdog.answered,
         )
-        self.shards = [Shard(name, me, place, self._workshop) for name in shards]
+        self.shards = [Shard(name, me, listener_id, self._workshop) for name in shards]
         self._stores = asyncio.Semaphore(STORES_AT_ONCE)
         self._stopping = asyncio.Event()
 
@@ -103,7 +103,7 @@ class Engine:
     def owned(self, kind: str) -> int:
         """Return how many partitions of a kind (`raw`, `event`) are owned."""
         return sum(
-            partition.tenure.unit.startswith(f"{kind}.")
+            partition.tenure.partition_id.startswith(f"{kind}.")
             for shard in self.shards
             for partition in shard.partitions
         )
@@ -127,7 +127,7 @@ class Engine:
             "shards": {
                 shard.name: {
                     "members": len(shard.table.members),
-                    "partitions": sorted(each.tenure.unit for each in shard.partitions),
+                    "partitions": sorted(each.tenure.partition_id for each in shard.partitions),
                 }
                 for shard in self.shards
             },

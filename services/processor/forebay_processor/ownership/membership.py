@@ -4,7 +4,7 @@ One step a second, and one at once when somebody else changed something: read th
 the next one, write it. What a step means is in `ownership/assignment.py`.
 
 If the process dies before the write, nothing happened; after it, the others find what it took in
-the table, and that its beat stands still.
+the table, and that its heartbeat stands still.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import structlog
 from forebay.core.ack_floors import AckFloor
 from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreUnavailable
 from forebay_processor.adapters.lease_store import LeaseStore
-from forebay_processor.ownership.assignment import Watch, next_table, owned
-from forebay_processor.shared.lease import BEAT_SECONDS, DEAD_SECONDS, Lease, lease_clock
+from forebay_processor.ownership.assignment import FailureDetector, next_table, owned
+from forebay_processor.shared.lease import DEAD_SECONDS, HEARTBEAT_SECONDS, Lease, lease_clock
 from forebay_processor.shared.lease_table import LeaseTable
 from forebay_processor.shared.tasks import to_the_end
 
@@ -41,7 +41,7 @@ class Membership:
         self,
         shard: str,
         me: str,
-        place: str,
+        listener_id: str,
         on_table: Callable[[LeaseTable], None],
         on_answer: Callable[[], None],
     ) -> None:
@@ -50,7 +50,7 @@ class Membership:
         Args:
             shard: Which shard.
             me: An id that no other process has, or had.
-            place: Where this process listens.
+            listener_id: Where this process listens.
             on_table: Called with the table after each step.
             on_answer: Called whenever NATS answered.
         """
@@ -72,21 +72,21 @@ class Membership:
         """Set when it is not in the table any more, after `leave`."""
 
         self._shard = shard
-        self._place = place
+        self._listener_id = listener_id
         self._on_table = on_table
         self._on_answer = on_answer
         self._released: set[str] = set()
         self._is_leaving = False
-        self._watch = Watch(DEAD_SECONDS, 1.5 * BEAT_SECONDS)
+        self._failure_detector = FailureDetector(DEAD_SECONDS, 1.5 * HEARTBEAT_SECONDS)
         self._wake = asyncio.Event()
 
-    def is_releasing(self, unit: str) -> bool:
+    def is_releasing(self, partition_id: str) -> bool:
         """Whether a partition is given back and the table does not say so yet."""
-        return unit in self._released
+        return partition_id in self._released
 
-    def release(self, unit: str) -> None:
+    def release(self, partition_id: str) -> None:
         """Give a partition back, in a step that is made at once."""
-        self._released.add(unit)
+        self._released.add(partition_id)
         self._wake.set()
 
     def leave(self) -> None:
@@ -105,7 +105,7 @@ class Membership:
                 await self._try_step(store)
                 await asyncio.sleep(SETTLE_SECONDS)
                 try:
-                    async with asyncio.timeout(BEAT_SECONDS):
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await self._wake.wait()
                 except TimeoutError:
                     continue
@@ -126,12 +126,12 @@ class Membership:
         for _ in range(TRIES):
             table, sequence = await store.read()
             self._on_answer()
-            dead = self._watch.look(table, lease_clock()) - {self.me}
+            dead = self._failure_detector.observe(table, lease_clock()) - {self.me}
             released, floors = set(self._released), dict(self.floors)
             after = next_table(
                 table,
                 self.me,
-                place=self._place,
+                listener_id=self._listener_id,
                 dead=dead,
                 released=released,
                 floors=floors,
@@ -147,8 +147,8 @@ class Membership:
             for name in sorted(dead):
                 _log.warning("processor_declared_dead", shard=self._shard, member=name)
             self._released -= released
-            for unit in floors:
-                del self.floors[unit]
+            for partition_id in floors:
+                del self.floors[partition_id]
             self.table = after
             self.lease.renew(began)
             self._on_table(after)
@@ -159,7 +159,7 @@ class Membership:
         raise StoreUnavailable(message)
 
     def _hint(self, table: LeaseTable) -> None:
-        """Look at once where another one tried to change more than its own beat."""
+        """Look at once where another one tried to change more than its own heartbeat."""
         if _shape(table) != _shape(self.table):
             self._wake.set()
 
@@ -171,5 +171,7 @@ class Membership:
 
 def _shape(table: LeaseTable) -> tuple[object, ...]:
     members = {name: member.leaving for name, member in table.members.items()}
-    owners = {unit: holding.owner for unit, holding in table.partitions.items()}
+    owners = {
+        partition_id: assignment.owner for partition_id, assignment in table.partitions.items()
+    }
     return members, owners

@@ -67,7 +67,7 @@ class OwnedPartition:
 
         self.tenure = tenure
         self.workers = workers
-        self.is_loaded = tenure.unit.startswith("raw.")
+        self.is_loaded = tenure.partition_id.startswith("raw.")
         """Whether its rows of RETRY are known; RAW has none."""
 
         self.is_begun = False

@@ -72,11 +72,11 @@ class Workshop:
         self._tidying: set[asyncio.Task[None]] = set()
 
     def partition(
-        self, shard: str, unit: str, epoch: int, lease: Lease, ages: RetentionAges
+        self, shard: str, partition_id: str, epoch: int, lease: Lease, ages: RetentionAges
     ) -> OwnedPartition:
         """Set up a partition that the table gives to this process."""
-        tenure = Tenure(unit, epoch, lease, self._store, ages)
-        kind, _, number = unit.partition(".")
+        tenure = Tenure(partition_id, epoch, lease, self._store, ages)
+        kind, _, number = partition_id.partition(".")
         make = self._splitting if kind == "raw" else self._delivering
         workers = make(shard, int(number), tenure)
         return OwnedPartition(shard, tenure, workers, self.channels, self.metrics)

@@ -47,17 +47,17 @@ SWEEP_SECONDS: Final = 30.0
 AGES_SECONDS: Final = 60.0
 """Between two looks at how long the streams keep what they hold: settings that seldom change."""
 
-RETENTION_UNIT: Final = "raw.00"
+RETENTION_PARTITION: Final = "raw.00"
 """Who owns it makes room in the shard's streams, and tells of webhooks that nobody splits."""
 
 
 class Shard:
     """What this process does for one shard."""
 
-    def __init__(self, name: str, me: str, place: str, workshop: Workshop) -> None:
+    def __init__(self, name: str, me: str, listener_id: str, workshop: Workshop) -> None:
         self.name = name
         self._workshop = workshop
-        self._membership = Membership(name, me, place, self._follow, workshop.on_answer)
+        self._membership = Membership(name, me, listener_id, self._follow, workshop.on_answer)
         self._loader = RowLoader(name, workshop.channels)
         self._ages = RetentionAges()
         self._partitions: dict[str, OwnedPartition] = {}
@@ -141,11 +141,11 @@ class Shard:
         await end_tasks(tasks)
         await asyncio.gather(*(each.detach() for each in self.partitions))
 
-    def _note_floor(self, unit: str, lane: Lane, floor: AckFloor) -> None:
-        self._membership.acked.setdefault(unit, {})[lane] = floor
+    def _note_floor(self, partition_id: str, lane: Lane, floor: AckFloor) -> None:
+        self._membership.acked.setdefault(partition_id, {})[lane] = floor
 
     def _looks_after_streams(self) -> bool:
-        return RETENTION_UNIT in self._partitions
+        return RETENTION_PARTITION in self._partitions
 
     async def _follow_ages(self, session: Session) -> None:
         while True:
@@ -198,29 +198,29 @@ class Shard:
     def _follow(self, table: LeaseTable) -> None:
         mine = self._membership.owned
         lost = 0
-        for unit, partition in list(self._partitions.items()):
-            if mine.get(unit) == partition.tenure.epoch:
+        for partition_id, partition in list(self._partitions.items()):
+            if mine.get(partition_id) == partition.tenure.epoch:
                 continue
-            del self._partitions[unit]
-            self._membership.acked.pop(unit, None)
+            del self._partitions[partition_id]
+            self._membership.acked.pop(partition_id, None)
             # Whether it is at work or being drained: nothing more is written for it.
             partition.tenure.lose()
-            if unit not in self._drains:
+            if partition_id not in self._drains:
                 lost += 1
                 self._workshop.tidy(partition.lose())
         if lost:
             _log.warning("partitions_lost", shard=self.name, count=lost)
-        for unit, epoch in mine.items():
+        for partition_id, epoch in mine.items():
             if not (
-                unit in self._partitions
-                or unit in self._drains
-                or self._membership.is_releasing(unit)
+                partition_id in self._partitions
+                or partition_id in self._drains
+                or self._membership.is_releasing(partition_id)
             ):
-                self._partitions[unit] = self._workshop.partition(
-                    self.name, unit, epoch, self._membership.lease, self._ages
+                self._partitions[partition_id] = self._workshop.partition(
+                    self.name, partition_id, epoch, self._membership.lease, self._ages
                 )
-        for unit in surplus(table, self._membership.me):
-            self._drain(unit)
+        for partition_id in surplus(table, self._membership.me):
+            self._drain(partition_id)
         self._begin_new()
         self._workshop.shared_by(self.name, len(table.members))
 
@@ -240,7 +240,7 @@ class Shard:
             partition.is_begun = True
         # Apart: where one stream is missing, what can be done without it is done.
         for kind in KINDS:
-            of_kind = [each for each in new if each.tenure.unit.startswith(f"{kind}.")]
+            of_kind = [each for each in new if each.tenure.partition_id.startswith(f"{kind}.")]
             if of_kind:
                 self._beside(self._begin(of_kind, session))
 
@@ -273,15 +273,20 @@ class Shard:
         await self._read_ages(session)
         unloaded = [each for each in partitions if not each.is_loaded]
         if unloaded:
-            holdings = {each.tenure.unit: self.table.holding(each.tenure.unit) for each in unloaded}
-            floor = await self._loader.load(session.streams, [e.tenure for e in unloaded], holdings)
+            assignments = {
+                each.tenure.partition_id: self.table.assignment(each.tenure.partition_id)
+                for each in unloaded
+            }
+            floor = await self._loader.load(
+                session.streams, [e.tenure for e in unloaded], assignments
+            )
             for each in unloaded:
                 each.is_loaded = True
-                self._membership.floors[each.tenure.unit] = floor
+                self._membership.floors[each.tenure.partition_id] = floor
             self._beside(self._sweep(unloaded, session, floor))
         waiting = [each for each in partitions if not each.is_attached]
         for each in waiting:
-            each.learn(self.table.holding(each.tenure.unit).acked)
+            each.learn(self.table.assignment(each.tenure.partition_id).acked)
         await all_of(each.take_over(session) for each in waiting)
         for each in waiting:
             if not each.tenure.is_closing:
@@ -326,21 +331,23 @@ class Shard:
 
     # -- handing over
 
-    def _drain(self, unit: str) -> None:
-        partition = self._partitions.get(unit)
-        if partition is not None and unit not in self._drains:
-            self._drains[unit] = asyncio.create_task(self._hand_over(unit, partition))
+    def _drain(self, partition_id: str) -> None:
+        partition = self._partitions.get(partition_id)
+        if partition is not None and partition_id not in self._drains:
+            self._drains[partition_id] = asyncio.create_task(
+                self._hand_over(partition_id, partition)
+            )
 
-    async def _hand_over(self, unit: str, partition: OwnedPartition) -> None:
+    async def _hand_over(self, partition_id: str, partition: OwnedPartition) -> None:
         try:
             await partition.drain(self._workshop.settings.stop_seconds)
             await self._workshop.acker.join()
             await partition.confirm_acks()
         finally:
-            self._partitions.pop(unit, None)
-            self._membership.acked.pop(unit, None)
-            self._drains.pop(unit, None)
-            self._membership.release(unit)
+            self._partitions.pop(partition_id, None)
+            self._membership.acked.pop(partition_id, None)
+            self._drains.pop(partition_id, None)
+            self._membership.release(partition_id)
 
     async def leave(self) -> bool:
         """Hand over everything and leave the table, as far as NATS is there for it.
@@ -350,8 +357,8 @@ class Shard:
         itself.
         """
         self._membership.leave()
-        for unit in list(self._partitions):
-            self._drain(unit)
+        for partition_id in list(self._partitions):
+            self._drain(partition_id)
         while self._drains:
             await asyncio.wait(self._drains.values())
         session = self._session

@@ -4,17 +4,17 @@ import asyncio
 import time
 from typing import Final
 
-__all__ = ["BEAT_SECONDS", "DEAD_SECONDS", "VALID_SECONDS", "Lease", "lease_clock"]
+__all__ = ["DEAD_SECONDS", "HEARTBEAT_SECONDS", "VALID_SECONDS", "Lease", "lease_clock"]
 
-BEAT_SECONDS: Final = 1.0
+HEARTBEAT_SECONDS: Final = 1.0
 """Between two steps of a processor."""
 
 VALID_SECONDS: Final = 5.0
 """A lease ends so long after the step that renewed it began."""
 
 DEAD_SECONDS: Final = 6.0
-"""A processor whose beat stood still for so long is dead. Others began to count after it wrote, so
-its lease has been over for a second; a crash is noticed in 6 to 7 s."""
+"""A processor whose heartbeat stood still for so long is dead. Others began to count after it
+wrote, so its lease has been over for a second; a crash is noticed in 6 to 7 s."""
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

@@ -1,4 +1,7 @@
-"""The table in which a shard's processors agree who owns what (docs/design/0005)."""
+"""The table in which a shard's processors agree who owns what (docs/design/0005).
+
+It is stored: its fields keep the names that they have in JSON, whatever they are called here.
+"""
 
 from typing import Final
 
@@ -6,23 +9,23 @@ import msgspec
 
 from forebay.core.ack_floors import AckFloor
 
-__all__ = ["Holding", "LeaseTable", "Member"]
+__all__ = ["Assignment", "LeaseTable", "Member"]
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A processor that lives."""
 
-    place: str
+    listener_id: str = msgspec.field(name="place")
     """Where it listens, such that no two live processes can have the same."""
 
-    beat: int = 0
+    heartbeat: int = msgspec.field(default=0, name="beat")
     """Grows with every step that it takes."""
 
     leaving: bool = False
     """Whether it gives back what it has and takes nothing."""
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One partition."""
 
     owner: str = ""
@@ -46,11 +49,11 @@ class LeaseTable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the one message of a shard's lease stream holds."""
 
     members: dict[str, Member] = {}
-    partitions: dict[str, Holding] = {}
+    partitions: dict[str, Assignment] = {}
 
-    def holding(self, unit: str) -> Holding:
+    def assignment(self, partition_id: str) -> Assignment:
         """Return a partition, which nobody may have had yet."""
-        return self.partitions.get(unit, _FREE)
+        return self.partitions.get(partition_id, _FREE)
 
 
-_FREE: Final = Holding()
+_FREE: Final = Assignment()

@@ -51,9 +51,14 @@ class Tenure(Partition):
     """This process' hold on one partition."""
 
     def __init__(  # its collaborators, each one thing
-        self, unit: str, epoch: int, lease: Lease, store: Store, ages: RetentionAges | None = None
+        self,
+        partition_id: str,
+        epoch: int,
+        lease: Lease,
+        store: Store,
+        ages: RetentionAges | None = None,
     ) -> None:
-        self.unit = unit
+        self.partition_id = partition_id
         """Such as `event.07`."""
 
         self._epoch = epoch
@@ -89,7 +94,7 @@ class Tenure(Partition):
     @property
     def number(self) -> int:
         """The partition's number."""
-        return int(self.unit.rpartition(".")[2])
+        return int(self.partition_id.rpartition(".")[2])
 
     @property
     def is_closing(self) -> bool:
