@@ -27,7 +27,7 @@ from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.consumers import ConsumerState, StreamView
 from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.store_errors import StoreError, StreamMissing
-from forebay_processor.ownership.partition import OwnedPartition, Worker
+from forebay_processor.ownership.partition import ConsumerRunner, OwnedPartition
 
 __all__ = ["ConsumerWatch", "WatchedStreams"]
 
@@ -145,18 +145,18 @@ class ConsumerWatch:
             ):
                 continue
             refusals.update(partition.refusals().values())
-            for worker in partition.workers:
-                state = found.get(worker.consumer)
+            for runner in partition.runners:
+                state = found.get(runner.consumer)
                 if state is None:
-                    is_broken = not await self._streams.is_there(stream, worker.consumer)
+                    is_broken = not await self._streams.is_there(stream, runner.consumer)
                 else:
                     is_broken = self._streams.changed_setting(self._shard, state) is not None
                 if is_broken:
-                    partition.put_right(worker.consumer)
-                    broken.append(worker.consumer)
+                    partition.put_right(runner.consumer)
+                    broken.append(runner.consumer)
                 elif state is not None:
-                    self._note_floor(partition, worker, state, view)
-                    partition.compare(worker.consumer, state.delivered.consumer_seq)
+                    self._note_floor(partition, runner, state, view)
+                    partition.compare(runner.consumer, state.delivered.consumer_seq)
         if broken:
             text = f"consumer {broken[0]} of {stream} is missing or was changed"
             if len(broken) > 1:
@@ -167,14 +167,18 @@ class ConsumerWatch:
             self._note("pulls_refused", stream, text)
 
     def _note_floor(
-        self, partition: OwnedPartition, worker: Worker, state: ConsumerState, view: StreamView
+        self,
+        partition: OwnedPartition,
+        runner: ConsumerRunner,
+        state: ConsumerState,
+        view: StreamView,
     ) -> None:
-        known = worker.recently_acked.floor(worker.consumer)
+        known = runner.recently_acked.floor(runner.consumer)
         if known is not None and not view.is_of(known):
-            worker.recently_acked.forget_floor(worker.consumer)
+            runner.recently_acked.forget_floor(runner.consumer)
         if state.ack_floor.stream_seq:
-            floor = worker.recently_acked.raise_floor(worker.consumer, state.floor)
-            self._on_floor(partition.tenure.partition_id, worker.lane, floor)
+            floor = runner.recently_acked.raise_floor(runner.consumer, state.floor)
+            self._on_floor(partition.tenure.partition_id, runner.lane, floor)
 
     def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
         """Note what is wrong, and tell it once."""

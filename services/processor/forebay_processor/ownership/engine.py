@@ -22,7 +22,7 @@ from forebay_processor.delivery.queues import Channels
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.ownership.partition_factory import Workshop
+from forebay_processor.ownership.partition_factory import PartitionFactory
 from forebay_processor.ownership.shard import Shard
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
@@ -75,7 +75,7 @@ class Engine:
         self.watchdog = Watchdog(settings.watchdog_seconds)
         self._settings = settings
         self._time = time
-        self._workshop = Workshop(
+        self._factory = PartitionFactory(
             settings,
             publisher,
             endpoints,
@@ -84,7 +84,7 @@ class Engine:
             metrics,
             self.watchdog.answered,
         )
-        self.shards = [Shard(name, me, listener_id, self._workshop) for name in shards]
+        self.shards = [Shard(name, me, listener_id, self._factory) for name in shards]
         self._stores = asyncio.Semaphore(STORES_AT_ONCE)
         self._stopping = asyncio.Event()
 
@@ -111,11 +111,11 @@ class Engine:
     def lag(self, lane: Lane) -> tuple[int, float]:
         """Return how many items of a lane wait, and the age of the oldest in seconds."""
         lags = [
-            worker.task.lag()
+            runner.handler.lag()
             for shard in self.shards
             for partition in shard.partitions
-            for worker in partition.workers
-            if worker.lane is lane
+            for runner in partition.runners
+            if runner.lane is lane
         ]
         oldest = min((each.oldest for each in lags if each.oldest is not None), default=None)
         age = 0.0 if oldest is None else max(0.0, self._time.now() - oldest)
@@ -168,13 +168,13 @@ class Engine:
 
     def open_breakers(self) -> list[dict[str, str | int]]:
         """Return what there is to know of each destination that nothing is sent to."""
-        return self._workshop.channels.open_breakers()
+        return self._factory.channels.open_breakers()
 
     # -- life
 
     async def run(self) -> None:
         """Work whenever there is a connection; until `stop`, or until NATS is gone for too long."""
-        acking = asyncio.create_task(self._workshop.acker.run(), name="acks")
+        acking = asyncio.create_task(self._factory.acker.run(), name="acks")
         working = asyncio.create_task(self._work_sessions(), name="sessions")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         watching = asyncio.create_task(self.watchdog.watch(), name="watchdog")
@@ -188,7 +188,7 @@ class Engine:
                 await self._leave(working)
         finally:
             await to_the_end(end_tasks(set(tasks)))
-            await to_the_end(self._workshop.close())
+            await to_the_end(self._factory.close())
 
     def stop(self) -> None:
         """Make `run` end: attempts under way end first, and JetStream is told of them."""

@@ -25,20 +25,20 @@ from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.splitter import Splitter
 
-__all__ = ["OwnedPartition", "Worker"]
+__all__ = ["ConsumerRunner", "OwnedPartition"]
 
 CONFIRM_SECONDS: Final = 2.0
 """For the server to say that it has the acks: where it is away, a hand-over goes on."""
 
 
-class Worker(NamedTuple):
+class ConsumerRunner(NamedTuple):
     """What works one consumer; it outlives sessions."""
 
     stream: str
     consumer: str
     batch: int
     lane: Lane
-    task: Splitter | Deliverer
+    handler: Splitter | Deliverer
     recently_acked: RecentlyAcked
     """What of its stream is finished, whatever the consumer hands out."""
 
@@ -50,7 +50,7 @@ class OwnedPartition:
         self,
         shard: str,
         tenure: Tenure,
-        workers: list[Worker],
+        runners: list[ConsumerRunner],
         channels: Channels,
         metrics: ProcessorMetrics,
     ) -> None:
@@ -66,7 +66,7 @@ class OwnedPartition:
         """Whether a request for messages came to nothing since it was last looked at."""
 
         self.tenure = tenure
-        self.workers = workers
+        self.runners = runners
         self.is_loaded = tenure.partition_id.startswith("raw.")
         """Whether its rows of RETRY are known; RAW has none."""
 
@@ -113,22 +113,22 @@ class OwnedPartition:
 
     def learn(self, floors: Mapping[str, AckFloor]) -> None:
         """Take notice of how far the consumers of its lanes were, whoever worked them."""
-        for worker in self.workers:
-            floor = floors.get(worker.lane)
+        for runner in self.runners:
+            floor = floors.get(runner.lane)
             if floor is not None:
-                worker.recently_acked.raise_floor(worker.consumer, floor)
+                runner.recently_acked.raise_floor(runner.consumer, floor)
 
     @property
     def deliverers(self) -> list[Deliverer]:
         """What delivers its lanes; none for RAW."""
-        return [each.task for each in self.workers if isinstance(each.task, Deliverer)]
+        return [each.handler for each in self.runners if isinstance(each.handler, Deliverer)]
 
     async def take_over(self, session: Session) -> None:
         """Have all handed out again that is not acked; raises StoreError."""
-        self._taken = await all_of(self._take_over_one(session, each) for each in self.workers)
-        for worker, taken in zip(self.workers, self._taken, strict=True):
-            if isinstance(worker.task, Deliverer):
-                worker.task.expect(taken.left)
+        self._taken = await all_of(self._take_over_one(session, each) for each in self.runners)
+        for runner, taken in zip(self.runners, self._taken, strict=True):
+            if isinstance(runner.handler, Deliverer):
+                runner.handler.expect(taken.left)
 
     async def begin(self, session: Session) -> None:
         """Pull from all its consumers; raises StoreUnavailable."""
@@ -137,14 +137,14 @@ class OwnedPartition:
             await session.close_inbox(inbox)
             return
         self._session, self._inbox = session, inbox
-        for worker, taken in zip(self.workers, self._taken, strict=True):
+        for runner, taken in zip(self.runners, self._taken, strict=True):
             puller = inbox.puller(
-                worker.stream, worker.consumer, worker.batch, lambda: self.tenure.remaining
+                runner.stream, runner.consumer, runner.batch, lambda: self.tenure.remaining
             )
             puller.begin_after(taken)
             self._pullers.append(puller)
-            running = worker.task.run(puller)
-            self._tasks.add(asyncio.create_task(running, name=worker.consumer))
+            running = runner.handler.run(puller)
+            self._tasks.add(asyncio.create_task(running, name=runner.consumer))
         if self.deliverers:
             replays = Replays(session.streams, self._shard, self.tenure, self._channels)
             self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
@@ -154,7 +154,7 @@ class OwnedPartition:
         self._metrics.pull_refused(stream, reason)
 
     def check(self) -> None:
-        """Raise what went wrong in a worker."""
+        """Raise what went wrong in a runner."""
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.result()
@@ -213,18 +213,18 @@ class OwnedPartition:
         when its ack wait ends, half a minute later. What the new owner has comes to it once more,
         which it sees.
         """
-        again = (session.streams.take_over(each.stream, each.consumer) for each in self.workers)
+        again = (session.streams.take_over(each.stream, each.consumer) for each in self.runners)
         with contextlib.suppress(StoreUnavailable):
             await asyncio.gather(*again)
 
-    async def _take_over_one(self, session: Session, worker: Worker) -> TakenOver:
-        if worker.consumer not in self._broken:
+    async def _take_over_one(self, session: Session, runner: ConsumerRunner) -> TakenOver:
+        if runner.consumer not in self._broken:
             with contextlib.suppress(ConsumerMissing):
-                return await session.streams.take_over(worker.stream, worker.consumer)
-        floor = worker.recently_acked.floor(worker.consumer)
-        done = await session.streams.restore(self._shard, worker.stream, worker.consumer, floor)
-        self._broken.discard(worker.consumer)
+                return await session.streams.take_over(runner.stream, runner.consumer)
+        floor = runner.recently_acked.floor(runner.consumer)
+        done = await session.streams.restore(self._shard, runner.stream, runner.consumer, floor)
+        self._broken.discard(runner.consumer)
         if done:
-            self._metrics.consumer_restored(worker.stream)
-            self.restored.append(f"{worker.consumer}: {done}")
-        return await session.streams.take_over(worker.stream, worker.consumer)
+            self._metrics.consumer_restored(runner.stream)
+            self.restored.append(f"{runner.consumer}: {done}")
+        return await session.streams.take_over(runner.stream, runner.consumer)

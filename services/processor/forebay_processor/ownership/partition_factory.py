@@ -10,7 +10,7 @@ from forebay.runtime.publisher import Publisher
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.ownership.partition import OwnedPartition, Worker
+from forebay_processor.ownership.partition import ConsumerRunner, OwnedPartition
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease
@@ -22,13 +22,13 @@ from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import Room
 
-__all__ = ["Workshop"]
+__all__ = ["PartitionFactory"]
 
 BULK_SHARE: Final = 16
 """Bodies of the lanes `bulk` and `invalid` can be of 3 MB: by so much fewer are asked for."""
 
 
-class Workshop:
+class PartitionFactory:
     """Sets up partitions."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
@@ -78,8 +78,8 @@ class Workshop:
         tenure = Tenure(partition_id, epoch, lease, self._store, ages)
         kind, _, number = partition_id.partition(".")
         make = self._splitting if kind == "raw" else self._delivering
-        workers = make(shard, int(number), tenure)
-        return OwnedPartition(shard, tenure, workers, self.channels, self.metrics)
+        runners = make(shard, int(number), tenure)
+        return OwnedPartition(shard, tenure, runners, self.channels, self.metrics)
 
     def shared_by(self, shard: str, members: int) -> None:
         """Note how many processors work a shard: they share what a destination takes at a time."""
@@ -96,12 +96,12 @@ class Workshop:
         """End what is left beside."""
         await end_tasks(self._tidying)
 
-    def _splitting(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+    def _splitting(self, shard: str, number: int, tenure: Tenure) -> list[ConsumerRunner]:
         stream = stream_name(StreamKind.RAW, shard)
         batch = self.settings.batch
         small = max(1, batch // BULK_SHARE)
         return [
-            Worker(
+            ConsumerRunner(
                 stream,
                 consumer_name("split", lane, number),
                 batch if lane in {Lane.LIVE, Lane.STATUS} else small,
@@ -112,10 +112,10 @@ class Workshop:
             for lane in Lane
         ]
 
-    def _delivering(self, shard: str, number: int, tenure: Tenure) -> list[Worker]:
+    def _delivering(self, shard: str, number: int, tenure: Tenure) -> list[ConsumerRunner]:
         stream = stream_name(StreamKind.EVENTS, shard)
         return [
-            Worker(
+            ConsumerRunner(
                 stream,
                 consumer_name("deliver", lane, number),
                 self.settings.batch,

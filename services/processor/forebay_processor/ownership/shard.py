@@ -26,7 +26,7 @@ from forebay_processor.ownership.assignment import KINDS, surplus
 from forebay_processor.ownership.consumer_watch import NAMED, ConsumerWatch
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.ownership.partition import OwnedPartition
-from forebay_processor.ownership.partition_factory import Workshop
+from forebay_processor.ownership.partition_factory import PartitionFactory
 from forebay_processor.shared.lease_table import LeaseTable
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
@@ -54,11 +54,11 @@ RETENTION_PARTITION: Final = "raw.00"
 class Shard:
     """What this process does for one shard."""
 
-    def __init__(self, name: str, me: str, listener_id: str, workshop: Workshop) -> None:
+    def __init__(self, name: str, me: str, listener_id: str, factory: PartitionFactory) -> None:
         self.name = name
-        self._workshop = workshop
-        self._membership = Membership(name, me, listener_id, self._follow, workshop.on_answer)
-        self._loader = RowLoader(name, workshop.channels)
+        self._factory = factory
+        self._membership = Membership(name, me, listener_id, self._follow, factory.on_answer)
+        self._loader = RowLoader(name, factory.channels)
         self._ages = RetentionAges()
         self._partitions: dict[str, OwnedPartition] = {}
         self._session: Session | None = None
@@ -98,20 +98,20 @@ class Shard:
     async def work(self, session: Session) -> None:
         """Work over one connection; until cancelled."""
         self._session = session
-        settings = self._workshop.settings
+        settings = self._factory.settings
         retention = Retention(
             session.streams,
             self.name,
-            self._workshop.metrics,
+            self._factory.metrics,
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
         unsplit_monitor = UnsplitMonitor(
             session.streams,
             self.name,
-            self._workshop.metrics,
+            self._factory.metrics,
             self._ages,
-            self._workshop.channels.time,
+            self._factory.channels.time,
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
@@ -156,7 +156,7 @@ class Shard:
                 _log.warning("ages_not_read", shard=self.name, reason=str(error))
 
     async def _read_ages(self, session: Session) -> None:
-        time = self._workshop.channels.time
+        time = self._factory.channels.time
         asked_at = time.steady()
         events_stream = stream_name(StreamKind.EVENTS, self.name)
         time.observe(await session.streams.server_time(events_stream), asked_at)
@@ -207,7 +207,7 @@ class Shard:
             partition.tenure.lose()
             if partition_id not in self._drains:
                 lost += 1
-                self._workshop.tidy(partition.lose())
+                self._factory.tidy(partition.lose())
         if lost:
             _log.warning("partitions_lost", shard=self.name, count=lost)
         for partition_id, epoch in mine.items():
@@ -216,13 +216,13 @@ class Shard:
                 or partition_id in self._drains
                 or self._membership.is_releasing(partition_id)
             ):
-                self._partitions[partition_id] = self._workshop.partition(
+                self._partitions[partition_id] = self._factory.partition(
                     self.name, partition_id, epoch, self._membership.lease, self._ages
                 )
         for partition_id in surplus(table, self._membership.me):
             self._drain(partition_id)
         self._begin_new()
-        self._workshop.shared_by(self.name, len(table.members))
+        self._factory.shared_by(self.name, len(table.members))
 
     def _begin_new(self) -> None:
         session = self._session
@@ -313,11 +313,11 @@ class Shard:
                         await deliverer.wait_caught_up()
         except TimeoutError:
             _log.warning("catch_up_ended_early", seconds=CATCH_UP_SECONDS)
-        await self._workshop.acker.join()
+        await self._factory.acker.join()
         await asyncio.gather(*(each.confirm_acks() for each in partitions))
         for partition in partitions:
             partition.tenure.start()
-        self._workshop.channels.wake_rows()
+        self._factory.channels.wake_rows()
 
     async def _sweep(self, partitions: list[OwnedPartition], session: Session, floor: int) -> None:
         """Delete what an owner before us stored when it was not ours to see any more."""
@@ -340,8 +340,8 @@ class Shard:
 
     async def _hand_over(self, partition_id: str, partition: OwnedPartition) -> None:
         try:
-            await partition.drain(self._workshop.settings.stop_seconds)
-            await self._workshop.acker.join()
+            await partition.drain(self._factory.settings.stop_seconds)
+            await self._factory.acker.join()
             await partition.confirm_acks()
         finally:
             self._partitions.pop(partition_id, None)
