@@ -9,6 +9,7 @@ import pytest
 
 from forebay.core.naming import EndpointName
 from forebay_processor.destinations.names import (
+    CACHE_SECONDS,
     LOOKUPS,
     FoundAddress,
     NameNotFound,
@@ -125,6 +126,22 @@ async def test_addresses_are_kept_for_as_long_as_the_server_says(
     clock.now += dns.ttl + 0.1
     # The library keeps what it was told for as long, by the machine's own clock.
     await eventually(lambda: _is_known(names, clock, "127.0.0.9"))
+
+
+async def test_of_many_names_those_whose_time_is_over_are_forgotten(
+    dns: DnsServer, clock: Turned
+) -> None:
+    made = Names(clock, (dns.address,), limit=3)
+    try:
+        for number in range(5):
+            # As they stand, without a question: so many may be kept while their time lasts.
+            await made.addresses(f"10.0.0.{number}")
+        assert made.kept == 5
+        clock.now += CACHE_SECONDS[1]
+        await made.addresses("10.0.0.5")
+        assert made.kept == 1
+    finally:
+        await made.close()
 
 
 async def test_a_burst_is_one_question_though_the_server_lets_nothing_be_kept(

@@ -8,41 +8,16 @@ from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forebay.core.envelope import StoredItem
-from forebay.core.naming import EndpointName
-from forebay.core.subjects import Lane, key_token
+from forebay.core.subjects import key_token
 from forebay_processor.destinations.cloudevents import (
     ATTRIBUTE_CHARACTERS,
     CLOUDEVENTS_TYPE,
     encode_event,
 )
-from forebay_processor.destinations.port import Attempt
+from support.attempts import attempt
 
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 """What a JSON string can hold once it is read."""
-
-
-def attempt(*, key: str = "k", kind_type: str = "text", channel: str = "1") -> Attempt:
-    data = msgspec.json.encode({"id": key, "type": kind_type, "channel": channel})
-    return Attempt(
-        endpoint=EndpointName("demo", "meta"),
-        destination="crm",
-        lane=Lane.LIVE,
-        token=key_token(key),
-        conversation="0123456789abcdef",
-        item=StoredItem(
-            key=key,
-            kind="messages",
-            type=kind_type,
-            channel=channel,
-            time="2026-11-20T09:00:01.000Z",
-            data=msgspec.Raw(data),
-        ),
-        number=1,
-        received_at=1_767_225_600.0,
-        traceparent="",
-        other_channel=False,
-    )
 
 
 def is_allowed(character: str) -> bool:

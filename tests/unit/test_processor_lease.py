@@ -4,6 +4,7 @@ import asyncio
 
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.shared.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
+from support.wait import eventually
 
 
 async def test_a_lease_is_over_before_anybody_may_take_what_it_is_for() -> None:
@@ -33,6 +34,25 @@ async def test_the_watchdog_sleeps_until_the_first_answer() -> None:
     watchdog.answered()
     async with asyncio.timeout(5):
         await watching
+
+
+async def test_the_watchdog_does_not_count_time_in_which_the_process_stood_still() -> None:
+    looks, stood_still = 0, 0.0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return stood_still
+
+    watchdog = Watchdog(0.5, clock)
+    watchdog.answered()
+    watching = asyncio.create_task(watchdog.watch())
+    await eventually(lambda: looks > 1, saying="the first look")
+    stood_still, seen = 3600.0, looks
+    # The look that it was stopped in is over, and the next one has begun.
+    await eventually(lambda: looks > seen + 1 or watching.done(), saying="the next look")
+    assert not watchdog.has_barked
+    watching.cancel()
 
 
 async def test_answers_keep_the_watchdog_quiet() -> None:

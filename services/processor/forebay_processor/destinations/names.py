@@ -71,6 +71,8 @@ class Names:
         self,
         clock: Callable[[], float],
         nameservers: Sequence[str] = (),
+        *,
+        limit: int = CACHED,
         **options: object,
     ) -> None:
         """Prepare; the resolver itself is made for the first name.
@@ -78,10 +80,12 @@ class Names:
         Args:
             clock: Seconds that never go back.
             nameservers: Whom to ask instead of the system's, with ports where they are not 53.
+            limit: How many names are kept before those whose time is over are looked for.
             options: Of c-ares' channel, instead of those of `/etc/resolv.conf`.
         """
         self._clock = clock
         self._nameservers = tuple(nameservers)
+        self._limit = limit
         self._options = options
         self._resolver: DNSResolver | None = None
         self._under_way: dict[str, asyncio.Task[list[FoundAddress]]] = {}
@@ -95,6 +99,11 @@ class Names:
     def under_way(self) -> int:
         """How many names are asked for at this moment."""
         return len(self._under_way)
+
+    @property
+    def kept(self) -> int:
+        """How many names' addresses are kept, those whose time is over among them."""
+        return len(self._kept)
 
     async def addresses(self, name: str) -> list[FoundAddress]:
         """Return the addresses of a name, of both families, the best first.
@@ -157,7 +166,7 @@ class Names:
 
     def _keep(self, name: str, found: list[FoundAddress], seconds: float) -> None:
         now = self._clock()
-        if len(self._kept) >= CACHED:
+        if len(self._kept) >= self._limit:
             self._kept = {each: kept for each, kept in self._kept.items() if now < kept[0]}
         shortest, longest = CACHE_SECONDS
         self._kept[name] = (now + min(max(seconds, shortest), longest), found)

@@ -1,6 +1,7 @@
 """Ends a process that NATS does not answer any more: a fresh one may find what this one cannot."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -21,17 +22,24 @@ class Watchdog:
     It wakes with the first round trip: a processor that is started before NATS waits for it.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, clock: Callable[[], float] = lease_clock) -> None:
+        """Prepare.
+
+        Args:
+            patience: Seconds without a round trip after which it barks.
+            clock: Seconds that go on while the process stands still.
+        """
         self.has_barked = False
         """Whether the process ends for it."""
 
         self._patience = patience
+        self._clock = clock
         self._last = 0.0
         self._awake = asyncio.Event()
 
     def answered(self) -> None:
         """Note a round trip."""
-        self._last = lease_clock()
+        self._last = self._clock()
         self._awake.set()
 
     async def watch(self) -> None:
@@ -40,10 +48,10 @@ class Watchdog:
         pause = min(LOOK_SECONDS, self._patience / 10)
         silent, seen = 0.0, self._last
         while silent < self._patience:
-            looked = lease_clock()
+            looked = self._clock()
             await asyncio.sleep(pause)
             # Time in which the process stood still does not count: it had no chance to ask.
-            gap = min(lease_clock() - looked, 2 * pause)
+            gap = min(self._clock() - looked, 2 * pause)
             silent = silent + gap if self._last == seen else 0.0
             seen = self._last
         self.has_barked = True
