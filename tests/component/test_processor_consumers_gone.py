@@ -18,6 +18,8 @@ from forebay.core.subjects import (
     lease_stream,
     lease_subject,
 )
+from forebay.runtime.consumers import list_consumers
+from forebay.runtime.jetstream_api import call
 from forebay.runtime.provisioning import consumer_configs, ensure_shard, lease_config, stream_config
 from support.plant import DEAD, EVENTS, RAW, RETRY, Plant, token, webhook
 from support.stack import SHARD
@@ -156,28 +158,37 @@ async def test_provisioning_makes_a_consumer_again_where_it_was(plant: Plant) ->
 
 
 async def test_a_consumer_that_was_changed_gets_its_settings_back(plant: Plant) -> None:
-    context = plant.client.jetstream()
+    name, context = plant.plain(), plant.client.jetstream()
+    before = await plant.send(name, "wamid.before.the.change")
+    await plant.wait_delivered(name, before)
     wanted = consumer_configs("deliver", "0")
+    until = {"pause_until": "2100-01-01T00:00:00Z"}
 
     async def is_right() -> bool:
-        infos = {info.name: info.config for info in await context.consumers_info(EVENTS)}
+        found = await list_consumers(plant.client, EVENTS)
         return all(
-            each in infos
-            and infos[each].filter_subject == config.filter_subject
-            and infos[each].max_ack_pending == config.max_ack_pending
+            each in found
+            and found[each].config["filter_subject"] == config.filter_subject
+            and found[each].config["max_ack_pending"] == config.max_ack_pending
+            and "pause_until" not in found[each].config
             for each, config in wanted.items()
         )
 
     for number, (each, config) in enumerate(wanted.items()):
+        if number % 3 == 0:
+            await call(plant.client, f"CONSUMER.PAUSE.{EVENTS}.{each}", until)
+            continue
         changed = (
-            {"filter_subject": "forebay.event.0.99.>"} if number % 2 else {"max_ack_pending": 1}
+            {"filter_subject": "forebay.event.0.99.>"}
+            if number % 3 == 1
+            else {"max_ack_pending": 1}
         )
         await context.add_consumer(EVENTS, config.evolve(name=each, **changed))
     assert not await is_right()
     await eventually(is_right, within=15, saying="the settings to be as they were")
-    name = plant.plain()
-    keys = await plant.send(name, "wamid.after.the.change")
-    await plant.wait_delivered(name, keys)
+    after = await plant.send(name, "wamid.after.the.change")
+    await plant.wait_delivered(name, after)
+    assert plant.delivered(name) == before + after
 
 
 async def test_a_consumer_made_by_hand_that_leaves_out_what_waits_is_made_anew(
