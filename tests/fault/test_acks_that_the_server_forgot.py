@@ -11,6 +11,7 @@ import pytest
 from forebay.core.subjects import Lane
 from support.masses import store_all, texts
 from support.stack import Stack
+from support.under_load import worked_off
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -35,7 +36,9 @@ async def under_way(stack: Stack) -> None:
 
 
 async def all_arrived(stack: Stack, keys: set[str]) -> None:
+    """Wait until all are there and nothing is left that could come again."""
     await eventually(lambda: stack.sink.keys >= keys, within=60, saying="all items to arrive")
+    await worked_off(stack)
 
 
 def seconds_since_acks_were_written(stack: Stack) -> float:

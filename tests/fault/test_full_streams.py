@@ -14,7 +14,14 @@ from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from support.plant import EVENTS, RETRY
 from support.processes import Part
 from support.stack import SHARD, Stack
-from support.under_load import assert_all_delivered, assert_in_order, play, tokens, wait_all_done
+from support.under_load import (
+    assert_all_delivered,
+    assert_in_order,
+    play,
+    tokens,
+    wait_all_done,
+    worked_off,
+)
 from support.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)
@@ -109,11 +116,13 @@ async def test_retry_that_stays_full_holds_nothing_back_when_the_destination_is_
     await stack.sink.up()
     wanted = tokens(result)
     await eventually(lambda: stack.sink.keys >= wanted, within=30, saying="all items at the sink")
+    # RETRY is as full as it was, and nothing else is left that could come.
+    await worked_off(stack, rows=FILLERS)
+    assert await rows(stack) == FILLERS
     assert result.lost == 0
+    assert stack.sink.keys == wanted
     assert not stack.sink.repeats
     await assert_in_order(stack)
-    async with stack.nats_server.client() as client:
-        assert (await client.jetstream().stream_info(RETRY)).state.messages == FILLERS
 
 
 async def test_a_kill_while_retry_is_full(small_retry: Stack) -> None:
@@ -157,8 +166,12 @@ async def unacked(stack: Stack, stream: str = EVENTS) -> int:
     return sum(info.num_ack_pending or 0 for info in infos)
 
 
-async def nothing_under_way(stack: Stack) -> bool:
-    """Say whether all that is in EVENTS is delivered and acked."""
+async def rows(stack: Stack) -> int:
+    """Return how many messages RETRY holds."""
     async with stack.nats_server.client() as client:
-        rows = (await client.jetstream().stream_info(RETRY)).state.messages
-    return rows == 0 and await unacked(stack) == 0
+        return (await client.jetstream().stream_info(RETRY)).state.messages
+
+
+async def nothing_under_way(stack: Stack) -> bool:
+    """Say whether no item is handed out or parked."""
+    return await rows(stack) == 0 and await unacked(stack) == 0

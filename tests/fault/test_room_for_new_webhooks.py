@@ -17,6 +17,7 @@ from support.plant import EVENTS, RAW, Plant, token, webhook
 from support.processes import Part
 from support.stack import SHARD, Stack
 from support.tables import PATH, endpoint, route
+from support.under_load import worked_off
 from support.wait import eventually
 
 MEGABYTE: Final = 1_000_000
@@ -47,13 +48,14 @@ async def test_four_times_what_the_streams_hold_without_a_503(small: Stack) -> N
     count = 4 * LIMIT // len(TEXT)
     async with aiohttp.ClientSession() as client:
         for number in range(count):
-            await worked_off(processor, number - BEHIND)
+            await delivers(processor, number - BEHIND)
             # From one to the next: a sender that made up for a pause of the machine would be
             # faster than what is looked at once a second can be.
             await asyncio.sleep(PAUSE)
             assert await post(client, receiver, number) == 200
     wanted = {token(message(number)) for number in range(count)}
     await eventually(lambda: delivered(processor) >= wanted, saying="all to be delivered")
+    await worked_off(small)
     assert len(processor.logged("item")) == count
     async with small.nats_server.client() as nats:
         for stream in (RAW, EVENTS):
@@ -70,7 +72,7 @@ async def test_without_processors_it_ends_in_503_and_nothing_is_lost(small: Stac
         half = LIMIT // len(TEXT) // 2
         for number in range(half):
             assert await post(client, receiver, number) == 200
-        await worked_off(processor, half)
+        await delivers(processor, half)
         assert await processor.terminate() == 0
         answers = [await post(client, receiver, 1000 + number) for number in range(100)]
     accepted = [number for number, answer in enumerate(answers) if answer == 200]
@@ -80,6 +82,7 @@ async def test_without_processors_it_ends_in_503_and_nothing_is_lost(small: Stac
     await processor.start()
     wanted = {token(message(1000 + number)) for number in accepted}
     await eventually(lambda: delivered(processor) >= wanted, within=20, saying="all to arrive")
+    await worked_off(small)
     refused = {token(message(1000 + n)) for n in range(100)} - wanted
     assert not delivered(processor) & refused
     # There is room again, without anybody's help.
@@ -91,7 +94,7 @@ def message(number: int) -> str:
     return f"wamid.room.{number}"
 
 
-async def worked_off(processor: Part, count: int) -> None:
+async def delivers(processor: Part, count: int) -> None:
     """Wait until so many webhooks are delivered."""
     await eventually(lambda: len(delivered(processor)) >= count, saying=f"{count} deliveries")
 

@@ -12,6 +12,7 @@ from support.masses import store_all, texts
 from support.shares import processors, shares
 from support.stack import Stack
 from support.tables import ENDPOINT, endpoint, http_destination
+from support.under_load import worked_off
 from support.wait import eventually
 
 WEBHOOKS: Final = 2_000
@@ -38,6 +39,7 @@ async def test_each_item_is_delivered_once(stack: Stack) -> None:
 
     await eventually(all_cut, within=30, saying="each processor to split all webhooks")
     await eventually(lambda: stack.sink.keys >= wanted, within=30, saying="all items to arrive")
+    await worked_off(stack)
     assert stack.sink.keys == wanted
     assert not stack.sink.repeats
     assert sum(await cut("items", outcome="new")) == WEBHOOKS

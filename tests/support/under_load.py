@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 from nats.aio.client import Client
+from nats.js.api import ConsumerInfo
 
 from forebay.core.subjects import EventSubject, RawSubject, key_token
 from forebay_simulator import Plan, Result, simulate
@@ -18,7 +19,16 @@ from support.streams import read_stream
 from support.tables import PATH
 from support.wait import eventually
 
-__all__ = ["IN_FLIGHT", "assert_all_delivered", "play", "tokens", "wait_all_done"]
+__all__ = [
+    "IN_FLIGHT",
+    "assert_all_delivered",
+    "assert_in_order",
+    "handed_out",
+    "play",
+    "tokens",
+    "wait_all_done",
+    "worked_off",
+]
 
 IN_FLIGHT = 64
 """Attempts that the tests' destination takes at a time: what a fault may repeat."""
@@ -78,12 +88,34 @@ async def wait_all_done(stack: Stack, result: Result, *, within: float = 30) -> 
         within=within,
         saying=f"{len(wanted)} items at the sink",
     )
+    await worked_off(stack, within=within)
+
+
+async def worked_off(stack: Stack, *, rows: int = 0, within: float = 30) -> None:
+    """Wait until nothing is left to be done: from then on nothing arrives, so nothing comes twice.
+
+    Args:
+        stack: Whose streams.
+        rows: What stays in RETRY.
+        within: Seconds.
+    """
     async with stack.nats_server.client() as client:
 
         async def is_done() -> bool:
-            return await _left(client) == 0
+            return await _left(client) == rows
 
         await eventually(is_done, within=within, saying="the streams to be worked off")
+
+
+async def handed_out(stack: Stack) -> None:
+    """Wait until everything in RAW and EVENTS is handed out to somebody, acked or not."""
+    async with stack.nats_server.client() as client:
+
+        async def is_out() -> bool:
+            infos = [each for stream in (RAW, EVENTS) for each in await _infos(client, stream)]
+            return not any(info.num_pending for info in infos)
+
+        await eventually(is_out, saying="all messages to be handed out")
 
 
 async def assert_in_order(stack: Stack) -> None:
@@ -125,15 +157,11 @@ async def _left(client: Client) -> int:
     context = client.jetstream()
     left = (await context.stream_info(RETRY)).state.messages
     for stream in (RAW, EVENTS):
-        for info in await _consumers(client, stream):
-            left += info
+        for info in await _infos(client, stream):
+            left += (info.num_pending or 0) + (info.num_ack_pending or 0)
     return left
 
 
-async def _consumers(client: Client, stream: str) -> Sequence[int]:
+async def _infos(client: Client, stream: str) -> Sequence[ConsumerInfo]:
     infos = await client.jetstream().consumers_info(stream)
-    return [
-        (info.num_pending or 0) + (info.num_ack_pending or 0)
-        for info in infos
-        if (info.name or "").startswith(("split-", "deliver-"))
-    ]
+    return [info for info in infos if (info.name or "").startswith(("split-", "deliver-"))]
