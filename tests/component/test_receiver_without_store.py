@@ -71,11 +71,12 @@ async def timed(edge: Edge, body: bytes, path: str = path_of("meta")) -> tuple[R
     return answer, took - (seconds_waited(edge.receiver) - waited)
 
 
-async def test_a_full_stream_is_503_and_stores_nothing(edge: Edge) -> None:
+@pytest.mark.parametrize("prefix", [b"", b"no JSON: "], ids=["a webhook", "an unreadable body"])
+async def test_a_full_stream_is_503_and_stores_nothing(edge: Edge, prefix: bytes) -> None:
     await edge.limit_raw((await edge.state()).bytes + 100)
     before = await edge.refused("stream_full")
     async with edge.nothing_stored():
-        assert_unavailable(await edge.post(edge.new_body()))
+        assert_unavailable(await edge.post(prefix + edge.new_body()))
     assert await edge.refused("stream_full") == before + 1
 
 

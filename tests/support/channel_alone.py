@@ -185,6 +185,10 @@ class ChannelAlone:
         """Let the endpoint name the destination no more."""
         self.channel.configure(ChannelSettings(state=ChannelState.REMOVED))
 
+    def pause(self) -> None:
+        """Let the endpoint be paused."""
+        self.channel.configure(ChannelSettings(state=ChannelState.PAUSED, port=self.door))
+
     def let_pass(self, seconds: float) -> None:
         """Let so much time pass at once, and whatever waited for it begin."""
         self.clock.gone_by += seconds

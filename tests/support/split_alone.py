@@ -86,6 +86,8 @@ class MemoryStreams(MemoryTable):
         """Sequences that are removed before they are read."""
 
         self.reads = 0
+        self.deleted: list[int] = []
+        """The sequences that were deleted from RAW."""
 
     async def publish_all(self, messages: Sequence[Stored], within: float) -> list[Any]:
         """Store items, or answer as was said."""
@@ -121,6 +123,11 @@ class MemoryStreams(MemoryTable):
             raise self.refusal
         self.raw.append((subject, payload, headers))
         return PubAck(stream="FOREBAY_RAW_0", seq=len(self.raw))
+
+    @override
+    async def delete(self, _: str, sequence: int) -> None:
+        """Take notice of a webhook that is removed."""
+        self.deleted.append(sequence)
 
     @override
     async def digests(self, _: str, sequences: Sequence[int]) -> dict[int, str]:

@@ -7,6 +7,7 @@ and `test_splitter_large_bodies` (RAW).
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
+from forebay.core.tables import Retry
 from forebay_processor.delivery.queue import ROW_PAUSE_SECONDS
 from forebay_processor.delivery.work import Parked
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
@@ -146,6 +147,62 @@ async def test_what_events_is_about_to_forget_stays_until_dead_has_room_for_it()
     await eventually(lambda: alone.done == ["poison"], saying="the letter to be stored")
     assert list(alone.table.rows) == [LETTER]
     assert alone.table.rows[LETTER][1][envelope.REASON] == "Expired"
+
+
+async def test_a_row_whose_age_ends_with_its_attempt_stays_until_dead_has_room_for_it() -> None:
+    alone = ChannelAlone()
+    row = await waiting(alone, "poison")
+    alone.table.full = {DEAD}
+    alone.let_pass(Retry().max_age_seconds)
+    alone.answer(Failed("503"))
+    await refused(alone)
+    await alone.settled()
+    assert list(alone.table.rows) == [str(row.subject)]
+    alone.table.full = set()
+    alone.let_pass(ROW_PAUSE_SECONDS)
+    await eventually(lambda: list(alone.table.rows) == [LETTER], saying="the letter alone")
+    told = alone.table.rows[LETTER][1]
+    assert (told[envelope.REASON], told[envelope.ERROR]) == ("Expired", "503")
+    assert alone.door.tried == ["poison"]
+
+
+async def test_a_row_that_got_no_place_in_its_age_stays_until_dead_has_room_for_it() -> None:
+    alone = ChannelAlone()
+    alone.limit(1)
+    alone.door.hanging = {"slow"}
+    alone.offer(1, "slow")
+    await alone.tried("slow")
+    row = await waiting(alone, "poison")
+    alone.table.full = {DEAD}
+    alone.let_pass(Retry().max_age_seconds)
+    await refused(alone)
+    await alone.settled()
+    assert list(alone.table.rows) == [str(row.subject)]
+    alone.table.full = set()
+    alone.let_pass(ROW_PAUSE_SECONDS)
+    await eventually(lambda: list(alone.table.rows) == [LETTER], saying="the letter alone")
+    told = alone.table.rows[LETTER][1]
+    assert (told[envelope.REASON], told[envelope.ERROR]) == ("Expired", "not tried: at its limits")
+    assert alone.door.tried == ["slow"]
+    await alone.end()
+
+
+async def test_a_row_of_a_paused_endpoint_stays_while_dead_letters_have_no_room() -> None:
+    alone = ChannelAlone()
+    alone.ages.events = 8000.0
+    row = await waiting(alone, "poison")
+    alone.pause()
+    alone.table.full = {DEAD}
+    alone.let_pass(7900.0)
+    await refused(alone)
+    await alone.settled()
+    assert alone.table.refusals == [LETTER]
+    assert list(alone.table.rows) == [str(row.subject)]
+    assert alone.door.tried == []
+    # Its pause before the next try ends with the partition.
+    alone.lose(0)
+    await alone.settled()
+    assert list(alone.table.rows) == [str(row.subject)]
 
 
 async def test_a_row_of_a_removed_destination_stays_while_dead_letters_have_no_room() -> None:

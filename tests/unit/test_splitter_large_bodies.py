@@ -182,6 +182,20 @@ async def test_a_replayed_body_that_still_holds_too_much_says_so() -> None:
     assert len(alone.streams.raw) == 1
 
 
+async def test_a_replayed_body_stays_until_raw_has_room_for_the_copy_that_says_why() -> None:
+    alone = SplitAlone(LIMITS._replace(items=10))
+    alone.streams.refusal = StoreFull("RAW is full")
+    async with alone.running():
+        alone.hand_out(alone.message_at(1, many(30), Lane.INVALID))
+        await eventually(lambda: alone.acks.sent_back == [1])
+        assert (alone.acks.acked, alone.streams.deleted) == ([], [])
+        alone.streams.refusal = None
+        alone.hand_out(alone.message_at(1, many(30), Lane.INVALID))
+        await eventually(lambda: alone.streams.deleted == [1])
+    assert alone.acks.acked == [1]
+    assert [headers[envelope.REASON] for _, _, headers in alone.streams.raw] == ["TooManyItems"]
+
+
 async def test_a_webhook_that_comes_again_while_it_is_in_hand_is_passed_over() -> None:
     alone = SplitAlone()
     alone.streams.answers['"a"'] = [StoreFull("no room")]

@@ -123,6 +123,17 @@ async def test_other_content_under_a_known_key_is_a_variant_and_comes_once(
     assert alone.streams.keys[1] == f"{key('a')}~{others[envelope.DIGEST]}"
 
 
+async def test_nothing_overtakes_a_variant_that_events_has_no_room_for(alone: SplitAlone) -> None:
+    async with alone.running():
+        alone.hand_out(alone.message(texts_of(("a", "1"), text="not available")))
+        await eventually(lambda: alone.acks.acked == [1])
+        alone.streams.answers['"variant":true'] = [StoreFull("no room")] * 2
+        alone.hand_out(alone.message(texts_of(("a", "1"), ("b", "1"), text="the real text")))
+        await eventually(lambda: alone.acks.acked == [1, 2])
+    assert alone.streams.answers['"variant":true'] == []
+    assert [each.partition("~")[0] for each in alone.streams.keys] == [key("a"), key("a"), key("b")]
+
+
 async def test_without_an_answer_nothing_is_guessed(alone: SplitAlone) -> None:
     async with alone.running():
         alone.hand_out(alone.message(texts_of(("a", "1"), text="first")))
