@@ -19,11 +19,12 @@ from forebay_processor.delivery.queue import Channel
 from forebay_processor.delivery.work import Work
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tenure import Tenure
 from support.clocks import HandClock
+from support.partition_alone import owned_partition
 from support.wait import eventually
 
 __all__ = ["ITEM", "NAME", "ChannelAlone", "Door", "MemoryTable"]
@@ -127,7 +128,7 @@ class ChannelAlone:
         self.ages = RetentionAges()
         """Of the streams: for ever, until the test says otherwise."""
 
-        self.tenures = [self.tenure(0), self.tenure(1)]
+        self.partitions = [self.partition(0), self.partition(1)]
         self.clock = clock or HandClock()
         self.time = StreamTime(self.clock)
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
@@ -140,16 +141,14 @@ class ChannelAlone:
         settings = ChannelSettings(state=ChannelState.OPEN, config=config, port=self.door)
         self.channel.configure(settings)
 
-    def tenure(self, number: int, epoch: int = 7) -> Tenure:
+    def partition(self, number: int, epoch: int = 7) -> OwnedPartition:
         """Return a partition that is owned, its rows at work."""
-        tenure = Tenure(f"event.{number:02d}", epoch, self.lease, self.table, self.ages)
-        tenure.start()
-        return tenure
+        return owned_partition(f"event.{number:02d}", self.lease, self.table, self.ages, epoch)
 
     def lose(self, number: int) -> None:
         """Let somebody else own a partition."""
-        self.tenures[number].lose()
-        self.channel.drop(self.tenures[number])
+        self.partitions[number].lose()
+        self.channel.drop(self.partitions[number])
 
     async def tried(self, *keys: str) -> None:
         """Wait until these were tried, in this order, and nothing else."""
@@ -162,10 +161,10 @@ class ChannelAlone:
 
     async def end(self) -> None:
         """Let both partitions be somebody else's, and end what hangs."""
-        for tenure in self.tenures:
-            self.channel.drop(tenure)
-            tenure.lose()
-            await tenure.finish(0)
+        for partition in self.partitions:
+            self.channel.drop(partition)
+            partition.lose()
+            await partition.finish(0)
 
     def answer(self, result: Result) -> None:
         """Answer what is under way, and what comes, so."""
@@ -194,17 +193,17 @@ class ChannelAlone:
         self.clock.gone_by += seconds
         self.channel.wake_rows()
 
-    def offer(self, tenure: int, key: str, conversation: str = "c") -> None:
+    def offer(self, number: int, key: str, conversation: str = "c") -> None:
         """Offer an item of a partition to the channel."""
-        subject = RetrySubject("0", tenure, Lane.LIVE, NAME, "sink", f"{conversation}{tenure}", key)
+        subject = RetrySubject("0", number, Lane.LIVE, NAME, "sink", f"{conversation}{number}", key)
         headers = {envelope.RECEIVED_AT: "0"}
         done = self.done
 
         def finished() -> None:
             done.append(key)
 
-        tenured = self.tenures[tenure]
+        partition = self.partitions[number]
         stored_at = self.time.now()
-        work = Work(tenured, subject, len(key), ITEM, headers, finished, stored_at)
+        work = Work(partition, subject, len(key), ITEM, headers, finished, stored_at)
         self.works.append(work)
         self.channel.offer(work)

@@ -233,7 +233,7 @@ class ShardAlone:
     @property
     def owned(self) -> set[str]:
         """What is owned at this moment, such as `event.00`."""
-        return {each.tenure.partition_id for each in self.shard.partitions}
+        return {each.partition_id for each in self.shard.partitions}
 
     def of(self, *_: object) -> Door:
         """Return the one destination, as `Destinations` does."""

@@ -28,11 +28,11 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
-from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import Room
 from support.channel_alone import MemoryTable
+from support.partition_alone import owned_partition
 
 __all__ = ["NAME", "Acks", "MemoryStreams", "Pull", "SplitAlone", "texts_of"]
 
@@ -203,7 +203,7 @@ class SplitAlone:
         self.acks = Acks()
         self.lease = Lease()
         self.lease.renew(lease_clock())
-        self.tenure = Tenure("raw.00", 7, self.lease, self.streams)
+        self.partition = owned_partition("raw.00", self.lease, self.streams)
         self._endpoints = Endpoints()
         own = ProcessorEndpoint(
             namespace=NAME.namespace,
@@ -227,7 +227,7 @@ class SplitAlone:
             self.room,
             1.0,
         )
-        return Splitter(self.tenure, tools, RecentlyAcked())
+        return Splitter(self.partition, tools, RecentlyAcked())
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -26,7 +26,7 @@ class Message:
 async def test_an_item_is_acked_before_its_row_may_be_tried() -> None:
     told = list[str]()
     subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", "k")
-    work = Work(ChannelAlone().tenures[0], subject, 1, ITEM, {}, lambda: None)
+    work = Work(ChannelAlone().partitions[0], subject, 1, ITEM, {}, lambda: None)
     work.after_ack = lambda: told.append("released")
     acker = Acker()
     running = asyncio.create_task(acker.run())

@@ -25,9 +25,9 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tenure import Tenure
 from support.channel_alone import ITEM, NAME, Door, MemoryTable
 from support.clocks import HandClock
+from support.partition_alone import owned_partition
 from support.split_alone import Acks, Pull
 from support.wait import eventually
 
@@ -47,14 +47,13 @@ class DelivererAlone:
         self.time = StreamTime(self.clock)
         lease = Lease()
         lease.renew(lease_clock())
-        tenure = Tenure("event.00", 7, lease, self.table, RetentionAges(events=WINDOW))
-        tenure.start()
+        partition = owned_partition("event.00", lease, self.table, RetentionAges(events=WINDOW))
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         self.endpoints = Endpoints()
         channels = Channels(self.endpoints, cast("Destinations", self), metrics, self.time)
         self._acker, self._pull = Acker(), Pull()
         self._deliverer = Deliverer(
-            tenure, self.endpoints, channels, self._acker, RecentlyAcked(), metrics
+            partition, self.endpoints, channels, self._acker, RecentlyAcked(), metrics
         )
         self._stored_at = int(self.time.now() * 1e9)
 

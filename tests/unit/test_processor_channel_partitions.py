@@ -20,9 +20,9 @@ async def alone() -> ChannelAlone:
 async def test_what_waits_of_a_lost_partition_is_not_tried_and_the_rest_is(
     alone: ChannelAlone,
 ) -> None:
-    for tenure in (0, 1):
-        alone.offer(tenure, f"first-{tenure}")
-        alone.offer(tenure, f"second-{tenure}")
+    for number in (0, 1):
+        alone.offer(number, f"first-{number}")
+        alone.offer(number, f"second-{number}")
     await alone.tried("first-0", "first-1")
     alone.lose(0)
     alone.answer(Delivered())
@@ -112,7 +112,7 @@ async def test_a_partition_that_comes_back_waits_for_what_is_still_under_way(
     alone.offer(0, "item")
     await alone.tried("item")
     alone.lose(0)
-    alone.tenures[0] = alone.tenure(0, epoch=9)
+    alone.partitions[0] = alone.partition(0, epoch=9)
     alone.offer(0, "item")
     await alone.settled()
     assert alone.door.tried == ["item"]

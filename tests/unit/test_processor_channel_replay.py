@@ -22,7 +22,7 @@ async def replayed(alone: ChannelAlone, key: str) -> None:
     """Let a row come that a person sent again."""
     subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
     ack = await alone.table.publish(str(subject), ITEM, {"Forebay-Received-At": "0"})
-    row = Parked(alone.tenures[0], subject, 1, alone.time.steady())
+    row = Parked(alone.partitions[0], subject, 1, alone.time.steady())
     row.sequence = ack.seq
     alone.channel.adopt(row)
 

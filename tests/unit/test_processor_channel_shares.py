@@ -36,7 +36,7 @@ async def end(alone: ChannelAlone) -> None:
     """Let what is under way end, and nothing else begin."""
     alone.lose(0)
     alone.answer(Delivered())
-    await asyncio.gather(*(each.finish(10.0) for each in alone.tenures))
+    await asyncio.gather(*(each.finish(10.0) for each in alone.partitions))
 
 
 @pytest.mark.parametrize(("members", "at_once"), [(1, 6), (2, 3), (3, 2), (4, 2), (100, 1)])

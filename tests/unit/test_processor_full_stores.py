@@ -30,7 +30,7 @@ async def waiting(alone: ChannelAlone, key: str, order: int = 1) -> Parked:
     """Let the channel find an item that was parked before."""
     subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
     ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
-    row = Parked(alone.tenures[0], subject, order, alone.time.steady())
+    row = Parked(alone.partitions[0], subject, order, alone.time.steady())
     row.sequence = ack.seq
     row.is_ready = True
     alone.channel.restore(row)

@@ -98,5 +98,5 @@ async def test_what_is_given_back_is_given_back_though_the_table_was_refused_bef
         await eventually(
             lambda: not member.membership.is_releasing(partition_id), saying="it to be told"
         )
-        # Alone, it takes the partition again: as another tenure.
+        # Alone, it takes the partition again: in another epoch.
         await eventually(lambda: member.membership.owned.get(partition_id, epoch) != epoch)

@@ -20,7 +20,7 @@ def as_the_next_owner_loads_it(alone: ChannelAlone) -> Parked:
     ((subject, (_, headers, sequence)),) = alone.table.rows.items()
     stored_at = datetime.fromtimestamp(alone.time.now(), tz=UTC)
     message = StoredMessage(subject, sequence, stored_at, headers, b"")
-    return row_of(alone.tenures[0], RetrySubject.parse(subject), message, alone.time)
+    return row_of(alone.partitions[0], RetrySubject.parse(subject), message, alone.time)
 
 
 async def test_the_next_owner_goes_on_where_the_last_one_was() -> None:

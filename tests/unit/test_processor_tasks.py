@@ -3,16 +3,12 @@
 import asyncio
 from typing import cast
 
-from prometheus_client import CollectorRegistry
-
 from forebay.runtime.pull_status import OnRefused
 from forebay_processor.adapters.connection import Session
-from forebay_processor.delivery.queues import Channels
-from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.tasks import end_tasks, to_the_end
-from forebay_processor.shared.tenure import Store, Tenure
+from support.partition_alone import owned_partition
 from support.wait import eventually
 
 
@@ -86,19 +82,17 @@ class SlowSession:
 
 async def test_a_partition_is_begun_anew_though_its_session_took_long_to_end() -> None:
     # A busy machine: it was cancelled again half-way, counted as begun, and nobody pulled for it.
-    metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
-    tenure = Tenure("raw.03", 1, Lease(), cast("Store", None))
-    partition = OwnedPartition("0", tenure, [], cast("Channels", None), metrics)
+    consumers = owned_partition("raw.03", Lease(), cast("PartitionStore", None)).consumers
     session = SlowSession()
-    partition.is_begun = True
-    await partition.begin(cast("Session", session))
-    assert partition.is_attached
-    task = asyncio.create_task(partition.detach())
+    consumers.is_begun = True
+    await consumers.begin(cast("Session", session))
+    assert consumers.is_attached
+    task = asyncio.create_task(consumers.detach())
     await asyncio.sleep(0)  # so that it has begun
     ending = asyncio.create_task(end_tasks([task]))
     await eventually(lambda: task.done() or task.cancelling() >= 3, saying="it to be cancelled")
     session.may_close.set()
     await ending
     assert session.closed == 1
-    assert not partition.is_begun
-    assert not partition.is_attached
+    assert not consumers.is_begun
+    assert not consumers.is_attached

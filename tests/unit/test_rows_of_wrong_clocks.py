@@ -36,7 +36,7 @@ def loaded(
         headers[envelope.DUE_AT] = millis(due)
     stored_at = datetime.fromtimestamp(alone.time.now() + stored, tz=UTC)
     message = StoredMessage(str(SUBJECT), 3, stored_at, headers, b"")
-    return row_of(alone.tenures[0], SUBJECT, message, alone.time)
+    return row_of(alone.partitions[0], SUBJECT, message, alone.time)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ async def test_a_lost_partition_stores_and_acks_nothing_more(alone: SplitAlone) 
     async with alone.running():
         alone.hand_out(alone.message(texts_of(("a", "1"))))
         await eventually(lambda: alone.streams.waves)
-        alone.tenure.lose()
+        alone.partition.lose()
         alone.hand_out(alone.message(texts_of(("b", "1"))))
         await eventually(lambda: alone.splitter.lag().items == 0)
     assert alone.acks.acked == []

@@ -20,7 +20,7 @@ from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.delivery.retry_loading import row_of
-from forebay_processor.shared.tenure import Tenure
+from forebay_processor.shared.partition import Partition
 
 __all__ = ["Replays"]
 
@@ -33,10 +33,12 @@ LOOK_SECONDS: Final = 1.0
 class Replays:
     """Looks after the replayed rows of one partition, for as long as this process owns it."""
 
-    def __init__(self, streams: Streams, shard: str, tenure: Tenure, channels: Channels) -> None:
+    def __init__(
+        self, streams: Streams, shard: str, partition: Partition, channels: Channels
+    ) -> None:
         self._streams = streams
         self._shard = shard
-        self._tenure = tenure
+        self._partition = partition
         self._channels = channels
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
@@ -55,7 +57,7 @@ class Replays:
             except StoreError as error:
                 if not is_told:
                     _log.warning(
-                        "replays_not_seen", unit=self._tenure.partition_id, reason=str(error)
+                        "replays_not_seen", unit=self._partition.partition_id, reason=str(error)
                     )
                 is_told = True
 
@@ -65,12 +67,12 @@ class Replays:
         Raises:
             StoreError: where NATS does not answer.
         """
-        page = await self._streams.replayed(self._shard, self._tenure.number, self._next)
+        page = await self._streams.replayed(self._shard, self._partition.number, self._next)
         for stored in page:
             self._next = stored.sequence + 1
             try:
                 subject = RetrySubject.parse(stored.subject)
-                row = row_of(self._tenure, subject, stored, self._channels.time)
+                row = row_of(self._partition, subject, stored, self._channels.time)
             except ValueError:
                 _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
                 continue

@@ -12,8 +12,8 @@ from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.delivery.work import Parked
 from forebay_processor.shared.lease_table import Assignment
+from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tenure import Tenure
 
 __all__ = ["RowLoader", "row_of"]
 
@@ -29,7 +29,10 @@ class RowLoader:
         self._channels = channels
 
     async def load(
-        self, streams: Streams, tenures: Sequence[Tenure], assignments: Mapping[str, Assignment]
+        self,
+        streams: Streams,
+        partitions: Sequence[Partition],
+        assignments: Mapping[str, Assignment],
     ) -> int:
         """Give the rows of these partitions to their channels.
 
@@ -44,42 +47,42 @@ class RowLoader:
         state = (await streams.stream_info(self._stream)).state
         count = 0
         if state.messages:
-            by_number = {_number(each.partition_id): each for each in tenures}
+            by_number = {_number(each.partition_id): each for each in partitions}
             async for stored in self._rows(streams, list(by_number), 1):
                 sequence = stored.sequence
                 try:
                     subject = RetrySubject.parse(stored.subject)
-                    tenure = by_number[subject.partition]
-                    row = row_of(tenure, subject, stored, self._channels.time)
+                    partition = by_number[subject.partition]
+                    row = row_of(partition, subject, stored, self._channels.time)
                 except (ValueError, KeyError, OverflowError):
                     _log.error("row_unreadable", shard=self._shard, seq=sequence)
                     continue
-                before = assignments[tenure.partition_id]
+                before = assignments[partition.partition_id]
                 epoch = _epoch_of(stored.headers)
                 if epoch is not None and (
                     (epoch < before.loaded and sequence > before.floor)
-                    or (epoch < tenure.epoch and sequence > state.last_seq)
+                    or (epoch < partition.epoch and sequence > state.last_seq)
                 ):
                     await self._delete_void(streams, sequence)
                     continue
                 self._channels.of(subject.endpoint, subject.destination).restore(row)
                 count += 1
-        _log.info("retry_loaded", shard=self._shard, partitions=len(tenures), rows=count)
+        _log.info("retry_loaded", shard=self._shard, partitions=len(partitions), rows=count)
         return state.last_seq
 
-    async def sweep(self, streams: Streams, tenures: Sequence[Tenure], floor: int) -> None:
+    async def sweep(self, streams: Streams, partitions: Sequence[Partition], floor: int) -> None:
         """Delete what earlier owners of these partitions stored above a sequence.
 
         Raises:
             StoreError: where NATS does not answer.
         """
-        if not tenures or (await streams.stream_info(self._stream)).state.last_seq <= floor:
+        if not partitions or (await streams.stream_info(self._stream)).state.last_seq <= floor:
             return
-        by_number = {_number(each.partition_id): each for each in tenures}
+        by_number = {_number(each.partition_id): each for each in partitions}
         async for stored in self._rows(streams, list(by_number), floor + 1):
             epoch = _epoch_of(stored.headers)
-            tenure = by_number.get(RetrySubject.parse(stored.subject).partition)
-            if epoch is not None and tenure is not None and epoch < tenure.epoch:
+            partition = by_number.get(RetrySubject.parse(stored.subject).partition)
+            if epoch is not None and partition is not None and epoch < partition.epoch:
                 await self._delete_void(streams, stored.sequence)
 
     async def _delete_void(self, streams: Streams, sequence: int) -> None:
@@ -106,7 +109,7 @@ def _epoch_of(headers: Mapping[str, str]) -> int | None:
 
 
 def row_of(
-    tenure: Tenure, subject: RetrySubject, stored: StoredMessage, time: StreamTime
+    partition: Partition, subject: RetrySubject, stored: StoredMessage, time: StreamTime
 ) -> Parked:
     """Read a row of RETRY; raises ValueError where it is none.
 
@@ -118,7 +121,7 @@ def row_of(
     stored_at = stored.stored_at.timestamp()
     first_tried = int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000 or stored_at
     since = time.to_steady(min(first_tried, stored_at, time.now()))
-    row = Parked(tenure, subject, int(headers.get(envelope.ORDER, "0")), since)
+    row = Parked(partition, subject, int(headers.get(envelope.ORDER, "0")), since)
     row.attempts = int(headers.get(envelope.ATTEMPTS, "0"))
     row.due = time.to_steady(int(headers.get(envelope.DUE_AT, "0")) / 1000)
     row.sequence = stored.sequence

@@ -27,7 +27,8 @@ from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.consumers import ConsumerState, StreamView
 from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.store_errors import StoreError, StreamMissing
-from forebay_processor.ownership.partition import ConsumerRunner, OwnedPartition
+from forebay_processor.ownership.consumers import ConsumerRunner
+from forebay_processor.ownership.partition import OwnedPartition
 
 __all__ = ["ConsumerWatch", "WatchedStreams"]
 
@@ -128,35 +129,34 @@ class ConsumerWatch:
         loop = asyncio.get_running_loop()
         looked = loop.time()
         while (waited := loop.time() - looked) < self._seconds:
-            if waited >= REFUSED_SECONDS and any(each.is_refused for each in self._owned()):
+            if waited >= REFUSED_SECONDS and any(
+                each.consumers.is_refused for each in self._owned()
+            ):
                 break
             await asyncio.sleep(TICK_SECONDS)
         for partition in self._owned():
-            partition.is_refused = False
+            partition.consumers.is_refused = False
 
     async def _look_at_consumers(self, kind: StreamKind, stream: str, view: StreamView) -> None:
         found = await self._streams.consumers(stream)
         broken: list[str] = []
         refusals: Counter[PullRefusal] = Counter()
         for partition in self._owned():
-            if (
-                not partition.tenure.partition_id.startswith(f"{kind}.")
-                or not partition.is_attached
-            ):
+            if partition.kind != kind or not partition.consumers.is_attached:
                 continue
-            refusals.update(partition.refusals().values())
-            for runner in partition.runners:
+            refusals.update(partition.consumers.refusals().values())
+            for runner in partition.consumers.runners:
                 state = found.get(runner.consumer)
                 if state is None:
                     is_broken = not await self._streams.is_there(stream, runner.consumer)
                 else:
                     is_broken = self._streams.changed_setting(self._shard, state) is not None
                 if is_broken:
-                    partition.put_right(runner.consumer)
+                    partition.consumers.put_right(runner.consumer)
                     broken.append(runner.consumer)
                 elif state is not None:
                     self._note_floor(partition, runner, state, view)
-                    partition.compare(runner.consumer, state.delivered.consumer_seq)
+                    partition.consumers.compare(runner.consumer, state.delivered.consumer_seq)
         if broken:
             text = f"consumer {broken[0]} of {stream} is missing or was changed"
             if len(broken) > 1:
@@ -178,7 +178,7 @@ class ConsumerWatch:
             runner.recently_acked.forget_floor(runner.consumer)
         if state.ack_floor.stream_seq:
             floor = runner.recently_acked.raise_floor(runner.consumer, state.floor)
-            self._on_floor(partition.tenure.partition_id, runner.lane, floor)
+            self._on_floor(partition.partition_id, runner.lane, floor)
 
     def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
         """Note what is wrong, and tell it once."""

@@ -103,9 +103,7 @@ class Engine:
     def owned(self, kind: str) -> int:
         """Return how many partitions of a kind (`raw`, `event`) are owned."""
         return sum(
-            partition.tenure.partition_id.startswith(f"{kind}.")
-            for shard in self.shards
-            for partition in shard.partitions
+            partition.kind == kind for shard in self.shards for partition in shard.partitions
         )
 
     def lag(self, lane: Lane) -> tuple[int, float]:
@@ -114,7 +112,7 @@ class Engine:
             runner.handler.lag()
             for shard in self.shards
             for partition in shard.partitions
-            for runner in partition.runners
+            for runner in partition.consumers.runners
             if runner.lane is lane
         ]
         oldest = min((each.oldest for each in lags if each.oldest is not None), default=None)
@@ -127,7 +125,7 @@ class Engine:
             "shards": {
                 shard.name: {
                     "members": len(shard.table.members),
-                    "partitions": sorted(each.tenure.partition_id for each in shard.partitions),
+                    "partitions": sorted(each.partition_id for each in shard.partitions),
                 }
                 for shard in self.shards
             },
@@ -137,7 +135,7 @@ class Engine:
             },
         }
 
-    # -- RETRY as a table, and DEAD (tenure.Store)
+    # -- RETRY as a table, and DEAD (`PartitionStore`)
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a row or a dead letter; raises StoreError."""

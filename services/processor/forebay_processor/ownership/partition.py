@@ -1,230 +1,253 @@
-"""One partition at work: its consumers, what pulls from them, and how it is handed over.
+"""One partition while this process owns it: its state, what of it is under way, and its end.
 
-A consumer that is missing when the partition is taken over is made again behind what it had acked,
-as the table of leases or this process knows it. If the process dies before that, the next owner
-does the same; after it, what comes again and is known to be finished is acked.
+All that is done for an item carries the `OwnedPartition` that the item came under. The same
+partition taken again is another object with another epoch, so nothing of an earlier ownership is
+taken for the present one's; and nothing is written for it when its lease is over.
+
+If the process dies, the next owner takes over what is not acked, and finds in RETRY what was
+parked.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+import enum
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
-from forebay.core.ack_floors import AckFloor
-from forebay.core.subjects import Lane
-from forebay.runtime.pull import Puller, PullInbox, TakenOver
-from forebay.runtime.pull_status import PullRefusal
-from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
-from forebay_processor.adapters.connection import Session
-from forebay_processor.delivery.dispatcher import Deliverer
+import structlog
+from typing_extensions import override
+
+from forebay.core.subjects import StreamKind
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.delivery.queues import Channels
-from forebay_processor.delivery.replays import Replays
+from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.recently_acked import RecentlyAcked
-from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
-from forebay_processor.shared.tenure import Tenure
-from forebay_processor.splitting.splitter import Splitter
+from forebay_processor.ownership.consumers import PartitionConsumers
+from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.partition import Partition, PartitionStore
+from forebay_processor.shared.retention_ages import RetentionAges
+from forebay_processor.shared.tasks import end_tasks
 
-__all__ = ["ConsumerRunner", "OwnedPartition"]
+__all__ = ["OwnedPartition", "PartitionState"]
 
-CONFIRM_SECONDS: Final = 2.0
-"""For the server to say that it has the acks: where it is away, a hand-over goes on."""
-
-
-class ConsumerRunner(NamedTuple):
-    """What works one consumer; it outlives sessions."""
-
-    stream: str
-    consumer: str
-    batch: int
-    lane: Lane
-    handler: Splitter | Deliverer
-    recently_acked: RecentlyAcked
-    """What of its stream is finished, whatever the consumer hands out."""
+_log = structlog.get_logger(__name__)
 
 
-class OwnedPartition:
-    """A partition that this process owns, from taking it to giving it back or losing it."""
+class PartitionState(enum.Enum):
+    """How far this process is with a partition that the table gives to it."""
 
-    def __init__(
+    LOADING = enum.auto()
+    """Its rows of RETRY are not known yet."""
+
+    TAKING_OVER = enum.auto()
+    """What an owner before us left comes again; rows of RETRY wait for that."""
+
+    RUNNING = enum.auto()
+    """All of it is worked. One of RAW begins here: it has no rows."""
+
+    DRAINING = enum.auto()
+    """Nothing new begins, what is under way ends: it is given back."""
+
+    LOST = enum.auto()
+    """It is somebody else's: nothing is written for it any more."""
+
+
+class OwnedPartition(Partition):
+    """A partition that this process owns, from taking it to giving it back or losing it.
+
+    Its state only goes forward:
+
+        LOADING --rows_loaded()--> TAKING_OVER --start()--> RUNNING
+        any of these --drain()--> DRAINING
+        any but LOST --lose()--> LOST
+
+    Beside that it is attached to a session, or waits for the next one: a session that ends changes
+    nothing of the state.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
         self,
         shard: str,
-        tenure: Tenure,
-        runners: list[ConsumerRunner],
+        partition_id: str,
+        epoch: int,
+        lease: Lease,
+        store: PartitionStore,
+        ages: RetentionAges,
         channels: Channels,
         metrics: ProcessorMetrics,
     ) -> None:
-        self._shard = shard
-        self._metrics = metrics
-        self._broken: set[str] = set()
-        """Consumers that are gone, or are not as ours are, until they are put right."""
-
-        self.restored: list[str] = []
-        """What was put right since it was last told of."""
-
-        self.is_refused = False
-        """Whether a request for messages came to nothing since it was last looked at."""
-
-        self.tenure = tenure
-        self.runners = runners
-        self.is_loaded = tenure.partition_id.startswith("raw.")
-        """Whether its rows of RETRY are known; RAW has none."""
-
-        self.is_begun = False
-        """Whether it is worked, or about to be, over the session of now."""
-
+        self.consumers = PartitionConsumers(shard, self, channels, metrics)
+        self._partition_id = partition_id
+        self._epoch = epoch
+        self._lease = lease
+        self._store = store
+        self._ages = ages
         self._channels = channels
-        self._taken: list[TakenOver] = []
-        """What each consumer was like when it was taken over."""
+        is_raw = self.kind == StreamKind.RAW
+        self._state = PartitionState.RUNNING if is_raw else PartitionState.LOADING
+        self._closing = asyncio.Event()
+        """Set from DRAINING on, for those who pause."""
 
-        self._session: Session | None = None
-        self._inbox: PullInbox | None = None
-        self._pullers: list[Puller] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._work: set[asyncio.Task[None]] = set()
+        """What `spawn` began."""
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether it pulls."""
-        return self._inbox is not None
+    # -- what it is
 
     @property
-    def has_missed(self) -> bool:
-        """Whether somebody else was handed what is ours: it has to be taken over anew."""
-        return any(puller.has_missed for puller in self._pullers)
+    @override
+    def partition_id(self) -> str:
+        return self._partition_id
 
     @property
-    def is_broken(self) -> bool:
-        """Whether a consumer has to be put right: it has to be taken over anew."""
-        return bool(self._broken)
-
-    def refusals(self) -> dict[str, PullRefusal]:
-        """Return why requests for messages come to nothing at this moment, by consumer."""
-        return {each.consumer: each.refusal for each in self._pullers if each.refusal is not None}
-
-    def compare(self, consumer: str, handed_out: int) -> None:
-        """Take notice of the number of the last message that a consumer handed out to anybody."""
-        for puller in self._pullers:
-            if puller.consumer == consumer:
-                puller.compare(handed_out)
-
-    def put_right(self, consumer: str) -> None:
-        """Have a consumer put right when the partition is taken over anew."""
-        self._broken.add(consumer)
-
-    def learn(self, floors: Mapping[str, AckFloor]) -> None:
-        """Take notice of how far the consumers of its lanes were, whoever worked them."""
-        for runner in self.runners:
-            floor = floors.get(runner.lane)
-            if floor is not None:
-                runner.recently_acked.raise_floor(runner.consumer, floor)
+    def kind(self) -> str:
+        """Of which stream: `raw` or `event`."""
+        return self._partition_id.partition(".")[0]
 
     @property
-    def deliverers(self) -> list[Deliverer]:
-        """What delivers its lanes; none for RAW."""
-        return [each.handler for each in self.runners if isinstance(each.handler, Deliverer)]
+    @override
+    def number(self) -> int:
+        return int(self._partition_id.rpartition(".")[2])
 
-    async def take_over(self, session: Session) -> None:
-        """Have all handed out again that is not acked; raises StoreError."""
-        self._taken = await all_of(self._take_over_one(session, each) for each in self.runners)
-        for runner, taken in zip(self.runners, self._taken, strict=True):
-            if isinstance(runner.handler, Deliverer):
-                runner.handler.expect(taken.left)
+    @property
+    @override
+    def epoch(self) -> int:
+        return self._epoch
 
-    async def begin(self, session: Session) -> None:
-        """Pull from all its consumers; raises StoreUnavailable."""
-        inbox = await session.open_inbox(self._pull_refused)
-        if self.tenure.is_closing:
-            await session.close_inbox(inbox)
-            return
-        self._session, self._inbox = session, inbox
-        for runner, taken in zip(self.runners, self._taken, strict=True):
-            puller = inbox.puller(
-                runner.stream, runner.consumer, runner.batch, lambda: self.tenure.remaining
-            )
-            puller.begin_after(taken)
-            self._pullers.append(puller)
-            running = runner.handler.run(puller)
-            self._tasks.add(asyncio.create_task(running, name=runner.consumer))
-        if self.deliverers:
-            replays = Replays(session.streams, self._shard, self.tenure, self._channels)
-            self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
+    @property
+    @override
+    def ages(self) -> RetentionAges:
+        return self._ages
 
-    def _pull_refused(self, stream: str, _: str, reason: PullRefusal) -> None:
-        self.is_refused = True
-        self._metrics.pull_refused(stream, reason)
+    # -- its state
 
-    def check(self) -> None:
-        """Raise what went wrong in a runner."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                task.result()
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its rows of RETRY are known."""
+        return self._state is not PartitionState.LOADING
 
-    async def detach(self) -> None:
-        """Pull no more, until it is begun anew; what is in hand goes on.
+    @property
+    @override
+    def is_started(self) -> bool:
+        return self._state is PartitionState.RUNNING
 
-        Done to its end: a session that ends is cancelled again and again until it has ended.
-        """
-        await to_the_end(self._detach())
+    @property
+    @override
+    def is_closing(self) -> bool:
+        return self._state in {PartitionState.DRAINING, PartitionState.LOST}
 
-    async def _detach(self) -> None:
-        tasks, self._tasks = self._tasks, set()
-        session, inbox = self._session, self._inbox
-        self._session = self._inbox = None
-        self._pullers.clear()
-        if session is not None and inbox is not None:
-            await session.close_inbox(inbox)
-        await end_tasks(tasks)
-        self.is_begun = False
+    @property
+    @override
+    def is_lost(self) -> bool:
+        return self._state is PartitionState.LOST
 
-    async def _detach_for_good(self) -> None:
-        await self.detach()
-        for deliverer in self.deliverers:
-            # Nothing more comes here: who waits for it, for others too, need not.
-            deliverer.expect(0)
+    @property
+    @override
+    def remaining(self) -> float:
+        return 0.0 if self.is_lost else self._lease.remaining
+
+    def rows_loaded(self) -> None:
+        """Note that its rows of RETRY are known."""
+        if self._state is PartitionState.LOADING:
+            self._state = PartitionState.TAKING_OVER
+
+    def start(self) -> None:
+        """Let rows of RETRY be worked from now on."""
+        if self._state is PartitionState.TAKING_OVER:
+            self._state = PartitionState.RUNNING
+
+    def lose(self) -> None:
+        """Note that the partition is somebody else's: what is under way ends without a trace."""
+        self._state = PartitionState.LOST
+        self._closing.set()
+        self._lease.changed()
+
+    # -- what work on items needs
+
+    @override
+    async def held(self) -> bool:
+        while not self.is_lost:
+            if self._lease.is_valid:
+                return True
+            await self._lease.wait_change()
+        return False
+
+    @override
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        if self.remaining <= 0:
+            message = "the partition's lease is over"
+            raise StoreUnavailable(message)
+        return await self._store.publish(subject, payload, headers)
+
+    @override
+    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
+        return await self._store.read(stream, subject)
+
+    @override
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        return await self._store.claims(stream, subjects)
+
+    @override
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        return await self._store.digests(stream, sequences)
+
+    @override
+    async def delete(self, stream: str, sequence: int) -> None:
+        await self._store.delete(stream, sequence)
+
+    @override
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        await self._store.purge(stream, subject, below)
+
+    @override
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work_ended)
+
+    @override
+    async def pause(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            return True
+        return False
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until what is under way has ended; what takes longer is cut off and comes again."""
+        if self._work:
+            _, cut_off = await asyncio.wait(self._work, timeout=seconds)
+            await end_tasks(cut_off)
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A fault of ours: said loudly, and the item is delivered again after a restart.
+            _log.error("work_crashed", error=place_of(error))
+
+    # -- giving it back
 
     async def drain(self, seconds: float) -> None:
         """End all work on it in order: what was begun ends, and the server knows of it."""
-        self.tenure.close()
-        await self._detach_for_good()
-        self._channels.drop(self.tenure)
-        await self.tenure.finish(seconds)
+        self._close()
+        await self.consumers.detach_for_good()
+        self._channels.drop(self)
+        await self.finish(seconds)
         # What failed at last was parked.
-        self._channels.drop(self.tenure)
+        self._channels.drop(self)
 
-    async def confirm_acks(self) -> None:
-        """Wait until the server has the acks of its items."""
-        await asyncio.gather(*(each.confirm_acks(CONFIRM_SECONDS) for each in self.deliverers))
-
-    async def lose(self) -> None:
+    async def abandon(self) -> None:
         """End all work on it at once: it is somebody else's."""
-        session = self._session
-        self.tenure.lose()
-        self._channels.drop(self.tenure)
-        await self._detach_for_good()
-        self._channels.drop(self.tenure)
+        session = self.consumers.session
+        self.lose()
+        self._channels.drop(self)
+        await self.consumers.detach_for_good()
+        self._channels.drop(self)
         if session is not None:
-            await self._give_back(session)
+            await self.consumers.give_back(session)
 
-    async def _give_back(self, session: Session) -> None:
-        """Have handed out again what came to us when it was not ours any more.
-
-        A process that is stopped after it asked for messages and before the request left asks when
-        it goes on. What the server hands out then is unknown to the new owner, who would get it
-        when its ack wait ends, half a minute later. What the new owner has comes to it once more,
-        which it sees.
-        """
-        again = (session.streams.take_over(each.stream, each.consumer) for each in self.runners)
-        with contextlib.suppress(StoreUnavailable):
-            await asyncio.gather(*again)
-
-    async def _take_over_one(self, session: Session, runner: ConsumerRunner) -> TakenOver:
-        if runner.consumer not in self._broken:
-            with contextlib.suppress(ConsumerMissing):
-                return await session.streams.take_over(runner.stream, runner.consumer)
-        floor = runner.recently_acked.floor(runner.consumer)
-        done = await session.streams.restore(self._shard, runner.stream, runner.consumer, floor)
-        self._broken.discard(runner.consumer)
-        if done:
-            self._metrics.consumer_restored(runner.stream)
-            self.restored.append(f"{runner.consumer}: {done}")
-        return await session.streams.take_over(runner.stream, runner.consumer)
+    def _close(self) -> None:
+        """Let nothing new begin; what is under way goes on."""
+        if not self.is_lost:
+            self._state = PartitionState.DRAINING
+        self._closing.set()

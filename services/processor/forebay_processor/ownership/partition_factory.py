@@ -10,14 +10,15 @@ from forebay.runtime.publisher import Publisher
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
 from forebay_processor.delivery.queues import Channels
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.ownership.partition import ConsumerRunner, OwnedPartition
+from forebay_processor.ownership.consumers import ConsumerRunner
+from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import end_tasks
-from forebay_processor.shared.tenure import Store, Tenure
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import Room
@@ -37,7 +38,7 @@ class PartitionFactory:
         publisher: Publisher,
         endpoints: Endpoints,
         channels: Channels,
-        store: Store,
+        store: PartitionStore,
         metrics: ProcessorMetrics,
         on_answer: Callable[[], None],
     ) -> None:
@@ -75,11 +76,12 @@ class PartitionFactory:
         self, shard: str, partition_id: str, epoch: int, lease: Lease, ages: RetentionAges
     ) -> OwnedPartition:
         """Set up a partition that the table gives to this process."""
-        tenure = Tenure(partition_id, epoch, lease, self._store, ages)
-        kind, _, number = partition_id.partition(".")
-        make = self._splitting if kind == "raw" else self._delivering
-        runners = make(shard, int(number), tenure)
-        return OwnedPartition(shard, tenure, runners, self.channels, self.metrics)
+        partition = OwnedPartition(
+            shard, partition_id, epoch, lease, self._store, ages, self.channels, self.metrics
+        )
+        make = self._splitting if partition.kind == StreamKind.RAW else self._delivering
+        partition.consumers.runners += make(shard, partition)
+        return partition
 
     def shared_by(self, shard: str, members: int) -> None:
         """Note how many processors work a shard: they share what a destination takes at a time."""
@@ -96,32 +98,32 @@ class PartitionFactory:
         """End what is left beside."""
         await end_tasks(self._tidying)
 
-    def _splitting(self, shard: str, number: int, tenure: Tenure) -> list[ConsumerRunner]:
+    def _splitting(self, shard: str, partition: OwnedPartition) -> list[ConsumerRunner]:
         stream = stream_name(StreamKind.RAW, shard)
         batch = self.settings.batch
         small = max(1, batch // BULK_SHARE)
         return [
             ConsumerRunner(
                 stream,
-                consumer_name("split", lane, number),
+                consumer_name("split", lane, partition.number),
                 batch if lane in {Lane.LIVE, Lane.STATUS} else small,
                 lane,
-                Splitter(tenure, self._tools, self._recently_acked[stream]),
+                Splitter(partition, self._tools, self._recently_acked[stream]),
                 self._recently_acked[stream],
             )
             for lane in Lane
         ]
 
-    def _delivering(self, shard: str, number: int, tenure: Tenure) -> list[ConsumerRunner]:
+    def _delivering(self, shard: str, partition: OwnedPartition) -> list[ConsumerRunner]:
         stream = stream_name(StreamKind.EVENTS, shard)
         return [
             ConsumerRunner(
                 stream,
-                consumer_name("deliver", lane, number),
+                consumer_name("deliver", lane, partition.number),
                 self.settings.batch,
                 lane,
                 Deliverer(
-                    tenure,
+                    partition,
                     self._endpoints,
                     self.channels,
                     self.acker,

@@ -139,7 +139,7 @@ class Shard:
     async def _end_session(self) -> None:
         tasks, self._tasks = self._tasks, set()
         await end_tasks(tasks)
-        await asyncio.gather(*(each.detach() for each in self.partitions))
+        await asyncio.gather(*(each.consumers.detach() for each in self.partitions))
 
     def _note_floor(self, partition_id: str, lane: Lane, floor: AckFloor) -> None:
         self._membership.acked.setdefault(partition_id, {})[lane] = floor
@@ -176,7 +176,7 @@ class Shard:
             if not task.cancelled():
                 task.result()
         for partition in self.partitions:
-            partition.check()
+            partition.consumers.check()
 
     async def _begin_missed_again(self) -> None:
         """Take over anew where somebody else was handed what is ours, or it was lost on its way.
@@ -185,12 +185,16 @@ class Shard:
         older than what came here next, so nothing of that was handed on (`Puller`). Where a
         consumer is gone, or was changed, it is put right on the way.
         """
-        missed = [each for each in self.partitions if each.has_missed]
-        broken = [each for each in self.partitions if each.is_broken and each.is_attached]
+        missed = [each for each in self.partitions if each.consumers.has_missed]
+        broken = [
+            each
+            for each in self.partitions
+            if each.consumers.is_broken and each.consumers.is_attached
+        ]
         if missed:
             _log.warning("deliveries_missed", shard=self.name, partitions=len(missed))
         if missed or broken:
-            await asyncio.gather(*(each.detach() for each in {*missed, *broken}))
+            await asyncio.gather(*(each.consumers.detach() for each in {*missed, *broken}))
             self._begin_new()
 
     # -- following the table
@@ -199,15 +203,15 @@ class Shard:
         mine = self._membership.owned
         lost = 0
         for partition_id, partition in list(self._partitions.items()):
-            if mine.get(partition_id) == partition.tenure.epoch:
+            if mine.get(partition_id) == partition.epoch:
                 continue
             del self._partitions[partition_id]
             self._membership.acked.pop(partition_id, None)
             # Whether it is at work or being drained: nothing more is written for it.
-            partition.tenure.lose()
+            partition.lose()
             if partition_id not in self._drains:
                 lost += 1
-                self._factory.tidy(partition.lose())
+                self._factory.tidy(partition.abandon())
         if lost:
             _log.warning("partitions_lost", shard=self.name, count=lost)
         for partition_id, epoch in mine.items():
@@ -229,7 +233,7 @@ class Shard:
         new = [
             partition
             for partition in self._partitions.values()
-            if not partition.is_begun and not partition.tenure.is_closing
+            if not partition.consumers.is_begun and not partition.is_closing
         ]
         if session is None:
             return
@@ -237,17 +241,17 @@ class Shard:
             self._is_ready = self._is_ready or not self._partitions
             return
         for partition in new:
-            partition.is_begun = True
+            partition.consumers.is_begun = True
         # Apart: where one stream is missing, what can be done without it is done.
         for kind in KINDS:
-            of_kind = [each for each in new if each.tenure.partition_id.startswith(f"{kind}.")]
+            of_kind = [each for each in new if each.kind == kind]
             if of_kind:
                 self._beside(self._begin(of_kind, session))
 
     async def _begin(self, partitions: list[OwnedPartition], session: Session) -> None:
         is_told = False
         while True:
-            partitions = [each for each in partitions if not each.tenure.is_closing]
+            partitions = [each for each in partitions if not each.is_closing]
             try:
                 await self._prepare(partitions, session)
                 break
@@ -256,9 +260,9 @@ class Shard:
                     is_told = True
                     _log.warning("engine_cannot_begin", reason=str(error))
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS)
-        begun = [each for each in partitions if not each.tenure.is_closing]
-        waiting = [each for each in self.partitions if not each.tenure.is_closing]
-        self._is_ready = self._is_ready or all(each.is_attached for each in waiting)
+        begun = [each for each in partitions if not each.is_closing]
+        waiting = [each for each in self.partitions if not each.is_closing]
+        self._is_ready = self._is_ready or all(each.consumers.is_attached for each in waiting)
         self._tell_restored(begun)
         _log.info(
             "partitions_begun",
@@ -267,35 +271,32 @@ class Shard:
             owned=len(self._partitions),
             members=len(self.table.members),
         )
-        await self._start_retry([each for each in begun if each.deliverers])
+        await self._start_retry([each for each in begun if each.consumers.deliverers])
 
     async def _prepare(self, partitions: list[OwnedPartition], session: Session) -> None:
         await self._read_ages(session)
         unloaded = [each for each in partitions if not each.is_loaded]
         if unloaded:
             assignments = {
-                each.tenure.partition_id: self.table.assignment(each.tenure.partition_id)
-                for each in unloaded
+                each.partition_id: self.table.assignment(each.partition_id) for each in unloaded
             }
-            floor = await self._loader.load(
-                session.streams, [e.tenure for e in unloaded], assignments
-            )
+            floor = await self._loader.load(session.streams, unloaded, assignments)
             for each in unloaded:
-                each.is_loaded = True
-                self._membership.floors[each.tenure.partition_id] = floor
+                each.rows_loaded()
+                self._membership.floors[each.partition_id] = floor
             self._beside(self._sweep(unloaded, session, floor))
-        waiting = [each for each in partitions if not each.is_attached]
+        waiting = [each for each in partitions if not each.consumers.is_attached]
         for each in waiting:
-            each.learn(self.table.assignment(each.tenure.partition_id).acked)
-        await all_of(each.take_over(session) for each in waiting)
+            each.consumers.learn(self.table.assignment(each.partition_id).acked)
+        await all_of(each.consumers.take_over(session) for each in waiting)
         for each in waiting:
-            if not each.tenure.is_closing:
-                await each.begin(session)
+            if not each.is_closing:
+                await each.consumers.begin(session)
 
     def _tell_restored(self, partitions: list[OwnedPartition]) -> None:
-        restored = [text for each in partitions for text in each.restored]
+        restored = [text for each in partitions for text in each.consumers.restored]
         for each in partitions:
-            each.restored.clear()
+            each.consumers.restored.clear()
         if restored:
             _log.warning(
                 "consumers_restored",
@@ -309,22 +310,22 @@ class Shard:
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 for partition in partitions:
-                    for deliverer in partition.deliverers:
+                    for deliverer in partition.consumers.deliverers:
                         await deliverer.wait_caught_up()
         except TimeoutError:
             _log.warning("catch_up_ended_early", seconds=CATCH_UP_SECONDS)
         await self._factory.acker.join()
-        await asyncio.gather(*(each.confirm_acks() for each in partitions))
+        await asyncio.gather(*(each.consumers.confirm_acks() for each in partitions))
         for partition in partitions:
-            partition.tenure.start()
+            partition.start()
         self._factory.channels.wake_rows()
 
     async def _sweep(self, partitions: list[OwnedPartition], session: Session, floor: int) -> None:
         """Delete what an owner before us stored when it was not ours to see any more."""
         await asyncio.sleep(SWEEP_SECONDS)
-        tenures = [each.tenure for each in partitions if not each.tenure.is_closing]
+        kept = [each for each in partitions if not each.is_closing]
         try:
-            await self._loader.sweep(session.streams, tenures, floor)
+            await self._loader.sweep(session.streams, kept, floor)
         except StoreError as error:
             # The next one who takes the partition does the same.
             _log.warning("retry_not_swept", shard=self.name, reason=str(error))
@@ -342,7 +343,7 @@ class Shard:
         try:
             await partition.drain(self._factory.settings.stop_seconds)
             await self._factory.acker.join()
-            await partition.confirm_acks()
+            await partition.consumers.confirm_acks()
         finally:
             self._partitions.pop(partition_id, None)
             self._membership.acked.pop(partition_id, None)

@@ -1,1 +1,1 @@
-"""What several rooms work with: a partition's tenure, streams' time and ages, endpoints, tasks."""
+"""What several rooms work with: partitions, the streams' time and ages, endpoints, tasks."""

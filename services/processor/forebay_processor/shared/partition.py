@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.shared.retention_ages import RetentionAges
 
-__all__ = ["Lag", "Partition"]
+__all__ = ["Lag", "Partition", "PartitionStore"]
 
 
 class Lag(NamedTuple):
@@ -17,11 +17,44 @@ class Lag(NamedTuple):
     """When the oldest was stored, seconds since the epoch."""
 
 
+class PartitionStore(Protocol):
+    """RETRY as a table, DEAD, and the claims in EVENTS; shared by all partitions."""
+
+    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
+        """Write a message; raises StoreError."""
+
+    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
+        """Read a subject's message; raises StoreError."""
+
+    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
+        """Return the sequences of the messages that these subjects have; raises StoreError."""
+
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of these messages, of those that are there; raises StoreError."""
+
+    async def delete(self, stream: str, sequence: int) -> None:
+        """Delete a message; raises StoreError."""
+
+    async def purge(self, stream: str, subject: str, below: int) -> None:
+        """Remove what a subject holds below a sequence; raises StoreError."""
+
+
 class Partition(Protocol):
-    """What a channel needs from the partition that an item belongs to, while this process owns it.
+    """What work on an item needs from the partition that it belongs to, while this process owns it.
+
+    The same partition taken again is another one: nothing of an earlier ownership is taken for the
+    present one's.
 
     RETRY as a table, DEAD, and whether work on the item may begin or go on.
     """
+
+    @property
+    def partition_id(self) -> str:
+        """Such as `event.07`."""
+
+    @property
+    def number(self) -> int:
+        """The partition's number."""
 
     @property
     def epoch(self) -> int:
@@ -34,6 +67,14 @@ class Partition(Protocol):
     @property
     def is_started(self) -> bool:
         """Whether rows may be worked: not before all that was left in EVENTS has come again."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing new is to begin: it is given back, or lost."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which it is certainly ours; 0 or less where that is not known."""
 
     @property
     def is_lost(self) -> bool:
@@ -50,6 +91,9 @@ class Partition(Protocol):
 
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return the sequences of those of these items that are claimed; raises StoreError."""
+
+    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
+        """Return the digests of these messages, of those that are there; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""

@@ -32,7 +32,7 @@ REMEMBERED: Final = 50_000
 
 
 class StoredDigests(Protocol):
-    """What is known of stored messages: a part of `Tenure`."""
+    """What is known of stored messages: a part of `Partition`."""
 
     async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
         """Return the digests of these messages, of those that are there; raises StoreError."""

@@ -41,10 +41,9 @@ from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
-from forebay_processor.shared.partition import Lag
+from forebay_processor.shared.partition import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
-from forebay_processor.shared.tenure import Tenure
 from forebay_processor.splitting.claims import ClaimJudge, KnownItems
 from forebay_processor.splitting.cutting import CutFailed, Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.turns import Room, Turns
@@ -105,7 +104,7 @@ class Splitter:
     """Works one lane of one partition of RAW."""
 
     def __init__(
-        self, partition: Tenure, tools: SplitterTools, recently_acked: RecentlyAcked
+        self, partition: Partition, tools: SplitterTools, recently_acked: RecentlyAcked
     ) -> None:
         self._partition = partition
         self._tools = tools

@@ -63,7 +63,7 @@ class Settled(NamedTuple):
 
 
 class Holder(Protocol):
-    """Who says whether a partition is ours: a part of `Tenure`."""
+    """Who says whether a partition is ours: a part of `Partition`."""
 
     async def held(self) -> bool:
         """Wait while that is not known; False where it is somebody else's for good."""
