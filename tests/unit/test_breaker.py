@@ -117,10 +117,10 @@ def test_a_refused_credential_opens_it_at_once_and_until_the_settings_change() -
     desk = Desk()
     desk.note(REFUSED)
     desk.now += 10_000_000
-    assert (desk.breaker.state, desk.breaker.wait) == (BreakerState.REFUSED, math.inf)
+    assert (desk.breaker.state, desk.breaker.wait) == (BreakerState.BLOCKED, math.inf)
     desk.breaker.reset()
     assert desk.breaker.wait == 0
-    assert desk.said == [BreakerState.REFUSED, BreakerState.CLOSED]
+    assert desk.said == [BreakerState.BLOCKED, BreakerState.CLOSED]
 
 
 def test_a_probe_that_is_refused_ends_probing() -> None:
@@ -128,7 +128,7 @@ def test_a_probe_that_is_refused_ends_probing() -> None:
     desk.open()
     desk.probe(REFUSED)
     assert desk.breaker.wait == math.inf
-    assert desk.said == [BreakerState.OPEN, BreakerState.REFUSED]
+    assert desk.said == [BreakerState.OPEN, BreakerState.BLOCKED]
 
 
 def test_what_began_under_older_settings_says_nothing() -> None:

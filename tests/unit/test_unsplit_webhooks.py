@@ -50,7 +50,7 @@ class OneWaits:
 
 
 class Alone:
-    """One look after the other at RAW, with time that passes when the test says so."""
+    """One check after the other at RAW, with time that passes when the test says so."""
 
     def __init__(self) -> None:
         self.clock = HandClock()
@@ -67,10 +67,10 @@ class Alone:
         )
 
     async def look_after(self, share: float) -> list[str]:
-        """Let so much of RAW's age pass and look; return what was told."""
+        """Let so much of RAW's age pass and check; return what was told."""
         self.clock.gone_by += share * AGE
         with capture_logs() as told:
-            await self._monitor.look()
+            await self._monitor.check()
         return [each["event"] for each in told]
 
 

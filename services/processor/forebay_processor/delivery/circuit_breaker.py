@@ -4,7 +4,7 @@ It opens after `FAILURES` failed attempts with no success between them. In a row
 destination that takes every second item is worth its attempts, and each failing item has pauses
 of its own. One item that a destination can never digest must not close the door to the others, so
 the failures have to speak for the destination: no connection does by itself, an answer only
-together with answers to other items (`WITNESSES`).
+together with answers to other items (`MIN_DISTINCT_ITEMS`).
 
 Open, it lets one attempt through after a pause that grows from the destination's `initialDelay` to
 `PROBE_SECONDS`: the next item in the line, so each time another one. Any success closes it. What
@@ -33,7 +33,7 @@ __all__ = ["Breaker", "BreakerState"]
 FAILURES: Final = 5
 """Failed attempts in a row: a restart behind a load balancer fails one or two."""
 
-WITNESSES: Final = 3
+MIN_DISTINCT_ITEMS: Final = 3
 """Different items among them, where only the items' answers speak against the destination."""
 
 PROBE_SECONDS: Final = 30.0
@@ -41,7 +41,7 @@ PROBE_SECONDS: Final = 30.0
 
 
 class BreakerState(enum.StrEnum):
-    """What a breaker lets through."""
+    """What a breaker lets through; the values are shown to people and keep their words."""
 
     CLOSED = "Closed"
     """Everything."""
@@ -49,10 +49,10 @@ class BreakerState(enum.StrEnum):
     OPEN = "Open"
     """Nothing, until its pause is over."""
 
-    PROBING = "Probing"
+    HALF_OPEN = "Probing"
     """One attempt, which is under way."""
 
-    REFUSED = "Refused"
+    BLOCKED = "Refused"
     """Nothing until the spec changes."""
 
 
@@ -100,17 +100,17 @@ class Breaker:
                 return 0.0
             case BreakerState.OPEN:
                 return max(self._until - self._clock(), 0.0)
-            case BreakerState.PROBING | BreakerState.REFUSED:
+            case BreakerState.HALF_OPEN | BreakerState.BLOCKED:
                 return math.inf
 
     def begin(self) -> None:
         """Note that an attempt begins, which `wait` has allowed."""
         if self.state is BreakerState.OPEN:
-            self.state = BreakerState.PROBING
+            self.state = BreakerState.HALF_OPEN
 
     def probe_is_over(self) -> None:
         """Note that nothing is under way: a probe that told nothing is made again."""
-        if self.state is BreakerState.PROBING:
+        if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 
     def note(self, item: str, result: Result, generation: int) -> None:
@@ -127,7 +127,7 @@ class Breaker:
             case Delivered() | Rejected():
                 self._close()
             case Failed(trouble=Trouble.REFUSED):
-                self._open(BreakerState.REFUSED, result)
+                self._open(BreakerState.BLOCKED, result)
             case Failed():
                 self._failed(item, result)
 
@@ -145,22 +145,22 @@ class Breaker:
 
     def _failed(self, item: str, result: Failed) -> None:
         match self.state:
-            case BreakerState.REFUSED:
+            case BreakerState.BLOCKED:
                 return
             case BreakerState.OPEN:
                 # It began before the others failed; but when to come again is worth knowing.
                 self._until = max(self._until, self._clock() + result.retry_after)
-            case BreakerState.PROBING:
+            case BreakerState.HALF_OPEN:
                 self._open(BreakerState.OPEN, result)
             case BreakerState.CLOSED:
                 self._failures += 1
                 if result.trouble is Trouble.DESTINATION:
                     self._cut_off += 1
-                elif len(self._items) < WITNESSES:
+                elif len(self._items) < MIN_DISTINCT_ITEMS:
                     self._items.add(item)
                 is_asked = result.trouble is Trouble.DESTINATION and result.retry_after > 0
-                witnesses = self._cut_off + len(self._items)
-                if is_asked or (self._failures >= FAILURES and witnesses >= WITNESSES):
+                distinct = self._cut_off + len(self._items)
+                if is_asked or (self._failures >= FAILURES and distinct >= MIN_DISTINCT_ITEMS):
                     self._open(BreakerState.OPEN, result)
 
     def _open(self, state: BreakerState, result: Failed) -> None:
@@ -169,5 +169,5 @@ class Breaker:
         self._pauses += 1
         pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)
         self._until = self._clock() + max(pause, result.retry_after)
-        if was is BreakerState.CLOSED or (state is not was and state is BreakerState.REFUSED):
+        if was is BreakerState.CLOSED or (state is not was and state is BreakerState.BLOCKED):
             self.on_change()

@@ -1,8 +1,8 @@
-"""Tells of webhooks that wait long for their split, before RAW forgets them.
+"""Warns of webhooks that wait long for their split, before RAW forgets them.
 
 Such a webhook is of an endpoint that no table knows, or nobody can store its items. What it holds
-is not known yet, so it cannot be given up item by item: a person has to see to it. He is told when
-half of its age is over, by a metric to alert on and by a line in the log.
+is not known yet, so it cannot be given up item by item: a person has to see to it. They are told
+when half of its age is over, by a metric to alert on and by a line in the log.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ __all__ = ["UnsplitMonitor"]
 _log = structlog.get_logger(__name__)
 
 OVERDUE: Final = 0.5
-"""Of RAW's age: webhooks that wait longer are told of."""
+"""Of RAW's age: webhooks that wait longer are warned of."""
 
-LOOKS_AN_AGE: Final = 50
+CHECKS_AN_AGE: Final = 50
 LONGEST_PAUSE_SECONDS: Final = 600.0
-"""A look asks for the state of each consumer, so it is made that often in an age, or as often as
+"""A check asks for the state of each consumer, so it is made that often in an age, or as often as
 this where the age is long."""
 
 
 class UnsplitMonitor:
-    """Looks at the oldest webhook of one shard that is not split."""
+    """Watches the oldest webhook of one shard that is not split."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
         self,
@@ -46,7 +46,7 @@ class UnsplitMonitor:
         shortest_pause: float,
         is_mine: Callable[[], bool],
     ) -> None:
-        """Look after a shard.
+        """Watch a shard.
 
         Args:
             streams: Over the connection of now.
@@ -54,8 +54,8 @@ class UnsplitMonitor:
             metrics: Where it is told.
             ages: Of the shard's streams.
             time: What time it is for webhooks.
-            shortest_pause: Seconds between two looks, where RAW's age is short.
-            is_mine: Whether it is this processor that looks.
+            shortest_pause: Seconds between two checks, where RAW's age is short.
+            is_mine: Whether it is this processor that checks.
         """
         self._streams = streams
         self._shard = shard
@@ -67,32 +67,32 @@ class UnsplitMonitor:
         self._is_told = False
 
     async def run(self) -> None:
-        """Look again and again; until cancelled, which leaves nothing told that is not true."""
+        """Check again and again; until cancelled, which leaves nothing told that is not true."""
         try:
-            looked_at = -math.inf
+            checked_at = -math.inf
             while True:
                 await asyncio.sleep(self._shortest_pause)
                 # The ages are not known from the start, and can change.
-                pause = min(self._ages.raw / LOOKS_AN_AGE, LONGEST_PAUSE_SECONDS)
-                if self._time.steady() - looked_at < pause or not self._has_to_look():
+                pause = min(self._ages.raw / CHECKS_AN_AGE, LONGEST_PAUSE_SECONDS)
+                if self._time.steady() - checked_at < pause or not self._has_to_check():
                     continue
-                looked_at = self._time.steady()
+                checked_at = self._time.steady()
                 try:
-                    await self.look()
+                    await self.check()
                 except StoreError as error:
                     _log.warning("unsplit_not_seen", shard=self._shard, reason=str(error))
         finally:
             self._metrics.unsplit(self._shard, 0.0)
 
-    def _has_to_look(self) -> bool:
+    def _has_to_check(self) -> bool:
         if self._is_mine() and self._ages.raw < math.inf:
             return True
         # Somebody else tells of them, or they are kept for ever.
         self._metrics.unsplit(self._shard, 0.0)
         return False
 
-    async def look(self) -> None:
-        """Find the oldest webhook that is not split, and tell of it.
+    async def check(self) -> None:
+        """Find the oldest webhook that is not split, and warn of it.
 
         Raises:
             StoreError: where NATS does not answer.

@@ -6,12 +6,12 @@ few seconds and at once when a request came to nothing, whether all is there and
 What is not is told once, counted, seen at `/readyz`, and put right as far as it is ours: consumers
 are, streams are the operator's (docs/design/0017).
 
-Each look also brings how far the consumers are. That is written down in the table of leases: a
+Each check also brings how far the consumers are. That is written down in the table of leases: a
 consumer that has to be made again begins there. And it shows what was handed out to somebody else,
 such as an owner that was stopped and had a request open: it is taken over anew, instead of waiting
 until the ack wait ends.
 
-If the process dies, the next owner looks. What is written down is a few seconds old then: what was
+If the process dies, the next owner checks. What is written down is a few seconds old then: what was
 finished since comes again where the consumer is lost as well.
 """
 
@@ -35,7 +35,7 @@ __all__ = ["ConsumerWatch", "WatchedStreams"]
 _log = structlog.get_logger(__name__)
 
 REFUSED_SECONDS: Final = 0.5
-"""Between two looks while requests for messages come to nothing."""
+"""Between two checks while requests for messages come to nothing."""
 
 TICK_SECONDS: Final = 0.1
 
@@ -78,7 +78,7 @@ class ConsumerWatch:
         Args:
             streams: Over the connection of now.
             shard: Which.
-            pause: Seconds between two looks.
+            pause: Seconds between two checks.
             owned: The partitions that this process owns at this moment.
             on_floor: Called with a partition, a lane and how far its consumer is.
         """
@@ -87,22 +87,22 @@ class ConsumerWatch:
         self._seconds = pause
         self._owned = owned
         self._on_floor = on_floor
-        self._told: dict[tuple[str, str], str] = {}
-        """What was wrong at the last look, in words, by event and stream."""
+        self._reported: dict[tuple[str, str], str] = {}
+        """What was wrong at the last check, in words, by event and stream."""
 
         self._found: dict[tuple[str, str], str] = {}
 
     @property
     def troubles(self) -> list[str]:
-        """What was wrong at the last look, in words."""
-        return list(self._told.values())
+        """What was wrong at the last check, in words."""
+        return list(self._reported.values())
 
     async def run(self) -> None:
-        """Look again and again; until cancelled."""
+        """Check again and again; until cancelled."""
         is_blind = False
         while True:
             try:
-                await self.look()
+                await self.check()
                 is_blind = False
             except StoreError as error:
                 if not is_blind:
@@ -110,7 +110,7 @@ class ConsumerWatch:
                     _log.warning("streams_not_seen", shard=self._shard, reason=str(error))
             await self._pause()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """See whether all is there; raises StoreError."""
         self._found = {}
         for kind in StreamKind:
@@ -118,12 +118,12 @@ class ConsumerWatch:
             try:
                 view = await self._streams.view(stream)
                 if kind in {StreamKind.RAW, StreamKind.EVENTS}:
-                    await self._look_at_consumers(kind, stream, view)
+                    await self._check_consumers(kind, stream, view)
             except StreamMissing:
                 self._note("stream_missing", stream, f"stream {stream} is missing")
-        for event, stream in self._told.keys() - self._found.keys():
+        for event, stream in self._reported.keys() - self._found.keys():
             _log.info(f"{event}_no_more", stream=stream)
-        self._told = self._found
+        self._reported = self._found
 
     async def _pause(self) -> None:
         loop = asyncio.get_running_loop()
@@ -137,7 +137,7 @@ class ConsumerWatch:
         for partition in self._owned():
             partition.consumers.is_refused = False
 
-    async def _look_at_consumers(self, kind: StreamKind, stream: str, view: StreamView) -> None:
+    async def _check_consumers(self, kind: StreamKind, stream: str, view: StreamView) -> None:
         found = await self._streams.consumers(stream)
         broken: list[str] = []
         refusals: Counter[PullRefusal] = Counter()
@@ -181,7 +181,7 @@ class ConsumerWatch:
             self._on_floor(partition.partition_id, runner.lane, floor)
 
     def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
-        """Note what is wrong, and tell it once."""
+        """Note what is wrong, and report it once."""
         self._found[event, stream] = text
-        if (event, stream) not in self._told:
+        if (event, stream) not in self._reported:
             _log.warning(event, stream=stream, what=text, which=which)
