@@ -31,7 +31,7 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit component controlplane chart generate \
+.PHONY: help init run format lint typing imports check test unit properties component controlplane chart generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
 	bench-storm bench-shapes bench-claims drill-redelivery mutants images coverage clean
 
@@ -68,6 +68,9 @@ test: $(VENV)/.installed-dev ## the fast tests: unit and component, two minutes
 
 unit: $(VENV)/.installed-dev ## tests without sockets and processes
 	@$(PYTEST) tests/unit $(ARGS)
+
+properties: $(VENV)/.installed-dev ## the unit tests that try examples by chance, with four times as many as in `make test`
+	@$(PYTEST) $(SPREAD) tests/unit -m hypothesis --hypothesis-profile=many $(ARGS)
 
 component: $(VENV)/.installed-dev ## one part at a time against a real nats-server
 	@$(PYTEST) $(SPREAD) tests/component $(ARGS)

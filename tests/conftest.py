@@ -20,8 +20,11 @@ LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "intero
 _HERE = Path(__file__).parent
 
 # No example has a deadline: the machine is shared, and how long something takes is no property.
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
+# The fast tests try a few examples of each property, others in each run; `make properties` tries
+# as many as hypothesis does by itself, which is half of the unit tests' time.
+settings.register_profile("few", deadline=None, max_examples=25)
+settings.register_profile("many", deadline=None, max_examples=100)
+settings.load_profile("few")
 
 # Helpers that judge for many tests: what they saw has to stand in the message.
 pytest.register_assert_rewrite("support.ordeal", "support.under_load")

@@ -6,6 +6,7 @@ import pytest
 
 from support.corpus import APP_SECRET
 from support.edge import ROUTES, TOKEN, Edge
+from support.raw_http import exchange, request_bytes
 from support.tables import VERIFY_TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -61,3 +62,11 @@ async def test_nothing_is_in_flight_at_rest(edge: Edge) -> None:
 async def test_no_webhook_is_taken_on_this_port(edge: Edge) -> None:
     answer = await edge.receiver.admin("/v1/webhooks/demo/meta")
     assert answer.status == 404
+
+
+@pytest.mark.parametrize("path", ["/livez", "/load", "/metrics", "/readyz", "/routes"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_it_changes_nothing(edge: Edge, path: str, method: str) -> None:
+    request = request_bytes(method, path, headers={"Connection": "close"}, body=b"{}")
+    answer = await exchange(edge.receiver.admin_port, request)
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")

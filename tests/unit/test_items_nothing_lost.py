@@ -4,14 +4,13 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from forebay.core.envelope import encode_item
 from forebay.core.items import Item, split
 from support.bodies import Json, Webhook, of_json, webhooks
 from support.corpus import payload
 
-_PATIENT = settings(deadline=None, max_examples=60)
 """The machine that runs the tests is shared: a slow example is no failure."""
 
 
@@ -23,7 +22,6 @@ def change(value: Json, field: str = "messages", **beside: Json) -> Json:
     return {"entry": [{"id": "1022", "changes": [{"field": field, "value": value, **beside}]}]}
 
 
-@_PATIENT
 @given(webhooks())
 def test_every_id_is_in_exactly_one_item(webhook: Webhook) -> None:
     found: Counter[str] = Counter()
@@ -33,7 +31,6 @@ def test_every_id_is_in_exactly_one_item(webhook: Webhook) -> None:
     assert found == Counter(webhook.ids)
 
 
-@_PATIENT
 @given(webhooks())
 def test_every_unknown_property_is_in_some_item(webhook: Webhook) -> None:
     texts = [json.dumps(item.data) for item in split("meta", webhook.body, 0.0)]
@@ -41,7 +38,6 @@ def test_every_unknown_property_is_in_some_item(webhook: Webhook) -> None:
         assert any(json.dumps(mark) in text for text in texts)
 
 
-@_PATIENT
 @given(webhooks())
 def test_every_item_has_a_key_of_its_own(webhook: Webhook) -> None:
     items = split("meta", webhook.body, 0.0)
@@ -50,7 +46,6 @@ def test_every_item_has_a_key_of_its_own(webhook: Webhook) -> None:
     assert len({item.key for item in told_apart}) == len(told_apart) == len(webhook.ids)
 
 
-@_PATIENT
 @given(webhooks())
 def test_cutting_again_gives_the_same(webhook: Webhook) -> None:
     assert split("meta", webhook.body, 0.0) == split("meta", webhook.body, 0.0)

@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.envelope import decode_item, encode_item
@@ -13,7 +13,6 @@ from forebay.core.tables import Provider
 from support.bodies import json_values, odd_bodies, of_json
 
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
-_PATIENT = settings(deadline=None, max_examples=60)
 
 
 def cut_and_store(provider: Provider, body: bytes) -> bool:
@@ -29,19 +28,16 @@ def cut_and_store(provider: Provider, body: bytes) -> bool:
     return True
 
 
-@_PATIENT
 @given(st.binary(), st.sampled_from(PROVIDERS))
 def test_any_bytes(body: bytes, provider: Provider) -> None:
     cut_and_store(provider, body)
 
 
-@_PATIENT
 @given(json_values(), st.sampled_from(PROVIDERS))
 def test_any_json(value: object, provider: Provider) -> None:
     assert cut_and_store(provider, of_json(value)) or provider != "generic"
 
 
-@_PATIENT
 @given(odd_bodies(), st.sampled_from(PROVIDERS))
 def test_any_json_at_any_place_of_a_known_body(body: bytes, provider: Provider) -> None:
     cut_and_store(provider, body)

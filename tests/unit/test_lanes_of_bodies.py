@@ -5,7 +5,7 @@ import tracemalloc
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.items import split
@@ -17,7 +17,6 @@ from support.corpus import Payload, payload
 from support.worst_bodies import WORST_BODIES
 
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
-_PATIENT = settings(deadline=None, max_examples=60)
 
 
 def most_urgent(provider: Provider, body: bytes) -> Lane:
@@ -32,7 +31,6 @@ def test_a_file_of_the_corpus_is_in_the_lane_of_its_most_urgent_item(
     assert lane_of(provider, payload.body) is most_urgent(provider, payload.body)
 
 
-@_PATIENT
 @given(webhooks())
 def test_a_body_of_known_shapes_is_in_the_lane_of_its_most_urgent_item(webhook: Webhook) -> None:
     if len(webhook.body) <= SMALL_BODY:
@@ -107,7 +105,6 @@ def test_any_json_of_a_generic_provider_is_live() -> None:
         assert lane_of("generic", body) is Lane.LIVE
 
 
-@_PATIENT
 @given(
     st.binary() | json_values().map(of_json) | odd_bodies(),
     st.sampled_from(PROVIDERS),
@@ -145,7 +142,6 @@ def value_first(document: Json) -> Json:
     return document
 
 
-@_PATIENT
 @given(webhooks(), st.booleans())
 def test_a_search_finds_what_the_splitter_finds(webhook: Webhook, is_value_first: bool) -> None:  # noqa: FBT001  # hypothesis
     document = value_first(webhook.document) if is_value_first else webhook.document

@@ -10,7 +10,7 @@ import tracemalloc
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import UnreadableBody
@@ -26,7 +26,6 @@ from forebay.core.slices import read_in_slices
 from support.bodies import Json, json_values, of_json
 from support.cases import CASES
 
-_PATIENT = settings(deadline=None, max_examples=100)
 _LARGE = 256 * 1024
 
 
@@ -39,7 +38,6 @@ def written(body: bytes) -> bytes:
     return msgspec.json.encode(read(body))
 
 
-@_PATIENT
 @given(json_values())
 def test_what_is_valid_is_read_as_the_strict_reader_reads_it(value: Json) -> None:
     body = of_json(value)
@@ -60,7 +58,6 @@ DAMAGE = {
 """Texts of JSON that no strict reader takes, and what they are passed on as."""
 
 
-@_PATIENT
 @given(json_values(), st.sampled_from(list(DAMAGE)), json_values())
 def test_what_stands_beside_damage_is_read_as_if_there_were_none(
     before: Json, damage: str, after: Json
@@ -81,7 +78,6 @@ def _passed_on(damage: str) -> str:
     return msgspec.json.encode(DAMAGE[damage].strip('"')).decode()
 
 
-@_PATIENT
 @given(st.binary(max_size=8), st.text(st.characters(exclude_categories=["Cs"])))
 def test_bytes_that_are_no_utf_8_are_replaced_in_their_string(damage: bytes, beside: str) -> None:
     replaced = damage.translate(None, bytes([*range(32), *b'"\\']))
@@ -132,7 +128,6 @@ def test_what_is_no_json_even_so_is_unreadable(body: bytes) -> None:
         read_json(body)
 
 
-@_PATIENT
 @given(st.binary())
 def test_no_bytes_are_another_error(body: bytes) -> None:
     try:
@@ -193,7 +188,6 @@ def test_the_worst_body_is_read_in_pieces_and_comes_out_as_if_it_were_read_at_on
     assert pieces >= _LARGE // PIECE_BYTES
 
 
-@_PATIENT
 @given(st.lists(st.sampled_from([*DAMAGE, '"\\u00e9\\n"', '"\\ud83d\\ude00"', "1.5"]), max_size=30))
 def test_a_piece_ends_wherever_it_likes(parts: list[str]) -> None:
     body = f"[{','.join(parts)}]".encode().ljust(PIECE_BYTES - 7 * len(parts), b" ")

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay_simulator.keys import item_keys
@@ -38,7 +38,6 @@ def kind_of(body: bytes) -> str:
 
 
 @given(seed=SEEDS, batch=st.integers(min_value=1, max_value=30))
-@settings(max_examples=30, deadline=None)
 def test_a_webhook_holds_as_many_items_as_asked_for_and_names_their_keys(
     seed: int, batch: int
 ) -> None:
@@ -91,7 +90,6 @@ def test_two_runs_without_a_common_seed_share_no_item() -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=10, deadline=None)
 def test_the_same_seed_gives_the_same_bytes(seed: int) -> None:
     one, other = generated(seed), generated(seed)
     assert [one.take(0.0) for _ in range(50)] == [other.take(0.0) for _ in range(50)]

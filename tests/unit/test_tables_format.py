@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import ConfigurationError
@@ -70,7 +70,6 @@ META_SIGNATURE = Authentication(
     signature=SignatureCheck(header="x-hub-signature-256", prefix="required", secrets=("s",)),
     verify_tokens=("t",),
 )
-_PATIENT = settings(deadline=None, max_examples=50)
 
 ROUTE = ReceiverRoute(
     namespace="demo", name="meta", provider="meta", authentication=Authentication(none=True)
@@ -84,14 +83,12 @@ def table_with(authentication: Authentication) -> bytes:
     return encode_table(ReceiverTable(generation="1", routes=(route,)))
 
 
-@_PATIENT
 @given(st.lists(ROUTES, max_size=3).map(tuple))
 def test_a_receiver_s_table_is_read_as_it_was_written(routes: tuple[ReceiverRoute, ...]) -> None:
     table = ReceiverTable(generation="1", routes=routes)
     assert decode_table(encode_table(table), ReceiverTable) == table
 
 
-@_PATIENT
 @given(st.lists(ENDPOINTS, max_size=3).map(tuple))
 def test_a_processor_s_table_is_read_as_it_was_written(
     endpoints: tuple[ProcessorEndpoint, ...],
