@@ -1,5 +1,6 @@
 """Fixtures of the component level."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -18,17 +19,30 @@ from support.plant import Plant
 from support.stack import SHARD
 from support.whole_path import WholePath
 
+NURSERY = "FOREBAY_TESTS_NURSERY"
+"""The variable by which workers know where the nursery of their run listens."""
 
-@pytest.fixture(scope="session", autouse=True)
-def _parts_from_a_nursery() -> Iterator[None]:
-    """Let parts begin with everything imported: most of what the start of one costs.
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the process from which parts are forked: one for all workers of a run.
 
     Not where coverage is measured, which is set up when an interpreter starts.
     """
-    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    if NURSERY in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
+        return
+    resources = contextlib.ExitStack()
+    os.environ[NURSERY] = resources.enter_context(nursery.NurseryProcess()).address
+    resources.callback(os.environ.pop, NURSERY)
+    config.add_cleanup(resources.close)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parts_from_a_nursery() -> Iterator[None]:
+    """Let parts begin with everything imported: most of what the start of one costs."""
+    if NURSERY not in os.environ:
         yield
         return
-    with nursery.in_use():
+    with nursery.in_use(os.environ[NURSERY]):
         yield
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.nursery import Child, Nursery
+from support.nursery import Child, Nursery, NurseryProcess
 from support.wait import eventually
 
 TELLS = """\
@@ -26,7 +26,7 @@ signal.pause()
 
 @pytest.fixture
 def nursery() -> Iterator[Nursery]:
-    with Nursery(preloaded=()) as made:
+    with NurseryProcess(preloaded=()) as process, Nursery(process.address) as made:
         yield made
 
 
@@ -82,7 +82,32 @@ async def test_a_child_that_was_stopped_is_known_to_stand_still(
 
 
 async def test_no_child_outlives_its_nursery(tmp_path: Path) -> None:
-    with Nursery(preloaded=()) as nursery:
+    with NurseryProcess(preloaded=()) as process:
+        with Nursery(process.address) as nursery:
+            child = start(nursery, tmp_path, WAITS)
+            await waits(tmp_path)
+        await eventually(lambda: not psutil.pid_exists(child.pid))
+
+
+async def test_two_have_children_of_their_own(tmp_path: Path) -> None:
+    first, second = (tmp_path / each for each in ("first", "second"))
+    with NurseryProcess(preloaded=()) as process, Nursery(process.address) as longer:
+        first.mkdir()
+        stays = start(longer, first, WAITS)
+        await waits(first)
+        with Nursery(process.address) as shorter:
+            second.mkdir()
+            goes = start(shorter, second, WAITS)
+            await waits(second)
+        await eventually(lambda: not psutil.pid_exists(goes.pid))
+        assert stays.poll() is None
+
+
+async def test_a_connection_outlives_the_process_and_ends_its_children(tmp_path: Path) -> None:
+    with NurseryProcess(preloaded=()) as process:
+        nursery = Nursery(process.address).__enter__()
         child = start(nursery, tmp_path, WAITS)
         await waits(tmp_path)
+    assert child.poll() is None
+    nursery.__exit__()
     await eventually(lambda: not psutil.pid_exists(child.pid))

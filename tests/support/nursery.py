@@ -1,11 +1,12 @@
 """Processes of Python that begin with everything imported: forks of one that imported it once.
 
 A part's imports are most of what its start costs: more than half a second of the processor, where
-the rest is a tenth. This module, run as a program, is the process that forks; `Nursery` starts it,
-and asks it for children. A child is a process like any other: own id, environment, folder and
-output, ended by signals, and it runs what `python ARGUMENTS` would. What it does not show is that
-an import is missing or slow: tests of that start an interpreter of their own, as the levels above
-`component` do with every part.
+the rest is a tenth. This module, run as a program, is the process that forks. `NurseryProcess`
+starts it, once for all workers of a run; each `Nursery` is a connection to it, served by a fork of
+its own, which it asks for children. A child is a process like any other: own id, environment,
+folder and output, ended by signals, and it runs what `python ARGUMENTS` would. What it does not
+show is that an import is missing or slow: tests of that start an interpreter of their own, as the
+levels above `component` do with every part.
 """
 
 import atexit
@@ -21,12 +22,13 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-__all__ = ["Child", "Nursery", "in_use", "nursery_in_use", "python_path"]
+__all__ = ["Child", "Nursery", "NurseryProcess", "in_use", "nursery_in_use", "python_path"]
 
 PRELOADED: Final = (
     "forebay.cli.main",
@@ -104,14 +106,57 @@ class Child:
         return self._nursery.has_stopped(self.pid)
 
 
-class Nursery:
-    """The process that forks, as its parent sees it."""
+class NurseryProcess:
+    """The process that imports once, and forks; it ends with the block, and all that it started."""
 
     def __init__(self, preloaded: Sequence[str] = PRELOADED) -> None:
         """Prepare; the process starts with `with`, and imports while the tests go on."""
         self._preloaded = preloaded
-        self._channel: socket.socket | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="forebay-nursery-")
         self._process: subprocess.Popen[bytes] | None = None
+        self._life: socket.socket | None = None
+        """The process ends when this is closed, however that comes about."""
+
+    @property
+    def address(self) -> str:
+        """The path of the socket where it listens; connections wait until it has imported."""
+        return f"{self._folder.name}/socket"
+
+    def __enter__(self) -> Self:
+        """Start the process, and do not wait for it."""
+        self._life, theirs = socket.socketpair()
+        with socket.socket(socket.AF_UNIX) as listener, theirs:
+            listener.bind(self.address)
+            listener.listen()
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    __file__,
+                    *(str(each.fileno()) for each in (listener, theirs)),
+                    *self._preloaded,
+                ],
+                pass_fds=[listener.fileno(), theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": python_path()},
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, and what it started."""
+        if self._life is not None and self._process is not None:
+            self._life.close()
+            self._process.wait()
+        self._folder.cleanup()
+
+
+class Nursery:
+    """A connection to the process that forks."""
+
+    def __init__(self, address: str) -> None:
+        """Prepare to connect to the socket at `address` with `with`."""
+        self._address = address
+        self._channel: socket.socket | None = None
 
     def start(
         self,
@@ -145,29 +190,17 @@ class Nursery:
         self._channel.sendall(data)
         return int(_STATUS.unpack(_read(self._channel, _STATUS.size))[0])
 
-    def _begin(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), *self._preloaded],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": python_path()},
-            )
-        ours.settimeout(_START_SECONDS)
-        return ours
-
     def __enter__(self) -> Self:
-        """Start the process, and do not wait for it."""
-        self._channel = self._begin()
+        """Connect, and do not wait for an answer."""
+        self._channel = socket.socket(socket.AF_UNIX)
+        self._channel.settimeout(_START_SECONDS)
+        self._channel.connect(self._address)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, and what it started."""
-        if self._channel is not None and self._process is not None:
+        """End all children that are left."""
+        if self._channel is not None:
             self._channel.close()
-            self._process.wait()
 
 
 _in_use: list[Nursery] = []
@@ -179,9 +212,9 @@ def nursery_in_use() -> Nursery | None:
 
 
 @contextlib.contextmanager
-def in_use() -> Iterator[Nursery]:
-    """Let parts come from a nursery within the block."""
-    with Nursery() as nursery:
+def in_use(address: str) -> Iterator[Nursery]:
+    """Let parts come from the nursery at `address` within the block."""
+    with Nursery(address) as nursery:
         _in_use.append(nursery)
         try:
             yield nursery
@@ -323,14 +356,34 @@ def _end(ended: SystemExit) -> None:
     os._exit(code)
 
 
-def _main(channel: int, preloaded: Sequence[str]) -> None:
+def _connection(listener: socket.socket, life: socket.socket) -> socket.socket | None:
+    """Fork for each connection: returns it in the child, and None at the end of the run."""
+    # Whoever ends the tests from the keyboard ends this by closing the other end of `life`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a connection's process ended
+    while True:
+        ready, _, _ = select.select([listener, life], [], [])
+        if life in ready:
+            return None
+        channel, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            life.close()
+            return channel
+        channel.close()
+
+
+def _main(listener: int, life: int, preloaded: Sequence[str]) -> None:
     for each in preloaded:
         importlib.import_module(each)
     # What is there is there to stay: looking at it would copy its pages into every child.
     gc.collect()
     gc.freeze()
     gc.disable()
-    arguments = _Parent(socket.socket(fileno=channel)).serve()
+    channel = _connection(socket.socket(fileno=listener), socket.socket(fileno=life))
+    if channel is None:
+        return
+    arguments = _Parent(channel).serve()
     if arguments is None:
         return
     try:
@@ -340,4 +393,4 @@ def _main(channel: int, preloaded: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), sys.argv[2:])
+    _main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
