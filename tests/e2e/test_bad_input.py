@@ -10,10 +10,16 @@ from support.tenant import Tenant
 from support.wait import eventually
 
 
-async def events(tenant: Tenant) -> str:
-    return await tenant.cluster.kubectl(
-        "get", "events", "-n", tenant.namespace, "-o", "jsonpath={.items[*].reason}"
-    )
+async def has_event(tenant: Tenant, reason: str) -> None:
+    """Wait for an Event of this reason; it is written after the condition."""
+
+    async def is_there() -> bool:
+        found = await tenant.cluster.kubectl(
+            "get", "events", "-n", tenant.namespace, "-o", "jsonpath={.items[*].reason}"
+        )
+        return reason in found.split()
+
+    await eventually(is_there, saying=f"an Event {reason}")
 
 
 async def test_a_missing_secret_is_named_and_its_coming_is_enough(tenant: Tenant) -> None:
@@ -25,7 +31,7 @@ async def test_a_missing_secret_is_named_and_its_coming_is_enough(tenant: Tenant
     )
     assert found["status"] == "False"
     assert "missing" in found["message"]
-    assert found["reason"] in await events(tenant)
+    await has_event(tenant, found["reason"])
     # The neighbour does not mind.
     await cluster.wait_ready("meta", tenant.namespace)
     await cluster.apply(tenant.secret("missing"))
@@ -74,7 +80,7 @@ async def test_what_cannot_be_used_is_told_with_its_field_until_it_is_mended(
     )
     assert found["status"] == "False"
     assert said in found["message"]
-    assert "InvalidSpec" in await events(tenant)
+    await has_event(tenant, "InvalidSpec")
     await cluster.kubectl("replace", "-f", "-", text=json.dumps(tenant.endpoint()))
     await cluster.wait_ready("meta", tenant.namespace)
 
@@ -97,7 +103,7 @@ async def test_without_nats_endpoints_say_so_and_recover_by_themselves(
             "meta", tenant.namespace, "StreamsReady", ["NatsUnreachable"], within=60
         )
         assert found["status"] == "False"
-        assert "NatsUnreachable" in await events(tenant)
+        await has_event(tenant, "NatsUnreachable")
     finally:
         await cluster.kubectl(*scale, "--replicas=1")
     await cluster.wait_ready("meta", tenant.namespace, within=60)

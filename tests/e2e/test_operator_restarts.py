@@ -49,11 +49,14 @@ async def test_killed_in_the_middle_of_fifty_endpoints_it_finishes_them(
 
     before = await versions()
     await kill()
-    operator = ("logs", "deployment/forebay-operator", "-n", release.namespace)
 
-    async def looked_at_all() -> bool:
-        return "operator_started" in await cluster.kubectl(*operator)
+    async def has_looked_at_all() -> bool:
+        pods = await cluster.list("pods", release.namespace, OPERATOR)
+        (pod,) = [each for each in pods if "deletionTimestamp" not in each["metadata"]]
+        samples = await cluster.samples(pod["metadata"]["name"], release.namespace)
+        looks = [each for each in samples if each.name == "forebay_operator_reconciles_total"]
+        return sum(each.value for each in looks if each.labels["result"] == "ok") >= COUNT
 
-    await eventually(looked_at_all, within=30, saying="the operator to have started")
-    await eventually(all_ready, within=30, saying=f"all {COUNT} to be ready")
+    await eventually(has_looked_at_all, within=60, saying="the new operator to look at all of them")
+    assert await all_ready()
     assert await versions() == before, "a restart with nothing to change wrote something"

@@ -5,6 +5,7 @@ where it is not set. Images are those of FOREBAY_E2E_VALUES, by default the char
 `ci/local-values.yaml`.
 """
 
+import builtins
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from support.chart import CHART
 from support.command import run
@@ -147,6 +150,12 @@ class Cluster:
         """Wait until a pod has run to its end."""
         done = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
         await self.kubectl("wait", f"pod/{pod}", "-n", namespace, *done, within=70)
+
+    async def samples(self, pod: str, namespace: str) -> builtins.list[Sample]:
+        """Return all samples of the metrics that a pod of Forebay's shows."""
+        where = f"/api/v1/namespaces/{namespace}/pods/{pod}:9090/proxy/metrics"
+        text = await self.kubectl("get", "--raw", where)
+        return [each for family in text_string_to_metric_families(text) for each in family.samples]
 
     async def wait_rolled(self, kind: str, name: str, namespace: str) -> None:
         """Wait until a rollout is through."""

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from support.cluster import HOST, Cluster
 from support.sink_pod import SinkPod
 from support.traffic import Traffic
@@ -106,14 +104,11 @@ class Tenant:
         found: Counter[str] = Counter()
         whose = "app.kubernetes.io/component=receivers" if shared else self.labels(name)
         for pod in await self.cluster.list("pods", self.forebay, whose):
-            where = f"/api/v1/namespaces/{self.forebay}/pods/{pod['metadata']['name']}:9090"
-            text = await self.cluster.kubectl("get", "--raw", f"{where}/proxy/metrics")
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    own = (sample.labels.get("namespace"), sample.labels.get("endpoint"))
-                    is_refusal = sample.name == "forebay_receiver_refused_total"
-                    if is_refusal and own == (self.namespace, name):
-                        found[sample.labels["reason"]] += int(sample.value)
+            for sample in await self.cluster.samples(pod["metadata"]["name"], self.forebay):
+                own = (sample.labels.get("namespace"), sample.labels.get("endpoint"))
+                is_refusal = sample.name == "forebay_receiver_refused_total"
+                if is_refusal and own == (self.namespace, name):
+                    found[sample.labels["reason"]] += int(sample.value)
         return {reason: count for reason, count in found.items() if count}
 
     async def _node_port(self, name: str) -> str:
