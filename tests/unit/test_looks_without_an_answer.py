@@ -1,0 +1,195 @@
+"""What looks after streams again and again goes on with its next look where NATS gave no answer."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from forebay.core import envelope
+from forebay.core.subjects import REPLAY, RetrySubject
+from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.stream_reader import StoredMessage
+from forebay_processor.adapters.streams import Streams
+from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.replays import LOOK_SECONDS, Replays
+from forebay_processor.maintenance.retention import Retention
+from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.retention_ages import RetentionAges
+from forebay_processor.shared.stream_time import StreamTime
+from support.channel_alone import NAME
+from support.clocks import HandClock, LoopClock
+from support.wait import eventually
+
+RAW, EVENTS = "FOREBAY_RAW_0", "FOREBAY_EVENTS_0"
+
+
+class FullStreams:
+    """RAW and EVENTS, nearly full of what is processed."""
+
+    def __init__(self) -> None:
+        self.silent: set[str] = set()
+        """Streams of which nothing is answered."""
+
+        self.asked: list[str] = []
+        self.purged: list[str] = []
+
+    async def stream_info(self, stream: str) -> Any:  # noqa: ANN401  # a part of nats-py's record
+        """Return its state, or no answer."""
+        self.asked.append(stream)
+        if stream in self.silent:
+            raise StoreUnavailable(stream)
+        return SimpleNamespace(
+            state=SimpleNamespace(bytes=95, messages=95, first_seq=1, last_seq=95),
+            config=SimpleNamespace(max_bytes=100),
+        )
+
+    async def consumer_info(self, _: str, __: str) -> Any:  # noqa: ANN401
+        """Return that nothing is left to do."""
+        return SimpleNamespace(num_pending=0, num_ack_pending=0)
+
+    async def purge_below(self, stream: str, below: int) -> int:
+        """Remove what is below a sequence."""
+        self.purged.append(stream)
+        return below - 1
+
+
+class Replayed:
+    """RETRY, with the rows that somebody replayed."""
+
+    def __init__(self) -> None:
+        self.rows: list[StoredMessage] = []
+        self.is_silent = False
+        self.asked = 0
+
+    def add(self, key: str, sequence: int, *, order: str = "1") -> None:
+        """Let somebody replay an item."""
+        subject = str(RetrySubject("0", 0, REPLAY, NAME, "sink", "c", key))
+        headers = {envelope.ORDER: order}
+        stored_at = datetime.fromtimestamp(0, tz=UTC)
+        self.rows.append(StoredMessage(subject, sequence, stored_at, headers, b""))
+
+    async def replayed(self, _: str, __: int, start: int) -> list[StoredMessage]:
+        """Return the rows from a sequence on, or no answer."""
+        self.asked += 1
+        if self.is_silent:
+            raise StoreUnavailable
+        return [row for row in self.rows if row.sequence >= start]
+
+
+class Adopted:
+    """The channels, as far as they take rows."""
+
+    def __init__(self) -> None:
+        self.time = StreamTime(HandClock())
+        self.keys: list[str] = []
+
+    def of(self, *_: object) -> Any:  # noqa: ANN401  # the only channel
+        """Return the channel of any destination."""
+        return SimpleNamespace(adopt=lambda row: self.keys.append(row.subject.key))
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Let it run within the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def metrics() -> ProcessorMetrics:
+    return ProcessorMetrics(CollectorRegistry(), pool="test")
+
+
+def events(told: list[Any]) -> list[str]:
+    return [each["event"] for each in told]
+
+
+# Room
+
+
+@pytest.mark.parametrize(("silent", "other"), [(RAW, EVENTS), (EVENTS, RAW)])
+async def test_room_is_made_in_one_stream_while_the_other_is_silent_and_then_in_both(
+    silent: str, other: str
+) -> None:
+    streams = FullStreams()
+    streams.silent = {silent}
+    retention = Retention(cast("Streams", streams), "0", metrics(), pause=0.001)
+    with capture_logs() as told:
+        async with running(retention.run()):
+            await eventually(lambda: streams.purged.count(other) >= 2, saying="two looks")
+            assert silent not in streams.purged
+            streams.silent = set()
+            await eventually(lambda: silent in streams.purged, saying="room in both")
+    assert "retention_failed" in events(told)
+
+
+# Webhooks that nobody splits
+
+
+async def test_who_looks_for_unsplit_webhooks_looks_again() -> None:
+    clock, streams = HandClock(), FullStreams()
+    streams.silent = {RAW}
+    ages = RetentionAges(raw=1000.0)
+    monitor = UnsplitMonitor(
+        cast("Streams", streams), "0", metrics(), ages, StreamTime(clock), 0.001, lambda: True
+    )
+    with capture_logs() as told:
+        async with running(monitor.run()):
+            await eventually(lambda: streams.asked, saying="the first look")
+            streams.silent = set()
+            clock.gone_by += 1000.0
+            await eventually(lambda: len(streams.asked) > 1, saying="the next look")
+    assert events(told) == ["unsplit_not_seen"]
+
+
+# What somebody replayed
+
+
+async def test_replayed_rows_are_found_when_nats_answers_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, streams, channels = LoopClock(monkeypatch), Replayed(), Adopted()
+    own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
+    replays = Replays(cast("Streams", streams), "0", own, cast("Channels", channels))
+    streams.add("first", 1)
+    streams.is_silent = True
+
+    async def look() -> None:
+        before = streams.asked
+        clock.ahead += LOOK_SECONDS
+        await eventually(lambda: streams.asked > before, saying="a look")
+
+    with capture_logs() as told:
+        async with running(replays.run()):
+            await asyncio.sleep(0)  # so that it has begun to wait
+            await look()
+            await look()
+            assert channels.keys == []
+            streams.is_silent = False
+            await look()
+            await eventually(lambda: channels.keys == ["first"], saying="the row")
+    assert events(told) == ["replays_not_seen"], "told once, however long it takes"
+
+
+async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
+    streams, channels = Replayed(), Adopted()
+    own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
+    replays = Replays(cast("Streams", streams), "0", own, cast("Channels", channels))
+    streams.add("unreadable", 1, order="first")
+    streams.add("next", 2)
+    with capture_logs() as told:
+        assert await replays.look() == 2
+        assert await replays.look() == 0
+    assert channels.keys == ["next"]
+    assert [(each["event"], each["seq"]) for each in told] == [("row_unreadable", 1)]
