@@ -1,5 +1,6 @@
 """Whatever path or query comes: only the endpoint's own path stores, only its token is answered."""
 
+import itertools
 import re
 import socket
 
@@ -7,12 +8,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.edge import signed
+from support.plant import RAW
 from support.ports import HOST
 from support.raw_http import request_bytes
 from support.stack import Stack
+from support.streams import count
 from support.tables import PATH, VERIFY_TOKEN
 
 BODY = b'{"entry": []}'
+NUMBERS = itertools.count(10**11)
 PIECES = (
     *(b"/", b"v1", b"webhooks", b"demo", b"meta", b"A", b"*", b".", b"..", b"http://h"),
     *(b"%2e", b"%2F", b"%00", b"?", b"#", b";", b"\\", b"\x00", b"\x7f", b"\xc3\xa9", b"\xff"),
@@ -40,9 +44,14 @@ def names_the_endpoint(target: bytes) -> bool:
     return path.partition(b"?")[0].removesuffix(b"/") == PATH.encode()
 
 
-def status_of(port: int, target: bytes, method: str = "POST") -> int | None:
+def new_body() -> bytes:
+    """Return a webhook that was not sent before, all of the same length."""
+    return b'{"entry": [], "n": %012d}' % next(NUMBERS)
+
+
+def status_of(port: int, target: bytes, method: str = "POST", *, body: bytes = BODY) -> int | None:
     """Send a webhook to a target, and return the answer's status; None where there is none."""
-    head = request_bytes(method, "/", headers={**signed(BODY), "Connection": "close"}, body=BODY)
+    head = request_bytes(method, "/", headers={**signed(body), "Connection": "close"}, body=body)
     start = f"{method} ".encode()
     with socket.create_connection((HOST, port), timeout=5) as connection:
         connection.sendall(head.replace(start + b"/", start + target, 1))
@@ -56,6 +65,7 @@ def status_of(port: int, target: bytes, method: str = "POST") -> int | None:
 async def test_any_path_is_404_or_no_http(stack: Stack) -> None:
     stack.serve_demo()
     receiver = await stack.receiver()
+    accepted = 0
 
     @settings(
         max_examples=300,
@@ -72,8 +82,10 @@ async def test_any_path_is_404_or_no_http(stack: Stack) -> None:
     @example(b"http://hooks.example.com" + PATH.encode())
     @example(PATH.encode().replace(b"demo", b"d%65mo"))
     def check(target: bytes) -> None:
-        status = status_of(receiver.port, target)
+        nonlocal accepted
+        status = status_of(receiver.port, target, body=new_body())
         if status == 200:
+            accepted += 1
             assert names_the_endpoint(target)
         else:
             assert status in {400, 404, None} or (status == 505 and b"\n" in target)
@@ -83,6 +95,9 @@ async def test_any_path_is_404_or_no_http(stack: Stack) -> None:
     check()
     refused = await receiver.metric("forebay_receiver_refused_total", endpoint="meta")
     assert refused == 0
+    # Each body is another one: what was not answered 200 would be there besides.
+    async with stack.nats_server.client() as client:
+        assert 0 < await count(client, RAW) == accepted
 
 
 QUERIES = st.one_of(
