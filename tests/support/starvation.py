@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from support.processes import Part
 from support.recording_sender import Sending
 
-__all__ = ["Starvation", "seconds_waited"]
+__all__ = ["Starvation", "Stopwatch", "seconds_waited"]
 
 EDGE_SECONDS: Final = 0.2
 """Around the beginning and the end of a request: in between a receiver only waits for its NATS, and
@@ -55,14 +55,37 @@ class Starvation:
             self._waited[receiver.port].append(seconds_waited(receiver))
 
 
-def seconds_waited(receiver: Part) -> float:
-    """Return how long a process wanted to run since its start and got no processor.
+class Stopwatch:
+    """How long something takes from now on, for promises of at least or at most so many seconds."""
 
-    The second field of `schedstat`: nanoseconds on a run queue; 0 where there is none.
-    """
-    if not receiver.running:
-        return 0.0
+    def __init__(self, *parts: Part) -> None:
+        """Begin; the parts are those that keep the promise, beside the test's own process."""
+        self._parts = parts
+        self._began = time.monotonic()
+        self._waited = self._seconds_waited()
+
+    @property
+    def seconds(self) -> float:
+        """What went by: to be held against what it has to take at least."""
+        return time.monotonic() - self._began
+
+    @property
+    def busy_seconds(self) -> float:
+        """That without what the machine had no processor for: what it may take at most."""
+        return self.seconds - (self._seconds_waited() - self._waited)
+
+    def _seconds_waited(self) -> float:
+        return _waited("self") + sum(seconds_waited(part) for part in self._parts)
+
+
+def seconds_waited(part: Part) -> float:
+    """Return how long a process wanted to run since its start and got no processor."""
+    return _waited(str(part.pid)) if part.running else 0.0
+
+
+def _waited(process: str) -> float:
+    """Return the second field of `schedstat`: nanoseconds on a run queue; 0 where there is none."""
     try:
-        return int(Path(f"/proc/{receiver.pid}/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
