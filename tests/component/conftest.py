@@ -72,10 +72,19 @@ def _stores_in_memory() -> Iterator[None]:
 async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     """Give a receiver that all tests of the session share: none of them may stop or overload it.
 
-    Tests that use it run on the session's loop: `pytest.mark.asyncio(loop_scope="session")`.
+    Tests that use it run on the session's loop: `pytest.mark.asyncio(loop_scope="session")`. It
+    waits for slow requests for as long as may be: the machine may be busy.
     """
+    patience = {"FOREBAY_RECEIVER_BODY_SECONDS": "4", "FOREBAY_RECEIVER_BUDGET_SECONDS": "4.5"}
+    async with Edge(tmp_path_factory.mktemp("edge"), **patience) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def impatient_edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """Give another one, which waits half a second for a request to end."""
     async with Edge(
-        tmp_path_factory.mktemp("edge"), FOREBAY_RECEIVER_BODY_SECONDS="0.5"
+        tmp_path_factory.mktemp("impatient"), FOREBAY_RECEIVER_BODY_SECONDS="0.5"
     ) as running:
         yield running
 

@@ -64,9 +64,9 @@ async def test_a_header_of_a_megabyte_is_400(edge: Edge, start: bytes) -> None:
 
 
 @FORMS
-async def test_a_head_that_does_not_end_is_408(edge: Edge, start: bytes) -> None:
-    watch = Stopwatch(edge.receiver)
-    async with connect(edge.receiver.port) as connection:
+async def test_a_head_that_does_not_end_is_408(impatient_edge: Edge, start: bytes) -> None:
+    watch = Stopwatch(impatient_edge.receiver)
+    async with connect(impatient_edge.receiver.port) as connection:
         await connection.send(start)
         assert (await connection.response(within=3)).status == 408
         assert await connection.closed()
@@ -75,16 +75,18 @@ async def test_a_head_that_does_not_end_is_408(edge: Edge, start: bytes) -> None
 
 
 @FORMS
-async def test_a_head_that_drips_is_408_at_the_same_time(edge: Edge, start: bytes) -> None:
-    watch = Stopwatch(edge.receiver)
-    async with connect(edge.receiver.port) as connection:
+async def test_a_head_that_drips_is_408_at_the_same_time(
+    impatient_edge: Edge, start: bytes
+) -> None:
+    watch = Stopwatch(impatient_edge.receiver)
+    async with connect(impatient_edge.receiver.port) as connection:
         await drip(connection, start + b"X: " + b"y" * 1_000)
     assert watch.busy_seconds < 2
 
 
-async def test_a_first_line_that_drips_is_408_at_the_same_time(edge: Edge) -> None:
-    watch = Stopwatch(edge.receiver)
-    async with connect(edge.receiver.port) as connection:
+async def test_a_first_line_that_drips_is_408_at_the_same_time(impatient_edge: Edge) -> None:
+    watch = Stopwatch(impatient_edge.receiver)
+    async with connect(impatient_edge.receiver.port) as connection:
         await drip(connection, POST)
     assert watch.busy_seconds < 2
 
@@ -115,10 +117,12 @@ async def test_a_header_s_name_that_is_none_is_400(edge: Edge, name: str) -> Non
     await assert_refused(edge, request_bytes("POST", PATH, headers={name: "x"}, body=b"{}"), 400)
 
 
-async def test_less_body_than_said_is_408(edge: Edge) -> None:
-    body = edge.new_body()
+async def test_less_body_than_said_is_408(impatient_edge: Edge) -> None:
+    body = impatient_edge.new_body()
     headers = {**signed(body), "Content-Length": str(len(body) + 1)}
-    await assert_refused(edge, request_bytes("POST", PATH, headers=headers, body=body), 408)
+    await assert_refused(
+        impatient_edge, request_bytes("POST", PATH, headers=headers, body=body), 408
+    )
 
 
 async def test_less_body_than_said_and_a_closed_half_is_cut_off(edge: Edge) -> None:
@@ -133,16 +137,16 @@ async def test_less_body_than_said_and_a_closed_half_is_cut_off(edge: Edge) -> N
         writer.close()
 
 
-async def test_more_body_than_said_is_no_part_of_it(edge: Edge) -> None:
-    body, before = edge.new_body(), await edge.stored()
-    async with connect(edge.receiver.port) as connection:
+async def test_more_body_than_said_is_no_part_of_it(impatient_edge: Edge) -> None:
+    body, before = impatient_edge.new_body(), await impatient_edge.stored()
+    async with connect(impatient_edge.receiver.port) as connection:
         await connection.send(webhook(body) + b"and more")
         assert (await connection.response()).status == 200
         # What follows is read as a request, and is none.
         assert (await connection.response(within=3)).status in {400, 408}
         assert await connection.closed()
-    assert await edge.stored() == before + 1
-    assert (await edge.last()).data == body
+    assert await impatient_edge.stored() == before + 1
+    assert (await impatient_edge.last()).data == body
 
 
 @pytest.mark.parametrize(

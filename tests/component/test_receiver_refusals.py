@@ -83,22 +83,22 @@ async def test_a_body_of_exactly_the_limit_is_taken(edge: Edge) -> None:
     assert (await edge.post(b" " * LIMIT, {}, path=path_of("open"))).status == 200
 
 
-async def test_a_body_that_does_not_end_is_408(edge: Edge) -> None:
-    before, watch = await edge.refused("too_slow"), Stopwatch(edge.receiver)
+async def test_a_body_that_does_not_end_is_408(impatient_edge: Edge) -> None:
+    before, watch = await impatient_edge.refused("too_slow"), Stopwatch(impatient_edge.receiver)
     headers = {**signed(b""), "Content-Length": "1000"}
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+    async with impatient_edge.nothing_stored(), connect(impatient_edge.receiver.port) as connection:
         await connection.send(request_bytes("POST", PATH, headers=headers) + b"{")
         assert (await connection.response(within=3)).status == 408
         assert await connection.closed()
     assert watch.seconds > 0.4
     assert watch.busy_seconds < 2
-    assert await edge.refused("too_slow") == before + 1
+    assert await impatient_edge.refused("too_slow") == before + 1
 
 
-async def test_a_body_that_drips_is_408_at_the_same_time(edge: Edge) -> None:
-    watch = Stopwatch(edge.receiver)
+async def test_a_body_that_drips_is_408_at_the_same_time(impatient_edge: Edge) -> None:
+    watch = Stopwatch(impatient_edge.receiver)
     headers = {**signed(b""), "Content-Length": "1000"}
-    async with connect(edge.receiver.port) as connection:
+    async with connect(impatient_edge.receiver.port) as connection:
         await connection.send(request_bytes("POST", PATH, headers=headers))
         answer = asyncio.create_task(connection.response(within=3))
         while not answer.done():
