@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from support.command import run
-from support.edge import RAW, TOKEN, Edge, path_of
+from support.edge import TOKEN, Edge, path_of, stored_webhook
 from support.ports import HOST, free_port
 from support.program import Program
 from support.wait import eventually
@@ -176,8 +176,7 @@ async def test_what_was_answered_200_is_stored_byte_for_byte(
     assert set(statuses) == {"200"}
     assert len(statuses) % len(files) == 0
     async with edge.stack.nats_server.client() as nats:
-        context = nats.jetstream()
         after = await edge.stored()
-        stored = [(await context.get_msg(RAW, each + 1)).data for each in range(before, after)]
+        stored = [(await stored_webhook(nats, each + 1)).data for each in range(before, after)]
     # Equal bodies within two minutes are stored once.
     assert stored == [file.read_bytes() for file in files]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from nats.aio.client import Client
 from nats.js.api import RawStreamMsg, StreamState
 from typing_extensions import override
 
+from forebay.core.packed import unpacked
 from forebay.core.signatures import sign
 from forebay.core.subjects import StreamKind
 from forebay.core.tables import (
@@ -45,6 +47,7 @@ __all__ = [
     "basic",
     "path_of",
     "signed",
+    "stored_webhook",
 ]
 
 RAW: Final = "FOREBAY_RAW_0"
@@ -138,6 +141,13 @@ ROUTES: Final = (
 """One endpoint for each way to authenticate; `narrow` takes one webhook at a time."""
 
 
+async def stored_webhook(client: Client, sequence: int) -> RawStreamMsg:
+    """Return a message of RAW, with the body as it came."""
+    message = await client.jetstream().get_msg(RAW, sequence)
+    message.data = unpacked(message.data or b"", message.headers or {}, 2**30)
+    return message
+
+
 def path_of(name: str) -> str:
     """Return the path of an endpoint of namespace `demo`."""
     return f"/v1/webhooks/demo/{name}"
@@ -223,8 +233,8 @@ class Edge(Scope):
     async def last(self) -> RawStreamMsg:
         """Return the webhook that was stored last."""
         async with self.stack.nats_server.client() as client:
-            context = client.jetstream()
-            return await context.get_msg(RAW, (await context.stream_info(RAW)).state.last_seq)
+            sequence = (await client.jetstream().stream_info(RAW)).state.last_seq
+            return await stored_webhook(client, sequence)
 
     @contextlib.asynccontextmanager
     async def nothing_stored(self) -> AsyncIterator[None]:

@@ -1,9 +1,12 @@
 """The worst bodies of the largest size that anyone could think of, and two that are no fault."""
 
+import base64
 import json
+import random
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["LARGEST", "WORST_BODIES", "history"]
+__all__ = ["LARGEST", "WORST_BODIES", "history", "varied_history"]
 
 LARGEST: Final = 4 * 1024 * 1024
 """What a receiver takes."""
@@ -22,15 +25,39 @@ _DEEP: Final = 900
 
 def history(size: int = LARGEST) -> bytes:
     """Return a chat history, as a provider sends it when a number joins."""
+    text = _message("As we said: the parcel comes tomorrow between nine and noon.")
+    one = _history_of([text])
+    return one.replace(text, b",".join([text] * ((size - len(one)) // (len(text) + 1))))
+
+
+def varied_history(size: int = LARGEST) -> bytes:
+    """Return a chat history in which all ids, times and words are by chance."""
+    chance = random.Random(1)
+    words = [chance.randbytes(chance.randint(1, 4)).hex() for _ in range(5_000)]
+    messages: list[bytes] = []
+    left = size - 1_000
+    while left > 0:
+        text = " ".join(chance.choices(words, k=chance.randint(3, 25)))
+        messages.append(_message(text, chance.getrandbits(240)))
+        left -= len(messages[-1]) + 1
+    return _history_of(messages)
+
+
+def _message(text: str, number: int = 0) -> bytes:
+    wamid = base64.b64encode(b"\x1d\x18\x0b15550001234" + number.to_bytes(30)).decode()
     message = {
         "from": "15550001234",
-        "id": "wamid.HBgLMTU1NTAwMDEyMzQVAgASGBQ5ODJEOUUzRUI5OTZGNTU5RTYzMwA=",
-        "timestamp": "1767225600",
+        "id": f"wamid.{wamid}",
+        "timestamp": str(1_767_225_600 + number % 10_000_000),
         "type": "text",
-        "text": {"body": "As we said: the parcel comes tomorrow between nine and noon."},
+        "text": {"body": text},
         "history_context": {"status": "READ"},
     }
-    threads = [{"id": "15550001234", "messages": [message]}]
+    return json.dumps(message).encode()
+
+
+def _history_of(messages: Sequence[bytes]) -> bytes:
+    threads = [{"id": "15550001234", "messages": []}]
     value = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550009000", "phone_number_id": "108200000000301"},
@@ -40,9 +67,7 @@ def history(size: int = LARGEST) -> bytes:
     }
     change = {"field": "history", "value": value}
     document = {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}
-    one = json.dumps(document).encode()
-    text = json.dumps(message).encode()
-    return one.replace(text, b",".join([text] * ((size - len(one)) // (len(text) + 1))))
+    return json.dumps(document).encode().replace(b"[]", b"[%b]" % b",".join(messages))
 
 
 WORST_BODIES: Final[dict[str, bytes]] = {
@@ -71,6 +96,10 @@ WORST_BODIES: Final[dict[str, bytes]] = {
     "numbers beyond floats": _filled(_CHANGES, b"1e400,", b"0]}]}"),
     "one long number": _filled(_CHANGES, b"9", b"]}]}"),
     "space": _filled(_VALUE + b'"messages"', b" ", b":[{}]}}]}]}"),
+    "what cannot be packed": _VALUE
+    + b'"messages":[{"text":"'
+    + base64.b64encode(random.Random(1).randbytes(3 * (LARGEST // 4 - 30)))
+    + b'"}]}}]}]}',
     "almost names": _filled(_CHANGES, b'"messages": ,', b'""]}]}'),
 }
 """By what they are."""

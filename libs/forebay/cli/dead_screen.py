@@ -283,7 +283,7 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "channel": None if item is None else _channel(item.channel, reveal=reveal),
         "shard": subject.shard,
         "sequence": letter.sequence,
-        "bytes": len(letter.payload),
+        "bytes": letter.size,
         "replayedBefore": envelope.REPLAY_OF in letter.headers,
     }
     if reveal:
@@ -296,8 +296,8 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
 def _content(letter: DeadLetter, *, reveal: bool) -> Any:  # noqa: ANN401  # decoded JSON
     if letter.item is None:
         if reveal:
-            return letter.payload.decode(errors="replace")
-        return f"<{len(letter.payload)} bytes that are no item>"
+            return letter.content().decode(errors="replace")
+        return f"<{letter.size} bytes that are no item>"
     data = msgspec.json.decode(letter.item.data)
     return data if reveal else masked(data, known=letter.kind not in _OWN_SHAPES)
 

@@ -1,7 +1,8 @@
 """What is stored around a body or an item: header names and the item's own form. Version 2.
 
-RAW holds the provider's bytes as they came; EVENTS, RETRY and DEAD hold one item as JSON, the
-`StoredItem` below. Headers carry what is needed before the payload is looked at.
+RAW holds the provider's bytes as they came, large bodies packed (`core.packed`); EVENTS, RETRY and
+DEAD hold one item as JSON, the `StoredItem` below. Headers carry what is needed before the payload
+is looked at.
 """
 
 from typing import Final
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_ITEMS",
     "MESSAGE_ID",
     "ORDER",
+    "PACKED",
     "RAW_SEQUENCE",
     "REASON",
     "RECEIVED_AT",
@@ -60,6 +62,10 @@ CONTENT_TYPE: Final = "Content-Type"
 
 CONTENT_ENCODING: Final = "Content-Encoding"
 """Of a raw message: what has to be taken off its bytes before they are read. Absent for nothing."""
+
+PACKED: Final = "Forebay-Packed"
+"""Of a raw message whose payload was packed by `core.packed`: how many bytes the body had as it
+came. Absent where it is stored as it came."""
 
 EVENT_ID: Final = "Forebay-Event-Id"
 """Of a raw message of a generic endpoint: 32 hex digits that tell this event from all others. Of

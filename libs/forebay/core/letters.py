@@ -10,8 +10,9 @@ import msgspec
 from forebay.core import envelope
 from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.envelope import StoredItem, decode_item
-from forebay.core.errors import ForebayError
+from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.naming import EndpointName
+from forebay.core.packed import size_of, unpacked
 from forebay.core.subjects import (
     REPLAY,
     DeadSubject,
@@ -30,6 +31,9 @@ __all__ = [
 
 UNREADABLE: Final = "unreadable"
 """Stands for the kind of a letter whose payload is no item."""
+
+CONTENT_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes that a packed body may come to where a person looks at it: 16 times a receiver's limit."""
 
 KEY_DIGITS: Final = 32
 """Of a `webhook-id` in full."""
@@ -82,6 +86,24 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             payload=payload,
             item=item,
         )
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has; of a body that is stored packed, how many it had as it came."""
+        try:
+            return size_of(self.headers) or len(self.payload)
+        except UnreadableBody:
+            return len(self.payload)
+
+    def content(self) -> bytes:
+        """Return the payload; of a body that is stored packed, the bytes as they came.
+
+        What says that it is packed and cannot be unpacked is returned as it stands.
+        """
+        try:
+            return unpacked(self.payload, self.headers, CONTENT_LIMIT)
+        except UnreadableBody:
+            return self.payload
 
     @property
     def kind(self) -> str:

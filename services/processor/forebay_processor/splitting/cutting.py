@@ -26,6 +26,7 @@ from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
 from forebay.core.invalid import InvalidReason
 from forebay.core.items import Item, cut, variant_of
 from forebay.core.naming import EndpointName
+from forebay.core.packed import size_of, unpacked
 from forebay.core.reading import Reading, read_json, reading_damaged
 from forebay.core.slices import count_values, may_hold_more, read_in_slices
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
@@ -77,11 +78,14 @@ class CutFailed(ForebayError):  # noqa: N818  # what happened, not an error of t
 class Webhook:
     """One raw message on its way, and how many of its parts are not stored yet."""
 
-    __slots__ = ("failure", "is_cut", "left", "message", "subject")
+    __slots__ = ("failure", "is_cut", "left", "message", "sent", "subject")
 
     def __init__(self, message: PulledMessage, subject: RawSubject) -> None:
         self.message = message
         self.subject = subject
+        self.sent = message.data
+        """The body as it was sent; of a packed one, once `Cutter.content` was asked for it."""
+
         self.left = 0
         """Parts that are cut and not settled."""
 
@@ -154,25 +158,42 @@ class Cutter:
         """The most that a body may come to once its content encoding is taken off."""
         return self._limits.decoded_bytes
 
+    def most_bytes(self, message: PulledMessage) -> int:
+        """Return the most bytes that `content` returns; raises CutFailed where nobody can say."""
+        try:
+            size = size_of(message.headers)
+        except UnreadableBody as error:
+            raise CutFailed(InvalidReason.NOT_JSON) from error
+        if envelope.CONTENT_ENCODING in message.headers or size is None:
+            return self.decoded_bytes
+        return min(size, self.decoded_bytes)
+
     def small_content(self, message: PulledMessage) -> bytes | None:
         """Return a body without its content encoding; None where that comes to more than a little.
 
         Raises:
             CutFailed: where the body is not of its encoding, or comes to more than it may.
         """
+        if envelope.PACKED in message.headers:
+            return None
         if envelope.CONTENT_ENCODING not in message.headers:
             return message.data
         most = min(QUICK_BYTES, self.decoded_bytes)
         try:
-            return _decoded(message, most)
+            return _decoded(message.data, message, most)
         except CutFailed as failed:
             if failed.reason is InvalidReason.EXPANDS_TOO_FAR and most < self.decoded_bytes:
                 return None
             raise
 
-    async def content(self, message: PulledMessage) -> bytes:
-        """Return a body without its content encoding, taken off in a thread; raises CutFailed."""
-        return await asyncio.to_thread(_decoded, message, self.decoded_bytes)
+    async def content(self, webhook: Webhook) -> bytes:
+        """Return a body unpacked and without its content encoding; raises CutFailed.
+
+        In a thread: it takes up to a millisecond for each MiB that comes out.
+        """
+        message, most = webhook.message, self.decoded_bytes
+        webhook.sent = await asyncio.to_thread(_unpacked, message, most)
+        return await asyncio.to_thread(_decoded, webhook.sent, message, most)
 
     def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
         """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
@@ -187,7 +208,7 @@ class Cutter:
         self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
     ) -> list[Part]:
         message = webhook.message
-        items = list(_items(message, _read(body), endpoint, _sha256(message, endpoint)))
+        items = list(_items(message, _read(body), endpoint, _sha256(webhook, endpoint)))
         if not items:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
         if len(items) > self._limits_for(message).items:
@@ -215,7 +236,7 @@ class Cutter:
         message = webhook.message
         limits = self._limits_for(message)
         reading = yield from self._reading(body, endpoint, limits)
-        digest = _sha256(message, endpoint)
+        digest = _sha256(webhook, endpoint)
         yield None
         survey = _Survey(len(body), limits)
         found: list[Item] | None = None
@@ -281,16 +302,26 @@ def _failed(error: Exception) -> CutFailed:
     return CutFailed(InvalidReason.CRASHED, place_of(error))
 
 
-def _sha256(message: PulledMessage, endpoint: ProcessorEndpoint) -> str:
+def _sha256(webhook: Webhook, endpoint: ProcessorEndpoint) -> str:
     """Return the hash of a body in hex, where it can be part of a key."""
-    return hashlib.sha256(message.data).hexdigest() if endpoint.provider == "generic" else ""
+    return hashlib.sha256(webhook.sent).hexdigest() if endpoint.provider == "generic" else ""
 
 
-def _decoded(message: PulledMessage, most: int) -> bytes:
+def _unpacked(message: PulledMessage, most: int) -> bytes:
+    """Return a body as it was sent; raises CutFailed."""
+    try:
+        return unpacked(message.data, message.headers, most)
+    except ExpandsTooFar as error:
+        raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
+    except UnreadableBody as error:
+        raise CutFailed(InvalidReason.NOT_JSON) from error
+
+
+def _decoded(sent: bytes, message: PulledMessage, most: int) -> bytes:
     """Return a body without its content encoding; raises CutFailed."""
     encoding = message.headers.get(envelope.CONTENT_ENCODING, "")
     try:
-        return decode_body(message.data, encoding, most)
+        return decode_body(sent, encoding, most)
     except ExpandsTooFar as error:
         raise CutFailed(InvalidReason.EXPANDS_TOO_FAR) from error
     except UnreadableBody as error:
@@ -330,7 +361,7 @@ def _parts_of(
     """
     message, whole = webhook.message, None
     if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):
-        whole = body_item(message.data, message.headers, samples, _received_at(message))
+        whole = body_item(webhook.sent, message.headers, samples, _received_at(message))
     token = None if whole is None else whole.token
     for item in items:
         yield Part(webhook, item, item.lane, encode_item(item), token)

@@ -190,9 +190,10 @@ class Splitter:
                     await wave.add(part)
             else:
                 # What a compressed body comes to is not known before: room for all it may.
-                async with self._tools.room.of(cutter.decoded_bytes if body is None else len(body)):
+                most = cutter.most_bytes(webhook.message) if body is None else len(body)
+                async with self._tools.room.of(most):
                     if body is None:
-                        body = await cutter.content(webhook.message)
+                        body = await cutter.content(webhook)
                     for step in cutter.parts(webhook, body, endpoint):
                         if step is not None:
                             await wave.add(step)

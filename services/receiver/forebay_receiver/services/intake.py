@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from typing_extensions import override
 
 from forebay.core.lanes import finding_lane, lane_of
+from forebay.core.packed import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
 from forebay.runtime.outgoing import PubAck
@@ -73,7 +74,7 @@ STORED: Final = Answer(200, ((b"content-length", b"0"),), b"")
 class _Webhook(Storing):
     """One webhook that was let in, until it is answered."""
 
-    __slots__ = ("_intake", "_reply", "begun", "endpoint", "received", "started")
+    __slots__ = ("_intake", "_reply", "begun", "endpoint", "received", "size", "started")
 
     def __init__(  # noqa: PLR0913, PLR0917  # made in one place, for every webhook
         self,
@@ -82,7 +83,8 @@ class _Webhook(Storing):
         endpoint: ServedEndpoint,
         lane: Lane,
         headers: bytes,
-        body: bytes,
+        payload: bytes,
+        size: int,
         received: float,
         started: float,
         reply: Callable[[Answer], None],
@@ -98,7 +100,8 @@ class _Webhook(Storing):
         self.shard = endpoint.route.shard
         self.stream = endpoint.stream
         self.subject = endpoint.subjects[lane]
-        self.payload = body
+        self.payload = payload
+        self.size = size
         self.headers = headers
         self.deadline = started + intake.budget_seconds
 
@@ -249,12 +252,13 @@ class Intake:
             self._large.add(endpoint, self._taking(endpoint, headers, body, started, reply))
             return
         webhook: _Webhook | None = None
+        size = len(body)
         try:
             # What costs nothing to know comes first: in trouble an answer has to be cheap.
             refusal = (
                 self._store.unwilling(endpoint.route.shard)
                 or endpoint.credentials.refusal_of_body(headers, body)
-                or self._overload(endpoint, len(body))
+                or self._overload(endpoint, size)
             )
             if refusal is not None:
                 reply(self.refuse(endpoint, refusal))
@@ -269,12 +273,12 @@ class Intake:
             block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
             lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
             webhook = _Webhook(
-                self, self._store, endpoint, lane, block, body, received, started, reply
+                self, self._store, endpoint, lane, block, body, size, received, started, reply
             )
             endpoint.in_flight += 1
-            endpoint.in_flight_bytes += len(body)
+            endpoint.in_flight_bytes += size
             self._in_flight += 1
-            self._in_flight_bytes += len(body)
+            self._in_flight_bytes += size
             self._store.store(webhook)
         except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever broke
             self._broken(endpoint, webhook, reply)
@@ -315,17 +319,27 @@ class Intake:
             event = event_id(endpoint, headers)
             digest = begin_message_id(endpoint, event)
             yield from hashing(digest, body)
-            block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
             provider, encoding = endpoint.route.provider, headers.get(b"content-encoding")
+            packed: bytes | None = None
             if encoding:
                 lane = lane_of(provider, body, encoding)
             else:
                 lane = yield from finding_lane(provider, body)
+                packed = yield from packing(body)
+            block = stored_headers(
+                endpoint,
+                headers,
+                digest.hexdigest(),
+                event,
+                received,
+                None if packed is None else size,
+            )
             if self.clock() > started + self.budget_seconds:
                 reply(self.refuse(endpoint, Reason.OVERLOADED))
                 return
+            payload = body if packed is None else packed
             webhook = _Webhook(
-                self, self._store, endpoint, lane, block, body, received, started, reply
+                self, self._store, endpoint, lane, block, payload, size, received, started, reply
             )
             is_counted = False  # `taken` sees to that
             self._store.store(webhook)
@@ -358,7 +372,7 @@ class Intake:
 
     def taken(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
         """Count what became of a webhook, and return what to answer."""
-        endpoint, size = webhook.endpoint, len(webhook.payload)
+        endpoint, size = webhook.endpoint, webhook.size
         endpoint.in_flight -= 1
         endpoint.in_flight_bytes -= size
         self._in_flight -= 1

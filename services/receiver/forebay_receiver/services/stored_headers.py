@@ -33,6 +33,7 @@ _BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
 _BEFORE_TIME: Final = f"\r\n{envelope.RECEIVED_AT}: "
 _BEFORE_TRACE: Final = f"\r\n{envelope.TRACEPARENT}: "
 _BEFORE_EVENT_ID: Final = f"\r\n{envelope.EVENT_ID}: "
+_BEFORE_PACKED: Final = f"\r\n{envelope.PACKED}: "
 """What stands before the values: a header block as `encode_headers` makes it."""
 
 _SENDERS_HEADERS: Final = (
@@ -67,6 +68,7 @@ def stored_headers(
     message_id: str,
     event: str | None,
     received: float,
+    packed_from: int | None = None,
 ) -> bytes:
     """Return the header block that is stored with a webhook.
 
@@ -79,6 +81,7 @@ def stored_headers(
         message_id: 64 hex digits, of `begin_message_id`.
         event: What `event_id` gave.
         received: When the body was there, in seconds since the epoch.
+        packed_from: How many bytes the body has, where it is stored packed.
     """
     given = headers.get(b"traceparent")
     if given is not None and _TRACEPARENT.fullmatch(given):
@@ -91,6 +94,8 @@ def stored_headers(
     )
     if event is not None:
         lines = f"{lines}{_BEFORE_EVENT_ID}{event}"
+    if packed_from is not None:
+        lines = f"{lines}{_BEFORE_PACKED}{packed_from}"
     parts = [lines.encode()]
     for line, name in _SENDERS_HEADERS:
         if name in headers:
