@@ -11,7 +11,6 @@ item is told from others by its `id`, a hash of the key as it is.
 """
 
 import base64
-import hashlib
 import hmac
 import re
 from typing import Final
@@ -122,6 +121,6 @@ def standard_webhooks_signature(
     signatures = []
     for secret in secrets:
         key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
-        digest = hmac.new(key, content, hashlib.sha256).digest()
+        digest = hmac.digest(key, content, "sha256")
         signatures.append(f"v1,{base64.b64encode(digest).decode()}")
     return " ".join(signatures)
