@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 
 from forebay.core.tables import HttpTarget
@@ -13,6 +12,7 @@ from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.port import Delivered
 from support.attempts import attempt
 from support.clocks import LoopClock
+from support.destinations import own_client
 from support.ports import HOST
 
 
@@ -48,8 +48,8 @@ async def test_nobody_waits_for_an_answer_that_says_it_is_too_long_to_be_read(
 ) -> None:
     clock = LoopClock(monkeypatch)
     head = "HTTP/1.1 200 OK\r\nContent-Length: 10000000000"
-    async with answering(head) as url, aiohttp.ClientSession() as session:
-        destination = HttpDestination(HttpTarget(url=url), session, time.time)
+    async with answering(head) as url, own_client() as client:
+        destination = HttpDestination(HttpTarget(url=url), client, time.time)
         clock.stop()
         delivering = asyncio.create_task(destination.deliver(attempt()))
         await ended(delivering)

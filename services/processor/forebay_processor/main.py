@@ -5,7 +5,6 @@ import secrets
 import signal
 import socket
 
-import aiohttp
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -24,7 +23,8 @@ from forebay.runtime.process import (
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
-from forebay_processor.destinations.addresses import Guard, guarded_connector
+from forebay_processor.destinations.addresses import Guard
+from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_application
@@ -80,11 +80,7 @@ async def _work(
     clock = SystemClock()
     names = Names(clock.monotonic, settings.nameservers)
     guard = Guard(settings.allowed_networks, settings.denied_networks)
-    async with aiohttp.ClientSession(
-        connector=guarded_connector(guard, names),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    ) as session:
+    async with HttpClient(guard, names) as client:
         time = StreamTime(clock)
         publisher = Publisher(nats, "forebay-processor-publish")
         engine = Engine(
@@ -92,7 +88,7 @@ async def _work(
             part.shards,
             publisher,
             endpoints,
-            Destinations(session, time.now),
+            Destinations(client, time.now),
             metrics,
             time,
             me=f"{socket.gethostname()}-{secrets.token_hex(4)}",

@@ -3,8 +3,8 @@
 The URLs are the tenants'. One that leads to the cloud's metadata service, to a database beside us
 or to this process itself would make of us the hand that reaches in. What counts is the address that
 is connected to, whatever the name resolved to a moment before: `Guard.socket` is asked for each
-connection, by name or by number, and the resolver leaves out what would be refused there, so that a
-name with a public and a private address goes on with the public one.
+connection, by name or by number, and `Guard.open_addresses` leaves out what would be refused there,
+so that a name with a public and a private address goes on with the public one.
 """
 
 import ipaddress
@@ -12,11 +12,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from typing_extensions import override
-
-from forebay_processor.destinations.names import Names
+from forebay_processor.destinations.names import FoundAddress, Names
 from forebay_processor.destinations.networks import (
     Network,
     forms,
@@ -26,16 +22,13 @@ from forebay_processor.destinations.networks import (
     is_public,
 )
 
-__all__ = ["AddressRefused", "Guard", "Network", "guarded_connector"]
+__all__ = ["AddressRefused", "Guard", "Network"]
 
 REFUSED: Final = (
     "a private address: allow its network in processors.allowedNetworks of the chart, "
     "or in FOREBAY_PROCESSOR_ALLOWED_NETWORKS"
 )
 """Without the address: what a name leads to inside is none of the tenant's business."""
-
-
-_NUMBERS: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class AddressRefused(OSError):  # noqa: N818  # named for what happened
@@ -80,6 +73,19 @@ class Guard:
             return is_in(address, self._allowed)
         return all(is_in(form, self._allowed) or is_public(form) for form in inner)
 
+    async def open_addresses(self, names: Names, host: str) -> list[FoundAddress]:
+        """Return the addresses of a name, without those that may not be connected to.
+
+        Raises:
+            NameNotFound: where it has none.
+            AddressRefused: where it has no other.
+        """
+        found = await names.addresses(host)
+        open_ones = [each for each in found if self.lets_through(each.host)]
+        if not open_ones:
+            raise AddressRefused
+        return open_ones
+
     def socket(
         self, info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
     ) -> socket.socket:
@@ -88,48 +94,3 @@ class Guard:
         if not self.lets_through(address[0]):
             raise AddressRefused
         return socket.socket(family, kind, protocol)
-
-
-class _GuardedResolver(AbstractResolver):
-    """Resolves names, and leaves out what may not be connected to."""
-
-    def __init__(self, guard: Guard, names: Names) -> None:
-        self._guard = guard
-        self._names = names
-
-    @override
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._names.addresses(host)
-        open_ones = [each for each in found if self._guard.lets_through(each.host)]
-        if not open_ones:
-            raise AddressRefused
-        return [
-            ResolveResult(
-                hostname=host,
-                host=each.host,
-                port=port,
-                family=each.family,
-                proto=0,
-                flags=_NUMBERS,
-            )
-            for each in open_ones
-            if family in {socket.AF_UNSPEC, each.family}
-        ]
-
-    @override
-    async def close(self) -> None:
-        await self._names.close()
-
-
-def guarded_connector(guard: Guard, names: Names) -> aiohttp.TCPConnector:
-    """Return a connector that reaches no address which the guard refuses."""
-    return aiohttp.TCPConnector(
-        # Every destination has a limit of its own; waiting here would use up an attempt's time.
-        limit=0,
-        resolver=_GuardedResolver(guard, names),
-        # Whoever waits for a name would wait in it for another tenant's turn; `Names` has its own.
-        use_dns_cache=False,
-        socket_factory=guard.socket,
-    )

@@ -13,24 +13,24 @@ format is changed goes out in the form that it was made for. Redirects are not f
 for the URL that the manifest names.
 """
 
-import asyncio
-import contextlib
-import ssl
 from collections.abc import Callable
 from typing import Final
 
-import aiohttp
+from yarl import URL
 
 from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
-from forebay_processor.destinations.addresses import AddressRefused
 from forebay_processor.destinations.cloudevents import (
     CLOUDEVENTS_TYPE,
     encode_event,
     standard_webhooks_signature,
 )
-from forebay_processor.destinations.names import looking_for
+from forebay_processor.destinations.http_client import HttpClient, Pool
+from forebay_processor.destinations.http_connecting import origin_of
+from forebay_processor.destinations.http_connection import Answer
+from forebay_processor.destinations.http_errors import HttpFailure, NoConnection, Told
+from forebay_processor.destinations.http_request import RequestHead
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,
@@ -52,88 +52,99 @@ _WAITING: Final = frozenset({429, 503})
 JSON_TYPE: Final = "application/json"
 """What a webhook is where the provider did not say."""
 
-ANSWER_LIMIT: Final = 64 * 1024
-"""Bytes of an answer that are read so that the connection can be used again; a longer answer
-costs the connection."""
-
-ANSWER_SECONDS: Final = 1.0
-"""How long the rest of an answer is waited for."""
-
 
 class HttpDestination:
-    """Posts items to one URL over a shared, pooled client."""
+    """Posts items to one URL over connections that it may share with others."""
 
-    def __init__(
-        self, target: HttpTarget, session: aiohttp.ClientSession, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, target: HttpTarget, client: HttpClient, now: Callable[[], float]) -> None:
+        """Prepare; nothing raises here, what is wrong with the settings is told by each attempt.
+
+        Args:
+            target: Where to, and how.
+            client: Whose connections.
+            now: Seconds since the epoch, by the time of the NATS servers.
+        """
         self._target = target
-        self._session = session
+        self._client = client
         self._now = now
-        self._timeout = aiohttp.ClientTimeout(total=target.timeout_seconds)
-        self._tls: ssl.SSLContext | bool = True
-        self._server_name: str | None = None
-        self._unusable = ""
-        if target.tls is not None:
-            self._server_name = target.tls.server_name or None
-            try:
-                self._tls = tls_context(target.tls)
-            except UnusableTls as error:
-                self._unusable = str(error)
+        self._unusable = Failed("")
+        """What each attempt comes to where the settings cannot be used."""
+
+        self._pool: Pool | None = None
+        self._is_closed = False
+        try:
+            url = _url(target.url)
+            self._head = RequestHead(url, target.headers)
+            tls = None if target.tls is None else tls_context(target.tls)
+        except UnusableTls as error:
+            self._unusable = Failed(str(error), trouble=Trouble.REFUSED)
+        except HttpFailure as failure:
+            self._unusable = Failed(failure.told)
+        except ValueError as error:
+            self._unusable = Failed(type(error).__name__)
+        else:
+            name = None if target.tls is None else target.tls.server_name
+            self._pool = client.pool(origin_of(url, tls, name))
 
     async def deliver(self, attempt: Attempt) -> Result:
         """Post the item once."""
-        if self._unusable:
-            return Failed(self._unusable, trouble=Trouble.REFUSED)
+        pool = self._pool
+        if pool is None:
+            return self._unusable
         try:
-            body, described = _body(attempt)
+            body, headers = _body(attempt)
         except ForebayError:
             return Rejected("unreadable item")
         now = int(self._now())
-        headers = {
-            **described,
+        headers |= {
             "webhook-id": attempt.token,
             "webhook-timestamp": str(now),
             "Forebay-Attempt": str(attempt.number),
             "Forebay-Endpoint": str(attempt.endpoint),
             "traceparent": attempt.traceparent,
         }
-        if self._target.signing_secrets:
+        secrets = self._target.signing_secrets
+        if secrets:
             headers["webhook-signature"] = standard_webhooks_signature(
-                self._target.signing_secrets, attempt.token, now, body
+                secrets, attempt.token, now, body
             )
-        if self._target.headers:
-            ours = {name.lower() for name in headers}
-            own = self._target.headers.items()
-            headers |= {name: value for name, value in own if name.lower() not in ours}
         try:
-            with looking_for(attempt.endpoint):
-                return await self._post(body, headers)
+            answer = await self._client.post(
+                pool,
+                self._head.write(headers, len(body)),
+                body,
+                self._target.timeout_seconds,
+                attempt.endpoint,
+            )
         except TimeoutError:
             return Failed("timeout")
-        except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
-            # Before anything of the item was sent.
-            return Failed(_told(error), trouble=Trouble.DESTINATION)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except NoConnection as failure:
+            return Failed(failure.told, trouble=Trouble.DESTINATION)
+        except HttpFailure as failure:
+            return Failed(failure.told)
+        except (OSError, ValueError) as error:
             return Failed(type(error).__name__)
-
-    async def _post(self, body: bytes, headers: dict[str, str]) -> Result:
-        """Send, and judge the answer."""
-        async with self._session.post(
-            self._target.url,
-            data=body,
-            headers=headers,
-            timeout=self._timeout,
-            allow_redirects=False,
-            ssl=self._tls,
-            server_hostname=self._server_name,
-        ) as response:
-            result = _result(response, self._now())
-            if not response.content.at_eof():
-                await _read_rest(response)
-            return result
+        return _result(answer, self._now())
 
     async def close(self) -> None:
-        """The client is shared: whoever made it closes it."""
+        """Let go of connections; attempts that are under way go on."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Do the same at once."""
+        if self._pool is not None and not self._is_closed:
+            self._is_closed = True
+            self._pool.let_go()
+
+
+def _url(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise HttpFailure(Told.NO_URL) from error
+    if url.scheme not in {"http", "https"} or not url.raw_host:
+        raise HttpFailure(Told.NO_URL)
+    return url
 
 
 def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
@@ -148,26 +159,8 @@ def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
     return webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
 
 
-def _told(error: aiohttp.ClientError) -> str:
-    """Return what failed, without a name or an address."""
-    cause = error.__cause__
-    return str(cause) if isinstance(cause, AddressRefused) else type(error).__name__
-
-
-async def _read_rest(response: aiohttp.ClientResponse) -> None:
-    """Read a short answer, so that its connection can be used again.
-
-    The status has decided: what goes wrong from here on must not send the item a second time.
-    """
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError, ValueError):
-        if (response.content_length or 0) > ANSWER_LIMIT:
-            return
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await response.content.read(ANSWER_LIMIT)
-
-
-def _result(response: aiohttp.ClientResponse, now: float) -> Result:
-    status = response.status
+def _result(answer: Answer, now: float) -> Result:
+    status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx
         return Delivered()
     error = f"status {status}"
@@ -175,7 +168,7 @@ def _result(response: aiohttp.ClientResponse, now: float) -> Result:
         return Rejected(error)
     if status in _REFUSED:
         return Failed(error, trouble=Trouble.REFUSED)
-    asked = retry_after_seconds(response.headers.get("Retry-After"), now)
+    asked = retry_after_seconds(answer.retry_after, now)
     if asked and status in _WAITING:
         return Failed(error, asked, Trouble.DESTINATION)
     return Failed(error, asked)

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import aiohttp
-
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Destination
 from forebay_processor.destinations.http import HttpDestination
+from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.log import LogDestination
 from forebay_processor.destinations.port import DestinationPort
 
@@ -16,9 +15,9 @@ __all__ = ["Destinations"]
 class Destinations:
     """All destinations of this process, over one pooled HTTP client."""
 
-    def __init__(self, session: aiohttp.ClientSession, now: Callable[[], float]) -> None:
+    def __init__(self, client: HttpClient, now: Callable[[], float]) -> None:
         """Prepare; what is made later tells times by `now`, seconds since the epoch."""
-        self._session = session
+        self._client = client
         self._now = now
         self._made: dict[tuple[EndpointName, str], tuple[Destination, DestinationPort]] = {}
 
@@ -29,9 +28,11 @@ class Destinations:
             return there[1]
         port = self._make(config)
         self._made[endpoint, config.name] = (config, port)
+        if there is not None and isinstance(there[1], HttpDestination):
+            there[1].let_go()
         return port
 
     def _make(self, config: Destination) -> DestinationPort:
         if config.http is not None:
-            return HttpDestination(config.http, self._session, self._now)
+            return HttpDestination(config.http, self._client, self._now)
         return LogDestination(self._now)
