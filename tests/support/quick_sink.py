@@ -1,6 +1,7 @@
 """A destination that costs as little as one can: answers 200 to every POST and notes when it came.
 
-    python -m support.quick_sink PORT        one process of its own
+    python -m support.quick_sink PORT                              one process of its own
+    python -m support.quick_sink PORT TLS_PORT CERTIFICATE KEY     at a second port over TLS, too
 
 `GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
 `DELETE /` forgets them.
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ import msgspec
 import uvloop
 from typing_extensions import override
 
+from support.authority import Certificate
 from support.ports import HOST, free_port
 from support.program import Program
 from support.raw_http import exchange, request_bytes
@@ -74,8 +77,12 @@ class _Exchange(asyncio.Protocol):
 class QuickSink:
     """The process, seen from a bench."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
         self.port = free_port()
+        self.tls_port = 0 if certificate is None else free_port()
+        """Where it speaks TLS with that certificate, if it has one."""
+
+        self._certificate = certificate
         self._program = Program("the sink", folder / "sink.log")
         self._folder = folder
 
@@ -101,13 +108,17 @@ class QuickSink:
         """Begin to count from 0."""
         await self._ask("DELETE", "/")
 
+    def _tls_arguments(self) -> list[str]:
+        made = self._certificate
+        return [] if made is None else [str(self.tls_port), str(made.path), str(made.key_path)]
+
     async def _ask(self, method: str, path: str) -> bytes:
         return (await exchange(self.port, request_bytes(method, path))).body
 
     async def __aenter__(self) -> Self:
         """Start it."""
         self._program.launch(
-            [sys.executable, "-m", "support.quick_sink", str(self.port)],
+            [sys.executable, "-m", "support.quick_sink", str(self.port), *self._tls_arguments()],
             cwd=self._folder,
             environment={
                 **os.environ,
@@ -134,14 +145,20 @@ class QuickSink:
         await self._program.end(signal.SIGTERM, within=10)
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, tls_port: str = "", certificate: str = "", key: str = "") -> None:
     arrivals: list[tuple[str, float]] = []
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     await loop.create_server(lambda: _Exchange(arrivals), HOST, port, backlog=1024)
+    if tls_port:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate, key)
+        await loop.create_server(
+            lambda: _Exchange(arrivals), HOST, int(tls_port), backlog=1024, ssl=tls
+        )
     await stop.wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1])))
+    uvloop.run(_serve(int(sys.argv[1]), *sys.argv[2:]))
