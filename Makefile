@@ -63,7 +63,7 @@ imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies
 
 check: lint typing imports test ## all of lint, typing, imports and test
 
-test: $(VENV)/.installed-dev ## the fast tests: unit and component, two minutes
+test: $(VENV)/.installed-dev ## the fast tests: unit and component, a minute
 	@$(PYTEST) $(SPREAD) tests/unit tests/component $(ARGS)
 
 unit: $(VENV)/.installed-dev ## tests without sockets and processes
