@@ -1,5 +1,6 @@
 """Consumers and streams that are gone, or changed by hand: told, healed, and nothing is lost."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,9 +40,13 @@ async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
 async def delete_consumers(plant: Plant, *streams: str) -> None:
     """Delete what the processor pulls from, as by hand."""
     context = plant.client.jetstream()
-    for stream in streams:
-        for name in consumer_configs(STEPS[stream], "0"):
-            await context.delete_consumer(stream, name)
+    await asyncio.gather(
+        *(
+            context.delete_consumer(stream, name)
+            for stream in streams
+            for name in consumer_configs(STEPS[stream], "0")
+        )
+    )
 
 
 async def waiting_for(plant: Plant) -> list[str]:

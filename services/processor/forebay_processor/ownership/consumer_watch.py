@@ -17,7 +17,7 @@ finished since comes again where the consumer is lost as well.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -139,7 +139,7 @@ class ConsumerWatch:
 
     async def _check_consumers(self, kind: StreamKind, stream: str, view: StreamView) -> None:
         found = await self._streams.consumers(stream)
-        broken: list[str] = []
+        broken: dict[str, OwnedPartition] = {}
         refusals: Counter[PullRefusal] = Counter()
         for partition in self._owned():
             if partition.kind != kind or not partition.consumers.is_attached:
@@ -152,19 +152,27 @@ class ConsumerWatch:
                 else:
                     is_broken = self._streams.changed_setting(self._shard, state) is not None
                 if is_broken:
-                    partition.consumers.put_right(runner.consumer)
-                    broken.append(runner.consumer)
+                    broken[runner.consumer] = partition
                 elif state is not None:
                     self._note_floor(partition, runner, state, view)
                     partition.consumers.compare(runner.consumer, state.delivered.consumer_seq)
-        if broken:
-            text = f"consumer {broken[0]} of {stream} is missing or was changed"
-            if len(broken) > 1:
-                text = f"{len(broken)} consumers of {stream} are missing or were changed"
-            self._note("consumers_broken", stream, text, ", ".join(sorted(broken)[:NAMED]))
+        self._put_right(stream, broken)
         for reason in PERSISTENT & refusals.keys():
             text = f"{refusals[reason]} consumers of {stream} give nothing: {reason}"
             self._note("pulls_refused", stream, text)
+
+    def _put_right(self, stream: str, broken: Mapping[str, OwnedPartition]) -> None:
+        """Report consumers that are missing or were changed, then have them made anew."""
+        if not broken:
+            return
+        text = f"consumer {min(broken)} of {stream} is missing or was changed"
+        if len(broken) > 1:
+            text = f"{len(broken)} consumers of {stream} are missing or were changed"
+        self._note("consumers_broken", stream, text, ", ".join(sorted(broken)[:NAMED]))
+        for consumer, partition in broken.items():
+            # Asked again: it may be somebody else's by now.
+            if partition.consumers.is_attached:
+                partition.consumers.put_right(consumer)
 
     def _note_floor(
         self,
