@@ -148,7 +148,7 @@ class InProcessReceiver:
         table.replace({"routes.json": ReceiverTable(generation="1", routes=routes)})
         self.store = MemoryStore()
         self.intake = Intake(settings, table, self.store, metrics)
-        self.rules = ConnectionRules(self.intake, settings, 4096)
+        self.rules = ConnectionRules(self.intake, settings, settings.max_connections)
         self._protocol = protocol_factory(self.rules)
 
     def connect(self) -> tuple[asyncio.Protocol, MemoryTransport]:

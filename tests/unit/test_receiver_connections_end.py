@@ -196,3 +196,16 @@ async def test_a_large_body_is_not_stored_when_its_budget_is_over(clock: LoopClo
     assert receiver.store.bodies == []
     assert receiver.intake.in_flight_bytes == 0
     protocol.connection_lost(None)
+
+
+async def test_one_connection_too_many_is_turned_away_and_its_place_is_given_on() -> None:
+    receiver = InProcessReceiver(settings=ReceiverSettings(max_connections=2))
+    first, _ = receiver.connect()
+    _, second = receiver.connect()
+    _, third = receiver.connect()
+    assert statuses_in(third.written) == [503]
+    assert third.has_ended
+    assert not second.written
+    first.connection_lost(None)
+    _, fourth = receiver.connect()
+    assert not fourth.written
