@@ -202,10 +202,11 @@ async def test_one_connection_too_many_is_turned_away_and_its_place_is_given_on(
     receiver = InProcessReceiver(settings=ReceiverSettings(max_connections=2))
     first, _ = receiver.connect()
     _, second = receiver.connect()
-    _, third = receiver.connect()
-    assert statuses_in(third.written) == [503]
+    turned_away, third = receiver.connect()
+    assert statuses_in(bytes(third.written)) == [503]
     assert third.has_ended
     assert not second.written
+    turned_away.connection_lost(None)
     first.connection_lost(None)
     _, fourth = receiver.connect()
     assert not fourth.written
