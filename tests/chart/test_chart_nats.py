@@ -134,3 +134,20 @@ def test_three_servers_wait_for_each_other_but_not_for_ever() -> None:
     assert startup["httpGet"]["path"] == liveness["httpGet"]["path"] == "/healthz"
     assert startup["periodSeconds"] * startup["failureThreshold"] == 600
     assert liveness["periodSeconds"] * liveness["failureThreshold"] == 180
+
+
+@pytest.mark.parametrize(
+    ("limit", "collected"),
+    [("2Gi", "1717986918"), ("512Mi", "429496729"), ("1.5G", "1200000000"), ("1000000", "800000")],
+)
+def test_the_server_collects_garbage_before_it_meets_its_limit(limit: str, collected: str) -> None:
+    values = {"host": "hooks.example.com", "nats": {"resources": {"limits": {"memory": limit}}}}
+    assert environment(render(values))["GOMEMLIMIT"] == collected
+
+
+@pytest.mark.parametrize("resources", [{"limits": None}, {"limits": {"memory": "1000000000000m"}}])
+def test_without_a_limit_that_can_be_read_it_collects_as_go_does(
+    resources: dict[str, Any],
+) -> None:
+    values = {"host": "hooks.example.com", "nats": {"resources": resources}}
+    assert "GOMEMLIMIT" not in environment(render(values))

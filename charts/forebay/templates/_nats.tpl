@@ -143,3 +143,15 @@
 {{- $own := ternary (int $root.Values.nats.replicas) (int $root.Values.nats.external.streamReplicas) (eq (include "forebay.nats.own" $root) "true") -}}
 {{- (index . 1).replicas | default $own | int -}}
 {{- end -}}
+
+{{/* Four fifths of a memory limit in bytes, for Go's garbage collector to keep below: nats-server would
+otherwise double its heap while a large backlog is deleted (docs/design/0020). Takes the limit, such as `2Gi`. */}}
+{{- define "forebay.nats.goMemoryLimit" -}}
+{{- $text := toString . -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- if and $number (hasKey $units $unit) -}}
+{{- int64 (mulf (float64 $number) (float64 (get $units $unit)) 0.8) -}}
+{{- end -}}
+{{- end -}}
