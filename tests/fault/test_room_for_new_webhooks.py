@@ -4,6 +4,8 @@ RAW and EVENTS have 50 MB each. Webhooks hold one message of 500 kB.
 """
 
 import asyncio
+import base64
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,8 @@ from support.wait import eventually
 
 MEGABYTE: Final = 1_000_000
 LIMIT: Final = 50 * MEGABYTE
-TEXT: Final = "x" * (MEGABYTE // 2)
+TEXT: Final = base64.b64encode(random.Random(1).randbytes(3 * MEGABYTE // 8)).decode()
+"""Half a megabyte that is stored as it is: what repeats itself is packed, and fills nothing."""
 BEHIND: Final = 20
 """Webhooks that may wait: 10 MB. A provider that sends more than is worked off fills any stream."""
 
