@@ -33,7 +33,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component controlplane chart generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
-	bench-storm bench-shapes bench-claims bench-client drill-redelivery mutants images coverage clean
+	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -159,6 +159,9 @@ bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; -
 
 bench-client: $(VENV)/.installed-dev ## what a POST costs: aiohttp, our own client, next to nothing; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.client $(ARGS)
+
+bench-backlog: $(VENV)/.installed-dev ## what waits: memory, take-over and rate of 50,000 entries; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.backlog $(ARGS)
 
 drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)

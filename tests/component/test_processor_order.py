@@ -52,8 +52,9 @@ async def test_items_that_come_while_an_attempt_hangs_follow_in_order(plant: Pla
     try:
         keys = await plant.send(name, *(f"wamid.{number}" for number in range(10)), person=ANN)
         await eventually(lambda: plant.arrivals(name))
-        # Longer than an item is held in memory: those behind the first one are parked.
-        await eventually(lambda: _rows_are(plant, name, 9), saying="the others to be parked")
+        # Longer than an item is held in memory: those behind the first one are parked, and so is
+        # that one, before them: the order of rows is the order of the conversation.
+        await eventually(lambda: _rows_are(plant, name, 10), saying="all to be parked")
     finally:
         plant.sink.release()
     await plant.wait_delivered(name, keys)

@@ -198,29 +198,34 @@ async def test_events_take_one_message_a_subject_and_refuse_the_second(client: C
     assert (await context.get_last_msg("FOREBAY_EVENTS_events", subject)).data == b"first"
 
 
-async def test_retry_keeps_the_last_message_of_a_subject(client: Client) -> None:
+async def test_retry_keeps_the_first_message_of_a_subject(client: Client) -> None:
     await ensure_shard(client, shard("retry"))
     context = client.jetstream()
     subject = "forebay.retry.retry.03.live.demo.meta.crm.cd.ab"
-    for payload in (b"first", b"second"):
-        await context.publish(subject, payload)
+    await context.publish(subject, b"first")
+    with pytest.raises(APIError, match=CLAIM_REFUSED_TEXT):
+        await context.publish(subject, b"second")
     info = await context.stream_info("FOREBAY_RETRY_retry")
     assert info.state.messages == 1
     assert info.config.max_age in {0, None}
-    assert (await context.get_last_msg("FOREBAY_RETRY_retry", subject)).data == b"second"
+    assert (await context.get_last_msg("FOREBAY_RETRY_retry", subject)).data == b"first"
 
 
-async def test_retry_replaces_a_row_though_it_is_full(client: Client) -> None:
-    small = msgspec.structs.replace(shard("full"), retry_max_bytes=3_000)
-    await ensure_shard(client, small)
+@pytest.mark.parametrize("size", [100, 2_000, 2_500])
+async def test_a_full_retry_says_of_a_row_that_is_there_that_it_is_there(
+    client: Client, size: int
+) -> None:
+    # If it said that it is full, the item would be tried from memory, and once more from its row.
+    own = f"full{size}"
+    await ensure_shard(client, msgspec.structs.replace(shard(own), retry_max_bytes=3_000))
     context = client.jetstream()
-    subject = "forebay.retry.full.03.live.demo.meta.crm.cd.ab"
-    for payload in (b"1" * 2_000, b"2" * 2_000):
-        try:
-            await context.publish(subject, payload)
-        except APIError as error:
-            pytest.fail(f"the row was not replaced: {error.description}")
-    assert (await context.get_last_msg("FOREBAY_RETRY_full", subject)).data == b"2" * 2_000
+    subject = f"forebay.retry.{own}.03.live.demo.meta.crm.cd.ab"
+    await context.publish(subject, b"1" * 2_000)
+    with pytest.raises(APIError, match=CLAIM_REFUSED_TEXT):
+        await context.publish(subject, b"2" * size)
+    with pytest.raises(APIError) as error:
+        await context.publish(f"{subject}c", b"3" * 2_000)
+    assert error.value.description != CLAIM_REFUSED_TEXT
 
 
 async def test_a_full_stream_refuses_and_keeps_what_it_has(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from forebay_processor.delivery.queue import PACE_SECONDS, QUICK_ENDED
+from forebay_processor.delivery.pace import PACE_SECONDS, QUICK_ENDED
 from support.plant import Plant, token, webhook
 from support.under_load import IN_FLIGHT, worked_off
 from support.wait import eventually

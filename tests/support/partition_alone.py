@@ -4,24 +4,38 @@ from typing import cast
 
 from prometheus_client import CollectorRegistry
 
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease
+from forebay_processor.shared.lease_table import Assignment
 from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.retention_ages import RetentionAges
 
 __all__ = ["owned_partition"]
 
 
-def owned_partition(
+def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want otherwise
     partition_id: str,
     lease: Lease,
     store: PartitionStore,
     ages: RetentionAges | None = None,
     epoch: int = 7,
+    *,
+    floor: int = 0,
+    is_vacant: bool = True,
 ) -> OwnedPartition:
-    """Return a partition at work, its rows too."""
+    """Return a partition at work, its rows too.
+
+    Args:
+        partition_id: Such as `event.07`.
+        lease: Of its owner.
+        store: RETRY, DEAD and EVENTS.
+        ages: Of the streams: for ever, unless they are given.
+        epoch: Tells this ownership from earlier ones.
+        floor: RETRY's last sequence when it began.
+        is_vacant: Whether RETRY held no row of it.
+    """
     partition = OwnedPartition(
         "0",
         partition_id,
@@ -29,9 +43,9 @@ def owned_partition(
         lease,
         store,
         ages or RetentionAges(),
-        cast("Channels", None),
+        cast("DestinationQueues", None),
         ProcessorMetrics(CollectorRegistry(), pool="test"),
     )
-    partition.rows_loaded()
+    partition.found(Assignment(), floor, is_vacant=is_vacant)
     partition.start()
     return partition

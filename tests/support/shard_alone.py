@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -24,7 +23,7 @@ from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay.runtime.store_errors import SequenceMismatch
 from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.connection import Session
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition_factory import PartitionFactory
@@ -32,9 +31,11 @@ from forebay_processor.ownership.shard import Shard
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease_table import LeaseTable, Member
+from forebay_processor.shared.partition import StoredRow
 from forebay_processor.shared.stream_time import StreamTime
-from support.channel_alone import ITEM, NAME, Door, MemoryTable
 from support.clocks import HandClock
+from support.memory_table import MemoryTable
+from support.queue_alone import ITEM, NAME, Door
 from support.wait import eventually
 
 __all__ = ["MemoryLeases", "MemorySession", "ShardAlone"]
@@ -106,17 +107,17 @@ class _Streams(MemoryTable):
 
     async def stream_info(self, _: str) -> SimpleNamespace:
         """Return what is known of a stream, as if each held RETRY's rows."""
-        state = SimpleNamespace(messages=len(self.rows), last_seq=len(self.rows))
-        return SimpleNamespace(config=SimpleNamespace(max_age=None), state=state)
+        state = SimpleNamespace(messages=len(self.rows), last_seq=self.last)
+        config = SimpleNamespace(max_age=None, discard_new_per_subject=True)
+        return SimpleNamespace(config=config, state=state)
 
-    async def headers_from(
-        self, _: str, __: Sequence[str], start: int
-    ) -> AsyncIterator[StoredMessage]:
+    async def header_pages(
+        self, _: str, subjects: str, after: int, limit: int
+    ) -> AsyncIterator[list[StoredRow]]:
         """Yield RETRY's rows."""
-        stored_at = datetime.fromtimestamp(self._time.now(), tz=UTC)
-        for subject, (_payload, headers, sequence) in self.rows.items():
-            if sequence >= start:
-                yield StoredMessage(subject, sequence, stored_at, headers, b"")
+        while page := await self.next_rows(_, subjects, after, limit):
+            yield page
+            after = page[-1].sequence
 
     async def replayed(self, *_: object) -> list[StoredMessage]:
         """Return no rows: nobody replays."""
@@ -200,7 +201,7 @@ class ShardAlone:
         time = StreamTime(HandClock())
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         endpoints = Endpoints()
-        channels = Channels(endpoints, cast("Destinations", self), metrics, time)
+        channels = DestinationQueues(endpoints, cast("Destinations", self), metrics, time)
         self.door = Door()
         self.streams = _Streams(time)
         self.session = MemorySession(self.streams)

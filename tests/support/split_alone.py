@@ -31,7 +31,7 @@ from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import Room
-from support.channel_alone import MemoryTable
+from support.memory_table import MemoryTable
 from support.partition_alone import owned_partition
 
 __all__ = ["NAME", "Acks", "MemoryStreams", "Pull", "SplitAlone", "texts_of"]

@@ -7,8 +7,8 @@ from typing import cast
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.pulled_message import PulledMessage
 from forebay_processor.delivery.dispatcher import Acker
-from forebay_processor.delivery.work import Work
-from support.channel_alone import ITEM, NAME, ChannelAlone
+from forebay_processor.delivery.entry import PendingDelivery
+from support.queue_alone import ITEM, NAME, QueueAlone
 
 
 class Message:
@@ -26,7 +26,7 @@ class Message:
 async def test_an_item_is_acked_before_its_row_may_be_tried() -> None:
     told = list[str]()
     subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", "k")
-    work = Work(ChannelAlone().partitions[0], subject, 1, ITEM, {}, lambda: None)
+    work = PendingDelivery(QueueAlone().partitions[0], subject, 1, ITEM, {}, lambda: None)
     work.after_ack = lambda: told.append("released")
     acker = Acker()
     running = asyncio.create_task(acker.run())

@@ -16,7 +16,7 @@ from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, Proce
 from forebay.runtime.pull import Puller
 from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import Delivered
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
@@ -25,9 +25,10 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from support.channel_alone import ITEM, NAME, Door, MemoryTable
 from support.clocks import HandClock
+from support.memory_table import MemoryTable
 from support.partition_alone import owned_partition
+from support.queue_alone import ITEM, NAME, Door
 from support.split_alone import Acks, Pull
 from support.wait import eventually
 
@@ -50,7 +51,7 @@ class DelivererAlone:
         partition = owned_partition("event.00", lease, self.table, RetentionAges(events=WINDOW))
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         self.endpoints = Endpoints()
-        channels = Channels(self.endpoints, cast("Destinations", self), metrics, self.time)
+        channels = DestinationQueues(self.endpoints, cast("Destinations", self), metrics, self.time)
         self._acker, self._pull = Acker(), Pull()
         self._deliverer = Deliverer(
             partition, self.endpoints, channels, self._acker, RecentlyAcked(), metrics

@@ -16,7 +16,7 @@ from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.streams import Streams
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replays import LOOK_SECONDS, Replays
 from forebay_processor.maintenance.retention import Retention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
@@ -24,8 +24,8 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from support.channel_alone import NAME
 from support.clocks import HandClock, LoopClock
+from support.queue_alone import NAME
 from support.wait import eventually
 
 RAW, EVENTS = "FOREBAY_RAW_0", "FOREBAY_EVENTS_0"
@@ -69,10 +69,10 @@ class Replayed:
         self.is_silent = False
         self.asked = 0
 
-    def add(self, key: str, sequence: int, *, order: str = "1") -> None:
-        """Let somebody replay an item."""
-        subject = str(RetrySubject("0", 0, REPLAY, NAME, "sink", "c", key))
-        headers = {envelope.ORDER: order}
+    def add(self, key: str, sequence: int, *, more: str = "") -> None:
+        """Let somebody replay an item, or store what has more to its subject than a row has."""
+        subject = str(RetrySubject("0", 0, REPLAY, NAME, "sink", "c", key)) + more
+        headers = {envelope.ORDER: "0"}
         stored_at = datetime.fromtimestamp(0, tz=UTC)
         self.rows.append(StoredMessage(subject, sequence, stored_at, headers, b""))
 
@@ -84,16 +84,16 @@ class Replayed:
         return [row for row in self.rows if row.sequence >= start]
 
 
-class Adopted:
-    """The channels, as far as they take rows."""
+class Shown:
+    """The queues, as far as they are shown rows."""
 
     def __init__(self) -> None:
         self.time = StreamTime(HandClock())
         self.keys: list[str] = []
 
-    def of(self, *_: object) -> Any:  # noqa: ANN401  # the only channel
-        """Return the channel of any destination."""
-        return SimpleNamespace(adopt=lambda row: self.keys.append(row.subject.key))
+    def of(self, *_: object) -> Any:  # noqa: ANN401  # the only queue
+        """Return the queue of any destination."""
+        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key))
 
 
 @contextlib.asynccontextmanager
@@ -159,9 +159,9 @@ async def test_who_looks_for_unsplit_webhooks_looks_again() -> None:
 async def test_replayed_rows_are_found_when_nats_answers_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock, streams, channels = LoopClock(monkeypatch), Replayed(), Adopted()
+    clock, streams, queues = LoopClock(monkeypatch), Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
-    replays = Replays(cast("Streams", streams), "0", own, cast("Channels", channels))
+    replays = Replays(cast("Streams", streams), "0", own, cast("DestinationQueues", queues))
     streams.add("first", 1)
     streams.is_silent = True
 
@@ -175,21 +175,21 @@ async def test_replayed_rows_are_found_when_nats_answers_again(
             await asyncio.sleep(0)  # so that it has begun to wait
             await look()
             await look()
-            assert channels.keys == []
+            assert queues.keys == []
             streams.is_silent = False
             await look()
-            await eventually(lambda: channels.keys == ["first"], saying="the row")
+            await eventually(lambda: queues.keys == ["first"], saying="the row")
     assert events(told) == ["replays_not_seen"], "told once, however long it takes"
 
 
 async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
-    streams, channels = Replayed(), Adopted()
+    streams, queues = Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
-    replays = Replays(cast("Streams", streams), "0", own, cast("Channels", channels))
-    streams.add("unreadable", 1, order="first")
+    replays = Replays(cast("Streams", streams), "0", own, cast("DestinationQueues", queues))
+    streams.add("unreadable", 1, more=".odd")
     streams.add("next", 2)
     with capture_logs() as told:
         assert await replays.look() == 2
         assert await replays.look() == 0
-    assert channels.keys == ["next"]
+    assert queues.keys == ["next"]
     assert [(each["event"], each["seq"]) for each in told] == [("row_unreadable", 1)]

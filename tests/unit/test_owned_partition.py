@@ -7,7 +7,8 @@ import pytest
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease, lease_clock
-from support.channel_alone import MemoryTable
+from forebay_processor.shared.lease_table import Assignment
+from support.memory_table import MemoryTable
 from support.partition_alone import owned_partition
 
 ROW = "forebay.retry.0.00.live.demo.shop.sink.c.k"
@@ -30,7 +31,7 @@ async def test_rows_are_worked_only_while_it_runs() -> None:
 async def test_who_has_lost_it_does_not_come_back() -> None:
     one = partition()
     one.lose()
-    one.rows_loaded()
+    one.found(Assignment(), 0, is_vacant=True)
     one.start()
     assert one.is_lost
     assert one.remaining == 0

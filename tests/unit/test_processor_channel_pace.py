@@ -8,20 +8,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay_processor.delivery.queue import (
-    CROWDED_ITEMS,
+from forebay_processor.delivery.pace import (
     HOLD_SECONDS,
     LINE_SECONDS,
     LOOK_SECONDS,
     PACE_SECONDS,
     QUICK_ENDED,
 )
+from forebay_processor.delivery.queue import CROWDED_ITEMS
 from forebay_processor.destinations.port import Delivered
-from support.channel_alone import ChannelAlone
+from support.queue_alone import QueueAlone
 
 A_MOMENT = 0.01
 FEW = 4
 MANY = 10 * QUICK_ENDED
+BOTH = 2
+"""What is behind an attempt is stored behind what is tried, or their order would be lost."""
 
 
 class Clock:
@@ -50,12 +52,12 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-async def alone(clock: Clock) -> AsyncIterator[ChannelAlone]:
+async def alone(clock: Clock) -> AsyncIterator[QueueAlone]:
     """Give a channel where an attempt hangs that has just begun, and another item is behind it.
 
     The destination answers everything else at once.
     """
-    channel = ChannelAlone()
+    channel = QueueAlone()
     channel.answer(Delivered())
     channel.door.hanging.add("hangs")
     channel.offer(0, "hangs")
@@ -66,7 +68,7 @@ async def alone(clock: Clock) -> AsyncIterator[ChannelAlone]:
     await channel.end()
 
 
-async def deliver(alone: ChannelAlone, count: int) -> None:
+async def deliver(alone: QueueAlone, count: int) -> None:
     """Deliver so many items of other conversations."""
     for _ in range(count):
         number = len(alone.works)
@@ -75,57 +77,55 @@ async def deliver(alone: ChannelAlone, count: int) -> None:
     assert len(alone.done) >= count
 
 
-async def test_what_is_behind_a_long_attempt_is_parked(alone: ChannelAlone, clock: Clock) -> None:
+async def test_what_is_behind_a_long_attempt_is_parked(alone: QueueAlone, clock: Clock) -> None:
     await clock.advance(HOLD_SECONDS - A_MOMENT)
-    assert alone.channel.parked == 0
+    assert alone.queue.parked == 0
     await clock.advance(LOOK_SECONDS + 2 * A_MOMENT)
-    assert alone.channel.parked == 1
+    assert alone.queue.parked == BOTH
 
 
 async def test_a_destination_that_works_off_much_is_waited_for(
-    alone: ChannelAlone, clock: Clock
+    alone: QueueAlone, clock: Clock
 ) -> None:
     await deliver(alone, MANY)
     await clock.advance(HOLD_SECONDS + A_MOMENT)
-    assert alone.channel.parked == 0
+    assert alone.queue.parked == 0
     # What comes then waits as well.
     alone.offer(0, "behind both")
-    assert alone.channel.parked == 0
+    assert alone.queue.parked == 0
 
 
 async def test_a_quick_destination_is_not_waited_for_longer_than_for_a_place(
-    alone: ChannelAlone, clock: Clock
+    alone: QueueAlone, clock: Clock
 ) -> None:
     await deliver(alone, MANY)
     for _ in range(4):
         await clock.advance(LINE_SECONDS / 4 + LOOK_SECONDS + A_MOMENT)
-    assert alone.channel.parked == 1
+    assert alone.queue.parked == BOTH
 
 
-async def test_a_destination_that_was_quick_has_to_stay_so(
-    alone: ChannelAlone, clock: Clock
-) -> None:
+async def test_a_destination_that_was_quick_has_to_stay_so(alone: QueueAlone, clock: Clock) -> None:
     await deliver(alone, QUICK_ENDED + QUICK_ENDED // 2)
     await clock.advance(HOLD_SECONDS + A_MOMENT)
-    assert alone.channel.parked == 0
+    assert alone.queue.parked == 0
     await clock.advance(PACE_SECONDS + LOOK_SECONDS + A_MOMENT)
-    assert alone.channel.parked == 1
+    assert alone.queue.parked == BOTH
 
 
 async def test_a_process_that_stood_still_does_not_take_its_destination_for_slow(
-    alone: ChannelAlone, clock: Clock
+    alone: QueueAlone, clock: Clock
 ) -> None:
     """What was answered meanwhile could not be seen: that time tells of this process alone."""
     for _ in range(3):
         await clock.stand_still(4 * LINE_SECONDS)
-        assert alone.channel.parked == 0
+        assert alone.queue.parked == 0
     # What the destination takes while the process runs counts as ever.
     await clock.advance(HOLD_SECONDS + LOOK_SECONDS + A_MOMENT)
-    assert alone.channel.parked == 1
+    assert alone.queue.parked == BOTH
 
 
 async def test_a_process_that_is_always_late_judges_all_the_same(
-    alone: ChannelAlone, clock: Clock
+    alone: QueueAlone, clock: Clock
 ) -> None:
     """One whose processor is throttled is late at every look: it must not wait for ever."""
     alone.limit(FEW)
@@ -133,12 +133,12 @@ async def test_a_process_that_is_always_late_judges_all_the_same(
     alone.door.hanging.update(dead)
     for key in dead:
         alone.offer(1, key, conversation=key)
-    assert alone.channel.is_crowded
+    assert alone.queue.is_crowded
     # The first judgement that comes late says nothing, the next one does.
     for _ in range(2):
-        assert alone.channel.is_crowded
+        assert alone.queue.is_crowded
         await clock.stand_still(PACE_SECONDS + 2 * LOOK_SECONDS)
-    assert not alone.channel.is_crowded
-    before = alone.channel.parked
+    assert not alone.queue.is_crowded
+    before = alone.queue.parked
     alone.offer(1, "next", conversation="next")
-    assert alone.channel.parked == before + 1
+    assert alone.queue.parked == before + 1

@@ -8,17 +8,17 @@ from forebay.core import envelope
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.shared.lease import lease_clock
-from support.channel_alone import ChannelAlone
+from support.queue_alone import QueueAlone
 from support.wait import eventually
 
 
 @pytest.fixture
-async def alone() -> ChannelAlone:
-    return ChannelAlone()
+async def alone() -> QueueAlone:
+    return QueueAlone()
 
 
 async def test_what_waits_of_a_lost_partition_is_not_tried_and_the_rest_is(
-    alone: ChannelAlone,
+    alone: QueueAlone,
 ) -> None:
     for number in (0, 1):
         alone.offer(number, f"first-{number}")
@@ -32,7 +32,7 @@ async def test_what_waits_of_a_lost_partition_is_not_tried_and_the_rest_is(
     assert not alone.table.published
 
 
-async def test_what_fails_after_the_partition_was_lost_is_not_parked(alone: ChannelAlone) -> None:
+async def test_what_fails_after_the_partition_was_lost_is_not_parked(alone: QueueAlone) -> None:
     alone.offer(0, "item")
     await alone.tried("item")
     alone.lose(0)
@@ -40,11 +40,11 @@ async def test_what_fails_after_the_partition_was_lost_is_not_parked(alone: Chan
     await alone.settled()
     assert not alone.table.published
     assert not alone.done
-    assert alone.channel.parked == 0
+    assert alone.queue.parked == 0
 
 
 async def test_a_row_stored_when_the_partition_was_lost_does_not_free_its_item(
-    alone: ChannelAlone, monkeypatch: pytest.MonkeyPatch
+    alone: QueueAlone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = asyncio.Event()
     publish = alone.table.publish
@@ -67,7 +67,7 @@ async def test_a_row_stored_when_the_partition_was_lost_does_not_free_its_item(
     assert headers[envelope.EPOCH] == "7"
 
 
-async def test_nothing_is_tried_while_the_lease_is_over(alone: ChannelAlone) -> None:
+async def test_nothing_is_tried_while_the_lease_is_over(alone: QueueAlone) -> None:
     alone.lease.renew(lease_clock() - 3600)
     alone.answer(Delivered())
     alone.offer(0, "item")
@@ -78,7 +78,7 @@ async def test_nothing_is_tried_while_the_lease_is_over(alone: ChannelAlone) -> 
     await eventually(lambda: alone.done == ["item"])
 
 
-async def test_nothing_is_tried_when_the_lease_ends_with_the_partition(alone: ChannelAlone) -> None:
+async def test_nothing_is_tried_when_the_lease_ends_with_the_partition(alone: QueueAlone) -> None:
     alone.lease.renew(lease_clock() - 3600)
     alone.answer(Delivered())
     alone.offer(0, "item")
@@ -91,23 +91,8 @@ async def test_nothing_is_tried_when_the_lease_ends_with_the_partition(alone: Ch
     assert alone.done == ["other"]
 
 
-async def test_a_row_is_put_off_only_as_the_one_that_it_was(alone: ChannelAlone) -> None:
-    alone.answer(Failed("503"))
-    alone.offer(0, "item")
-    await eventually(lambda: len(alone.table.published) == 1)
-    await eventually(lambda: alone.done == ["item"])
-    (work,) = alone.works
-    assert work.after_ack is not None
-    work.after_ack()
-    await eventually(lambda: len(alone.table.published) >= 2)
-    (_, headers, last) = next(iter(alone.table.rows.values()))
-    assert headers["Nats-Expected-Last-Subject-Sequence"] == str(last - 1)
-    assert envelope.EPOCH not in headers
-    alone.lose(0)
-
-
 async def test_a_partition_that_comes_back_waits_for_what_is_still_under_way(
-    alone: ChannelAlone,
+    alone: QueueAlone,
 ) -> None:
     alone.offer(0, "item")
     await alone.tried("item")
@@ -120,7 +105,7 @@ async def test_a_partition_that_comes_back_waits_for_what_is_still_under_way(
     await alone.tried("item", "item")
 
 
-async def test_a_row_frees_its_item_only_while_the_lease_lasts(alone: ChannelAlone) -> None:
+async def test_a_row_frees_its_item_only_while_the_lease_lasts(alone: QueueAlone) -> None:
     alone.answer(Failed("503"))
     published = alone.table.publish
 

@@ -2,36 +2,33 @@
 
 from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
-from forebay_processor.delivery.work import Parked
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
-from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.queue_alone import ITEM, NAME, QueueAlone
 from support.wait import eventually
 
 
-def with_one_place() -> ChannelAlone:
-    alone = ChannelAlone()
+def with_one_place() -> QueueAlone:
+    alone = QueueAlone()
     target = HttpTarget(url="http://127.0.0.1/", max_in_flight=1)
     config = Destination(name="sink", http=target, retry=Retry(initial_delay_seconds=0.01))
-    settings = ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
-    alone.channel.configure(settings)
+    settings = DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
+    alone.queue.configure(settings)
     return alone
 
 
-async def replayed(alone: ChannelAlone, key: str) -> None:
+def replayed(alone: QueueAlone, key: str) -> None:
     """Let a row come that a person sent again."""
     subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
-    ack = await alone.table.publish(str(subject), ITEM, {"Forebay-Received-At": "0"})
-    row = Parked(alone.partitions[0], subject, 1, alone.time.steady())
-    row.sequence = ack.seq
-    alone.channel.adopt(row)
+    sequence = alone.table.put(str(subject), ITEM, {"Forebay-Received-At": "0"})
+    alone.queue.shown(alone.partitions[0], subject, sequence)
 
 
 async def test_a_replayed_item_is_tried_when_a_place_is_free() -> None:
     alone = with_one_place()
     alone.offer(0, "new")
     await alone.tried("new")
-    await replayed(alone, "old")
+    replayed(alone, "old")
     await alone.settled()
     assert alone.door.tried == ["new"]
     alone.answer(Delivered())
@@ -43,7 +40,7 @@ async def test_what_is_new_goes_before_what_was_replayed() -> None:
     alone = with_one_place()
     alone.offer(0, "first")
     await alone.tried("first")
-    await replayed(alone, "old")
+    replayed(alone, "old")
     alone.offer(0, "second", conversation="other")
     alone.answer(Delivered())
     await alone.tried("first", "second", "old")
@@ -51,8 +48,8 @@ async def test_what_is_new_goes_before_what_was_replayed() -> None:
 
 async def test_an_item_that_waits_is_not_forgotten_when_it_is_replayed() -> None:
     alone = with_one_place()
-    alone.channel.configure(ChannelSettings(state=ChannelState.PAUSED))
+    alone.queue.configure(DestinationSettings(state=DestinationState.PAUSED))
     alone.offer(0, "x")
     await eventually(lambda: alone.done == ["x"], saying="it to be parked")
-    await replayed(alone, "x")
-    assert alone.channel.parked == 2
+    replayed(alone, "x")
+    assert alone.queue.parked == 2

@@ -5,26 +5,26 @@ import asyncio
 import pytest
 
 from forebay.core.tables import Destination, HttpTarget, Retry
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
-from support.channel_alone import ChannelAlone
+from support.queue_alone import QueueAlone
 
 OFFERED = 8
 
 
-def one_of(members: int, *, places: int = 64, rate: float = 0.0) -> ChannelAlone:
+def one_of(members: int, *, places: int = 64, rate: float = 0.0) -> QueueAlone:
     """Return the channel of one of so many processors; all of its attempts hang."""
-    alone = ChannelAlone()
+    alone = QueueAlone()
     target = HttpTarget(url="http://127.0.0.1/", max_in_flight=places, rate_per_second=rate)
     config = Destination(name="sink", http=target, retry=Retry())
-    alone.channel.share(members)
-    alone.channel.configure(
-        ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
+    alone.queue.share(members)
+    alone.queue.configure(
+        DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
     )
     return alone
 
 
-async def tried(alone: ChannelAlone) -> int:
+async def tried(alone: QueueAlone) -> int:
     """Offer items of as many conversations, and return how many are tried at once."""
     for number in range(OFFERED):
         alone.offer(0, f"item-{number}", conversation=f"c{number}-")
@@ -32,7 +32,7 @@ async def tried(alone: ChannelAlone) -> int:
     return len(alone.door.tried)
 
 
-async def end(alone: ChannelAlone) -> None:
+async def end(alone: QueueAlone) -> None:
     """Let what is under way end, and nothing else begin."""
     alone.lose(0)
     alone.answer(Delivered())
@@ -57,7 +57,7 @@ async def test_each_takes_its_part_of_the_rate(members: int, at_once: int) -> No
 async def test_who_is_left_takes_the_parts_of_those_who_went() -> None:
     alone = one_of(3, places=6)
     assert await tried(alone) == 2
-    alone.channel.share(1)
+    alone.queue.share(1)
     await alone.settled()
     assert len(alone.door.tried) == 6
     await end(alone)

@@ -4,21 +4,21 @@ import asyncio
 
 from forebay.core.tables import Destination, Retry
 from forebay_processor.delivery.circuit_breaker import FAILURES
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered, Failed, Result
-from support.channel_alone import ChannelAlone
+from support.queue_alone import QueueAlone
 from support.wait import eventually
 
 WISH = 60.0
 
 
-def answer_anew(alone: ChannelAlone, result: Result) -> None:
+def answer_anew(alone: QueueAlone, result: Result) -> None:
     """Answer what comes from now on so."""
     alone.door.answer = asyncio.get_running_loop().create_future()
     alone.answer(result)
 
 
-async def parked(alone: ChannelAlone, key: str, result: Failed) -> None:
+async def parked(alone: QueueAlone, key: str, result: Failed) -> None:
     """Let an item fail, and wait in RETRY with EVENTS told of it."""
     answer_anew(alone, result)
     alone.offer(0, key, conversation=key)
@@ -29,23 +29,23 @@ async def parked(alone: ChannelAlone, key: str, result: Failed) -> None:
 
 
 async def test_an_item_keeps_the_time_that_was_asked_for_when_the_breaker_closes() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     retry = Retry(initial_delay_seconds=0.01, max_delay_seconds=0.01)
     config = Destination(name="sink", retry=retry)
-    alone.channel.configure(
-        ChannelSettings(state=ChannelState.OPEN, config=config, port=alone.door)
+    alone.queue.configure(
+        DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
     )
     await parked(alone, "asked", Failed("status 500", retry_after=WISH))
     others = [f"other{number}" for number in range(FAILURES)]
     for key in others:
         await parked(alone, key, Failed("status 500"))
-    await eventually(lambda: not alone.channel.breaker.is_closed, saying="the breaker to open")
+    await eventually(lambda: not alone.queue.breaker.is_closed, saying="the breaker to open")
     answer_anew(alone, Delivered())
-    await eventually(lambda: alone.channel.parked == 1, saying="the others to arrive")
-    assert alone.channel.breaker.is_closed
+    await eventually(lambda: alone.queue.parked == 1, saying="the others to arrive")
+    assert alone.queue.breaker.is_closed
     await alone.settled()
     assert alone.door.tried.count("asked") == 1
     alone.clock.gone_by += WISH
-    alone.channel.wake_rows()
-    await eventually(lambda: alone.channel.parked == 0, saying="the item to arrive")
+    alone.queue.wake_rows()
+    await eventually(lambda: alone.queue.parked == 0, saying="the item to arrive")
     assert alone.door.tried.count("asked") == 2

@@ -2,47 +2,42 @@
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
-from forebay_processor.delivery.work import Parked
+from forebay_processor.delivery.retry_queue import ROW_PAUSE_SECONDS
 from forebay_processor.destinations.port import Rejected
-from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.queue_alone import ITEM, NAME, QueueAlone
 from support.wait import eventually
 
 DEAD = "forebay.dead."
 
 
-async def waiting(alone: ChannelAlone, key: str) -> Parked:
-    """Let the channel find an item that was parked before."""
-    subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
-    ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
-    row = Parked(alone.partitions[0], subject, 1, alone.time.steady())
-    row.sequence = ack.seq
-    row.is_ready = True
-    alone.channel.restore(row)
-    alone.channel.wake_rows()
-    return row
+def waiting(alone: QueueAlone, key: str) -> str:
+    """Let the queue find an item that was parked before; its subject."""
+    subject = str(RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key))
+    alone.table.put(subject, ITEM, {envelope.RECEIVED_AT: "0"})
+    alone.take_anew(0)
+    return subject
 
 
 async def test_a_row_stays_while_dead_letters_have_no_room() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {DEAD}
-    row = await waiting(alone, "poison")
+    row = waiting(alone, "poison")
     alone.answer(Rejected("422"))
     await eventually(lambda: alone.table.refused, saying="DEAD to refuse the letter")
     await alone.settled()
-    assert list(alone.table.rows) == [str(row.subject)]
+    assert list(alone.table.rows) == [row]
 
 
 async def test_a_row_goes_when_there_is_room_for_its_letter_and_is_not_tried_again() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {DEAD}
-    row = await waiting(alone, "poison")
+    waiting(alone, "poison")
     alone.answer(Rejected("422"))
     await eventually(lambda: alone.table.refused, saying="DEAD to refuse the letter")
     await alone.settled()
     alone.table.full = set()
     # The pause before the next try is over.
-    row.due = alone.time.steady()
-    alone.channel.wake_rows()
+    alone.let_pass(ROW_PAUSE_SECONDS)
     letter = dead_subject("0", NAME, "sink", "poison")
     await eventually(lambda: list(alone.table.rows) == [letter], saying="the letter alone")
     assert alone.door.tried == ["poison"]
@@ -50,7 +45,7 @@ async def test_a_row_goes_when_there_is_room_for_its_letter_and_is_not_tried_aga
 
 
 async def test_a_first_attempt_waits_in_retry_while_dead_letters_have_no_room() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {DEAD}
     alone.offer(0, "poison")
     alone.answer(Rejected("422"))

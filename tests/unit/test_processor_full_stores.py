@@ -7,11 +7,10 @@ and `test_splitter_large_bodies` (RAW).
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
-from forebay.core.tables import Retry
-from forebay_processor.delivery.queue import ROW_PAUSE_SECONDS
-from forebay_processor.delivery.work import Parked
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
+from forebay_processor.delivery.retry_queue import ROW_PAUSE_SECONDS
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
-from support.channel_alone import ITEM, NAME, ChannelAlone
+from support.queue_alone import ITEM, NAME, QueueAlone
 from support.wait import eventually
 
 DEAD = "forebay.dead."
@@ -20,28 +19,26 @@ RETRY = "forebay.retry."
 LETTER = dead_subject("0", NAME, "sink", "poison")
 
 
-async def refused(alone: ChannelAlone, more: int = 1) -> None:
+async def refused(alone: QueueAlone, more: int = 1) -> None:
     """Wait until something found no room, so many times more."""
     wanted = alone.table.refused + more
     await eventually(lambda: alone.table.refused >= wanted, saying="a store that is full")
 
 
-async def waiting(alone: ChannelAlone, key: str, order: int = 1) -> Parked:
-    """Let the channel find an item that was parked before."""
-    subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)
-    ack = await alone.table.publish(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})
-    row = Parked(alone.partitions[0], subject, order, alone.time.steady())
-    row.sequence = ack.seq
-    row.is_ready = True
-    alone.channel.restore(row)
-    return row
+def waiting(alone: QueueAlone, *keys: str) -> list[str]:
+    """Let the queue find items that were parked before, by an owner of before; their subjects."""
+    subjects = [str(RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", key)) for key in keys]
+    for subject in subjects:
+        alone.table.put(subject, ITEM, {envelope.RECEIVED_AT: "0"})
+    alone.take_anew(0)
+    return subjects
 
 
 # What is parked
 
 
 async def test_what_retry_has_no_room_for_stays_in_events_until_it_is_stored() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {RETRY}
     alone.offer(0, "a")
     alone.answer(Failed("503"))
@@ -55,7 +52,7 @@ async def test_what_retry_has_no_room_for_stays_in_events_until_it_is_stored() -
 
 
 async def test_what_retry_has_no_room_for_is_delivered_from_memory_and_only_once() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {RETRY}
     alone.offer(0, "a")
     alone.answer(Failed("503"))
@@ -72,7 +69,7 @@ async def test_what_retry_has_no_room_for_is_delivered_from_memory_and_only_once
 
 
 async def test_nothing_overtakes_what_retry_has_no_room_for() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {RETRY}
     alone.offer(0, "a")
     alone.offer(0, "bb")
@@ -88,30 +85,26 @@ async def test_nothing_overtakes_what_retry_has_no_room_for() -> None:
 # What is put off
 
 
-async def test_a_row_that_cannot_be_written_again_stays_as_it_was_and_is_tried_again() -> None:
-    alone = ChannelAlone()
-    await waiting(alone, "first", 1)
-    await waiting(alone, "second", 2)
+async def test_a_row_that_is_tried_again_while_retry_is_full_needs_no_room() -> None:
+    alone = QueueAlone()
+    alone.answer(Failed("503"))
+    waiting(alone, "first", "second")
     before = dict(alone.table.rows)
     alone.table.full = {RETRY}
-    alone.channel.wake_rows()
-    alone.answer(Failed("503"))
-    await refused(alone)
-    await alone.settled()
+    await alone.tried("first", "first")
     assert alone.table.rows == before
-    assert alone.door.tried == ["first"]
-    alone.table.full = set()
+    assert alone.table.refused == 0
     alone.answer_anew(Delivered())
-    alone.let_pass(ROW_PAUSE_SECONDS)
     await eventually(lambda: alone.table.rows == {}, saying="both rows to go")
-    assert alone.door.tried == ["first", "first", "second"]
+    assert alone.door.tried[-1] == "second"
+    assert alone.door.tried.count("second") == 1
 
 
 # What is given up
 
 
 async def test_what_neither_retry_nor_dead_has_room_for_stays_in_events() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.table.full = {DEAD, RETRY}
     alone.offer(0, "poison")
     alone.answer(Rejected("422"))
@@ -130,7 +123,7 @@ async def test_what_neither_retry_nor_dead_has_room_for_stays_in_events() -> Non
 
 
 async def test_what_events_is_about_to_forget_stays_until_dead_has_room_for_it() -> None:
-    alone = ChannelAlone()
+    alone = QueueAlone()
     alone.ages.events = 8000.0
     alone.table.full = {DEAD, RETRY}
     alone.offer(0, "poison")
@@ -149,73 +142,18 @@ async def test_what_events_is_about_to_forget_stays_until_dead_has_room_for_it()
     assert alone.table.rows[LETTER][1][envelope.REASON] == "Expired"
 
 
-async def test_a_row_whose_age_ends_with_its_attempt_stays_until_dead_has_room_for_it() -> None:
-    alone = ChannelAlone()
-    row = await waiting(alone, "poison")
-    alone.table.full = {DEAD}
-    alone.let_pass(Retry().max_age_seconds)
-    alone.answer(Failed("503"))
-    await refused(alone)
-    await alone.settled()
-    assert list(alone.table.rows) == [str(row.subject)]
-    alone.table.full = set()
-    alone.let_pass(ROW_PAUSE_SECONDS)
-    await eventually(lambda: list(alone.table.rows) == [LETTER], saying="the letter alone")
-    told = alone.table.rows[LETTER][1]
-    assert (told[envelope.REASON], told[envelope.ERROR]) == ("Expired", "503")
-    assert alone.door.tried == ["poison"]
-
-
-async def test_a_row_that_got_no_place_in_its_age_stays_until_dead_has_room_for_it() -> None:
-    alone = ChannelAlone()
-    alone.limit(1)
-    alone.door.hanging = {"slow"}
-    alone.offer(1, "slow")
-    await alone.tried("slow")
-    row = await waiting(alone, "poison")
-    alone.table.full = {DEAD}
-    alone.let_pass(Retry().max_age_seconds)
-    await refused(alone)
-    await alone.settled()
-    assert list(alone.table.rows) == [str(row.subject)]
-    alone.table.full = set()
-    alone.let_pass(ROW_PAUSE_SECONDS)
-    await eventually(lambda: list(alone.table.rows) == [LETTER], saying="the letter alone")
-    told = alone.table.rows[LETTER][1]
-    assert (told[envelope.REASON], told[envelope.ERROR]) == ("Expired", "not tried: at its limits")
-    assert alone.door.tried == ["slow"]
-    await alone.end()
-
-
-async def test_a_row_of_a_paused_endpoint_stays_while_dead_letters_have_no_room() -> None:
-    alone = ChannelAlone()
-    alone.ages.events = 8000.0
-    row = await waiting(alone, "poison")
-    alone.pause()
-    alone.table.full = {DEAD}
-    alone.let_pass(7900.0)
-    await refused(alone)
-    await alone.settled()
-    assert alone.table.refusals == [LETTER]
-    assert list(alone.table.rows) == [str(row.subject)]
-    assert alone.door.tried == []
-    # Its pause before the next try ends with the partition.
-    alone.lose(0)
-    await alone.settled()
-    assert list(alone.table.rows) == [str(row.subject)]
-
-
 async def test_a_row_of_a_removed_destination_stays_while_dead_letters_have_no_room() -> None:
-    alone = ChannelAlone()
-    row = await waiting(alone, "poison")
+    alone = QueueAlone()
+    (row,) = waiting(alone, "poison")
+    alone.queue.configure(DestinationSettings(state=DestinationState.PAUSED))
     alone.table.full = {DEAD}
     alone.remove_destination()
     await refused(alone)
     await alone.settled()
     assert alone.table.refusals == [LETTER]
-    assert list(alone.table.rows) == [str(row.subject)]
+    assert list(alone.table.rows) == [row]
     assert alone.door.tried == []
     # Its pause before the next try ends with the partition.
     alone.lose(0)
     await alone.settled()
-    assert list(alone.table.rows) == [str(row.subject)]
+    assert list(alone.table.rows) == [row]

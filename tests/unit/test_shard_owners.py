@@ -18,8 +18,9 @@ async def settled() -> None:
 async def test_what_waits_in_retry_is_worked_after_what_was_left_before_it() -> None:
     alone = ShardAlone()
     alone.door.answer.set_result(Delivered())
-    # An owner that died had parked the newer one, and not acked the older one.
+    # An owner that died had parked both, and not acked the older one.
     alone.streams.left["deliver-live-00"] = 1
+    await alone.park(1, "older")
     await alone.park(2, "newer")
     async with alone.working():
         await settled()
@@ -28,6 +29,9 @@ async def test_what_waits_in_retry_is_worked_after_what_was_left_before_it() -> 
         await eventually(lambda: len(alone.door.tried) == 2, saying="both to be tried")
         assert alone.door.tried == ["older", "newer"]
         await eventually(lambda: not alone.streams.rows, saying="RETRY to be empty")
+        # EVENTS was told, and nothing came twice of it.
+        assert alone.acked == [1]
+        assert alone.door.tried == ["older", "newer"]
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["ours", "lost"])

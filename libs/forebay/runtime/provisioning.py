@@ -113,8 +113,10 @@ def stream_config(kind: StreamKind, config: ShardConfig) -> StreamConfig:
             result.discard_new_per_subject = True
         case StreamKind.RETRY:
             result.max_bytes = config.retry_max_bytes
-            # A table: writing a subject again replaces its row.
+            # A log of rows: what waits already is refused, so that a row keeps its place in the
+            # order of its conversation (docs/design/0020).
             result.max_msgs_per_subject = 1
+            result.discard_new_per_subject = True
         case StreamKind.DEAD:
             result.max_age = config.dead_max_age.total_seconds()
             result.max_bytes = config.dead_max_bytes

@@ -55,7 +55,7 @@ class ProcessorMetrics:
         )
         self._parked = Gauge(
             "forebay_processor_parked_items",
-            "Items that wait in RETRY.",
+            "Items that wait in RETRY; of a partition that was just taken, those counted so far.",
             by_destination,
             registry=registry,
         )
@@ -121,6 +121,7 @@ class ProcessorMetrics:
         self._webhooks_of = functools.cache(self._webhooks.labels)
         self._deliveries_of = functools.cache(self._deliveries.labels)
         self._attempts_of = functools.cache(self._attempts.labels)
+        self._parked_of = functools.cache(self._parked.labels)
         self._delivery_seconds = LoopHistogram(
             "forebay_processor_delivery_seconds",
             "Time of one attempt.",
@@ -184,7 +185,7 @@ class ProcessorMetrics:
 
     def waiting(self, endpoint: EndpointName, destination: str, count: int) -> None:
         """Set how many items wait for a destination."""
-        self._parked.labels(*endpoint, destination).set(count)
+        self._parked_of(*endpoint, destination).set(count)
 
     def breaker(self, endpoint: EndpointName, destination: str, *, is_open: bool) -> None:
         """Set whether a destination's breaker is open."""

@@ -17,6 +17,7 @@ from forebay.runtime.pull import LargeMessages, PullInbox
 from forebay.runtime.pull_status import OnRefused
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.lease_store import LeaseStore
+from forebay_processor.adapters.retry_pages import RetryPages
 from forebay_processor.adapters.streams import Streams
 
 __all__ = ["Connection", "Session"]
@@ -73,6 +74,7 @@ class Connection:
 
         self._large = LargeMessages()
         self._client: Client | None = None
+        self._pages: RetryPages | None = None
         self._session: Session | None = None
         self._is_up = asyncio.Event()
 
@@ -80,6 +82,7 @@ class Connection:
         """Take a client: the first one, or a new one after the last ended for good."""
         self._end_session()
         self._client = client
+        self._pages = RetryPages(client)
         self._is_up.set()
 
     def reconnected(self) -> None:
@@ -99,6 +102,14 @@ class Connection:
             message = "NATS is not connected"
             raise StoreUnavailable(message)
         return Streams(self._client)
+
+    @property
+    def pages(self) -> RetryPages:
+        """What reads RETRY over the connection of now; raises StoreUnavailable."""
+        if self._pages is None or self._client is None or not self._client.is_connected:
+            message = "NATS is not connected"
+            raise StoreUnavailable(message)
+        return self._pages
 
     async def begin(self) -> Session:
         """Wait for a connection and begin a session on it; raises StoreUnavailable."""

@@ -49,6 +49,8 @@ from forebay.runtime.stream_reader import (
     read_page,
     read_sequences,
 )
+from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
+from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["Streams"]
 
@@ -125,6 +127,30 @@ class Streams:
         wanted = {"seq": start, "next_by_subj": subjects}
         found = await find_message(self._client, stream, wanted)
         return None if found is None else int(found["seq"])
+
+    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
+        """Return the leader's first message above a sequence; raises StoreError."""
+        return await first_row(self._client, stream, subjects, after)
+
+    async def header_pages(
+        self, stream: str, subjects: str, after: int, limit: int
+    ) -> AsyncIterator[list[StoredRow]]:
+        """Yield all rows above a sequence in pages, oldest first, without what they carry.
+
+        Raises:
+            StoreError: where NATS does not answer.
+        """
+        pages = RetryPages(self._client, headers_only=True)
+        try:
+            while page := await pages.rows(stream, subjects, after, limit):
+                yield page
+                after = page[-1].sequence
+        finally:
+            await pages.close()
+
+    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
+        """Return the leader's message of a sequence; raises StoreError."""
+        return await row_at(self._client, stream, sequence)
 
     async def stored_at(self, stream: str, sequence: int) -> float | None:
         """Return when a message was stored, seconds since the epoch; None where it is gone.
@@ -211,26 +237,6 @@ class Streams:
             raise StreamMissing(message) from error
         except NatsError as error:
             message = f"stream {stream} gave no answer"
-            raise StoreUnavailable(message) from error
-
-    async def headers_from(
-        self, stream: str, subjects: Sequence[str], start: int = 1
-    ) -> AsyncIterator[StoredMessage]:
-        """Yield a stream's messages without what they carry, oldest first.
-
-        Args:
-            stream: Its name.
-            subjects: Wildcards of which no two fit the same subject.
-            start: The first sequence.
-
-        Raises:
-            StoreUnavailable: where NATS does not answer.
-        """
-        try:
-            async for each in self._headers(stream, subjects, start):
-                yield each
-        except NatsError as error:
-            message = f"stream {stream} could not be read"
             raise StoreUnavailable(message) from error
 
     async def _headers(

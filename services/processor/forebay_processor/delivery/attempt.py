@@ -9,7 +9,7 @@ from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.delivery.circuit_breaker import Breaker
-from forebay_processor.delivery.destination_settings import ChannelSettings
+from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Result
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
@@ -31,7 +31,7 @@ class Attempts:
         breaker: Breaker,
         time: StreamTime,
     ) -> None:
-        self.settings = ChannelSettings()
+        self.settings = DestinationSettings()
         self._breaker = breaker
         self._endpoint = endpoint
         self._name = name

@@ -8,10 +8,10 @@ from forebay.core.tables import Destination
 from forebay_processor.delivery.endpoint_limit import Budget
 from forebay_processor.destinations.port import DestinationPort
 
-__all__ = ["ChannelSettings", "ChannelState"]
+__all__ = ["DestinationSettings", "DestinationState"]
 
 
-class ChannelState(enum.Enum):
+class DestinationState(enum.Enum):
     """What the tables say about a destination."""
 
     UNKNOWN = enum.auto()
@@ -28,10 +28,10 @@ class ChannelState(enum.Enum):
     """The endpoint is gone: what is left of it is dropped."""
 
 
-class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True):
+class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel needs to know from the tables."""
 
-    state: ChannelState = ChannelState.UNKNOWN
+    state: DestinationState = DestinationState.UNKNOWN
     config: Destination | None = None
     port: DestinationPort | None = None
     """Both are there where the state is OPEN or PAUSED."""

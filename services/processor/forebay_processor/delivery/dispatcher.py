@@ -1,6 +1,6 @@
 """Delivers items: from EVENTS to every destination that wants them.
 
-One `Deliverer` works one lane of one partition of EVENTS. It hands each item to the channels of its
+One `Deliverer` works one lane of one partition of EVENTS. It hands each item to the queues of its
 endpoint in the order of the stream, and acks it when every one of them has it delivered, dead or
 parked. It waits for a destination only while that one is quick and has very much in memory already.
 
@@ -20,10 +20,10 @@ from forebay.runtime.pull import Puller
 from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.delivery.dead_letters import EVERY, bury
-from forebay_processor.delivery.queue import Channel
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.entry import PendingDelivery
+from forebay_processor.delivery.queue import DestinationQueue
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.status_order import late_ones, question
-from forebay_processor.delivery.work import Work
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag, Partition
@@ -40,9 +40,9 @@ class Acker:
     """Acks what is finished, in the order in which it was finished; one for the process."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[tuple[PulledMessage, list[Work]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[PulledMessage, list[PendingDelivery]]] = asyncio.Queue()
 
-    def put(self, message: PulledMessage, works: list[Work]) -> None:
+    def put(self, message: PulledMessage, works: list[PendingDelivery]) -> None:
         """Ack a message whose works are done."""
         self._queue.put_nowait((message, works))
 
@@ -68,14 +68,14 @@ class Deliverer:
         self,
         partition: Partition,
         endpoints: Endpoints,
-        channels: Channels,
+        queues: DestinationQueues,
         acker: Acker,
         finished: RecentlyAcked,
         metrics: ProcessorMetrics,
     ) -> None:
         self._partition = partition
         self._endpoints = endpoints
-        self._channels = channels
+        self._queues = queues
         self._acker = acker
         self._finished = finished
         self._metrics = metrics
@@ -126,7 +126,7 @@ class Deliverer:
                 await self._take(message, is_late=message.sequence in late)
                 if self._left and message.delivered > 1:
                     self._came_again(message.sequence)
-            # The channels' tasks have to get their turn, however fast messages come.
+            # The queues' tasks have to get their turn, however fast messages come.
             await asyncio.sleep(0)
 
     def lag(self) -> Lag:
@@ -172,7 +172,7 @@ class Deliverer:
         if endpoint is None:
             return
         wanting = [
-            (self._channels.of(subject.endpoint, destination.name), destination.name)
+            (self._queues.of(subject.endpoint, destination.name), destination.name)
             for destination in destinations_wanting(
                 endpoint,
                 subject.kind,
@@ -180,9 +180,11 @@ class Deliverer:
                 has_body=envelope.BODY in message.headers,
             )
         ]
-        for channel, _ in wanting:
-            if channel.is_crowded:
-                await channel.room()
+        for queue, _ in wanting:
+            if not queue.knows(self._partition, subject.shard, subject.lane):
+                await queue.learn(self._partition, subject.shard, subject.lane)
+            if queue.is_crowded:
+                await queue.room()
         headers = message.headers
         if is_late and endpoint.status_order == "Monotonic":
             headers = {**headers, envelope.SUPERSEDED: "true"}
@@ -214,7 +216,7 @@ class Deliverer:
 
     async def _has_expired(self, message: PulledMessage, subject: EventSubject) -> bool:
         """Bury an item that EVENTS is about to forget, and say whether that was done."""
-        if self._channels.time.now() < self._partition.ages.item_ends(message.stored_at / 1e9):
+        if self._queues.time.now() < self._partition.ages.item_ends(message.stored_at / 1e9):
             return False
         row = self._row(subject, message, EVERY)
         verdict = (DeadReason.EXPIRED, "no table names the endpoint")
@@ -243,12 +245,12 @@ class Deliverer:
         self,
         message: PulledMessage,
         subject: EventSubject,
-        wanting: list[tuple[Channel, str]],
+        wanting: list[tuple[DestinationQueue, str]],
         headers: dict[str, str],
     ) -> None:
         sequence = message.sequence
         left = len(wanting) + 1
-        works: list[Work] = []
+        works: list[PendingDelivery] = []
 
         def one_done() -> None:
             nonlocal left
@@ -260,11 +262,13 @@ class Deliverer:
                 self._acker.put(newest, works)
 
         self._in_flight[sequence] = message
-        for channel, destination in wanting:
+        for queue, destination in wanting:
             row = self._row(subject, message, destination)
             stored_at = message.stored_at / 1e9
-            work = Work(self._partition, row, sequence, message.data, headers, one_done, stored_at)
+            work = PendingDelivery(
+                self._partition, row, sequence, message.data, headers, one_done, stored_at
+            )
             works.append(work)
-            channel.offer(work)
+            queue.offer(work)
         # The one that was counted too many: so that it is not over before all have it.
         one_done()

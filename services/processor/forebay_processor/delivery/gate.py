@@ -5,15 +5,14 @@ when the breaker opens and closes.
 """
 
 import math
-from collections.abc import Callable
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from forebay.core.naming import EndpointName
 from forebay_processor.delivery.circuit_breaker import Breaker
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import Budget
 from forebay_processor.delivery.limits import Slots
 from forebay_processor.metrics import ProcessorMetrics
@@ -30,6 +29,13 @@ GONE_SLOTS: Final = 16
 """Rows that are given up at a time: NATS only, no hurry."""
 
 
+class OnGateChange(Protocol):
+    """What is called when a breaker has opened or closed."""
+
+    def __call__(self, *, is_open: bool) -> None:
+        """Take notice; `is_open` where everything may go through."""
+
+
 class Gate:
     """Lets attempts at one destination begin."""
 
@@ -40,7 +46,7 @@ class Gate:
         metrics: ProcessorMetrics,
         random: Random,
         time: StreamTime,
-        on_closed: Callable[[], None],
+        on_change: OnGateChange,
     ) -> None:
         self.breaker = Breaker(random, time.steady)
         self._clock = time.steady
@@ -49,10 +55,10 @@ class Gate:
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
-        self._on_closed = on_closed
-        """Called when the breaker has closed: the destination is back."""
+        self._on_change = on_change
+        """Called when the breaker has opened, or closed: the destination is back."""
 
-        self._settings = ChannelSettings()
+        self._settings = DestinationSettings()
         self._budget: Budget | None = None
         self._members = 1
         """How many processors share the destination."""
@@ -60,15 +66,28 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether first attempts are made at all."""
-        return self._settings.state is ChannelState.OPEN and self.breaker.is_closed
+        return self._settings.state is DestinationState.OPEN and self.breaker.is_closed
 
-    def configure(self, settings: ChannelSettings) -> None:
+    @property
+    def state(self) -> DestinationState:
+        """What the tables say about the destination."""
+        return self._settings.state
+
+    @property
+    def may_work(self) -> bool:
+        """Whether what waits may be worked as fast as it goes: delivered, or given up for good."""
+        return self.is_open or self.state in {DestinationState.REMOVED, DestinationState.DELETED}
+
+    def configure(self, settings: DestinationSettings) -> None:
         """Take new settings; the breaker begins anew where the destination's own have changed."""
         before, self._settings = self._settings, settings
         if settings.config is not None:
             self.breaker.retry = settings.config.retry
         self._limit()
-        is_resumed = (before.state, settings.state) == (ChannelState.PAUSED, ChannelState.OPEN)
+        is_resumed = (before.state, settings.state) == (
+            DestinationState.PAUSED,
+            DestinationState.OPEN,
+        )
         if settings.config != before.config or is_resumed:
             self.breaker.reset()
 
@@ -90,7 +109,7 @@ class Gate:
         if config is not None:
             limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
             self.slots.resize(math.ceil(limit / self._members))
-        elif self._settings.state is not ChannelState.UNKNOWN:
+        elif self._settings.state is not DestinationState.UNKNOWN:
             self.slots.resize(GONE_SLOTS)
 
     def _breaker_changed(self) -> None:
@@ -100,7 +119,7 @@ class Gate:
         if is_open:
             state, reason = self.breaker.state, self.breaker.reason
             _log.warning("breaker_opened", **about, state=state, reason=reason)
-            return
-        _log.info("breaker_closed", **about)
-        self.slots.serve()
-        self._on_closed()
+        else:
+            _log.info("breaker_closed", **about)
+            self.slots.serve()
+        self._on_change(is_open=not is_open)

@@ -1,4 +1,4 @@
-"""All channels of this process: one for each destination of each endpoint."""
+"""All queues of this process: one for each destination of each endpoint."""
 
 import math
 from collections.abc import Iterator
@@ -6,21 +6,22 @@ from random import Random
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint
+from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.circuit_breaker import BreakerState
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import Budget
-from forebay_processor.delivery.queue import Channel
+from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["Channels"]
+__all__ = ["DestinationQueues"]
 
 
-class Channels:
-    """Makes channels when they are first needed, and follows the tables."""
+class DestinationQueues:
+    """Makes queues when they are first needed, and follows the tables."""
 
     def __init__(
         self,
@@ -36,38 +37,54 @@ class Channels:
         """What time it is for items."""
 
         self._random = Random()  # noqa: S311  # jitter is no secret
-        self._channels: dict[tuple[EndpointName, str], Channel] = {}
+        self._queues: dict[tuple[EndpointName, str], DestinationQueue] = {}
         self._budgets: dict[EndpointName, Budget] = {}
         self._members = 1
+        self.bounds = MemoryBounds()
+        """What all of them may have in memory."""
+
         endpoints.on_change(self._follow)
 
-    def __iter__(self) -> Iterator[Channel]:
-        """Go through all channels."""
-        return iter(list(self._channels.values()))
+    def __iter__(self) -> Iterator[DestinationQueue]:
+        """Go through all queues."""
+        return iter(list(self._queues.values()))
 
-    def of(self, endpoint: EndpointName, destination: str) -> Channel:
-        """Return the channel of a destination."""
-        there = self._channels.get((endpoint, destination))
+    def of(self, endpoint: EndpointName, destination: str) -> DestinationQueue:
+        """Return the queue of a destination."""
+        there = self._queues.get((endpoint, destination))
         if there is None:
-            there = Channel(endpoint, destination, self._metrics, self._random, self.time)
-            self._channels[endpoint, destination] = there
+            there = DestinationQueue(
+                endpoint, destination, self._metrics, self._random, self.time, self.bounds
+            )
+            self._queues[endpoint, destination] = there
             there.share(self._members)
             there.configure(self._settings_of(endpoint, destination))
         return there
+
+    def endpoints(self) -> list[EndpointName]:
+        """Return the endpoints that the tables name."""
+        return self._endpoints.names()
+
+    def of_endpoint(self, name: EndpointName) -> list[DestinationQueue]:
+        """Return the queues of all destinations that the tables name of an endpoint."""
+        endpoint = self._endpoints.find(name)
+        if endpoint is None:
+            return []
+        return [self.of(name, each.name) for each in endpoint.destinations]
 
     def open_breakers(self) -> list[dict[str, str | int]]:
         """Return what there is to know of each destination that nothing is sent to."""
         return [
             {
-                "namespace": channel.endpoint.namespace,
-                "endpoint": channel.endpoint.name,
-                "destination": channel.name,
-                "state": channel.breaker.state,
-                "reason": channel.breaker.reason,
-                "parked": channel.parked,
+                "namespace": queue.endpoint.namespace,
+                "endpoint": queue.endpoint.name,
+                "destination": queue.name,
+                "state": queue.breaker.state,
+                "reason": queue.breaker.reason,
+                "parked": queue.parked,
             }
-            for channel in self
-            if channel.breaker.state is not BreakerState.CLOSED
+            for queue in self
+            if queue.breaker.state is not BreakerState.CLOSED
         ]
 
     def share(self, members: int) -> None:
@@ -75,36 +92,36 @@ class Channels:
         if members == self._members:
             return
         self._members = members
-        for channel in self:
-            channel.share(members)
+        for queue in self:
+            queue.share(members)
         self._follow()
 
     def wake_rows(self) -> None:
         """Begin to work what waits in RETRY of partitions that have started."""
-        for channel in self:
-            channel.wake_rows()
+        for queue in self:
+            queue.wake_rows()
 
     def drop(self, partition: Partition) -> None:
         """Forget what waits of a partition."""
-        for channel in self:
-            channel.drop(partition)
+        for queue in self:
+            queue.drop(partition)
 
     def _follow(self) -> None:
-        for channel in self:
-            channel.configure(self._settings_of(channel.endpoint, channel.name))
+        for queue in self:
+            queue.configure(self._settings_of(queue.endpoint, queue.name))
 
-    def _settings_of(self, name: EndpointName, destination: str) -> ChannelSettings:
+    def _settings_of(self, name: EndpointName, destination: str) -> DestinationSettings:
         endpoint = self._endpoints.find(name)
         if endpoint is None:
             is_deleted = self._endpoints.is_deleted(name)
-            return ChannelSettings(
-                state=ChannelState.DELETED if is_deleted else ChannelState.UNKNOWN
+            return DestinationSettings(
+                state=DestinationState.DELETED if is_deleted else DestinationState.UNKNOWN
             )
         config = next((one for one in endpoint.destinations if one.name == destination), None)
         if config is None:
-            return ChannelSettings(state=ChannelState.REMOVED)
-        return ChannelSettings(
-            state=ChannelState.PAUSED if endpoint.paused else ChannelState.OPEN,
+            return DestinationSettings(state=DestinationState.REMOVED)
+        return DestinationSettings(
+            state=DestinationState.PAUSED if endpoint.paused else DestinationState.OPEN,
             config=config,
             port=self._destinations.of(name, config),
             own_channel=endpoint.channel,

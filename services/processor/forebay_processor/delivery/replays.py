@@ -1,10 +1,10 @@
 """Learns of the rows that others wrote to RETRY: what a person replayed.
 
-The processor knows each row that it wrote itself, and loads all there are when it takes a
-partition. Replayed rows come while it works. They have subjects of their own, so looking for them
-is one question to the server, whatever else waits in RETRY; it is asked every second, from the last
-row seen on. Nothing has to be told to the processor, so nothing can get lost on the way: what is
-stored is found.
+The processor knows where it stored rows itself. Replayed rows come while it works. They have
+subjects of their own, so looking for them is one question to the server, whatever else waits in
+RETRY; it is asked every second, from the last row seen on. Nothing has to be told to the processor,
+so nothing can get lost on the way: what is stored is found. A row is only taken notice of here: it
+is read in its turn, like all that waits.
 
 If the process dies, or the connection is lost, or the partition moves, the next look begins at the
 first row again; rows that are known already are passed over.
@@ -18,8 +18,7 @@ import structlog
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
-from forebay_processor.delivery.queues import Channels
-from forebay_processor.delivery.retry_loading import row_of
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.shared.partition import Partition
 
 __all__ = ["Replays"]
@@ -34,12 +33,12 @@ class Replays:
     """Looks after the replayed rows of one partition, for as long as this process owns it."""
 
     def __init__(
-        self, streams: Streams, shard: str, partition: Partition, channels: Channels
+        self, streams: Streams, shard: str, partition: Partition, queues: DestinationQueues
     ) -> None:
         self._streams = streams
         self._shard = shard
         self._partition = partition
-        self._channels = channels
+        self._queues = queues
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
         a replica that is behind answers with less, and the rest comes with a later look."""
@@ -48,7 +47,7 @@ class Replays:
         """Look again and again; until cancelled."""
         is_told = False
         while True:
-            # Before the first look, too: what was there before is loaded by whoever takes over.
+            # Before the first look, too: what was there before is found by whoever takes over.
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 while await self.look():
@@ -62,7 +61,7 @@ class Replays:
                 is_told = True
 
     async def look(self) -> int:
-        """Hand the next rows to their channels and return how many there were.
+        """Take notice of the next rows and return how many there were.
 
         Raises:
             StoreError: where NATS does not answer.
@@ -72,12 +71,9 @@ class Replays:
             self._next = stored.sequence + 1
             try:
                 subject = RetrySubject.parse(stored.subject)
-                row = row_of(self._partition, subject, stored, self._channels.time)
             except ValueError:
                 _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
                 continue
-            # One that was tried before was written by a processor: known here, or finished here
-            # and shown by a replica that is behind.
-            if not row.attempts:
-                self._channels.of(subject.endpoint, subject.destination).adopt(row)
+            queue = self._queues.of(subject.endpoint, subject.destination)
+            queue.shown(self._partition, subject, stored.sequence)
         return len(page)

@@ -17,7 +17,7 @@ from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.dispatcher import Deliverer
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replays import Replays
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
@@ -47,7 +47,7 @@ class PartitionConsumers:
     """The consumers of one partition: attached to a session, or waiting for the next one."""
 
     def __init__(
-        self, shard: str, partition: Partition, channels: Channels, metrics: ProcessorMetrics
+        self, shard: str, partition: Partition, queues: DestinationQueues, metrics: ProcessorMetrics
     ) -> None:
         self.runners: list[ConsumerRunner] = []
         """One for each lane; whoever sets the partition up fills it."""
@@ -63,7 +63,7 @@ class PartitionConsumers:
 
         self._shard = shard
         self._partition = partition
-        self._channels = channels
+        self._queues = queues
         self._metrics = metrics
         self._broken: set[str] = set()
         """Consumers that are gone, or are not as ours are, until they are put right."""
@@ -145,7 +145,7 @@ class PartitionConsumers:
             running = runner.handler.run(puller)
             self._tasks.add(asyncio.create_task(running, name=runner.consumer))
         if self.deliverers:
-            replays = Replays(session.streams, self._shard, self._partition, self._channels)
+            replays = Replays(session.streams, self._shard, self._partition, self._queues)
             self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
 
     def _pull_refused(self, stream: str, _: str, reason: PullRefusal) -> None:

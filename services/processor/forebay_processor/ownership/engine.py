@@ -18,7 +18,7 @@ from forebay.runtime.outgoing import PubAck
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Connection, Session
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.metrics import ProcessorMetrics
@@ -26,6 +26,7 @@ from forebay_processor.ownership.partition_factory import PartitionFactory
 from forebay_processor.ownership.shard import Shard
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.partition import StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 from forebay_processor.shared.tasks import end_tasks, to_the_end
 
@@ -41,6 +42,9 @@ LEAVE_SECONDS: Final = 3.0
 
 STORES_AT_ONCE: Final = 512
 """Rows and dead letters on their way to NATS: more would only wait there, and time out."""
+
+DELETES_AT_ONCE: Final = 64
+"""Rows that are being deleted: more are no quicker, and NATS needs memory for each."""
 
 
 class Engine:
@@ -79,13 +83,14 @@ class Engine:
             settings,
             publisher,
             endpoints,
-            Channels(endpoints, destinations, metrics, time),
+            DestinationQueues(endpoints, destinations, metrics, time),
             self,
             metrics,
             self.watchdog.answered,
         )
         self.shards = [Shard(name, me, listener_id, self._factory) for name in shards]
         self._stores = asyncio.Semaphore(STORES_AT_ONCE)
+        self._deletes = asyncio.Semaphore(DELETES_AT_ONCE)
         self._stopping = asyncio.Event()
 
     @property
@@ -156,9 +161,24 @@ class Engine:
         """Return the digests of items in EVENTS, of those that are there; raises StoreError."""
         return await self.connection.streams.digests(stream, sequences)
 
+    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
+        """Return the first row above a sequence, as the leader has it; raises StoreError."""
+        return await self.connection.streams.first_row(stream, subjects, after)
+
+    async def next_rows(
+        self, stream: str, subjects: str, after: int, limit: int, up_to: int = 0
+    ) -> list[StoredRow]:
+        """Return the next rows in order, as any replica has them; raises StoreError."""
+        return await self.connection.pages.rows(stream, subjects, after, limit, up_to)
+
+    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
+        """Return a row as the leader has it; raises StoreError."""
+        return await self.connection.streams.row_at(stream, sequence)
+
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""
-        await self.connection.streams.delete(stream, sequence)
+        async with self._deletes:
+            await self.connection.streams.delete(stream, sequence)
 
     async def purge(self, stream: str, subject: str, below: int) -> None:
         """Remove what a subject holds below a sequence; raises StoreError."""
@@ -166,7 +186,7 @@ class Engine:
 
     def open_breakers(self) -> list[dict[str, str | int]]:
         """Return what there is to know of each destination that nothing is sent to."""
-        return self._factory.channels.open_breakers()
+        return self._factory.queues.open_breakers()
 
     # -- life
 

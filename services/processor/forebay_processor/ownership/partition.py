@@ -19,12 +19,13 @@ from typing_extensions import override
 from forebay.core.subjects import StreamKind
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.store_errors import StoreUnavailable
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.consumers import PartitionConsumers
 from forebay_processor.shared.lease import Lease
-from forebay_processor.shared.partition import Partition, PartitionStore
+from forebay_processor.shared.lease_table import Assignment
+from forebay_processor.shared.partition import Partition, PartitionStore, StoredRow
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import end_tasks
 
@@ -37,7 +38,7 @@ class PartitionState(enum.Enum):
     """How far this process is with a partition that the table gives to it."""
 
     LOADING = enum.auto()
-    """Its rows of RETRY are not known yet."""
+    """RETRY was not asked yet whether it holds rows of it."""
 
     TAKING_OVER = enum.auto()
     """What an owner before us left comes again; rows of RETRY wait for that."""
@@ -57,7 +58,7 @@ class OwnedPartition(Partition):
 
     Its state only goes forward:
 
-        LOADING --rows_loaded()--> TAKING_OVER --start()--> RUNNING
+        LOADING --found()--> TAKING_OVER --start()--> RUNNING
         any of these --drain()--> DRAINING
         any but LOST --lose()--> LOST
 
@@ -73,18 +74,22 @@ class OwnedPartition(Partition):
         lease: Lease,
         store: PartitionStore,
         ages: RetentionAges,
-        channels: Channels,
+        queues: DestinationQueues,
         metrics: ProcessorMetrics,
     ) -> None:
-        self.consumers = PartitionConsumers(shard, self, channels, metrics)
+        self.consumers = PartitionConsumers(shard, self, queues, metrics)
         self._partition_id = partition_id
         self._epoch = epoch
         self._lease = lease
         self._store = store
         self._ages = ages
-        self._channels = channels
+        self._queues = queues
         is_raw = self.kind == StreamKind.RAW
         self._state = PartitionState.RUNNING if is_raw else PartitionState.LOADING
+        self._before = Assignment()
+        self._floor = 0
+        self._is_vacant = False
+        self._counted_to = 0
         self._closing = asyncio.Event()
         """Set from DRAINING on, for those who pause."""
 
@@ -115,6 +120,34 @@ class OwnedPartition(Partition):
 
     @property
     @override
+    def floor(self) -> int:
+        return self._floor
+
+    @property
+    @override
+    def is_vacant(self) -> bool:
+        return self._is_vacant
+
+    @property
+    @override
+    def counted_to(self) -> int:
+        return self._counted_to
+
+    def count_to(self, sequence: int) -> None:
+        """Note that its rows were counted up to a sequence."""
+        self._counted_to = max(self._counted_to, sequence)
+
+    @override
+    def is_void(self, epoch: int | None, sequence: int) -> bool:
+        if epoch is None:
+            return False
+        before = self._before
+        return (epoch < before.loaded and sequence > before.floor) or (
+            epoch < self._epoch and sequence > self._floor
+        )
+
+    @property
+    @override
     def ages(self) -> RetentionAges:
         return self._ages
 
@@ -122,7 +155,7 @@ class OwnedPartition(Partition):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether its rows of RETRY are known."""
+        """Whether RETRY was asked what it holds of it."""
         return self._state is not PartitionState.LOADING
 
     @property
@@ -145,8 +178,16 @@ class OwnedPartition(Partition):
     def remaining(self) -> float:
         return 0.0 if self.is_lost else self._lease.remaining
 
-    def rows_loaded(self) -> None:
-        """Note that its rows of RETRY are known."""
+    def found(self, before: Assignment, floor: int, *, is_vacant: bool) -> None:
+        """Take what RETRY was like when this ownership began.
+
+        Args:
+            before: What the table of leases said of the partition's last owner.
+            floor: RETRY's last sequence.
+            is_vacant: Whether it held no row of the partition.
+        """
+        self._before, self._floor, self._is_vacant = before, floor, is_vacant
+        self._counted_to = floor if is_vacant else 0
         if self._state is PartitionState.LOADING:
             self._state = PartitionState.TAKING_OVER
 
@@ -191,6 +232,20 @@ class OwnedPartition(Partition):
         return await self._store.digests(stream, sequences)
 
     @override
+    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
+        return await self._store.first_row(stream, subjects, after)
+
+    @override
+    async def next_rows(
+        self, stream: str, subjects: str, after: int, limit: int, up_to: int = 0
+    ) -> list[StoredRow]:
+        return await self._store.next_rows(stream, subjects, after, limit, up_to)
+
+    @override
+    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
+        return await self._store.row_at(stream, sequence)
+
+    @override
     async def delete(self, stream: str, sequence: int) -> None:
         await self._store.delete(stream, sequence)
 
@@ -215,9 +270,13 @@ class OwnedPartition(Partition):
 
     async def finish(self, seconds: float) -> None:
         """Wait until what is under way has ended; what takes longer is cut off and comes again."""
-        if self._work:
-            _, cut_off = await asyncio.wait(self._work, timeout=seconds)
-            await end_tasks(cut_off)
+        clock = asyncio.get_running_loop().time
+        ends = clock() + seconds
+        while self._work:
+            # What ends may leave something to be done, such as a row to be deleted.
+            await asyncio.wait(self._work, timeout=max(0.0, ends - clock()))
+            if clock() >= ends:
+                await end_tasks(set(self._work))
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         self._work.discard(task)
@@ -231,18 +290,18 @@ class OwnedPartition(Partition):
         """End all work on it in order: what was begun ends, and the server knows of it."""
         self._close()
         await self.consumers.detach_for_good()
-        self._channels.drop(self)
+        self._queues.drop(self)
         await self.finish(seconds)
         # What failed at last was parked.
-        self._channels.drop(self)
+        self._queues.drop(self)
 
     async def abandon(self) -> None:
         """End all work on it at once: it is somebody else's."""
         session = self.consumers.session
         self.lose()
-        self._channels.drop(self)
+        self._queues.drop(self)
         await self.consumers.detach_for_good()
-        self._channels.drop(self)
+        self._queues.drop(self)
         if session is not None:
             await self.consumers.give_back(session)
 

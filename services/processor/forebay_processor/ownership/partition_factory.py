@@ -8,7 +8,7 @@ from typing import Any, Final
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
 from forebay.runtime.publisher import Publisher
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
-from forebay_processor.delivery.queues import Channels
+from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.consumers import ConsumerRunner
 from forebay_processor.ownership.partition import OwnedPartition
@@ -37,13 +37,13 @@ class PartitionFactory:
         settings: ProcessorSettings,
         publisher: Publisher,
         endpoints: Endpoints,
-        channels: Channels,
+        queues: DestinationQueues,
         store: PartitionStore,
         metrics: ProcessorMetrics,
         on_answer: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self.channels = channels
+        self.queues = queues
         self.metrics = metrics
         self.acker = Acker()
         self.on_answer = on_answer
@@ -77,7 +77,7 @@ class PartitionFactory:
     ) -> OwnedPartition:
         """Set up a partition that the table gives to this process."""
         partition = OwnedPartition(
-            shard, partition_id, epoch, lease, self._store, ages, self.channels, self.metrics
+            shard, partition_id, epoch, lease, self._store, ages, self.queues, self.metrics
         )
         make = self._splitting if partition.kind == StreamKind.RAW else self._delivering
         partition.consumers.runners += make(shard, partition)
@@ -86,7 +86,7 @@ class PartitionFactory:
     def shared_by(self, shard: str, members: int) -> None:
         """Note how many processors work a shard: they share what a destination takes at a time."""
         self._members[shard] = members
-        self.channels.share(max(1, *self._members.values()))
+        self.queues.share(max(1, *self._members.values()))
 
     def tidy(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside that nobody waits for, before `close`."""
@@ -125,7 +125,7 @@ class PartitionFactory:
                 Deliverer(
                     partition,
                     self._endpoints,
-                    self.channels,
+                    self.queues,
                     self.acker,
                     self._recently_acked[stream],
                     self.metrics,

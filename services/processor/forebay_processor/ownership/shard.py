@@ -3,10 +3,10 @@
 What the table of leases says is followed after each step: a partition that is ours is begun, what
 is above our share is drained and given back, what is somebody else's is dropped.
 
-A partition is begun so: rows of RETRY are loaded before EVENTS is pulled, so that an item that
-comes again and is parked already is found there; consumers are taken over, so that what an owner
-before us left comes first; RETRY is worked only when all of that has come again and is acked as far
-as it was parked, so that nothing overtakes an older item and nothing is delivered from both.
+A partition is begun so: RETRY is asked what it holds before EVENTS is pulled, so that an item
+that comes again and is parked already is refused there; consumers are taken over, so that what an
+owner before us left comes first; RETRY is worked only when all of that has come again and is acked
+as far as it was parked, so that nothing overtakes an older item and nothing is delivered from both.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Session
-from forebay_processor.delivery.retry_loading import RowLoader
+from forebay_processor.delivery.backlog_survey import BacklogSurvey
 from forebay_processor.maintenance.retention import Retention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.ownership.assignment import KINDS, surplus
@@ -58,7 +58,7 @@ class Shard:
         self.name = name
         self._factory = factory
         self._membership = Membership(name, me, listener_id, self._follow, factory.on_answer)
-        self._loader = RowLoader(name, factory.channels)
+        self._survey = BacklogSurvey(name, factory.queues)
         self._ages = RetentionAges()
         self._partitions: dict[str, OwnedPartition] = {}
         self._session: Session | None = None
@@ -111,7 +111,7 @@ class Shard:
             self.name,
             self._factory.metrics,
             self._ages,
-            self._factory.channels.time,
+            self._factory.queues.time,
             settings.retention_check_seconds,
             self._looks_after_streams,
         )
@@ -156,7 +156,7 @@ class Shard:
                 _log.warning("ages_not_read", shard=self.name, reason=str(error))
 
     async def _read_ages(self, session: Session) -> None:
-        time = self._factory.channels.time
+        time = self._factory.queues.time
         asked_at = time.steady()
         events_stream = stream_name(StreamKind.EVENTS, self.name)
         time.observe(await session.streams.server_time(events_stream), asked_at)
@@ -271,7 +271,7 @@ class Shard:
             owned=len(self._partitions),
             members=len(self.table.members),
         )
-        await self._start_retry([each for each in begun if each.consumers.deliverers])
+        await self._start_retry([each for each in begun if each.consumers.deliverers], session)
 
     async def _prepare(self, partitions: list[OwnedPartition], session: Session) -> None:
         await self._read_ages(session)
@@ -280,9 +280,10 @@ class Shard:
             assignments = {
                 each.partition_id: self.table.assignment(each.partition_id) for each in unloaded
             }
-            floor = await self._loader.load(session.streams, unloaded, assignments)
+            floor, vacant = await self._survey.begin(session.streams, unloaded)
             for each in unloaded:
-                each.rows_loaded()
+                before = assignments[each.partition_id]
+                each.found(before, floor, is_vacant=each in vacant)
                 self._membership.floors[each.partition_id] = floor
             self._beside(self._sweep(unloaded, session, floor))
         waiting = [each for each in partitions if not each.consumers.is_attached]
@@ -305,7 +306,7 @@ class Shard:
                 which="; ".join(restored[:NAMED]),
             )
 
-    async def _start_retry(self, partitions: list[OwnedPartition]) -> None:
+    async def _start_retry(self, partitions: list[OwnedPartition], session: Session) -> None:
         """Begin to work RETRY when all that was left in EVENTS has come again."""
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
@@ -318,14 +319,28 @@ class Shard:
         await asyncio.gather(*(each.consumers.confirm_acks() for each in partitions))
         for partition in partitions:
             partition.start()
-        self._factory.channels.wake_rows()
+        self._factory.queues.wake_rows()
+        if partitions:
+            self._beside(self._look_through(partitions, session))
+
+    async def _look_through(self, partitions: list[OwnedPartition], session: Session) -> None:
+        """Find and count what RETRY holds of partitions that were taken, until all is."""
+        for partition in partitions:
+            while not partition.is_closing and partition.counted_to < partition.floor:
+                try:
+                    await self._survey.find(session.streams, partition)
+                    async for sequence in self._survey.count(session.streams, partition):
+                        partition.count_to(sequence)
+                except StoreError as error:
+                    _log.warning("retry_not_counted", shard=self.name, reason=str(error))
+                    await asyncio.sleep(BEGIN_PAUSE_SECONDS)
 
     async def _sweep(self, partitions: list[OwnedPartition], session: Session, floor: int) -> None:
         """Delete what an owner before us stored when it was not ours to see any more."""
         await asyncio.sleep(SWEEP_SECONDS)
         kept = [each for each in partitions if not each.is_closing]
         try:
-            await self._loader.sweep(session.streams, kept, floor)
+            await self._survey.sweep(session.streams, kept, floor)
         except StoreError as error:
             # The next one who takes the partition does the same.
             _log.warning("retry_not_swept", shard=self.name, reason=str(error))

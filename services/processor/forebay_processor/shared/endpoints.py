@@ -24,6 +24,10 @@ class Endpoints:
         """Return an endpoint, or None where the tables do not know it (yet)."""
         return self._by_name.get(name)
 
+    def names(self) -> list[EndpointName]:
+        """Return the names of all that the tables know."""
+        return list(self._by_name)
+
     def is_deleted(self, name: EndpointName) -> bool:
         """Say whether the tables list the endpoint as gone."""
         return name in self._deleted

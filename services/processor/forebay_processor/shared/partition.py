@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.shared.retention_ages import RetentionAges
 
-__all__ = ["Lag", "Partition", "PartitionStore"]
+__all__ = ["Lag", "Partition", "PartitionStore", "StoredRow"]
 
 
 class Lag(NamedTuple):
@@ -17,8 +17,20 @@ class Lag(NamedTuple):
     """When the oldest was stored, seconds since the epoch."""
 
 
+class StoredRow(NamedTuple):
+    """A row of RETRY as it is stored."""
+
+    subject: str
+    sequence: int
+    stored_at: float
+    """Seconds since the epoch."""
+
+    headers: dict[str, str]
+    payload: bytes
+
+
 class PartitionStore(Protocol):
-    """RETRY as a table, DEAD, and the claims in EVENTS; shared by all partitions."""
+    """RETRY, DEAD, and the claims in EVENTS; shared by all partitions."""
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a message; raises StoreError."""
@@ -31,6 +43,25 @@ class PartitionStore(Protocol):
 
     async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
         """Return the digests of these messages, of those that are there; raises StoreError."""
+
+    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
+        """Return the first row above a sequence, as the leader has it; raises StoreError."""
+
+    async def next_rows(
+        self, stream: str, subjects: str, after: int, limit: int, up_to: int = 0
+    ) -> list[StoredRow]:
+        """Return the next rows in order, as any replica has them; raises StoreError.
+
+        Args:
+            stream: RETRY's name.
+            subjects: A wildcard.
+            after: Rows above this sequence.
+            limit: How many at most; fewer say nothing of what there is behind them.
+            up_to: The last sequence; 0 for no end.
+        """
+
+    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
+        """Return a row as the leader has it, None where it is gone; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a message; raises StoreError."""
@@ -45,7 +76,7 @@ class Partition(Protocol):
     The same partition taken again is another one: nothing of an earlier ownership is taken for the
     present one's.
 
-    RETRY as a table, DEAD, and whether work on the item may begin or go on.
+    RETRY, DEAD, and whether work on the item may begin or go on.
     """
 
     @property
@@ -59,6 +90,26 @@ class Partition(Protocol):
     @property
     def epoch(self) -> int:
         """Tells this ownership from earlier ones."""
+
+    @property
+    def floor(self) -> int:
+        """RETRY's last sequence when this ownership began."""
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether RETRY held no row of it at that time."""
+
+    @property
+    def counted_to(self) -> int:
+        """Up to which sequence its rows were counted; at least `floor` once all are."""
+
+    def is_void(self, epoch: int | None, sequence: int) -> bool:
+        """Say whether a row was stored by an owner whose partition it was not any more.
+
+        Args:
+            epoch: What the row says; None where no processor stored it.
+            sequence: The row's.
+        """
 
     @property
     def ages(self) -> RetentionAges:
@@ -94,6 +145,25 @@ class Partition(Protocol):
 
     async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
         """Return the digests of these messages, of those that are there; raises StoreError."""
+
+    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
+        """Return the first row above a sequence, as the leader has it; raises StoreError."""
+
+    async def next_rows(
+        self, stream: str, subjects: str, after: int, limit: int, up_to: int = 0
+    ) -> list[StoredRow]:
+        """Return the next rows in order, as any replica has them; raises StoreError.
+
+        Args:
+            stream: RETRY's name.
+            subjects: A wildcard.
+            after: Rows above this sequence.
+            limit: How many at most; fewer say nothing of what there is behind them.
+            up_to: The last sequence; 0 for no end.
+        """
+
+    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
+        """Return a row as the leader has it, None where it is gone; raises StoreError."""
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete a row; raises StoreError."""

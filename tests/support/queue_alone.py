@@ -1,7 +1,6 @@
-"""A channel without a processor: its destination, RETRY and partitions are the test's own."""
+"""A destination's queue without a processor: the destination, RETRY, partitions are the test's."""
 
 import asyncio
-from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -10,13 +9,12 @@ from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import Lane, RetrySubject
+from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
-from forebay.runtime.outgoing import PubAck
-from forebay.runtime.store_errors import StoreFull
-from forebay_processor.delivery.destination_settings import ChannelSettings, ChannelState
-from forebay_processor.delivery.queue import Channel
-from forebay_processor.delivery.work import Work
+from forebay_processor.delivery.backlogs import MemoryBounds
+from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
+from forebay_processor.delivery.entry import PendingDelivery
+from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition import OwnedPartition
@@ -24,10 +22,11 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 from support.clocks import HandClock
+from support.memory_table import MemoryTable
 from support.partition_alone import owned_partition
 from support.wait import eventually
 
-__all__ = ["ITEM", "NAME", "ChannelAlone", "Door", "MemoryTable"]
+__all__ = ["ITEM", "NAME", "Door", "QueueAlone"]
 
 NAME = EndpointName("demo", "shop")
 ITEM = msgspec.json.encode(
@@ -37,63 +36,9 @@ ITEM = msgspec.json.encode(
 )
 
 
+LANES = (Lane.LIVE, Lane.STATUS, Lane.BULK)
+
 _RETRY = Retry(initial_delay_seconds=0.01)
-
-
-class MemoryTable:
-    """RETRY and DEAD as a dictionary."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[bytes, dict[str, str], int]] = {}
-        self.published: list[str] = []
-        self.full: set[str] = set()
-        """What has no room: the beginnings of subjects, such as `forebay.dead.`."""
-
-        self.refusals: list[str] = []
-        """The subjects of what was refused for want of room."""
-
-        self._last = 0
-
-    @property
-    def refused(self) -> int:
-        """How often something was refused for want of room."""
-        return len(self.refusals)
-
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row; raises StoreFull where it has no room."""
-        if any(subject.startswith(full) for full in self.full):
-            self.refusals.append(subject)
-            message = "there is no room"
-            raise StoreFull(message)
-        self._last += 1
-        self.rows[subject] = (payload, headers, self._last)
-        self.published.append(subject)
-        return PubAck(seq=self._last)
-
-    async def read(self, _: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a row."""
-        return self.rows.get(subject)
-
-    async def claims(self, _: str, subjects: Sequence[str]) -> dict[str, int]:
-        """Return what is there of these subjects."""
-        return {subject: self.rows[subject][2] for subject in subjects if subject in self.rows}
-
-    async def digests(self, _: str, sequences: Sequence[int]) -> dict[int, str]:
-        """Return the digests of what is there of these."""
-        return {
-            sequence: headers.get(envelope.DIGEST, "")
-            for _, headers, sequence in self.rows.values()
-            if sequence in sequences
-        }
-
-    async def delete(self, _: str, sequence: int) -> None:
-        """Delete a row."""
-        self.rows = {name: row for name, row in self.rows.items() if row[2] != sequence}
-
-    async def purge(self, _: str, subject: str, below: int) -> None:
-        """Remove a subject's older rows."""
-        if subject in self.rows and self.rows[subject][2] < below:
-            del self.rows[subject]
 
 
 class Door(DestinationPort):
@@ -117,8 +62,8 @@ class Door(DestinationPort):
         """Nothing to let go of."""
 
 
-class ChannelAlone:
-    """One channel, two partitions, and what came of their items."""
+class QueueAlone:
+    """One queue, two partitions, and what came of their items."""
 
     def __init__(self, clock: HandClock | None = None) -> None:
         self.table = MemoryTable()
@@ -132,23 +77,39 @@ class ChannelAlone:
         self.clock = clock or HandClock()
         self.time = StreamTime(self.clock)
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
-        self.channel = Channel(NAME, "sink", metrics, Random(1), self.time)
+        self.bounds = MemoryBounds()
+        self.queue = DestinationQueue(NAME, "sink", metrics, Random(1), self.time, self.bounds)
         self._configure(Destination(name="sink", retry=_RETRY))
         self.done: list[str] = []
-        self.works: list[Work] = []
+        self.works: list[PendingDelivery] = []
 
     def _configure(self, config: Destination) -> None:
-        settings = ChannelSettings(state=ChannelState.OPEN, config=config, port=self.door)
-        self.channel.configure(settings)
+        settings = DestinationSettings(state=DestinationState.OPEN, config=config, port=self.door)
+        self.queue.configure(settings)
 
     def partition(self, number: int, epoch: int = 7) -> OwnedPartition:
         """Return a partition that is owned, its rows at work."""
-        return owned_partition(f"event.{number:02d}", self.lease, self.table, self.ages, epoch)
+        return owned_partition(
+            f"event.{number:02d}",
+            self.lease,
+            self.table,
+            self.ages,
+            epoch,
+            floor=self.table.last,
+            is_vacant=not self.table.rows,
+        )
+
+    def take_anew(self, number: int) -> None:
+        """Own a partition as if this process had just taken it, rows and all."""
+        self.lose(number)
+        self.partitions[number] = partition = self.partition(number)
+        for lane in (*LANES, REPLAY):
+            self.queue.look_into(partition, "0", lane)
 
     def lose(self, number: int) -> None:
         """Let somebody else own a partition."""
         self.partitions[number].lose()
-        self.channel.drop(self.partitions[number])
+        self.queue.drop(self.partitions[number])
 
     async def tried(self, *keys: str) -> None:
         """Wait until these were tried, in this order, and nothing else."""
@@ -162,7 +123,7 @@ class ChannelAlone:
     async def end(self) -> None:
         """Let both partitions be somebody else's, and end what hangs."""
         for partition in self.partitions:
-            self.channel.drop(partition)
+            self.queue.drop(partition)
             partition.lose()
             await partition.finish(0)
 
@@ -182,19 +143,19 @@ class ChannelAlone:
 
     def remove_destination(self) -> None:
         """Let the endpoint name the destination no more."""
-        self.channel.configure(ChannelSettings(state=ChannelState.REMOVED))
+        self.queue.configure(DestinationSettings(state=DestinationState.REMOVED))
 
     def pause(self) -> None:
         """Let the endpoint be paused."""
-        self.channel.configure(ChannelSettings(state=ChannelState.PAUSED, port=self.door))
+        self.queue.configure(DestinationSettings(state=DestinationState.PAUSED, port=self.door))
 
     def let_pass(self, seconds: float) -> None:
         """Let so much time pass at once, and whatever waited for it begin."""
         self.clock.gone_by += seconds
-        self.channel.wake_rows()
+        self.queue.wake_rows()
 
     def offer(self, number: int, key: str, conversation: str = "c") -> None:
-        """Offer an item of a partition to the channel."""
+        """Offer an item of a partition to the queue."""
         subject = RetrySubject("0", number, Lane.LIVE, NAME, "sink", f"{conversation}{number}", key)
         headers = {envelope.RECEIVED_AT: "0"}
         done = self.done
@@ -204,6 +165,6 @@ class ChannelAlone:
 
         partition = self.partitions[number]
         stored_at = self.time.now()
-        work = Work(partition, subject, len(key), ITEM, headers, finished, stored_at)
+        work = PendingDelivery(partition, subject, len(key), ITEM, headers, finished, stored_at)
         self.works.append(work)
-        self.channel.offer(work)
+        self.queue.offer(work)

@@ -1,0 +1,217 @@
+"""The lanes of one destination that may have rows in RETRY, and what of them may be in memory.
+
+`MemoryBounds` is one for the process: what all destinations share. If the process dies, all of it
+is found out again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import RetrySubject
+from forebay_processor.delivery.conversation import ConversationQueue
+from forebay_processor.delivery.entry import RetryEntry
+from forebay_processor.delivery.lane_backlog import LaneBacklog
+from forebay_processor.shared.partition import Partition
+
+__all__ = ["Backlogs", "MemoryBounds"]
+
+DELETED_REMEMBERED: Final = 16_384
+"""Rows deleted last, which a replica that is behind may still show."""
+
+
+class MemoryBounds:
+    """What waits and is in memory, over all destinations of the process."""
+
+    def __init__(self) -> None:
+        self.payload_bytes = 0
+        """Of what was read ahead."""
+
+        self.blocked = 0
+        """Conversations that wait because one of their entries failed."""
+
+        self.max_payload_bytes = 64 * 1024 * 1024
+        """Above it each lane has one entry in memory."""
+
+        self.max_blocked = 200_000
+        """0.6 kB each."""
+
+        self.max_blocked_of_one = 50_000
+        """Of one destination: four dead ones must not keep all others from being read."""
+
+        self.always_blocked = 1_000
+        """Who has fewer is read on, however many others have."""
+
+        self.window = 256
+        """Rows of one lane that are in memory and were not tried: one page."""
+
+        self.of_conversation = 32
+        """Rows of one conversation that are in memory."""
+
+        self.max_passed = 2_048
+        """Rows of conversations that do not fail which are only noted: further ones wait to be
+        read, or one busy conversation would make the reader run through all that there is."""
+
+        self._deleted: OrderedDict[tuple[str, int], None] = OrderedDict()
+
+    def deleted(self, shard: str, sequence: int) -> None:
+        """Remember a row that was deleted."""
+        self._deleted[shard, sequence] = None
+        if len(self._deleted) > DELETED_REMEMBERED:
+            self._deleted.popitem(last=False)
+
+    def is_deleted(self, shard: str, sequence: int) -> bool:
+        """Say whether a row was deleted a while ago."""
+        return (shard, sequence) in self._deleted
+
+
+class Backlogs:
+    """The lanes of one destination, by partition."""
+
+    def __init__(
+        self,
+        endpoint: EndpointName,
+        name: str,
+        bounds: MemoryBounds,
+        on_count: Callable[[int], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._name = name
+        self.bounds = bounds
+        self._on_count = on_count
+        self.blocked = 0
+        """Conversations of this destination that wait because an entry failed."""
+
+        self.total = 0
+        """How many rows there are, as far as they were counted."""
+
+        self._lanes: dict[tuple[Partition, str], LaneBacklog] = {}
+
+    def __iter__(self) -> Iterator[LaneBacklog]:
+        """Go through all lanes."""
+        return iter(list(self._lanes.values()))
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether so many conversations wait that nothing further is read."""
+        bounds = self.bounds
+        return self.blocked >= bounds.max_blocked_of_one or (
+            bounds.blocked >= bounds.max_blocked and self.blocked >= bounds.always_blocked
+        )
+
+    def of(self, partition: Partition, shard: str, lane: str) -> LaneBacklog:
+        """Return the lane of a partition."""
+        backlog = self._lanes.get((partition, lane))
+        if backlog is None:
+            namespace, name = self._endpoint
+            subjects = (
+                f"forebay.retry.{shard}.{partition.number:02d}.{lane}."
+                f"{namespace}.{name}.{self._name}.>"
+            )
+            backlog = self._lanes[partition, lane] = LaneBacklog(partition, subjects)
+            if partition.is_vacant:
+                backlog.begin(None, partition.floor)
+        return backlog
+
+    def of_subject(self, partition: Partition, subject: RetrySubject) -> LaneBacklog:
+        """Return the lane of a row."""
+        return self.of(partition, subject.shard, subject.lane)
+
+    def drop(self, partition: Partition) -> None:
+        """Forget the lanes of a partition."""
+        for key, backlog in list(self._lanes.items()):
+            if key[0] is partition:
+                backlog.is_dropped = True
+                self.count(backlog, -backlog.count)
+                del self._lanes[key]
+
+    def room(self, backlog: LaneBacklog, *, is_open: bool) -> int:
+        """Return how many rows of a lane may be read now.
+
+        Args:
+            backlog: The lane.
+            is_open: Whether rows may be worked as fast as it goes; else one is enough, for probes
+                and to know when its age is over.
+        """
+        if self.stands_still or backlog.passed >= self.bounds.max_passed:
+            return 0
+        is_full = self.bounds.payload_bytes >= self.bounds.max_payload_bytes
+        limit = self.bounds.window if (is_open and not is_full) or backlog.is_running_out else 1
+        left = limit - backlog.loaded
+        # Half a page at least, or there would be a request for each row.
+        return left if left * 2 >= limit else 0
+
+    def has_room(self, backlog: LaneBacklog) -> bool:
+        """Say whether one more row may be in memory that was not tried."""
+        return (
+            backlog.loaded < self.bounds.window
+            and self.bounds.payload_bytes < self.bounds.max_payload_bytes
+        )
+
+    def count(self, backlog: LaneBacklog, rows: int) -> None:
+        """Count rows that came, or went."""
+        backlog.count += rows
+        self.total += rows
+        self._on_count(self.total)
+
+    def gone(self, backlog: LaneBacklog, sequence: int) -> None:
+        """Count a row no more that was deleted, where it was counted."""
+        partition = backlog.partition
+        if sequence and (sequence > partition.floor or sequence <= partition.counted_to):
+            self.count(backlog, -1)
+
+    # -- what is in memory
+
+    def take(self, backlog: LaneBacklog, entry: RetryEntry) -> None:
+        """Count an entry as one of its lane's window."""
+        if not entry.is_counted:
+            entry.is_counted = True
+            backlog.loaded += 1
+
+    def leave(self, backlog: LaneBacklog, entry: RetryEntry) -> None:
+        """Count an entry no more: it was tried, or is forgotten."""
+        if entry.is_counted:
+            entry.is_counted = False
+            backlog.loaded -= 1
+        self.drop_payload(entry)
+
+    def keep_payload(self, entry: RetryEntry, payload: bytes, headers: dict[str, str]) -> None:
+        """Have what is to be delivered in memory."""
+        self.drop_payload(entry)
+        entry.payload, entry.headers = payload, headers
+        self.bounds.payload_bytes += entry.size
+
+    def drop_payload(self, entry: RetryEntry) -> None:
+        """Have it in memory no more; it is read again before it is tried."""
+        self.bounds.payload_bytes -= entry.size
+        entry.payload = None
+        entry.headers = {}
+
+    def block(self, backlog: LaneBacklog, conversation: ConversationQueue) -> None:
+        """Count a conversation as one that waits."""
+        if not conversation.is_blocked:
+            conversation.is_blocked = True
+            self.blocked += 1
+            self.bounds.blocked += 1
+        self.unpass(backlog, conversation, conversation.passed)
+
+    def unblock(self, conversation: ConversationQueue) -> None:
+        """Count it no more."""
+        if conversation.is_blocked:
+            conversation.is_blocked = False
+            self.blocked -= 1
+            self.bounds.blocked -= 1
+
+    def note(self, backlog: LaneBacklog, conversation: ConversationQueue, sequence: int) -> None:
+        """Note that a conversation has a row that is not in memory."""
+        conversation.backlog = backlog
+        if conversation.note(sequence) and not conversation.is_blocked:
+            conversation.passed += 1
+            backlog.passed += 1
+
+    def unpass(self, backlog: LaneBacklog, conversation: ConversationQueue, rows: int) -> None:
+        """Count so many noted rows as passed over no more."""
+        rows = min(rows, conversation.passed)
+        conversation.passed -= rows
+        backlog.passed -= rows

@@ -1,0 +1,224 @@
+"""What waits in RETRY for one destination: tried when it is due, given up, forgotten.
+
+Of each conversation one thing is under way at a time. How things get here is the business of
+`parking` (from EVENTS) and `backlog_reader` (from RETRY); what of it may be in memory, of
+`backlogs`.
+
+If the process dies: the states of an entry, and what follows in each, are in docs/design/0020.
+"""
+
+import asyncio
+import functools
+import math
+from collections.abc import Callable
+from typing import Final
+
+from forebay.core.subjects import REPLAY, Lane
+from forebay.runtime.store_errors import StoreError
+from forebay_processor.delivery.conversation import ConversationQueue
+from forebay_processor.delivery.destination_settings import DestinationState
+from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
+from forebay_processor.delivery.gate import GONE_SLOTS, Gate
+from forebay_processor.delivery.limits import Slots
+from forebay_processor.delivery.parking import Parking
+from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.window import Window
+from forebay_processor.shared.stream_time import StreamTime
+
+__all__ = ["ROW_PAUSE_SECONDS", "RetryQueue"]
+
+ROW_PAUSE_SECONDS: Final = 3.0
+"""Before a row is tried again when it could not be read or deleted, or its letter not be stored."""
+
+REST_SECONDS: Final = 3600.0
+"""Between two looks at a row that nobody may try: the shard's window may be changed meanwhile."""
+
+_RANKS: Final[dict[str, int]] = {Lane.LIVE: 0, Lane.STATUS: 1, Lane.BULK: 2, REPLAY: 2}
+
+_NOT_STORED: Final = frozenset({EntryState.STORING, EntryState.STORED})
+"""States in which an entry is not to be tried, for EVENTS may hand it out again."""
+
+_AT_REST: Final = frozenset({DestinationState.UNKNOWN, DestinationState.PAUSED})
+"""States of a destination in which nothing is tried."""
+
+
+class RetryQueue:
+    """Tries what waits for one destination."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
+        self,
+        window: Window,
+        parking: Parking,
+        table: RetryTable,
+        gate: Gate,
+        time: StreamTime,
+        wake: Callable[[str], None],
+        on_ended: Callable[[str, ConversationQueue, Slots], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            window: What is in memory.
+            parking: Stores what RETRY had no room for, again.
+            table: Rows one by one.
+            gate: Says whether attempts may begin.
+            time: What time it is for items.
+            wake: Called with a conversation that may have something to be done.
+            on_ended: Called when an attempt is over, with where to give its place back.
+        """
+        self._window = window
+        self._parking = parking
+        self._table = table
+        self._gate = gate
+        self._slots = gate.slots
+        self._time = time
+        self._wake = wake
+        self._on_ended = on_ended
+        self._call_later = asyncio.get_running_loop().call_later
+        self._graves = Slots(GONE_SLOTS)
+        """Places for giving up what cannot be tried before its age is over."""
+
+    def wake(self, key: str, conversation: ConversationQueue) -> None:
+        """See to the first of what waits in a conversation: now, later, or not at all.
+
+        Where the answer is "now", there is a place; where it is "later", a timer or a place in the
+        line is left behind.
+        """
+        entry = self._first(key, conversation)
+        if entry is None:
+            return
+        state = self._gate.state
+        is_finished = entry.state is EntryState.FINISHED
+        if state in _AT_REST and not is_finished:
+            if entry.state is EntryState.READY:
+                self._wake_at_rest(key, conversation, entry)
+            return
+        now, wait, expires = self._time.steady(), 0.0, math.inf
+        if state is DestinationState.OPEN:
+            wait, expires = entry.due - now, self._table.expires_at(entry)
+        if wait > 0:
+            self._set_timer(key, conversation, wait)
+        elif is_finished:
+            self._give_up(key, conversation, entry)
+        elif self._slots.try_take():
+            self._begin(key, conversation, entry, self._slots)
+        elif now < expires:
+            self.queue(key, conversation)
+            if expires < math.inf:
+                self._set_timer(key, conversation, expires - now)
+        else:
+            self._give_up(key, conversation, entry)
+
+    def _first(self, key: str, conversation: ConversationQueue) -> RetryEntry | None:
+        """Return what is to be tried first, where that may be; has it read where it is not here."""
+        if conversation.entries:
+            entry = conversation.entries[0]
+            # What is delivered has its row deleted also while its partition is given back.
+            is_finished = entry.state is EntryState.FINISHED
+            may_be_tried = entry.state not in _NOT_STORED and entry.partition.is_started
+            return entry if is_finished or may_be_tried else None
+        if conversation.has_unread:
+            self._window.reader.read_conversation(key, conversation)
+            return None
+        entry = conversation.storing[0]
+        backlog = self._window.backlogs.of_subject(entry.partition, entry.subject)
+        is_alone = entry.state is EntryState.UNSTORED and backlog.is_caught_up
+        return entry if is_alone and entry.partition.is_started else None
+
+    def _wake_at_rest(self, key: str, conversation: ConversationQueue, entry: RetryEntry) -> None:
+        """See to a row that nobody may try now: it waits, until its age is over."""
+        left = self._table.expires_at(entry) - self._time.steady()
+        if left <= 0:
+            self._give_up(key, conversation, entry)
+        elif left < math.inf:
+            self._set_timer(key, conversation, min(left, REST_SECONDS))
+
+    def _set_timer(self, key: str, conversation: ConversationQueue, seconds: float) -> None:
+        conversation.set_timer(self._call_later(seconds, self._timer_ended, key, conversation))
+
+    def _timer_ended(self, key: str, conversation: ConversationQueue) -> None:
+        conversation.set_timer(None)
+        self._wake(key)
+
+    def _give_up(self, key: str, conversation: ConversationQueue, entry: RetryEntry) -> None:
+        if self._graves.try_take():
+            self._begin(key, conversation, entry, self._graves)
+        else:
+            self._graves.call_when_free(functools.partial(self._wake, key))
+
+    def queue(self, key: str, conversation: ConversationQueue) -> None:
+        """Wait for a place, behind all that is as urgent."""
+        if not conversation.is_queued:
+            conversation.is_queued = True
+            rank = _RANKS[key.partition(".")[0]]
+            self._slots.call_when_free(functools.partial(self._slot_free, key, conversation), rank)
+
+    def _slot_free(self, key: str, conversation: ConversationQueue) -> None:
+        conversation.is_queued = False
+        self._wake(key)
+
+    def _begin(
+        self, key: str, conversation: ConversationQueue, entry: RetryEntry, slots: Slots
+    ) -> None:
+        conversation.set_timer(None)
+        conversation.is_busy = True
+        work = entry.work if entry.state is EntryState.UNSTORED else None
+        if entry.state is not EntryState.FINISHED:
+            entry.state = EntryState.IN_FLIGHT
+        entry.partition.spawn(self._try(key, conversation, entry, slots, work))
+
+    async def _try(
+        self,
+        key: str,
+        conversation: ConversationQueue,
+        entry: RetryEntry,
+        slots: Slots,
+        work: PendingDelivery | None,
+    ) -> None:
+        """Try the first row of a conversation, or give it up. Holds one place.
+
+        Args:
+            key: The conversation's.
+            conversation: Whose first row it is.
+            entry: What to try.
+            slots: Where the place is of.
+            work: The item, where RETRY has no room for its row.
+        """
+        give_up = self._why_untried() if slots is self._graves else None
+        try:
+            if work is not None:
+                is_over = await self._table.work_from_memory(entry, work, give_up)
+            else:
+                is_over = await self._table.work(entry, give_up)
+            if entry.partition.is_lost:
+                return
+            if is_over:
+                self._window.forget(conversation, entry)
+                entry.tell()
+            else:
+                self._window.block(conversation, entry)
+        except StoreError as error:
+            if entry.partition.is_lost:
+                return
+            self._table.trouble("row_failed", error)
+            entry.due = self._time.steady() + ROW_PAUSE_SECONDS
+            if self._gate.state is not DestinationState.OPEN:
+                # A row of a removed destination has no due time to wait for.
+                await entry.partition.pause(ROW_PAUSE_SECONDS)
+        else:
+            self._table.no_trouble()
+        finally:
+            if entry.state is EntryState.IN_FLIGHT:
+                entry.state = EntryState.READY if work is None else EntryState.STORING
+            if work is not None and not entry.partition.is_lost:
+                self._parking.begin(key, conversation)
+            self._on_ended(key, conversation, slots)
+
+    def _why_untried(self) -> str:
+        match self._gate.state:
+            case DestinationState.PAUSED:
+                return "not tried: paused"
+            case DestinationState.UNKNOWN:
+                return "not tried: no table names the endpoint"
+            case _:
+                return self._gate.breaker.reason or "not tried: at its limits"

@@ -1,0 +1,61 @@
+"""Reads rows of RETRY: what an entry is that another process, or this one, stored."""
+
+import structlog
+
+from forebay.core import envelope
+from forebay.core.letters import letter_of_row
+from forebay.core.subjects import RetrySubject
+from forebay.core.tables import Retry
+from forebay_processor.delivery.backoff import attempts_by_age
+from forebay_processor.delivery.entry import EntryState, RetryEntry
+from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
+from forebay_processor.shared.partition import Partition, StoredRow
+from forebay_processor.shared.stream_time import StreamTime
+
+__all__ = ["entry_of", "epoch_of", "subject_of"]
+
+_log = structlog.get_logger(__name__)
+
+
+def subject_of(row: StoredRow) -> RetrySubject | None:
+    """Read a row's subject; None, and a line in the log, where it is of no row of ours."""
+    try:
+        return RetrySubject.parse(row.subject)
+    except ValueError:
+        _log.error("row_unreadable", seq=row.sequence)
+        return None
+
+
+def epoch_of(row: StoredRow) -> int | None:
+    """Return whose row it is; None where no processor stored it."""
+    text = row.headers.get(envelope.EPOCH)
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def entry_of(
+    partition: Partition, subject: RetrySubject, row: StoredRow, retry: Retry, time: StreamTime
+) -> RetryEntry | None:
+    """Read a row; None, and a line in the log, where its headers are none of ours.
+
+    A row without times of its own, such as a replayed one, is as old as its message, and due. Its
+    times are the streams': where they are ahead of that all the same, its age is that of its
+    message, and its pause no longer than pauses are.
+    """
+    headers = row.headers
+    try:
+        told = int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000 or row.stored_at
+        since = time.to_steady(min(told, row.stored_at, time.now()))
+        entry = RetryEntry(partition, subject, int(headers.get(envelope.ORDER, "0")), since)
+        attempts = int(headers.get(envelope.ATTEMPTS, "0"))
+        due = time.to_steady(int(headers.get(envelope.DUE_AT, "0")) / 1000)
+    except (ValueError, OverflowError):
+        _log.error("row_unreadable", seq=row.sequence)
+        return None
+    now = time.steady()
+    entry.attempts = attempts_by_age(retry, now - since, attempts)
+    # Written down by a clock that may have been set since.
+    entry.due = min(due, now + max(retry.max_delay_seconds, RETRY_AFTER_LIMIT))
+    entry.sequence = row.sequence
+    entry.letter = letter_of_row(headers)
+    entry.state = EntryState.READY
+    return entry

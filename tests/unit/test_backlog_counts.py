@@ -1,0 +1,49 @@
+"""How many items wait is counted once, whoever stored them and whenever they go."""
+
+from forebay.core import envelope
+from forebay.core.subjects import Lane, RetrySubject
+from forebay_processor.destinations.port import Delivered
+from support.queue_alone import ITEM, NAME, QueueAlone
+from support.wait import eventually
+
+COUNT = 12
+
+
+def taken(alone: QueueAlone) -> list[tuple[RetrySubject, int]]:
+    """Take a partition with rows that an owner before left; returns them with their sequences."""
+    rows = []
+    for number in range(COUNT):
+        subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", f"p{number}", f"{number:04}")
+        rows.append((subject, alone.table.put(str(subject), ITEM, {envelope.RECEIVED_AT: "0"})))
+    alone.take_anew(0)
+    return rows
+
+
+async def test_rows_that_go_before_they_were_counted_are_not_counted_off() -> None:
+    alone = QueueAlone()
+    taken(alone)
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="all to be delivered")
+    assert alone.queue.parked == 0
+
+
+async def test_rows_that_were_counted_are_counted_off_when_they_go() -> None:
+    alone = QueueAlone()
+    rows = taken(alone)
+    for subject, sequence in rows:
+        alone.queue.counted(alone.partitions[0], subject, sequence)
+        alone.partitions[0].count_to(sequence)
+    assert alone.queue.parked == COUNT
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="all to be delivered")
+    assert alone.queue.parked == 0
+
+
+async def test_a_row_that_is_gone_is_not_counted_any_more() -> None:
+    alone = QueueAlone()
+    rows = taken(alone)
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="all to be delivered")
+    # The pass over the headers had read it before.
+    alone.queue.counted(alone.partitions[0], *rows[0])
+    assert alone.queue.parked == 0
