@@ -30,7 +30,7 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.splitting.cutting import BodyLimits, Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
-from forebay_processor.splitting.turns import Room
+from forebay_processor.splitting.turns import TURN_SECONDS, Room
 from support.memory_table import MemoryTable
 from support.partition_alone import owned_partition
 
@@ -197,8 +197,10 @@ class SplitAlone:
         limits: BodyLimits = LIMITS,
         provider: Provider = "meta",
         room: int = 1024 * 1024,
+        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self.room = Room(room)
+        self.turn_seconds = turn_seconds
         self.streams = MemoryStreams()
         self.acks = Acks()
         self.lease = Lease()
@@ -227,6 +229,7 @@ class SplitAlone:
             self.room,
             1.0,
         )
+        tools.turn_seconds = self.turn_seconds
         return Splitter(self.partition, tools, RecentlyAcked())
 
     @contextlib.asynccontextmanager

@@ -46,7 +46,7 @@ from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.splitting.claims import ClaimJudge, KnownItems
 from forebay_processor.splitting.cutting import CutFailed, Cutter, Part, Webhook, is_quick
-from forebay_processor.splitting.turns import Room, Turns
+from forebay_processor.splitting.turns import TURN_SECONDS, Room, Turns
 from forebay_processor.splitting.waves import ItemOutcome, PartitionLost, Storage, WaveStore
 
 __all__ = ["Splitter", "SplitterTools"]
@@ -97,6 +97,9 @@ class SplitterTools:
         self.cutter = cutter
         self.room = room
         self.store_seconds = store_seconds
+        self.turn_seconds = TURN_SECONDS
+        """How long a body is cut before others get their turn."""
+
         self.known = KnownItems()
 
 
@@ -149,7 +152,7 @@ class Splitter:
     # -- cutting
 
     async def _split_batch(self, messages: Sequence[PulledMessage], wave: "_Wave") -> None:
-        turns = Turns()
+        turns = Turns(self._tools.turn_seconds)
         for webhook in [taken for each in messages if (taken := await self._take(each))]:
             if webhook.subject.lane is Lane.INVALID and envelope.REASON in webhook.message.headers:
                 await self._keep(webhook, webhook.message.headers[envelope.REASON])

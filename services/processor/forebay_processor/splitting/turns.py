@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator
 from time import perf_counter
 from typing import Final, TypeVar
 
-__all__ = ["Room", "Turns"]
+__all__ = ["TURN_SECONDS", "Room", "Turns"]
 
 TURN_SECONDS: Final = 0.003
 """After so long others get their turn: leases, answers of NATS, deliveries. With what one step may
@@ -19,7 +19,8 @@ _T = TypeVar("_T")
 class Turns:
     """One piece of work that lets others run in between."""
 
-    def __init__(self, seconds: float = TURN_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
+        """Begin a turn of so many seconds."""
         self._seconds = seconds
         self._until = perf_counter() + seconds
 
