@@ -192,8 +192,13 @@ class Cutter:
         In a thread: it takes up to a millisecond for each MiB that comes out.
         """
         message, most = webhook.message, self.decoded_bytes
-        webhook.sent = await asyncio.to_thread(_unpacked, message, most)
-        return await asyncio.to_thread(_decoded, webhook.sent, message, most)
+
+        def work() -> tuple[bytes, bytes]:
+            sent = _unpacked(message, most)
+            return sent, _decoded(sent, message, most)
+
+        webhook.sent, body = await asyncio.to_thread(work)
+        return body
 
     def quick_parts(self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint) -> list[Part]:
         """Return the parts of a body that is quick to cut, in their order; raises CutFailed."""
