@@ -204,22 +204,10 @@ class RetryTable:
             payload, headers = found.payload, found.headers
         if not await entry.partition.held():
             return True
-        outcome, headers = await self._try(entry, payload, headers, give_up)
-        match outcome:
-            case None:
-                return True
-            case Delivered():
-                await self._delete(entry)
-                return True
-            case Failed():
-                entry.due = self.next_try(entry, outcome)
-                return False
-            case _:
-                await self.bury(
-                    entry.partition, entry.subject, payload, headers, entry.attempts, outcome
-                )
-                await self._delete(entry)
-                return True
+        is_over = await self._attempt(entry, payload, headers, give_up)
+        if is_over:
+            await self._delete(entry)
+        return is_over is not False
 
     async def work_from_memory(
         self, entry: RetryEntry, work: PendingDelivery, give_up: str | None = None
@@ -236,10 +224,20 @@ class RetryTable:
             return True
         if not await entry.partition.held():
             return False
-        outcome, headers = await self._try(entry, work.payload, work.headers, give_up)
+        return bool(await self._attempt(entry, work.payload, work.headers, give_up))
+
+    async def _attempt(
+        self, entry: RetryEntry, payload: bytes, headers: dict[str, str], give_up: str | None
+    ) -> bool | None:
+        """Try an item or give it up; returns whether it is over, None where it is not ours now.
+
+        Raises:
+            StoreError: where DEAD refuses.
+        """
+        outcome, headers = await self._try(entry, payload, headers, give_up)
         match outcome:
             case None:
-                return False
+                return None
             case Delivered():
                 return True
             case Failed():
@@ -247,7 +245,7 @@ class RetryTable:
                 return False
             case _:
                 await self.bury(
-                    entry.partition, entry.subject, work.payload, headers, entry.attempts, outcome
+                    entry.partition, entry.subject, payload, headers, entry.attempts, outcome
                 )
                 return True
 
