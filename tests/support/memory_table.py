@@ -83,11 +83,6 @@ class MemoryTable:
         await self.after("publish")
         return PubAck(seq=sequence)
 
-    async def read(self, _: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a row."""
-        await self.before("read")
-        return self.rows.get(subject)
-
     async def claims(self, _: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return what is there of these subjects."""
         return {subject: self.rows[subject][2] for subject in subjects if subject in self.rows}

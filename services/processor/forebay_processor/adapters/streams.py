@@ -3,22 +3,15 @@
 Uses the JetStream API's documented subjects directly where nats-py has no call that fits.
 """
 
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    ConsumerInfo,
-    DeliverPolicy,
-    RawStreamMsg,
-    SequenceInfo,
-    StreamInfo,
-)
+from nats.js.api import ConsumerConfig, ConsumerInfo, SequenceInfo, StreamInfo
 from nats.js.errors import NotFoundError
 
 from forebay.core.ack_floors import AckFloor
@@ -54,9 +47,9 @@ from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["Streams"]
 
-_NOT_FOUND: Final = "404"
 _NO_STREAM: Final = 10059
 _FEW_SEQUENCES: Final = 4_000
+_PAGE: Final = 1_000
 
 
 class Streams:
@@ -114,10 +107,14 @@ class Streams:
                 yield sequence
             return
         subjects = info.config.filter_subject or ">"
-        async for each in self._headers(stream, [subjects], start):
-            if each.sequence > delivered.stream_seq:
-                return
-            yield each.sequence
+        async with contextlib.aclosing(
+            self.header_pages(stream, subjects, start - 1, _PAGE)
+        ) as pages:
+            async for page in pages:
+                for row in page:
+                    if row.sequence > delivered.stream_seq:
+                        return
+                    yield row.sequence
 
     async def first_sequence(self, stream: str, subjects: str, start: int) -> int | None:
         """Return the sequence of the first message from `start` on, or None where there is none.
@@ -134,7 +131,7 @@ class Streams:
 
     async def header_pages(
         self, stream: str, subjects: str, after: int, limit: int
-    ) -> AsyncIterator[list[StoredRow]]:
+    ) -> AsyncGenerator[list[StoredRow], None]:
         """Yield all rows above a sequence in pages, oldest first, without what they carry.
 
         Raises:
@@ -239,49 +236,6 @@ class Streams:
             message = f"stream {stream} gave no answer"
             raise StoreUnavailable(message) from error
 
-    async def _headers(
-        self, stream: str, subjects: Sequence[str], start: int
-    ) -> AsyncIterator[StoredMessage]:
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=start,
-            ack_policy=AckPolicy.NONE,
-            headers_only=True,
-            inactive_threshold=60,
-            mem_storage=True,
-        )
-        if len(subjects) > 1:
-            config.filter_subjects = list(subjects)
-        subscription = await self._context.pull_subscribe(
-            subjects[0] if len(subjects) == 1 else "", stream=stream, config=config
-        )
-        left = (await subscription.consumer_info()).num_pending or 0
-        while left > 0:
-            messages = await subscription.fetch(min(left, 1000), timeout=API_SECONDS)
-            for each in messages:
-                left -= 1
-                facts = each.metadata
-                headers = dict(each.headers or {})
-                yield StoredMessage(
-                    each.subject, facts.sequence.stream, facts.timestamp, headers, b""
-                )
-        await subscription.unsubscribe()
-
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Return payload, headers and sequence of a subject's message, or None where it is gone."""
-        answer = await request(self._client, f"DIRECT.GET.{stream}.{subject}")
-        headers = dict(answer.headers or {})
-        status = headers.get("Status")
-        if status is None:
-            return answer.data, headers, int(headers["Nats-Sequence"])
-        if status != _NOT_FOUND:
-            message = f"{stream} could not be read: status {status}"
-            raise StoreUnavailable(message)
-        found = await self._of_leader(stream, subject=subject)
-        if found is None:
-            return None
-        return found.data or b"", dict(found.headers or {}), found.seq or 0
-
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return the sequences of these subjects' messages, as far as there are any.
 
@@ -299,26 +253,11 @@ class Streams:
         """
         found = await read_sequences(self._client, stream, sequences)
         for sequence in set(sequences) - found.keys():
-            message = await self._of_leader(stream, sequence)
-            if message is not None:
-                found[sequence] = dict(message.headers or {})
+            # A replica that is behind does not have it: only the leader knows that there is none.
+            row = await self.row_at(stream, sequence)
+            if row is not None:
+                found[sequence] = row.headers
         return {sequence: headers.get(DIGEST, "") for sequence, headers in found.items()}
-
-    async def _of_leader(
-        self, stream: str, sequence: int | None = None, subject: str | None = None
-    ) -> RawStreamMsg | None:
-        """Return a message, or the last one of a subject, as the stream's leader has it.
-
-        Any replica answers a direct read, also one that is behind: only the leader knows that there
-        is none.
-        """
-        try:
-            return await self._context.get_msg(stream, sequence, subject)
-        except NotFoundError:
-            return None
-        except NatsError as error:
-            message = f"{stream} could not be read: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""

@@ -16,7 +16,6 @@ the process dies in each, is in docs/design/0020.
 import enum
 import math
 from collections.abc import Callable
-from typing import Final
 
 from forebay.core.letters import DeadReason
 from forebay.core.subjects import DeadSubject, RetrySubject
@@ -46,10 +45,6 @@ class EntryState(enum.Enum):
 
     FINISHED = enum.auto()
     """Delivered or dead: only its row is left to be deleted."""
-
-
-IS_OUT: Final = frozenset({EntryState.STORING, EntryState.UNSTORED})
-"""States in which RETRY does not surely hold a row."""
 
 
 class PendingDelivery:

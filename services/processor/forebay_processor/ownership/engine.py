@@ -149,10 +149,6 @@ class Engine:
                 subject, payload, headers, self._settings.store_seconds
             )
 
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a row; raises StoreError."""
-        return await self.connection.streams.read(stream, subject)
-
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Look for claims in EVENTS; raises StoreError."""
         return await self.connection.streams.claims(stream, subjects)

@@ -220,10 +220,6 @@ class OwnedPartition(Partition):
         return await self._store.publish(subject, payload, headers)
 
     @override
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        return await self._store.read(stream, subject)
-
-    @override
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         return await self._store.claims(stream, subjects)
 

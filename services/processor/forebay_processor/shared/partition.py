@@ -30,13 +30,10 @@ class StoredRow(NamedTuple):
 
 
 class PartitionStore(Protocol):
-    """RETRY, DEAD, and the claims in EVENTS; shared by all partitions."""
+    """RETRY, DEAD, and the claims in EVENTS."""
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Write a message; raises StoreError."""
-
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a subject's message; raises StoreError."""
 
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return the sequences of the messages that these subjects have; raises StoreError."""
@@ -70,13 +67,14 @@ class PartitionStore(Protocol):
         """Remove what a subject holds below a sequence; raises StoreError."""
 
 
-class Partition(Protocol):
+class Partition(PartitionStore, Protocol):
     """What work on an item needs from the partition that it belongs to, while this process owns it.
 
     The same partition taken again is another one: nothing of an earlier ownership is taken for the
     present one's.
 
-    RETRY, DEAD, and whether work on the item may begin or go on.
+    The store, of which all partitions have the same, and whether work on the item may begin or go
+    on. `publish` raises StoreError also where the partition is not surely ours.
     """
 
     @property
@@ -133,43 +131,6 @@ class Partition(Protocol):
 
     async def held(self) -> bool:
         """Say whether it is ours at this moment; waits while that is not known."""
-
-    async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row or a dead letter; raises StoreError, also where it is not surely ours."""
-
-    async def read(self, stream: str, subject: str) -> tuple[bytes, dict[str, str], int] | None:
-        """Read a row; raises StoreError."""
-
-    async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
-        """Return the sequences of those of these items that are claimed; raises StoreError."""
-
-    async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
-        """Return the digests of these messages, of those that are there; raises StoreError."""
-
-    async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
-        """Return the first row above a sequence, as the leader has it; raises StoreError."""
-
-    async def next_rows(
-        self, stream: str, subjects: str, after: int, limit: int, up_to: int = 0
-    ) -> list[StoredRow]:
-        """Return the next rows in order, as any replica has them; raises StoreError.
-
-        Args:
-            stream: RETRY's name.
-            subjects: A wildcard.
-            after: Rows above this sequence.
-            limit: How many at most; fewer say nothing of what there is behind them.
-            up_to: The last sequence; 0 for no end.
-        """
-
-    async def row_at(self, stream: str, sequence: int) -> StoredRow | None:
-        """Return a row as the leader has it, None where it is gone; raises StoreError."""
-
-    async def delete(self, stream: str, sequence: int) -> None:
-        """Delete a row; raises StoreError."""
-
-    async def purge(self, stream: str, subject: str, below: int) -> None:
-        """Remove what a subject holds below a sequence; raises StoreError."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it never raises."""
