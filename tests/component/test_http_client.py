@@ -240,8 +240,8 @@ async def test_who_lets_go_closes_what_is_free_and_ends_nothing_that_is_under_wa
         port = destination(client, server.url())
         waiting = asyncio.create_task(port.deliver(attempt_of()))
         await eventually(lambda: server.requests == 1)
-        await port.close()
-        await port.close()
+        port.close()
+        port.close()
         gate.is_open.set()
         assert await waiting == Delivered()
         await eventually(lambda: server.left == 1)
@@ -252,10 +252,10 @@ async def test_connections_to_one_place_are_shared_until_the_last_one_lets_go() 
     async with Hostile(answering(OK)) as server, own_client() as client:
         first, second = (destination(client, server.url()) for _ in range(2))
         await first.deliver(attempt_of())
-        await first.close()
+        first.close()
         assert await second.deliver(attempt_of()) == Delivered()
         assert (len(server.peers), server.left) == (1, 0)
-        await second.close()
+        second.close()
         await eventually(lambda: server.left == 1)
         # One that was closed still does what is asked of it.
         assert await second.deliver(attempt_of()) == Delivered()
@@ -369,7 +369,7 @@ async def test_settings_that_cannot_be_used_are_told_at_each_attempt() -> None:
         for url in ("http://", "ftp://crm.example.com/", "crm.example.com", "http://[::1/"):
             port = destination(client, url)
             assert await port.deliver(attempt_of()) == Failed("InvalidUrlClientError"), url
-            await port.close()
+            port.close()
         target = HttpTarget(url="http://crm.example.com/", headers={"X": "a\r\nY: b"})
         port = HttpDestination(target, client, time.time)
         assert await port.deliver(attempt_of()) == Failed("UnsafeHeader")

@@ -9,49 +9,21 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
 
-from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.addresses import AddressRefused, Guard
-from forebay_processor.destinations.cloudevents import (
-    CLOUDEVENTS_TYPE,
-    encode_event,
-    standard_webhooks_signature,
-)
+from forebay_processor.destinations.http import posted, result_of
+from forebay_processor.destinations.http_connection import ANSWER_LIMIT, ANSWER_SECONDS, Answer
 from forebay_processor.destinations.names import Names, looking_for
-from forebay_processor.destinations.port import (
-    Attempt,
-    Delivered,
-    Failed,
-    Rejected,
-    Result,
-    Trouble,
-)
-from forebay_processor.destinations.retry_after import retry_after_seconds
+from forebay_processor.destinations.port import Attempt, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["AiohttpDestination", "aiohttp_session"]
-
-_REJECTED: Final = frozenset({400, 413, 415, 422})
-_REFUSED: Final = frozenset({401, 403, 410})
-_WAITING: Final = frozenset({429, 503})
-"""With `Retry-After` these speak of the whole destination, not of one item."""
-
-JSON_TYPE: Final = "application/json"
-"""What a webhook is where the provider did not say."""
-
-ANSWER_LIMIT: Final = 64 * 1024
-"""Bytes of an answer that are read so that the connection can be used again; a longer answer
-costs the connection."""
-
-ANSWER_SECONDS: Final = 1.0
-"""How long the rest of an answer is waited for."""
 
 
 class _GuardedResolver(AbstractResolver):
@@ -121,22 +93,9 @@ class AiohttpDestination:
         if self._unusable:
             return Failed(self._unusable, trouble=Trouble.REFUSED)
         try:
-            body, described = _body(attempt)
+            body, headers = posted(attempt, self._target.signing_secrets, int(self._now()))
         except ForebayError:
             return Rejected("unreadable item")
-        now = int(self._now())
-        headers = {
-            **described,
-            "webhook-id": attempt.token,
-            "webhook-timestamp": str(now),
-            "Forebay-Attempt": str(attempt.number),
-            "Forebay-Endpoint": str(attempt.endpoint),
-            "traceparent": attempt.traceparent,
-        }
-        if self._target.signing_secrets:
-            headers["webhook-signature"] = standard_webhooks_signature(
-                self._target.signing_secrets, attempt.token, now, body
-            )
         if self._target.headers:
             ours = {name.lower() for name in headers}
             own = self._target.headers.items()
@@ -163,25 +122,14 @@ class AiohttpDestination:
             ssl=self._tls,
             server_hostname=self._server_name,
         ) as response:
-            result = _result(response, self._now())
+            answer = Answer(response.status, response.headers.get("Retry-After"))
+            result = result_of(answer, self._now())
             if not response.content.at_eof():
                 await _read_rest(response)
             return result
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """The client is shared: whoever made it closes it."""
-
-
-def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
-    """Return what is posted, and the headers that belong to it.
-
-    Raises:
-        ForebayError: where a webhook cannot be read.
-    """
-    if attempt.item.kind != BODY_KIND:
-        return encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
-    webhook = decode_body(attempt.item)
-    return webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
 
 
 def _told(error: aiohttp.ClientError) -> str:
@@ -200,18 +148,3 @@ async def _read_rest(response: aiohttp.ClientResponse) -> None:
             return
         async with asyncio.timeout(ANSWER_SECONDS):
             await response.content.read(ANSWER_LIMIT)
-
-
-def _result(response: aiohttp.ClientResponse, now: float) -> Result:
-    status = response.status
-    if 200 <= status < 300:  # 2xx
-        return Delivered()
-    error = f"status {status}"
-    if status in _REJECTED:
-        return Rejected(error)
-    if status in _REFUSED:
-        return Failed(error, trouble=Trouble.REFUSED)
-    asked = retry_after_seconds(response.headers.get("Retry-After"), now)
-    if asked and status in _WAITING:
-        return Failed(error, asked, Trouble.DESTINATION)
-    return Failed(error, asked)

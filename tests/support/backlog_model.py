@@ -80,7 +80,7 @@ class _Port(DestinationPort):
         return await self._model.receive(attempt, self._process)
 
     @override
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing to let go of."""
 
 

@@ -58,7 +58,7 @@ class Door(DestinationPort):
         return await asyncio.shield(self.answer)
 
     @override
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing to let go of."""
 
 

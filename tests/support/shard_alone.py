@@ -240,6 +240,9 @@ class ShardAlone:
         """Return the one destination, as `Destinations` does."""
         return self.door
 
+    def forget(self, *_: object) -> None:
+        """Let go of nothing, as it is not kept."""
+
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Own and work all partitions from the beginning of the block on."""

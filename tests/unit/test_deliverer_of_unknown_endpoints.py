@@ -62,6 +62,9 @@ class DelivererAlone:
         """Return the one destination, as `Destinations` does."""
         return self.door
 
+    def forget(self, *_: object) -> None:
+        """Let go of nothing, as it is not kept."""
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Let it run within the block."""

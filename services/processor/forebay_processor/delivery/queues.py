@@ -114,11 +114,14 @@ class DestinationQueues:
         endpoint = self._endpoints.find(name)
         if endpoint is None:
             is_deleted = self._endpoints.is_deleted(name)
+            if is_deleted:
+                self._destinations.forget(name, destination)
             return DestinationSettings(
                 state=DestinationState.DELETED if is_deleted else DestinationState.UNKNOWN
             )
         config = next((one for one in endpoint.destinations if one.name == destination), None)
         if config is None:
+            self._destinations.forget(name, destination)
             return DestinationSettings(state=DestinationState.REMOVED)
         return DestinationSettings(
             state=DestinationState.PAUSED if endpoint.paused else DestinationState.OPEN,

@@ -42,7 +42,7 @@ from forebay_processor.destinations.port import (
 from forebay_processor.destinations.retry_after import retry_after_seconds
 from forebay_processor.destinations.tls import UnusableTls, tls_context
 
-__all__ = ["HttpDestination"]
+__all__ = ["HttpDestination", "posted", "result_of"]
 
 _REJECTED: Final = frozenset({400, 413, 415, 422})
 _REFUSED: Final = frozenset({401, 403, 410})
@@ -92,22 +92,9 @@ class HttpDestination:
         if pool is None:
             return self._unusable
         try:
-            body, headers = _body(attempt)
+            body, headers = posted(attempt, self._target.signing_secrets, int(self._now()))
         except ForebayError:
             return Rejected("unreadable item")
-        now = int(self._now())
-        headers |= {
-            "webhook-id": attempt.token,
-            "webhook-timestamp": str(now),
-            "Forebay-Attempt": str(attempt.number),
-            "Forebay-Endpoint": str(attempt.endpoint),
-            "traceparent": attempt.traceparent,
-        }
-        secrets = self._target.signing_secrets
-        if secrets:
-            headers["webhook-signature"] = standard_webhooks_signature(
-                secrets, attempt.token, now, body
-            )
         try:
             answer = await self._client.post(
                 pool,
@@ -124,14 +111,10 @@ class HttpDestination:
             return Failed(failure.told)
         except (OSError, ValueError) as error:
             return Failed(type(error).__name__)
-        return _result(answer, self._now())
+        return result_of(answer, self._now())
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of connections; attempts that are under way go on."""
-        self.let_go()
-
-    def let_go(self) -> None:
-        """Do the same at once."""
         if self._pool is not None and not self._is_closed:
             self._is_closed = True
             self._pool.let_go()
@@ -147,19 +130,38 @@ def _url(text: str) -> URL:
     return url
 
 
-def _body(attempt: Attempt) -> tuple[bytes, dict[str, str]]:
-    """Return what is posted, and the headers that belong to it.
+def posted(attempt: Attempt, secrets: tuple[str, ...], now: int) -> tuple[bytes, dict[str, str]]:
+    """Return the body of an attempt's POST, and Forebay's headers.
+
+    Args:
+        attempt: What is sent.
+        secrets: What to sign it with; no signature where there are none.
+        now: Seconds since the epoch, for the receiver's check against replays.
 
     Raises:
         ForebayError: where a webhook cannot be read.
     """
-    if attempt.item.kind != BODY_KIND:
-        return encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
-    webhook = decode_body(attempt.item)
-    return webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
+    if attempt.item.kind == BODY_KIND:
+        webhook = decode_body(attempt.item)
+        body, headers = webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
+    else:
+        body, headers = encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
+    headers |= {
+        "webhook-id": attempt.token,
+        "webhook-timestamp": str(now),
+        "Forebay-Attempt": str(attempt.number),
+        "Forebay-Endpoint": str(attempt.endpoint),
+        "traceparent": attempt.traceparent,
+    }
+    if secrets:
+        headers["webhook-signature"] = standard_webhooks_signature(
+            secrets, attempt.token, now, body
+        )
+    return body, headers
 
 
-def _result(answer: Answer, now: float) -> Result:
+def result_of(answer: Answer, now: float) -> Result:
+    """Judge an answer; `now` in seconds since the epoch, for a `Retry-After` that is a date."""
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx
         return Delivered()

@@ -37,5 +37,5 @@ class LogDestination:
         )
         return Delivered()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing to let go of."""

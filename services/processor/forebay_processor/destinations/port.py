@@ -81,5 +81,5 @@ class DestinationPort(Protocol):
     async def deliver(self, attempt: Attempt) -> Result:
         """Try to deliver; never raises for what the destination does."""
 
-    async def close(self) -> None:
-        """Let go of connections."""
+    def close(self) -> None:
+        """Let go of connections; attempts that are under way go on."""

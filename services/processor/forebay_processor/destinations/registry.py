@@ -28,9 +28,15 @@ class Destinations:
             return there[1]
         port = self._make(config)
         self._made[endpoint, config.name] = (config, port)
-        if there is not None and isinstance(there[1], HttpDestination):
-            there[1].let_go()
+        if there is not None:
+            there[1].close()
         return port
+
+    def forget(self, endpoint: EndpointName, name: str) -> None:
+        """Let go of a destination that no table names any more, and of its secrets."""
+        there = self._made.pop((endpoint, name), None)
+        if there is not None:
+            there[1].close()
 
     def _make(self, config: Destination) -> DestinationPort:
         if config.http is not None:

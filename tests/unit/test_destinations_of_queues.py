@@ -1,0 +1,68 @@
+"""A destination, with its connections and its secrets, is there for as long as a table names it."""
+
+import gc
+import time
+import weakref
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from forebay.core.naming import EndpointName
+from forebay.core.tables import ProcessorEndpoint, ProcessorTable
+from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.destinations.port import DestinationPort
+from forebay_processor.destinations.registry import Destinations
+from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.endpoints import Endpoints
+from forebay_processor.shared.stream_time import StreamTime
+from support.clocks import HandClock
+from support.destinations import own_client
+from support.tables import ENDPOINT, endpoint, http_destination
+
+KEPT = http_destination("http://kept.test/", name="kept")
+GONE = http_destination("http://gone.test/", name="gone")
+NAME = EndpointName.parse(ENDPOINT)
+
+
+def table(
+    *endpoints: ProcessorEndpoint, deleted: tuple[str, ...] = ()
+) -> dict[str, ProcessorTable]:
+    """Return tables that name these endpoints."""
+    return {"t": ProcessorTable(generation="1", endpoints=endpoints, deleted=deleted)}
+
+
+def is_let_go(port: "weakref.ref[DestinationPort]") -> bool:
+    gc.collect()
+    return port() is None
+
+
+@pytest.mark.parametrize(
+    "after",
+    [table(endpoint(KEPT)), table(deleted=(ENDPOINT,))],
+    ids=["the destination", "its endpoint"],
+)
+async def test_what_is_removed_is_let_go(after: dict[str, ProcessorTable]) -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        queues.of(NAME, GONE.name)
+        port = weakref.ref(destinations.of(NAME, GONE))
+        assert not is_let_go(port)
+        endpoints.replace(after)
+        assert is_let_go(port)
+
+
+async def test_what_no_table_names_for_a_while_is_kept() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT)))
+        queues.of(NAME, KEPT.name)
+        port = weakref.ref(destinations.of(NAME, KEPT))
+        endpoints.replace({})
+        assert not is_let_go(port)
+        endpoints.replace(table(endpoint(KEPT)))
+        assert port() is destinations.of(NAME, KEPT)
