@@ -21,6 +21,7 @@ __all__ = [
     "PAGE_BYTES",
     "PAGE_MESSAGES",
     "StoredMessage",
+    "direct_message",
     "moment",
     "read_last",
     "read_page",
@@ -168,7 +169,7 @@ async def _collect(subscription: Subscription, stream: str) -> list[StoredMessag
         headers = _headers_of(message)
         match headers.get("Status"):
             case None:
-                page.append(_stored(headers, message.data))
+                page.append(direct_message(headers, message.data))
             case "204" | "404":  # the end of the page, and nothing to show
                 return page
             case "503":
@@ -179,7 +180,8 @@ async def _collect(subscription: Subscription, stream: str) -> list[StoredMessag
                 raise StoreUnavailable(text)
 
 
-def _stored(headers: dict[str, str], payload: bytes) -> StoredMessage:
+def direct_message(headers: dict[str, str], payload: bytes) -> StoredMessage:
+    """Return the message that an answer to a direct get holds."""
     own = {name: text for name, text in headers.items() if name not in _ADDED}
     return StoredMessage(
         headers["Nats-Subject"],

@@ -27,7 +27,7 @@ from forebay.runtime.jetstream_api import call, find_message
 from forebay.runtime.pulled_message import told_by
 from forebay.runtime.quick_client import subscribe
 from forebay.runtime.store_errors import ConsumerMissing, StoreError, StoreUnavailable
-from forebay.runtime.stream_reader import moment
+from forebay.runtime.stream_reader import direct_message, moment
 from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["RetryPages", "first_row", "row_at"]
@@ -43,9 +43,6 @@ PAGE_BYTES: Final = 1024 * 1024
 
 PAGE_SECONDS: Final = 5.0
 """For a page to come."""
-
-_ADDED: Final = "Nats-"
-"""How headers begin that the answer has and the row has not."""
 
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -289,14 +286,14 @@ class RetryPages:
         if status is not None:
             page.end(status)
             return
-        own = {name: text for name, text in headers.items() if not name.startswith(_ADDED)}
+        stored = direct_message(headers, message.data)
         page.add(
             StoredRow(
-                headers["Nats-Subject"],
-                int(headers["Nats-Sequence"]),
-                moment(headers["Nats-Time-Stamp"]).timestamp(),
-                own,
-                message.data,
+                stored.subject,
+                stored.sequence,
+                stored.stored_at.timestamp(),
+                stored.headers,
+                stored.payload,
             )
         )
 
