@@ -313,3 +313,28 @@ async def test_who_is_made_again_keeps_nothing_of_what_it_was(alone: OperatorAlo
     await alone.settle(again)
     assert (alone.kinds(again), alone.routes()) == (set(), {"sales"})
     assert alone.streams.purged == [("0", own)]
+
+
+# Room in the tables
+
+
+async def test_who_found_no_room_is_named_once_some_came_free(alone: OperatorAlone) -> None:
+    """Fifteen endpoints of 60 KiB are more than a table has room for."""
+    values = [{"secretKeyRef": {"name": "large", "key": "token"}}]
+    alone.cluster.secrets[alone.namespace, "large"] = {"token": "x" * 60 * 1024}
+    large = {"headers": [{"name": "Authorization", "values": values}]}
+    all_of_them = [
+        alone.apply(f"e{number}", receiver=SHARED, authentication=large) for number in range(15)
+    ]
+    for each in all_of_them:
+        await alone.settle(each)
+    *placed, last = all_of_them
+    assert alone.condition(placed[0], "Accepted") == ("True", "Accepted")
+    assert alone.condition(last, "Accepted") == ("False", "TablesFull")
+    assert alone.reconciler.now_with_room() == []
+    alone.delete(placed[0])
+    await alone.look(placed[0])
+    assert alone.reconciler.now_with_room() == [last]
+    assert alone.reconciler.now_with_room() == []
+    await alone.look(last, full=False)
+    assert alone.condition(last, "Accepted") == ("True", "Accepted")

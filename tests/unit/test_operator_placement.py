@@ -65,3 +65,17 @@ def test_who_moves_keeps_its_room_in_the_old_table_until_it_has_left() -> None:
     assert (allocator.used(0), allocator.used(1)) == (900, 700)
     allocator.release(endpoint(0), 0)
     assert (allocator.used(0), allocator.place(endpoint(0))) == (400, 1)
+
+
+def test_room_that_came_free_is_told_once() -> None:
+    allocator = TableAllocator(1, ROOM)
+    assert allocator.reserve(endpoint(0), 900) == 0
+    assert allocator.reserve(endpoint(1), 50) == 0
+    assert not allocator.take_freed(), "who comes takes room"
+    assert allocator.reserve(endpoint(0), 800) == 0
+    assert allocator.take_freed(), "who shrinks gives some back"
+    assert not allocator.take_freed()
+    allocator.release(endpoint(1), 0)
+    assert allocator.take_freed()
+    allocator.release(endpoint(1), 0)
+    assert not allocator.take_freed(), "nothing was left to free"

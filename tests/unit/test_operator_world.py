@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -226,11 +226,19 @@ class Crashing:
         self.complete: list[bool] = []
         """Of each look at the shared routes, whether all endpoints were known by then."""
 
+        self.waiting: list[EndpointName] = []
+        """Who is to be looked at once more, for a table got room."""
+
         self.shared_hosts: dict[EndpointName, str] = {}
-        self.on_hosts = lambda: None
+        self.on_hosts: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         """Nothing is known."""
+
+    def now_with_room(self) -> list[EndpointName]:
+        """Return them once."""
+        found, self.waiting = self.waiting, []
+        return found
 
     async def look(
         self, key: EndpointName | set[str], *, full: bool = False, complete: bool = False
@@ -277,6 +285,19 @@ async def test_a_crash_costs_one_endpoint_s_look_and_no_other_s() -> None:
             saying="both to be looked at, and the one that crashed once more",
         )
         assert not running.done()
+
+
+async def test_who_waits_for_room_is_looked_at_once_some_came_free() -> None:
+    crashing = Crashing()
+    async with working(crashing, "a", "b"):
+        await eventually(lambda: len(crashing.looked) > 1, saying="both to be looked at")
+        looked = crashing.looked.copy()
+        await asyncio.sleep(0.05)
+        assert crashing.looked == looked, "nobody looks again without a reason"
+        crashing.waiting = [EndpointName("acme", "b")]
+        crashing.on_hosts()  # something else is looked at, and frees it
+        await eventually(lambda: len(crashing.looked) > len(looked), saying="another look")
+    assert crashing.looked == [*looked, "b"]
 
 
 async def test_no_shared_route_goes_before_every_endpoint_was_looked_at() -> None:

@@ -26,6 +26,7 @@ class TableAllocator:
         self._room = room
         self._sizes: list[dict[EndpointName, int]] = [{} for _ in range(count)]
         self._used = [0] * count
+        self._is_freed = False
         self._places: dict[EndpointName, int] = {}
 
     def place(self, endpoint: EndpointName) -> int:
@@ -60,12 +61,21 @@ class TableAllocator:
 
     def release(self, endpoint: EndpointName, index: int) -> None:
         """Free what an endpoint takes in a table."""
-        self._used[index] -= self._sizes[index].pop(endpoint, 0)
+        freed = self._sizes[index].pop(endpoint, 0)
+        self._used[index] -= freed
+        self._is_freed |= freed > 0
         if self._places.get(endpoint) == index:
             del self._places[endpoint]
 
+    def take_freed(self) -> bool:
+        """Say whether any table got room since this was asked last."""
+        freed, self._is_freed = self._is_freed, False
+        return freed
+
     def _set(self, index: int, endpoint: EndpointName, size: int) -> None:
-        self._used[index] += size - self._sizes[index].get(endpoint, 0)
+        more = size - self._sizes[index].get(endpoint, 0)
+        self._used[index] += more
+        self._is_freed |= more < 0
         self._sizes[index][endpoint] = size
 
     def _order(self, endpoint: EndpointName) -> list[int]:

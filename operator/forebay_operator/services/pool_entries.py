@@ -87,6 +87,10 @@ class PoolEntries(Generic[Entry]):
                 self._unwritten[index].add(endpoint)
         self._left[endpoint] = set(found)
 
+    def take_freed(self) -> bool:
+        """Say whether any table got room since this was asked last."""
+        return self._allocator.take_freed()
+
     def write_again(self, index: int, endpoint: EndpointName) -> None:
         """Take it that something about an endpoint is not written in a table yet."""
         self._unwritten[index].add(endpoint)

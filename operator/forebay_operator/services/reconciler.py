@@ -175,6 +175,12 @@ class Reconciler:
         seconds = WAIT_SECONDS if is_early else self._config.limits.status_seconds
         return Looked(result="waiting", again_in=seconds)
 
+    def now_with_room(self) -> list[EndpointName]:
+        """Return who was refused for want of room in the tables, if some came free since."""
+        if not self._tables.take_freed():
+            return []
+        return [name for name, each in self._served.items() if each.rejected is _TABLES_FULL]
+
     # --- what is wanted
 
     async def _serve(self, endpoint: ClusterEndpoint) -> Served:

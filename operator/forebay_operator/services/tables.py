@@ -168,6 +168,11 @@ class RouteTables:
         self._receivers.forget_left(endpoint)
         self._processors.forget_left(endpoint)
 
+    def take_freed(self) -> bool:
+        """Say whether any table of either pool got room since this was asked last."""
+        # Both are asked, or the second one's news would be told twice.
+        return any([self._receivers.take_freed(), self._processors.take_freed()])
+
     # --- what pods have read
 
     def readings(self, pool: Pool, endpoint: EndpointName) -> dict[str, frozenset[str]]:

@@ -103,6 +103,8 @@ class Workers:
                 self._metrics.reconciled(result, loop.time() - begun)
                 self._queue.done(key)
             self._seen(key)
+            for each in self._reconciler.now_with_room():
+                self.wake(each, full=False, live=False)
 
     async def _look(self, key: EndpointName, *, full: bool) -> Looked:
         if key == SHARED:
