@@ -31,7 +31,7 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit properties component controlplane chart generate \
+.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery mutants images coverage clean
 
@@ -63,17 +63,22 @@ imports: $(VENV)/.installed-dev ## check who imports whom, and that dependencies
 
 check: lint typing imports test ## all of lint, typing, imports and test
 
-test: $(VENV)/.installed-dev ## the fast tests: unit and component, a minute
-	@$(PYTEST) $(SPREAD) tests/unit tests/component $(ARGS)
+test: $(VENV)/.installed-dev ## the fast tests: unit, and component but for `make slow`; a minute
+	@$(PYTEST) $(SPREAD) -m "not further" --ignore=tests/component/slow tests/unit tests/component \
+		$(ARGS)
 
 unit: $(VENV)/.installed-dev ## tests without sockets and processes
 	@$(PYTEST) tests/unit $(ARGS)
 
-properties: $(VENV)/.installed-dev ## the unit tests that try examples by chance, with four times as many as in `make test`
-	@$(PYTEST) $(SPREAD) tests/unit -m hypothesis --hypothesis-profile=many $(ARGS)
+properties: $(VENV)/.installed-dev ## what `make test` tries with a few inputs, with many: examples by chance, walks, loops
+	@$(PYTEST) $(SPREAD) -m "hypothesis or further" --hypothesis-profile=many \
+		tests/unit tests/component $(ARGS)
 
 component: $(VENV)/.installed-dev ## one part at a time against a real nats-server
 	@$(PYTEST) $(SPREAD) tests/component $(ARGS)
+
+slow: $(VENV)/.installed-dev ## the component tests that wait: for leases, retries, restarts, clocks
+	@$(PYTEST) $(SPREAD) -m "not further" tests/component/slow $(ARGS)
 
 controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kube-apiserver (KUBEBUILDER_ASSETS)
 	@$(PYTEST) tests/controlplane $(ARGS)

@@ -22,9 +22,13 @@ _HERE = Path(__file__).parent
 # No example has a deadline: the machine is shared, and how long something takes is no property.
 # The fast tests try a few examples of each property, others in each run; `make properties` tries
 # as many as hypothesis does by itself, which is half of the unit tests' time.
-settings.register_profile("few", deadline=None, max_examples=25)
+settings.register_profile("few", deadline=None, max_examples=12)
 settings.register_profile("many", deadline=None, max_examples=100)
 settings.load_profile("few")
+
+# What is imported and collected stays (see `pytest_collection_finish`): looking for garbage in it
+# meanwhile is a fifth of the time until the first test.
+gc.disable()
 
 # Helpers that judge for many tests: what they saw has to stand in the message.
 pytest.register_assert_rewrite("support.ordeal", "support.under_load")
@@ -61,6 +65,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Whatever a server says, our own client makes of it what aiohttp made of it, but where told here.
 
 Every script is met by both, over the same loops that a processor and a test have; what an attempt
-comes to has to be the same, three times in a row.
+comes to has to be the same, three times in a row. What it is to come to without aiohttp, the fast
+tests say (`test_http_client`, `test_answers_of_destinations`).
 """
 
 from collections.abc import Callable
@@ -193,6 +194,8 @@ def both(
 
     return on(loop, run())
 
+
+pytestmark = pytest.mark.further
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 

@@ -14,6 +14,7 @@ from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.port import Delivered, DestinationPort, Failed, Result, Trouble
 from support.authority import Authority
 from support.destinations import attempt_of, own_client, serving, serving_over_aiohttp
+from support.further import one_in
 from support.hostile import Hostile, Peer, Script, answering
 from support.loops import LOOPS, on
 from support.ports import HOST
@@ -21,7 +22,7 @@ from support.ports import HOST
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Over = Callable[[HttpTarget], AbstractAsyncContextManager[DestinationPort]]
 
-each_loop = pytest.mark.parametrize("loop", LOOPS)
+each_loop = pytest.mark.parametrize("loop", one_in(len(LOOPS), LOOPS))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ CATALOGUE: Final = Path(__file__).parent / "catalogue"
 
 _UNIT: Final = "tests/unit/"
 _FAST: Final = (_UNIT, "tests/component/")
+_SLOW: Final = "tests/component/slow/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Selection:
     @property
     def is_fast(self) -> bool:
         """Whether tests of the fast levels alone are meant."""
-        return all(each.startswith(_FAST) for each in self.files)
+        return all(each.startswith(_FAST) and not each.startswith(_SLOW) for each in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,14 @@ def notes(field: FieldInfo) -> list[object]:
 
 
 @pytest.mark.parametrize("path", BY_PATH)
-def test_required_fields_are_the_same(path: str) -> None:
+def test_a_field_is_the_same(path: str) -> None:
+    check_that_it_is_required_in_both(path)
+    check_default(path)
+    check_type_and_enum(path)
+    check_bounds(path)
+
+
+def check_that_it_is_required_in_both(path: str) -> None:
     field, _ = BY_PATH[path]
     parent, _, name = path.rpartition(".")
     above = SCHEMA if parent == "spec" else BY_PATH[parent.removesuffix("[]")][1]
@@ -91,8 +98,7 @@ def test_required_fields_are_the_same(path: str) -> None:
         assert is_required == field.is_required()
 
 
-@pytest.mark.parametrize("path", BY_PATH)
-def test_defaults_are_the_same(path: str) -> None:
+def check_default(path: str) -> None:
     field, schema = BY_PATH[path]
     default = field.default
     if default is PydanticUndefined or default is None:
@@ -109,8 +115,7 @@ def test_defaults_are_the_same(path: str) -> None:
         assert written == (list(default) if isinstance(default, tuple) else default)
 
 
-@pytest.mark.parametrize("path", BY_PATH)
-def test_types_and_enums_are_the_same(path: str) -> None:
+def check_type_and_enum(path: str) -> None:
     field, schema = BY_PATH[path]
     kind = plain(field.annotation)
     if typing.get_origin(kind) is typing.Literal:
@@ -130,8 +135,7 @@ def test_types_and_enums_are_the_same(path: str) -> None:
         assert schema["type"] == names[kind]
 
 
-@pytest.mark.parametrize("path", BY_PATH)
-def test_bounds_are_the_same(path: str) -> None:
+def check_bounds(path: str) -> None:
     field, schema = BY_PATH[path]
     bounds: dict[str, object] = {}
     names = ("minItems", "maxItems") if schema.get("type") == "array" else ("minimum", "maximum")

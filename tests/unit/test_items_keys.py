@@ -8,6 +8,7 @@ import pytest
 from forebay.core.items import Item, split
 from forebay.core.json_values import Json
 from support.bodies import of_json
+from support.further import one_in
 
 RECEIVED = 1_795_930_000.0
 REACTION = {
@@ -209,7 +210,7 @@ def test_a_number_is_an_id_like_its_text(kind: Kind, place: str) -> None:
     assert (number.key == text.key) == (kind.kind != "contacts" or place[:7] != "contact")
 
 
-@pytest.mark.parametrize("value", NO_IDS, ids=repr)
+@pytest.mark.parametrize("value", one_in(len(NO_IDS), NO_IDS), ids=repr)
 @pytest.mark.parametrize(("kind", "place"), PLACES, ids=name_of)
 def test_without_a_field_of_the_key_it_goes_by_its_content_and_its_time(
     kind: Kind, place: str, value: Json

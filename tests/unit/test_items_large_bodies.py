@@ -6,6 +6,7 @@ from forebay.core.envelope import encode_item
 from forebay.core.frames import SMALL_REST_BYTES
 from forebay.core.items import Item, split
 from support.bodies import Json, of_json
+from support.further import one_in
 
 LARGE = {"future": "x" * 500_000}
 SMALL = {"future": "x" * 100}
@@ -42,7 +43,7 @@ def stored_bytes(items: list[Item]) -> int:
     return sum(len(encode_item(item)) for item in items)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", one_in(3, PLACES))
 def test_a_large_rest_is_stored_once_or_twice_and_not_a_thousand_times(place: str) -> None:
     body = of_json(messages(LARGE, place))
     items = split("meta", body, 0.0)
@@ -53,7 +54,7 @@ def test_a_large_rest_is_stored_once_or_twice_and_not_a_thousand_times(place: st
     assert stored_bytes(items) < len(body) + ITEMS * (SMALL_REST_BYTES + 500)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", one_in(3, PLACES))
 def test_a_small_rest_goes_with_the_items(place: str) -> None:
     items = split("meta", of_json(messages(SMALL, place)), 0.0)
     assert len(items) == ITEMS
@@ -84,7 +85,7 @@ def test_a_text_that_is_too_long_for_an_id_does_not_go_with_each_item() -> None:
     assert stored_bytes(items) < len(body) + ITEMS * (SMALL_REST_BYTES + 500)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", one_in(3, PLACES))
 def test_twice_the_items_are_twice_the_bytes(place: str) -> None:
     once = stored_bytes(split("meta", of_json(messages(LARGE, place, ITEMS)), 0.0))
     twice = stored_bytes(split("meta", of_json(messages(LARGE, place, 2 * ITEMS)), 0.0))

@@ -13,6 +13,7 @@ import pytest
 
 from forebay.core.items import cut
 from forebay.core.json_values import Json
+from support.further import one_in
 
 AROUND = {"metadata": {"phone_number_id": "1082"}, "future": "x" * 1900}
 
@@ -124,13 +125,15 @@ def calls_of(document: Json) -> int:
     return calls
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", one_in(4, SHAPES))
 def test_twice_the_items_are_twice_the_work(shape: Callable[[int], Json]) -> None:
     once, twice = calls_of(shape(400)), calls_of(shape(800))
     assert twice < 2.1 * once + 200
 
 
-@pytest.mark.parametrize("shape", [empty_messages, one_thread, many_changes, many_entries])
+@pytest.mark.parametrize(
+    "shape", one_in(4, [one_thread, empty_messages, many_changes, many_entries])
+)
 def test_items_that_nobody_holds_take_no_memory(shape: Callable[[int], Json]) -> None:
     document = shape(3000)
     tracemalloc.start()

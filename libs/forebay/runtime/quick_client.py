@@ -6,7 +6,7 @@ takes 75 in all (docs/design/0009). Here a function is called in the turn in whi
 
 This leans on six names of nats-py that are not public: the two methods that `QuickClient` overrides
 (where a new version does not call them any more, messages go nats-py's way, only slower), the two
-that it calls, its table of subscriptions and their number. `tests/component/test_quick_client.py`
+that it calls, its table of subscriptions and their number. `tests/component/slow/test_quick_client.py`
 fails where a new version changes any of them.
 """
 
