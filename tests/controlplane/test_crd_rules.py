@@ -83,6 +83,18 @@ REFUSED = {
         {"destinations": [http(ratePerSecond=-1)]},
         "greater than or equal to 0",
     ),
+    "whole webhooks in batches": (
+        {"destinations": [http(format="Raw", batch={})]},
+        "`batch` is for events",
+    ),
+    "a batch that waits for ever": (
+        {"destinations": [http(batch={"maxWait": "1m"})]},
+        "use 10ms to 5s",
+    ),
+    "a batch of one": (
+        {"destinations": [http(batch={"maxItems": 1})]},
+        "greater than or equal to 2",
+    ),
     "delays out of order": (
         {"destinations": [{**LOG, "retry": {"initialDelay": "20m"}}]},
         "raise maxDelay",

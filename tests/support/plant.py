@@ -22,6 +22,7 @@ from typing_extensions import override
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import (
+    Batch,
     Destination,
     HttpTarget,
     HttpTls,
@@ -140,6 +141,7 @@ class Plant(Scope):
         rate_per_second: float = 0.0,
         headers: Mapping[str, str] | None = None,
         tls: HttpTls | None = None,
+        batch: Batch | None = None,
     ) -> Destination:
         """Return a destination that posts to a path of the sink, or to another address."""
         target = HttpTarget(
@@ -151,6 +153,7 @@ class Plant(Scope):
             rate_per_second=rate_per_second,
             signing_secrets=signing_secrets,
             tls=tls,
+            batch=batch,
         )
         return Destination(name=name, http=target, retry=retry, events=events, channels=channels)
 
@@ -217,7 +220,7 @@ class Plant(Scope):
 
     def delivered(self, path: str) -> list[str]:
         """Return the `webhook-id`s that a path of the sink accepted, in order of arrival."""
-        return [each.key for each in self.arrivals(path) if each.accepted]
+        return [item for each in self.arrivals(path) if each.accepted for item in each.items]
 
     async def wait_delivered(self, path: str, keys: Sequence[str], *, within: float = 10) -> None:
         """Wait until a path has accepted these, in any order."""

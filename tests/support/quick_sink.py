@@ -4,7 +4,7 @@
     python -m support.quick_sink PORT TLS_PORT CERTIFICATE KEY     at a second port over TLS, too
 
 `GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
-`DELETE /` forgets them.
+`DELETE /` forgets them. A batch counts as its items, each with the batch's own id.
 """
 
 import asyncio
@@ -42,6 +42,7 @@ class _Exchange(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._target = b""
         self._key = ""
+        self._items = 1
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,12 +59,15 @@ class _Exchange(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"webhook-id":
             self._key = value.decode()
+        elif name.lower() == b"forebay-items":
+            self._items = int(value)
 
     def on_message_complete(self) -> None:
         assert self._transport is not None
         method = self._parser.get_method()
         if method == b"POST":
-            self._arrivals.append((self._key, time.time()))
+            self._arrivals += [(self._key, time.time())] * self._items
+            self._items = 1
             self._transport.write(_OK)
             return
         if method == b"DELETE":
@@ -96,7 +100,7 @@ class QuickSink:
         return self._program.pid
 
     async def count(self) -> int:
-        """Return how many requests came."""
+        """Return how many items came."""
         return int(await self._ask("GET", "/count"))
 
     async def arrivals(self) -> list[tuple[str, float]]:

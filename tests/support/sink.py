@@ -57,6 +57,16 @@ class Arrival:
         event: dict[str, Any] = json.loads(self.body)
         return event
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether it brings several CloudEvents."""
+        return "cloudevents-batch" in self.headers.get("content-type", "")
+
+    @property
+    def items(self) -> list[str]:
+        """The `webhook-id`s of what it brings: its own, or those of its CloudEvents."""
+        return [each["id"] for each in json.loads(self.body)] if self.is_batch else [self.key]
+
 
 class Sink:
     """An HTTP server in the test's own process, on a port that it keeps while it is down."""
@@ -98,7 +108,7 @@ class Sink:
         self._by_key.setdefault(key, deque()).extend(statuses)
 
     def refuse_key(self, key: str, status: int = 503) -> None:
-        """Answer every arrival of one item so, until `forgive_key`."""
+        """Answer every arrival of one item so, alone or among others, until `forgive_key`."""
         self._refused[key] = status
 
     def forgive_key(self, key: str) -> None:
@@ -123,12 +133,12 @@ class Sink:
     @property
     def keys(self) -> set[str]:
         """The items that were accepted."""
-        return {arrival.key for arrival in self.arrivals if arrival.accepted}
+        return {item for arrival in self.accepted for item in arrival.items}
 
     @property
     def repeats(self) -> Counter[str]:
         """How many times too often an item was accepted; empty where each came once."""
-        counts = Counter(arrival.key for arrival in self.accepted)
+        counts = Counter(item for arrival in self.accepted for item in arrival.items)
         return Counter({key: count - 1 for key, count in counts.items() if count > 1})
 
     def of(self, key: str) -> list[Arrival]:
@@ -190,7 +200,7 @@ class Sink:
         )
         self.arrivals.append(arrival)
         # Chosen on arrival, so that holding and delays do not change who gets which answer.
-        status = self._choose(arrival.key)
+        status = self._choose(arrival)
         await self._gate.wait()
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
@@ -201,10 +211,11 @@ class Sink:
             return web.Response()
         return web.Response(status=status, headers=self.headers)
 
-    def _choose(self, key: str) -> int:
-        if key in self._refused:
-            return self._refused[key]
-        for script in (self._by_key.get(key), self._next):
+    def _choose(self, arrival: Arrival) -> int:
+        for item in arrival.items if self._refused else ():
+            if item in self._refused:
+                return self._refused[item]
+        for script in (self._by_key.get(arrival.key), self._next):
             if script:
                 return script.popleft()
         return self.status

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from forebay.core.tables import (
     Authentication,
+    Batch,
     Destination,
     HttpTarget,
     ProcessorEndpoint,
@@ -67,10 +68,15 @@ def route(
 
 
 def http_destination(
-    url: str, *, name: str = "sink", retry: Retry = QUICK_RETRY, timeout_seconds: float = 5.0
+    url: str,
+    *,
+    name: str = "sink",
+    retry: Retry = QUICK_RETRY,
+    timeout_seconds: float = 5.0,
+    batch: Batch | None = None,
 ) -> Destination:
     """Return a destination that posts to the address and retries soon."""
-    target = HttpTarget(url=url, timeout_seconds=timeout_seconds)
+    target = HttpTarget(url=url, timeout_seconds=timeout_seconds, batch=batch)
     return Destination(name=name, http=target, retry=retry)
 
 

@@ -25,8 +25,10 @@ from forebay.core.resource import (
 from forebay.core.tables import (
     Authentication,
     BasicCheck,
+    Batch,
     CertificateCheck,
     HeaderCheck,
+    HttpTarget,
     HttpTls,
     ProcessorTable,
     ReceiverTable,
@@ -319,6 +321,22 @@ def test_a_destination_gets_its_certificates_and_its_limits() -> None:
         ca=CERTIFICATE.strip(), certificate=CERTIFICATE.strip(), key=KEY.strip(), server_name="crm"
     )
     assert (target.format, target.rate_per_second, made.max_in_flight) == ("Raw", 2.5, 9)
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({}, Batch(max_items=100, max_bytes=1_048_576, max_wait_seconds=0.1)),
+        (
+            {"maxItems": 7, "maxBytes": 2048, "maxWait": "1s"},
+            Batch(max_items=7, max_bytes=2048, max_wait_seconds=1.0),
+        ),
+    ],
+)
+def test_a_destination_gets_its_batches(given: dict[str, object], made: Batch) -> None:
+    http = {"url": "http://crm/", "batch": given}
+    endpoint = compile_endpoint(parse(destinations=[{"name": "crm", "http": http}]), Vault({}))
+    assert endpoint.destinations[0].http == HttpTarget(url="http://crm/", batch=made)
 
 
 @pytest.mark.parametrize("field", ["ca", "certificate", "key"])

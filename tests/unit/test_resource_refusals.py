@@ -218,6 +218,21 @@ def test_a_secret_written_into_a_manifest_is_refused_and_not_repeated_in_the_mes
             "at least 0",
         ),
         (
+            {"name": "a", "http": {"url": "http://a/", "format": "Raw", "batch": {}}},
+            "[0].http",
+            "`batch` is for events",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "batch": {"maxWait": "1m"}}},
+            "[0].http.batch.maxWait",
+            "use 10ms to 5s",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "batch": {"maxItems": 1}}},
+            "[0].http.batch.maxItems",
+            "at least 2",
+        ),
+        (
             {"name": "a", "http": {"url": "http://a/", "tls": {"insecureSkipVerify": True}}},
             "[0].http",
             "for https only",

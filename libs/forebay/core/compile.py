@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.resource import (
+    BatchSpec,
     DeduplicationSpec,
     DestinationSpec,
     HttpSpec,
@@ -27,6 +28,7 @@ from forebay.core.signatures import signature_check
 from forebay.core.tables import (
     Authentication,
     BasicCheck,
+    Batch,
     CertificateCheck,
     Destination,
     HeaderCheck,
@@ -274,7 +276,12 @@ def _http(values: SecretValues, path: Path, spec: HttpSpec) -> HttpTarget:
         timeout_seconds=spec.timeout_seconds,
         max_in_flight=spec.max_in_flight,
         rate_per_second=spec.rate_per_second,
+        batch=None if spec.batch is None else _batch(spec.batch),
     )
+
+
+def _batch(spec: BatchSpec) -> Batch:
+    return Batch(max_items=spec.max_items, max_bytes=spec.max_bytes, max_wait_seconds=spec.max_wait)
 
 
 def _signing(values: SecretValues, path: Path, spec: SigningSpec | None) -> tuple[str, ...]:

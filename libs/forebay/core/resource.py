@@ -49,6 +49,7 @@ __all__ = [
     "KIND",
     "AuthenticationSpec",
     "BasicSpec",
+    "BatchSpec",
     "ChannelSpec",
     "ClientCertificateSpec",
     "DeduplicationSpec",
@@ -388,8 +389,19 @@ class TlsSpec(_Record):
         return self
 
 
+class BatchSpec(_Record):
+    """Several events in one POST, as `application/cloudevents-batch+json`."""
+
+    max_items: Annotated[int, Field(ge=2, le=1000)] = 100
+    max_bytes: Annotated[int, Field(ge=1024, le=4_194_304)] = 1_048_576
+    """Of the request's body. One event that is larger travels alone."""
+
+    max_wait: Annotated[float, duration("10ms", "5s")] = 0.1
+    """How long an event waits for others."""
+
+
 class HttpSpec(_Record):
-    """Each item as one CloudEvent in one POST, or each webhook as the provider sent it."""
+    """Each item as a CloudEvent, alone or in batches, or each webhook as the provider sent it."""
 
     url: HttpUrl
     format: Literal["Event", "Raw"] = "Event"
@@ -402,6 +414,16 @@ class HttpSpec(_Record):
 
     rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     """Requests a second; 0 for no limit."""
+
+    batch: BatchSpec | None = None
+    """Left out: one event in each request."""
+
+    @model_validator(mode="after")
+    def _batches_events_only(self) -> Self:
+        if self.batch is not None and self.format == "Raw":
+            message = "`batch` is for events: set `format: Event`, or remove `batch`"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _has_tls_for_https_only(self) -> Self:

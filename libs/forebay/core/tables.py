@@ -20,6 +20,7 @@ __all__ = [
     "AnyTable",
     "Authentication",
     "BasicCheck",
+    "Batch",
     "CertificateCheck",
     "Destination",
     "HeaderCheck",
@@ -171,8 +172,19 @@ class HttpTls(_Record, frozen=True, kw_only=True):
     insecure_skip_verify: bool = False
 
 
+class Batch(_Record, frozen=True, kw_only=True):
+    """Several CloudEvents in one POST."""
+
+    max_items: int = 100
+    max_bytes: int = 1024 * 1024
+    """Of the request's body. One event that is larger travels alone."""
+
+    max_wait_seconds: float = 0.1
+    """How long an event waits for others."""
+
+
 class HttpTarget(_Record, frozen=True, kw_only=True):
-    """An HTTP destination: one CloudEvent in one POST, or one webhook as it came."""
+    """An HTTP destination: CloudEvents, one or several in a POST, or webhooks as they came."""
 
     url: str
     format: Literal["Event", "Raw"] = "Event"
@@ -185,6 +197,9 @@ class HttpTarget(_Record, frozen=True, kw_only=True):
     max_in_flight: int = 64
     rate_per_second: float = 0.0
     """0 for no limit."""
+
+    batch: Batch | None = None
+    """None for one event in a POST."""
 
 
 class LogTarget(_Record, frozen=True, kw_only=True):

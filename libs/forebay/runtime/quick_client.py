@@ -6,8 +6,8 @@ takes 75 in all (docs/design/0009). Here a function is called in the turn in whi
 
 This leans on six names of nats-py that are not public: the two methods that `QuickClient` overrides
 (where a new version does not call them any more, messages go nats-py's way, only slower), the two
-that it calls, its table of subscriptions and their number. `tests/component/slow/test_quick_client.py`
-fails where a new version changes any of them.
+that it calls, its table of subscriptions and their number. Its tests
+(`tests/component/slow/test_quick_client.py`) fail where a new version changes any of them.
 """
 
 from collections.abc import Callable

@@ -3,14 +3,24 @@
 import structlog
 
 from forebay.core import envelope
+from forebay.core.bodies import BODY_KIND
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
-from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.destination_settings import DestinationSettings
-from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Result
+from forebay_processor.delivery.gate import Gate
+from forebay_processor.destinations.port import (
+    Attempt,
+    BatchPort,
+    Delivered,
+    DestinationPort,
+    Failed,
+    Rejected,
+    Result,
+)
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
@@ -28,11 +38,12 @@ class Attempts:
         endpoint: EndpointName,
         name: str,
         metrics: ProcessorMetrics,
-        breaker: Breaker,
+        gate: Gate,
         time: StreamTime,
     ) -> None:
         self.settings = DestinationSettings()
-        self._breaker = breaker
+        self._batches = BatchedAttempts(gate.requests)
+        self._breaker = gate.breaker
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
@@ -68,7 +79,7 @@ class Attempts:
         generation = self._breaker.generation
         began = self._time.steady()
         try:
-            result = await port.deliver(attempt)
+            result = await self._deliver(port, attempt)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
             _log.error(
                 "attempt_crashed",
@@ -85,3 +96,11 @@ class Attempts:
             took = max(0.0, self._time.now() - received_at)
             self._metrics.delivered(self._endpoint, self._name, took)
         return result
+
+    async def _deliver(self, port: DestinationPort, attempt: Attempt) -> Result:
+        config = self.settings.config
+        batch = config.http.batch if config is not None and config.http is not None else None
+        # A whole webhook stays one, though the destination is for events by now.
+        if batch is None or attempt.item.kind == BODY_KIND or not isinstance(port, BatchPort):
+            return await port.deliver(attempt)
+        return await self._batches.deliver(attempt, port, batch)

@@ -18,12 +18,16 @@ from forebay_processor.delivery.limits import Slots
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["GONE_SLOTS", "Gate"]
+__all__ = ["BATCH_ITEMS", "GONE_SLOTS", "Gate"]
 
 _log = structlog.get_logger(__name__)
 
 UNBOUNDED_SLOTS: Final = 1024
 """For destinations without a limit of their own: a line in a log takes no time."""
+
+BATCH_ITEMS: Final = 1024
+"""Items under way to a destination that takes batches, at most: as many as one may have requests
+under way (`http.maxInFlight`), so that what they hold in memory is bounded as without batches."""
 
 GONE_SLOTS: Final = 16
 """Rows that are given up at a time: NATS only, no hurry."""
@@ -52,6 +56,11 @@ class Gate:
         self._clock = time.steady
         self.breaker.on_change = self._breaker_changed
         self.slots = Slots(0, self.breaker)
+        """The places for attempts: of one item each."""
+
+        self.requests = Slots(0)
+        """The places for requests where one of them may be for several attempts."""
+
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
@@ -60,6 +69,9 @@ class Gate:
 
         self._settings = DestinationSettings()
         self._budget: Budget | None = None
+        self._counting = self.slots
+        """Those of the places that the destination's and the endpoint's limits are for."""
+
         self._members = 1
         """How many processors share the destination."""
 
@@ -99,16 +111,25 @@ class Gate:
     def _limit(self) -> None:
         config = self._settings.config
         http = config.http if config is not None else None
+        batch = http.batch if http is not None else None
+        # What a destination can bear, and what the endpoint may ask of it, is counted in requests.
+        counting, other = self.slots, self.requests
+        if batch is not None:
+            counting, other = other, counting
         budget = self._settings.budget if http is not None else None
-        if budget is not self._budget:
-            self._budget = budget
-            share = None if budget is None else budget.join(self.slots.serve)
-            self.slots.take_part_in(share)
+        if budget is not self._budget or counting is not self._counting:
+            self._budget, self._counting = budget, counting
+            other.take_part_in(None)
+            counting.take_part_in(None if budget is None else budget.join(counting.serve))
         rate = http.rate_per_second / self._members if http is not None else 0.0
-        self.slots.limit_rate(rate, self._clock)
+        other.limit_rate(0, self._clock)
+        counting.limit_rate(rate, self._clock)
         if config is not None:
             limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
-            self.slots.resize(math.ceil(limit / self._members))
+            counting.resize(math.ceil(limit / self._members))
+            if batch is not None:
+                items = min(limit * batch.max_items, BATCH_ITEMS)
+                self.slots.resize(math.ceil(items / self._members))
         elif self._settings.state is not DestinationState.UNKNOWN:
             self.slots.resize(GONE_SLOTS)
 

@@ -86,7 +86,7 @@ class DestinationQueue:
         self._gate = Gate(endpoint, name, metrics, random, time, self._gate_changed)
         self.breaker = self._gate.breaker
         self._slots = self._gate.slots
-        self._attempts = Attempts(endpoint, name, metrics, self.breaker, time)
+        self._attempts = Attempts(endpoint, name, metrics, self._gate, time)
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
         self._settings = DestinationSettings()
         self._conversations = Conversations()

@@ -19,9 +19,11 @@ import msgspec
 
 from forebay_processor.destinations.port import Attempt
 
-__all__ = ["CLOUDEVENTS_TYPE", "encode_event", "standard_webhooks_signature"]
+__all__ = ["BATCH_TYPE", "CLOUDEVENTS_TYPE", "encode_event", "standard_webhooks_signature"]
 
 CLOUDEVENTS_TYPE: Final = "application/cloudevents+json; charset=utf-8"
+BATCH_TYPE: Final = "application/cloudevents-batch+json; charset=utf-8"
+"""Of a JSON array of events (CloudEvents 1.0, JSON batch format)."""
 
 ATTRIBUTE_CHARACTERS: Final = 1024
 """Of an attribute that comes from a body: readers and their proxies bound what they take, the

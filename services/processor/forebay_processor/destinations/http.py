@@ -1,4 +1,4 @@
-"""Destination `http`: one item as a CloudEvent, or one webhook as it came, in one POST.
+"""Destination `http`: items as CloudEvents, one or several in a POST, or one webhook as it came.
 
 | answer | what follows |
 | --- | --- |
@@ -13,15 +13,18 @@ format is changed goes out in the form that it was made for. Redirects are not f
 for the URL that the manifest names.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from yarl import URL
 
 from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.errors import ForebayError
+from forebay.core.naming import EndpointName
 from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.cloudevents import (
+    BATCH_TYPE,
     CLOUDEVENTS_TYPE,
     encode_event,
     standard_webhooks_signature,
@@ -88,20 +91,43 @@ class HttpDestination:
 
     async def deliver(self, attempt: Attempt) -> Result:
         """Post the item once."""
-        pool = self._pool
-        if pool is None:
-            return self._unusable
         try:
             body, headers = posted(attempt, self._target.signing_secrets, int(self._now()))
         except ForebayError:
             return Rejected("unreadable item")
+        return await self._post(attempt.endpoint, body, headers)
+
+    def encode(self, attempt: Attempt) -> bytes:
+        """Return an item as it stands in a batch: a CloudEvent."""
+        return encode_event(attempt)
+
+    async def deliver_batch(
+        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+    ) -> Result:
+        """Post items once, together."""
+        body = b"[" + b",".join(items) + b"]"
+        headers = {
+            "content-type": BATCH_TYPE,
+            "Forebay-Items": str(len(items)),
+            "Forebay-Endpoint": str(endpoint),
+        }
+        own = f"batch-{hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()[:32]}"
+        headers |= _signed(own, self._target.signing_secrets, int(self._now()), body)
+        return await self._post(endpoint, body, headers)
+
+    async def _post(
+        self, endpoint: EndpointName, body: bytes, headers: Mapping[str, str]
+    ) -> Result:
+        pool = self._pool
+        if pool is None:
+            return self._unusable
         try:
             answer = await self._client.post(
                 pool,
                 self._head.write(headers, len(body)),
                 body,
                 self._target.timeout_seconds,
-                attempt.endpoint,
+                endpoint,
             )
         except TimeoutError:
             return Failed("timeout")
@@ -147,17 +173,19 @@ def posted(attempt: Attempt, secrets: tuple[str, ...], now: int) -> tuple[bytes,
     else:
         body, headers = encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
     headers |= {
-        "webhook-id": attempt.token,
-        "webhook-timestamp": str(now),
         "Forebay-Attempt": str(attempt.number),
         "Forebay-Endpoint": str(attempt.endpoint),
         "traceparent": attempt.traceparent,
     }
+    return body, headers | _signed(attempt.token, secrets, now, body)
+
+
+def _signed(own: str, secrets: tuple[str, ...], now: int, body: bytes) -> dict[str, str]:
+    """Return the headers of Standard Webhooks of a body with an id of its own."""
+    headers = {"webhook-id": own, "webhook-timestamp": str(now)}
     if secrets:
-        headers["webhook-signature"] = standard_webhooks_signature(
-            secrets, attempt.token, now, body
-        )
-    return body, headers
+        headers["webhook-signature"] = standard_webhooks_signature(secrets, own, now, body)
+    return headers
 
 
 def result_of(answer: Answer, now: float) -> Result:

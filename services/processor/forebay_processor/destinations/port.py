@@ -1,7 +1,8 @@
 """The port that every kind of destination stands behind, and what an attempt can end in."""
 
 import enum
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -9,7 +10,16 @@ from forebay.core.envelope import StoredItem
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 
-__all__ = ["Attempt", "Delivered", "DestinationPort", "Failed", "Rejected", "Result", "Trouble"]
+__all__ = [
+    "Attempt",
+    "BatchPort",
+    "Delivered",
+    "DestinationPort",
+    "Failed",
+    "Rejected",
+    "Result",
+    "Trouble",
+]
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +93,25 @@ class DestinationPort(Protocol):
 
     def close(self) -> None:
         """Let go of connections; attempts that are under way go on."""
+
+
+@runtime_checkable
+class BatchPort(DestinationPort, Protocol):
+    """One that takes several items at once, too."""
+
+    def encode(self, attempt: Attempt) -> bytes:
+        """Return an item as it stands in a batch."""
+
+    async def deliver_batch(
+        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+    ) -> Result:
+        """Try to deliver items of one endpoint together; never raises for what is done there.
+
+        Args:
+            endpoint: Whose they are.
+            tokens: Of each item its own, all different.
+            items: What `encode` made of them, in the same order.
+
+        Returns:
+            What became of all of them; a failure may be any one's.
+        """

@@ -1,0 +1,108 @@
+"""A destination that takes batches: several items in one request, each once and in order."""
+
+import asyncio
+import json
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from standardwebhooks.webhooks import Webhook
+
+from forebay.core.tables import Batch
+from support.plant import Plant, token, webhook
+from support.sink import Arrival
+from support.wait import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up, from the standard's own examples
+BATCH = Batch(max_items=25, max_wait_seconds=0.3)
+
+
+async def send_apart(plant: Plant, name: str, count: int, *, prefix: str = "m") -> list[str]:
+    """Store messages of as many people, and return their `webhook-id`s."""
+    messages = [f"wamid.{prefix}.{number}" for number in range(count)]
+    people = [(each, f"1555{number}") for number, each in enumerate(messages)]
+    await plant.store(name, webhook(*people))
+    return [token(each) for each in messages]
+
+
+def batches(plant: Plant, path: str) -> list[Arrival]:
+    """Return the requests with several items."""
+    return [each for each in plant.arrivals(path) if each.is_batch]
+
+
+async def test_items_of_different_people_come_together_as_cloudevents(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, batch=BATCH, signing_secrets=(SECRET,)))
+    keys = await send_apart(plant, name, 50)
+    await plant.wait_delivered(name, keys)
+    assert sorted(plant.delivered(name)) == sorted(keys), "each once"
+    assert len(plant.arrivals(name)) < 10
+    first = batches(plant, name)[0]
+    assert first.headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
+    assert first.headers["forebay-items"] == str(len(first.items))
+    assert first.headers["forebay-endpoint"] == f"demo/{name}"
+    assert first.key not in keys
+    events = Webhook(SECRET).verify(first.body, dict(first.headers))
+    assert [each["id"] for each in events] == first.items
+    for event in json.loads(first.body):
+        read = JSONFormat().read(None, json.dumps(event).encode())
+        assert read.get_source() == f"/forebay/demo/{name}"
+
+
+async def test_items_of_one_person_come_one_after_the_other(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, batch=Batch(max_items=25, max_wait_seconds=0.01)))
+    keys = await plant.send(name, *(f"wamid.{number}" for number in range(8)))
+    await plant.wait_delivered(name, keys)
+    assert plant.delivered(name) == keys
+
+
+async def test_one_that_is_never_taken_holds_up_no_other(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, batch=BATCH))
+    bad = token("wamid.m.7")
+    plant.sink.refuse_key(bad, 422)
+    keys = await send_apart(plant, name, 20)
+    await plant.wait_delivered(name, [key for key in keys if key != bad])
+    await plant.letter(name, bad)
+    assert sorted([*plant.delivered(name), bad]) == sorted(keys)
+    plant.sink.forgive_key(bad)
+
+
+async def test_what_waited_for_a_destination_that_was_down_comes_in_batches(plant: Plant) -> None:
+    name = plant.new_name()
+    await plant.serve(name, plant.http(name, batch=BATCH))
+    async with plant.sink_answers(503):
+        keys = await send_apart(plant, name, 60)
+        await eventually(lambda: plant.arrivals(name), saying="a request")
+
+        async def all_wait() -> bool:
+            return await plant.rows(name) == len(keys)
+
+        await eventually(all_wait, saying="all to wait in RETRY")
+        asked = len(plant.arrivals(name))
+    await plant.wait_delivered(name, keys, within=20)
+    assert sorted(plant.delivered(name)) == sorted(keys), "each once"
+    assert asked < len(keys), "a destination that is down is not asked for each item"
+    assert any(each.accepted for each in batches(plant, name))
+
+
+async def test_no_more_requests_are_under_way_than_the_destination_allows(plant: Plant) -> None:
+    name = plant.new_name()
+    batch = Batch(max_items=5, max_wait_seconds=0.01)
+    await plant.serve(name, plant.http(name, batch=batch, max_in_flight=2))
+    plant.sink.hold()
+    try:
+        keys = await send_apart(plant, name, 40)
+        await eventually(lambda: len(plant.arrivals(name)) >= 2, saying="two requests")
+        other = plant.plain()
+        (later,) = await plant.send(other, "wamid.later")
+        await eventually(lambda: plant.arrivals(other), saying="another destination's request")
+        await asyncio.sleep(0.05)
+        assert len(plant.arrivals(name)) == 2
+        assert later
+    finally:
+        plant.sink.release()
+    await plant.wait_delivered(name, keys)
+    assert sorted(plant.delivered(name)) == sorted(keys)
