@@ -23,7 +23,7 @@ _SLOW: Final = "tests/component/slow/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Tests that cover a mutation: arguments of pytest, as `tests/unit/test_slots.py -k wait`."""
+    """Tests that cover a mutation: arguments of pytest, as `tests/unit/test_rates.py -k wait`."""
 
     text: str
 

@@ -22,7 +22,15 @@ from forebay.core.subjects import DeadSubject
 from support.plant import webhook
 from support.python_process import Ended, PythonProcess, python
 
-__all__ = ["PERSON", "TEXT", "Ended", "bury", "ended", "forebay_dead", "forebay_dead_process"]
+__all__ = [
+    "PERSON",
+    "TEXT",
+    "Ended",
+    "dead_letter",
+    "ended",
+    "forebay_dead",
+    "forebay_dead_process",
+]
 
 PERSON: Final = "15550007777"
 TEXT: Final = "Meet me at the fountain"
@@ -85,7 +93,7 @@ async def ended(process: PythonProcess) -> Ended:
     return await process.ended(within=COMMAND_SECONDS)
 
 
-async def bury(  # noqa: PLR0913  # each is one thing that tells dead letters apart
+async def dead_letter(  # noqa: PLR0913  # each is one thing that tells dead letters apart
     client: Client,
     message: str,
     *,

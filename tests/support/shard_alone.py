@@ -27,7 +27,7 @@ from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition_factory import PartitionFactory
-from forebay_processor.ownership.shard import Shard
+from forebay_processor.ownership.shard import ShardRunner
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease_table import LeaseTable, Member
@@ -217,7 +217,7 @@ class ShardAlone:
             metrics,
             lambda: None,
         )
-        self.shard = Shard("0", "me", "here", self._factory)
+        self.shard = ShardRunner("0", "me", "here", self._factory)
         own = ProcessorEndpoint(
             namespace=NAME.namespace,
             name=NAME.name,

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Batch
+from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.batched_attempts import ILL, BatchedAttempts
-from forebay_processor.delivery.limits import Slots
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -85,8 +85,8 @@ class Gathering:
     """Attempts at one destination, and what came of each."""
 
     def __init__(self, places: int = 8, settings: Batch = LATE) -> None:
-        self.slots = Slots(places)
-        self.batches = BatchedAttempts(self.slots)
+        self.attempts = AttemptLimiter(places)
+        self.batches = BatchedAttempts(self.attempts)
         self.port = Together()
         self.settings = settings
         self.tasks: dict[str, asyncio.Task[Result]] = {}
@@ -158,7 +158,7 @@ async def test_no_more_requests_are_under_way_than_may_be() -> None:
     gathering.port.is_free.set()
     assert set((await gathering.results()).values()) == {Delivered()}
     assert len(gathering.port.requests) == 4
-    assert gathering.slots.taken == 0
+    assert gathering.attempts.taken == 0
 
 
 async def test_what_waits_for_a_request_gathers_meanwhile() -> None:
@@ -175,12 +175,12 @@ async def test_what_waits_for_a_request_gathers_meanwhile() -> None:
 async def test_requests_begin_no_faster_than_the_rate() -> None:
     now = 0.0
     gathering = Gathering(places=8, settings=Batch(max_items=1, max_wait_seconds=3600))
-    gathering.slots.limit_rate(0.001, lambda: now)
+    gathering.attempts.limit_rate(0.001, lambda: now)
     await gathering.offer("a", "b", "c")
     assert gathering.port.requests == [["a"]]
     for _ in range(2):
         now += 1001
-        gathering.slots.serve()
+        gathering.attempts.serve()
         await asyncio.sleep(0)
     await gathering.results()
     assert gathering.port.requests == [["a"], ["b"], ["c"]]
@@ -275,7 +275,7 @@ async def test_a_fault_of_ours_costs_no_place_and_leaves_nobody_waiting(
     )
     assert isinstance(ended[1], RuntimeError)
     assert ended[3] == Delivered()
-    assert gathering.slots.taken == 0
+    assert gathering.attempts.taken == 0
 
 
 @given(
@@ -301,6 +301,6 @@ def test_each_item_gets_an_answer_of_its_own(kinds: list[str], places: int, item
             assert result == keys[key] or (result == ILL_ITEM and key not in alone)
         if kinds.count("ill") < ILL:
             assert results == keys
-        assert gathering.slots.taken == 0
+        assert gathering.attempts.taken == 0
 
     asyncio.run(run())

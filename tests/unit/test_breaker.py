@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from forebay.core.tables import Retry
-from forebay_processor.delivery.circuit_breaker import Breaker, BreakerState
+from forebay_processor.delivery.circuit_breaker import BreakerState, CircuitBreaker
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 
 DOWN = Failed("status 500")
@@ -19,7 +19,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.breaker = Breaker(Random(1), lambda: self.now)
+        self.breaker = CircuitBreaker(Random(1), lambda: self.now)
         self.breaker.retry = Retry(initial_delay_seconds=1, max_delay_seconds=600)
         self.said: list[BreakerState] = []
         self.breaker.on_change = lambda: self.said.append(self.breaker.state)

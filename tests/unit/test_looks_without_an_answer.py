@@ -18,7 +18,7 @@ from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replays import LOOK_SECONDS, Replays
-from forebay_processor.maintenance.retention import Retention
+from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
@@ -124,7 +124,7 @@ async def test_room_is_made_in_one_stream_while_the_other_is_silent_and_then_in_
 ) -> None:
     streams = FullStreams()
     streams.silent = {silent}
-    retention = Retention(cast("Streams", streams), "0", metrics(), pause=0.001)
+    retention = StreamRetention(cast("Streams", streams), "0", metrics(), pause=0.001)
     with capture_logs() as told:
         async with running(retention.run()):
             await eventually(lambda: streams.purged.count(other) >= 2, saying="two looks")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay_processor.delivery.token_bucket import Bucket
+from forebay_processor.delivery.token_bucket import TokenBucket
 
 
 class Clock:
@@ -15,7 +15,7 @@ class Clock:
         return self.now
 
 
-def take_for(bucket: Bucket, clock: Clock, seconds: float) -> int:
+def take_for(bucket: TokenBucket, clock: Clock, seconds: float) -> int:
     """Take whenever there is a token, and return how many there were."""
     taken, end = 0, clock.now + seconds
     while clock.now <= end:
@@ -30,14 +30,14 @@ def take_for(bucket: Bucket, clock: Clock, seconds: float) -> int:
 @pytest.mark.parametrize("rate", [0.5, 1, 7.3, 100, 3000])
 def test_the_rate_holds_over_time(rate: float) -> None:
     clock = Clock()
-    taken = take_for(Bucket(rate, clock), clock, 20)
+    taken = take_for(TokenBucket(rate, clock), clock, 20)
     assert rate * 20 - 1 <= taken <= rate * 20.1 + 2
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(1, 1), (10, 1), (50, 5), (1000, 100)])
 def test_after_a_long_rest_no_second_sees_more_than_a_tenth_above(rate: float, burst: int) -> None:
     clock = Clock()
-    bucket = Bucket(rate, clock)
+    bucket = TokenBucket(rate, clock)
     clock.now += 3600
     taken = 0
     while bucket.wait == 0:
@@ -48,7 +48,7 @@ def test_after_a_long_rest_no_second_sees_more_than_a_tenth_above(rate: float, b
 
 def test_the_wait_is_until_the_next_token() -> None:
     clock = Clock()
-    bucket = Bucket(4, clock)
+    bucket = TokenBucket(4, clock)
     bucket.take()
     assert bucket.wait == pytest.approx(0.25)
     clock.now += 0.1
@@ -59,7 +59,7 @@ def test_the_wait_is_until_the_next_token() -> None:
 
 def test_a_change_of_the_rate_gives_nothing_away() -> None:
     clock = Clock()
-    bucket = Bucket(1, clock)
+    bucket = TokenBucket(1, clock)
     bucket.take()
     bucket.change(100)
     assert bucket.wait == pytest.approx(0.01)

@@ -9,7 +9,7 @@ import pytest
 
 from forebay.runtime.provisioning import ensure_shard
 from support.corpus import PAYLOADS
-from support.dead import PERSON, TEXT, Ended, bury, forebay_dead
+from support.dead import PERSON, TEXT, Ended, dead_letter, forebay_dead
 from support.nats_server import NatsServer
 from support.plant import CHANNEL, token
 from support.ports import HOST, free_port
@@ -39,12 +39,12 @@ async def ids(nats: NatsServer, *options: str) -> list[str]:
 
 async def test_each_filter_finds_its_own(nats: NatsServer) -> None:
     async with nats.client() as client:
-        old = await bury(client, "wamid.old", endpoint="acme/shop", reason="Expired")
+        old = await dead_letter(client, "wamid.old", endpoint="acme/shop", reason="Expired")
         stream = await client.jetstream().stream_info("FOREBAY_DEAD_0")
         died = str((await client.jetstream().get_msg(stream.config.name or "", 1)).time)
-        crm = await bury(client, "wamid.crm")
-        bus = await bury(client, "wamid.crm", destination="bus")
-        sent = await bury(client, "", body=PAYLOADS["status-sent"].body)
+        crm = await dead_letter(client, "wamid.crm")
+        bus = await dead_letter(client, "wamid.crm", destination="bus")
+        sent = await dead_letter(client, "", body=PAYLOADS["status-sent"].body)
     assert crm == bus == token("wamid.crm")
     later = (datetime.fromisoformat(died) + timedelta(microseconds=1)).isoformat()
     expected = {
@@ -62,7 +62,7 @@ async def test_each_filter_finds_its_own(nats: NatsServer) -> None:
 
 async def test_the_list_tells_what_and_why_and_nothing_private(nats: NatsServer) -> None:
     async with nats.client() as client:
-        key = await bury(client, "wamid.private")
+        key = await dead_letter(client, "wamid.private")
     table = (await looked(nats, "ls")).out
     for told in ("demo/meta", "crm", "messages (text)", "Rejected (status 422)", key[:12], "7"):
         assert told in table
@@ -74,7 +74,7 @@ async def test_the_list_tells_what_and_why_and_nothing_private(nats: NatsServer)
 
 async def test_show_hides_what_people_wrote_unless_told(nats: NatsServer) -> None:
     async with nats.client() as client:
-        key = await bury(client, "wamid.shown")
+        key = await dead_letter(client, "wamid.shown")
     hidden = (await looked(nats, "show", key[:8])).out
     assert key in hidden
     assert f"<{len(TEXT)} characters>" in hidden
@@ -98,7 +98,7 @@ async def test_what_is_no_item_can_be_looked_at(nats: NatsServer) -> None:
 
 async def test_a_long_list_is_cut_and_says_so(nats: NatsServer) -> None:
     async with nats.client() as client:
-        await asyncio.gather(*(bury(client, f"wamid.{number}") for number in range(300)))
+        await asyncio.gather(*(dead_letter(client, f"wamid.{number}") for number in range(300)))
     ended = await looked(nats, "ls")
     assert ended.out.count("demo/meta") == 100
     assert "there are more" in ended.out

@@ -16,7 +16,7 @@ from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.letter_store import Outcome
 from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer, StoreError
-from support.dead import bury, ended, forebay_dead, forebay_dead_process
+from support.dead import dead_letter, ended, forebay_dead, forebay_dead_process
 from support.nats_server import NatsServer
 from support.plant import DEAD, RETRY
 from support.stack import SHARD
@@ -27,9 +27,9 @@ from support.wait import eventually
 async def test_purge_removes_what_is_meant_and_nothing_else(
     client: Client, nats_server: NatsServer
 ) -> None:
-    await bury(client, "wamid.stays")
-    await bury(client, "wamid.goes.1", reason="Expired")
-    await bury(client, "wamid.goes.2", reason="Expired", destination="bus")
+    await dead_letter(client, "wamid.stays")
+    await dead_letter(client, "wamid.goes.1", reason="Expired")
+    await dead_letter(client, "wamid.goes.2", reason="Expired", destination="bus")
     purge = ("purge", "--reason", "Expired", "--output", "json")
     dry = await forebay_dead(*purge, "--dry-run", nats_url=nats_server.url)
     assert (dry.code, dry.record["found"], await count(client, DEAD)) == (0, 2, 3)
@@ -47,7 +47,9 @@ async def test_purge_removes_what_is_meant_and_nothing_else(
 async def test_a_killed_replay_goes_on_where_it_was(
     client: Client, nats_server: NatsServer
 ) -> None:
-    keys = await asyncio.gather(*(bury(client, f"wamid.kill.{number}") for number in range(200)))
+    keys = await asyncio.gather(
+        *(dead_letter(client, f"wamid.kill.{number}") for number in range(200))
+    )
     process = await forebay_dead_process(
         "replay", "--yes", "--rate", "100", "--nats-url", nats_server.url
     )
@@ -69,7 +71,7 @@ async def test_a_killed_replay_goes_on_where_it_was(
 
 async def test_a_replay_outlives_a_restart_of_nats(client: Client, nats_server: NatsServer) -> None:
     for number in range(60):
-        await bury(client, f"wamid.restart.{number}")
+        await dead_letter(client, f"wamid.restart.{number}")
     replay = asyncio.create_task(
         forebay_dead("replay", "--yes", "--rate", "30", "-o", "json", nats_url=nats_server.url)
     )
@@ -114,13 +116,13 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
     async with NatsServer(tmp_path / "nats", config=RIGHTS.format()) as server:
         admin = await nats.connect(server.url, user="admin", password="admin")
         await ensure_shard(admin, SHARD)
-        key = await bury(admin, "wamid.rights")
+        key = await dead_letter(admin, "wamid.rights")
         mine = {"FOREBAY_NATS_USER": "processor", "FOREBAY_NATS_PASSWORD": "processor"}
         shown = await forebay_dead("show", key, nats_url=server.url, environment=mine)
         assert (shown.code, shown.err) == (0, "")
         done = await forebay_dead("replay", "--yes", nats_url=server.url, environment=mine)
         assert "replayed: 1" in done.out
-        await bury(admin, "wamid.rights")
+        await dead_letter(admin, "wamid.rights")
         done = await forebay_dead("purge", "--all", "--yes", nats_url=server.url, environment=mine)
         assert "removed: 1" in done.out
         own = EndpointName("demo", "meta")
@@ -137,10 +139,10 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
 
 
 async def test_what_dies_after_the_count_stays(client: Client) -> None:
-    await bury(client, "wamid.seen")
+    await dead_letter(client, "wamid.seen")
     letters, outcomes = DeadLetters(client, ("0",)), list[Outcome]()
     plan = await letters.plan(LetterFilter(), lambda _: None)
-    await bury(client, "wamid.later")
+    await dead_letter(client, "wamid.later")
     await letters.work(LetterFilter(), plan, letters.purge, outcomes.append)
     assert outcomes == [Outcome.REMOVED]
     ((left,),) = [page async for page in letters.find(LetterFilter())]
@@ -159,14 +161,14 @@ class Stranger:
 async def test_a_letter_of_which_a_stranger_answers_is_not_taken_for_removed(
     client: Client,
 ) -> None:
-    await bury(client, "wamid.one")
+    await dead_letter(client, "wamid.one")
     ((letter,),) = [page async for page in DeadLetters(client, ("0",)).find(LetterFilter())]
     with pytest.raises(ForeignAnswer):
         await DeadLetters(cast("Client", Stranger()), ("0",)).purge(letter)
 
 
 async def test_only_what_nats_has_removed_or_knows_no_more_counts_as_gone(client: Client) -> None:
-    await bury(client, "wamid.one")
+    await dead_letter(client, "wamid.one")
     letters = DeadLetters(client, ("0",))
     ((letter,),) = [page async for page in letters.find(LetterFilter())]
     assert await letters.purge(letter) is Outcome.REMOVED

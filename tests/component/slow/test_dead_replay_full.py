@@ -7,7 +7,7 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.provisioning import ensure_shard
-from support.dead import Ended, bury, forebay_dead
+from support.dead import Ended, dead_letter, forebay_dead
 from support.nats_server import NatsServer
 from support.plant import DEAD, RAW, RETRY
 from support.stack import SHARD
@@ -26,7 +26,7 @@ def assert_says_what_is_full(done: Ended) -> None:
 async def test_letters_that_retry_has_no_room_for_stay_and_are_replayed_later(
     client: Client, nats_server: NatsServer
 ) -> None:
-    keys = {await bury(client, f"wamid.full.{number}") for number in range(LETTERS)}
+    keys = {await dead_letter(client, f"wamid.full.{number}") for number in range(LETTERS)}
     assert len(keys) == LETTERS
     await ensure_shard(client, msgspec.structs.replace(SHARD, retry_max_bytes=100))
     full = await forebay_dead("replay", "--yes", nats_url=nats_server.url)

@@ -21,7 +21,7 @@ from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.shared.lease_table import LeaseTable
-from support.dead import bury
+from support.dead import dead_letter
 from support.edge import RAW, Edge
 from support.nats_server import NatsServer, settled
 from support.plant import Plant, token
@@ -212,7 +212,7 @@ async def test_a_dead_letter_stays_where_its_row_went_into_another_stream(
 ) -> None:
     async with nats_server.client() as client:
         await ensure_shard(client, SHARD)
-        await bury(client, "one")
+        await dead_letter(client, "one")
         await put_in_place_of(client, StreamKind.RETRY)
         letters = DeadLetters(client, ["0"])
         ((letter,),) = [page async for page in letters.find(LetterFilter())]

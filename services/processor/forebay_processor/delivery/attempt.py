@@ -10,8 +10,8 @@ from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.delivery.batched_attempts import BatchedAttempts
+from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
-from forebay_processor.delivery.gate import Gate
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -38,12 +38,12 @@ class Attempts:
         endpoint: EndpointName,
         name: str,
         metrics: ProcessorMetrics,
-        gate: Gate,
+        limits: DestinationLimits,
         time: StreamTime,
     ) -> None:
         self.settings = DestinationSettings()
-        self._batches = BatchedAttempts(gate.requests)
-        self._breaker = gate.breaker
+        self._batches = BatchedAttempts(limits.requests)
+        self._breaker = limits.breaker
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics

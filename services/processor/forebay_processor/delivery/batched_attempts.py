@@ -10,7 +10,7 @@ tried alone the next time, too.
 
 All items of a conversation but one wait for it to end, so those of a batch are of different ones.
 
-What waits here is bounded by the places of the destination's queue (`gate.BATCH_ITEMS`); encoded
+What waits here is bounded by the places of the destination's queue (`limits.BATCH_ITEMS`); encoded
 are no more than go out. If the process dies: nothing of this is stored; each item is unacked in
 EVENTS or has its row, and is tried again.
 """
@@ -21,7 +21,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from forebay.core.tables import Batch
-from forebay_processor.delivery.limits import Slots
+from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -63,7 +63,7 @@ class _Waiting:
 class BatchedAttempts:
     """Gathers attempts at one destination."""
 
-    def __init__(self, requests: Slots) -> None:
+    def __init__(self, requests: AttemptLimiter) -> None:
         """Begin with nothing; `requests` are the places for requests under way."""
         self._requests = requests
         self._loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ from forebay.core.tables import Retry
 from forebay_processor.delivery.backoff import backoff_seconds
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 
-__all__ = ["Breaker", "BreakerState"]
+__all__ = ["BreakerState", "CircuitBreaker"]
 
 FAILURES: Final = 5
 """Failed attempts in a row: a restart behind a load balancer fails one or two."""
@@ -56,7 +56,7 @@ class BreakerState(enum.StrEnum):
     """Nothing until the spec changes."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Judges a destination by what its attempts ended in."""
 
     def __init__(self, random: Random, clock: Callable[[], float]) -> None:

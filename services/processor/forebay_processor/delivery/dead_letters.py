@@ -14,7 +14,7 @@ from forebay.core.subjects import RetrySubject, dead_subject
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 
-__all__ = ["EVERY", "bury", "kept"]
+__all__ = ["EVERY", "dead_letter", "kept"]
 
 _log = structlog.get_logger(__name__)
 
@@ -29,17 +29,17 @@ def kept(headers: dict[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in _KEPT if name in headers}
 
 
-async def bury(  # noqa: PLR0913, PLR0917  # all that a dead letter is made of
+async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is made of
     partition: Partition,
     subject: RetrySubject,
     payload: bytes,
     headers: dict[str, str],
     attempts: int,
-    verdict: tuple[DeadReason, str],
+    failure: tuple[DeadReason, str],
     metrics: ProcessorMetrics,
 ) -> None:
     """Write a dead letter; raises StoreError."""
-    reason, error = verdict
+    reason, error = failure
     told = {
         **kept(headers),
         envelope.CONVERSATION: subject.conversation,

@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 from forebay.core.tables import Destination
-from forebay_processor.delivery.endpoint_limit import Budget
+from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.destinations.port import DestinationPort
 
 __all__ = ["DestinationSettings", "DestinationState"]
@@ -43,5 +43,5 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     is_monotonic: bool = True
     """Whether statuses that come late are marked."""
 
-    budget: Budget | None = None
+    endpoint_limit: EndpointLimit | None = None
     """The endpoint's requests in all, where the state is OPEN or PAUSED."""

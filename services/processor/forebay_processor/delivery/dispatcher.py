@@ -19,11 +19,11 @@ from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import Puller
 from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
-from forebay_processor.delivery.dead_letters import EVERY, bury
+from forebay_processor.delivery.dead_letters import EVERY, dead_letter
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.status_order import late_ones, question
+from forebay_processor.delivery.status_order import status_query, superseded
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag, Partition
@@ -142,14 +142,14 @@ class Deliverer:
 
     async def _late(self, batch: list[PulledMessage]) -> set[int]:
         """Return the sequences of the statuses that come after a higher one of their message."""
-        questions = [
+        queries = [
             asked
             for message in batch
-            if (asked := question(message, self._endpoints)) is not None
+            if (asked := status_query(message, self._endpoints)) is not None
             and message.sequence not in self._in_flight
             and message not in self._finished
         ]
-        return await late_ones(self._partition, questions)
+        return await superseded(self._partition, queries)
 
     async def _take(self, message: PulledMessage, *, is_late: bool) -> None:
         sequence = message.sequence
@@ -171,7 +171,7 @@ class Deliverer:
         endpoint = await self._endpoint_of(message, subject)
         if endpoint is None:
             return
-        wanting = [
+        routing = [
             (self._queues.of(subject.endpoint, destination.name), destination.name)
             for destination in destinations_wanting(
                 endpoint,
@@ -180,7 +180,7 @@ class Deliverer:
                 has_body=envelope.BODY in message.headers,
             )
         ]
-        for queue, _ in wanting:
+        for queue, _ in routing:
             if not queue.knows(self._partition, subject.shard, subject.lane):
                 await queue.learn(self._partition, subject.shard, subject.lane)
             if queue.is_crowded:
@@ -188,7 +188,7 @@ class Deliverer:
         headers = message.headers
         if is_late and endpoint.status_order == "Monotonic":
             headers = {**headers, envelope.SUPERSEDED: "true"}
-        self._hand_out(message, subject, wanting, headers)
+        self._hand_out(message, subject, routing, headers)
 
     async def _endpoint_of(
         self, message: PulledMessage, subject: EventSubject
@@ -219,13 +219,13 @@ class Deliverer:
         if self._queues.time.now() < self._partition.ages.item_ends(message.stored_at / 1e9):
             return False
         row = self._row(subject, message, EVERY)
-        verdict = (DeadReason.EXPIRED, "no table names the endpoint")
+        failure = (DeadReason.EXPIRED, "no table names the endpoint")
         try:
-            await bury(
-                self._partition, row, message.data, message.headers, 0, verdict, self._metrics
+            await dead_letter(
+                self._partition, row, message.data, message.headers, 0, failure, self._metrics
             )
         except StoreError as error:
-            _log.warning("bury_failed", endpoint=str(subject.endpoint), reason=str(error))
+            _log.warning("dead_letter_failed", endpoint=str(subject.endpoint), reason=str(error))
             return False
         return True
 
@@ -245,11 +245,11 @@ class Deliverer:
         self,
         message: PulledMessage,
         subject: EventSubject,
-        wanting: list[tuple[DestinationQueue, str]],
+        routing: list[tuple[DestinationQueue, str]],
         headers: dict[str, str],
     ) -> None:
         sequence = message.sequence
-        left = len(wanting) + 1
+        left = len(routing) + 1
         works: list[PendingDelivery] = []
 
         def one_done() -> None:
@@ -262,7 +262,7 @@ class Deliverer:
                 self._acker.put(newest, works)
 
         self._in_flight[sequence] = message
-        for queue, destination in wanting:
+        for queue, destination in routing:
             row = self._row(subject, message, destination)
             stored_at = message.stored_at / 1e9
             work = PendingDelivery(

@@ -6,16 +6,16 @@ wants it. So a slow destination may take many places, and never those of its nei
 
 from collections.abc import Callable
 
-__all__ = ["Budget", "Share"]
+__all__ = ["EndpointLimit", "EndpointShare"]
 
 
-class Share:
-    """One destination's part in its endpoint's budget."""
+class EndpointShare:
+    """One destination's part in its endpoint's limit."""
 
-    __slots__ = ("_budget", "on_room", "taken")
+    __slots__ = ("_endpoint_limit", "on_room", "taken")
 
-    def __init__(self, budget: "Budget", on_room: Callable[[], None]) -> None:
-        self._budget = budget
+    def __init__(self, endpoint_limit: "EndpointLimit", on_room: Callable[[], None]) -> None:
+        self._endpoint_limit = endpoint_limit
         self.on_room = on_room
         """Called when another destination gave a place back."""
 
@@ -24,7 +24,7 @@ class Share:
     @property
     def has_room(self) -> bool:
         """Whether there is a place."""
-        return self._budget.has_room(self)
+        return self._endpoint_limit.has_room(self)
 
     def take(self) -> None:
         """Take a place, which `has_room` has found."""
@@ -33,21 +33,21 @@ class Share:
     def give_back(self) -> None:
         """Give a place back; whoever waits for one is called."""
         self.taken -= 1
-        self._budget.room_came(self)
+        self._endpoint_limit.room_came(self)
 
     def leave(self) -> None:
         """Give up the part and all places of it."""
         self.taken = 0
-        self._budget.left(self)
+        self._endpoint_limit.left(self)
 
 
-class Budget:
+class EndpointLimit:
     """The places of one endpoint."""
 
     def __init__(self) -> None:
         self._limit = 0
         self._members = 0
-        self._shares: list[Share] = []
+        self._shares: list[EndpointShare] = []
 
     def configure(self, limit: int, members: int) -> None:
         """Set how many places there are, 0 for no limit, and for how many destinations."""
@@ -57,13 +57,13 @@ class Budget:
         for share in list(self._shares):
             share.on_room()
 
-    def join(self, on_room: Callable[[], None]) -> Share:
+    def join(self, on_room: Callable[[], None]) -> EndpointShare:
         """Return the part of a destination."""
-        share = Share(self, on_room)
+        share = EndpointShare(self, on_room)
         self._shares.append(share)
         return share
 
-    def has_room(self, own: Share) -> bool:
+    def has_room(self, own: EndpointShare) -> bool:
         """Say whether a destination may take a place."""
         if not self._limit:
             return True
@@ -75,7 +75,7 @@ class Budget:
         others = sum(min(share.taken, part) for share in self._shares if share is not own)
         return left > part * (self._members - 1) - others
 
-    def room_came(self, giver: Share) -> None:
+    def room_came(self, giver: EndpointShare) -> None:
         """Call the others, each in its turn first; the giver calls its own by itself."""
         if not self._limit:
             return
@@ -84,7 +84,7 @@ class Budget:
             if share is not giver:
                 share.on_room()
 
-    def left(self, share: Share) -> None:
+    def left(self, share: EndpointShare) -> None:
         """Forget a part."""
         self._shares.remove(share)
         for other in list(self._shares):

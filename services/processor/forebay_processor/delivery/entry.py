@@ -103,6 +103,7 @@ class RetryEntry:
         "asked",
         "attempts",
         "due",
+        "failure",
         "headers",
         "is_counted",
         "is_linked",
@@ -115,7 +116,6 @@ class RetryEntry:
         "since",
         "state",
         "subject",
-        "verdict",
         "work",
     )
 
@@ -157,7 +157,7 @@ class RetryEntry:
         self.is_told = False
         """Whether whoever handed the item out knows that EVENTS may forget it."""
 
-        self.verdict: tuple[DeadReason, str] | None = None
+        self.failure: tuple[DeadReason, str] | None = None
         """Why it is given up and what the destination said, while DEAD does not take it yet."""
 
         self.letter: tuple[DeadSubject, int] | None = None
@@ -166,7 +166,7 @@ class RetryEntry:
     @property
     def is_untouched(self) -> bool:
         """Whether nothing is known of it that its row does not tell as well."""
-        return self.state is EntryState.READY and not self.attempts and self.verdict is None
+        return self.state is EntryState.READY and not self.attempts and self.failure is None
 
     @property
     def size(self) -> int:

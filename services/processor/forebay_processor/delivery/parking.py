@@ -13,8 +13,8 @@ from collections.abc import Callable
 from forebay.core.letters import DeadReason
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
+from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.gate import Gate
 from forebay_processor.delivery.retry_table import RetryTable, Stored
 from forebay_processor.delivery.window import Window
 from forebay_processor.destinations.port import Failed
@@ -30,7 +30,7 @@ class Parking:
         self,
         window: Window,
         table: RetryTable,
-        gate: Gate,
+        limits: DestinationLimits,
         time: StreamTime,
         wake: Callable[[str], None],
         on_parked: Callable[[], None],
@@ -40,14 +40,14 @@ class Parking:
         Args:
             window: What is in memory.
             table: Rows one by one.
-            gate: Says whether attempts may begin.
+            limits: Says whether attempts may begin.
             time: What time it is for items.
             wake: Called with a conversation that may have something to be done.
             on_parked: Called for each item that begins to wait.
         """
         self._window = window
         self._table = table
-        self._gate = gate
+        self._limits = limits
         self._time = time
         self._wake = wake
         self._on_parked = on_parked
@@ -66,7 +66,7 @@ class Parking:
         conversation: ConversationQueue,
         work: PendingDelivery,
         result: Failed,
-        verdict: tuple[DeadReason, str] | None = None,
+        failure: tuple[DeadReason, str] | None = None,
     ) -> None:
         """Store an item that was tried for the first time: before all that follows it."""
         entry = conversation.current_entry
@@ -74,7 +74,7 @@ class Parking:
             entry = conversation.current_entry = self._enqueue(conversation, work)
         entry.attempts = 1
         entry.due = self._table.next_try(entry, result)
-        entry.verdict = verdict
+        entry.failure = failure
         self._window.block(conversation, entry)
         self.begin(key, conversation)
 
@@ -171,7 +171,7 @@ class Parking:
         """Take it that a row is stored: it is known here, or the reader comes to it."""
         window, backlogs = self._window, self._window.backlogs
         backlog = conversation.backlog = window.lane(entry)
-        has_room = conversation.has_rows or (self._gate.is_open and backlogs.has_room(backlog))
+        has_room = conversation.has_rows or (self._limits.is_open and backlogs.has_room(backlog))
         is_known = backlog.stored(entry.sequence, has_room=has_room)
         is_tried = (
             entry.state is EntryState.FINISHED
@@ -190,7 +190,7 @@ class Parking:
         elif conversation.takes(backlogs.bounds.of_conversation):
             conversation.append(entry)
             backlogs.take(backlog, entry)
-            if self._gate.is_open and entry.work is not None:
+            if self._limits.is_open and entry.work is not None:
                 backlogs.keep_payload(entry, entry.work.payload, entry.work.headers)
         else:
             backlogs.note(backlog, conversation, entry.sequence)

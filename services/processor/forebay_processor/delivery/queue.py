@@ -34,15 +34,15 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.delivery.attempt import Attempts
+from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.backlog_reader import BacklogReader
 from forebay_processor.delivery.backlogs import Backlogs, MemoryBounds
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
+from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.delivery.entry import PendingDelivery
-from forebay_processor.delivery.gate import Gate
 from forebay_processor.delivery.lane_backlog import BacklogState
-from forebay_processor.delivery.limits import Slots
 from forebay_processor.delivery.pace import LINE_SECONDS, LOOK_SECONDS, Pace
 from forebay_processor.delivery.parking import Parking
 from forebay_processor.delivery.retry_queue import RetryQueue
@@ -83,30 +83,29 @@ class DestinationQueue:
         self.endpoint = endpoint
         self.name = name
         self._call_later = asyncio.get_running_loop().call_later
-        self._gate = Gate(endpoint, name, metrics, random, time, self._gate_changed)
-        self.breaker = self._gate.breaker
-        self._slots = self._gate.slots
-        self._attempts = Attempts(endpoint, name, metrics, self._gate, time)
+        self._limits = DestinationLimits(endpoint, name, metrics, random, time, self._on_breaker)
+        self.breaker = self._limits.breaker
+        self._limiter = self._limits.attempts
+        self._attempts = Attempts(endpoint, name, metrics, self._limits, time)
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
         self._settings = DestinationSettings()
         self._conversations = Conversations()
         on_count = functools.partial(metrics.waiting, endpoint, name)
         self._backlogs = Backlogs(endpoint, name, bounds, on_count)
-        about = {"endpoint": str(endpoint), "destination": name}
         self._reader = BacklogReader(
             self._backlogs,
             self._conversations,
             self._table,
             time,
-            lambda: self._gate.may_work,
+            lambda: self._limits.may_work,
             self._wake,
-            about,
+            {"endpoint": str(endpoint), "destination": name},
         )
         self._window = Window(self._backlogs, self._conversations, self._reader, time, self._wake)
-        on_parked = functools.partial(metrics.parked, endpoint, name)
-        self._parking = Parking(self._window, self._table, self._gate, time, self._wake, on_parked)
+        parked = functools.partial(metrics.parked, endpoint, name)
+        self._parking = Parking(self._window, self._table, self._limits, time, self._wake, parked)
         self._retry = RetryQueue(
-            self._window, self._parking, self._table, self._gate, time, self._wake, self._end
+            self._window, self._parking, self._table, self._limits, time, self._wake, self._end
         )
         self._pace = Pace(self._judged)
         self._holding: dict[str, ConversationQueue] = {}
@@ -170,15 +169,15 @@ class DestinationQueue:
 
     def configure(self, settings: DestinationSettings) -> None:
         """Take new settings; what is under way goes on."""
-        could_work = self._gate.may_work
+        could_work = self._limits.may_work
         is_reordered = settings.is_ordered != self._settings.is_ordered
         self._settings = self._attempts.settings = settings
         if settings.config is not None:
             self._table.retry = settings.config.retry
-        self._gate.configure(settings)
+        self._limits.configure(settings)
         if is_reordered:
             self._reorder(is_ordered=settings.is_ordered)
-        if could_work and not self._gate.may_work:
+        if could_work and not self._limits.may_work:
             self._window.close()
         for key, _ in self._conversations:
             self._wake(key)
@@ -186,9 +185,9 @@ class DestinationQueue:
 
     def share(self, members: int) -> None:
         """Take no more of the destination's limits than is fair among so many processors."""
-        self._gate.share(members)
+        self._limits.share(members)
 
-    def _gate_changed(self, *, is_open: bool) -> None:
+    def _on_breaker(self, *, is_open: bool) -> None:
         if is_open:
             self._window.destination_is_back()
         else:
@@ -229,17 +228,17 @@ class DestinationQueue:
             conversation.has_rows
             or conversation.storing
             or not backlog.is_caught_up
-            or not self._gate.is_open
+            or not self._limits.is_open
         ):
             self._park_held(key, conversation)
             self._parking.park(key, conversation, work)
             self._wake(key)
         elif conversation.is_busy or conversation.held:
             self._hold(key, conversation, work)
-        elif self._slots.try_take():
+        elif self._limiter.try_take():
             self._pace.is_slow = False
             self._begin(key, conversation, work)
-        elif self._slots.is_held_off:
+        elif self._limiter.is_held_off:
             self._parking.park(key, conversation, work)
         elif self._pace.is_slow:
             self._parking.park(key, conversation, work)
@@ -252,7 +251,7 @@ class DestinationQueue:
         return self._held > 0
 
     def _begin(self, key: str, conversation: ConversationQueue, work: PendingDelivery) -> None:
-        """Start an attempt; the slot is taken."""
+        """Start an attempt; the place is taken."""
         conversation.is_busy = True
         conversation.current = work
         conversation.since = self._pace.now()
@@ -319,7 +318,7 @@ class DestinationQueue:
     async def _try_first(
         self, key: str, conversation: ConversationQueue, work: PendingDelivery
     ) -> None:
-        """Try an item for the first time. Holds one slot."""
+        """Try an item for the first time. Holds one place."""
         try:
             if not await work.partition.held():
                 return
@@ -330,46 +329,46 @@ class DestinationQueue:
                 case _ if work.partition.is_lost:
                     return
                 case Rejected(error=error):
-                    await self._bury_first(key, conversation, work, error)
+                    await self._dead_letter_first(key, conversation, work, error)
                 case Failed():
                     self._parking.park_failed(key, conversation, work, result)
                     self._park_held(key, conversation)
         finally:
             conversation.current = conversation.current_entry = None
-            self._end(key, conversation, self._slots)
+            self._end(key, conversation, self._limiter)
 
-    async def _bury_first(
+    async def _dead_letter_first(
         self, key: str, conversation: ConversationQueue, work: PendingDelivery, error: str
     ) -> None:
-        verdict = (DeadReason.REJECTED, error)
+        failure = (DeadReason.REJECTED, error)
         try:
-            await self._table.bury(
-                work.partition, work.subject, work.payload, work.headers, 1, verdict
+            await self._table.dead_letter(
+                work.partition, work.subject, work.payload, work.headers, 1, failure
             )
-        except StoreError as failure:
+        except StoreError as trouble:
             if work.partition.is_lost:
                 return
             # DEAD has no room: it waits in RETRY, and so does its conversation.
-            self._table.trouble("bury_failed", failure)
-            self._parking.park_failed(key, conversation, work, Failed(error), verdict)
+            self._table.trouble("dead_letter_failed", trouble)
+            self._parking.park_failed(key, conversation, work, Failed(error), failure)
             self._park_held(key, conversation)
         else:
             self._parking.settle_current(conversation, work)
 
-    def _end(self, key: str, conversation: ConversationQueue, slots: Slots) -> None:
+    def _end(self, key: str, conversation: ConversationQueue, limiter: AttemptLimiter) -> None:
         """Let go of what an attempt held, and see what is next."""
         conversation.is_busy = False
         self._pace.ended += 1
         conversation.since = self._pace.now()
-        slots.give_back()
+        limiter.give_back()
         self._wake(key)
 
     def _wake(self, key: str) -> None:
         """See what is next in a conversation, and whether it can be tried now, later or not at all.
 
         Called after all that could change the answer: an attempt ended, a row became ready, a timer
-        or a slot came, settings changed. Where the answer is "now", there is a slot; where it is
-        "later", a timer or a place in the slots' queue is left behind.
+        or a place came, settings changed. Where the answer is "now", there is a place; where it is
+        "later", a timer or a place in the limiter's line is left behind.
         """
         conversation = self._conversations.find(key)
         if conversation is None or conversation.is_busy:
@@ -378,11 +377,11 @@ class DestinationQueue:
             self._window.release(conversation)
             self._conversations.remove(key)
             return
-        if conversation.held and (not self._gate.is_open or self._slots.is_held_off):
+        if conversation.held and (not self._limits.is_open or self._limiter.is_held_off):
             self._park_held(key, conversation)
         if conversation.has_rows or conversation.storing:
             self._retry.wake(key, conversation)
-        elif self._slots.try_take():
+        elif self._limiter.try_take():
             work = conversation.held.popleft()
             self._begin(key, conversation, work)
             self._count_held(-_weight(work))

@@ -9,7 +9,7 @@ from forebay.core.tables import ProcessorEndpoint
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
-from forebay_processor.delivery.endpoint_limit import Budget
+from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
@@ -38,7 +38,7 @@ class DestinationQueues:
 
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._queues: dict[tuple[EndpointName, str], DestinationQueue] = {}
-        self._budgets: dict[EndpointName, Budget] = {}
+        self._endpoint_limits: dict[EndpointName, EndpointLimit] = {}
         self._members = 1
         self.bounds = MemoryBounds()
         """What all of them may have in memory."""
@@ -88,7 +88,7 @@ class DestinationQueues:
         ]
 
     def share(self, members: int) -> None:
-        """Share every destination with so many processors, this one included."""
+        """EndpointShare every destination with so many processors, this one included."""
         if members == self._members:
             return
         self._members = members
@@ -130,11 +130,11 @@ class DestinationQueues:
             own_channel=endpoint.channel,
             is_ordered=endpoint.ordering == "Conversation",
             is_monotonic=endpoint.status_order == "Monotonic",
-            budget=self._budget_of(endpoint),
+            endpoint_limit=self._endpoint_limit_of(endpoint),
         )
 
-    def _budget_of(self, endpoint: ProcessorEndpoint) -> Budget:
-        budget = self._budgets.setdefault(endpoint.endpoint, Budget())
+    def _endpoint_limit_of(self, endpoint: ProcessorEndpoint) -> EndpointLimit:
+        endpoint_limit = self._endpoint_limits.setdefault(endpoint.endpoint, EndpointLimit())
         members = sum(1 for each in endpoint.destinations if each.http is not None)
-        budget.configure(math.ceil(endpoint.max_in_flight / self._members), members)
-        return budget
+        endpoint_limit.configure(math.ceil(endpoint.max_in_flight / self._members), members)
+        return endpoint_limit

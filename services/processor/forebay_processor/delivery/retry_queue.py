@@ -15,11 +15,11 @@ from typing import Final
 
 from forebay.core.subjects import REPLAY, Lane
 from forebay.runtime.store_errors import StoreError
+from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.conversation import ConversationQueue
+from forebay_processor.delivery.destination_limits import GONE_PLACES, DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.gate import GONE_SLOTS, Gate
-from forebay_processor.delivery.limits import Slots
 from forebay_processor.delivery.parking import Parking
 from forebay_processor.delivery.retry_table import RetryTable
 from forebay_processor.delivery.window import Window
@@ -50,10 +50,10 @@ class RetryQueue:
         window: Window,
         parking: Parking,
         table: RetryTable,
-        gate: Gate,
+        limits: DestinationLimits,
         time: StreamTime,
         wake: Callable[[str], None],
-        on_ended: Callable[[str, ConversationQueue, Slots], None],
+        on_ended: Callable[[str, ConversationQueue, AttemptLimiter], None],
     ) -> None:
         """Prepare.
 
@@ -61,7 +61,7 @@ class RetryQueue:
             window: What is in memory.
             parking: Stores what RETRY had no room for, again.
             table: Rows one by one.
-            gate: Says whether attempts may begin.
+            limits: Says whether attempts may begin.
             time: What time it is for items.
             wake: Called with a conversation that may have something to be done.
             on_ended: Called when an attempt is over, with where to give its place back.
@@ -69,13 +69,13 @@ class RetryQueue:
         self._window = window
         self._parking = parking
         self._table = table
-        self._gate = gate
-        self._slots = gate.slots
+        self._limits = limits
+        self._limiter = limits.attempts
         self._time = time
         self._wake = wake
         self._on_ended = on_ended
         self._call_later = asyncio.get_running_loop().call_later
-        self._graves = Slots(GONE_SLOTS)
+        self._expiry = AttemptLimiter(GONE_PLACES)
         """Places for giving up what cannot be tried before its age is over."""
 
     def wake(self, key: str, conversation: ConversationQueue) -> None:
@@ -87,7 +87,7 @@ class RetryQueue:
         entry = self._first(key, conversation)
         if entry is None:
             return
-        state = self._gate.state
+        state = self._limits.state
         is_finished = entry.state is EntryState.FINISHED
         if state in _AT_REST and not is_finished:
             if entry.state is EntryState.READY:
@@ -100,8 +100,8 @@ class RetryQueue:
             self._set_timer(key, conversation, wait)
         elif is_finished:
             self._give_up(key, conversation, entry)
-        elif self._slots.try_take():
-            self._begin(key, conversation, entry, self._slots)
+        elif self._limiter.try_take():
+            self._begin(key, conversation, entry, self._limiter)
         elif now < expires:
             self.queue(key, conversation)
             if expires < math.inf:
@@ -141,38 +141,40 @@ class RetryQueue:
         self._wake(key)
 
     def _give_up(self, key: str, conversation: ConversationQueue, entry: RetryEntry) -> None:
-        if self._graves.try_take():
-            self._begin(key, conversation, entry, self._graves)
+        if self._expiry.try_take():
+            self._begin(key, conversation, entry, self._expiry)
         else:
-            self._graves.call_when_free(functools.partial(self._wake, key))
+            self._expiry.call_when_free(functools.partial(self._wake, key))
 
     def queue(self, key: str, conversation: ConversationQueue) -> None:
         """Wait for a place, behind all that is as urgent."""
         if not conversation.is_queued:
             conversation.is_queued = True
             rank = _RANKS[key.partition(".")[0]]
-            self._slots.call_when_free(functools.partial(self._slot_free, key, conversation), rank)
+            self._limiter.call_when_free(
+                functools.partial(self._place_free, key, conversation), rank
+            )
 
-    def _slot_free(self, key: str, conversation: ConversationQueue) -> None:
+    def _place_free(self, key: str, conversation: ConversationQueue) -> None:
         conversation.is_queued = False
         self._wake(key)
 
     def _begin(
-        self, key: str, conversation: ConversationQueue, entry: RetryEntry, slots: Slots
+        self, key: str, conversation: ConversationQueue, entry: RetryEntry, limiter: AttemptLimiter
     ) -> None:
         conversation.set_timer(None)
         conversation.is_busy = True
         work = entry.work if entry.state is EntryState.UNSTORED else None
         if entry.state is not EntryState.FINISHED:
             entry.state = EntryState.IN_FLIGHT
-        entry.partition.spawn(self._try(key, conversation, entry, slots, work))
+        entry.partition.spawn(self._try(key, conversation, entry, limiter, work))
 
     async def _try(
         self,
         key: str,
         conversation: ConversationQueue,
         entry: RetryEntry,
-        slots: Slots,
+        limiter: AttemptLimiter,
         work: PendingDelivery | None,
     ) -> None:
         """Try the first row of a conversation, or give it up. Holds one place.
@@ -181,10 +183,10 @@ class RetryQueue:
             key: The conversation's.
             conversation: Whose first row it is.
             entry: What to try.
-            slots: Where the place is of.
+            limiter: Where the place is of.
             work: The item, where RETRY has no room for its row.
         """
-        give_up = self._why_untried() if slots is self._graves else None
+        give_up = self._why_untried() if limiter is self._expiry else None
         try:
             if work is not None:
                 is_over = await self._table.work_from_memory(entry, work, give_up)
@@ -202,7 +204,7 @@ class RetryQueue:
                 return
             self._table.trouble("row_failed", error)
             entry.due = self._time.steady() + ROW_PAUSE_SECONDS
-            if self._gate.state is not DestinationState.OPEN:
+            if self._limits.state is not DestinationState.OPEN:
                 # A row of a removed destination has no due time to wait for.
                 await entry.partition.pause(ROW_PAUSE_SECONDS)
         else:
@@ -212,13 +214,13 @@ class RetryQueue:
                 entry.state = EntryState.READY if work is None else EntryState.STORING
             if work is not None and not entry.partition.is_lost:
                 self._parking.begin(key, conversation)
-            self._on_ended(key, conversation, slots)
+            self._on_ended(key, conversation, limiter)
 
     def _why_untried(self) -> str:
-        match self._gate.state:
+        match self._limits.state:
             case DestinationState.PAUSED:
                 return "not tried: paused"
             case DestinationState.UNKNOWN:
                 return "not tried: no table names the endpoint"
             case _:
-                return self._gate.breaker.reason or "not tried: at its limits"
+                return self._limits.breaker.reason or "not tried: at its limits"

@@ -24,7 +24,7 @@ from forebay.runtime.store_errors import ClaimedBefore, StoreError, StoreFull, S
 from forebay_processor.delivery.attempt import Attempts
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.backoff import backoff_seconds
-from forebay_processor.delivery.dead_letters import bury, kept
+from forebay_processor.delivery.dead_letters import dead_letter, kept
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
 from forebay_processor.delivery.retry_rows import epoch_of
@@ -168,13 +168,13 @@ class RetryTable:
         """Bury what RETRY has no room for, where EVENTS keeps it no longer; say whether it did."""
         if self._time.now() < entry.partition.ages.item_ends(work.stored_at):
             return False
-        verdict = (DeadReason.EXPIRED, "RETRY has no room")
+        failure = (DeadReason.EXPIRED, "RETRY has no room")
         try:
-            await self.bury(
-                entry.partition, entry.subject, work.payload, work.headers, entry.attempts, verdict
+            await self.dead_letter(
+                entry.partition, entry.subject, work.payload, work.headers, entry.attempts, failure
             )
         except StoreError as error:
-            self.trouble("bury_failed", error)
+            self.trouble("dead_letter_failed", error)
             return False
         return True
 
@@ -244,7 +244,7 @@ class RetryTable:
                 entry.due = self.next_try(entry, outcome)
                 return False
             case _:
-                await self.bury(
+                await self.dead_letter(
                     entry.partition, entry.subject, payload, headers, entry.attempts, outcome
                 )
                 return True
@@ -261,10 +261,10 @@ class RetryTable:
         # What an endpoint that is gone had left is dropped, but not what a person sent again.
         if self._attempts.settings.state in gone:
             return (DeadReason.DESTINATION_REMOVED, ""), headers
-        if entry.verdict is None and give_up is not None:
-            entry.verdict = (DeadReason.EXPIRED, give_up)
-        if entry.verdict is not None:
-            return entry.verdict, headers
+        if entry.failure is None and give_up is not None:
+            entry.failure = (DeadReason.EXPIRED, give_up)
+        if entry.failure is not None:
+            return entry.failure, headers
         headers = await self._marked(entry, payload, headers)
         entry.attempts += 1
         result = await self._attempts.make(entry.subject, payload, headers, entry.attempts)
@@ -275,8 +275,8 @@ class RetryTable:
         if isinstance(result, Failed) and self._is_young(entry):
             return result, headers
         reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
-        entry.verdict = (reason, result.error)
-        return entry.verdict, headers
+        entry.failure = (reason, result.error)
+        return entry.failure, headers
 
     async def _marked(
         self, entry: RetryEntry, payload: bytes, headers: dict[str, str]
@@ -316,17 +316,17 @@ class RetryTable:
         """Say whether a row was deleted here a while ago; a replica may still show it."""
         return self._bounds.is_deleted(shard, sequence)
 
-    async def bury(  # all that a dead letter is made of
+    async def dead_letter(  # all that a dead letter is made of
         self,
         partition: Partition,
         subject: RetrySubject,
         payload: bytes,
         headers: dict[str, str],
         attempts: int,
-        verdict: tuple[DeadReason, str],
+        failure: tuple[DeadReason, str],
     ) -> None:
         """Write a dead letter; raises StoreError."""
-        await bury(partition, subject, payload, headers, attempts, verdict, self._metrics)
+        await dead_letter(partition, subject, payload, headers, attempts, failure, self._metrics)
 
     def next_try(self, entry: RetryEntry, result: Failed) -> float:
         """Return when to try again, on the steady clock: the last time is when `maxAge` ends."""

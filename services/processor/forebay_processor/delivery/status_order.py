@@ -31,7 +31,7 @@ from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.shared.endpoints import Endpoints
 
-__all__ = ["Claims", "Question", "is_behind_a_higher", "late_ones", "question"]
+__all__ = ["Claims", "StatusQuery", "is_behind_a_higher", "status_query", "superseded"]
 
 AT_ONCE: Final = 120
 """Statuses in one request: at most 961 subjects, of the 1,024 that the server takes."""
@@ -54,7 +54,7 @@ class Claims(Protocol):
         """Return the sequences of those of these items that are claimed; raises StoreError."""
 
 
-class Question(NamedTuple):
+class StatusQuery(NamedTuple):
     """One status, and where higher ones of its message would be."""
 
     sequence: int
@@ -63,7 +63,7 @@ class Question(NamedTuple):
     is_ordered: bool
 
 
-def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
+def status_query(message: PulledMessage, endpoints: Endpoints) -> StatusQuery | None:
     """Return what to ask about a message of EVENTS; None where nothing is to be asked."""
     if _OF_STATUS not in message.subject:
         return None
@@ -80,22 +80,22 @@ def question(message: PulledMessage, endpoints: Endpoints) -> Question | None:
         return None
     # A table can bring the endpoint before the item is handed out.
     is_ordered = endpoint is None or endpoint.ordering == "Conversation"
-    return Question(message.sequence, message.subject, higher, is_ordered)
+    return StatusQuery(message.sequence, message.subject, higher, is_ordered)
 
 
-async def late_ones(
-    claims: Claims, questions: Sequence[Question], pause: float = PAUSE_SECONDS
+async def superseded(
+    claims: Claims, queries: Sequence[StatusQuery], pause: float = PAUSE_SECONDS
 ) -> set[int]:
     """Return the sequences of those that come late; waits while NATS does not answer.
 
     Args:
         claims: Those in the stream of all of them.
-        questions: One for each status.
+        queries: One for each status.
         pause: Seconds before NATS is asked again.
     """
     late: set[int] = set()
-    for start in range(0, len(questions), AT_ONCE):
-        some = questions[start : start + AT_ONCE]
+    for start in range(0, len(queries), AT_ONCE):
+        some = queries[start : start + AT_ONCE]
         tries = 0
         while True:
             try:
@@ -130,9 +130,9 @@ async def is_behind_a_higher(claims: Claims, row: RetrySubject, payload: bytes) 
     return bool(higher) and bool(await claims.claims(_events(row.shard), higher))
 
 
-async def _ask(claims: Claims, questions: Sequence[Question]) -> dict[str, int]:
-    subjects = [subject for each in questions for subject in each.higher]
-    newest = max(questions).own
+async def _ask(claims: Claims, queries: Sequence[StatusQuery]) -> dict[str, int]:
+    subjects = [subject for each in queries for subject in each.higher]
+    newest = max(queries).own
     stream = _events(EventSubject.parse(newest).shard)
     return await claims.claims(stream, [*subjects, newest])
 
@@ -146,7 +146,7 @@ def _anywhere(found: dict[str, int]) -> dict[str, int]:
     return claimed
 
 
-def _is_late(status: Question, claimed: dict[str, int]) -> bool:
+def _is_late(status: StatusQuery, claimed: dict[str, int]) -> bool:
     names = map(in_any_partition, status.higher)
     higher = [claimed[name] for name in names if name in claimed]
     return any(sequence < status.sequence or not status.is_ordered for sequence in higher)

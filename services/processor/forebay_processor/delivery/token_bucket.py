@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Bucket"]
+__all__ = ["TokenBucket"]
 
 DEPTH_SECONDS: Final = 0.1
 """What an idle time lets through at once, in seconds of the rate: any second sees at most a tenth
 and one more than the rate. Deeper buckets would break limits that are counted by the second."""
 
 
-class Bucket:
+class TokenBucket:
     """Tokens that come at a steady rate; each attempt takes one."""
 
     def __init__(self, rate: float, clock: Callable[[], float]) -> None:

@@ -19,7 +19,7 @@ from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
 from forebay_processor.metrics import ProcessorMetrics
 
-__all__ = ["Retention"]
+__all__ = ["StreamRetention"]
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ ENOUGH: Final = 0.7
 """Of `max_bytes`: down to it."""
 
 
-class Retention:
+class StreamRetention:
     """Looks after RAW and EVENTS of one shard."""
 
     def __init__(

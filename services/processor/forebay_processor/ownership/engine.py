@@ -23,7 +23,7 @@ from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition_factory import PartitionFactory
-from forebay_processor.ownership.shard import Shard
+from forebay_processor.ownership.shard import ShardRunner
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import StoredRow
@@ -88,7 +88,7 @@ class Engine:
             metrics,
             self.watchdog.answered,
         )
-        self.shards = [Shard(name, me, listener_id, self._factory) for name in shards]
+        self.shards = [ShardRunner(name, me, listener_id, self._factory) for name in shards]
         self._stores = asyncio.Semaphore(STORES_AT_ONCE)
         self._deletes = asyncio.Semaphore(DELETES_AT_ONCE)
         self._stopping = asyncio.Event()

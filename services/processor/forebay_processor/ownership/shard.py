@@ -20,7 +20,7 @@ from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.backlog_survey import BacklogSurvey
-from forebay_processor.maintenance.retention import Retention
+from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.ownership.assignment import KINDS, surplus
 from forebay_processor.ownership.consumer_watch import NAMED, ConsumerWatch
@@ -31,7 +31,7 @@ from forebay_processor.shared.lease_table import LeaseTable
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 
-__all__ = ["Shard"]
+__all__ = ["ShardRunner"]
 
 _log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ RETENTION_PARTITION: Final = "raw.00"
 """Who owns it makes room in the shard's streams, and tells of webhooks that nobody splits."""
 
 
-class Shard:
+class ShardRunner:
     """What this process does for one shard."""
 
     def __init__(self, name: str, me: str, listener_id: str, factory: PartitionFactory) -> None:
@@ -99,7 +99,7 @@ class Shard:
         """Work over one connection; until cancelled."""
         self._session = session
         settings = self._factory.settings
-        retention = Retention(
+        retention = StreamRetention(
             session.streams,
             self.name,
             self._factory.metrics,

@@ -1,7 +1,7 @@
 """What stands before one destination: its limits, its share of its endpoint's, and its breaker.
 
-`Slots` says whether one more attempt may begin; here is how the tables set it up, and what is told
-when the breaker opens and closes.
+`AttemptLimiter` says whether one more attempt may begin; here is how the tables set it up, and what
+is told when the breaker opens and closes.
 """
 
 import math
@@ -11,36 +11,36 @@ from typing import Final, Protocol
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay_processor.delivery.circuit_breaker import Breaker
+from forebay_processor.delivery.attempt_limiter import AttemptLimiter
+from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
-from forebay_processor.delivery.endpoint_limit import Budget
-from forebay_processor.delivery.limits import Slots
+from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["BATCH_ITEMS", "GONE_SLOTS", "Gate"]
+__all__ = ["BATCH_ITEMS", "GONE_PLACES", "DestinationLimits"]
 
 _log = structlog.get_logger(__name__)
 
-UNBOUNDED_SLOTS: Final = 1024
+UNBOUNDED_PLACES: Final = 1024
 """For destinations without a limit of their own: a line in a log takes no time."""
 
 BATCH_ITEMS: Final = 1024
 """Items under way to a destination that takes batches, at most: as many as one may have requests
 under way (`http.maxInFlight`), so that what they hold in memory is bounded as without batches."""
 
-GONE_SLOTS: Final = 16
+GONE_PLACES: Final = 16
 """Rows that are given up at a time: NATS only, no hurry."""
 
 
-class OnGateChange(Protocol):
+class OnBreakerChange(Protocol):
     """What is called when a breaker has opened or closed."""
 
     def __call__(self, *, is_open: bool) -> None:
         """Take notice; `is_open` where everything may go through."""
 
 
-class Gate:
+class DestinationLimits:
     """Lets attempts at one destination begin."""
 
     def __init__(  # its collaborators, each one thing
@@ -50,15 +50,15 @@ class Gate:
         metrics: ProcessorMetrics,
         random: Random,
         time: StreamTime,
-        on_change: OnGateChange,
+        on_change: OnBreakerChange,
     ) -> None:
-        self.breaker = Breaker(random, time.steady)
+        self.breaker = CircuitBreaker(random, time.steady)
         self._clock = time.steady
         self.breaker.on_change = self._breaker_changed
-        self.slots = Slots(0, self.breaker)
+        self.attempts = AttemptLimiter(0, self.breaker)
         """The places for attempts: of one item each."""
 
-        self.requests = Slots(0)
+        self.requests = AttemptLimiter(0)
         """The places for requests where one of them may be for several attempts."""
 
         self._endpoint = endpoint
@@ -68,8 +68,8 @@ class Gate:
         """Called when the breaker has opened, or closed: the destination is back."""
 
         self._settings = DestinationSettings()
-        self._budget: Budget | None = None
-        self._counting = self.slots
+        self._endpoint_limit: EndpointLimit | None = None
+        self._counting = self.attempts
         """Those of the places that the destination's and the endpoint's limits are for."""
 
         self._members = 1
@@ -113,25 +113,27 @@ class Gate:
         http = config.http if config is not None else None
         batch = http.batch if http is not None else None
         # What a destination can bear, and what the endpoint may ask of it, is counted in requests.
-        counting, other = self.slots, self.requests
+        counting, other = self.attempts, self.requests
         if batch is not None:
             counting, other = other, counting
-        budget = self._settings.budget if http is not None else None
-        if budget is not self._budget or counting is not self._counting:
-            self._budget, self._counting = budget, counting
+        endpoint_limit = self._settings.endpoint_limit if http is not None else None
+        if endpoint_limit is not self._endpoint_limit or counting is not self._counting:
+            self._endpoint_limit, self._counting = endpoint_limit, counting
             other.take_part_in(None)
-            counting.take_part_in(None if budget is None else budget.join(counting.serve))
+            counting.take_part_in(
+                None if endpoint_limit is None else endpoint_limit.join(counting.serve)
+            )
         rate = http.rate_per_second / self._members if http is not None else 0.0
         other.limit_rate(0, self._clock)
         counting.limit_rate(rate, self._clock)
         if config is not None:
-            limit = http.max_in_flight if http is not None else UNBOUNDED_SLOTS
+            limit = http.max_in_flight if http is not None else UNBOUNDED_PLACES
             counting.resize(math.ceil(limit / self._members))
             if batch is not None:
                 items = min(limit * batch.max_items, BATCH_ITEMS)
-                self.slots.resize(math.ceil(items / self._members))
+                self.attempts.resize(math.ceil(items / self._members))
         elif self._settings.state is not DestinationState.UNKNOWN:
-            self.slots.resize(GONE_SLOTS)
+            self.attempts.resize(GONE_PLACES)
 
     def _breaker_changed(self) -> None:
         is_open = not self.breaker.is_closed
@@ -142,5 +144,5 @@ class Gate:
             _log.warning("breaker_opened", **about, state=state, reason=reason)
         else:
             _log.info("breaker_closed", **about)
-            self.slots.serve()
+            self.attempts.serve()
         self._on_change(is_open=not is_open)

@@ -1,4 +1,4 @@
-"""When an attempt at a destination may begin: places, the endpoint's budget, the rate, the breaker.
+"""When an attempt at a destination may begin: places, the endpoint's limit, the rate, the breaker.
 
 The first attempt takes a place or goes away; what waits is called when there may be one. What waits
 of an urgent lane is called first, so that a campaign's statuses that pile up before a limit do not
@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from forebay_processor.delivery.circuit_breaker import Breaker
-from forebay_processor.delivery.endpoint_limit import Share
-from forebay_processor.delivery.token_bucket import Bucket
+from forebay_processor.delivery.circuit_breaker import CircuitBreaker
+from forebay_processor.delivery.endpoint_limit import EndpointShare
+from forebay_processor.delivery.token_bucket import TokenBucket
 
-__all__ = ["RANKS", "Slots"]
+__all__ = ["RANKS", "AttemptLimiter"]
 
 RANKS: Final = 3
 """How many degrees of urgency there are; 0 is the most urgent."""
@@ -23,15 +23,15 @@ RANKS: Final = 3
 TURN: Final = 8
 
 
-class Slots:
+class AttemptLimiter:
     """Places for attempts at one destination."""
 
-    def __init__(self, limit: int, breaker: Breaker | None = None) -> None:
+    def __init__(self, limit: int, breaker: CircuitBreaker | None = None) -> None:
         self._limit = limit
         self._taken = 0
         self._breaker = breaker
-        self._bucket: Bucket | None = None
-        self._share: Share | None = None
+        self._bucket: TokenBucket | None = None
+        self._share: EndpointShare | None = None
         self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in range(RANKS))
         self._calls = 0
         self._is_serving = False
@@ -60,12 +60,12 @@ class Slots:
         if not rate:
             self._bucket = None
         elif self._bucket is None:
-            self._bucket = Bucket(rate, clock)
+            self._bucket = TokenBucket(rate, clock)
         else:
             self._bucket.change(rate)
 
-    def take_part_in(self, share: Share | None) -> None:
-        """Take places out of a budget from now on, too; what is under way is not counted in it."""
+    def take_part_in(self, share: EndpointShare | None) -> None:
+        """Take part in an endpoint's limit from now on; what is under way is not counted in it."""
         if self._share is not None:
             self._share.leave()
         self._share = share
