@@ -10,7 +10,7 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
-from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay.core.tables import Destination, HttpTarget, LogTarget, Retry
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import PendingDelivery
@@ -79,7 +79,7 @@ class QueueAlone:
         metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
         self.bounds = MemoryBounds()
         self.queue = DestinationQueue(NAME, "sink", metrics, Random(1), self.time, self.bounds)
-        self._configure(Destination(name="sink", retry=_RETRY))
+        self._configure(Destination(name="sink", retry=_RETRY, log=LogTarget()))
         self.done: list[str] = []
         self.works: list[PendingDelivery] = []
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from forebay.core.tables import Destination, Retry
+from forebay.core.tables import Destination, LogTarget, Retry
 from forebay_processor.delivery.circuit_breaker import FAILURES
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered, Failed, Result
@@ -31,7 +31,7 @@ async def parked(alone: QueueAlone, key: str, result: Failed) -> None:
 async def test_an_item_keeps_the_time_that_was_asked_for_when_the_breaker_closes() -> None:
     alone = QueueAlone()
     retry = Retry(initial_delay_seconds=0.01, max_delay_seconds=0.01)
-    config = Destination(name="sink", retry=retry)
+    config = Destination(name="sink", retry=retry, log=LogTarget())
     alone.queue.configure(
         DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
     )

@@ -46,6 +46,7 @@ from forebay.core.tables import Provider
 
 __all__ = [
     "API_VERSION",
+    "DESTINATION_KINDS",
     "KIND",
     "AuthenticationSpec",
     "BasicSpec",
@@ -487,6 +488,11 @@ class DestinationSpec(_Record):
             message = f"give exactly one of {', '.join(DESTINATION_KINDS)}, such as `log: {{}}`"
             raise ValueError(message)
         return self
+
+    @property
+    def kind(self) -> str:
+        """Return which of `DESTINATION_KINDS` it is."""
+        return next(kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None)
 
 
 # --- the whole -----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ __all__ = [
     "ReceiverTable",
     "Retry",
     "SignatureCheck",
+    "Target",
     "decode_table",
     "encode_table",
     "entry_bytes",
@@ -206,6 +207,10 @@ class LogTarget(_Record, frozen=True, kw_only=True):
     """A line in the processor's log for each item, without its content."""
 
 
+Target = HttpTarget | LogTarget
+"""What is special to each kind of destination."""
+
+
 class Retry(_Record, frozen=True, kw_only=True):
     """How long to go on with an item that a destination did not take."""
 
@@ -227,6 +232,19 @@ class Destination(_Record, frozen=True, kw_only=True):
     http: HttpTarget | None = None
     log: LogTarget | None = None
     retry: Retry = Retry()
+
+    def __post_init__(self) -> None:
+        """Refuse one of no kind, whose items would go nowhere, or of several."""
+        if (self.http is None) == (self.log is None):
+            message = "a destination is of exactly one kind"
+            raise ValueError(message)
+
+    @property
+    def target(self) -> Target:
+        """Return what is special to its kind."""
+        target = self.http or self.log
+        assert target is not None  # noqa: S101  # see `__post_init__`
+        return target
 
 
 class ProcessorEndpoint(_Record, frozen=True, kw_only=True):

@@ -63,10 +63,7 @@ def sample(
         provider=manifest.spec.provider,
         url=url,
         curl=f"curl -i {given} --data-binary {shlex.quote(body)} {shlex.quote(url)}",
-        destinations=tuple(
-            f"{each.name} ({'http' if each.http is not None else 'log'})"
-            for each in manifest.spec.destinations
-        ),
+        destinations=tuple(f"{each.name} ({each.kind})" for each in manifest.spec.destinations),
     )
 
 

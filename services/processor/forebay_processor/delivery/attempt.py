@@ -12,6 +12,7 @@ from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
+from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -99,7 +100,7 @@ class Attempts:
 
     async def _deliver(self, port: DestinationPort, attempt: Attempt) -> Result:
         config = self.settings.config
-        batch = config.http.batch if config is not None and config.http is not None else None
+        batch = None if config is None else limits_of(config.target).batch
         # A whole webhook stays one, though the destination is for events by now.
         if batch is None or attempt.item.kind == BODY_KIND or not isinstance(port, BatchPort):
             return await port.deliver(attempt)

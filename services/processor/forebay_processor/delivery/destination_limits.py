@@ -15,15 +15,13 @@ from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
+from forebay_processor.destinations.kinds import KindLimits, limits_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["BATCH_ITEMS", "GONE_PLACES", "DestinationLimits"]
 
 _log = structlog.get_logger(__name__)
-
-UNBOUNDED_PLACES: Final = 1024
-"""For destinations without a limit of their own: a line in a log takes no time."""
 
 BATCH_ITEMS: Final = 1024
 """Items under way to a destination that takes batches, at most: as many as one may have requests
@@ -110,27 +108,25 @@ class DestinationLimits:
 
     def _limit(self) -> None:
         config = self._settings.config
-        http = config.http if config is not None else None
-        batch = http.batch if http is not None else None
+        limits = KindLimits() if config is None else limits_of(config.target)
+        batch = limits.batch
         # What a destination can bear, and what the endpoint may ask of it, is counted in requests.
         counting, other = self.attempts, self.requests
         if batch is not None:
             counting, other = other, counting
-        endpoint_limit = self._settings.endpoint_limit if http is not None else None
+        endpoint_limit = self._settings.endpoint_limit if limits.is_of_endpoint else None
         if endpoint_limit is not self._endpoint_limit or counting is not self._counting:
             self._endpoint_limit, self._counting = endpoint_limit, counting
             other.take_part_in(None)
             counting.take_part_in(
                 None if endpoint_limit is None else endpoint_limit.join(counting.serve)
             )
-        rate = http.rate_per_second / self._members if http is not None else 0.0
         other.limit_rate(0, self._clock)
-        counting.limit_rate(rate, self._clock)
+        counting.limit_rate(limits.rate_per_second / self._members, self._clock)
         if config is not None:
-            limit = http.max_in_flight if http is not None else UNBOUNDED_PLACES
-            counting.resize(math.ceil(limit / self._members))
+            counting.resize(math.ceil(limits.in_flight / self._members))
             if batch is not None:
-                items = min(limit * batch.max_items, BATCH_ITEMS)
+                items = min(limits.in_flight * batch.max_items, BATCH_ITEMS)
                 self.attempts.resize(math.ceil(items / self._members))
         elif self._settings.state is not DestinationState.UNKNOWN:
             self.attempts.resize(GONE_PLACES)

@@ -11,6 +11,7 @@ from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.delivery.queue import DestinationQueue
+from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
@@ -135,6 +136,6 @@ class DestinationQueues:
 
     def _endpoint_limit_of(self, endpoint: ProcessorEndpoint) -> EndpointLimit:
         endpoint_limit = self._endpoint_limits.setdefault(endpoint.endpoint, EndpointLimit())
-        members = sum(1 for each in endpoint.destinations if each.http is not None)
+        members = sum(limits_of(each.target).is_of_endpoint for each in endpoint.destinations)
         endpoint_limit.configure(math.ceil(endpoint.max_in_flight / self._members), members)
         return endpoint_limit

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Destination
-from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.log import LogDestination
+from forebay_processor.destinations.kinds import made_of
 from forebay_processor.destinations.port import DestinationPort
 
 __all__ = ["Destinations"]
@@ -26,7 +25,7 @@ class Destinations:
         there = self._made.get((endpoint, config.name))
         if there is not None and there[0] == config:
             return there[1]
-        port = self._make(config)
+        port = made_of(config.target, self._client, self._now)
         self._made[endpoint, config.name] = (config, port)
         if there is not None:
             there[1].close()
@@ -37,8 +36,3 @@ class Destinations:
         there = self._made.pop((endpoint, name), None)
         if there is not None:
             there[1].close()
-
-    def _make(self, config: Destination) -> DestinationPort:
-        if config.http is not None:
-            return HttpDestination(config.http, self._client, self._now)
-        return LogDestination(self._now)
