@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from forebay.core import envelope
 from forebay.runtime.outgoing import PubAck
-from forebay.runtime.store_errors import ClaimedBefore, StoreFull
+from forebay.runtime.store_errors import ClaimedBefore, StoreFull, StoreUnavailable
 from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["MemoryTable"]
@@ -33,6 +33,12 @@ class MemoryTable:
         self.published: list[str] = []
         self.full: set[str] = set()
         """What has no room: the beginnings of subjects, such as `forebay.dead.`."""
+
+        self.silent: set[str] = set()
+        """What is stored without an answer: the beginnings of subjects."""
+
+        self.unanswered = 0
+        """How often no answer came."""
 
         self.refusals: list[str] = []
         """The subjects of what was refused for want of room."""
@@ -68,8 +74,14 @@ class MemoryTable:
         return self.last
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
-        """Write a row; raises StoreFull where there is no room, ClaimedBefore where it is there."""
+        """Write a row; raises as the store does: it is full, the row is there, no answer comes."""
         await self.before("publish")
+        if any(subject.startswith(silent) for silent in self.silent):
+            if subject not in self.rows:
+                self.put(subject, payload, headers)
+            self.unanswered += 1
+            message = "no answer came"
+            raise StoreUnavailable(message)
         # As nats-server has it, also where it is full (test_provisioning_of_shards).
         if subject.startswith(RETRY) and subject in self.rows:
             message = "it is there"

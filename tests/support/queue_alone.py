@@ -154,7 +154,9 @@ class QueueAlone:
         self.clock.gone_by += seconds
         self.queue.wake_rows()
 
-    def offer(self, number: int, key: str, conversation: str = "c") -> None:
+    def offer(
+        self, number: int, key: str, conversation: str = "c", *, payload: bytes = ITEM
+    ) -> None:
         """Offer an item of a partition to the queue."""
         subject = RetrySubject("0", number, Lane.LIVE, NAME, "sink", f"{conversation}{number}", key)
         headers = {envelope.RECEIVED_AT: "0"}
@@ -165,6 +167,6 @@ class QueueAlone:
 
         partition = self.partitions[number]
         stored_at = self.time.now()
-        work = PendingDelivery(partition, subject, len(key), ITEM, headers, finished, stored_at)
+        work = PendingDelivery(partition, subject, len(key), payload, headers, finished, stored_at)
         self.works.append(work)
         self.queue.offer(work)

@@ -10,11 +10,16 @@ from support.wait import eventually
 
 def with_one_place() -> QueueAlone:
     alone = QueueAlone()
+    serve(alone)
+    return alone
+
+
+def serve(alone: QueueAlone) -> None:
+    """Let the destination take one item at a time."""
     target = HttpTarget(url="http://127.0.0.1/", max_in_flight=1)
     config = Destination(name="sink", http=target, retry=Retry(initial_delay_seconds=0.01))
     settings = DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
     alone.queue.configure(settings)
-    return alone
 
 
 def replayed(alone: QueueAlone, key: str) -> None:
@@ -51,5 +56,13 @@ async def test_an_item_that_waits_is_not_forgotten_when_it_is_replayed() -> None
     alone.queue.configure(DestinationSettings(state=DestinationState.PAUSED))
     alone.offer(0, "x")
     await eventually(lambda: alone.done == ["x"], saying="it to be parked")
+    (work,) = alone.works
+    assert work.after_ack is not None
+    work.after_ack()
     replayed(alone, "x")
     assert alone.queue.parked == 2
+    serve(alone)
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
+    assert alone.door.tried == ["x", "x"]
+    assert alone.queue.parked == 0

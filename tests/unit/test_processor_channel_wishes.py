@@ -2,11 +2,13 @@
 
 import asyncio
 
+from forebay.core import envelope
+from forebay.core.subjects import dead_subject
 from forebay.core.tables import Destination, LogTarget, Retry
 from forebay_processor.delivery.circuit_breaker import FAILURES
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered, Failed, Result
-from support.queue_alone import QueueAlone
+from support.queue_alone import NAME, QueueAlone
 from support.wait import eventually
 
 WISH = 60.0
@@ -49,3 +51,22 @@ async def test_an_item_keeps_the_time_that_was_asked_for_when_the_breaker_closes
     alone.queue.wake_rows()
     await eventually(lambda: alone.queue.parked == 0, saying="the item to arrive")
     assert alone.door.tried.count("asked") == 2
+
+
+async def test_the_last_attempt_is_made_when_the_age_ends() -> None:
+    """Not a whole pause later: what is dead by then could have been replayed long ago."""
+    alone = QueueAlone()
+    retry = Retry(initial_delay_seconds=60, max_delay_seconds=60, max_age_seconds=10)
+    config = Destination(name="sink", retry=retry, log=LogTarget())
+    alone.queue.configure(
+        DestinationSettings(state=DestinationState.OPEN, config=config, port=alone.door)
+    )
+    await parked(alone, "old", Failed("status 500"))
+    alone.let_pass(8)
+    await alone.settled()
+    assert alone.door.tried == ["old"]
+    alone.let_pass(3)
+    await alone.tried("old", "old")
+    letter = dead_subject("0", NAME, "sink", "old")
+    await eventually(lambda: list(alone.table.rows) == [letter], saying="its dead letter")
+    assert alone.table.rows[letter][1][envelope.REASON] == "Expired"

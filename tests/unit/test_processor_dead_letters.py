@@ -41,7 +41,8 @@ async def test_a_row_goes_when_there_is_room_for_its_letter_and_is_not_tried_aga
     letter = dead_subject("0", NAME, "sink", "poison")
     await eventually(lambda: list(alone.table.rows) == [letter], saying="the letter alone")
     assert alone.door.tried == ["poison"]
-    assert alone.table.rows[letter][1][envelope.ERROR] == "422"
+    headers = alone.table.rows[letter][1]
+    assert (headers[envelope.REASON], headers[envelope.ERROR]) == ("Rejected", "422")
 
 
 async def test_a_first_attempt_waits_in_retry_while_dead_letters_have_no_room() -> None:

@@ -38,6 +38,18 @@ async def test_the_next_owner_goes_on_where_the_last_one_was() -> None:
     assert first.due == pytest.approx(began + WISH, abs=EXACT)
 
 
+async def test_an_age_is_that_of_the_item_and_not_of_its_row() -> None:
+    alone = QueueAlone()
+    began = alone.time.steady()
+    alone.answer(Failed("status 500"))
+    alone.offer(0, "item")
+    (work,) = alone.works
+    await eventually(lambda: work.after_ack is not None, saying="the item to be parked")
+    # As if RETRY had had no room for an hour.
+    alone.clock.gone_by += 3600
+    assert as_the_next_owner_reads_it(alone).since == pytest.approx(began, abs=EXACT)
+
+
 async def test_a_row_is_not_written_again_when_it_fails_again() -> None:
     alone = QueueAlone()
     alone.answer(Failed("status 500"))
@@ -51,6 +63,17 @@ async def test_a_row_is_not_written_again_when_it_fails_again() -> None:
     assert alone.table.rows == before
     ((_, headers, _),) = before.values()
     assert headers[envelope.EPOCH] == "7"
+
+
+async def test_nothing_is_tried_from_memory_that_may_stand_in_retry() -> None:
+    """Who is not answered may have stored it: it would be delivered once more from there."""
+    alone = QueueAlone()
+    alone.table.silent = {"forebay.retry."}
+    alone.answer(Failed("status 500"))
+    alone.offer(0, "item")
+    await eventually(lambda: alone.table.unanswered >= 3, saying="three writes without an answer")
+    assert alone.door.tried == ["item"]
+    await alone.end()
 
 
 async def test_what_is_parked_behind_an_attempt_is_stored_behind_what_is_tried() -> None:
