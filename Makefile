@@ -32,7 +32,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart generate \
-	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor \
+	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery mutants images coverage clean
 
 help: ## show this list
@@ -151,6 +151,8 @@ bench-ill: $(VENV)/.installed-dev ## nine destinations beside one that is dead, 
 
 bench-processor: $(VENV)/.installed-dev ## the processor's rate against bare loops, and its latency; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.processor $(ARGS)
+
+bench-pipeline: bench-processor ## from RAW to the destination at once, item by item and in batches: a part of bench-processor
 
 bench-storm: $(VENV)/.installed-dev ## live messages while 100,000 statuses drain; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.storm $(ARGS)

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import DestinationPort
@@ -17,6 +18,7 @@ from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.stream_time import StreamTime
 from support.clocks import HandClock
 from support.destinations import own_client
+from support.queue_alone import QueueAlone
 from support.tables import ENDPOINT, endpoint, http_destination
 
 KEPT = http_destination("http://kept.test/", name="kept")
@@ -66,3 +68,26 @@ async def test_what_no_table_names_for_a_while_is_kept() -> None:
         assert not is_let_go(port)
         endpoints.replace(table(endpoint(KEPT)))
         assert port() is destinations.of(NAME, KEPT)
+
+
+async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        queue = weakref.ref(queues.of(NAME, GONE.name))
+        waiting = queues.of(NAME, KEPT.name)
+        alone = QueueAlone()
+        subject = RetrySubject("0", 0, Lane.LIVE, NAME, KEPT.name, "c0", "k")
+        waiting.backlogs.count(waiting.backlogs.of_subject(alone.partitions[0], subject), 1)
+
+        endpoints.replace(table(endpoint(KEPT)))
+        assert len(list(queues)) == 2, "what waits at a removed destination becomes dead letters"
+        endpoints.replace(table(deleted=(ENDPOINT,)))
+        gc.collect()
+        assert queue() is None
+        assert list(queues) == [waiting], "something waits in it"
+        waiting.backlogs.drop(alone.partitions[0])
+        endpoints.replace(table(deleted=(ENDPOINT,)))
+        assert list(queues) == []

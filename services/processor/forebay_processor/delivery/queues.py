@@ -108,8 +108,22 @@ class DestinationQueues:
             queue.drop(partition)
 
     def _follow(self) -> None:
-        for queue in self:
-            queue.configure(self._settings_of(queue.endpoint, queue.name))
+        for key, queue in list(self._queues.items()):
+            queue.configure(self._settings_of(*key))
+            if self._is_over(queue):
+                del self._queues[key]
+        there = {name for name, _ in self._queues}
+        for name in self._endpoint_limits.keys() - there:
+            if self._endpoints.is_deleted(name):
+                del self._endpoint_limits[name]
+
+    def _is_over(self, queue: DestinationQueue) -> bool:
+        """Say whether an endpoint is gone, with all of it that waited or was under way.
+
+        What RETRY still holds of it, as an owner of another partition finds, gets a queue again.
+        """
+        is_gone = self._endpoints.is_deleted(queue.endpoint)
+        return is_gone and not queue.parked and not any(queue.conversations)
 
     def _settings_of(self, name: EndpointName, destination: str) -> DestinationSettings:
         endpoint = self._endpoints.find(name)
