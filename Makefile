@@ -218,6 +218,8 @@ $(VENV)/.installed-local: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	@$(call install,.[local$(comma)operator$(comma)dev],$(VENV))
+	@# Each of the four workers of `make test` would compile all modules, all at the same time.
+	@$(PYTEST) -qq --collect-only tests/unit tests/component >/dev/null || true
 	@touch $(VENV)/.installed-local $@
 
 # A receiver as its image has it: its extra and nothing else.
