@@ -14,6 +14,7 @@ from forebay_processor.delivery.pace import (
     LOOK_SECONDS,
     PACE_SECONDS,
     QUICK_ENDED,
+    Pace,
 )
 from forebay_processor.delivery.queue import CROWDED_ITEMS
 from forebay_processor.destinations.port import Delivered
@@ -142,3 +143,14 @@ async def test_a_process_that_is_always_late_judges_all_the_same(
     before = alone.queue.parked
     alone.offer(1, "next", conversation="next")
     assert alone.queue.parked == before + 1
+
+
+async def test_a_judgement_that_comes_late_tells_of_this_process_but_not_twice_in_a_row(
+    clock: Clock,
+) -> None:
+    pace = Pace(lambda: True)
+    pace.watch()
+    await clock.stand_still(PACE_SECONDS + LINE_SECONDS)
+    assert not pace.is_slow, "it did not run, so it saw no answer"
+    await clock.stand_still(PACE_SECONDS + LINE_SECONDS)
+    assert pace.is_slow, "a process whose processor is throttled is late each time"
