@@ -253,7 +253,7 @@ async def test_a_table_that_is_refused_for_one_endpoint_is_written_for_the_other
 ) -> None:
     forebay.secret()
     forebay.secret(name="ca", **{"ca.crt": authority(2.6)})
-    with secrets_refused_above(forebay, 2600):
+    with secrets_refused_above(forebay, 3000):
         path = f"{forebay.path('secrets', '')}?dryRun=All".replace("/?", "?")
         large = {"metadata": {"name": "probe"}, "stringData": {"key": "x" * 2700}}
         await eventually(
