@@ -48,7 +48,15 @@ async def test_a_life_is_told_from_its_beginning_to_its_trouble(forebay: Forebay
             forebay.apply(manifest(forebay.tenant, "sales", receiver=shared, paused=True))
             (updated,) = await eventually(lambda: told(forebay, "Updated"), saying="the edit")
             assert "generation 2" in updated["message"]
-            await forebay.wait_condition("sales", "Ready", "Ready")
+
+            def is_ready_anew() -> bool:
+                # The edit is told before the status is written: what stands there until then is
+                # of the generation before.
+                status = (forebay.endpoint("sales") or {}).get("status") or {}
+                ready = forebay.condition("sales", "Ready")["reason"] == "Ready"
+                return ready and status.get("observedGeneration") == 2
+
+            await eventually(is_ready_anew, within=20, saying="the edit to be served")
         (lost,) = await eventually(lambda: told(forebay, "Degraded"), within=20, saying="the loss")
     assert lost["type"] == "Warning"
     assert "no receiver is ready" in lost["message"]

@@ -149,6 +149,7 @@ async def test_large_endpoints_spread_over_the_tables_until_none_has_room(foreba
         # Places are kept by those who are there, and by an operator that starts anew.
         forebay.delete("b")
         await forebay.wait_condition("fifth", "Ready", "Ready")
+        await eventually(lambda: forebay.endpoint("b") is None, saying="the deletion", within=60)
         kept = [[name for name in table if name != "b"] for table in tables]
         now = names_by_table(forebay, "processors")
         assert [[name for name in table if name != "fifth"] for table in now] == kept
