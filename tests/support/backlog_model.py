@@ -8,7 +8,7 @@ leaves it, before or after what it awaited was done, and another one takes over.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Literal, cast
 
@@ -16,8 +16,9 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core import envelope
+from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
-from forebay.core.tables import Destination, HttpTarget, Retry
+from forebay.core.tables import Batch, Destination, HttpTarget, Retry
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
@@ -26,8 +27,8 @@ from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import (
     Attempt,
+    BatchPort,
     Delivered,
-    DestinationPort,
     Failed,
     Rejected,
     Result,
@@ -68,7 +69,7 @@ class Item:
         self.is_acked = False
 
 
-class _Port(DestinationPort):
+class _Port(BatchPort):
     """The destination, as one process has it."""
 
     def __init__(self, model: "Model", process: "_Process") -> None:
@@ -77,7 +78,17 @@ class _Port(DestinationPort):
 
     @override
     async def deliver(self, attempt: Attempt) -> Result:
-        return await self._model.receive(attempt, self._process)
+        return await self._model.receive(attempt.token, self._process)
+
+    @override
+    def encode(self, attempt: Attempt) -> bytes:
+        return b"{}"
+
+    @override
+    async def deliver_batch(
+        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+    ) -> Result:
+        return await self._model.receive_batch(tokens, self._process)
 
     @override
     def close(self) -> None:
@@ -105,10 +116,22 @@ class _Process:
             cast("DestinationQueues", self.queue),
             metrics,
         )
+        breaker = self.queue.breaker
+        changed = breaker.on_change
+
+        def on_change() -> None:
+            if breaker.is_closed:
+                model.destination_is_back()
+            changed()
+
+        breaker.on_change = on_change
         self.port = _Port(model, self)
         self.handed_out: set[int] = set()
         self.in_flight: Counter[str] = Counter()
         self.acks: asyncio.Queue[tuple[Item, PendingDelivery]] = asyncio.Queue()
+        self.is_dead = False
+        """Whether it was killed: nothing comes of it any more."""
+
         self.acking: asyncio.Task[None] | None = None
         self.delivering: asyncio.Task[None] | None = None
 
@@ -120,7 +143,12 @@ class _Process:
 class Model:
     """The world around one queue."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Batch | None = None) -> None:
+        """Begin with nothing; `batch` for a destination that takes several items in a request."""
+        self._batch = batch
+        self._most = PLACES * (1 if batch is None else batch.max_items)
+        """Items that may be under way."""
+
         self.loop = TurnedLoop()
         self.clock = TurnedClock(self.loop)
         self.table = MemoryTable(self.clock.wall)
@@ -265,7 +293,7 @@ class Model:
             self.is_order_kept = False
             self._pauses.clear()
             self._wishes.clear()
-        target = HttpTarget(url="http://sink", max_in_flight=PLACES)
+        target = HttpTarget(url="http://sink", max_in_flight=PLACES, batch=self._batch)
         state = DestinationState.PAUSED if self.is_paused else DestinationState.OPEN
         self.process.queue.configure(
             DestinationSettings(
@@ -342,6 +370,7 @@ class Model:
     async def _take_over(self) -> None:
         """Let the next process begin where one died."""
         process = self.process
+        process.is_dead = True
         self._pauses.clear()
         self._wishes.clear()
         self.disturbed = True
@@ -359,7 +388,7 @@ class Model:
         unacked = {each.key for each in self.items if not each.is_acked}
         again = (taken & (rows | unacked)) - self.may_come_again
         # What was replayed has a row of its own.
-        if len(again - set(self.replayed)) > PLACES:
+        if len(again - set(self.replayed)) > self._most:
             self.faults.append(f"{len(again)} items may come again: {sorted(again)}")
         self.may_come_again |= again | set(process.in_flight)
 
@@ -404,16 +433,39 @@ class Model:
         if self._is_dead:
             await asyncio.get_running_loop().create_future()
 
+    def destination_is_back(self) -> None:
+        """Take it that what failed is tried before its own pause is over."""
+        self._pauses.clear()
+
     def _look_at_dead(self) -> None:
         for subject in self.table.rows:
             key = subject.rpartition(".")[2]
             if subject.startswith("forebay.dead.") and key not in self._dead_at:
                 self._dead_at[key] = self.clock.monotonic()
 
-    async def receive(self, attempt: Attempt, process: _Process) -> Result:
-        """Be the destination."""
+    async def receive_batch(self, keys: Sequence[str], process: _Process) -> Result:
+        """Be a destination that takes all of several items, or none of them."""
+        answers = [self._answer(key) for key in keys]
+        if self.is_down or all(isinstance(each, Delivered) for each in answers):
+            pairs = zip(keys, answers, strict=True)
+            await asyncio.gather(*(self.receive(key, process, each) for key, each in pairs))
+            return answers[0]
         await self._step()
-        key = attempt.token
+        await asyncio.sleep(HANG_SECONDS if self.is_hanging else ANSWER_SECONDS)
+        await self._alive(process)
+        await self._step()
+        return Failed("status 500")
+
+    @staticmethod
+    async def _alive(process: _Process) -> None:
+        """Go no further where a process was killed: what it had under way is not told of."""
+        if process.is_dead:
+            await asyncio.get_running_loop().create_future()
+
+    async def receive(self, key: str, process: _Process, answer: Result | None = None) -> Result:
+        """Be the destination; `answer` where it is decided what is said."""
+        await self._alive(process)
+        await self._step()
         early = max(self._pauses.get(key, 0.0), self._wishes.get(key, 0.0))
         early -= self.clock.monotonic()
         if self.clock.monotonic() - self._since[key] > MAX_AGE - 1:
@@ -421,12 +473,13 @@ class Model:
             early = 0.0
         if early > 1e-6 and key not in self.replayed:
             self.faults.append(f"{key} was tried {early} s too early")
-        if sum(process.in_flight.values()) >= PLACES:
+        if sum(process.in_flight.values()) >= self._most:
             self.faults.append("more are under way than there are places")
         process.in_flight[key] += 1
         try:
-            result = self._answer(key)
+            result = answer or self._answer(key)
             await asyncio.sleep(HANG_SECONDS if self.is_hanging else ANSWER_SECONDS)
+            await self._alive(process)
             if self._is_dead:
                 await self._step()
             self.arrivals.append((key, isinstance(result, Delivered)))

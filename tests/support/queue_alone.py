@@ -10,7 +10,7 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
-from forebay.core.tables import Destination, HttpTarget, LogTarget, Retry
+from forebay.core.tables import Batch, Destination, HttpTarget, LogTarget, Retry
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import PendingDelivery
@@ -136,9 +136,11 @@ class QueueAlone:
         self.door.answer = asyncio.get_running_loop().create_future()
         self.answer(result)
 
-    def limit(self, max_in_flight: int) -> None:
-        """Let the destination take so many at a time."""
-        target = HttpTarget(url="http://sink", max_in_flight=max_in_flight)
+    def limit(self, max_in_flight: int, *, rate: float = 0.0, batch: Batch | None = None) -> None:
+        """Let the destination take so many requests at a time, and so many a second."""
+        target = HttpTarget(
+            url="http://sink", max_in_flight=max_in_flight, rate_per_second=rate, batch=batch
+        )
         self._configure(Destination(name="sink", retry=_RETRY, http=target))
 
     def remove_destination(self) -> None:
@@ -155,10 +157,16 @@ class QueueAlone:
         self.queue.wake_rows()
 
     def offer(
-        self, number: int, key: str, conversation: str = "c", *, payload: bytes = ITEM
+        self,
+        number: int,
+        key: str,
+        conversation: str = "c",
+        *,
+        payload: bytes = ITEM,
+        lane: Lane = Lane.LIVE,
     ) -> None:
         """Offer an item of a partition to the queue."""
-        subject = RetrySubject("0", number, Lane.LIVE, NAME, "sink", f"{conversation}{number}", key)
+        subject = RetrySubject("0", number, lane, NAME, "sink", f"{conversation}{number}", key)
         headers = {envelope.RECEIVED_AT: "0"}
         done = self.done
 

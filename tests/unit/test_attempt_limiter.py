@@ -1,16 +1,7 @@
 """Attempts under way stay within a destination's limit, and whoever waits gets its turn."""
 
-from collections.abc import Callable
-
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
-
-
-def taker(limiter: AttemptLimiter, name: str, served: list[str]) -> Callable[[], None]:
-    def call() -> None:
-        if limiter.try_take():
-            served.append(name)
-
-    return call
+from support.limiters import taker
 
 
 def test_no_more_places_than_the_limit() -> None:

@@ -1,7 +1,6 @@
 """Who waits for a destination's rate or breaker is called in time, the urgent first."""
 
 import time
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -11,23 +10,16 @@ from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.destinations.port import Delivered, Failed, Trouble
+from support.limiters import taker
 from support.wait import eventually
-
-
-def waiter(limiter: AttemptLimiter, name: str, served: list[str]) -> Callable[[], None]:
-    def call() -> None:
-        if limiter.try_take():
-            served.append(name)
-
-    return call
 
 
 def test_the_urgent_are_called_first_and_the_others_are_not_forgotten() -> None:
     limiter, served = AttemptLimiter(1), list[str]()
     assert limiter.try_take()
     for number in range(20):
-        limiter.call_when_free(waiter(limiter, f"bulk-{number}", served), 2)
-        limiter.call_when_free(waiter(limiter, f"live-{number}", served), 0)
+        limiter.call_when_free(taker(limiter, f"bulk-{number}", served), 2)
+        limiter.call_when_free(taker(limiter, f"live-{number}", served), 0)
     for _ in range(16):
         limiter.give_back()
     assert [name for name in served if name.startswith("bulk")] == ["bulk-0", "bulk-1"]
@@ -39,7 +31,7 @@ async def test_a_rate_lets_one_after_the_other_begin() -> None:
     limiter.limit_rate(50, time.monotonic)
     began = time.monotonic()
     for number in range(15):
-        limiter.call_when_free(waiter(limiter, str(number), served))
+        limiter.call_when_free(taker(limiter, str(number), served))
     limiter.serve()
     assert len(served) == 5
     await eventually(lambda: len(served) == 15)
@@ -54,7 +46,7 @@ async def test_a_token_that_comes_between_a_try_and_the_wait_is_not_missed() -> 
     assert limiter.try_take()
     assert not limiter.try_take()
     now[0] += 1
-    limiter.call_when_free(waiter(limiter, "waits", served))
+    limiter.call_when_free(taker(limiter, "waits", served))
     await eventually(lambda: served)
 
 
@@ -63,7 +55,7 @@ async def test_nobody_jumps_the_line_before_a_rate() -> None:
     limiter.limit_rate(20, time.monotonic)
     while limiter.try_take():
         pass
-    limiter.call_when_free(waiter(limiter, "waits", served))
+    limiter.call_when_free(taker(limiter, "waits", served))
 
     def is_served() -> bool:
         if not served:
@@ -85,7 +77,7 @@ async def test_an_open_breaker_lets_one_begin_when_its_pause_is_over() -> None:
     assert limiter.is_held_off
     assert not limiter.try_take()
     for number in range(5):
-        limiter.call_when_free(waiter(limiter, str(number), served))
+        limiter.call_when_free(taker(limiter, str(number), served))
     await eventually(lambda: served)
     assert served == ["0"]
     assert not limiter.try_take()
@@ -102,7 +94,7 @@ def test_a_place_of_the_endpoint_goes_to_another_destination(limit: int) -> None
     two.take_part_in(endpoint_limit.join(two.serve))
     while one.try_take():
         pass
-    two.call_when_free(waiter(two, "two", served))
+    two.call_when_free(taker(two, "two", served))
     two.serve()
     assert not served
     one.give_back()
@@ -116,7 +108,7 @@ async def test_who_comes_while_others_wait_for_the_rate_does_not_go_before_them(
     limiter.limit_rate(10, lambda: now)
     while limiter.try_take():
         pass
-    limiter.call_when_free(waiter(limiter, "waits", served))
+    limiter.call_when_free(taker(limiter, "waits", served))
     now = 0.15
     assert not limiter.try_take(), "the one token belongs to whoever waited"
     limiter.serve()

@@ -9,10 +9,12 @@ from random import Random
 
 import pytest
 
+from forebay.core.tables import Batch
 from support.backlog_model import LANES, Model
 from support.further import one_in
 
 WALKS = 16
+BATCH = Batch(max_items=3, max_wait_seconds=0.02)
 STEPS = 40
 SECONDS = (0.01, 0.05, 0.3, 2.0, 20.0, 200.0)
 STREAMS = ("forebay.retry.", "forebay.dead.")
@@ -21,9 +23,9 @@ STREAMS = ("forebay.retry.", "forebay.dead.")
 class Walk:
     """One walk."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, batch: Batch | None = None) -> None:
         self._random = Random(seed)
-        self._model = Model()
+        self._model = Model(batch)
         self._steps: list[tuple[int, Callable[[], None]]] = [
             (3, self._arrive),
             (3, self._pass_time),
@@ -104,3 +106,9 @@ class Walk:
 def test_what_waits_is_delivered_as_was_promised_whatever_happens(first: int) -> None:
     for seed in range(first, first + WALKS):
         Walk(seed).run()
+
+
+@pytest.mark.parametrize("first", one_in(10, range(0, 10 * WALKS, WALKS)))
+def test_it_is_so_in_batches_too(first: int) -> None:
+    for seed in range(first, first + WALKS):
+        Walk(seed, BATCH).run()

@@ -1,9 +1,10 @@
 """Several items in one request: what goes together, when, and what a failure says of each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Batch
+from forebay_processor.delivery import batched_attempts
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.batched_attempts import ILL, BatchedAttempts
 from forebay_processor.destinations.port import (
@@ -24,6 +26,7 @@ from forebay_processor.destinations.port import (
     Trouble,
 )
 from support.attempts import attempt
+from support.queue_alone import QueueAlone
 from support.wait import eventually
 
 SOON: Final = Batch(max_items=3, max_wait_seconds=0.01)
@@ -41,6 +44,12 @@ class Together(BatchPort):
 
         self.of_all: Result = Delivered()
         """What it says where it says nothing of an item."""
+
+        self.of_batch: Result = ILL_ITEM
+        """What it says of a batch with one of them."""
+
+        self.noticed: Callable[[list[str]], None] = lambda _: None
+        """Called with the items of each request."""
 
         self.is_free = asyncio.Event()
         self.is_free.set()
@@ -66,6 +75,7 @@ class Together(BatchPort):
 
     async def _answer(self, keys: list[str]) -> Result:
         self.requests.append(keys)
+        self.noticed(keys)
         self.under_way += 1
         await self.is_free.wait()
         self.under_way -= 1
@@ -73,7 +83,7 @@ class Together(BatchPort):
             message = "a fault of ours"
             raise RuntimeError(message)
         if len(keys) > 1 and any(key in self.says for key in keys):
-            return ILL_ITEM
+            return self.of_batch
         return self.says.get(keys[0], self.of_all)
 
     @override
@@ -85,21 +95,36 @@ class Gathering:
     """Attempts at one destination, and what came of each."""
 
     def __init__(self, places: int = 8, settings: Batch = LATE) -> None:
-        self.attempts = AttemptLimiter(places)
-        self.batches = BatchedAttempts(self.attempts)
+        self.limiter = AttemptLimiter(places)
+        """Of requests."""
+
+        self.attempts = AttemptLimiter(1000)
+        self.batches = BatchedAttempts(self.limiter, self.attempts.serve)
+        self.attempts.take_part_in(self.batches)
+        self.partition = QueueAlone().partitions[0]
         self.port = Together()
         self.settings = settings
         self.tasks: dict[str, asyncio.Task[Result]] = {}
 
     async def offer(self, *keys: str, size: int = 2) -> None:
         """Begin attempts of items, and let all run that can run at once."""
+        self.batches.settings = self.settings
         for key in keys:
             made = attempt(key=key)
-            made = replace(made, item=replace(made.item, data=b"x" * size))
-            work = self.batches.deliver(made, self.port, self.settings)
-            self.tasks[key] = asyncio.create_task(work)
-        for _ in range(20):
+            made = replace(made, item=replace(made.item, data=msgspec.Raw(b"x" * size)))
+            self.tasks[key] = asyncio.create_task(self._try(made, self.port))
+        for _ in range(30):
             await asyncio.sleep(0)
+
+    async def _try(self, made: Attempt, port: BatchPort) -> Result:
+        while not self.attempts.try_take():
+            free = asyncio.Event()
+            self.attempts.call_when_free(free.set)
+            await free.wait()
+        try:
+            return await self.batches.deliver(made, port, self.partition)
+        finally:
+            self.attempts.give_back()
 
     async def results(self) -> dict[str, Result]:
         """Wait for all attempts."""
@@ -158,6 +183,7 @@ async def test_no_more_requests_are_under_way_than_may_be() -> None:
     gathering.port.is_free.set()
     assert set((await gathering.results()).values()) == {Delivered()}
     assert len(gathering.port.requests) == 4
+    await eventually(lambda: not gathering.limiter.taken, saying="all requests to be over")
     assert gathering.attempts.taken == 0
 
 
@@ -175,12 +201,12 @@ async def test_what_waits_for_a_request_gathers_meanwhile() -> None:
 async def test_requests_begin_no_faster_than_the_rate() -> None:
     now = 0.0
     gathering = Gathering(places=8, settings=Batch(max_items=1, max_wait_seconds=3600))
-    gathering.attempts.limit_rate(0.001, lambda: now)
+    gathering.limiter.limit_rate(0.001, lambda: now)
     await gathering.offer("a", "b", "c")
     assert gathering.port.requests == [["a"]]
     for _ in range(2):
         now += 1001
-        gathering.attempts.serve()
+        gathering.limiter.serve()
         await asyncio.sleep(0)
     await gathering.results()
     assert gathering.port.requests == [["a"], ["b"], ["c"]]
@@ -243,6 +269,60 @@ async def test_one_that_goes_down_meanwhile_is_asked_no_more(gathering: Gatherin
     assert gathering.port.requests == [["a", "b", "c"], ["a"]]
 
 
+async def test_nothing_more_is_tried_alone_of_a_partition_that_is_lost(
+    gathering: Gathering,
+) -> None:
+    gathering.port.says["b"] = ILL_ITEM
+    gathering.port.noticed = lambda keys: gathering.partition.lose() if keys == ["a"] else None
+    await gathering.offer("a", "b", "c")
+    results = await gathering.results()
+    assert gathering.port.requests == [["a", "b", "c"], ["a"]]
+    assert results["a"] == Delivered()
+    assert isinstance(results["b"], Failed)
+    assert isinstance(results["c"], Failed)
+    assert gathering.limiter.taken == 0
+
+
+@pytest.mark.parametrize("answer", [ILL_ITEM, Rejected("status 413")])
+async def test_what_cannot_be_tried_alone_in_time_waits_and_is_not_rejected(
+    gathering: Gathering, answer: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EVENTS keeps it unacked until then; and the rejection may be another one's."""
+    monkeypatch.setattr(batched_attempts, "ALONE_SECONDS", 0.02)
+    gathering.limiter.limit_rate(0.001, lambda: 0.0)
+    gathering.port.of_batch = answer
+    gathering.port.says["b"] = Rejected("status 422")
+    await gathering.offer("a", "b", "c")
+    results = await gathering.results()
+    assert gathering.port.requests == [["a", "b", "c"]]
+    assert {type(each) for each in results.values()} == {Failed}
+    assert gathering.limiter.taken == 0
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_who_comes_when_its_batch_has_gone_goes_with_the_next_request(
+    is_busy: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    gathering = Gathering(places=1, settings=SOON)
+    gathering.batches.settings = SOON
+    assert gathering.attempts.try_take()
+    assert gathering.limiter.taken == 1
+    await eventually(lambda: not gathering.limiter.taken, saying="the batch to go without it")
+    if is_busy:
+        gathering.port.is_free.clear()
+        await gathering.offer("before")
+        await eventually(lambda: gathering.port.requests, saying="another request")
+    port, partition = gathering.port, gathering.partition
+    late = asyncio.create_task(gathering.batches.deliver(attempt(key="late"), port, partition))
+    await asyncio.sleep(0)
+    port.is_free.set()
+    assert await asyncio.wait_for(late, 5) == Delivered()
+    gathering.attempts.give_back()
+    await gathering.results()
+    assert port.requests == [["before"], ["late"]][not is_busy :]
+    assert gathering.limiter.taken == 0
+
+
 async def test_who_is_not_waited_for_any_more_is_left_out(gathering: Gathering) -> None:
     gathering.settings = SOON
     await gathering.offer("a", "b")
@@ -275,6 +355,7 @@ async def test_a_fault_of_ours_costs_no_place_and_leaves_nobody_waiting(
     )
     assert isinstance(ended[1], RuntimeError)
     assert ended[3] == Delivered()
+    await eventually(lambda: not gathering.limiter.taken, saying="all requests to be over")
     assert gathering.attempts.taken == 0
 
 
@@ -301,6 +382,7 @@ def test_each_item_gets_an_answer_of_its_own(kinds: list[str], places: int, item
             assert result == keys[key] or (result == ILL_ITEM and key not in alone)
         if kinds.count("ill") < ILL:
             assert results == keys
+        await eventually(lambda: not gathering.limiter.taken, saying="all requests to be over")
         assert gathering.attempts.taken == 0
 
     asyncio.run(run())

@@ -292,8 +292,6 @@ async def test_who_waits_for_room_is_looked_at_once_some_came_free() -> None:
     async with working(crashing, "a", "b"):
         await eventually(lambda: len(crashing.looked) > 1, saying="both to be looked at")
         looked = crashing.looked.copy()
-        await asyncio.sleep(0.05)
-        assert crashing.looked == looked, "nobody looks again without a reason"
         crashing.waiting = [EndpointName("acme", "b")]
         crashing.on_hosts()  # something else is looked at, and frees it
         await eventually(lambda: len(crashing.looked) > len(looked), saying="another look")

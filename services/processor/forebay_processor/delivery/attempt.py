@@ -9,7 +9,6 @@ from forebay.core.errors import ForebayError
 from forebay.core.items import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
-from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.destinations.kinds import limits_of
@@ -24,6 +23,7 @@ from forebay_processor.destinations.port import (
 )
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
+from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Attempts"]
@@ -43,7 +43,7 @@ class Attempts:
         time: StreamTime,
     ) -> None:
         self.settings = DestinationSettings()
-        self._batches = BatchedAttempts(limits.requests)
+        self._batches = limits.batches
         self._breaker = limits.breaker
         self._endpoint = endpoint
         self._name = name
@@ -51,9 +51,14 @@ class Attempts:
         self._time = time
 
     async def make(
-        self, subject: RetrySubject, payload: bytes, headers: dict[str, str], number: int
+        self,
+        partition: Partition,
+        subject: RetrySubject,
+        payload: bytes,
+        headers: dict[str, str],
+        number: int,
     ) -> Result:
-        """Try to deliver an item; never raises."""
+        """Try to deliver an item of a partition; never raises."""
         port = self.settings.port
         if port is None:
             return Failed("destination removed")
@@ -80,7 +85,7 @@ class Attempts:
         generation = self._breaker.generation
         began = self._time.steady()
         try:
-            result = await self._deliver(port, attempt)
+            result = await self._deliver(port, attempt, partition)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
             _log.error(
                 "attempt_crashed",
@@ -98,10 +103,13 @@ class Attempts:
             self._metrics.delivered(self._endpoint, self._name, took)
         return result
 
-    async def _deliver(self, port: DestinationPort, attempt: Attempt) -> Result:
+    async def _deliver(
+        self, port: DestinationPort, attempt: Attempt, partition: Partition
+    ) -> Result:
         config = self.settings.config
-        batch = None if config is None else limits_of(config.target).batch
-        # A whole webhook stays one, though the destination is for events by now.
-        if batch is None or attempt.item.kind == BODY_KIND or not isinstance(port, BatchPort):
+        if config is None or limits_of(config.target).batch is None:
             return await port.deliver(attempt)
-        return await self._batches.deliver(attempt, port, batch)
+        assert isinstance(port, BatchPort)  # noqa: S101  # as its kind's limits say
+        # A whole webhook stays one, though the destination is for events by now.
+        is_alone = attempt.item.kind == BODY_KIND
+        return await self._batches.deliver(attempt, port, partition, is_alone=is_alone)

@@ -9,13 +9,37 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
-from forebay_processor.delivery.endpoint_limit import EndpointShare
 from forebay_processor.delivery.token_bucket import TokenBucket
 
-__all__ = ["RANKS", "AttemptLimiter"]
+__all__ = ["RANKS", "AttemptLimiter", "Share"]
+
+
+class Share(Protocol):
+    """What many attempts have places in together, such as the destinations of an endpoint."""
+
+    taken: int
+    """The places that the attempts of one limiter have."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a place; whoever was told that there is none is called when there is."""
+
+    @property
+    def is_held_off(self) -> bool:
+        """Whether that there is none is no matter of a moment."""
+
+    def take(self) -> None:
+        """Take a place, which `has_room` has found."""
+
+    def give_back(self) -> None:
+        """Give a place back."""
+
+    def leave(self) -> None:
+        """Give up all places."""
+
 
 RANKS: Final = 3
 """How many degrees of urgency there are; 0 is the most urgent."""
@@ -31,7 +55,7 @@ class AttemptLimiter:
         self._taken = 0
         self._breaker = breaker
         self._bucket: TokenBucket | None = None
-        self._share: EndpointShare | None = None
+        self._share: Share | None = None
         self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in range(RANKS))
         self._calls = 0
         self._is_serving = False
@@ -48,7 +72,14 @@ class AttemptLimiter:
 
         That is no matter of a moment, as a place is at a quick destination.
         """
+        if self._share is not None and self._share.is_held_off:
+            return True
         return self._seconds_off() > 0 or (self._bucket is not None and self._is_jumping())
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether an attempt of somebody who comes now may begin."""
+        return self._is_free() and not (self._bucket is not None and self._is_jumping())
 
     def resize(self, limit: int) -> None:
         """Change the limit; what is under way goes on."""
@@ -64,8 +95,8 @@ class AttemptLimiter:
         else:
             self._bucket.change(rate)
 
-    def take_part_in(self, share: EndpointShare | None) -> None:
-        """Take part in an endpoint's limit from now on; what is under way is not counted in it."""
+    def take_part_in(self, share: Share | None) -> None:
+        """Take places out of a share from now on, too; what is under way counts as its."""
         if self._share is not None:
             self._share.leave()
         self._share = share
@@ -74,7 +105,7 @@ class AttemptLimiter:
 
     def try_take(self) -> bool:
         """Take a place if an attempt may begin now."""
-        if not self._is_free() or (self._bucket is not None and self._is_jumping()):
+        if not self.may_begin:
             return False
         self._taken += 1
         if self._share is not None:

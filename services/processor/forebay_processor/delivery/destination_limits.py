@@ -12,6 +12,7 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
+from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
@@ -59,6 +60,7 @@ class DestinationLimits:
         self.requests = AttemptLimiter(0)
         """The places for requests where one of them may be for several attempts."""
 
+        self.batches = BatchedAttempts(self.requests, self.attempts.serve)
         self._endpoint = endpoint
         self._name = name
         self._metrics = metrics
@@ -109,25 +111,23 @@ class DestinationLimits:
     def _limit(self) -> None:
         config = self._settings.config
         limits = KindLimits() if config is None else limits_of(config.target)
-        batch = limits.batch
         # What a destination can bear, and what the endpoint may ask of it, is counted in requests.
-        counting, other = self.attempts, self.requests
-        if batch is not None:
-            counting, other = other, counting
+        counting = self.attempts if limits.batch is None else self.requests
         endpoint_limit = self._settings.endpoint_limit if limits.is_of_endpoint else None
         if endpoint_limit is not self._endpoint_limit or counting is not self._counting:
             self._endpoint_limit, self._counting = endpoint_limit, counting
-            other.take_part_in(None)
-            counting.take_part_in(
-                None if endpoint_limit is None else endpoint_limit.join(counting.serve)
-            )
-        other.limit_rate(0, self._clock)
+            self.attempts.take_part_in(None if limits.batch is None else self.batches)
+            self.requests.take_part_in(None)
+            if endpoint_limit is not None:
+                counting.take_part_in(endpoint_limit.join(counting.serve))
         counting.limit_rate(limits.rate_per_second / self._members, self._clock)
+        if limits.batch is not None:
+            self.batches.settings = limits.batch
+            self.attempts.limit_rate(0, self._clock)
+            items = min(limits.in_flight * limits.batch.max_items, BATCH_ITEMS)
+            self.attempts.resize(math.ceil(items / self._members))
         if config is not None:
             counting.resize(math.ceil(limits.in_flight / self._members))
-            if batch is not None:
-                items = min(limits.in_flight * batch.max_items, BATCH_ITEMS)
-                self.attempts.resize(math.ceil(items / self._members))
         elif self._settings.state is not DestinationState.UNKNOWN:
             self.attempts.resize(GONE_PLACES)
 

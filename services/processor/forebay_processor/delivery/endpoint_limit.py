@@ -26,6 +26,11 @@ class EndpointShare:
         """Whether there is a place."""
         return self._endpoint_limit.has_room(self)
 
+    @property
+    def is_held_off(self) -> bool:
+        """Whether that there is no place is no matter of a moment: it is one."""
+        return False
+
     def take(self) -> None:
         """Take a place, which `has_room` has found."""
         self.taken += 1

@@ -322,7 +322,8 @@ class DestinationQueue:
         try:
             if not await work.partition.held():
                 return
-            result = await self._attempts.make(work.subject, work.payload, work.headers, 1)
+            make = self._attempts.make
+            result = await make(work.partition, work.subject, work.payload, work.headers, 1)
             match result:
                 case Delivered():
                     self._parking.settle_current(conversation, work)

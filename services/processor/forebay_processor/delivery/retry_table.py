@@ -267,7 +267,9 @@ class RetryTable:
             return entry.failure, headers
         headers = await self._marked(entry, payload, headers)
         entry.attempts += 1
-        result = await self._attempts.make(entry.subject, payload, headers, entry.attempts)
+        result = await self._attempts.make(
+            entry.partition, entry.subject, payload, headers, entry.attempts
+        )
         if isinstance(result, Delivered):
             return result, headers
         if entry.partition.is_lost:

@@ -109,7 +109,7 @@ class BatchPort(DestinationPort, Protocol):
 
         Args:
             endpoint: Whose they are.
-            tokens: Of each item its own, all different.
+            tokens: Of each item its own.
             items: What `encode` made of them, in the same order.
 
         Returns:
