@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from support.corpus import PAYLOADS, Payload
-from support.nats_server import NatsServer
-from support.sink import Sink
-from support.stack import Stack
-from support.tables import Tables
+from support.destinations.sink import Sink
+from support.inputs.corpus import PAYLOADS, Payload
+from support.inputs.tables import Tables
+from support.nats.nats_server import NatsServer
+from support.programs.stack import Stack
 
 LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "interop", "fault", "fuzz")
 """Folders under tests/ whose tests get the marker of the same name."""
@@ -31,7 +31,7 @@ settings.load_profile("few")
 gc.disable()
 
 # Helpers that judge for many tests: what they saw has to stand in the message.
-pytest.register_assert_rewrite("support.ordeal", "support.under_load")
+pytest.register_assert_rewrite("support.receiver.store_outage", "support.programs.under_load")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

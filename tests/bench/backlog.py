@@ -21,13 +21,13 @@ from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import cpu_seconds
 from forebay.core.subjects import Lane
 from forebay.runtime.provisioning import ShardConfig
-from support.backlog import out_of_order, peak_mib, resident_mib, rows, store_rows
-from support.masses import store_all, texts
-from support.processes import Part
-from support.quick_sink import QuickSink
-from support.stack import Stack
-from support.tables import endpoint, http_destination
-from support.wait import eventually
+from support.destinations.quick_sink import QuickSink
+from support.inputs.bulk_webhooks import store_all, texts
+from support.inputs.tables import endpoint, http_destination
+from support.processor.backlog import out_of_order, peak_mib, resident_mib, rows, store_rows
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 GIBIBYTE = 1024**3
 RSS_GOAL_MIB = 256.0

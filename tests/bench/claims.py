@@ -39,10 +39,10 @@ from forebay.core.subjects import (
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import ClaimedBefore
-from support.masses import texts
-from support.nats_server import NatsServer
-from support.publishing import publishing
-from support.tables import ENDPOINT
+from support.inputs.bulk_webhooks import texts
+from support.inputs.tables import ENDPOINT
+from support.nats.nats_server import NatsServer
+from support.nats.publishing import publishing
 
 GIBIBYTE = 1024**3
 

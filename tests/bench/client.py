@@ -24,9 +24,9 @@ from typing import Final
 
 from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import all_but_one_core, move_to
-from support.authority import Authority
-from support.ports import HOST
-from support.quick_sink import QuickSink
+from support.destinations.quick_sink import QuickSink
+from support.programs.authority import Authority
+from support.programs.ports import HOST
 
 GOAL: Final = 1.5
 WHO: Final = ("aiohttp", "own", "bare")

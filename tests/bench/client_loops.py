@@ -34,8 +34,8 @@ from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.port import Attempt, Delivered, DestinationPort
-from support.aiohttp_destination import AiohttpDestination, aiohttp_session
-from support.ports import HOST
+from support.destinations.aiohttp_destination import AiohttpDestination, aiohttp_session
+from support.programs.ports import HOST
 
 __all__ = ["WARM_UP"]
 

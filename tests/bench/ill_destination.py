@@ -15,7 +15,13 @@ import tempfile
 from pathlib import Path
 
 from bench.records import Section, keep, show
-from support.neighbours import HEALTHY, Neighbours, percentile, ten_destinations, usual_percentile
+from support.processor.neighbours import (
+    HEALTHY,
+    Neighbours,
+    percentile,
+    ten_destinations,
+    usual_percentile,
+)
 
 FACTOR = 1.5
 """What the issue allows the others' 99th percentile to grow by."""

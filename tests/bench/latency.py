@@ -29,13 +29,13 @@ from forebay.core.resource import Throughput
 from forebay.core.signatures import sign
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.provisioning import ensure_shard
-from support.corpus import APP_SECRET
-from support.nats_cluster import NatsCluster
-from support.nats_server import NatsServer
-from support.ports import HOST
-from support.processes import Part
-from support.tables import Tables, route
-from support.wait import eventually
+from support.inputs.corpus import APP_SECRET
+from support.inputs.tables import Tables, route
+from support.nats.nats_cluster import NatsCluster
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST
+from support.programs.processes import Part
+from support.timing.wait import eventually
 
 __all__ = ["RATES", "SETUPS", "Latency", "Setup", "measure_latencies", "vegeta_program"]
 

@@ -45,12 +45,12 @@ from forebay.core.subjects import (
 )
 from forebay.core.tables import Batch
 from forebay.runtime.provisioning import ShardConfig
-from support.masses import send_paced, store_all, texts
-from support.neighbours import percentile
-from support.quick_sink import QuickSink
-from support.stack import Stack
-from support.tables import PATH, endpoint, http_destination, route
-from support.wait import eventually
+from support.destinations.quick_sink import QuickSink
+from support.inputs.bulk_webhooks import send_paced, store_all, texts
+from support.inputs.tables import PATH, endpoint, http_destination, route
+from support.processor.neighbours import percentile
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 RAW: Final = stream_name(StreamKind.RAW, "0")
 EVENTS: Final = stream_name(StreamKind.EVENTS, "0")

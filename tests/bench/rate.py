@@ -31,9 +31,9 @@ from bench.servers import (
 )
 from bench.webhooks import Size, bodies
 from forebay.core.signatures import sign
-from support.corpus import APP_SECRET
-from support.nats_server import NatsServer
-from support.ports import HOST
+from support.inputs.corpus import APP_SECRET
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST
 
 __all__ = ["CASES", "Case", "Load", "Ratios", "Turn", "measure_rates", "stored_turn"]
 

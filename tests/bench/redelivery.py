@@ -1,7 +1,7 @@
 """The redelivery drill: 10,000 webhooks, each sent three times over a minute in random order.
 
 Half of the repeats are the same bytes, which RAW refuses; half carry the item in other bytes, and
-its claim refuses it (`support.redelivery`). Each item has to arrive, and no item twice.
+its claim refuses it (`support.processor.redelivery`). Each item has to arrive, and no item twice.
 
     make drill-redelivery                            10,000 webhooks in 60 s
     make drill-redelivery ARGS="--webhooks 1000 --seconds 6"    a short form; tests/system has one
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.records import Goal, Section, goals_section, keep, show
 from forebay.runtime.provisioning import ShardConfig
-from support.redelivery import TIMES, Drill, drill
+from support.processor.redelivery import TIMES, Drill, drill
 
 GIBIBYTE = 1024**3
 

@@ -28,8 +28,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from support.wait import eventually
-from support.whole import Whole
+from support.programs.local_run import LocalRun
+from support.timing.wait import eventually
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
@@ -93,21 +93,21 @@ async def run(*, rate: float, seconds: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         folder = Path(name)
         ledger = folder / "ledger.jsonl"
-        async with Whole(folder, {"name": "log", "log": {}}) as whole:
-            told = await whole.simulate(
+        async with LocalRun(folder, {"name": "log", "log": {}}) as local_run:
+            told = await local_run.simulate(
                 *("--rate", f"{rate:g}", "--duration", f"{seconds:g}", "--ledger", str(ledger)),
                 *("--duplicates", str(SHARE_SENT_TWICE)),
             )
             wanted = _accepted(ledger)
 
             async def is_delivered() -> bool:
-                metrics = await whole.metrics(whole.processor_admin_port)
+                metrics = await local_run.metrics(local_run.processor_admin_port)
                 name = "forebay_processor_deliveries_total"
                 return _sum(metrics, name, outcome="delivered") >= len(wanted)
 
             await eventually(is_delivered, within=CATCH_UP_SECONDS, saying="all to be delivered")
-            metrics = await whole.metrics(whole.processor_admin_port)
-            lines = Counter(record["key"] for record in whole.logged("item"))
+            metrics = await local_run.metrics(local_run.processor_admin_port)
+            lines = Counter(record["key"] for record in local_run.logged("item"))
     return Outcome(
         rate=rate,
         seconds=seconds,

@@ -15,13 +15,13 @@ from nats.js.api import StreamConfig
 from bench import plain_route
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.provisioning import ShardConfig
-from support.nats_server import NatsServer
-from support.ports import HOST, free_port
-from support.program import Program
-from support.raw_http import exchange, request_bytes
-from support.stack import Stack
-from support.tables import route
-from support.wait import eventually
+from support.inputs.tables import route
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST, free_port
+from support.programs.program import Program
+from support.programs.stack import Stack
+from support.receiver.raw_http import exchange, request_bytes
+from support.timing.wait import eventually
 
 __all__ = [
     "BenchError",

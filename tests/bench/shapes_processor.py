@@ -31,14 +31,14 @@ from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partiti
 from forebay.runtime.provisioning import ShardConfig
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
-from support.masses import texts
-from support.neighbours import percentile
-from support.processes import Part
-from support.publishing import publishing
-from support.quick_sink import QuickSink
-from support.stack import Stack
-from support.tables import endpoint, http_destination
-from support.wait import eventually
+from support.destinations.quick_sink import QuickSink
+from support.inputs.bulk_webhooks import texts
+from support.inputs.tables import endpoint, http_destination
+from support.nats.publishing import publishing
+from support.processor.neighbours import percentile
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 LARGEST: Final = 4 * 1024 * 1024
 RAW: Final = stream_name(StreamKind.RAW, "0")

@@ -29,13 +29,13 @@ from bench.records import Goal, Section, goals_section, keep, show
 from bench.webhooks import HALF_KB, bodies
 from forebay.core.signatures import sign
 from forebay.runtime.provisioning import ShardConfig
-from support.corpus import APP_SECRET
-from support.neighbours import percentile
-from support.processes import Part
-from support.raw_http import connect, request_bytes
-from support.stack import Stack
-from support.tables import route
-from support.worst_bodies import LARGEST, WORST_BODIES, varied_history
+from support.inputs.corpus import APP_SECRET
+from support.inputs.tables import route
+from support.inputs.worst_bodies import LARGEST, WORST_BODIES, varied_history
+from support.processor.neighbours import percentile
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.receiver.raw_http import connect, request_bytes
 
 SHAPES: Final = {**WORST_BODIES, "a varied history": varied_history()}
 """By what they are; the last one is what a provider really sends, all others repeat themselves."""

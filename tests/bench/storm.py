@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bench.records import Goal, Section, goals_section, keep, show
 from forebay.runtime.provisioning import ShardConfig
-from support.neighbours import percentile
-from support.storm import storm
+from support.processor.neighbours import percentile
+from support.processor.storm import storm
 
 GIBIBYTE = 1024**3
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from support.corpus import payload
+from support.inputs.corpus import payload
 
 __all__ = ["HALF_KB", "Size", "bodies"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.chart import VALUE_SETS, Rendered, render_set
+from support.cluster.chart import VALUE_SETS, Rendered, render_set
 
 
 @pytest.fixture(params=list(VALUE_SETS))

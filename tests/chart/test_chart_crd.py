@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from support.chart import CHART, VALUE_SETS, render_set
+from support.cluster.chart import CHART, VALUE_SETS, render_set
 
 NAME = "webhookendpoints.forebay.dev"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from support.chart import VALUE_SETS, render, render_set
-from support.chart_nats import configuration, environment
-from support.nats_server import nats_server_program
+from support.cluster.chart import VALUE_SETS, render, render_set
+from support.cluster.chart_nats import configuration, environment
+from support.nats.nats_server import nats_server_program
 
 WITH_NATS = [name for name in VALUE_SETS if name != "external-nats"]
 

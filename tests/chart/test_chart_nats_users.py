@@ -16,16 +16,16 @@ from forebay.runtime.settings import NatsUser
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.shared.lease_table import LeaseTable, Member
-from support.chart import render_set
-from support.chart_nats import USERS, Users, accounts, server_with_users
-from support.dead import PERSON, forebay_dead
-from support.edge import signed
-from support.plant import token, webhook
-from support.processes import Part
-from support.raw_http import exchange, request_bytes
-from support.sink import Sink
-from support.tables import PATH, Tables, endpoint, http_destination, route
-from support.wait import eventually
+from support.cluster.chart import render_set
+from support.cluster.chart_nats import USERS, Users, accounts, server_with_users
+from support.destinations.sink import Sink
+from support.inputs.tables import PATH, Tables, endpoint, http_destination, route
+from support.processor.processor_harness import token, webhook
+from support.programs.dead_command import PERSON, forebay_dead
+from support.programs.processes import Part
+from support.receiver.raw_http import exchange, request_bytes
+from support.receiver.receiver_harness import signed
+from support.timing.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from support.chart import CHART, Manifest, Rendered, operator_config, render_set
+from support.cluster.chart import CHART, Manifest, Rendered, operator_config, render_set
 
 OWN = {"app.kubernetes.io/instance": "acme", "app.kubernetes.io/part-of": "forebay"}
 MONITORING = {"kubernetes.io/metadata.name": "monitoring"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import helm_python as helm
 import pytest
 
-from support.chart import CHART, NAMESPACE, RELEASE, VALUE_SETS, Rendered, strictly_typed
+from support.cluster.chart import CHART, NAMESPACE, RELEASE, VALUE_SETS, Rendered, strictly_typed
 
 CLUSTER_WIDE = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from forebay_operator.builders.tables import Pool, table_file, table_name
-from support.chart import NAMESPACE, RELEASE, Rendered, operator_config, render, render_set
+from support.cluster.chart import NAMESPACE, RELEASE, Rendered, operator_config, render, render_set
 
 
 def test_the_operator_reads_its_file(rendered: Rendered, tmp_path: Path) -> None:

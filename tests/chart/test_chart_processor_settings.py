@@ -6,7 +6,7 @@ import pytest
 
 from forebay.runtime.settings import load_settings
 from forebay_processor.settings import ProcessorSettings
-from support.chart import Rendered, render_set
+from support.cluster.chart import Rendered, render_set
 
 
 def settings_of(rendered: Rendered, monkeypatch: pytest.MonkeyPatch) -> ProcessorSettings:

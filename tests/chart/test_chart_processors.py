@@ -9,7 +9,7 @@ from forebay.runtime.settings import load_settings
 from forebay_operator.adapters.pods import ADMIN_PORT
 from forebay_processor.main import STORE_SECONDS
 from forebay_processor.settings import ProcessorSettings
-from support.chart import Manifest, Rendered, render, render_set
+from support.cluster.chart import Manifest, Rendered, render, render_set
 
 NAME = "acme-forebay-processors"
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from support.chart import CHART
-from support.chart_readme import README, readme, rows
+from support.cluster.chart import CHART
+from support.cluster.chart_readme import README, readme, rows
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:  # noqa: ANN401  # any value

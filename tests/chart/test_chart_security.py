@@ -1,6 +1,6 @@
 """Every pod keeps to Pod Security "restricted", and to what a good neighbour asks for."""
 
-from support.chart import Manifest, Rendered
+from support.cluster.chart import Manifest, Rendered
 
 
 def containers(spec: Manifest) -> list[Manifest]:

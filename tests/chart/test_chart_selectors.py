@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.chart import Manifest, Rendered
+from support.cluster.chart import Manifest, Rendered
 
 
 def matching(rendered: Rendered, selector: Manifest) -> list[str]:

@@ -5,7 +5,7 @@ import copy
 import msgspec
 import pytest
 
-from support.chart import render_set, strictly_typed
+from support.cluster.chart import render_set, strictly_typed
 
 
 def test_a_misspelt_field_is_found() -> None:

@@ -9,7 +9,7 @@ import helm_python as helm
 import pytest
 import yaml
 
-from support.chart import CHART, render
+from support.cluster.chart import CHART, render
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())

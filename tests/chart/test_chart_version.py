@@ -3,7 +3,7 @@
 import yaml
 
 import forebay
-from support.chart import CHART, render
+from support.cluster.chart import CHART, render
 
 
 def test_the_charts_version_is_the_packages() -> None:

@@ -12,12 +12,12 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from forebay.runtime.provisioning import ensure_shard
-from support import nursery
-from support.edge import Edge
-from support.nats_server import NatsServer, stores_in
-from support.plant import Plant
-from support.stack import SHARD
-from support.whole_path import WholePath
+from support.nats.nats_server import NatsServer, stores_in
+from support.processor.processor_harness import ProcessorHarness
+from support.programs import nursery
+from support.programs.stack import SHARD
+from support.programs.whole_path import WholePath
+from support.receiver.receiver_harness import ReceiverHarness
 
 NURSERY = "FOREBAY_TESTS_NURSERY"
 """The variable by which workers know where the nursery of their run listens."""
@@ -69,30 +69,32 @@ def _stores_in_memory() -> Iterator[None]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReceiverHarness]:
     """Give a receiver that all tests of the session share: none of them may stop or overload it.
 
     Tests that use it run on the session's loop: `pytest.mark.asyncio(loop_scope="session")`. It
     waits for slow requests for as long as may be: the machine may be busy.
     """
     patience = {"FOREBAY_RECEIVER_BODY_SECONDS": "4", "FOREBAY_RECEIVER_BUDGET_SECONDS": "4.5"}
-    async with Edge(tmp_path_factory.mktemp("edge"), **patience) as running:
+    async with ReceiverHarness(tmp_path_factory.mktemp("edge"), **patience) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def impatient_edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def impatient_receiver(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[ReceiverHarness]:
     """Give another one, which waits half a second for a request to end."""
-    async with Edge(
+    async with ReceiverHarness(
         tmp_path_factory.mktemp("impatient"), FOREBAY_RECEIVER_BODY_SECONDS="0.5"
     ) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def plant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
+async def processor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProcessorHarness]:
     """Give a processor that all tests of the session share: each test uses endpoints of its own."""
-    async with Plant(tmp_path_factory.mktemp("plant")) as running:
+    async with ProcessorHarness(tmp_path_factory.mktemp("processor")) as running:
         yield running
 
 

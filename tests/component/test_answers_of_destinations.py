@@ -10,10 +10,10 @@ import pytest
 from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.port import Delivered
-from support.attempts import attempt
-from support.clocks import LoopClock
-from support.destinations import own_client
-from support.ports import HOST
+from support.destinations.http_destination import own_client
+from support.processor.attempts import attempt
+from support.programs.ports import HOST
+from support.timing.clocks import LoopClock
 
 
 @contextlib.asynccontextmanager

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from support.cases import CASES
-from support.sink import Arrival
-from support.whole_path import WholePath
+from support.destinations.sink import Arrival
+from support.inputs.cases import CASES
+from support.programs.whole_path import WholePath
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -29,7 +29,9 @@ async def test_a_case_arrives_as_is_right(whole_path: WholePath, name: str) -> N
         if post.at and case.provider != "generic":
             # As a receiver stores it that gets it then.
             received = str(int((began + post.at) * 1000))
-            await whole_path.plant.store(own, post.body, headers={"Forebay-Received-At": received})
+            await whole_path.processor.store(
+                own, post.body, headers={"Forebay-Received-At": received}
+            )
         else:
             await whole_path.post(own, post.body)
     items, raw = await whole_path.arrived(own)
@@ -47,7 +49,7 @@ async def test_a_case_that_is_sent_again_brings_nothing_more(
     bodies = bodies_of(name)
     now = str(int(time.time() * 1000))
     for body in (*bodies, *bodies):
-        await whole_path.plant.store(own, body, headers={"Forebay-Received-At": now})
+        await whole_path.processor.store(own, body, headers={"Forebay-Received-At": now})
     items, raw = await whole_path.arrived(own)
     assert (len(items), len(raw)) == (CASES[name].items, len(bodies))
 

@@ -10,8 +10,8 @@ from forebay import __version__
 from forebay.cli.failures import exit_code, import_part, require
 from forebay.cli.main import main
 from forebay.core.errors import ConfigurationError, ForebayError
-from support.ports import HOST
-from support.python_process import Ended, python
+from support.programs.ports import HOST
+from support.programs.python_process import Ended, python
 
 FIRST_IMPORTS = """\
 import sys

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from forebay.core.tables import Authentication
-from support.cases import CASES
-from support.raw_http import request_bytes
-from support.wait import eventually
-from support.whole_path import WholePath
+from support.inputs.cases import CASES
+from support.programs.whole_path import WholePath
+from support.receiver.raw_http import request_bytes
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -20,13 +20,13 @@ from forebay_processor.destinations.http_client import KEPT_SECONDS, HttpClient
 from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.registry import Destinations
-from support.clocks import LoopClock
-from support.destinations import LOOPBACK, attempt_of, own_client
-from support.dns_server import DnsServer
-from support.hostile import Hostile, Peer, answering
-from support.loops import on_a_processors_loop
-from support.ports import HOST, free_port
-from support.wait import eventually
+from support.destinations.dns_server import DnsServer
+from support.destinations.hostile_server import Hostile, Peer, answering
+from support.destinations.http_destination import LOOPBACK, attempt_of, own_client
+from support.programs.ports import HOST, free_port
+from support.timing.clocks import LoopClock
+from support.timing.loops import on_a_processors_loop
+from support.timing.wait import eventually
 
 SHOP: Final = EndpointName("demo", "shop")
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

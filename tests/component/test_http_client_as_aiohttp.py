@@ -13,9 +13,9 @@ import pytest
 
 from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.port import Delivered, DestinationPort, Failed, Rejected, Result
-from support.destinations import attempt_of, serving, serving_over_aiohttp
-from support.hostile import Hostile, Script, answering
-from support.loops import LOOPS, on
+from support.destinations.hostile_server import Hostile, Script, answering
+from support.destinations.http_destination import attempt_of, serving, serving_over_aiohttp
+from support.timing.loops import LOOPS, on
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 

@@ -12,12 +12,17 @@ import pytest
 from forebay.core.tables import HttpTarget, HttpTls
 from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.port import Delivered, DestinationPort, Failed, Result, Trouble
-from support.authority import Authority
-from support.destinations import attempt_of, own_client, serving, serving_over_aiohttp
-from support.further import one_in
-from support.hostile import Hostile, Peer, Script, answering
-from support.loops import LOOPS, on
-from support.ports import HOST
+from support.destinations.hostile_server import Hostile, Peer, Script, answering
+from support.destinations.http_destination import (
+    attempt_of,
+    own_client,
+    serving,
+    serving_over_aiohttp,
+)
+from support.programs.authority import Authority
+from support.programs.ports import HOST
+from support.timing.further import one_in
+from support.timing.loops import LOOPS, on
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Over = Callable[[HttpTarget], AbstractAsyncContextManager[DestinationPort]]

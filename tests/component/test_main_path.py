@@ -3,12 +3,12 @@
 import time
 
 from forebay.core.signatures import sign
-from support.corpus import APP_SECRET, PAYLOADS
-from support.plant import EVENTS, RAW, RETRY
-from support.raw_http import exchange, request_bytes
-from support.stack import Stack
-from support.tables import PATH
-from support.wait import eventually
+from support.inputs.corpus import APP_SECRET, PAYLOADS
+from support.inputs.tables import PATH
+from support.processor.processor_harness import EVENTS, RAW, RETRY
+from support.programs.stack import Stack
+from support.receiver.raw_http import exchange, request_bytes
+from support.timing.wait import eventually
 
 
 async def test_every_payload_of_the_corpus_reaches_the_destination_once(stack: Stack) -> None:

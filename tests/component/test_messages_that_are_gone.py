@@ -7,7 +7,7 @@ from nats.aio.client import Client
 
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
-from support.nats_server import NatsServer
+from support.nats.nats_server import NatsServer
 
 STREAM = "ROWS"
 MESSAGES = 5

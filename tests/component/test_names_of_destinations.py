@@ -16,8 +16,8 @@ from forebay_processor.destinations.names import (
     Names,
     looking_for,
 )
-from support.dns_server import DnsServer
-from support.wait import eventually
+from support.destinations.dns_server import DnsServer
+from support.timing.wait import eventually
 
 SHOP = EndpointName("acme", "shop")
 OTHER = EndpointName("other", "shop")

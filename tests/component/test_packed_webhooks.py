@@ -10,10 +10,10 @@ import pytest
 from forebay.core.envelope import PACKED, REASON
 from forebay.core.packed import packing
 from forebay.core.subjects import Lane
-from support.dead import forebay_dead
-from support.plant import RAW, Plant, token, webhook
-from support.wait import eventually
-from support.whole_path import WholePath
+from support.processor.processor_harness import RAW, ProcessorHarness, token, webhook
+from support.programs.dead_command import forebay_dead
+from support.programs.whole_path import WholePath
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,12 +42,12 @@ async def test_it_is_packed_in_the_stream_and_arrives_as_it_came(whole_path: Who
     name = await whole_path.endpoint()
     body, ids = large_webhook(name)
     await whole_path.post(name, body)
-    context = whole_path.plant.client.jetstream()
+    context = whole_path.processor.client.jetstream()
     stored = await context.get_last_msg(RAW, f"forebay.raw.0.*.*.demo.{name}")
     assert (stored.headers or {})[PACKED] == str(len(body))
     assert len(stored.data or b"") < len(body) / 5
     keys = [token(each) for each in ids]
-    await whole_path.plant.wait_delivered(f"{name}-items", keys, within=30)
+    await whole_path.processor.wait_delivered(f"{name}-items", keys, within=30)
     assert [item.key for item in whole_path.items(name)] == keys
     await eventually(lambda: [each.body for each in whole_path.bodies(name)] == [body])
 
@@ -55,9 +55,9 @@ async def test_it_is_packed_in_the_stream_and_arrives_as_it_came(whole_path: Who
 async def test_a_repeat_of_it_is_known(whole_path: WholePath) -> None:
     name = await whole_path.endpoint()
     body, _ = large_webhook(name)
-    stored = await whole_path.plant.count(RAW, "forebay.raw.>")
+    stored = await whole_path.processor.count(RAW, "forebay.raw.>")
     await whole_path.post(name, body, body)
-    assert await whole_path.plant.count(RAW, "forebay.raw.>") <= stored + 1
+    assert await whole_path.processor.count(RAW, "forebay.raw.>") <= stored + 1
     await eventually(lambda: [each.body for each in whole_path.bodies(name)] == [body])
 
 
@@ -67,7 +67,7 @@ async def test_small_and_compressed_ones_are_stored_as_they_came(whole_path: Who
     small = webhook((f"wamid.{name}.small", person))
     compressed = gzip.compress(webhook((f"wamid.{name}", person), text=randbytes(200_000).hex()))
     assert len(compressed) > 128 * 1024
-    context = whole_path.plant.client.jetstream()
+    context = whole_path.processor.client.jetstream()
     for body, headers in ((small, {}), (compressed, {"Content-Encoding": "gzip"})):
         await whole_path.post(name, body, headers=headers)
         stored = await context.get_last_msg(RAW, f"forebay.raw.0.*.*.demo.{name}")
@@ -81,53 +81,55 @@ async def test_small_and_compressed_ones_are_stored_as_they_came(whole_path: Who
     ids=["no length", "another length", "more than there may be"],
 )
 async def test_what_cannot_be_unpacked_is_set_aside_as_it_is(
-    plant: Plant, size: str, reason: str
+    processor: ProcessorHarness, size: str, reason: str
 ) -> None:
-    name = plant.plain()
+    name = processor.plain()
     payload = packed(large_webhook(name)[0])
-    await plant.store(name, payload, headers={PACKED: size})
+    await processor.store(name, payload, headers={PACKED: size})
 
     async def is_aside() -> bool:
-        return [each["reason"] for each in await listed(plant, name)] == [reason]
+        return [each["reason"] for each in await listed(processor, name)] == [reason]
 
     await eventually(is_aside, saying="it to be set aside")
-    kept = await plant.client.jetstream().get_last_msg(RAW, f"forebay.raw.0.*.invalid.demo.{name}")
+    kept = await processor.client.jetstream().get_last_msg(
+        RAW, f"forebay.raw.0.*.invalid.demo.{name}"
+    )
     assert kept.data == payload
     assert (kept.headers or {})[REASON] == reason
 
 
 async def test_one_that_was_set_aside_is_shown_as_it_came_and_split_when_told_so(
-    plant: Plant,
+    processor: ProcessorHarness,
 ) -> None:
-    name = plant.plain()
+    name = processor.plain()
     body, ids = large_webhook(name)
     headers = {PACKED: str(len(body)), REASON: "TooManyItems"}
-    await plant.store(name, packed(body), lane=Lane.INVALID, headers=headers)
+    await processor.store(name, packed(body), lane=Lane.INVALID, headers=headers)
 
     async def is_listed() -> bool:
-        return len(await listed(plant, name)) == 1
+        return len(await listed(processor, name)) == 1
 
     await eventually(is_listed, saying="it to be listed")
-    (found,) = await listed(plant, name)
+    (found,) = await listed(processor, name)
     shown = await forebay_dead(
         *("show", "--invalid", found["id"], "--reveal", "-o", "json"),
-        nats_url=plant.stack.nats_server.url,
+        nats_url=processor.stack.nats_server.url,
     )
     assert body.decode() in shown.record.values()
     assert shown.record["bytes"] == len(body)
-    await told(plant, name, "replay", "--yes", "-o", "json")
-    await plant.wait_delivered(name, [token(each) for each in ids])
+    await told(processor, name, "replay", "--yes", "-o", "json")
+    await processor.wait_delivered(name, [token(each) for each in ids])
 
 
-async def listed(plant: Plant, name: str) -> list[dict[str, Any]]:
-    lines = (await told(plant, name, "ls", "-o", "json")).splitlines()
+async def listed(processor: ProcessorHarness, name: str) -> list[dict[str, Any]]:
+    lines = (await told(processor, name, "ls", "-o", "json")).splitlines()
     return [json.loads(line) for line in lines]
 
 
-async def told(plant: Plant, name: str, verb: str, *options: str) -> str:
+async def told(processor: ProcessorHarness, name: str, verb: str, *options: str) -> str:
     done = await forebay_dead(
         *(verb, *options, "--invalid", "--endpoint", f"demo/{name}"),
-        nats_url=plant.stack.nats_server.url,
+        nats_url=processor.stack.nats_server.url,
     )
     assert (done.code, done.err) == (0, "")
     return done.out

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from forebay.core.tables import Retry
-from support.plant import Plant, token
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness, token
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,14 +21,14 @@ REFUSAL = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def closed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plant]:
+async def closed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProcessorHarness]:
     """Give a processor as it is shipped: nothing private is allowed."""
     folder: Path = tmp_path_factory.mktemp("closed")
-    async with Plant(folder, FOREBAY_PROCESSOR_ALLOWED_NETWORKS="") as running:
+    async with ProcessorHarness(folder, FOREBAY_PROCESSOR_ALLOWED_NETWORKS="") as running:
         yield running
 
 
-async def test_every_way_of_writing_this_machine_is_refused(closed: Plant) -> None:
+async def test_every_way_of_writing_this_machine_is_refused(closed: ProcessorHarness) -> None:
     hosts = ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::]", "2130706433", "127.1"]
     name, port = closed.new_name(), closed.sink.port
     destinations = [
@@ -46,7 +46,9 @@ async def test_every_way_of_writing_this_machine_is_refused(closed: Plant) -> No
     assert not closed.arrivals(name)
 
 
-async def test_a_refused_destination_opens_its_breaker_and_says_why(closed: Plant) -> None:
+async def test_a_refused_destination_opens_its_breaker_and_says_why(
+    closed: ProcessorHarness,
+) -> None:
     name = closed.new_name()
     retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=60)
     await closed.serve(name, closed.http(name, retry=retry))
@@ -55,7 +57,7 @@ async def test_a_refused_destination_opens_its_breaker_and_says_why(closed: Plan
     def said() -> list[str]:
         return [
             str(record["reason"])
-            for record in closed.processor.logged("breaker_opened")
+            for record in closed.part.logged("breaker_opened")
             if record["endpoint"] == f"demo/{name}"
         ]
 
@@ -64,9 +66,9 @@ async def test_a_refused_destination_opens_its_breaker_and_says_why(closed: Plan
     assert "127.0.0.1" not in REFUSAL
 
 
-async def test_what_an_installation_allows_is_reached(plant: Plant) -> None:
-    name = plant.new_name()
-    url = f"http://localhost:{plant.sink.port}/{name}"
-    await plant.serve(name, plant.http(name, url=url))
-    await plant.wait_delivered(name, await plant.send(name, "wamid.allowed"))
-    assert plant.delivered(name) == [token("wamid.allowed")]
+async def test_what_an_installation_allows_is_reached(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    url = f"http://localhost:{processor.sink.port}/{name}"
+    await processor.serve(name, processor.http(name, url=url))
+    await processor.wait_delivered(name, await processor.send(name, "wamid.allowed"))
+    assert processor.delivered(name) == [token("wamid.allowed")]

@@ -8,9 +8,9 @@ from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks.webhooks import Webhook
 
 from forebay.core.tables import Batch
-from support.plant import Plant, token, webhook
-from support.sink import Arrival
-from support.wait import eventually
+from support.destinations.sink import Arrival
+from support.processor.processor_harness import ProcessorHarness, token, webhook
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,32 +18,36 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up, from the standard'
 BATCH = Batch(max_items=25, max_wait_seconds=0.3)
 
 
-async def send_apart(plant: Plant, name: str, count: int, *, prefix: str = "m") -> list[str]:
+async def send_apart(
+    processor: ProcessorHarness, name: str, count: int, *, prefix: str = "m"
+) -> list[str]:
     """Store messages of as many people, and return their `webhook-id`s."""
     messages = [f"wamid.{prefix}.{number}" for number in range(count)]
     people = [(each, f"1555{number}") for number, each in enumerate(messages)]
-    await plant.store(name, webhook(*people))
+    await processor.store(name, webhook(*people))
     return [token(each) for each in messages]
 
 
-def came(plant: Plant, path: str, count: int) -> bool:
+def came(processor: ProcessorHarness, path: str, count: int) -> bool:
     """Say whether so many requests came, though none is answered."""
-    return len(plant.arrivals(path)) >= count
+    return len(processor.arrivals(path)) >= count
 
 
-def batches(plant: Plant, path: str) -> list[Arrival]:
+def batches(processor: ProcessorHarness, path: str) -> list[Arrival]:
     """Return the requests with several items."""
-    return [each for each in plant.arrivals(path) if each.is_batch]
+    return [each for each in processor.arrivals(path) if each.is_batch]
 
 
-async def test_items_of_different_people_come_together_as_cloudevents(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, batch=BATCH, signing_secrets=(SECRET,)))
-    keys = await send_apart(plant, name, 50)
-    await plant.wait_delivered(name, keys)
-    assert sorted(plant.delivered(name)) == sorted(keys), "each once"
-    assert len(plant.arrivals(name)) < 10
-    first = batches(plant, name)[0]
+async def test_items_of_different_people_come_together_as_cloudevents(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, batch=BATCH, signing_secrets=(SECRET,)))
+    keys = await send_apart(processor, name, 50)
+    await processor.wait_delivered(name, keys)
+    assert sorted(processor.delivered(name)) == sorted(keys), "each once"
+    assert len(processor.arrivals(name)) < 10
+    first = batches(processor, name)[0]
     assert first.headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
     assert first.headers["forebay-items"] == str(len(first.items))
     assert first.headers["forebay-endpoint"] == f"demo/{name}"
@@ -55,61 +59,67 @@ async def test_items_of_different_people_come_together_as_cloudevents(plant: Pla
         assert read.get_source() == f"/forebay/demo/{name}"
 
 
-async def test_items_of_one_person_come_one_after_the_other(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, batch=Batch(max_items=25, max_wait_seconds=0.01)))
-    keys = await plant.send(name, *(f"wamid.{number}" for number in range(8)))
-    await plant.wait_delivered(name, keys)
-    assert plant.delivered(name) == keys
+async def test_items_of_one_person_come_one_after_the_other(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(
+        name, processor.http(name, batch=Batch(max_items=25, max_wait_seconds=0.01))
+    )
+    keys = await processor.send(name, *(f"wamid.{number}" for number in range(8)))
+    await processor.wait_delivered(name, keys)
+    assert processor.delivered(name) == keys
 
 
-async def test_one_that_is_never_taken_holds_up_no_other(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, batch=BATCH))
+async def test_one_that_is_never_taken_holds_up_no_other(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, batch=BATCH))
     bad = token("wamid.m.7")
-    plant.sink.refuse_key(bad, 422)
-    keys = await send_apart(plant, name, 20)
-    await plant.wait_delivered(name, [key for key in keys if key != bad])
-    await plant.letter(name, bad)
-    assert sorted([*plant.delivered(name), bad]) == sorted(keys)
-    plant.sink.forgive_key(bad)
+    processor.sink.refuse_key(bad, 422)
+    keys = await send_apart(processor, name, 20)
+    await processor.wait_delivered(name, [key for key in keys if key != bad])
+    await processor.letter(name, bad)
+    assert sorted([*processor.delivered(name), bad]) == sorted(keys)
+    processor.sink.forgive_key(bad)
 
 
-async def test_what_waited_for_a_destination_that_was_down_comes_in_batches(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, batch=BATCH))
-    async with plant.sink_answers(503):
-        keys = await send_apart(plant, name, 60)
-        await eventually(lambda: plant.arrivals(name), saying="a request")
+async def test_what_waited_for_a_destination_that_was_down_comes_in_batches(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, batch=BATCH))
+    async with processor.sink_answers(503):
+        keys = await send_apart(processor, name, 60)
+        await eventually(lambda: processor.arrivals(name), saying="a request")
 
         async def all_wait() -> bool:
-            return await plant.rows(name) == len(keys)
+            return await processor.rows(name) == len(keys)
 
         await eventually(all_wait, saying="all to wait in RETRY")
-        asked = len(plant.arrivals(name))
-    await plant.wait_delivered(name, keys, within=20)
-    assert sorted(plant.delivered(name)) == sorted(keys), "each once"
+        asked = len(processor.arrivals(name))
+    await processor.wait_delivered(name, keys, within=20)
+    assert sorted(processor.delivered(name)) == sorted(keys), "each once"
     assert asked < len(keys), "a destination that is down is not asked for each item"
-    assert any(each.accepted for each in batches(plant, name))
+    assert any(each.accepted for each in batches(processor, name))
 
 
-async def test_no_more_requests_are_under_way_than_the_destination_allows(plant: Plant) -> None:
-    name = plant.new_name()
+async def test_no_more_requests_are_under_way_than_the_destination_allows(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
     batch = Batch(max_items=5, max_wait_seconds=0.01)
-    await plant.serve(name, plant.http(name, batch=batch, max_in_flight=2))
-    plant.sink.hold()
+    await processor.serve(name, processor.http(name, batch=batch, max_in_flight=2))
+    processor.sink.hold()
     try:
-        keys = await send_apart(plant, name, 40)
-        await eventually(lambda: len(plant.arrivals(name)) >= 2, saying="two requests")
+        keys = await send_apart(processor, name, 40)
+        await eventually(lambda: len(processor.arrivals(name)) >= 2, saying="two requests")
         # What comes later goes its whole way meanwhile.
-        other = plant.plain()
+        other = processor.plain()
         for number in range(1, 4):
-            await plant.send(other, f"wamid.later.{number}", person=f"1555{number}")
+            await processor.send(other, f"wamid.later.{number}", person=f"1555{number}")
             await eventually(
-                functools.partial(came, plant, other, number), saying="another's requests"
+                functools.partial(came, processor, other, number), saying="another's requests"
             )
-        assert len(plant.arrivals(name)) == 2
+        assert len(processor.arrivals(name)) == 2
     finally:
-        plant.sink.release()
-    await plant.wait_delivered(name, keys)
-    assert sorted(plant.delivered(name)) == sorted(keys)
+        processor.sink.release()
+    await processor.wait_delivered(name, keys)
+    assert sorted(processor.delivered(name)) == sorted(keys)

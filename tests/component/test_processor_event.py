@@ -6,8 +6,8 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from support.plant import CHANNEL, Plant, token, webhook
-from support.wait import eventually
+from support.processor.processor_harness import CHANNEL, ProcessorHarness, token, webhook
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -15,11 +15,11 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # made up, from the standard'
 NEW_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"  # made up
 
 
-async def test_an_item_is_a_cloud_event(plant: Plant) -> None:
-    name = plant.plain()
-    await plant.send(name, "wamid.1")
-    await eventually(lambda: plant.arrivals(name))
-    (arrival,) = plant.arrivals(name)
+async def test_an_item_is_a_cloud_event(processor: ProcessorHarness) -> None:
+    name = processor.plain()
+    await processor.send(name, "wamid.1")
+    await eventually(lambda: processor.arrivals(name))
+    (arrival,) = processor.arrivals(name)
     event = JSONFormat().read(None, arrival.body)
     assert arrival.headers["content-type"].startswith("application/cloudevents+json")
     assert event.get_specversion() == "1.0"
@@ -32,11 +32,13 @@ async def test_an_item_is_a_cloud_event(plant: Plant) -> None:
     assert event.get_extension("traceparent") == arrival.headers["traceparent"]
 
 
-async def test_the_data_is_the_providers_change_cut_down_to_the_item(plant: Plant) -> None:
-    name = plant.plain()
-    await plant.store(name, webhook(("wamid.1", "15550001"), ("wamid.2", "15550002")))
-    await plant.wait_delivered(name, [token("wamid.1"), token("wamid.2")])
-    for arrival in plant.arrivals(name):
+async def test_the_data_is_the_providers_change_cut_down_to_the_item(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    await processor.store(name, webhook(("wamid.1", "15550001"), ("wamid.2", "15550002")))
+    await processor.wait_delivered(name, [token("wamid.1"), token("wamid.2")])
+    for arrival in processor.arrivals(name):
         data = arrival.event["data"]
         (message,) = data["value"]["messages"]
         assert token(message["id"]) == arrival.key
@@ -44,23 +46,23 @@ async def test_the_data_is_the_providers_change_cut_down_to_the_item(plant: Plan
         assert data["value"]["metadata"]["phone_number_id"] == CHANNEL
 
 
-async def test_items_of_another_channel_are_marked(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name), channel=CHANNEL)
-    await plant.store(name, webhook(("wamid.1", "15550001")))
-    await plant.store(name, webhook(("wamid.2", "15550001"), channel="108200000000999"))
+async def test_items_of_another_channel_are_marked(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name), channel=CHANNEL)
+    await processor.store(name, webhook(("wamid.1", "15550001")))
+    await processor.store(name, webhook(("wamid.2", "15550001"), channel="108200000000999"))
     keys = [token("wamid.1"), token("wamid.2", "108200000000999")]
-    await plant.wait_delivered(name, keys)
-    marks = {each.key: each.event.get("otherchannel", False) for each in plant.arrivals(name)}
+    await processor.wait_delivered(name, keys)
+    marks = {each.key: each.event.get("otherchannel", False) for each in processor.arrivals(name)}
     assert marks == {keys[0]: False, keys[1]: True}
 
 
-async def test_the_signature_is_that_of_standard_webhooks(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, signing_secrets=(SECRET, NEW_SECRET)))
-    await plant.send(name, "wamid.1")
-    await eventually(lambda: plant.arrivals(name))
-    (arrival,) = plant.arrivals(name)
+async def test_the_signature_is_that_of_standard_webhooks(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, signing_secrets=(SECRET, NEW_SECRET)))
+    await processor.send(name, "wamid.1")
+    await eventually(lambda: processor.arrivals(name))
+    (arrival,) = processor.arrivals(name)
     headers = dict(arrival.headers)
     for secret in (SECRET, NEW_SECRET):
         assert Webhook(secret).verify(arrival.body, headers) == json.loads(arrival.body)
@@ -68,10 +70,10 @@ async def test_the_signature_is_that_of_standard_webhooks(plant: Plant) -> None:
         Webhook(SECRET).verify(arrival.body + b" ", headers)
 
 
-async def test_a_second_attempt_has_the_same_id_and_body(plant: Plant) -> None:
-    name = plant.plain()
-    plant.sink.answer_key(token("wamid.twice"), 503)
-    await plant.wait_delivered(name, await plant.send(name, "wamid.twice"))
-    first, second = plant.arrivals(name)
+async def test_a_second_attempt_has_the_same_id_and_body(processor: ProcessorHarness) -> None:
+    name = processor.plain()
+    processor.sink.answer_key(token("wamid.twice"), 503)
+    await processor.wait_delivered(name, await processor.send(name, "wamid.twice"))
+    first, second = processor.arrivals(name)
     assert (first.key, first.body) == (second.key, second.body)
     assert (first.attempt, second.attempt) == (1, 2)

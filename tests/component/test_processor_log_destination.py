@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.plant import Plant, token, webhook
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness, token, webhook
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -11,48 +11,50 @@ PERSON = "15550007777"
 TEXT = "a text that belongs to somebody"
 
 
-async def test_a_line_for_each_item_without_its_content(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.log())
+async def test_a_line_for_each_item_without_its_content(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.log())
     messages = ("wamid.logged.1", "wamid.logged.2")
-    await plant.store(name, webhook(*((own, PERSON) for own in messages), text=TEXT))
+    await processor.store(name, webhook(*((own, PERSON) for own in messages), text=TEXT))
 
     def lines() -> list[dict[str, object]]:
-        return [each for each in plant.processor.logged("item") if each["endpoint"] == name]
+        return [each for each in processor.part.logged("item") if each["endpoint"] == name]
 
     await eventually(lambda: len(lines()) == 2)
     for line, message in zip(lines(), messages, strict=True):
         assert (line["namespace"], line["destination"]) == ("demo", "log")
         assert (line["key"], line["kind"], line["type"]) == (token(message), "messages", "text")
-    log = plant.processor.log.read_text()
+    log = processor.part.log.read_text()
     assert PERSON not in log
     assert TEXT not in log
     assert "wamid.logged" not in log
 
 
-async def test_it_stands_beside_others(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.log(), plant.http(name))
-    keys = await plant.send(name, "wamid.both")
-    await plant.wait_delivered(name, keys)
+async def test_it_stands_beside_others(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.log(), processor.http(name))
+    keys = await processor.send(name, "wamid.both")
+    await processor.wait_delivered(name, keys)
     await eventually(
         lambda: (
-            [each["key"] for each in plant.processor.logged("item") if each["endpoint"] == name]
+            [each["key"] for each in processor.part.logged("item") if each["endpoint"] == name]
             == keys
         )
     )
 
 
 @pytest.mark.parametrize("kind_type", ["a text of somebody", "\x1b[2J", "x" * 1_000_000])
-async def test_a_type_that_no_reference_knows_is_not_said(plant: Plant, kind_type: str) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.log())
-    before = plant.processor.log.stat().st_size
-    await plant.store(name, webhook(("wamid.odd", PERSON), kind=kind_type))
+async def test_a_type_that_no_reference_knows_is_not_said(
+    processor: ProcessorHarness, kind_type: str
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.log())
+    before = processor.part.log.stat().st_size
+    await processor.store(name, webhook(("wamid.odd", PERSON), kind=kind_type))
 
     def lines() -> list[dict[str, object]]:
-        return [each for each in plant.processor.logged("item") if each["endpoint"] == name]
+        return [each for each in processor.part.logged("item") if each["endpoint"] == name]
 
     await eventually(lambda: len(lines()) == 1)
     assert lines()[0]["type"] == "other"
-    assert plant.processor.log.stat().st_size - before < 20_000
+    assert processor.part.log.stat().st_size - before < 20_000

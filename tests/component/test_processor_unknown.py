@@ -5,8 +5,8 @@ import json
 import pytest
 
 from forebay.core.subjects import Lane
-from support.plant import CHANNEL, Plant
-from support.wait import eventually
+from support.processor.processor_harness import CHANNEL, ProcessorHarness
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,14 +27,16 @@ def webhook() -> bytes:
     return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
 
 
-async def test_items_of_an_unknown_kind_are_delivered_side_by_side(plant: Plant) -> None:
-    name = plant.plain()
-    plant.sink.hold()
+async def test_items_of_an_unknown_kind_are_delivered_side_by_side(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    processor.sink.hold()
     try:
-        await plant.store(name, webhook(), lane=Lane.BULK)
-        await eventually(lambda: len(plant.arrivals(name)) >= PLACES)
+        await processor.store(name, webhook(), lane=Lane.BULK)
+        await eventually(lambda: len(processor.arrivals(name)) >= PLACES)
     finally:
-        plant.sink.release()
-    await eventually(lambda: len(set(plant.delivered(name))) == ITEMS)
-    kinds = {arrival.event["type"] for arrival in plant.arrivals(name)}
+        processor.sink.release()
+    await eventually(lambda: len(set(processor.delivered(name))) == ITEMS)
+    kinds = {arrival.event["type"] for arrival in processor.arrivals(name)}
     assert kinds == {"dev.forebay.whatsapp.unknown"}

@@ -20,8 +20,8 @@ from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import FORMAT_KEY, ShardConfig, ensure_shard, stream_config
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import CLAIM_REFUSED_TEXT, StoreUnavailable
-from support.nats_server import NatsServer
-from support.stack import SHARD
+from support.nats.nats_server import NatsServer
+from support.programs.stack import SHARD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

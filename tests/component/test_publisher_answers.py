@@ -21,10 +21,10 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
     StreamMissing,
 )
-from support.nats_server import NatsServer
-from support.publishing import publishing
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.nats.publishing import publishing
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 SECONDS = 5.0
 """More than any answer takes here."""

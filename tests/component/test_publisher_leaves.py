@@ -12,10 +12,10 @@ import pytest
 
 from forebay.runtime.publisher import PING_SECONDS, PINGS_UNANSWERED
 from forebay.runtime.settings import NatsSettings
-from support.clocks import LoopClock
-from support.ports import HOST
-from support.publishing import publishing
-from support.wait import eventually
+from support.nats.publishing import publishing
+from support.programs.ports import HOST
+from support.timing.clocks import LoopClock
+from support.timing.wait import eventually
 
 SUBJECT = "forebay.raw.0.x"
 ANSWER = b'{"stream":"FOREBAY_RAW_0","seq":7}'

@@ -8,11 +8,11 @@ import pytest
 
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StreamMissing
-from support.certificates import Certificate, make_certificate
-from support.nats_server import NatsServer
-from support.ports import HOST
-from support.publishing import publishing
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.nats.publishing import publishing
+from support.programs.certificates import Certificate, make_certificate
+from support.programs.ports import HOST
+from support.timing.wait import eventually
 
 SECONDS = 5.0
 

@@ -13,12 +13,12 @@ from forebay.runtime.provisioning import stream_config
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreUnavailable
-from support.nats_server import NatsServer
-from support.ports import HOST
-from support.publishing import publishing
-from support.stack import SHARD
-from support.starvation import Stopwatch
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.nats.publishing import publishing
+from support.programs.ports import HOST
+from support.programs.stack import SHARD
+from support.timing.starvation import Stopwatch
+from support.timing.wait import eventually
 
 SUBJECT = "forebay.raw.0.x"
 LONG = 20.0

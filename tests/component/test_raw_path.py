@@ -6,10 +6,10 @@ import hmac
 import pytest
 
 from forebay.core.tables import Authentication, SignatureCheck
-from support.corpus import PAYLOADS, PLATFORM_SECRET, payload
-from support.raw_http import request_bytes
-from support.wait import eventually
-from support.whole_path import WholePath
+from support.inputs.corpus import PAYLOADS, PLATFORM_SECRET, payload
+from support.programs.whole_path import WholePath
+from support.receiver.raw_http import request_bytes
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,11 +9,18 @@ import contextlib
 import psutil
 import pytest
 
-from support.edge import CERTIFICATE_HEADER, CERTIFICATE_NAME, TOKEN, Edge, path_of, signed
-from support.ports import HOST
-from support.raw_http import connect, request_bytes
-from support.receiver_in_process import statuses_in
-from support.tables import PATH
+from support.inputs.tables import PATH
+from support.programs.ports import HOST
+from support.receiver.raw_http import connect, request_bytes
+from support.receiver.receiver_harness import (
+    CERTIFICATE_HEADER,
+    CERTIFICATE_NAME,
+    TOKEN,
+    ReceiverHarness,
+    path_of,
+    signed,
+)
+from support.receiver.receiver_in_process import statuses_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,36 +40,38 @@ def in_chunks(body: bytes, trailers: str = "") -> bytes:
         ("d360", f"Authorization: {TOKEN}"),
     ],
 )
-async def test_a_credential_in_a_trailer_is_none(edge: Edge, name: str, trailer: str) -> None:
+async def test_a_credential_in_a_trailer_is_none(
+    receiver: ReceiverHarness, name: str, trailer: str
+) -> None:
     request = request_bytes("POST", path_of(name), headers=CHUNKED)
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
         await connection.send(request + in_chunks(b"{}", f"{trailer}\r\n"))
         assert (await connection.response()).status == 401
 
 
-async def test_a_trailer_is_no_header_of_the_next_request_either(edge: Edge) -> None:
+async def test_a_trailer_is_no_header_of_the_next_request_either(receiver: ReceiverHarness) -> None:
     first = request_bytes("POST", path_of("open"), headers=CHUNKED)
     second = request_bytes("POST", path_of("certified"), body=b"{}")
     trailer = f"{CERTIFICATE_HEADER}: {SUBJECT}\r\n"
-    async with connect(edge.receiver.port) as connection:
+    async with connect(receiver.part.port) as connection:
         await connection.send(first + in_chunks(b"{}", trailer) + second)
         assert [(await connection.response()).status for _ in range(2)] == [200, 401]
 
 
-async def test_a_trailer_takes_no_credential_away(edge: Edge) -> None:
-    body, before = edge.new_body(), await edge.stored()
+async def test_a_trailer_takes_no_credential_away(receiver: ReceiverHarness) -> None:
+    body, before = receiver.new_body(), await receiver.stored()
     request = request_bytes("POST", PATH, headers={**CHUNKED, **signed(body)})
     trailers = "X-Hub-Signature-256: sha256=00\r\nContent-Encoding: br\r\nHost: b\r\n"
-    async with connect(edge.receiver.port) as connection:
+    async with connect(receiver.part.port) as connection:
         await connection.send(request + in_chunks(body, trailers))
         assert (await connection.response()).status == 200
-    assert await edge.stored() == before + 1
-    assert (await edge.last()).data == body
+    assert await receiver.stored() == before + 1
+    assert (await receiver.last()).data == body
 
 
-async def test_a_hundred_trailers_are_400(edge: Edge) -> None:
+async def test_a_hundred_trailers_are_400(receiver: ReceiverHarness) -> None:
     request = request_bytes("POST", path_of("open"), headers=CHUNKED)
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
         await connection.send(request + in_chunks(b"{}", "a: b\r\n" * 100))
         assert (await connection.response()).status == 400
         assert await connection.closed()
@@ -94,14 +103,16 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_what_does_not_end_is_ended_before_it_costs_memory(edge: Edge, kind: str) -> None:
+async def test_what_does_not_end_is_ended_before_it_costs_memory(
+    receiver: ReceiverHarness, kind: str
+) -> None:
     start, piece = ENDLESS[kind]
-    process = psutil.Process(edge.receiver.pid)
+    process = psutil.Process(receiver.part.pid)
     before = process.memory_info().rss
-    answers = await flood(edge.receiver.port, start, piece, 200 * MEBIBYTE)
+    answers = await flood(receiver.part.port, start, piece, 200 * MEBIBYTE)
     assert answers[-1] in {400, 404}
     assert process.memory_info().rss - before < 16 * MEBIBYTE
-    assert (await edge.post(edge.new_body())).status == 200
+    assert (await receiver.post(receiver.new_body())).status == 200
 
 
 async def flood(port: int, start: bytes, piece: bytes, size: int) -> list[int]:
@@ -124,12 +135,12 @@ async def flood(port: int, start: bytes, piece: bytes, size: int) -> list[int]:
     return answers
 
 
-async def test_a_body_in_chunks_of_one_byte_is_read(edge: Edge) -> None:
+async def test_a_body_in_chunks_of_one_byte_is_read(receiver: ReceiverHarness) -> None:
     body = b"[" + b"1," * 50_000 + b"1]"
-    before = await edge.stored()
-    async with connect(edge.receiver.port) as connection:
+    before = await receiver.stored()
+    async with connect(receiver.part.port) as connection:
         await connection.send(HEAD + b"".join(b"1\r\n%c\r\n" % each for each in body))
         await connection.send(b"0\r\n\r\n")
         assert (await connection.response()).status == 200
-    assert await edge.stored() == before + 1
-    assert (await edge.last()).data == body
+    assert await receiver.stored() == before + 1
+    assert (await receiver.last()).data == body

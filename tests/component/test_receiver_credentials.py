@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from forebay.core.signatures import sign
-from support.corpus import APP_SECRET, PLATFORM_SECRET
-from support.edge import (
+from support.inputs.corpus import APP_SECRET, PLATFORM_SECRET
+from support.receiver.receiver_harness import (
     CERTIFICATE_HEADER,
     CERTIFICATE_NAME,
     OLD_PASSWORD,
@@ -15,7 +15,7 @@ from support.edge import (
     OLD_TOKEN,
     PASSWORD,
     TOKEN,
-    Edge,
+    ReceiverHarness,
     basic,
     path_of,
     signed,
@@ -100,13 +100,13 @@ def without(name: str) -> dict[str, str]:
     ],
 )
 async def test_a_credential_that_is_missing_or_wrong_is_401(
-    edge: Edge, name: str, headers: dict[str, str], reason: str
+    receiver: ReceiverHarness, name: str, headers: dict[str, str], reason: str
 ) -> None:
-    before = await edge.refused(reason)
-    async with edge.nothing_stored():
-        answer = await edge.post(BODY, headers, path=path_of(name))
+    before = await receiver.refused(reason)
+    async with receiver.nothing_stored():
+        answer = await receiver.post(BODY, headers, path=path_of(name))
     assert (answer.status, answer.body) == (401, b"")
-    assert await edge.refused(reason) == before + 1
+    assert await receiver.refused(reason) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -121,32 +121,32 @@ async def test_a_credential_that_is_missing_or_wrong_is_401(
     ],
 )
 async def test_any_of_several_live_values_lets_in(
-    edge: Edge, name: str, live: list[dict[str, str] | str]
+    receiver: ReceiverHarness, name: str, live: list[dict[str, str] | str]
 ) -> None:
     for value in live:
-        body = edge.new_body()
+        body = receiver.new_body()
         headers = signed(body, value) if isinstance(value, str) else value
-        assert (await edge.post(body, headers, path=path_of(name))).status == 200
+        assert (await receiver.post(body, headers, path=path_of(name))).status == 200
 
 
-async def test_all_that_is_asked_for_together_lets_in(edge: Edge) -> None:
-    body = edge.new_body()
-    answer = await edge.post(body, {**ALL, **signed(body)}, path=path_of("everything"))
+async def test_all_that_is_asked_for_together_lets_in(receiver: ReceiverHarness) -> None:
+    body = receiver.new_body()
+    answer = await receiver.post(body, {**ALL, **signed(body)}, path=path_of("everything"))
     assert answer.status == 200
 
 
-async def test_a_header_given_twice_is_believed_in_neither_form(edge: Edge) -> None:
+async def test_a_header_given_twice_is_believed_in_neither_form(receiver: ReceiverHarness) -> None:
     # A proxy that adds its header to the client's; `send` of a client library would merge them.
     (name, value), *_ = CERTIFIED.items()
     lines = f"{name}: {value}\r\n{name}: CN=somebody.example.com"
-    async with edge.nothing_stored():
-        answer = await edge.post(BODY, {"X-Any": f"1\r\n{lines}"}, path=path_of("certified"))
+    async with receiver.nothing_stored():
+        answer = await receiver.post(BODY, {"X-Any": f"1\r\n{lines}"}, path=path_of("certified"))
     assert answer.status == 401
 
 
-async def test_refusals_are_the_same_whatever_was_wrong(edge: Edge) -> None:
+async def test_refusals_are_the_same_whatever_was_wrong(receiver: ReceiverHarness) -> None:
     answers = [
-        await edge.post(BODY, headers, path=path_of("everything"))
+        await receiver.post(BODY, headers, path=path_of("everything"))
         for headers in (
             {},
             basic(),
@@ -160,14 +160,14 @@ async def test_refusals_are_the_same_whatever_was_wrong(edge: Edge) -> None:
 
 async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_path: Path) -> None:
     off = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": ""}
-    async with Edge(tmp_path, **off) as edge, edge.nothing_stored():
+    async with ReceiverHarness(tmp_path, **off) as receiver, receiver.nothing_stored():
         for name, headers in (("certified", CERTIFIED), ("everything", ALL)):
-            assert (await edge.post(BODY, headers, path=path_of(name))).status == 401
-        assert await edge.refused("certificate_off") == 2
-        (told,) = edge.receiver.logged("client_certificates_off")
+            assert (await receiver.post(BODY, headers, path=path_of(name))).status == 401
+        assert await receiver.refused("certificate_off") == 2
+        (told,) = receiver.part.logged("client_certificates_off")
         assert (told["endpoints"], told["count"]) == (["demo/certified", "demo/everything"], 2)
         assert "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in told["fix"]
-        ready = json.loads((await edge.receiver.admin("/readyz")).body)
+        ready = json.loads((await receiver.part.admin("/readyz")).body)
         assert ready["ok"]
         (warning,) = [each for each in ready["warnings"] if "certificate" in each]
         assert "2 endpoints ask for a client certificate" in warning
@@ -175,15 +175,15 @@ async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_pa
 
 async def test_a_certificate_that_failed_beside_the_header_is_refused(tmp_path: Path) -> None:
     verified = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_VERIFIED": "SSL-Client-Verify=SUCCESS"}
-    async with Edge(tmp_path, **verified) as edge:
+    async with ReceiverHarness(tmp_path, **verified) as receiver:
         for told, status in (
             ({"ssl-client-verify": "SUCCESS"}, 200),
             ({"ssl-client-verify": "FAILED:self-signed certificate"}, 401),
             ({"ssl-client-verify": "NONE"}, 401),
             ({}, 401),
         ):
-            answer = await edge.post(
-                edge.new_body(), {**CERTIFIED, **told}, path=path_of("certified")
+            answer = await receiver.post(
+                receiver.new_body(), {**CERTIFIED, **told}, path=path_of("certified")
             )
             assert answer.status == status
 
@@ -201,26 +201,32 @@ async def test_the_forms_of_other_proxies(tmp_path: Path, form: str, value: str)
         "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": "X-Client",
         "FOREBAY_RECEIVER_CLIENT_CERTIFICATE_FORM": form,
     }
-    async with Edge(tmp_path, **settings) as edge:
+    async with ReceiverHarness(tmp_path, **settings) as receiver:
         path = path_of("certified")
-        assert (await edge.post(edge.new_body(), {"x-client": value}, path=path)).status == 200
-        assert (await edge.post(edge.new_body(), CERTIFIED, path=path)).status == 401
+        assert (
+            await receiver.post(receiver.new_body(), {"x-client": value}, path=path)
+        ).status == 200
+        assert (await receiver.post(receiver.new_body(), CERTIFIED, path=path)).status == 401
 
 
 @pytest.mark.parametrize("prefix", ["", "sha256="])
-async def test_360dialog_s_signature_may_have_a_prefix(edge: Edge, prefix: str) -> None:
-    body = edge.new_body()
+async def test_360dialog_s_signature_may_have_a_prefix(
+    receiver: ReceiverHarness, prefix: str
+) -> None:
+    body = receiver.new_body()
     headers = {"Authorization": TOKEN, D360: prefix + sign(PLATFORM_SECRET, body)}
-    assert (await edge.post(body, headers, path=path_of("partner"))).status == 200
+    assert (await receiver.post(body, headers, path=path_of("partner"))).status == 200
 
 
 @pytest.mark.parametrize("name", ["x-hub-signature-256", "X-HUB-SIGNATURE-256"])
-async def test_the_name_of_a_header_may_be_in_any_case(edge: Edge, name: str) -> None:
-    body = edge.new_body()
-    assert (await edge.post(body, {name: signed(body)[META].upper()})).status == 401
-    assert (await edge.post(body, {name: signed(body)[META]})).status == 200
+async def test_the_name_of_a_header_may_be_in_any_case(
+    receiver: ReceiverHarness, name: str
+) -> None:
+    body = receiver.new_body()
+    assert (await receiver.post(body, {name: signed(body)[META].upper()})).status == 401
+    assert (await receiver.post(body, {name: signed(body)[META]})).status == 200
 
 
-async def test_a_refused_webhook_leaves_the_connection_open(edge: Edge) -> None:
-    answer = await edge.post(BODY, {})
+async def test_a_refused_webhook_leaves_the_connection_open(receiver: ReceiverHarness) -> None:
+    answer = await receiver.post(BODY, {})
     assert "connection" not in answer.headers

@@ -7,11 +7,11 @@ import asyncio
 
 import pytest
 
-from support.edge import Edge, path_of, signed
-from support.raw_http import RawConnection, connect, request_bytes
-from support.starvation import Stopwatch
-from support.tables import PATH
-from support.wait import eventually
+from support.inputs.tables import PATH
+from support.receiver.raw_http import RawConnection, connect, request_bytes
+from support.receiver.receiver_harness import ReceiverHarness, path_of, signed
+from support.timing.starvation import Stopwatch
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,47 +26,53 @@ def webhook(body: bytes) -> bytes:
     return request_bytes("POST", PATH, headers=signed(body), body=body)
 
 
-async def assert_serves(edge: Edge) -> None:
-    assert (await edge.post(edge.new_body())).status == 200
+async def assert_serves(receiver: ReceiverHarness) -> None:
+    assert (await receiver.post(receiver.new_body())).status == 200
 
 
-async def assert_refused(edge: Edge, data: bytes, *statuses: int) -> None:
+async def assert_refused(receiver: ReceiverHarness, data: bytes, *statuses: int) -> None:
     """Send bytes; the answer has to be one of these, and the end of the connection."""
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
         await connection.send(data)
         assert (await connection.response(within=3)).status in statuses
         assert await connection.closed(within=3)
-    await assert_serves(edge)
+    await assert_serves(receiver)
 
 
 @FORMS
-async def test_five_thousand_headers_are_400(edge: Edge, start: bytes) -> None:
+async def test_five_thousand_headers_are_400(receiver: ReceiverHarness, start: bytes) -> None:
     headers = b"".join(b"X-%d: y\r\n" % number for number in range(5_000))
-    await assert_refused(edge, start + headers + b"\r\n", 400)
+    await assert_refused(receiver, start + headers + b"\r\n", 400)
 
 
 @FORMS
-async def test_five_thousand_headers_of_one_name_are_400(edge: Edge, start: bytes) -> None:
-    await assert_refused(edge, start + b"X: y\r\n" * 5_000 + b"\r\n", 400)
+async def test_five_thousand_headers_of_one_name_are_400(
+    receiver: ReceiverHarness, start: bytes
+) -> None:
+    await assert_refused(receiver, start + b"X: y\r\n" * 5_000 + b"\r\n", 400)
 
 
 @FORMS
-async def test_a_hundred_and_one_short_headers_are_400(edge: Edge, start: bytes) -> None:
-    await assert_refused(edge, start + b"a:b\r\n" * 101 + b"\r\n", 400)
+async def test_a_hundred_and_one_short_headers_are_400(
+    receiver: ReceiverHarness, start: bytes
+) -> None:
+    await assert_refused(receiver, start + b"a:b\r\n" * 101 + b"\r\n", 400)
 
 
 @FORMS
-async def test_a_header_of_a_megabyte_is_400(edge: Edge, start: bytes) -> None:
-    async with connect(edge.receiver.port) as connection:
+async def test_a_header_of_a_megabyte_is_400(receiver: ReceiverHarness, start: bytes) -> None:
+    async with connect(receiver.part.port) as connection:
         await connection.send(start + b"X: " + b"y" * 1_000_000)
         assert (await connection.response(within=3)).status == 400
         assert await connection.closed()
 
 
 @FORMS
-async def test_a_head_that_does_not_end_is_408(impatient_edge: Edge, start: bytes) -> None:
-    watch = Stopwatch(impatient_edge.receiver)
-    async with connect(impatient_edge.receiver.port) as connection:
+async def test_a_head_that_does_not_end_is_408(
+    impatient_receiver: ReceiverHarness, start: bytes
+) -> None:
+    watch = Stopwatch(impatient_receiver.part)
+    async with connect(impatient_receiver.part.port) as connection:
         await connection.send(start)
         assert (await connection.response(within=3)).status == 408
         assert await connection.closed()
@@ -76,17 +82,19 @@ async def test_a_head_that_does_not_end_is_408(impatient_edge: Edge, start: byte
 
 @FORMS
 async def test_a_head_that_drips_is_408_at_the_same_time(
-    impatient_edge: Edge, start: bytes
+    impatient_receiver: ReceiverHarness, start: bytes
 ) -> None:
-    watch = Stopwatch(impatient_edge.receiver)
-    async with connect(impatient_edge.receiver.port) as connection:
+    watch = Stopwatch(impatient_receiver.part)
+    async with connect(impatient_receiver.part.port) as connection:
         await drip(connection, start + b"X: " + b"y" * 1_000)
     assert watch.busy_seconds < 2
 
 
-async def test_a_first_line_that_drips_is_408_at_the_same_time(impatient_edge: Edge) -> None:
-    watch = Stopwatch(impatient_edge.receiver)
-    async with connect(impatient_edge.receiver.port) as connection:
+async def test_a_first_line_that_drips_is_408_at_the_same_time(
+    impatient_receiver: ReceiverHarness,
+) -> None:
+    watch = Stopwatch(impatient_receiver.part)
+    async with connect(impatient_receiver.part.port) as connection:
         await drip(connection, POST)
     assert watch.busy_seconds < 2
 
@@ -104,32 +112,34 @@ async def drip(connection: RawConnection, data: bytes) -> None:
 
 @pytest.mark.parametrize("path", [f"{PATH}\0", "/v1/webhooks/de\0mo/meta", "/\0"])
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_nul_in_the_path_is_400(edge: Edge, method: str, path: str) -> None:
-    await assert_refused(edge, request_bytes(method, path, body=b"{}"), 400)
+async def test_a_nul_in_the_path_is_400(receiver: ReceiverHarness, method: str, path: str) -> None:
+    await assert_refused(receiver, request_bytes(method, path, body=b"{}"), 400)
 
 
-async def test_an_escaped_nul_in_the_path_is_no_endpoint(edge: Edge) -> None:
-    await assert_refused(edge, request_bytes("POST", f"{PATH}%00", body=b"{}"), 404)
+async def test_an_escaped_nul_in_the_path_is_no_endpoint(receiver: ReceiverHarness) -> None:
+    await assert_refused(receiver, request_bytes("POST", f"{PATH}%00", body=b"{}"), 404)
 
 
 @pytest.mark.parametrize("name", ["X-A\0", "X-Hub-Signature-256\0", "X A"])
-async def test_a_header_s_name_that_is_none_is_400(edge: Edge, name: str) -> None:
-    await assert_refused(edge, request_bytes("POST", PATH, headers={name: "x"}, body=b"{}"), 400)
-
-
-async def test_less_body_than_said_is_408(impatient_edge: Edge) -> None:
-    body = impatient_edge.new_body()
-    headers = {**signed(body), "Content-Length": str(len(body) + 1)}
+async def test_a_header_s_name_that_is_none_is_400(receiver: ReceiverHarness, name: str) -> None:
     await assert_refused(
-        impatient_edge, request_bytes("POST", PATH, headers=headers, body=body), 408
+        receiver, request_bytes("POST", PATH, headers={name: "x"}, body=b"{}"), 400
     )
 
 
-async def test_less_body_than_said_and_a_closed_half_is_cut_off(edge: Edge) -> None:
-    body = edge.new_body()
+async def test_less_body_than_said_is_408(impatient_receiver: ReceiverHarness) -> None:
+    body = impatient_receiver.new_body()
     headers = {**signed(body), "Content-Length": str(len(body) + 1)}
-    async with edge.nothing_stored():
-        reader, writer = await asyncio.open_connection("127.0.0.1", edge.receiver.port)
+    await assert_refused(
+        impatient_receiver, request_bytes("POST", PATH, headers=headers, body=body), 408
+    )
+
+
+async def test_less_body_than_said_and_a_closed_half_is_cut_off(receiver: ReceiverHarness) -> None:
+    body = receiver.new_body()
+    headers = {**signed(body), "Content-Length": str(len(body) + 1)}
+    async with receiver.nothing_stored():
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.part.port)
         writer.write(request_bytes("POST", PATH, headers=headers, body=body))
         writer.write_eof()
         async with asyncio.timeout(3):
@@ -137,16 +147,16 @@ async def test_less_body_than_said_and_a_closed_half_is_cut_off(edge: Edge) -> N
         writer.close()
 
 
-async def test_more_body_than_said_is_no_part_of_it(impatient_edge: Edge) -> None:
-    body, before = impatient_edge.new_body(), await impatient_edge.stored()
-    async with connect(impatient_edge.receiver.port) as connection:
+async def test_more_body_than_said_is_no_part_of_it(impatient_receiver: ReceiverHarness) -> None:
+    body, before = impatient_receiver.new_body(), await impatient_receiver.stored()
+    async with connect(impatient_receiver.part.port) as connection:
         await connection.send(webhook(body) + b"and more")
         assert (await connection.response()).status == 200
         # What follows is read as a request, and is none.
         assert (await connection.response(within=3)).status in {400, 408}
         assert await connection.closed()
-    assert await impatient_edge.stored() == before + 1
-    assert (await impatient_edge.last()).data == body
+    assert await impatient_receiver.stored() == before + 1
+    assert (await impatient_receiver.last()).data == body
 
 
 @pytest.mark.parametrize(
@@ -167,57 +177,65 @@ async def test_more_body_than_said_is_no_part_of_it(impatient_edge: Edge) -> Non
 )
 @FORMS
 async def test_a_body_of_two_lengths_or_of_none_that_is_known_is_400(
-    edge: Edge, start: bytes, framing: bytes
+    receiver: ReceiverHarness, start: bytes, framing: bytes
 ) -> None:
-    await assert_refused(edge, start + framing + b"\r\n{}", 400)
+    await assert_refused(receiver, start + framing + b"\r\n{}", 400)
 
 
-async def test_chunks_are_taken_whole_however_they_come(edge: Edge) -> None:
-    body, before = edge.new_body(), await edge.stored()
+async def test_chunks_are_taken_whole_however_they_come(receiver: ReceiverHarness) -> None:
+    body, before = receiver.new_body(), await receiver.stored()
     headers = {**signed(body), "Transfer-Encoding": "chunked"}
     chunks = b"".join(b"1;x=y\r\n%c\r\n" % each for each in body)
-    async with connect(edge.receiver.port) as connection:
+    async with connect(receiver.part.port) as connection:
         await connection.send(request_bytes("POST", PATH, headers=headers))
         for start in range(0, len(chunks), 1_000):
             await connection.send(chunks[start : start + 1_000])
         await connection.send(b"0\r\nX-Trailer: 1\r\n\r\n")
         assert (await connection.response()).status == 200
-    assert await edge.stored() == before + 1
-    assert (await edge.last()).data == body
+    assert await receiver.stored() == before + 1
+    assert (await receiver.last()).data == body
 
 
-async def test_pipelined_webhooks_are_answered_in_order_and_all_stored(edge: Edge) -> None:
-    before = await edge.stored()
-    requests = [webhook(edge.new_body()) for _ in range(PIPELINED)]
+async def test_pipelined_webhooks_are_answered_in_order_and_all_stored(
+    receiver: ReceiverHarness,
+) -> None:
+    before = await receiver.stored()
+    requests = [webhook(receiver.new_body()) for _ in range(PIPELINED)]
     refused = request_bytes("POST", PATH, body=b"{}")
-    async with connect(edge.receiver.port) as connection:
-        await connection.send(b"".join([*requests, refused, webhook(edge.new_body())]))
+    async with connect(receiver.part.port) as connection:
+        await connection.send(b"".join([*requests, refused, webhook(receiver.new_body())]))
         statuses = [(await connection.response()).status for _ in range(PIPELINED + 2)]
     assert statuses == [*([200] * PIPELINED), 401, 200]
-    assert await edge.stored() == before + PIPELINED + 1
+    assert await receiver.stored() == before + PIPELINED + 1
 
 
-async def test_what_is_no_webhook_is_its_connection_s_last(edge: Edge) -> None:
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
-        await connection.send(request_bytes("GET", "/") + webhook(edge.new_body()))
+async def test_what_is_no_webhook_is_its_connection_s_last(receiver: ReceiverHarness) -> None:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
+        await connection.send(request_bytes("GET", "/") + webhook(receiver.new_body()))
         answer = await connection.response()
         assert (answer.status, answer.headers["connection"]) == (404, "close")
         assert await connection.closed()
 
 
-async def test_who_sends_on_after_the_answer_gets_it_nevertheless(edge: Edge) -> None:
-    async with connect(edge.receiver.port) as connection:
+async def test_who_sends_on_after_the_answer_gets_it_nevertheless(
+    receiver: ReceiverHarness,
+) -> None:
+    async with connect(receiver.part.port) as connection:
         await connection.send(request_bytes("PUT", path_of("meta"), body=b" " * 2_000_000))
         assert (await connection.response(within=5)).status == 405
 
 
-async def test_who_stays_after_the_answer_is_cut_off(edge: Edge) -> None:
-    await eventually(lambda: has_open(edge, 0), saying="other tests' connections to end")
-    async with connect(edge.receiver.port) as connection:
+async def test_who_stays_after_the_answer_is_cut_off(receiver: ReceiverHarness) -> None:
+    await eventually(lambda: has_open(receiver, 0), saying="other tests' connections to end")
+    async with connect(receiver.part.port) as connection:
         await connection.send(GET + b"\r\n")
-        await eventually(lambda: has_open(edge, 1), within=2, saying="the connection to be there")
-        await eventually(lambda: has_open(edge, 0), within=5, saying="the connection to be ended")
+        await eventually(
+            lambda: has_open(receiver, 1), within=2, saying="the connection to be there"
+        )
+        await eventually(
+            lambda: has_open(receiver, 0), within=5, saying="the connection to be ended"
+        )
 
 
-async def has_open(edge: Edge, count: int) -> bool:
-    return await edge.receiver.metric("forebay_receiver_connections") == count
+async def has_open(receiver: ReceiverHarness, count: int) -> bool:
+    return await receiver.part.metric("forebay_receiver_connections") == count

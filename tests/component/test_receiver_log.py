@@ -3,10 +3,17 @@
 import json
 from pathlib import Path
 
-from support.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET
-from support.edge import OLD_SECRET, OLD_TOKEN, TOKEN, Edge, path_of, signed
-from support.tables import PATH, VERIFY_TOKEN
-from support.wait import eventually
+from support.inputs.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET
+from support.inputs.tables import PATH, VERIFY_TOKEN
+from support.receiver.receiver_harness import (
+    OLD_SECRET,
+    OLD_TOKEN,
+    TOKEN,
+    ReceiverHarness,
+    path_of,
+    signed,
+)
+from support.timing.wait import eventually
 
 _LONG_ENOUGH = 8
 """Shorter texts, such as `text`, are words of the log's own too."""
@@ -24,14 +31,14 @@ def private_texts(value: object, name: str = "") -> set[str]:
 
 
 async def test_a_full_run_leaves_nothing_private_in_the_log(tmp_path: Path) -> None:
-    async with Edge(
+    async with ReceiverHarness(
         tmp_path,
         FOREBAY_LOG_LEVEL="debug",
         FOREBAY_RECEIVER_BUDGET_SECONDS="0.3",
         FOREBAY_RECEIVER_BODY_SECONDS="0.3",
-    ) as edge:
+    ) as receiver:
         for each in PAYLOADS.values():
-            assert (await edge.post(each.body)).status == 200
+            assert (await receiver.post(each.body)).status == 200
         body = PAYLOADS["messages-text"].body
         for headers, path in (
             (signed(body, "a-wrong-secret"), PATH),
@@ -39,17 +46,21 @@ async def test_a_full_run_leaves_nothing_private_in_the_log(tmp_path: Path) -> N
             ({"Authorization": TOKEN}, path_of("d360")),
             ({"Authorization": TOKEN}, path_of("15550001234")),
         ):
-            await edge.post(body, headers, path=path)
-        await edge.get(f"{PATH}?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1")
-        await edge.get(f"{PATH}?hub.mode=subscribe&hub.verify_token=a-wrong-token&hub.challenge=1")
-        edge.stack.nats_server.freeze()
-        assert (await edge.post(edge.new_body())).status == 503
-        edge.stack.nats_server.thaw()
-        await edge.stack.nats_server.kill()
-        await edge.stack.nats_server.start()
-        await eventually(lambda: _stores(edge), saying="webhooks to be stored again")
-        await edge.receiver.terminate()
-    log = edge.receiver.log.read_text()
+            await receiver.post(body, headers, path=path)
+        await receiver.get(
+            f"{PATH}?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1"
+        )
+        await receiver.get(
+            f"{PATH}?hub.mode=subscribe&hub.verify_token=a-wrong-token&hub.challenge=1"
+        )
+        receiver.stack.nats_server.freeze()
+        assert (await receiver.post(receiver.new_body())).status == 503
+        receiver.stack.nats_server.thaw()
+        await receiver.stack.nats_server.kill()
+        await receiver.stack.nats_server.start()
+        await eventually(lambda: _stores(receiver), saying="webhooks to be stored again")
+        await receiver.part.terminate()
+    log = receiver.part.log.read_text()
     assert "receiver_stopped" in log
     private = {APP_SECRET, PLATFORM_SECRET, OLD_SECRET, OLD_TOKEN, TOKEN, VERIFY_TOKEN}
     private |= {"a-wrong-secret", "a-wrong-token", "15550001234"}
@@ -57,5 +68,5 @@ async def test_a_full_run_leaves_nothing_private_in_the_log(tmp_path: Path) -> N
     assert [text for text in private if text in log] == []
 
 
-async def _stores(edge: Edge) -> bool:
-    return (await edge.post(edge.new_body())).status == 200
+async def _stores(receiver: ReceiverHarness) -> bool:
+    return (await receiver.post(receiver.new_body())).status == 200

@@ -19,9 +19,9 @@ from forebay_receiver.handlers.limits import (
     WAITING_BYTES,
 )
 from forebay_receiver.handlers.request_reader import Request, RequestReader
-from support.raw_http import request_bytes
-from support.receiver_in_process import InProcessReceiver, statuses_in
-from support.wait import eventually
+from support.receiver.raw_http import request_bytes
+from support.receiver.receiver_in_process import InProcessReceiver, statuses_in
+from support.timing.wait import eventually
 
 PATH = "/v1/webhooks/demo/d360"
 ROUTE = ReceiverRoute(

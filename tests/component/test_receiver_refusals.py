@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from support.edge import Edge, path_of, signed
-from support.raw_http import connect, exchange, request_bytes
-from support.starvation import Stopwatch
-from support.tables import PATH
+from support.inputs.tables import PATH
+from support.receiver.raw_http import connect, exchange, request_bytes
+from support.receiver.receiver_harness import ReceiverHarness, path_of, signed
+from support.timing.starvation import Stopwatch
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,41 +35,45 @@ LIMIT = 4 * 1024 * 1024
         "/openapi.json",
     ],
 )
-async def test_a_path_of_no_endpoint_is_404(edge: Edge, path: str) -> None:
-    async with edge.nothing_stored():
-        assert (await edge.post(edge.new_body(), path=path)).status == 404
-        assert (await edge.get(path)).status == 404
+async def test_a_path_of_no_endpoint_is_404(receiver: ReceiverHarness, path: str) -> None:
+    async with receiver.nothing_stored():
+        assert (await receiver.post(receiver.new_body(), path=path)).status == 404
+        assert (await receiver.get(path)).status == 404
 
 
-async def test_a_stranger_s_path_becomes_no_label_of_a_metric(edge: Edge) -> None:
-    assert (await edge.get("/v1/webhooks/demo/guessed-name")).status == 404
-    assert b"guessed-name" not in (await edge.receiver.admin("/metrics")).body
+async def test_a_stranger_s_path_becomes_no_label_of_a_metric(receiver: ReceiverHarness) -> None:
+    assert (await receiver.get("/v1/webhooks/demo/guessed-name")).status == 404
+    assert b"guessed-name" not in (await receiver.part.admin("/metrics")).body
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "QUERY"])
 @pytest.mark.parametrize(("name", "allowed"), [("meta", "GET, POST"), ("d360", "POST")])
 async def test_another_method_is_405_and_says_which_are_allowed(
-    edge: Edge, method: str, name: str, allowed: str
+    receiver: ReceiverHarness, method: str, name: str, allowed: str
 ) -> None:
     body = None if method == "HEAD" else b"{}"
-    async with edge.nothing_stored():
-        answer = await exchange(edge.receiver.port, request_bytes(method, path_of(name), body=body))
+    async with receiver.nothing_stored():
+        answer = await exchange(receiver.part.port, request_bytes(method, path_of(name), body=body))
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
-async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_sent(edge: Edge) -> None:
-    before = await edge.refused("too_large")
+async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_sent(
+    receiver: ReceiverHarness,
+) -> None:
+    before = await receiver.refused("too_large")
     headers = {"Content-Length": str(LIMIT + 1)}
-    async with connect(edge.receiver.port) as connection:
+    async with connect(receiver.part.port) as connection:
         await connection.send(request_bytes("POST", PATH, headers=headers))
         assert (await connection.response(within=2)).status == 413
         assert await connection.closed()
-    assert await edge.refused("too_large") == before + 1
+    assert await receiver.refused("too_large") == before + 1
 
 
-async def test_a_body_in_chunks_is_413_as_soon_as_it_is_too_large(edge: Edge) -> None:
+async def test_a_body_in_chunks_is_413_as_soon_as_it_is_too_large(
+    receiver: ReceiverHarness,
+) -> None:
     chunk = b"%x\r\n%b\r\n" % (LIMIT // 4, b" " * (LIMIT // 4))
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
         headers = {"Transfer-Encoding": "chunked"}
         await connection.send(request_bytes("POST", path_of("open"), headers=headers))
         for _ in range(4):
@@ -79,26 +83,34 @@ async def test_a_body_in_chunks_is_413_as_soon_as_it_is_too_large(edge: Edge) ->
         assert await connection.closed()
 
 
-async def test_a_body_of_exactly_the_limit_is_taken(edge: Edge) -> None:
-    assert (await edge.post(b" " * LIMIT, {}, path=path_of("open"))).status == 200
+async def test_a_body_of_exactly_the_limit_is_taken(receiver: ReceiverHarness) -> None:
+    assert (await receiver.post(b" " * LIMIT, {}, path=path_of("open"))).status == 200
 
 
-async def test_a_body_that_does_not_end_is_408(impatient_edge: Edge) -> None:
-    before, watch = await impatient_edge.refused("too_slow"), Stopwatch(impatient_edge.receiver)
+async def test_a_body_that_does_not_end_is_408(impatient_receiver: ReceiverHarness) -> None:
+    before, watch = (
+        await impatient_receiver.refused("too_slow"),
+        Stopwatch(impatient_receiver.part),
+    )
     headers = {**signed(b""), "Content-Length": "1000"}
-    async with impatient_edge.nothing_stored(), connect(impatient_edge.receiver.port) as connection:
+    async with (
+        impatient_receiver.nothing_stored(),
+        connect(impatient_receiver.part.port) as connection,
+    ):
         await connection.send(request_bytes("POST", PATH, headers=headers) + b"{")
         assert (await connection.response(within=3)).status == 408
         assert await connection.closed()
     assert watch.seconds > 0.4
     assert watch.busy_seconds < 2
-    assert await impatient_edge.refused("too_slow") == before + 1
+    assert await impatient_receiver.refused("too_slow") == before + 1
 
 
-async def test_a_body_that_drips_is_408_at_the_same_time(impatient_edge: Edge) -> None:
-    watch = Stopwatch(impatient_edge.receiver)
+async def test_a_body_that_drips_is_408_at_the_same_time(
+    impatient_receiver: ReceiverHarness,
+) -> None:
+    watch = Stopwatch(impatient_receiver.part)
     headers = {**signed(b""), "Content-Length": "1000"}
-    async with connect(impatient_edge.receiver.port) as connection:
+    async with connect(impatient_receiver.part.port) as connection:
         await connection.send(request_bytes("POST", PATH, headers=headers))
         answer = asyncio.create_task(connection.response(within=3))
         while not answer.done():
@@ -124,33 +136,35 @@ async def test_a_body_that_drips_is_408_at_the_same_time(impatient_edge: Edge) -
     ],
     ids=["text", "version", "length", "negative", "two lengths", "both framings", "chunk", "tls"],
 )
-async def test_what_is_no_http_is_400_or_cut_off(edge: Edge, data: bytes) -> None:
-    async with edge.nothing_stored(), connect(edge.receiver.port) as connection:
+async def test_what_is_no_http_is_400_or_cut_off(receiver: ReceiverHarness, data: bytes) -> None:
+    async with receiver.nothing_stored(), connect(receiver.part.port) as connection:
         await connection.send(data)
         assert (await connection.response(within=3)).status == 400
         assert await connection.closed()
 
 
-async def test_headers_without_end_are_400(edge: Edge) -> None:
-    async with connect(edge.receiver.port) as connection:
+async def test_headers_without_end_are_400(receiver: ReceiverHarness) -> None:
+    async with connect(receiver.part.port) as connection:
         await connection.send(request_bytes("POST", PATH)[:-2] + b"X-Long: " + b"x" * 100_000)
         assert (await connection.response(within=3)).status == 400
         assert await connection.closed()
 
 
-async def test_a_client_that_goes_away_in_the_middle_stores_nothing(edge: Edge) -> None:
-    body = edge.new_body()
+async def test_a_client_that_goes_away_in_the_middle_stores_nothing(
+    receiver: ReceiverHarness,
+) -> None:
+    body = receiver.new_body()
     request = request_bytes("POST", PATH, headers=signed(body), body=body)
-    async with edge.nothing_stored():
-        async with connect(edge.receiver.port) as connection:
+    async with receiver.nothing_stored():
+        async with connect(receiver.part.port) as connection:
             await connection.send(request[:-10])
-        assert (await edge.post(b"{}", {})).status == 401
+        assert (await receiver.post(b"{}", {})).status == 401
 
 
-async def test_many_strangers_at_once_do_not_hold_up_a_webhook(edge: Edge) -> None:
+async def test_many_strangers_at_once_do_not_hold_up_a_webhook(receiver: ReceiverHarness) -> None:
     async def stranger() -> int:
-        return (await edge.get("/wp-login.php")).status
+        return (await receiver.get("/wp-login.php")).status
 
     statuses = await asyncio.gather(*(stranger() for _ in range(50)))
     assert set(statuses) == {404}
-    assert (await edge.post(edge.new_body())).status == 200
+    assert (await receiver.post(receiver.new_body())).status == 200

@@ -6,11 +6,11 @@ from forebay.core.subjects import StreamKind
 from forebay.runtime.provisioning import stream_config
 from forebay.runtime.settings import NatsSettings
 from forebay_receiver.adapters.store import SILENCE_GRACE_SECONDS
-from support.clocks import LoopClock
-from support.nats_server import NatsServer
-from support.receiver_store import storing
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.programs.stack import SHARD
+from support.receiver.receiver_store import storing
+from support.timing.clocks import LoopClock
+from support.timing.wait import eventually
 
 
 async def test_a_silence_is_borne_for_a_while_and_not_for_ever(

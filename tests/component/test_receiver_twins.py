@@ -14,10 +14,10 @@ from forebay.runtime.provisioning import stream_config
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StillStoring
 from forebay_receiver.adapters.store import STILL_STORING_PAUSE_SECONDS, JetStreamStore
-from support.nats_server import NatsServer
-from support.receiver_store import Told, storing
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.programs.stack import SHARD
+from support.receiver.receiver_store import Told, storing
+from support.timing.wait import eventually
 
 
 @pytest.fixture

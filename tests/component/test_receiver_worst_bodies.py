@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.edge import Edge, signed
-from support.worst_bodies import WORST_BODIES
+from support.inputs.worst_bodies import WORST_BODIES
+from support.receiver.receiver_harness import ReceiverHarness, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,17 +21,17 @@ LANES = {
 
 @pytest.mark.parametrize("shape", LANES)
 async def test_it_is_stored_as_it_came_in_the_lane_that_it_looks_like(
-    edge: Edge, shape: str
+    receiver: ReceiverHarness, shape: str
 ) -> None:
     body = WORST_BODIES[shape]
-    assert (await edge.post(body, within=30)).status == 200
-    stored = await edge.last()
+    assert (await receiver.post(body, within=30)).status == 200
+    stored = await receiver.last()
     assert stored.data == body
     assert str(stored.subject).split(".")[4] == LANES[shape]
 
 
-async def test_a_large_body_with_a_wrong_signature_is_refused(edge: Edge) -> None:
+async def test_a_large_body_with_a_wrong_signature_is_refused(receiver: ReceiverHarness) -> None:
     body = WORST_BODIES["a history"]
-    async with edge.nothing_stored():
-        wrong = await edge.post(body, signed(body, "another secret"), within=30)
+    async with receiver.nothing_stored():
+        wrong = await receiver.post(body, signed(body, "another secret"), within=30)
         assert wrong.status == 401

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forebay.local.addresses import Address
 from forebay.local.figures import LogTail, Meter
-from support.ports import HOST, free_port
+from support.programs.ports import HOST, free_port
 
 
 class _Pages(ThreadingHTTPServer):

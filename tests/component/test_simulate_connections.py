@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from forebay_simulator.sender import Answer, HttpSender
-from support.ports import HOST
+from support.programs.ports import HOST
 
 
 class Server:

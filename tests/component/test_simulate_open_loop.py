@@ -3,8 +3,8 @@
 import asyncio
 
 from forebay_simulator import Plan, simulate
-from support.sink import Sink
-from support.wait import eventually
+from support.destinations.sink import Sink
+from support.timing.wait import eventually
 
 
 async def test_a_server_that_does_not_answer_gets_all_webhooks_all_the_same(sink: Sink) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from forebay_simulator import Plan, simulate
-from support.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET, VECTORS, Vector
-from support.sink import Sink
+from support.destinations.sink import Sink
+from support.inputs.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET, VECTORS, Vector
 
 FOLDER = Path(__file__).parents[1] / "data" / "payloads"
 

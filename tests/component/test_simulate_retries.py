@@ -8,9 +8,9 @@ from forebay_simulator import Plan, Result
 from forebay_simulator.schedule import RetryDelays
 from forebay_simulator.sender import HttpSender
 from forebay_simulator.simulation import Simulation
-from support.ports import HOST, free_port
-from support.sink import NO_ANSWER, Sink
-from support.wait import eventually
+from support.destinations.sink import NO_ANSWER, Sink
+from support.programs.ports import HOST, free_port
+from support.timing.wait import eventually
 
 QUICK = RetryDelays(first=0.02, longest=0.1)
 """The providers' growth at a pace that a test can wait for."""

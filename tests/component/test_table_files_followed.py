@@ -7,7 +7,7 @@ import pytest
 
 from forebay.core.tables import ReceiverTable, encode_table
 from forebay.runtime.table_files import TableFiles
-from support.tables import Tables, route, write_atomically
+from support.inputs.tables import Tables, route, write_atomically
 
 
 class Follower:

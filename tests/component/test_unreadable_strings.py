@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from support.cases import CASES
-from support.plant import webhook
-from support.sink import Arrival
-from support.wait import eventually
-from support.whole_path import WholePath
+from support.destinations.sink import Arrival
+from support.inputs.cases import CASES
+from support.processor.processor_harness import webhook
+from support.programs.whole_path import WholePath
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.control_plane import ControlPlane, assets
-from support.forebay import Forebay
-from support.nats_server import NatsServer
+from support.nats.nats_server import NatsServer
+from support.operator.control_plane import ControlPlane, assets
+from support.operator.operator_process import Forebay
 
 ROOT = Path(__file__).parents[2]
 ROUTES = ROOT / "tests" / "data" / "input" / "operator" / "httproutes-crd.yaml"

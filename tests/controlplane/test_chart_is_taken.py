@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from support.chart import NAMESPACE, VALUE_SETS, render_set
-from support.control_plane import Api, ControlPlane
+from support.cluster.chart import NAMESPACE, VALUE_SETS, render_set
+from support.operator.control_plane import Api, ControlPlane
 
 Json = Any
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from support.control_plane import ControlPlane
-from support.forebay import ENDPOINTS, manifest
+from support.operator.control_plane import ControlPlane
+from support.operator.operator_process import ENDPOINTS, manifest
 
 Json = Any
 

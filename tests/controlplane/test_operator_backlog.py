@@ -15,9 +15,9 @@ from forebay.core.subjects import (
     endpoint_partition,
     stream_name,
 )
-from support.forebay import Forebay, manifest
-from support.nats_server import NatsServer
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.operator.operator_process import Forebay, manifest
+from support.timing.wait import eventually
 
 Json = Any
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.forebay import Forebay, manifest
+from support.operator.operator_process import Forebay, manifest
 
 DEPTH = 1500
 """Beyond what Python reads as it comes; the API server takes 10,000, but is slow with them."""

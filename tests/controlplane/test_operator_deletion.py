@@ -4,10 +4,10 @@ from nats.aio.client import Client
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import EventSubject, Lane, RawSubject, RetrySubject, dead_subject
-from support.forebay import OBJECTS, Forebay, manifest
-from support.nats_server import NatsServer
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.operator.operator_process import OBJECTS, Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 
 def subjects(endpoint: EndpointName) -> list[str]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from support.forebay import Forebay, manifest
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.timing.wait import eventually
 
 Json = Any
 

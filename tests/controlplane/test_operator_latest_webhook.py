@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, StreamKind, consumer_name, endpoint_partition
 from forebay.core.subjects import stream_name as name_of
-from support.forebay import Forebay, manifest
-from support.nats_server import NatsServer
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.operator.operator_process import Forebay, manifest
+from support.timing.wait import eventually
 
 RAW = name_of(StreamKind.RAW, "0")
 

@@ -1,7 +1,7 @@
 """What an endpoint may ask for has lids, told in a condition that says which and what to do."""
 
-from support.forebay import Forebay, manifest
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.timing.wait import eventually
 
 
 async def test_what_is_beyond_a_lid_is_told_and_heals_with_the_spec(forebay: Forebay) -> None:

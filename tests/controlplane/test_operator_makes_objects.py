@@ -1,9 +1,9 @@
 """One WebhookEndpoint becomes everything that a Dedicated endpoint needs."""
 
-from support.forebay import OBJECTS, Forebay, manifest
-from support.nats_server import NatsServer
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.operator.operator_process import OBJECTS, Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 
 async def test_dedicated_endpoint_has_one_object_of_each_kind(forebay: Forebay) -> None:

@@ -1,8 +1,8 @@
 """Endpoints that share a table do not disturb each other."""
 
-from support.forebay import Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 
 async def test_new_neighbour_does_not_make_a_ready_endpoint_unready(forebay: Forebay) -> None:

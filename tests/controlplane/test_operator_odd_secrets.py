@@ -2,9 +2,9 @@
 
 import json
 
-from support.forebay import Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 SECRET = "Zx9-correct-horse-battery"
 

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from support.forebay import Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 SHARED = {"isolation": "Shared"}
 TOO_SMALL = "max_payload of NATS is 1048576, larger webhooks get 503: set it to 8388608 or more"

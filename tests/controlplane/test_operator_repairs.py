@@ -1,8 +1,8 @@
 """What someone changes or deletes by hand is put right."""
 
-from support.forebay import OBJECTS, Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import OBJECTS, Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 
 async def serve(forebay: Forebay) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.forebay import OBJECTS, Forebay, manifest
-from support.wait import eventually
+from support.operator.operator_process import OBJECTS, Forebay, manifest
+from support.timing.wait import eventually
 
 COUNT = 50
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from forebay_operator.services.story import BURST
-from support.forebay import Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 Json = Any
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.forebay import Forebay, manifest
-from support.nats_server import NatsServer
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.operator.operator_process import Forebay, manifest
+from support.timing.wait import eventually
 
 
 async def serve(forebay: Forebay) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from support.forebay import Forebay, manifest
-from support.pods import PlayedPod
-from support.wait import eventually
+from support.operator.operator_process import Forebay, manifest
+from support.operator.pods import PlayedPod
+from support.timing.wait import eventually
 
 Json = Any
 

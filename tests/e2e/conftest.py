@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster
-from support.release import Release, fresh_release
-from support.tenant import Tenant
+from support.cluster.cluster import Cluster
+from support.cluster.release import Release, fresh_release
+from support.cluster.tenant import Tenant
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

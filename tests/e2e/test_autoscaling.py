@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.cluster import Cluster
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 THROUGHPUT = {"messagesPerSecond": 130, "replyRatio": 0.3}
 """What the endpoint says of itself: 429 webhooks/s by the provider's formula. A receiver holds two

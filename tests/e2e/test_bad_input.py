@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from support.cluster import Cluster, Helm, condition
-from support.command import CommandFailedError
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm, condition
+from support.cluster.tenant import Tenant
+from support.programs.command import CommandFailedError
+from support.timing.wait import eventually
 
 
 async def has_event(tenant: Tenant, reason: str) -> None:

@@ -2,9 +2,9 @@
 
 import json
 
-from support.cluster_nats import ClusterNats
-from support.tenant import SECRET, Tenant
-from support.wait import eventually
+from support.cluster.cluster_nats import ClusterNats
+from support.cluster.tenant import SECRET, Tenant
+from support.timing.wait import eventually
 
 MADE = "deployment,service,horizontalpodautoscaler,poddisruptionbudget,networkpolicy,serviceaccount"
 

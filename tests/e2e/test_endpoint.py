@@ -2,11 +2,11 @@
 
 import pytest
 
-from support.chart import CHART
-from support.cluster import Cluster
-from support.cluster_nats import ClusterNats
-from support.tenant import SECRET, Tenant
-from support.wait import eventually
+from support.cluster.chart import CHART
+from support.cluster.cluster import Cluster
+from support.cluster.cluster_nats import ClusterNats
+from support.cluster.tenant import SECRET, Tenant
+from support.timing.wait import eventually
 
 EXAMPLES = CHART.parents[1] / "examples"
 

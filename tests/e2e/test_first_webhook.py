@@ -4,10 +4,10 @@ import re
 import secrets
 from pathlib import Path
 
-from support.chart import CHART
-from support.cluster import Cluster, Helm
-from support.command import run
-from support.ports import free_port
+from support.cluster.chart import CHART
+from support.cluster.cluster import Cluster, Helm
+from support.programs.command import run
+from support.programs.ports import free_port
 
 ROOT = CHART.parents[1]
 PAGE = ROOT / "docs" / "kubernetes.md"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.cluster import Cluster, Helm
-from support.small_volume import SmallVolume
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm
+from support.cluster.small_volume import SmallVolume
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 RATE = 20
 """Webhooks a second."""

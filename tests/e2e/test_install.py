@@ -1,6 +1,6 @@
 """`helm install` makes a release that works."""
 
-from support.cluster import Cluster, Helm
+from support.cluster.cluster import Cluster, Helm
 
 
 async def test_all_is_ready_within_a_minute(release: Helm, cluster: Cluster) -> None:

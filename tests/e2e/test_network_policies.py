@@ -12,9 +12,9 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster, Helm, image_of, restricted_pod
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm, image_of, restricted_pod
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 Document = dict[str, Any]
 

@@ -2,9 +2,9 @@
 
 import json
 
-from support.cluster import Cluster, Helm, is_ready
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm, is_ready
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 COUNT = 50
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.cluster import Cluster, Helm
-from support.cluster_nats import ClusterNats
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm
+from support.cluster.cluster_nats import ClusterNats
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 RATE = 100
 """Webhooks a second."""
@@ -16,8 +16,14 @@ BACKLOG = 200
 PAUSE_SECONDS = 240
 """Longer than the test."""
 
+LATE_CHECKS = (
+    "--set=operator.limits.resyncSeconds=3600",
+    '--set-json=processors.env=[{"name":"FOREBAY_PROCESSOR_STREAM_CHECK_SECONDS","value":"3600"}]',
+)
+"""Paused consumers stay so: processors end a pause at their next check, every few seconds."""
 
-@pytest.mark.timeout(200)
+
+@pytest.mark.timeout(240)
 async def test_upgrade_and_rollback_with_a_backlog_in_all_streams(
     tenant: Tenant, cluster: Cluster, release: Helm
 ) -> None:
@@ -35,6 +41,8 @@ async def test_upgrade_and_rollback_with_a_backlog_in_all_streams(
         tenant.endpoint("split"),
         tenant.endpoint("unsplit"),
     )
+    first = await release.revision()
+    await release.upgrade(*LATE_CHECKS)
     for name in names:
         await cluster.wait_ready(name, tenant.namespace)
     traffic, refused, failing, split, unsplit = [await tenant.traffic(name) for name in names]
@@ -60,14 +68,16 @@ async def test_upgrade_and_rollback_with_a_backlog_in_all_streams(
 
         async with traffic.flowing(RATE):
             await eventually(lambda: traffic.accepted > RATE, saying="traffic")
-            # Every part's pods change with it. The new operator ends the pauses, as anything else
-            # that its consumers should not have.
+            # Every part's pods change with it. The new operator and processors end the pauses, as
+            # anything else that consumers should not have.
             await release.upgrade("--set", "log.level=debug")
             await store.pause("EVENTS", 0)
             await store.pause("RAW", 0)
-            await tenant.sink.answer("ill", 200)
+            # Both would take everything now: what is dead stays so, what failed comes.
+            for path in ("ill", "refusing"):
+                await tenant.sink.answer(path, 200)
             # The backlog is worked off while all rolls back.
-            await release.rollback()
+            await release.rollback(first)
 
         sent = (traffic, refused, failing, split, unsplit)
         for each in sent:

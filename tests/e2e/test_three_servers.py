@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster, Helm
-from support.cluster_nats import ClusterNats
-from support.release import Release, fresh_release
-from support.tenant import Tenant
-from support.wait import eventually
+from support.cluster.cluster import Cluster, Helm
+from support.cluster.cluster_nats import ClusterNats
+from support.cluster.release import Release, fresh_release
+from support.cluster.tenant import Tenant
+from support.timing.wait import eventually
 
 RATE = 100
 """Webhooks a second."""

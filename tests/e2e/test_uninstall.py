@@ -1,7 +1,7 @@
 """`helm uninstall` with endpoints present ends cleanly, and an install takes them up again."""
 
-from support.cluster import Cluster, Helm
-from support.tenant import Tenant
+from support.cluster.cluster import Cluster, Helm
+from support.cluster.tenant import Tenant
 
 
 async def test_endpoints_and_volumes_outlive_the_release(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from support.ordeal import Ordeal
+from support.receiver.store_outage import StoreOutage
 
 
 @pytest.fixture
-async def ordeal(tmp_path: Path) -> AsyncIterator[Ordeal]:
+async def outage(tmp_path: Path) -> AsyncIterator[StoreOutage]:
     """Give NATS with an empty RAW."""
-    async with Ordeal(tmp_path) as running:
+    async with StoreOutage(tmp_path) as running:
         yield running

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from forebay.core.subjects import Lane
-from support.masses import store_all, texts
-from support.stack import Stack
-from support.under_load import worked_off
-from support.wait import eventually
+from support.inputs.bulk_webhooks import store_all, texts
+from support.programs.stack import Stack
+from support.programs.under_load import worked_off
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(120)
 

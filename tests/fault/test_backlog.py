@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from forebay_processor.delivery.pace import PACE_SECONDS, QUICK_ENDED
-from support.plant import Plant, token, webhook
-from support.under_load import IN_FLIGHT, worked_off
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness, token, webhook
+from support.programs.under_load import IN_FLIGHT, worked_off
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -29,23 +29,23 @@ MOST_ROUNDS: Final = 8
 async def test_a_backlog_is_taken_over_in_order_and_only_what_was_under_way_comes_twice(
     tmp_path: Path, people: int
 ) -> None:
-    async with Plant(tmp_path) as plant:
-        name = plant.plain()
-        await plant.processor.terminate()
+    async with ProcessorHarness(tmp_path) as processor:
+        name = processor.plain()
+        await processor.part.terminate()
         count = COUNT if people > 1 else COUNT // 10
         messages = [(f"wamid.backlog.{each}", f"1555{each % people:07}") for each in range(count)]
         for start in range(0, count, 100):
-            await plant.store(name, webhook(*messages[start : start + 100]))
-        await plant.processor.start()
-        await eventually(lambda: len(plant.delivered(name)) >= count // 10)
+            await processor.store(name, webhook(*messages[start : start + 100]))
+        await processor.part.start()
+        await eventually(lambda: len(processor.delivered(name)) >= count // 10)
         # In the middle: what was handed out and not delivered is taken over by the next one.
-        await plant.processor.kill()
-        assert len(set(plant.delivered(name))) < count, "all was delivered before the kill"
-        await plant.processor.start()
+        await processor.part.kill()
+        assert len(set(processor.delivered(name))) < count, "all was delivered before the kill"
+        await processor.part.start()
         keys = [token(own) for own, _ in messages]
-        await plant.wait_delivered(name, keys, within=20)
-        await worked_off(plant.stack)
-        delivered = plant.delivered(name)
+        await processor.wait_delivered(name, keys, within=20)
+        await worked_off(processor.stack)
+        delivered = processor.delivered(name)
         assert set(delivered) == set(keys)
         assert len(delivered) - len(keys) <= IN_FLIGHT
         if people == 1:
@@ -55,18 +55,18 @@ async def test_a_backlog_is_taken_over_in_order_and_only_what_was_under_way_come
 async def test_a_healthy_destination_gets_nearly_all_of_a_backlog_without_a_detour(
     tmp_path: Path,
 ) -> None:
-    async with Plant(tmp_path) as plant:
-        assert await _least_parked(plant) < COUNT / 10
+    async with ProcessorHarness(tmp_path) as processor:
+        assert await _least_parked(processor) < COUNT / 10
 
 
 async def test_a_processor_that_stood_still_does_not_take_its_destination_for_slow(
     tmp_path: Path,
 ) -> None:
-    async with Plant(tmp_path) as plant:
-        assert await _least_parked(plant, still_seconds=3 * PACE_SECONDS) < COUNT / 10
+    async with ProcessorHarness(tmp_path) as processor:
+        assert await _least_parked(processor, still_seconds=3 * PACE_SECONDS) < COUNT / 10
 
 
-async def _least_parked(plant: Plant, still_seconds: float = 0.0) -> float:
+async def _least_parked(processor: ProcessorHarness, still_seconds: float = 0.0) -> float:
     """Return how many of `COUNT` items were parked in the best of some rounds.
 
     A destination that others keep from its processor is slow, and rightly parked for: such a round
@@ -74,38 +74,38 @@ async def _least_parked(plant: Plant, still_seconds: float = 0.0) -> float:
     """
     parked, quick = math.inf, 0
     for _ in range(MOST_ROUNDS):
-        again, was_quick = await _parked(plant, still_seconds)
+        again, was_quick = await _parked(processor, still_seconds)
         parked, quick = min(parked, again), quick + was_quick
         if parked < COUNT / 10 or quick == ROUNDS:
             break
     return parked
 
 
-async def _parked(plant: Plant, still_seconds: float) -> tuple[float, bool]:
+async def _parked(processor: ProcessorHarness, still_seconds: float) -> tuple[float, bool]:
     """Work a backlog off, with a processor that is stopped for so long after it began.
 
     Returns:
         How many items were parked, and whether the destination was quick all the time.
     """
-    name = plant.plain()
-    await plant.processor.terminate()
+    name = processor.plain()
+    await processor.part.terminate()
     messages = [(f"wamid.backlog.{each}", f"1555{each:07}") for each in range(COUNT)]
     for start in range(0, COUNT, 100):
-        await plant.store(name, webhook(*messages[start : start + 100]))
-    await plant.processor.start()
+        await processor.store(name, webhook(*messages[start : start + 100]))
+    await processor.part.start()
     if still_seconds:
-        await eventually(lambda: plant.delivered(name))
-        plant.processor.freeze()
+        await eventually(lambda: processor.delivered(name))
+        processor.part.freeze()
         await asyncio.sleep(still_seconds)
-        plant.processor.thaw()
+        processor.part.thaw()
     working = time.time()
-    await plant.wait_delivered(name, [token(own) for own, _ in messages], within=20)
-    await worked_off(plant.stack)
-    assert len(plant.delivered(name)) == COUNT
-    parked = await plant.processor.metric(
+    await processor.wait_delivered(name, [token(own) for own, _ in messages], within=20)
+    await worked_off(processor.stack)
+    assert len(processor.delivered(name)) == COUNT
+    parked = await processor.part.metric(
         "forebay_processor_deliveries_total", endpoint=name, outcome="parked"
     )
-    return parked, _is_quick([each.at for each in plant.arrivals(name) if each.at > working])
+    return parked, _is_quick([each.at for each in processor.arrivals(name) if each.at > working])
 
 
 def _is_quick(moments: Sequence[float]) -> bool:

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 
 from forebay.core.tables import Retry
-from support.backlog import out_of_order, peak_mib, rows, store_rows
-from support.plant import Plant
-from support.quick_sink import QuickSink
-from support.stack import SHARD
-from support.wait import eventually
+from support.destinations.quick_sink import QuickSink
+from support.processor.backlog import out_of_order, peak_mib, rows, store_rows
+from support.processor.processor_harness import ProcessorHarness
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 ENTRIES: Final = 30_000
 CONVERSATIONS: Final = 3_000
@@ -25,29 +25,29 @@ async def test_a_large_backlog_comes_once_and_in_order_though_its_owner_dies(
     tmp_path: Path,
 ) -> None:
     shard = msgspec.structs.replace(SHARD, retry_max_bytes=256 * 1024 * 1024)
-    async with QuickSink(tmp_path) as sink, Plant(tmp_path, shard=shard) as plant:
-        name = plant.new_name()
-        http = plant.http(name, url=sink.url(), max_in_flight=PLACES, retry=Retry())
-        await plant.serve(name, http)
-        empty = peak_mib(plant.processor.pid)
-        await plant.processor.terminate()
+    async with QuickSink(tmp_path) as sink, ProcessorHarness(tmp_path, shard=shard) as processor:
+        name = processor.new_name()
+        http = processor.http(name, url=sink.url(), max_in_flight=PLACES, retry=Retry())
+        await processor.serve(name, http)
+        empty = peak_mib(processor.part.pid)
+        await processor.part.terminate()
         stored = list(rows(ENTRIES, [name], CONVERSATIONS))
-        await store_rows(plant.stack.nats_server.url, stored)
-        await plant.processor.start()
+        await store_rows(processor.stack.nats_server.url, stored)
+        await processor.part.start()
 
         async def some_came() -> bool:
             return await sink.count() >= ENTRIES / 5
 
         await eventually(some_came, saying="a part to be delivered", within=30)
-        peak = peak_mib(plant.processor.pid)
-        await plant.processor.kill()
-        await plant.processor.start()
+        peak = peak_mib(processor.part.pid)
+        await processor.part.kill()
+        await processor.part.start()
 
         async def all_came() -> bool:
             return len({key for key, _ in await sink.arrivals()}) == ENTRIES
 
         await eventually(all_came, saying="all to be delivered", within=40)
-        peak = max(peak, peak_mib(plant.processor.pid))
+        peak = max(peak, peak_mib(processor.part.pid))
         arrived = [key for key, _ in await sink.arrivals()]
     assert set(arrived) == {row.key for row in stored}
     assert len(arrived) - ENTRIES <= PLACES

@@ -12,9 +12,9 @@ from nats.js.api import RawStreamMsg
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject
 from forebay.core.tables import Retry
-from support.plant import EVENTS, Plant, token
-from support.stack import SHARD
-from support.wait import eventually
+from support.processor.processor_harness import EVENTS, ProcessorHarness, token
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 WINDOW = timedelta(seconds=8)
 """Items are given up after 7 s: an eighth of the window before it ends."""
@@ -26,10 +26,10 @@ RATIO = "forebay_processor_unsplit_age_ratio"
 
 
 @pytest.fixture
-async def brief(tmp_path: Path) -> AsyncIterator[Plant]:
-    """Give a plant whose streams soon forget what they hold."""
+async def brief(tmp_path: Path) -> AsyncIterator[ProcessorHarness]:
+    """Give a processor whose streams soon forget what they hold."""
     shard = msgspec.structs.replace(SHARD, window=WINDOW, raw_max_age=timedelta(seconds=20))
-    async with Plant(
+    async with ProcessorHarness(
         tmp_path, shard=shard, FOREBAY_PROCESSOR_RETENTION_CHECK_SECONDS="0.2"
     ) as running:
         yield running
@@ -49,7 +49,9 @@ def told(letter: RawStreamMsg) -> tuple[str, str, str]:
     return reason, error, attempts
 
 
-async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(brief: Plant) -> None:
+async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(
+    brief: ProcessorHarness,
+) -> None:
     name = brief.new_name()
     # `maxAge` does not count while nobody may try.
     quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
@@ -65,25 +67,27 @@ async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(brief: P
 
 
 async def test_a_pause_within_the_window_costs_nothing(tmp_path: Path) -> None:
-    async with Plant(tmp_path) as plant:
-        paused, other = plant.new_name(), plant.new_name()
+    async with ProcessorHarness(tmp_path) as processor:
+        paused, other = processor.new_name(), processor.new_name()
         quick = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
-        await plant.serve(paused, plant.http(paused, retry=quick), paused=True)
-        keys = await plant.send(paused, "wamid.0", "wamid.1")
-        await eventually(lambda: rows_are(plant, paused, 2), saying="all to be parked")
+        await processor.serve(paused, processor.http(paused, retry=quick), paused=True)
+        keys = await processor.send(paused, "wamid.0", "wamid.1")
+        await eventually(lambda: rows_are(processor, paused, 2), saying="all to be parked")
         # Longer than `maxAge`: an item that came later, and could be tried, is over before.
-        await plant.serve(other, plant.http(other, retry=quick))
-        plant.sink.answer_key(token("wamid.other"), *[503] * 50)
-        await plant.send(other, "wamid.other")
-        await plant.letter(other, token("wamid.other"))
-        assert await plant.letters(paused) == 0
-        await plant.serve(paused, plant.http(paused, retry=quick))
-        await plant.wait_delivered(paused, keys)
-        await eventually(lambda: rows_are(plant, paused, 0), saying="RETRY to be empty")
-        assert await plant.letters(paused) == 0
+        await processor.serve(other, processor.http(other, retry=quick))
+        processor.sink.answer_key(token("wamid.other"), *[503] * 50)
+        await processor.send(other, "wamid.other")
+        await processor.letter(other, token("wamid.other"))
+        assert await processor.letters(paused) == 0
+        await processor.serve(paused, processor.http(paused, retry=quick))
+        await processor.wait_delivered(paused, keys)
+        await eventually(lambda: rows_are(processor, paused, 0), saying="RETRY to be empty")
+        assert await processor.letters(paused) == 0
 
 
-async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(brief: Plant) -> None:
+async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(
+    brief: ProcessorHarness,
+) -> None:
     name = brief.new_name()
     await brief.serve(name, brief.http(name), paused=True)
     (parked,) = await brief.send(name, "wamid.parked")
@@ -107,41 +111,43 @@ async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(brief
 
 async def test_what_retry_has_no_room_for_is_in_dead(tmp_path: Path) -> None:
     shard = msgspec.structs.replace(SHARD, window=timedelta(seconds=5), retry_max_bytes=3000)
-    async with Plant(tmp_path, shard=shard) as plant:
-        name = plant.new_name()
-        await plant.serve(name, plant.http(name), paused=True)
-        keys = await plant.send(name, *(f"wamid.full.{number}" for number in range(12)))
-        await eventually(lambda: plant.processor.logged("park_failed"), saying="RETRY to be full")
-        letters = [await plant.letter(name, key) for key in keys]
+    async with ProcessorHarness(tmp_path, shard=shard) as processor:
+        name = processor.new_name()
+        await processor.serve(name, processor.http(name), paused=True)
+        keys = await processor.send(name, *(f"wamid.full.{number}" for number in range(12)))
+        await eventually(lambda: processor.part.logged("park_failed"), saying="RETRY to be full")
+        letters = [await processor.letter(name, key) for key in keys]
         errors = {told(letter)[1] for letter in letters}
         assert errors == {"RETRY has no room", "not tried: paused"}
-        await eventually(lambda: rows_are(plant, name, 0), saying="RETRY to be empty")
-        assert not plant.arrivals(name)
+        await eventually(lambda: rows_are(processor, name, 0), saying="RETRY to be empty")
+        assert not processor.arrivals(name)
 
 
-async def test_webhooks_that_nobody_splits_are_told_of_at_half_their_age(brief: Plant) -> None:
+async def test_webhooks_that_nobody_splits_are_told_of_at_half_their_age(
+    brief: ProcessorHarness,
+) -> None:
     name, known = brief.new_name(), brief.plain()
     await brief.wait_delivered(known, await brief.send(known, "wamid.split"))
     await brief.send(name, "wamid.unsplit")
-    early = await brief.processor.metric(RATIO)
+    early = await brief.part.metric(RATIO)
     assert early < 0.5
-    assert not brief.processor.logged("webhooks_unsplit_for_long")
+    assert not brief.part.logged("webhooks_unsplit_for_long")
     await eventually(
-        lambda: brief.processor.logged("webhooks_unsplit_for_long"), within=20, saying="a warning"
+        lambda: brief.part.logged("webhooks_unsplit_for_long"), within=20, saying="a warning"
     )
-    assert 0.5 <= await brief.processor.metric(RATIO) < 0.9
+    assert 0.5 <= await brief.part.metric(RATIO) < 0.9
     await brief.serve(name, brief.http(name))
     await brief.wait_delivered(name, [token("wamid.unsplit")])
     await eventually(lambda: is_calm(brief), saying="the metric to be calm")
 
 
-async def is_calm(plant: Plant) -> bool:
-    return await plant.processor.metric(RATIO) < 0.5
+async def is_calm(processor: ProcessorHarness) -> bool:
+    return await processor.part.metric(RATIO) < 0.5
 
 
-async def rows_are(plant: Plant, name: str, count: int) -> bool:
-    return await plant.rows(name) == count
+async def rows_are(processor: ProcessorHarness, name: str, count: int) -> bool:
+    return await processor.rows(name) == count
 
 
-async def none_unacked(plant: Plant, stream: str) -> bool:
-    return await plant.unacked(stream) == 0
+async def none_unacked(processor: ProcessorHarness, stream: str) -> bool:
+    return await processor.unacked(stream) == 0

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from support.nats_server import NatsServer
-from support.shares import processors
-from support.small_disk import SmallDisk, small_disk
-from support.stack import Stack
-from support.under_load import IN_FLIGHT, assert_all_delivered, play
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.processor.shares import processors
+from support.programs.small_disk import SmallDisk, small_disk
+from support.programs.stack import Stack
+from support.programs.under_load import IN_FLIGHT, assert_all_delivered, play
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -11,10 +11,10 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.provisioning import ShardConfig, ensure_shard
-from support.plant import EVENTS, RETRY
-from support.processes import Part
-from support.stack import SHARD, Stack
-from support.under_load import (
+from support.processor.processor_harness import EVENTS, RETRY
+from support.programs.processes import Part
+from support.programs.stack import SHARD, Stack
+from support.programs.under_load import (
     assert_all_delivered,
     assert_in_order,
     play,
@@ -22,7 +22,7 @@ from support.under_load import (
     wait_all_done,
     worked_off,
 )
-from support.wait import eventually
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from support.neighbours import Neighbours, ten_destinations, usual_percentile
-from support.wait import eventually
+from support.processor.neighbours import Neighbours, ten_destinations, usual_percentile
+from support.timing.wait import eventually
 
 RATE, SECONDS = 20.0, 5.0
 
@@ -21,7 +21,7 @@ def assert_unhurt(before: list[float], meanwhile: list[float]) -> None:
 
 
 async def breaker(neighbours: Neighbours) -> float:
-    return await neighbours.plant.processor.metric(
+    return await neighbours.processor.part.metric(
         "forebay_processor_breaker_open", endpoint=neighbours.name, destination="ill"
     )
 
@@ -53,7 +53,7 @@ async def test_a_destination_that_answers_after_nine_seconds_among_ten(tmp_path:
         await neighbours.wait_all_at_the_ill_one(within=25)
         # It answered 200, if late: its breaker was closed all the time.
         assert all(each.accepted for each in late)
-        assert not neighbours.plant.processor.logged("breaker_opened")
+        assert not neighbours.processor.part.logged("breaker_opened")
 
 
 async def test_a_killed_processor_finds_out_again_who_is_dead(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ async def test_a_killed_processor_finds_out_again_who_is_dead(tmp_path: Path) ->
         neighbours.ill.status = 503
         await neighbours.phase(rate=RATE, seconds=1)
         await eventually(lambda: breaker(neighbours))
-        await neighbours.plant.processor.kill()
+        await neighbours.processor.part.kill()
         asked = len(neighbours.ill.arrivals)
-        await neighbours.plant.processor.start()
+        await neighbours.processor.part.start()
         await eventually(lambda: breaker(neighbours), within=30)
         # What a closed breaker lets through until it knows: no more than has a place at a time.
         assert len(neighbours.ill.arrivals) - asked <= 64 + 5

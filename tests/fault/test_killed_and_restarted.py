@@ -5,11 +5,11 @@ A key arrives twice only where it was in flight at that moment, with the same `w
 
 import pytest
 
-from support.processes import Part
-from support.sink import Sink
-from support.stack import Stack
-from support.under_load import IN_FLIGHT, assert_all_delivered, play
-from support.wait import eventually
+from support.destinations.sink import Sink
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.programs.under_load import IN_FLIGHT, assert_all_delivered, play
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(60)
 

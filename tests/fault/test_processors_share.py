@@ -18,14 +18,14 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from forebay_simulator import Plan, Result, simulate
-from support.corpus import APP_SECRET
-from support.plant import RAW
-from support.processes import Part
-from support.shares import ALL, processors, shares, wait_shared
-from support.stack import Stack
-from support.tables import endpoint, http_destination, route
-from support.under_load import IN_FLIGHT, assert_in_order, tokens, wait_all_done
-from support.wait import eventually
+from support.inputs.corpus import APP_SECRET
+from support.inputs.tables import endpoint, http_destination, route
+from support.processor.processor_harness import RAW
+from support.processor.shares import ALL, processors, shares, wait_shared
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.programs.under_load import IN_FLIGHT, assert_in_order, tokens, wait_all_done
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(120)
 

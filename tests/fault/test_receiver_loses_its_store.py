@@ -1,6 +1,6 @@
 """500 webhooks/s while NATS is killed, filled up, emptied or silent: every answer is true, in time.
 
-What is asserted of each is said in `support.ordeal`.
+What is asserted of each is said in `support.receiver.store_outage`.
 """
 
 import time
@@ -9,38 +9,38 @@ from pathlib import Path
 
 import pytest
 
-from support.nats_server import NatsServer
-from support.ordeal import Ordeal, judge_answers, judge_silence, judge_stored
-from support.ports import HOST
-from support.small_disk import SmallDisk, small_disk
-from support.stalling_proxy import StallingProxy
-from support.wait import eventually
-from support.witness import Witness
+from support.nats.jetstream_spy import JetStreamSpy
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST
+from support.programs.small_disk import SmallDisk, small_disk
+from support.programs.stalling_proxy import StallingProxy
+from support.receiver.store_outage import StoreOutage, judge_answers, judge_silence, judge_stored
+from support.timing.wait import eventually
 
 _MEBIBYTE = 1024 * 1024
 
 
-async def test_nats_is_killed_and_restarted(ordeal: Ordeal) -> None:
-    receiver = await ordeal.receiver()
-    async with ordeal.load(receiver) as load:
+async def test_nats_is_killed_and_restarted(outage: StoreOutage) -> None:
+    receiver = await outage.receiver()
+    async with outage.load(receiver) as load:
         await load.flows()
-        await ordeal.nats_server.kill()
+        await outage.nats_server.kill()
         await load.refuses()
-        await ordeal.nats_server.start()
-        back = await ordeal.able()
+        await outage.nats_server.start()
+        back = await outage.able()
         await load.goes_on(back)
-    await ordeal.judge(load, back=back)
+    await outage.judge(load, back=back)
 
 
 async def test_raw_is_full_until_it_gets_more_room(tmp_path: Path) -> None:
-    async with Ordeal(tmp_path, raw_max_bytes=_MEBIBYTE) as ordeal:
-        receiver = await ordeal.receiver()
-        async with ordeal.load(receiver) as load:
+    async with StoreOutage(tmp_path, raw_max_bytes=_MEBIBYTE) as outage:
+        receiver = await outage.receiver()
+        async with outage.load(receiver) as load:
             await load.refuses()
-            await ordeal.resize(64 * _MEBIBYTE)
-            back = await ordeal.able()
+            await outage.resize(64 * _MEBIBYTE)
+            back = await outage.able()
             await load.goes_on(back)
-        await ordeal.judge(load, back=back)
+        await outage.judge(load, back=back)
 
 
 @pytest.fixture
@@ -53,37 +53,37 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 async def test_the_disk_is_full_and_then_has_room(tmp_path: Path, disk: SmallDisk) -> None:
     # NATS may take more than the disk has, as where something else fills a volume.
     server = NatsServer(tmp_path / "nats", max_file_store="1GB")
-    async with Ordeal(tmp_path, nats_server=server) as ordeal:
-        receiver = await ordeal.receiver()
-        async with ordeal.load(receiver) as load:
+    async with StoreOutage(tmp_path, nats_server=server) as outage:
+        receiver = await outage.receiver()
+        async with outage.load(receiver) as load:
             await load.finds_silence()
             disk.grow("64m")
             # What the cluster's probe does: a server that met a full disk stays silent (0004).
             await server.restart()
-            back = await ordeal.able()
+            back = await outage.able()
             await load.goes_on(back)
-        await ordeal.judge(load, back=back)
+        await outage.judge(load, back=back)
     judge_silence(load)
 
 
-async def test_nats_accepts_and_never_answers(ordeal: Ordeal) -> None:
-    async with StallingProxy(ordeal.nats_server.port) as proxy:
-        receiver = await ordeal.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
-        async with ordeal.load(receiver) as load:
+async def test_nats_accepts_and_never_answers(outage: StoreOutage) -> None:
+    async with StallingProxy(outage.nats_server.port) as proxy:
+        receiver = await outage.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
+        async with outage.load(receiver) as load:
             await load.flows()
             proxy.stall()
             await load.finds_silence()
             proxy.resume()
-            back = await ordeal.able()
+            back = await outage.able()
             await load.goes_on(back)
-        await ordeal.judge(load, back=back)
+        await outage.judge(load, back=back)
     judge_silence(load)
 
 
-async def test_nats_accepts_connections_and_does_not_greet(ordeal: Ordeal) -> None:
-    async with StallingProxy(ordeal.nats_server.port) as proxy:
-        receiver = await ordeal.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
-        async with ordeal.load(receiver) as load:
+async def test_nats_accepts_connections_and_does_not_greet(outage: StoreOutage) -> None:
+    async with StallingProxy(outage.nats_server.port) as proxy:
+        receiver = await outage.receiver(FOREBAY_NATS_URL=f"nats://{HOST}:{proxy.port}")
+        async with outage.load(receiver) as load:
             await load.flows()
             proxy.stall()
             proxy.drop()
@@ -92,35 +92,35 @@ async def test_nats_accepts_connections_and_does_not_greet(ordeal: Ordeal) -> No
                 saying="the receiver to give up a connection",
             )
             proxy.resume()
-            back = await ordeal.able()
+            back = await outage.able()
             await load.goes_on(back)
-        await ordeal.judge(load, back=back)
+        await outage.judge(load, back=back)
     # It was known that there is no connection: nobody had to wait for that.
     assert not load.waited_in_vain()
 
 
 @pytest.mark.parametrize("listener", [False, True], ids=["nobody else", "a silent listener"])
-async def test_raw_is_deleted_and_made_again(ordeal: Ordeal, *, listener: bool) -> None:
-    receiver = await ordeal.receiver()
-    async with Witness(ordeal.nats_server, to_webhooks=listener) as witness:
-        async with ordeal.load(receiver) as load:
+async def test_raw_is_deleted_and_made_again(outage: StoreOutage, *, listener: bool) -> None:
+    receiver = await outage.receiver()
+    async with JetStreamSpy(outage.nats_server, to_webhooks=listener) as spy:
+        async with outage.load(receiver) as load:
             await load.flows()
-            await ordeal.delete_raw()
+            await outage.delete_raw()
             deleted = time.time()
             # With a listener no publish gets an answer, without one each gets it at once.
             await load.refuses(1_000)
-            await ordeal.provision()
+            await outage.provision()
             back = time.time()
             await load.goes_on(back)
         accepted = load.answers()[200]
-        await eventually(lambda: witness.acks() >= accepted, saying="the witness to hear it all")
+        await eventually(lambda: spy.acks() >= accepted, saying="the spy to hear it all")
     judge_answers(load, back=back)
-    stored = await ordeal.stored()
+    stored = await outage.stored()
     since = {each.body for each in load.sendings if each.sent_at > deleted and each.answer == 200}
     assert since - stored.keys() == set()
     # What was stored before went with the stream: only who heard of it can tell.
     if listener:
-        assert stored.keys() <= witness.stored().keys()
-        judge_stored(load, witness.stored())
+        assert stored.keys() <= spy.stored().keys()
+        judge_stored(load, spy.stored())
     else:
-        assert witness.acks() == accepted
+        assert spy.acks() == accepted

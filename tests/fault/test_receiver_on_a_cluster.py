@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from support.edge import RAW, signed
-from support.follower import following
-from support.nats_cluster import NatsCluster
-from support.ordeal import LATEST_SECONDS, RATE, Ordeal
-from support.plant import webhook
-from support.starvation import Starvation
-from support.wait import eventually
-from support.witness import IN_PROCESS, Witness
+from support.nats.jetstream_spy import IN_PROCESS, JetStreamSpy
+from support.nats.nats_cluster import NatsCluster
+from support.processor.processor_harness import webhook
+from support.receiver.receiver_harness import RAW, signed
+from support.receiver.store_outage import LATEST_SECONDS, RATE, StoreOutage
+from support.timing.poller import following
+from support.timing.starvation import Starvation
+from support.timing.wait import eventually
 
 
 @pytest.fixture
@@ -23,77 +23,77 @@ async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
 
 
 @pytest.fixture
-async def ordeal(tmp_path: Path, cluster: NatsCluster) -> AsyncIterator[Ordeal]:
+async def outage(tmp_path: Path, cluster: NatsCluster) -> AsyncIterator[StoreOutage]:
     """Give RAW in three copies."""
-    async with Ordeal(tmp_path, nats_server=cluster.servers[0], replicas=3) as running:
+    async with StoreOutage(tmp_path, nats_server=cluster.servers[0], replicas=3) as running:
         yield running
 
 
 @pytest.mark.parametrize("whom", ["the server of the receiver", "another server"])
-async def test_the_leader_is_killed(ordeal: Ordeal, cluster: NatsCluster, whom: str) -> None:
+async def test_the_leader_is_killed(outage: StoreOutage, cluster: NatsCluster, whom: str) -> None:
     leader = await cluster.leader(RAW)
-    follower, _ = cluster.others(leader)
-    home = leader if whom == "the server of the receiver" else follower
-    receiver = await ordeal.receiver(FOREBAY_NATS_URL=home.url)
-    async with ordeal.load(receiver) as load:
+    poller, _ = cluster.others(leader)
+    home = leader if whom == "the server of the receiver" else poller
+    receiver = await outage.receiver(FOREBAY_NATS_URL=home.url)
+    async with outage.load(receiver) as load:
         await load.flows()
         await leader.kill()
         await load.refuses()
-        back = await ordeal.able(follower)
+        back = await outage.able(poller)
         await load.goes_on(back)
     await leader.start()
-    await ordeal.able(leader)
-    await ordeal.judge(load, back=back)
+    await outage.able(leader)
+    await outage.judge(load, back=back)
 
 
 @pytest.mark.parametrize("whom", ["the leader", "a follower"])
 async def test_a_server_in_lame_duck_mode_is_left(
-    ordeal: Ordeal, cluster: NatsCluster, whom: str
+    outage: StoreOutage, cluster: NatsCluster, whom: str
 ) -> None:
     leader = await cluster.leader(RAW)
-    follower, _ = cluster.others(leader)
-    home = leader if whom == "the leader" else follower
-    receiver = await ordeal.receiver(FOREBAY_NATS_URL=home.url)
-    async with ordeal.load(receiver) as load:
+    poller, _ = cluster.others(leader)
+    home = leader if whom == "the leader" else poller
+    receiver = await outage.receiver(FOREBAY_NATS_URL=home.url)
+    async with outage.load(receiver) as load:
         await load.flows()
         home.leave_clients()
         await eventually(
             lambda: receiver.logged("nats_lame_duck"), saying="the receiver to be told"
         )
         await eventually(lambda: not home.running, within=20, saying="the server to leave")
-        back = await ordeal.able(cluster.others(home)[0])
+        back = await outage.able(cluster.others(home)[0])
         await load.goes_on(back)
     await home.start()
-    await ordeal.able(home)
-    await ordeal.judge(load, back=back)
+    await outage.able(home)
+    await outage.judge(load, back=back)
 
 
 async def test_two_receivers_get_the_same_webhook_at_the_same_time(
-    ordeal: Ordeal, cluster: NatsCluster
+    outage: StoreOutage, cluster: NatsCluster
 ) -> None:
     leader = await cluster.leader(RAW)
     receivers = [
-        await ordeal.receiver(FOREBAY_NATS_URL=server.url) for server in cluster.others(leader)
+        await outage.receiver(FOREBAY_NATS_URL=server.url) for server in cluster.others(leader)
     ]
-    async with Witness(leader) as witness:
-        async with ordeal.load(*receivers, rate=RATE / 2) as load:
-            await load.goes_on(await ordeal.able(leader))
-        assert witness.refused(IN_PROCESS) > 0
-    await ordeal.judge(load, back=0.0)
+    async with JetStreamSpy(leader) as spy:
+        async with outage.load(*receivers, rate=RATE / 2) as load:
+            await load.goes_on(await outage.able(leader))
+        assert spy.refused(IN_PROCESS) > 0
+    await outage.judge(load, back=0.0)
 
 
 async def test_twins_that_no_quorum_stores_are_both_refused(
-    ordeal: Ordeal, cluster: NatsCluster
+    outage: StoreOutage, cluster: NatsCluster
 ) -> None:
     leader = await cluster.leader(RAW)
-    receivers = [await ordeal.receiver(FOREBAY_NATS_URL=leader.url) for _ in range(2)]
+    receivers = [await outage.receiver(FOREBAY_NATS_URL=leader.url) for _ in range(2)]
     async with (
-        Witness(leader) as witness,
-        ordeal.sender(*receivers) as sender,
+        JetStreamSpy(leader) as spy,
+        outage.sender(*receivers) as sender,
         following(Starvation(*receivers)) as starvation,
     ):
-        for follower in cluster.others(leader):
-            follower.freeze()
+        for poller in cluster.others(leader):
+            poller.freeze()
         body = webhook(("wamid.twin", "15550001234"))
         headers = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items()).encode()
         await sender.post(body, headers)
@@ -102,10 +102,10 @@ async def test_twins_that_no_quorum_stores_are_both_refused(
         took = [each.took - starvation.of(each) for each in sender.sendings]
         assert max(took) <= LATEST_SECONDS
         # The second was asked for again and again, within its budget.
-        assert witness.refused(IN_PROCESS) >= 10
-        for follower in cluster.others(leader):
-            follower.thaw()
-        await ordeal.able(leader)
+        assert spy.refused(IN_PROCESS) >= 10
+        for poller in cluster.others(leader):
+            poller.thaw()
+        await outage.able(leader)
         # The provider sends it again.
         assert await sender.post(body, headers) == 200
-    assert len(await ordeal.stored()) == 1
+    assert len(await outage.stored()) == 1

@@ -14,13 +14,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from support.edge import signed
-from support.plant import EVENTS, RAW, Plant, token, webhook
-from support.processes import Part
-from support.stack import SHARD, Stack
-from support.tables import PATH, endpoint, route
-from support.under_load import worked_off
-from support.wait import eventually
+from support.inputs.tables import PATH, endpoint, route
+from support.processor.processor_harness import EVENTS, RAW, ProcessorHarness, token, webhook
+from support.programs.processes import Part
+from support.programs.stack import SHARD, Stack
+from support.programs.under_load import worked_off
+from support.receiver.receiver_harness import signed
+from support.timing.wait import eventually
 
 MEGABYTE: Final = 1_000_000
 LIMIT: Final = 50 * MEGABYTE
@@ -42,7 +42,7 @@ async def small(tmp_path: Path) -> AsyncIterator[Stack]:
     shard = msgspec.structs.replace(SHARD, raw_max_bytes=LIMIT, events_max_bytes=LIMIT)
     async with Stack(tmp_path, shard=shard) as running:
         running.tables.write_routes(route())
-        running.tables.write_endpoints(endpoint(Plant.log()))
+        running.tables.write_endpoints(endpoint(ProcessorHarness.log()))
         yield running
 
 

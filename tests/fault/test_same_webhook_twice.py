@@ -8,12 +8,12 @@ webhook is in two partitions of RAW at once, which two processors own.
 from typing import Final
 
 from forebay.core.subjects import Lane
-from support.masses import store_all, texts
-from support.shares import processors, shares
-from support.stack import Stack
-from support.tables import ENDPOINT, endpoint, http_destination
-from support.under_load import worked_off
-from support.wait import eventually
+from support.inputs.bulk_webhooks import store_all, texts
+from support.inputs.tables import ENDPOINT, endpoint, http_destination
+from support.processor.shares import processors, shares
+from support.programs.stack import Stack
+from support.programs.under_load import worked_off
+from support.timing.wait import eventually
 
 WEBHOOKS: Final = 2_000
 

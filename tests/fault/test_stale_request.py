@@ -11,14 +11,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.core.subjects import Lane
-from support.masses import store_all, texts
-from support.nats_server import settled
-from support.processes import Part
-from support.shares import ALL, owned, processors, shares, wait_shared
-from support.stack import Stack
-from support.tables import ENDPOINT, endpoint, http_destination
-from support.under_load import assert_in_order, handed_out, worked_off
-from support.wait import eventually
+from support.inputs.bulk_webhooks import store_all, texts
+from support.inputs.tables import ENDPOINT, endpoint, http_destination
+from support.nats.nats_server import settled
+from support.processor.shares import ALL, owned, processors, shares, wait_shared
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.programs.under_load import assert_in_order, handed_out, worked_off
+from support.timing.wait import eventually
 
 WEBHOOKS = 200
 PEOPLE = 10

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 
-from support.edge import Edge
-from support.ports import HOST
-from support.processes import Part
-from support.stack import Stack
-from support.wait import eventually
+from support.programs.ports import HOST
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.receiver.receiver_harness import ReceiverHarness
+from support.timing.wait import eventually
 
 DESCRIBED = ("/livez", "/load", "/metrics", "/readyz", "/routes")
 
@@ -40,8 +40,8 @@ def check_all(part: Part, statuses: set[int]) -> None:
 
 
 async def test_the_admin_port_keeps_to_its_description(tmp_path: Path) -> None:
-    async with Edge(tmp_path) as edge:
-        await asyncio.to_thread(check_all, edge.receiver, {200})
+    async with ReceiverHarness(tmp_path) as receiver:
+        await asyncio.to_thread(check_all, receiver.part, {200})
 
 
 async def test_the_description_holds_without_nats(tmp_path: Path) -> None:

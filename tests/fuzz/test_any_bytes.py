@@ -10,10 +10,10 @@ import random
 import time
 
 from forebay.core.signatures import sign
-from support.corpus import APP_SECRET, payload
-from support.stack import Stack
-from support.tables import PATH
-from support.wait import eventually
+from support.inputs.corpus import APP_SECRET, payload
+from support.inputs.tables import PATH
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 ROUNDS = 1500
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))

@@ -7,13 +7,13 @@ import socket
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from support.edge import signed
-from support.plant import RAW
-from support.ports import HOST
-from support.raw_http import request_bytes
-from support.stack import Stack
-from support.streams import count
-from support.tables import PATH, VERIFY_TOKEN
+from support.inputs.tables import PATH, VERIFY_TOKEN
+from support.nats.streams import count
+from support.processor.processor_harness import RAW
+from support.programs.ports import HOST
+from support.programs.stack import Stack
+from support.receiver.raw_http import request_bytes
+from support.receiver.receiver_harness import signed
 
 BODY = b'{"entry": []}'
 NUMBERS = itertools.count(10**11)

@@ -22,9 +22,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
-from support.generated_requests import TOKEN, GeneratedRequest, cut, generate
-from support.receiver_in_process import InProcessReceiver, MemoryTransport, Outcome
-from support.tables import META_SIGNATURE
+from support.inputs.tables import META_SIGNATURE
+from support.receiver.generated_requests import TOKEN, GeneratedRequest, cut, generate
+from support.receiver.receiver_in_process import InProcessReceiver, MemoryTransport, Outcome
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 REQUESTS = 100_000 if SECONDS else 2_000

@@ -19,11 +19,11 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from support.command import run
-from support.edge import TOKEN, Edge, path_of, stored_webhook
-from support.ports import HOST, free_port
-from support.program import Program
-from support.wait import eventually
+from support.programs.command import run
+from support.programs.ports import HOST, free_port
+from support.programs.program import Program
+from support.receiver.receiver_harness import TOKEN, ReceiverHarness, path_of, stored_webhook
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,21 +56,21 @@ def needed(program: str) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReceiverHarness]:
     """Give a receiver."""
-    async with Edge(tmp_path_factory.mktemp("interop")) as running:
+    async with ReceiverHarness(tmp_path_factory.mktemp("interop")) as running:
         yield running
 
 
 @contextlib.asynccontextmanager
 async def proxy(
-    name: str, arguments: Sequence[str], edge: Edge, folder: Path
+    name: str, arguments: Sequence[str], receiver: ReceiverHarness, folder: Path
 ) -> AsyncIterator[int]:
     """Give the port of a proxy in front of the receiver."""
     port = free_port()
     config = folder / name
     template = (DATA / name).read_text()
-    config.write_text(template.format(folder=folder, port=port, receiver=edge.receiver.port))
+    config.write_text(template.format(folder=folder, port=port, receiver=receiver.part.port))
     program = Program(name, folder / f"{name}.log")
     program.launch([*arguments, str(config)], cwd=folder)
 
@@ -92,19 +92,21 @@ async def proxy(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=WAYS)
 async def port(
-    request: pytest.FixtureRequest, edge: Edge, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    receiver: ReceiverHarness,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[int]:
     """Give the port to which clients send."""
     folder = tmp_path_factory.mktemp("proxy")
     match request.param:
         case "direct":
-            yield edge.receiver.port
+            yield receiver.part.port
         case "nginx":
             arguments = [needed("nginx"), "-e", str(folder / "error.log"), "-c"]
-            async with proxy("nginx.conf", arguments, edge, folder) as found:
+            async with proxy("nginx.conf", arguments, receiver, folder) as found:
                 yield found
         case _:
-            async with proxy("haproxy.cfg", [needed("haproxy"), "-f"], edge, folder) as found:
+            async with proxy("haproxy.cfg", [needed("haproxy"), "-f"], receiver, folder) as found:
                 yield found
 
 
@@ -158,10 +160,10 @@ def command(client: str, built: Path, url: str, files: Sequence[str]) -> list[st
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_what_was_answered_200_is_stored_byte_for_byte(
-    edge: Edge, port: int, client: str, built: Path, tmp_path: Path
+    receiver: ReceiverHarness, port: int, client: str, built: Path, tmp_path: Path
 ) -> None:
     bodies = [
-        edge.new_body(),
+        receiver.new_body(),
         # Larger than any buffer on the way, and with what is no text.
         bytes(range(256)) * 1_200,
         b'{"line": "\r\n\r\nPOST / HTTP/1.1\r\n", "letters": "\xc3\xa4\xf0\x9f\x8c\x8a"}',
@@ -170,13 +172,13 @@ async def test_what_was_answered_200_is_stored_byte_for_byte(
     for file, body in zip(files, bodies, strict=True):
         file.write_bytes(body + tmp_path.name.encode())
     url = f"http://{HOST}:{port}{path_of('d360')}"
-    before = await edge.stored()
+    before = await receiver.stored()
     said = await run(*command(client, built, url, [str(file) for file in files]), within=SECONDS)
     statuses = said.split()
     assert set(statuses) == {"200"}
     assert len(statuses) % len(files) == 0
-    async with edge.stack.nats_server.client() as nats:
-        after = await edge.stored()
+    async with receiver.stack.nats_server.client() as nats:
+        after = await receiver.stored()
         stored = [(await stored_webhook(nats, each + 1)).data for each in range(before, after)]
     # Equal bodies within two minutes are stored once.
     assert stored == [file.read_bytes() for file in files]

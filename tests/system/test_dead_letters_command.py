@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.corpus import PAYLOADS
-from support.dead import Ended, ended, forebay_dead_process
-from support.ports import free_ports
-from support.program import Program
-from support.raw_http import exchange, request_bytes
-from support.sink import Sink
-from support.wait import eventually
+from support.destinations.sink import Sink
+from support.inputs.corpus import PAYLOADS
+from support.programs.dead_command import Ended, ended, forebay_dead_process
+from support.programs.ports import free_ports
+from support.programs.program import Program
+from support.receiver.raw_http import exchange, request_bytes
+from support.timing.wait import eventually
 
 MANIFEST = """\
 apiVersion: forebay.dev/v1alpha1

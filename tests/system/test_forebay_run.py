@@ -6,9 +6,9 @@ from typing import Any
 
 import psutil
 
-from support.sink import Sink
-from support.wait import eventually
-from support.whole import Whole
+from support.destinations.sink import Sink
+from support.programs.local_run import LocalRun
+from support.timing.wait import eventually
 
 
 def http(sink: Sink) -> dict[str, Any]:
@@ -28,8 +28,8 @@ def accepted_tokens(ledger: Path) -> set[str]:
 
 async def test_every_accepted_item_arrives_once(tmp_path: Path, sink: Sink) -> None:
     ledger = tmp_path / "ledger.jsonl"
-    async with Whole(tmp_path, http(sink)) as whole:
-        result = await whole.simulate(
+    async with LocalRun(tmp_path, http(sink)) as local_run:
+        result = await local_run.simulate(
             *("--rate", "200", "--duration", "5", "--duplicates", "0.05", "--ledger", str(ledger))
         )
         assert (result["sent"], result["accepted"], result["refused"]) == (1000, 1000, {})
@@ -37,7 +37,7 @@ async def test_every_accepted_item_arrives_once(tmp_path: Path, sink: Sink) -> N
         wanted = accepted_tokens(ledger)
         assert len(wanted) == result["items"]
         await eventually(lambda: sink.keys >= wanted, within=15, saying="all items at the sink")
-        assert await whole.interrupt() == 0
+        assert await local_run.interrupt() == 0
     assert sink.keys == wanted
     assert not sink.repeats
 
@@ -45,25 +45,27 @@ async def test_every_accepted_item_arrives_once(tmp_path: Path, sink: Sink) -> N
 async def test_a_second_start_goes_on_with_what_was_stored(tmp_path: Path, sink: Sink) -> None:
     ledger = tmp_path / "ledger.jsonl"
     await sink.down()
-    whole = Whole(tmp_path, http(sink))
-    async with whole:
-        result = await whole.simulate("--rate", "50", "--duration", "1", "--ledger", str(ledger))
+    local_run = LocalRun(tmp_path, http(sink))
+    async with local_run:
+        result = await local_run.simulate(
+            "--rate", "50", "--duration", "1", "--ledger", str(ledger)
+        )
         assert result["accepted"] == 50
-        assert await whole.interrupt() == 0
+        assert await local_run.interrupt() == 0
     await sink.up()
     assert not sink.arrivals
     wanted = accepted_tokens(ledger)
-    async with whole:
+    async with local_run:
         await eventually(lambda: sink.keys >= wanted, within=15, saying="all items at the sink")
     assert sink.keys == wanted
     assert not sink.repeats
 
 
 async def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, sink: Sink) -> None:
-    async with Whole(tmp_path, http(sink)) as whole:
-        processes = whole.processes()
+    async with LocalRun(tmp_path, http(sink)) as local_run:
+        processes = local_run.processes()
         # Itself, nats-server, the receiver and the processor.
         assert len(processes) >= 4
-        assert await whole.interrupt() == 0
+        assert await local_run.interrupt() == 0
     _, alive = psutil.wait_procs(processes, timeout=0)
     assert not alive

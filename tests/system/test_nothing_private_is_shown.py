@@ -13,8 +13,15 @@ import pytest
 
 from forebay.core.signatures import sign
 from forebay.core.tables import Destination, HttpTarget, LogTarget, ProcessorEndpoint, Retry
-from support.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET, payload
-from support.edge import (
+from support.destinations.sink import NO_ANSWER, Sink
+from support.inputs.corpus import APP_SECRET, PAYLOADS, PLATFORM_SECRET, payload
+from support.inputs.private import CONTENT, found
+from support.inputs.tables import PATH, VERIFY_TOKEN
+from support.programs.local_run import LocalRun
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.receiver.raw_http import RawResponse, exchange, request_bytes
+from support.receiver.receiver_harness import (
     CERTIFICATE_HEADER,
     CERTIFICATE_NAME,
     OLD_PASSWORD,
@@ -28,14 +35,7 @@ from support.edge import (
     path_of,
     signed,
 )
-from support.private import CONTENT, found
-from support.processes import Part
-from support.raw_http import RawResponse, exchange, request_bytes
-from support.sink import NO_ANSWER, Sink
-from support.stack import Stack
-from support.tables import PATH, VERIFY_TOKEN
-from support.wait import eventually
-from support.whole import Whole
+from support.timing.wait import eventually
 
 LIMIT = 4 * 1024 * 1024
 
@@ -324,15 +324,15 @@ async def test_nothing_private_is_shown_by_receiver_and_processor(stack: Stack, 
 
 async def test_nothing_private_is_in_the_logs_of_forebay_run(tmp_path: Path, sink: Sink) -> None:
     destination = {"name": "crm", "http": {"url": sink.url(f"/in?token={URL_TOKEN}")}}
-    async with Whole(tmp_path, destination) as whole:
+    async with LocalRun(tmp_path, destination) as local_run:
         for each in PAYLOADS.values():
-            assert (await post(whole.port, "meta", each.body)).status == 200
-        assert (await post(whole.port, "meta", b"{}", signed(b"", MISTYPED))).status == 401
+            assert (await post(local_run.port, "meta", each.body)).status == 200
+        assert (await post(local_run.port, "meta", b"{}", signed(b"", MISTYPED))).status == 401
         await sink.wait_for(50, within=30)
         texts = {
-            "receiver /metrics": await whole.metrics(whole.admin_port),
-            "processor /metrics": await whole.metrics(whole.processor_admin_port),
+            "receiver /metrics": await local_run.metrics(local_run.admin_port),
+            "processor /metrics": await local_run.metrics(local_run.processor_admin_port),
         }
-    texts |= logs_in(tmp_path) | logs_in(whole.data / "logs")
+    texts |= logs_in(tmp_path) | logs_in(local_run.data / "logs")
     assert {"receiver.log", "processor.log", "run.log"} <= texts.keys()
     assert found(CONTENT | SECRETS, texts) == []

@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.edge import signed
-from support.nats_server import NatsServer
-from support.ports import HOST, free_ports
-from support.program import Program
-from support.raw_http import exchange, request_bytes
-from support.stack import Stack
-from support.tables import PATH, route
-from support.wait import eventually
+from support.inputs.tables import PATH, route
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST, free_ports
+from support.programs.program import Program
+from support.programs.stack import Stack
+from support.receiver.raw_http import exchange, request_bytes
+from support.receiver.receiver_harness import signed
+from support.timing.wait import eventually
 
 COMMAND = Path(__file__).parents[2] / ".venv" / "receiver" / "bin" / "forebay"
 

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from forebay.core.tables import Authentication
-from support.edge import Edge, path_of, signed
-from support.flood import flooding
-from support.raw_http import connect, request_bytes
-from support.tables import PATH, route
-from support.wait import eventually
+from support.inputs.flood import flooding
+from support.inputs.tables import PATH, route
+from support.receiver.raw_http import connect, request_bytes
+from support.receiver.receiver_harness import ReceiverHarness, path_of, signed
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,9 +25,9 @@ LIMIT = 8
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReceiverHarness]:
     """Give a receiver with an endpoint that is easily flooded, beside the others."""
-    async with Edge(tmp_path_factory.mktemp("flood")) as running:
+    async with ReceiverHarness(tmp_path_factory.mktemp("flood")) as running:
         flooded = route(
             "demo/flooded", authentication=Authentication(none=True), max_in_flight=LIMIT
         )
@@ -36,18 +36,18 @@ async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
         yield running
 
 
-async def is_served(edge: Edge, name: str) -> bool:
-    return (await edge.post(b"{}", {}, path=path_of(name))).status == 200
+async def is_served(receiver: ReceiverHarness, name: str) -> bool:
+    return (await receiver.post(b"{}", {}, path=path_of(name))).status == 200
 
 
-async def neighbour(edge: Edge, seconds: float) -> tuple[Counter[int], list[float]]:
+async def neighbour(receiver: ReceiverHarness, seconds: float) -> tuple[Counter[int], list[float]]:
     """Send webhooks to another endpoint, one after the other; returns answers and times."""
     statuses: Counter[int] = Counter()
     times: list[float] = []
     end = time.monotonic() + seconds
-    async with connect(edge.receiver.port) as connection:
+    async with connect(receiver.part.port) as connection:
         while time.monotonic() < end:
-            body = edge.new_body()
+            body = receiver.new_body()
             request = request_bytes("POST", PATH, headers=signed(body), body=body)
             began = time.perf_counter()
             await connection.send(request)
@@ -62,31 +62,31 @@ def p99(times: list[float]) -> float:
 
 
 async def test_a_flooded_endpoint_is_refused_at_its_limit_and_its_neighbour_sees_nothing(
-    edge: Edge,
+    receiver: ReceiverHarness,
 ) -> None:
-    before = await edge.refused("endpoint_overloaded")
+    before = await receiver.refused("endpoint_overloaded")
     statuses, flooded = Counter[int](), Counter[int]()
     calm: list[float] = []
     busy: list[float] = []
     # In turns: what else the machine does while this runs meets both.
     for _ in range(ROUNDS):
-        calm += (await neighbour(edge, SECONDS / 2))[1]
+        calm += (await neighbour(receiver, SECONDS / 2))[1]
         async with flooding(
-            edge.receiver.port,
+            receiver.part.port,
             path_of("flooded"),
             seconds=SECONDS,
             connections=8 * LIMIT,
             pause=0.02,
         ) as sending:
-            answered, times = await neighbour(edge, SECONDS)
+            answered, times = await neighbour(receiver, SECONDS)
             statuses += answered
             busy += times
             flooded += (await sending.done()).statuses
     assert statuses.keys() == {200}
     assert flooded.keys() == {200, 503}
     assert flooded[503] > 2 * flooded[200]
-    assert await edge.refused("endpoint_overloaded") == before + flooded[503]
-    assert await edge.refused("overloaded") == 0
+    assert await receiver.refused("endpoint_overloaded") == before + flooded[503]
+    assert await receiver.refused("overloaded") == 0
     # Within one run, and with room for a machine of two cores on which the flood is made too:
     # measured were 1.0 to 1.6, and 2 to 3.
     assert statistics.median(busy) < 3 * statistics.median(calm)

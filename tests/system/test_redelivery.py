@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.redelivery import TIMES, drill
+from support.processor.redelivery import TIMES, drill
 
 WEBHOOKS = 1_000
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from forebay.local.child import Child, Command, PartFailed
-from support.program import Program
-from support.wait import eventually
+from support.programs.program import Program
+from support.timing.wait import eventually
 
 LIVES = "import signal, sys; print('up', flush=True); signal.pause()"
 STUBBORN = (

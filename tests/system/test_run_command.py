@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from support.corpus import PAYLOADS
-from support.ports import HOST, free_ports
-from support.program import Program
-from support.raw_http import exchange, request_bytes
-from support.wait import eventually
+from support.inputs.corpus import PAYLOADS
+from support.programs.ports import HOST, free_ports
+from support.programs.program import Program
+from support.receiver.raw_http import exchange, request_bytes
+from support.timing.wait import eventually
 
 ROOT = Path(__file__).parents[2]
 

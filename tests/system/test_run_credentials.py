@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
-from support.edge import CERTIFICATE_HEADER, CERTIFICATE_NAME, PASSWORD, USER, basic
-from support.ports import free_ports
-from support.program import Program
-from support.raw_http import exchange, request_bytes
-from support.wait import eventually
+from support.programs.ports import free_ports
+from support.programs.program import Program
+from support.receiver.raw_http import exchange, request_bytes
+from support.receiver.receiver_harness import (
+    CERTIFICATE_HEADER,
+    CERTIFICATE_NAME,
+    PASSWORD,
+    USER,
+    basic,
+)
+from support.timing.wait import eventually
 
 MANIFEST: dict[str, Any] = {
     "apiVersion": "forebay.dev/v1alpha1",

@@ -23,9 +23,9 @@ from forebay.local.child import PartFailed
 from forebay.local.figures import EndpointFigures, LastItem
 from forebay.local.screens import Facts
 from forebay.local.world import Options, Programs, World
-from support.nats_server import NatsServer
-from support.ports import HOST, free_ports
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.programs.ports import HOST, free_ports
+from support.timing.wait import eventually
 
 ENDPOINT = """\
 apiVersion: forebay.dev/v1alpha1

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.storm import storm
+from support.processor.storm import storm
 
 STATUSES = 10_000
 LIVE_PER_SECOND = 20.0

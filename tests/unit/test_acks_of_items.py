@@ -8,7 +8,7 @@ from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.pulled_message import PulledMessage
 from forebay_processor.delivery.dispatcher import Acker
 from forebay_processor.delivery.entry import PendingDelivery
-from support.queue_alone import ITEM, NAME, QueueAlone
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
 
 
 class Message:

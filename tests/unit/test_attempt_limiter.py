@@ -1,7 +1,7 @@
 """Attempts under way stay within a destination's limit, and whoever waits gets its turn."""
 
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
-from support.limiters import taker
+from support.processor.limiters import taker
 
 
 def test_no_more_places_than_the_limit() -> None:

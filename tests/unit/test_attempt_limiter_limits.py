@@ -10,8 +10,8 @@ from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.destinations.port import Delivered, Failed, Trouble
-from support.limiters import taker
-from support.wait import eventually
+from support.processor.limiters import taker
+from support.timing.wait import eventually
 
 
 def test_the_urgent_are_called_first_and_the_others_are_not_forgotten() -> None:

@@ -1,7 +1,7 @@
 """Whatever comes, fails and dies in whatever order: what waits is delivered as was promised.
 
 Order of a conversation, once, its time, its age, what is in memory, and the counts: each is looked
-at by the model (`support.backlog_model`), which a machine of hypothesis drives.
+at by the model (`support.processor.backlog_model`), which a machine of hypothesis drives.
 """
 
 from hypothesis import settings
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from typing_extensions import override
 
-from support.backlog_model import LANES, Model
+from support.processor.backlog_model import LANES, Model
 
 CONVERSATIONS = st.sampled_from(["a", "b", "c", "d", "e"])
 

@@ -4,9 +4,9 @@ from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.shared.lease_table import Assignment
-from support.partition_alone import owned_partition
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.partition_alone import owned_partition
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 SUBJECT = str(RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", "item"))
 

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from forebay.core.tables import Batch
-from support.backlog_model import LANES, Model
-from support.further import one_in
+from support.processor.backlog_model import LANES, Model
+from support.timing.further import one_in
 
 WALKS = 16
 BATCH = Batch(max_items=3, max_wait_seconds=0.02)

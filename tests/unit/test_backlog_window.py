@@ -5,8 +5,8 @@ from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered, Failed, Trouble
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 MANY = 150
 WINDOW = 20

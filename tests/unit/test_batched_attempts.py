@@ -25,9 +25,9 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
-from support.attempts import attempt
-from support.queue_alone import QueueAlone
-from support.wait import eventually
+from support.processor.attempts import attempt
+from support.processor.queue_alone import QueueAlone
+from support.timing.wait import eventually
 
 SOON: Final = Batch(max_items=3, max_wait_seconds=0.01)
 LATE: Final = Batch(max_items=3, max_wait_seconds=3600)

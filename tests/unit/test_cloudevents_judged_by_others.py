@@ -18,7 +18,7 @@ from forebay_processor.destinations.cloudevents import (
     standard_webhooks_signature,
 )
 from forebay_processor.destinations.port import Attempt
-from support.corpus import Payload, payload
+from support.inputs.corpus import Payload, payload
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example of the specification
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -14,7 +14,7 @@ from forebay_processor.destinations.cloudevents import (
     CLOUDEVENTS_TYPE,
     encode_event,
 )
-from support.attempts import attempt
+from support.processor.attempts import attempt
 
 ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
 """What a JSON string can hold once it is read."""

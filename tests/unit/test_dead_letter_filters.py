@@ -17,7 +17,7 @@ from forebay.core.subjects import (
     conversation_partition,
     replay_subjects,
 )
-from support.corpus import PAYLOADS, Payload
+from support.inputs.corpus import PAYLOADS, Payload
 
 SHOP = EndpointName("acme", "shop")
 DIED = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)

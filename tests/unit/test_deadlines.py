@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from forebay_processor.destinations.deadlines import RESOLUTION, Deadlines
-from support.clocks import LoopClock
+from support.timing.clocks import LoopClock
 
 
 class Line:

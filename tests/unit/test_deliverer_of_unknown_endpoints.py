@@ -25,12 +25,12 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from support.clocks import HandClock
-from support.memory_table import MemoryTable
-from support.partition_alone import owned_partition
-from support.queue_alone import ITEM, NAME, Door
-from support.split_alone import Acks, Pull
-from support.wait import eventually
+from support.processor.memory_table import MemoryTable
+from support.processor.partition_alone import owned_partition
+from support.processor.queue_alone import ITEM, NAME, Door
+from support.processor.split_alone import Acks, Pull
+from support.timing.clocks import HandClock
+from support.timing.wait import eventually
 
 WINDOW = 8000.0
 GIVEN_UP = 7000.0

@@ -13,7 +13,7 @@ from forebay.core.compile import compile_endpoint
 from forebay.core.resource import DESTINATION_KINDS, DestinationSpec, parse_endpoint
 from forebay.core.tables import Destination, HttpTarget, LogTarget, Target
 from forebay_processor.destinations.kinds import limits_of, made_of
-from support.destinations import own_client
+from support.destinations.http_destination import own_client
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -13,9 +13,9 @@ from forebay_processor.delivery.destination_settings import DestinationSettings,
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
-from support.clocks import HandClock
-from support.queue_alone import NAME
-from support.wait import eventually
+from support.processor.queue_alone import NAME
+from support.timing.clocks import HandClock
+from support.timing.wait import eventually
 
 TARGET = HttpTarget(url="http://sink", max_in_flight=6, batch=Batch(max_items=10))
 

@@ -16,10 +16,10 @@ from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.stream_time import StreamTime
-from support.clocks import HandClock
-from support.destinations import own_client
-from support.queue_alone import QueueAlone
-from support.tables import ENDPOINT, endpoint, http_destination
+from support.destinations.http_destination import own_client
+from support.inputs.tables import ENDPOINT, endpoint, http_destination
+from support.processor.queue_alone import QueueAlone
+from support.timing.clocks import HandClock
 
 KEPT = http_destination("http://kept.test/", name="kept")
 GONE = http_destination("http://gone.test/", name="gone")

@@ -13,7 +13,7 @@ from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.http_connecting import Origin
 from forebay_processor.destinations.http_connection import HttpConnection
 from forebay_processor.destinations.names import Names
-from support.wire import Wire
+from support.receiver.recording_transport import Wire
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 SHOP: Final = EndpointName("demo", "shop")

@@ -14,7 +14,7 @@ from forebay_processor.destinations.http_connection import (
     HttpConnection,
 )
 from forebay_processor.destinations.http_errors import HttpFailure
-from support.wire import Wire
+from support.receiver.recording_transport import Wire
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 READ: Final = 64 * 1024

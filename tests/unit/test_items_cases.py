@@ -11,7 +11,7 @@ from forebay.core.items import Item, split, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.statuses import higher_claims
 from forebay.core.subjects import EventSubject, Lane
-from support.cases import CASES, Case
+from support.inputs.cases import CASES, Case
 
 FIRST = 1_795_930_000.0
 SHOP = EndpointName("demo", "shop")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from forebay.core.items import KIND_LANES, split
-from support.corpus import Payload, payload
+from support.inputs.corpus import Payload, payload
 
 RECEIVED_AT = 1_767_225_600.0
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from forebay.core.envelope import decode_item, encode_item
 from forebay.core.items import Item, split, variant_of
 from forebay.core.json_values import Json, canonical_json
-from support.bodies import json_values, of_json
-from support.corpus import payload
+from support.inputs.bodies import json_values, of_json
+from support.inputs.corpus import payload
 
 IMAGE = {
     "id": "wamid.1",

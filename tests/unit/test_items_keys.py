@@ -7,8 +7,8 @@ import pytest
 
 from forebay.core.items import Item, split
 from forebay.core.json_values import Json
-from support.bodies import of_json
-from support.further import one_in
+from support.inputs.bodies import of_json
+from support.timing.further import one_in
 
 RECEIVED = 1_795_930_000.0
 REACTION = {

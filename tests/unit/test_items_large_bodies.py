@@ -5,8 +5,8 @@ import pytest
 from forebay.core.envelope import encode_item
 from forebay.core.frames import SMALL_REST_BYTES
 from forebay.core.items import Item, split
-from support.bodies import Json, of_json
-from support.further import one_in
+from support.inputs.bodies import Json, of_json
+from support.timing.further import one_in
 
 LARGE = {"future": "x" * 500_000}
 SMALL = {"future": "x" * 100}

@@ -8,8 +8,8 @@ from hypothesis import given
 
 from forebay.core.envelope import encode_item
 from forebay.core.items import Item, split
-from support.bodies import Json, Webhook, of_json, webhooks
-from support.corpus import payload
+from support.inputs.bodies import Json, Webhook, of_json, webhooks
+from support.inputs.corpus import payload
 
 """The machine that runs the tests is shared: a slow example is no failure."""
 

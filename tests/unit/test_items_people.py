@@ -5,8 +5,8 @@ import pytest
 from forebay.core.items import Item, split
 from forebay.core.json_values import Json
 from forebay.core.subjects import conversation_token
-from support.bodies import of_json
-from support.corpus import payload
+from support.inputs.bodies import of_json
+from support.inputs.corpus import payload
 
 ANNA = {"from": "1555", "from_user_id": "US.1"}
 TO_ANNA = {"to": "1555", "to_user_id": "US.1"}

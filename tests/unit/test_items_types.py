@@ -4,7 +4,7 @@ import pytest
 
 from forebay.core.items import Item, split
 from forebay.core.json_values import Json
-from support.bodies import of_json
+from support.inputs.bodies import of_json
 
 ACCOUNT = [
     *("account_alerts", "account_review_update", "account_update", "business_capability_update"),

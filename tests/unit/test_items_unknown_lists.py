@@ -4,7 +4,7 @@ import pytest
 
 from forebay.core.items import Item, split
 from forebay.core.json_values import Json
-from support.bodies import of_json
+from support.inputs.bodies import of_json
 
 CHANNEL = {"metadata": {"phone_number_id": "1082"}}
 CLICK = {"action_type": "marketing_messages_link_click", "timestamp": "17"}

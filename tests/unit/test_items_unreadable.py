@@ -10,7 +10,7 @@ from forebay.core.envelope import decode_item, encode_item
 from forebay.core.errors import UnreadableBody
 from forebay.core.items import KINDS, Item, split
 from forebay.core.tables import Provider
-from support.bodies import json_values, odd_bodies, of_json
+from support.inputs.bodies import json_values, odd_bodies, of_json
 
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 

@@ -13,7 +13,7 @@ import pytest
 
 from forebay.core.items import cut
 from forebay.core.json_values import Json
-from support.further import one_in
+from support.timing.further import one_in
 
 AROUND = {"metadata": {"phone_number_id": "1082"}, "future": "x" * 1900}
 

@@ -9,7 +9,7 @@ from forebay.core.subjects import Lane, RawSubject
 from forebay_processor.splitting import claims
 from forebay_processor.splitting.claims import KnownItems
 from forebay_processor.splitting.cutting import Part, Webhook
-from support.split_alone import NAME, SplitAlone, texts_of
+from support.processor.split_alone import NAME, SplitAlone, texts_of
 
 BODY = texts_of(("a", "1"))
 OTHER_CONTENT = texts_of(("a", "1"), text="good-bye")

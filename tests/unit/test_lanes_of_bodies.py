@@ -12,10 +12,10 @@ from forebay.core.items import split
 from forebay.core.lanes import SMALL_BODY, finding_lane, lane_of
 from forebay.core.subjects import Lane
 from forebay.core.tables import Provider
-from support.bodies import Json, Webhook, json_values, odd_bodies, of_json, webhooks
-from support.corpus import Payload, payload
-from support.further import one_in
-from support.worst_bodies import WORST_BODIES
+from support.inputs.bodies import Json, Webhook, json_values, odd_bodies, of_json, webhooks
+from support.inputs.corpus import Payload, payload
+from support.inputs.worst_bodies import WORST_BODIES
+from support.timing.further import one_in
 
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 

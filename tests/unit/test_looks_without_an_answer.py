@@ -24,9 +24,9 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from support.clocks import HandClock, LoopClock
-from support.queue_alone import NAME
-from support.wait import eventually
+from support.processor.queue_alone import NAME
+from support.timing.clocks import HandClock, LoopClock
+from support.timing.wait import eventually
 
 RAW, EVENTS = "FOREBAY_RAW_0", "FOREBAY_EVENTS_0"
 

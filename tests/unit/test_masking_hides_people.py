@@ -9,7 +9,7 @@ import pytest
 from forebay.core.items import split
 from forebay.core.json_values import Json
 from forebay.core.masking import masked
-from support.corpus import PAYLOADS, Payload
+from support.inputs.corpus import PAYLOADS, Payload
 
 
 def leaves(value: Json, field: str = "") -> Iterator[tuple[str, Any]]:

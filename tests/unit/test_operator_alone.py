@@ -3,7 +3,7 @@
 import pytest
 
 from forebay_operator.models.names import FINALIZER
-from support.operator_alone import OperatorAlone
+from support.operator.operator_alone import OperatorAlone
 
 SHARED = {"isolation": "Shared"}
 HOST = "hooks.acme.example.com"

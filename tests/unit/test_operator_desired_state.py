@@ -11,7 +11,7 @@ from lightkube.core.resource import api_info
 
 from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.stamps import Managed, document_of, has_all
-from support.operator_inputs import installation, read_manifest, route_of
+from support.operator.operator_inputs import installation, read_manifest, route_of
 
 OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"
 

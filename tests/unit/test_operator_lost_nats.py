@@ -11,7 +11,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay_operator.adapters import streams as adapter
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.errors import StreamsUnavailable
-from support.wait import eventually
+from support.timing.wait import eventually
 
 OWN = EndpointName("acme", "sales")
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from forebay.core.naming import EndpointName, is_dns_label
 from forebay_operator.builders.names import endpoint_object_name, host_object_name, table_index
-from support.operator_inputs import installation
+from support.operator.operator_inputs import installation
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", fullmatch=True)
 CONFIG = installation()

@@ -8,7 +8,7 @@ import pytest
 from forebay.core.errors import ConfigurationError
 from forebay_operator.services.shards import shard_config
 from forebay_operator.settings import read_config
-from support.operator_inputs import INPUT
+from support.operator.operator_inputs import INPUT
 
 
 def test_file_of_the_chart_is_read() -> None:

@@ -30,7 +30,7 @@ from forebay_operator.services.pools import Pools, PoolView
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import Tables
-from support.operator_inputs import installation
+from support.operator.operator_inputs import installation
 
 NAME = EndpointName("acme", "sales")
 VERSIONS = itertools.count(1)

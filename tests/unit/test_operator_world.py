@@ -27,9 +27,9 @@ from forebay_operator.services.story import BURST, Story
 from forebay_operator.services.workers import Workers
 from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import Limits
-from support.operator_alone import PlayedCluster
-from support.operator_inputs import installation
-from support.wait import eventually
+from support.operator.operator_alone import PlayedCluster
+from support.operator.operator_inputs import installation
+from support.timing.wait import eventually
 
 SALES = EndpointName("acme", "sales")
 POOL = {"pool": "receivers"}

@@ -8,8 +8,8 @@ from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.lease_table import Assignment
-from support.memory_table import MemoryTable
-from support.partition_alone import owned_partition
+from support.processor.memory_table import MemoryTable
+from support.processor.partition_alone import owned_partition
 
 ROW = "forebay.retry.0.00.live.demo.shop.sink.c.k"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forebay.core.envelope import PACKED
 from forebay.core.errors import ExpandsTooFar, UnreadableBody
 from forebay.core.packed import packing, size_of, unpacked
-from support.worst_bodies import LARGEST, WORST_BODIES, history
+from support.inputs.worst_bodies import LARGEST, WORST_BODIES, history
 
 UNPACKABLE = "what cannot be packed"
 LIMIT = 16 * 1024 * 1024

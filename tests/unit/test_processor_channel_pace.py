@@ -18,7 +18,7 @@ from forebay_processor.delivery.pace import (
 )
 from forebay_processor.delivery.queue import CROWDED_ITEMS
 from forebay_processor.destinations.port import Delivered
-from support.queue_alone import QueueAlone
+from support.processor.queue_alone import QueueAlone
 
 A_MOMENT = 0.01
 FEW = 4

@@ -8,8 +8,8 @@ from forebay.core import envelope
 from forebay.runtime.outgoing import PubAck
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.shared.lease import lease_clock
-from support.queue_alone import QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import QueueAlone
+from support.timing.wait import eventually
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 
 def with_one_place() -> QueueAlone:

@@ -7,7 +7,7 @@ import pytest
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
-from support.queue_alone import QueueAlone
+from support.processor.queue_alone import QueueAlone
 
 OFFERED = 8
 

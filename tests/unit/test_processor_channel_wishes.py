@@ -8,8 +8,8 @@ from forebay.core.tables import Destination, LogTarget, Retry
 from forebay_processor.delivery.circuit_breaker import FAILURES
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered, Failed, Result
-from support.queue_alone import NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import NAME, QueueAlone
+from support.timing.wait import eventually
 
 WISH = 60.0
 

@@ -4,8 +4,8 @@ from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject, dead_subject
 from forebay_processor.delivery.retry_queue import ROW_PAUSE_SECONDS
 from forebay_processor.destinations.port import Rejected
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 DEAD = "forebay.dead."
 

@@ -10,8 +10,8 @@ from forebay.core.subjects import Lane, RetrySubject, dead_subject
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.retry_queue import ROW_PAUSE_SECONDS
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 DEAD = "forebay.dead."
 RETRY = "forebay.retry."

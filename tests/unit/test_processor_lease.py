@@ -4,7 +4,7 @@ import asyncio
 
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.shared.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
-from support.wait import eventually
+from support.timing.wait import eventually
 
 
 async def test_a_lease_is_over_before_anybody_may_take_what_it_is_for() -> None:

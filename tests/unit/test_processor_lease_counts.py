@@ -11,7 +11,7 @@ from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.shared.lease import HEARTBEAT_SECONDS, VALID_SECONDS, lease_clock
 from forebay_processor.shared.lease_table import LeaseTable, Member
-from support.wait import eventually
+from support.timing.wait import eventually
 
 SLOW_SECONDS = 0.3
 

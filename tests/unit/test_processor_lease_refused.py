@@ -11,7 +11,7 @@ from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreFull
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.shared.lease_table import LeaseTable
-from support.wait import eventually
+from support.timing.wait import eventually
 
 
 class MemoryLeases:

@@ -9,8 +9,8 @@ from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.retry_rows import entry_of
 from forebay_processor.destinations.port import Failed
 from forebay_processor.shared.partition import StoredRow
-from support.queue_alone import QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import QueueAlone
+from support.timing.wait import eventually
 
 WISH = 60.0
 EXACT = 1.0

@@ -8,8 +8,8 @@ from forebay_processor.adapters.connection import Session
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.tasks import end_tasks, to_the_end
-from support.partition_alone import owned_partition
-from support.wait import eventually
+from support.processor.partition_alone import owned_partition
+from support.timing.wait import eventually
 
 
 async def test_a_task_that_swallows_a_cancellation_ends_all_the_same() -> None:

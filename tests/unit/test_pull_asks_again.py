@@ -10,9 +10,9 @@ from nats.aio.client import Client
 
 from forebay.runtime.pull import Puller, PullInbox
 from forebay.runtime.pull_status import PullRefusal
-from support.clocks import LoopClock
-from support.pull_server import PullServer, refused
-from support.wait import eventually
+from support.nats.pull_server import PullServer, refused
+from support.timing.clocks import LoopClock
+from support.timing.wait import eventually
 
 
 @contextlib.asynccontextmanager

@@ -7,8 +7,8 @@ from typing import cast
 from nats.aio.client import Client
 
 from forebay.runtime.pull import LARGE_AT_ONCE, LargeMessages, Puller, PullInbox
-from support.pull_server import PullServer, refused
-from support.wait import eventually
+from support.nats.pull_server import PullServer, refused
+from support.timing.wait import eventually
 
 STREAM = "FOREBAY_RAW_0"
 

@@ -8,8 +8,8 @@ from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject
 from forebay_processor.delivery.queue import CHAIN_ITEMS, ITEM_BYTES, LINE_ITEMS
 from forebay_processor.destinations.port import Delivered, Failed
-from support.queue_alone import ITEM, NAME, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import ITEM, NAME, QueueAlone
+from support.timing.wait import eventually
 
 OVER = 5
 

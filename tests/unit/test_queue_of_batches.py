@@ -10,8 +10,8 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 from forebay.core.tables import Batch
 from forebay_processor.destinations.port import Attempt, BatchPort, Delivered, Result
-from support.queue_alone import Door, QueueAlone
-from support.wait import eventually
+from support.processor.queue_alone import Door, QueueAlone
+from support.timing.wait import eventually
 
 TENS = Batch(max_items=10, max_wait_seconds=0.01)
 

@@ -22,8 +22,8 @@ from forebay.core.tables import (
     Provider,
 )
 from forebay_processor.shared.routing import destinations_wanting, is_body_wanted
-from support.corpus import Payload, payload
-from support.plant import CHANNEL, webhook
+from support.inputs.corpus import Payload, payload
+from support.processor.processor_harness import CHANNEL, webhook
 
 RECEIVED = 1_767_225_600.0
 HEADERS = {

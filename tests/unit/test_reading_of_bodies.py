@@ -23,9 +23,9 @@ from forebay.core.reading import (
     reading_damaged,
 )
 from forebay.core.slices import read_in_slices
-from support.bodies import Json, json_values, of_json
-from support.cases import CASES
-from support.further import one_in
+from support.inputs.bodies import Json, json_values, of_json
+from support.inputs.cases import CASES
+from support.timing.further import one_in
 
 _LARGE = 256 * 1024
 

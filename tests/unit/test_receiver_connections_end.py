@@ -9,10 +9,10 @@ from forebay.runtime.store_errors import StoreUnavailable
 from forebay_receiver.handlers.limits import SLICE_BYTES
 from forebay_receiver.services.large_bodies import LARGE_BODY
 from forebay_receiver.settings import ReceiverSettings
-from support.clocks import LoopClock
-from support.raw_http import request_bytes
-from support.receiver_in_process import InProcessReceiver, statuses_in
-from support.wait import eventually
+from support.receiver.raw_http import request_bytes
+from support.receiver.receiver_in_process import InProcessReceiver, statuses_in
+from support.timing.clocks import LoopClock
+from support.timing.wait import eventually
 
 PATH = "/v1/webhooks/demo/d360"
 ROUTE = ReceiverRoute(

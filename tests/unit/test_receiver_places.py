@@ -3,9 +3,9 @@
 from forebay.core.tables import Authentication, ReceiverRoute
 from forebay_receiver.services.routes import ENDPOINT_SHARE
 from forebay_receiver.settings import ReceiverSettings
-from support.raw_http import request_bytes
-from support.receiver_in_process import InProcessReceiver, MemoryTransport, statuses_in
-from support.tables import route
+from support.inputs.tables import route
+from support.receiver.raw_http import request_bytes
+from support.receiver.receiver_in_process import InProcessReceiver, MemoryTransport, statuses_in
 
 PLACES = 8
 FLOODED = "demo/flooded"

@@ -8,7 +8,7 @@ from forebay.core.tables import ReceiverTable
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings
-from support.tables import route
+from support.inputs.tables import route
 
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 NAMES = st.builds("{}/{}".format, LABELS, LABELS)

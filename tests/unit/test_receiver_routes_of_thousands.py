@@ -11,7 +11,7 @@ from forebay.core.tables import ReceiverTable
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings
-from support.many_routes import FILES, many_routes, path_to
+from support.receiver.many_routes import FILES, many_routes, path_to
 
 MANY = 10_000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import forebay
-from support.corpus import PAYLOADS, VECTORS
+from support.inputs.corpus import PAYLOADS, VECTORS
 
 ROOT = Path(__file__).parents[2]
 SHARED_PAYLOADS = ROOT.parent / "shared" / "payloads"

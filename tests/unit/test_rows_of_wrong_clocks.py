@@ -9,7 +9,7 @@ from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.retry_rows import entry_of
 from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
 from forebay_processor.shared.partition import StoredRow
-from support.queue_alone import NAME, QueueAlone
+from support.processor.queue_alone import NAME, QueueAlone
 
 HOUR = 3600.0
 EXACT = 1.0

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from forebay_processor.destinations.port import Delivered, Failed
-from support.shard_alone import ShardAlone
-from support.wait import eventually
+from support.processor.shard_alone import ShardAlone
+from support.timing.wait import eventually
 
 
 async def settled() -> None:

@@ -14,7 +14,7 @@ from forebay.core.signatures import (
     signature_holds,
 )
 from forebay.core.tables import Provider, SignatureCheck
-from support.corpus import APP_SECRET, VECTORS, Vector, payload
+from support.inputs.corpus import APP_SECRET, VECTORS, Vector, payload
 
 BODY = payload("messages-text").body
 META = signature_check("meta", (APP_SECRET,))

@@ -6,7 +6,7 @@ import pytest
 
 from forebay.core.errors import ConfigurationError
 from forebay_simulator.folder import FolderPayloads
-from support.corpus import PAYLOADS
+from support.inputs.corpus import PAYLOADS
 
 
 def test_files_come_by_name_byte_for_byte_and_from_the_start_again(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from forebay.core.items import split
 from forebay_simulator.keys import item_keys
-from support.cases import CASES
-from support.corpus import Payload
+from support.inputs.cases import CASES
+from support.inputs.corpus import Payload
 
 
 def test_every_file_of_the_corpus_has_the_keys_of_its_table(payload: Payload) -> None:

@@ -5,7 +5,7 @@ import json
 
 from forebay_simulator.keys import item_keys
 from forebay_simulator.ledger import WebhookRecord, write_ledger
-from support.corpus import PAYLOADS, Payload
+from support.inputs.corpus import PAYLOADS, Payload
 
 
 def test_tokens_are_the_webhook_ids_that_destinations_get(payload: Payload) -> None:

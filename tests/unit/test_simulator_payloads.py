@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from forebay_simulator.keys import item_keys
 from forebay_simulator.payloads import GeneratedPayloads
-from support.corpus import PAYLOADS
+from support.inputs.corpus import PAYLOADS
 
 EPOCH = 1_795_165_200
 SEEDS = st.integers(min_value=0, max_value=2**32)

@@ -4,7 +4,7 @@ import pytest
 
 from forebay_simulator.plan import ProviderName
 from forebay_simulator.provider import ProviderHeaders
-from support.corpus import PAYLOADS, VECTORS, Vector
+from support.inputs.corpus import PAYLOADS, VECTORS, Vector
 
 PROVIDERS: dict[str, ProviderName] = {
     "X-Hub-Signature-256": "meta",

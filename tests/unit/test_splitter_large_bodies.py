@@ -11,8 +11,8 @@ from forebay.core.subjects import Lane
 from forebay.runtime.store_errors import StoreFull
 from forebay_processor.splitting.cutting import MOST_SAMPLES, BodyLimits
 from forebay_processor.splitting.splitter import WAVE_ITEMS
-from support.split_alone import LIMITS, SplitAlone, texts_of
-from support.wait import eventually
+from support.processor.split_alone import LIMITS, SplitAlone, texts_of
+from support.timing.wait import eventually
 
 
 def many(count: int, text: str = "hello") -> bytes:

@@ -18,7 +18,7 @@ from forebay.core.subjects import (
     in_any_partition,
     key_token,
 )
-from support.corpus import payload
+from support.inputs.corpus import payload
 
 ASCENDING = ("sent", "failed", "delivered", "read", "played")
 SHOP = EndpointName("demo", "shop")

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from forebay_processor.shared.stream_time import JUMP_SECONDS, StreamTime
-from support.clocks import HandClock
+from support.timing.clocks import HandClock
 
 HOUR = 3600.0
 EXACT = 0.5

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.corpus import payload
-from support.private import found
-from support.processes import Part
-from support.sink import Arrival, Sink
-from support.wait import eventually
+from support.destinations.sink import Arrival, Sink
+from support.inputs.corpus import payload
+from support.inputs.private import found
+from support.programs.processes import Part
+from support.timing.wait import eventually
 
 INFO = json.dumps({"level": "info", "event": "started"})
 ERROR = json.dumps({"level": "error", "event": "store_failed"})

@@ -7,9 +7,9 @@ import pytest
 
 from forebay_simulator import AckLatency, Result, WebhookRecord
 from forebay_simulator.sender import Answer
-from support.ordeal import Load, judge_answers, judge_silence, judge_stored
-from support.plant import webhook
-from support.recording_sender import RecordingSender, Sending
+from support.processor.processor_harness import webhook
+from support.receiver.recording_sender import RecordingSender, Sending
+from support.receiver.store_outage import Load, judge_answers, judge_silence, judge_stored
 
 BODY = webhook(("wamid.1", "15550001234"))
 KEY = "msg:108200000000301:wamid.1"

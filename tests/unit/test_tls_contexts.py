@@ -9,7 +9,7 @@ import pytest
 
 from forebay.core.tables import HttpTls
 from forebay_processor.destinations.tls import UnusableTls, tls_context
-from support.authority import Authority
+from support.programs.authority import Authority
 
 
 @pytest.fixture(scope="module")

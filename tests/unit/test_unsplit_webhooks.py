@@ -13,7 +13,7 @@ from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from support.clocks import HandClock
+from support.timing.clocks import HandClock
 
 AGE = 1000.0
 EVENT = "webhooks_unsplit_for_long"

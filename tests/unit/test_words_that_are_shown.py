@@ -8,7 +8,7 @@ import pytest
 
 from forebay.core.items import split
 from forebay.core.vocabulary import OTHER, known_word
-from support.corpus import Payload
+from support.inputs.corpus import Payload
 
 CRASH = """
 import asyncio, logging, structlog

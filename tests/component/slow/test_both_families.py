@@ -19,16 +19,16 @@ from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.settings import ProcessorSettings
 from forebay_receiver.settings import ReceiverSettings
-from support.dead import PERSON
-from support.edge import signed
-from support.nats_server import NatsServer
-from support.plant import token, webhook
-from support.ports import HOST, free_port
-from support.python_process import python
-from support.raw_http import RawResponse, connect, request_bytes
-from support.stack import Stack
-from support.tables import PATH, endpoint, http_destination, route
-from support.wait import eventually
+from support.inputs.tables import PATH, endpoint, http_destination, route
+from support.nats.nats_server import NatsServer
+from support.processor.processor_harness import token, webhook
+from support.programs.dead_command import PERSON
+from support.programs.ports import HOST, free_port
+from support.programs.python_process import python
+from support.programs.stack import Stack
+from support.receiver.raw_http import RawResponse, connect, request_bytes
+from support.receiver.receiver_harness import signed
+from support.timing.wait import eventually
 
 BOTH = (HOST, "::1")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from forebay.runtime.provisioning import ensure_shard
-from support.corpus import PAYLOADS
-from support.dead import PERSON, TEXT, Ended, dead_letter, forebay_dead
-from support.nats_server import NatsServer
-from support.plant import CHANNEL, token
-from support.ports import HOST, free_port
-from support.stack import SHARD
+from support.inputs.corpus import PAYLOADS
+from support.nats.nats_server import NatsServer
+from support.processor.processor_harness import CHANNEL, token
+from support.programs.dead_command import PERSON, TEXT, Ended, dead_letter, forebay_dead
+from support.programs.ports import HOST, free_port
+from support.programs.stack import SHARD
 
 
 @pytest.fixture

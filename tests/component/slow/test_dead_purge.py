@@ -16,12 +16,12 @@ from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.letter_store import Outcome
 from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer, StoreError
-from support.dead import dead_letter, ended, forebay_dead, forebay_dead_process
-from support.nats_server import NatsServer
-from support.plant import DEAD, RETRY
-from support.stack import SHARD
-from support.streams import count
-from support.wait import eventually
+from support.nats.nats_server import NatsServer
+from support.nats.streams import count
+from support.processor.processor_harness import DEAD, RETRY
+from support.programs.dead_command import dead_letter, ended, forebay_dead, forebay_dead_process
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 
 async def test_purge_removes_what_is_meant_and_nothing_else(

@@ -7,11 +7,11 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.provisioning import ensure_shard
-from support.dead import Ended, dead_letter, forebay_dead
-from support.nats_server import NatsServer
-from support.plant import DEAD, RAW, RETRY
-from support.stack import SHARD
-from support.streams import count
+from support.nats.nats_server import NatsServer
+from support.nats.streams import count
+from support.processor.processor_harness import DEAD, RAW, RETRY
+from support.programs.dead_command import Ended, dead_letter, forebay_dead
+from support.programs.stack import SHARD
 
 LETTERS = 3
 

@@ -21,13 +21,13 @@ from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.shared.lease_table import LeaseTable
-from support.dead import dead_letter
-from support.edge import RAW, Edge
-from support.nats_server import NatsServer, settled
-from support.plant import Plant, token
-from support.raw_http import RawResponse
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_server import NatsServer, settled
+from support.processor.processor_harness import ProcessorHarness, token
+from support.programs.dead_command import dead_letter
+from support.programs.stack import SHARD
+from support.receiver.raw_http import RawResponse
+from support.receiver.receiver_harness import RAW, ReceiverHarness
+from support.timing.wait import eventually
 
 EVERYTHING = StreamConfig(
     name="EVERYTHING",
@@ -48,15 +48,15 @@ NO_ANSWERS = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReceiverHarness]:
     """Give a receiver that the tests of this module share."""
-    async with Edge(tmp_path_factory.mktemp("foreign")) as edge:
-        edge.receiver.expect_errors("nats_foreign_answer")
-        yield edge
+    async with ReceiverHarness(tmp_path_factory.mktemp("foreign")) as receiver:
+        receiver.part.expect_errors("nats_foreign_answer")
+        yield receiver
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def edge(shared: Edge) -> AsyncIterator[Edge]:
+async def receiver(shared: ReceiverHarness) -> AsyncIterator[ReceiverHarness]:
     """Give that receiver without RAW, and bring everything back into order afterwards."""
     async with shared.stack.nats_server.client() as client:
         await client.jetstream().delete_stream(RAW)
@@ -91,43 +91,45 @@ def assert_unavailable(answer: RawResponse) -> None:
     assert 1 <= int(answer.headers["retry-after"]) <= 30
 
 
-async def told(edge: Edge) -> str:
+async def told(receiver: ReceiverHarness) -> str:
     """Return all that readiness says."""
-    probe = json.loads((await edge.receiver.admin("/readyz")).body)
+    probe = json.loads((await receiver.part.admin("/readyz")).body)
     return "\n".join([*probe["waiting_for"], *probe["warnings"]])
 
 
-def saying(edge: Edge, *words: str) -> Callable[[], object]:
+def saying(receiver: ReceiverHarness, *words: str) -> Callable[[], object]:
     async def is_said() -> bool:
-        text = await told(edge)
+        text = await told(receiver)
         return all(word in text for word in words)
 
     return is_said
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_webhook_in_another_stream_is_503(edge: Edge) -> None:
-    async with edge.stack.nats_server.client() as client:
+async def test_a_webhook_in_another_stream_is_503(receiver: ReceiverHarness) -> None:
+    async with receiver.stack.nats_server.client() as client:
         await client.jetstream().add_stream(EVERYTHING)
         # One that goes into it, and one that it refuses: neither is stored.
-        body = edge.new_body()
-        assert_unavailable(await edge.post(body))
-        assert_unavailable(await edge.post(body))
-    await eventually(saying(edge, "EVERYTHING", "remove it"), saying="readiness to name it")
+        body = receiver.new_body()
+        assert_unavailable(await receiver.post(body))
+        assert_unavailable(await receiver.post(body))
+    await eventually(saying(receiver, "EVERYTHING", "remove it"), saying="readiness to name it")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("answer", NO_ANSWERS)
-async def test_a_webhook_that_a_subscriber_answers_is_503(edge: Edge, answer: bytes) -> None:
+async def test_a_webhook_that_a_subscriber_answers_is_503(
+    receiver: ReceiverHarness, answer: bytes
+) -> None:
     async with (
-        edge.stack.nats_server.client() as client,
+        receiver.stack.nats_server.client() as client,
         answering(client, "forebay.raw.>", answer) as seen,
     ):
-        body = edge.new_body()
-        assert_unavailable(await edge.post(body))
+        body = receiver.new_body()
+        assert_unavailable(await receiver.post(body))
         assert body in seen
         await eventually(
-            saying(edge, "remove"), saying="readiness to tell that somebody else answers"
+            saying(receiver, "remove"), saying="readiness to tell that somebody else answers"
         )
 
 
@@ -135,37 +137,41 @@ async def test_a_webhook_that_a_subscriber_answers_is_503(edge: Edge, answer: by
 @pytest.mark.parametrize(
     "error", [{"err_code": []}, {"err_code": 10071, "description": "is: " + "9" * 5_000}]
 )
-async def test_an_error_of_any_shape_is_an_answer(edge: Edge, error: dict[str, object]) -> None:
+async def test_an_error_of_any_shape_is_an_answer(
+    receiver: ReceiverHarness, error: dict[str, object]
+) -> None:
     answer = json.dumps({"error": error}).encode()
     async with (
-        edge.stack.nats_server.client() as client,
+        receiver.stack.nats_server.client() as client,
         answering(client, "forebay.raw.>", answer) as seen,
     ):
-        body = edge.new_body()
-        assert_unavailable(await edge.post(body))
+        body = receiver.new_body()
+        assert_unavailable(await receiver.post(body))
         assert body in seen
-    assert await edge.receiver.metric("forebay_receiver_in_flight_bytes") == 0
-    assert not edge.receiver.logged("nats_disconnected")
+    assert await receiver.part.metric("forebay_receiver_in_flight_bytes") == 0
+    assert not receiver.part.logged("nats_disconnected")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_receiver_whose_probe_another_stream_answers_is_not_ready(tmp_path: Path) -> None:
-    edge = Edge(tmp_path)
-    async with edge.stack.nats_server:
-        async with edge.stack.nats_server.client() as client:
+    receiver = ReceiverHarness(tmp_path)
+    async with receiver.stack.nats_server:
+        async with receiver.stack.nats_server.client() as client:
             await client.jetstream().add_stream(EVERYTHING)
-        edge.stack.tables.write_routes()
-        edge.receiver.expect_errors("nats_foreign_answer")
-        await edge.receiver.start(until_ready=False)
+        receiver.stack.tables.write_routes()
+        receiver.part.expect_errors("nats_foreign_answer")
+        await receiver.part.start(until_ready=False)
         try:
-            await eventually(lambda: _waits(edge, "EVERYTHING"), saying="readiness to say why not")
+            await eventually(
+                lambda: _waits(receiver, "EVERYTHING"), saying="readiness to say why not"
+            )
         finally:
-            await edge.receiver.close()
+            await receiver.part.close()
 
 
-async def _waits(edge: Edge, word: str) -> bool:
+async def _waits(receiver: ReceiverHarness, word: str) -> bool:
     try:
-        answer = await edge.receiver.admin("/readyz")
+        answer = await receiver.part.admin("/readyz")
     except OSError:
         return False
     return answer.status == 503 and word in " ".join(json.loads(answer.body)["waiting_for"])
@@ -187,24 +193,24 @@ async def put_in_place_of(client: Client, kind: StreamKind) -> None:
 async def test_an_item_in_another_stream_is_worked_again_until_its_own_is_there(
     tmp_path: Path, kind: StreamKind, status: int
 ) -> None:
-    async with Plant(tmp_path) as plant:
-        plant.processor.expect_errors("nats_foreign_answer")
-        name, key = plant.plain(), token("one")
-        await put_in_place_of(plant.client, kind)
-        plant.sink.answer_key(key, status)
-        await plant.send(name, "one")
+    async with ProcessorHarness(tmp_path) as processor:
+        processor.part.expect_errors("nats_foreign_answer")
+        name, key = processor.plain(), token("one")
+        await put_in_place_of(processor.client, kind)
+        processor.sink.answer_key(key, status)
+        await processor.send(name, "one")
         await eventually(
-            lambda: plant.processor.logged("nats_foreign_answer"), saying="the processor to tell"
+            lambda: processor.part.logged("nats_foreign_answer"), saying="the processor to tell"
         )
-        answer = await plant.processor.admin("/readyz")
+        answer = await processor.part.admin("/readyz")
         assert answer.status == 503
         assert b"'ELSE' takes what belongs to" in answer.body
-        await plant.client.jetstream().delete_stream("ELSE")
-        await plant.stack.provision()
+        await processor.client.jetstream().delete_stream("ELSE")
+        await processor.stack.provision()
         if kind is StreamKind.DEAD:
-            await plant.letter(name, key)
+            await processor.letter(name, key)
         else:
-            await plant.wait_delivered(name, [key], within=30)
+            await processor.wait_delivered(name, [key], within=30)
 
 
 async def test_a_dead_letter_stays_where_its_row_went_into_another_stream(

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.nursery import Child, Nursery, NurseryProcess
-from support.wait import eventually
+from support.programs.nursery import Child, Nursery, NurseryProcess
+from support.timing.wait import eventually
 
 TELLS = """\
 import os, sys

@@ -8,41 +8,41 @@ from typing import Any
 import pytest
 
 from forebay.core.tables import Retry
-from support.plant import Plant, token
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness, token
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def is_open(plant: Plant, name: str) -> bool:
-    return await plant.processor.metric("forebay_processor_breaker_open", endpoint=name) == 1
+async def is_open(processor: ProcessorHarness, name: str) -> bool:
+    return await processor.part.metric("forebay_processor_breaker_open", endpoint=name) == 1
 
 
-async def told(plant: Plant, name: str) -> dict[str, Any] | None:
+async def told(processor: ProcessorHarness, name: str) -> dict[str, Any] | None:
     """Return what the admin port says of an endpoint's only destination."""
-    answer = json.loads((await plant.processor.admin("/breakers")).body)
+    answer = json.loads((await processor.part.admin("/breakers")).body)
     return next((each for each in answer["open"] if each["endpoint"] == name), None)
 
 
 @pytest.mark.parametrize("status", [401, 403, 410])
 async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
-    plant: Plant, status: int
+    processor: ProcessorHarness, status: int
 ) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name))
     first = f"wamid.refused.{status}"
-    plant.sink.answer_key(token(first), status)
-    await plant.send(name, first)
-    await eventually(lambda: is_open(plant, name))
+    processor.sink.answer_key(token(first), status)
+    await processor.send(name, first)
+    await eventually(lambda: is_open(processor, name))
     rest = [f"{first}.{number}" for number in range(20)]
     for number, message in enumerate(rest):
-        await plant.send(name, message, person=f"1555{number % 5}")
+        await processor.send(name, message, person=f"1555{number % 5}")
 
     async def all_wait() -> bool:
-        return await plant.rows(name) == 21
+        return await processor.rows(name) == 21
 
     await eventually(all_wait, saying="all items in RETRY")
-    assert await told(plant, name) == {
+    assert await told(processor, name) == {
         "namespace": "demo",
         "endpoint": name,
         "destination": "sink",
@@ -53,109 +53,121 @@ async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
     # Longer than any pause between attempts of this destination.
     end = time.monotonic() + 1.2
     await eventually(lambda: time.monotonic() > end)
-    assert len(plant.arrivals(name)) == 1
-    await plant.serve(name, plant.http(name, headers={"Authorization": "Bearer new"}))
-    await plant.wait_delivered(name, [token(first), *map(token, rest)])
-    assert len(plant.arrivals(name)) == 22
-    assert not await is_open(plant, name)
-    assert await told(plant, name) is None
+    assert len(processor.arrivals(name)) == 1
+    await processor.serve(name, processor.http(name, headers={"Authorization": "Bearer new"}))
+    await processor.wait_delivered(name, [token(first), *map(token, rest)])
+    assert len(processor.arrivals(name)) == 22
+    assert not await is_open(processor, name)
+    assert await told(processor, name) is None
 
 
 async def test_a_dead_destination_is_asked_one_at_a_time_and_gets_all_in_order_when_it_is_back(
-    plant: Plant,
+    processor: ProcessorHarness,
 ) -> None:
-    name = plant.new_name()
+    name = processor.new_name()
     retry = Retry(initial_delay_seconds=0.2, max_delay_seconds=0.4, max_age_seconds=60)
-    await plant.serve(name, plant.http(name, retry=retry, max_in_flight=8))
+    await processor.serve(name, processor.http(name, retry=retry, max_in_flight=8))
     talks = {
         f"1555{number}": [f"wamid.{number}.{part}" for part in range(5)] for number in range(12)
     }
-    async with plant.sink_answers(503):
+    async with processor.sink_answers(503):
         for number in range(3):
-            await plant.send(name, f"wamid.first.{number}", person=f"1555{number}")
-        await eventually(lambda: is_open(plant, name), saying="the breaker to open")
+            await processor.send(name, f"wamid.first.{number}", person=f"1555{number}")
+        await eventually(lambda: is_open(processor, name), saying="the breaker to open")
         for person, messages in talks.items():
-            await plant.send(name, *messages, person=person)
-        (before,) = plant.arrivals(name)[-1:]
-        await eventually(lambda: len([a for a in plant.arrivals(name) if a.at > before.at]) >= 4)
-        probes = [each.at for each in plant.arrivals(name)][-4:]
+            await processor.send(name, *messages, person=person)
+        (before,) = processor.arrivals(name)[-1:]
+        await eventually(
+            lambda: len([a for a in processor.arrivals(name) if a.at > before.at]) >= 4
+        )
+        probes = [each.at for each in processor.arrivals(name)][-4:]
     # With 12 conversations and pauses of 0.4 s at most, 30 a second would come without a breaker.
     assert all(later - earlier >= 0.09 for earlier, later in itertools.pairwise(probes))
-    await plant.wait_delivered(name, [token(m) for own in talks.values() for m in own], within=20)
-    delivered = plant.delivered(name)
+    await processor.wait_delivered(
+        name, [token(m) for own in talks.values() for m in own], within=20
+    )
+    delivered = processor.delivered(name)
     for messages in talks.values():
         keys = [token(message) for message in messages]
         assert [key for key in delivered if key in keys] == keys
     assert len(delivered) == len(set(delivered)) == 63
-    assert not await is_open(plant, name)
+    assert not await is_open(processor, name)
 
 
 async def test_one_item_that_always_fails_does_not_close_the_door_to_the_others(
-    plant: Plant,
+    processor: ProcessorHarness,
 ) -> None:
-    name = plant.new_name()
+    name = processor.new_name()
     retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=60)
-    await plant.serve(name, plant.http(name, retry=retry))
+    await processor.serve(name, processor.http(name, retry=retry))
     poison = token("wamid.poison")
-    plant.sink.answer_key(poison, *[500] * 8)
-    await plant.send(name, "wamid.poison", person="15550000")
-    await eventually(lambda: len(plant.arrivals(name)) >= 7)
-    (fine,) = await plant.send(name, "wamid.fine", person="15550001")
-    await plant.wait_delivered(name, [fine, poison])
-    assert [each.attempt for each in plant.arrivals(name) if each.key == fine] == [1]
+    processor.sink.answer_key(poison, *[500] * 8)
+    await processor.send(name, "wamid.poison", person="15550000")
+    await eventually(lambda: len(processor.arrivals(name)) >= 7)
+    (fine,) = await processor.send(name, "wamid.fine", person="15550001")
+    await processor.wait_delivered(name, [fine, poison])
+    assert [each.attempt for each in processor.arrivals(name) if each.key == fine] == [1]
 
 
-async def test_an_item_whose_age_ends_before_a_closed_door_is_a_dead_letter(plant: Plant) -> None:
-    name = plant.new_name()
+async def test_an_item_whose_age_ends_before_a_closed_door_is_a_dead_letter(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
     retry = Retry(initial_delay_seconds=0.1, max_delay_seconds=0.1, max_age_seconds=1)
-    await plant.serve(name, plant.http(name, retry=retry))
-    plant.sink.answer_key(token("wamid.tried"), 401)
-    await plant.send(name, "wamid.tried", person="15550000")
-    await eventually(lambda: is_open(plant, name))
-    await plant.send(name, "wamid.never", person="15550001")
+    await processor.serve(name, processor.http(name, retry=retry))
+    processor.sink.answer_key(token("wamid.tried"), 401)
+    await processor.send(name, "wamid.tried", person="15550000")
+    await eventually(lambda: is_open(processor, name))
+    await processor.send(name, "wamid.never", person="15550001")
     for message, attempts in (("wamid.tried", "1"), ("wamid.never", "0")):
-        headers = (await plant.letter(name, token(message))).headers or {}
+        headers = (await processor.letter(name, token(message))).headers or {}
         assert headers["Forebay-Reason"] == "Expired"
         assert headers["Forebay-Error"] == "status 401"
         assert headers["Forebay-Attempts"] == attempts
-    assert len(plant.arrivals(name)) == 1
+    assert len(processor.arrivals(name)) == 1
 
     async def has_no_rows() -> bool:
-        return await plant.rows(name) == 0
+        return await processor.rows(name) == 0
 
     await eventually(has_no_rows)
 
 
-async def test_pausing_and_resuming_tries_a_refused_destination_again(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
-    plant.sink.answer_key(token("wamid.mended"), 401)
-    (key,) = await plant.send(name, "wamid.mended")
-    await eventually(lambda: is_open(plant, name))
-    await plant.serve(name, plant.http(name), paused=True)
-    await plant.serve(name, plant.http(name))
-    await plant.wait_delivered(name, [key])
+async def test_pausing_and_resuming_tries_a_refused_destination_again(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name))
+    processor.sink.answer_key(token("wamid.mended"), 401)
+    (key,) = await processor.send(name, "wamid.mended")
+    await eventually(lambda: is_open(processor, name))
+    await processor.serve(name, processor.http(name), paused=True)
+    await processor.serve(name, processor.http(name))
+    await processor.wait_delivered(name, [key])
 
 
-async def test_who_says_when_to_come_again_is_left_alone_until_then(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name))
-    async with plant.sink_answers(429, **{"Retry-After": "1"}):
-        await plant.send(name, "wamid.busy", person="15550000")
-        await eventually(lambda: is_open(plant, name))
-    (other,) = await plant.send(name, "wamid.other", person="15550001")
-    await plant.wait_delivered(name, [token("wamid.busy"), other])
-    first, *later = plant.arrivals(name)
+async def test_who_says_when_to_come_again_is_left_alone_until_then(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name))
+    async with processor.sink_answers(429, **{"Retry-After": "1"}):
+        await processor.send(name, "wamid.busy", person="15550000")
+        await eventually(lambda: is_open(processor, name))
+    (other,) = await processor.send(name, "wamid.other", person="15550001")
+    await processor.wait_delivered(name, [token("wamid.busy"), other])
+    first, *later = processor.arrivals(name)
     assert min(each.at for each in later) - first.at >= 0.95
 
 
-async def test_a_removed_destination_is_cleared_though_its_breaker_is_open(plant: Plant) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name), plant.http(f"{name}/stays", name="stays"))
-    plant.sink.answer_key(token("wamid.removed"), 403)
-    await plant.send(name, "wamid.removed")
-    await eventually(lambda: is_open(plant, name))
-    await plant.serve(name, plant.http(f"{name}/stays", name="stays"))
-    headers = (await plant.letter(name, token("wamid.removed"))).headers or {}
+async def test_a_removed_destination_is_cleared_though_its_breaker_is_open(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name), processor.http(f"{name}/stays", name="stays"))
+    processor.sink.answer_key(token("wamid.removed"), 403)
+    await processor.send(name, "wamid.removed")
+    await eventually(lambda: is_open(processor, name))
+    await processor.serve(name, processor.http(f"{name}/stays", name="stays"))
+    headers = (await processor.letter(name, token("wamid.removed"))).headers or {}
     assert headers["Forebay-Reason"] == "DestinationRemoved"
-    assert not await is_open(plant, name)
+    assert not await is_open(processor, name)

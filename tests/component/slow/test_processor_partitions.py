@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from support.processes import Part
-from support.shares import ALL, owned, processors, shares, wait_shared
-from support.stack import Stack
-from support.wait import eventually
+from support.processor.shares import ALL, owned, processors, shares, wait_shared
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.timeout(90)
 

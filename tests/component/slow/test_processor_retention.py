@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from nats.js.errors import APIError
 
-from support.plant import EVENTS, RAW, Plant, webhook
-from support.stack import SHARD
-from support.wait import eventually
+from support.processor.processor_harness import EVENTS, RAW, ProcessorHarness, webhook
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 LIMIT = 512 * 1024
 TEXT = "x" * 8000
@@ -18,30 +18,30 @@ TEXT = "x" * 8000
 
 
 @pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Plant]:
-    """Give a plant whose streams are soon full, and are looked after all the time."""
+async def small(tmp_path: Path) -> AsyncIterator[ProcessorHarness]:
+    """Give a processor whose streams are soon full, and are looked after all the time."""
     shard = msgspec.structs.replace(SHARD, raw_max_bytes=LIMIT, events_max_bytes=LIMIT)
-    async with Plant(
+    async with ProcessorHarness(
         tmp_path, shard=shard, FOREBAY_PROCESSOR_RETENTION_CHECK_SECONDS="0.1"
     ) as running:
         yield running
 
 
-async def test_processed_webhooks_make_room_for_new_ones(small: Plant) -> None:
+async def test_processed_webhooks_make_room_for_new_ones(small: ProcessorHarness) -> None:
     name = small.plain()
     for number in range(200):
         # Three times what the streams hold: without room the store would refuse.
         await eventually(functools.partial(_stored, small, name, number), within=5)
     await eventually(lambda: len(small.delivered(name)) == 200)
     assert len(set(small.delivered(name))) == 200
-    purged = await small.processor.metric("forebay_processor_purged_messages_total", stream=RAW)
+    purged = await small.part.metric("forebay_processor_purged_messages_total", stream=RAW)
     assert purged > 0
     for stream in (RAW, EVENTS):
         state = (await small.client.jetstream().stream_info(stream)).state
         assert state.bytes <= LIMIT
 
 
-async def test_what_is_not_split_or_not_delivered_stays(small: Plant) -> None:
+async def test_what_is_not_split_or_not_delivered_stays(small: ProcessorHarness) -> None:
     known, unknown = small.plain(), small.new_name()
     for number in range(10):
         assert await _stored(small, known, number)
@@ -51,7 +51,7 @@ async def test_what_is_not_split_or_not_delivered_stays(small: Plant) -> None:
         refused += not await _stored(small, unknown, number)
     assert refused > 0
     purged = "forebay_processor_purged_messages_total"
-    await eventually(lambda: small.processor.metric(purged, stream=RAW), saying="a purge")
+    await eventually(lambda: small.part.metric(purged, stream=RAW), saying="a purge")
     info = await small.client.jetstream().stream_info(RAW)
     assert info.state.first_seq <= 11
     waiting = 100 - refused
@@ -60,9 +60,9 @@ async def test_what_is_not_split_or_not_delivered_stays(small: Plant) -> None:
     assert len(set(small.delivered(unknown))) == waiting
 
 
-async def _stored(plant: Plant, name: str, number: int) -> bool:
+async def _stored(processor: ProcessorHarness, name: str, number: int) -> bool:
     try:
-        await plant.store(name, webhook((f"wamid.{name}.{number}", "15550001"), text=TEXT))
+        await processor.store(name, webhook((f"wamid.{name}.{number}", "15550001"), text=TEXT))
     except APIError:
         return False
     return True

@@ -5,63 +5,67 @@ import signal
 
 import pytest
 
-from support.plant import EVENTS, RAW, Plant, token
-from support.processes import READY_SECONDS, Part
-from support.stack import Stack
-from support.tables import Tables
-from support.wait import eventually
+from support.inputs.tables import Tables
+from support.processor.processor_harness import EVENTS, RAW, ProcessorHarness, token
+from support.programs.processes import READY_SECONDS, Part
+from support.programs.stack import Stack
+from support.timing.wait import eventually
 
 ON_SESSION_LOOP = pytest.mark.asyncio(loop_scope="session")
 
 
 @ON_SESSION_LOOP
-async def test_attempts_under_way_end_and_are_not_repeated(plant: Plant) -> None:
-    name = plant.plain()
+async def test_attempts_under_way_end_and_are_not_repeated(processor: ProcessorHarness) -> None:
+    name = processor.plain()
     messages = [f"wamid.under.way.{number}" for number in range(5)]
-    plant.sink.hold()
+    processor.sink.hold()
     try:
         for number, message in enumerate(messages):
-            await plant.send(name, message, person=f"1555{number:07}")
-        await eventually(lambda: len(plant.arrivals(name)) == 5)
-        plant.processor.send(signal.SIGTERM)
-        await eventually(lambda: plant.processor.logged("processor_draining"))
+            await processor.send(name, message, person=f"1555{number:07}")
+        await eventually(lambda: len(processor.arrivals(name)) == 5)
+        processor.part.send(signal.SIGTERM)
+        await eventually(lambda: processor.part.logged("processor_draining"))
     finally:
-        plant.sink.release()
-    await eventually(lambda: not plant.processor.running, saying="the processor to leave")
+        processor.sink.release()
+    await eventually(lambda: not processor.part.running, saying="the processor to leave")
     # What was delivered is acked: nothing of it is left to come again.
-    assert (await plant.unacked(EVENTS), await plant.unacked(RAW)) == (0, 0)
-    await plant.processor.start()
-    await plant.wait_delivered(name, await plant.send(name, "wamid.afterwards"))
-    assert len(plant.arrivals(name)) == 6
+    assert (await processor.unacked(EVENTS), await processor.unacked(RAW)) == (0, 0)
+    await processor.part.start()
+    await processor.wait_delivered(name, await processor.send(name, "wamid.afterwards"))
+    assert len(processor.arrivals(name)) == 6
 
 
 @ON_SESSION_LOOP
-async def test_what_is_held_behind_an_attempt_comes_after_the_next_start(plant: Plant) -> None:
-    name = plant.plain()
+async def test_what_is_held_behind_an_attempt_comes_after_the_next_start(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
     messages = [f"wamid.held.{number}" for number in range(6)]
-    plant.sink.hold()
+    processor.sink.hold()
     try:
-        keys = await plant.send(name, *messages)
-        await eventually(lambda: len(plant.arrivals(name)) == 1)
-        plant.processor.send(signal.SIGTERM)
-        await eventually(lambda: plant.processor.logged("processor_draining"))
+        keys = await processor.send(name, *messages)
+        await eventually(lambda: len(processor.arrivals(name)) == 1)
+        processor.part.send(signal.SIGTERM)
+        await eventually(lambda: processor.part.logged("processor_draining"))
     finally:
-        plant.sink.release()
-    await eventually(lambda: not plant.processor.running, saying="the processor to leave")
-    await plant.processor.start()
-    await plant.wait_delivered(name, keys)
-    assert [arrival.key for arrival in plant.arrivals(name)] == keys
+        processor.sink.release()
+    await eventually(lambda: not processor.part.running, saying="the processor to leave")
+    await processor.part.start()
+    await processor.wait_delivered(name, keys)
+    assert [arrival.key for arrival in processor.arrivals(name)] == keys
 
 
 @ON_SESSION_LOOP
-async def test_it_leaves_with_status_0_while_an_item_cannot_be_delivered(plant: Plant) -> None:
-    name = plant.plain()
-    plant.sink.answer_key(token("wamid.undeliverable"), *[503] * 3)
-    await plant.send(name, "wamid.undeliverable", "wamid.next")
-    await eventually(lambda: plant.arrivals(name))
-    assert await plant.restart() == 0
-    await plant.wait_delivered(name, [token("wamid.undeliverable"), token("wamid.next")])
-    assert plant.delivered(name) == [token("wamid.undeliverable"), token("wamid.next")]
+async def test_it_leaves_with_status_0_while_an_item_cannot_be_delivered(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    processor.sink.answer_key(token("wamid.undeliverable"), *[503] * 3)
+    await processor.send(name, "wamid.undeliverable", "wamid.next")
+    await eventually(lambda: processor.arrivals(name))
+    assert await processor.restart() == 0
+    await processor.wait_delivered(name, [token("wamid.undeliverable"), token("wamid.next")])
+    assert processor.delivered(name) == [token("wamid.undeliverable"), token("wamid.next")]
 
 
 async def test_it_waits_for_nats_and_says_so(stack: Stack) -> None:

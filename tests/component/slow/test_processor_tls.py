@@ -10,10 +10,10 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from forebay.core.tables import HttpTls
-from support.authority import Authority
-from support.plant import Plant
-from support.ports import HOST
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness
+from support.programs.authority import Authority
+from support.programs.ports import HOST
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -78,11 +78,11 @@ def trusting(authority: Authority) -> HttpTls:
 
 
 async def test_our_authority_our_certificate_and_the_name_that_is_given(
-    plant: Plant, shop: Shop, authority: Authority, request: pytest.FixtureRequest
+    processor: ProcessorHarness, shop: Shop, authority: Authority, request: pytest.FixtureRequest
 ) -> None:
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, url=shop.url, tls=trusting(authority)))
-    (key,) = await plant.send(name, "wamid.tls")
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, url=shop.url, tls=trusting(authority)))
+    (key,) = await processor.send(name, "wamid.tls")
     await eventually(lambda: key in shop.seen)
     is_asked = "mutual" in request.node.name
     assert shop.seen[key] == ("processor" if is_asked else "")
@@ -97,7 +97,7 @@ async def test_our_authority_our_certificate_and_the_name_that_is_given(
     indirect=["shop"],
 )
 async def test_what_cannot_be_trusted_gets_nothing(
-    plant: Plant,
+    processor: ProcessorHarness,
     shop: Shop,
     authority: Authority,
     wrong: str,
@@ -108,13 +108,13 @@ async def test_what_cannot_be_trusted_gets_nothing(
         "no name": replace(trusting(authority), server_name=""),
         "no certificate": replace(trusting(authority), certificate="", key=""),
     }[wrong]
-    name = plant.new_name()
-    await plant.serve(name, plant.http(name, url=shop.url, tls=tls))
-    (key,) = await plant.send(name, "wamid.untrusted")
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, url=shop.url, tls=tls))
+    (key,) = await processor.send(name, "wamid.untrusted")
 
     async def failed() -> bool:
         return (
-            await plant.processor.metric(
+            await processor.part.metric(
                 "forebay_processor_attempts_total", endpoint=name, result="failed"
             )
             >= 2
@@ -122,29 +122,29 @@ async def test_what_cannot_be_trusted_gets_nothing(
 
     await eventually(failed)
     assert key not in shop.seen
-    await plant.serve(name, plant.http(name, url=shop.url, tls=trusting(authority)))
+    await processor.serve(name, processor.http(name, url=shop.url, tls=trusting(authority)))
     await eventually(lambda: key in shop.seen)
 
 
 async def test_a_key_that_cannot_be_used_is_told_and_waits_for_another(
-    plant: Plant, shop: Shop, authority: Authority
+    processor: ProcessorHarness, shop: Shop, authority: Authority
 ) -> None:
-    name = plant.new_name()
+    name = processor.new_name()
     other = authority.issue("other", "DNS:other")
-    await plant.serve(
-        name, plant.http(name, url=shop.url, tls=replace(trusting(authority), key=other.key))
+    await processor.serve(
+        name, processor.http(name, url=shop.url, tls=replace(trusting(authority), key=other.key))
     )
-    (key,) = await plant.send(name, "wamid.wrong-key")
+    (key,) = await processor.send(name, "wamid.wrong-key")
 
     def reasons() -> list[str]:
         return [
             str(record["reason"])
-            for record in plant.processor.logged("breaker_opened")
+            for record in processor.part.logged("breaker_opened")
             if record["endpoint"] == f"demo/{name}"
         ]
 
     await eventually(reasons)
     (reason,) = reasons()
     assert "tls.certificate and tls.key cannot be used" in reason
-    await plant.serve(name, plant.http(name, url=shop.url, tls=trusting(authority)))
+    await processor.serve(name, processor.http(name, url=shop.url, tls=trusting(authority)))
     await eventually(lambda: key in shop.seen)

@@ -11,13 +11,13 @@ from forebay.core.subjects import (
     lease_stream,
     lease_subject,
 )
-from support.plant import Plant
-from support.wait import eventually
+from support.processor.processor_harness import ProcessorHarness
+from support.timing.wait import eventually
 
 CONVERSATION = "0123456789abcdef"
 
 
-async def store_row(plant: Plant, name: str, key: str, epoch: int | None) -> None:
+async def store_row(processor: ProcessorHarness, name: str, key: str, epoch: int | None) -> None:
     """Store a row of RETRY as an owner of that epoch does, or as it is after it was put off."""
     own = EndpointName("demo", name)
     partition = conversation_partition(own, CONVERSATION)
@@ -33,14 +33,16 @@ async def store_row(plant: Plant, name: str, key: str, epoch: int | None) -> Non
     headers = {"Forebay-Received-At": "1795165201000", "Forebay-First-Tried-At": "1795165201000"}
     if epoch is not None:
         headers["Forebay-Epoch"] = str(epoch)
-    await plant.client.jetstream().publish(str(row), json.dumps(item).encode(), headers=headers)
+    await processor.client.jetstream().publish(str(row), json.dumps(item).encode(), headers=headers)
 
 
-async def loaded(plant: Plant, epoch: int) -> None:
+async def loaded(processor: ProcessorHarness, epoch: int) -> None:
     """Wait until it is written down that RETRY was loaded under an epoch."""
 
     async def is_written() -> bool:
-        message = await plant.client.jetstream().get_last_msg(lease_stream("0"), lease_subject("0"))
+        message = await processor.client.jetstream().get_last_msg(
+            lease_stream("0"), lease_subject("0")
+        )
         partitions = json.loads(message.data or b"{}")["partitions"]
         return all(partitions[f"event.{n:02d}"].get("loaded") == epoch for n in range(16))
 
@@ -48,19 +50,19 @@ async def loaded(plant: Plant, epoch: int) -> None:
 
 
 async def test_a_row_of_an_owner_before_the_last_one_is_void(tmp_path: Path) -> None:
-    async with Plant(tmp_path) as plant:
-        name = plant.plain()
-        await loaded(plant, 1)
-        await plant.processor.terminate()
+    async with ProcessorHarness(tmp_path) as processor:
+        name = processor.plain()
+        await loaded(processor, 1)
+        await processor.part.terminate()
         # As if an owner had stood still since before the one that just left.
-        await store_row(plant, name, "a" * 32, epoch=0)
-        await store_row(plant, name, "b" * 32, epoch=1)
-        await store_row(plant, name, "c" * 32, epoch=None)
-        await plant.processor.start()
-        await plant.wait_delivered(name, ["b" * 32, "c" * 32])
+        await store_row(processor, name, "a" * 32, epoch=0)
+        await store_row(processor, name, "b" * 32, epoch=1)
+        await store_row(processor, name, "c" * 32, epoch=None)
+        await processor.part.start()
+        await processor.wait_delivered(name, ["b" * 32, "c" * 32])
 
         async def is_empty() -> bool:
-            return await plant.rows(name) == 0
+            return await processor.rows(name) == 0
 
         await eventually(is_empty, saying="RETRY to be empty")
-        assert sorted(plant.delivered(name)) == ["b" * 32, "c" * 32]
+        assert sorted(processor.delivered(name)) == ["b" * 32, "c" * 32]

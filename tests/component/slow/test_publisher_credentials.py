@@ -13,13 +13,13 @@ from forebay.runtime.provisioning import stream_config
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings, read_credentials
 from forebay.runtime.store_errors import StoreUnavailable
-from support.nats_operator import NatsOperator
-from support.nats_server import NatsServer
-from support.processes import Part
-from support.publishing import publishing
-from support.stack import SHARD
-from support.tables import Tables, route
-from support.wait import eventually
+from support.inputs.tables import Tables, route
+from support.nats.nats_operator import NatsOperator
+from support.nats.nats_server import NatsServer
+from support.nats.publishing import publishing
+from support.programs.processes import Part
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 SUBJECT = "forebay.raw.0.x"
 SECONDS = 5.0

@@ -27,9 +27,9 @@ from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.adapters.streams import Streams
-from support.nats_server import NatsServer, settled
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_server import NatsServer, settled
+from support.programs.stack import SHARD
+from support.timing.wait import eventually
 
 RAW = stream_name(StreamKind.RAW, "0")
 LIVE = consumer_name("split", Lane.LIVE, 3)

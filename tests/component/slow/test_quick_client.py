@@ -10,8 +10,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.runtime.quick_client import QuickClient, subscribe
-from support.nats_server import NatsServer, settled
-from support.wait import eventually
+from support.nats.nats_server import NatsServer, settled
+from support.timing.wait import eventually
 
 
 class Call:

@@ -10,11 +10,11 @@ from forebay.core.subjects import StreamKind
 from forebay.runtime.provisioning import stream_config
 from forebay.runtime.settings import NatsSettings
 from forebay_receiver.errors import Reason
-from support.nats_operator import NatsOperator
-from support.nats_server import NatsServer
-from support.receiver_store import storing
-from support.stack import SHARD
-from support.wait import eventually
+from support.nats.nats_operator import NatsOperator
+from support.nats.nats_server import NatsServer
+from support.programs.stack import SHARD
+from support.receiver.receiver_store import storing
+from support.timing.wait import eventually
 
 INBOXES = {"allow": ["_INBOX.>", "_INBOX_forebay_receiver.>"]}
 MAY_NOT_ASK = {"pub": {"allow": ["forebay.raw.>"]}, "sub": INBOXES}

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support.edge import TOKEN, Edge, path_of, signed
-from support.raw_http import RawConnection, connect, request_bytes
-from support.wait import eventually
+from support.receiver.raw_http import RawConnection, connect, request_bytes
+from support.receiver.receiver_harness import TOKEN, ReceiverHarness, path_of, signed
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,22 +27,24 @@ BEFORE = 15
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ReceiverHarness]:
     """Give a receiver with the limits that it is shipped with."""
-    async with Edge(tmp_path_factory.mktemp("half")) as running:
+    async with ReceiverHarness(tmp_path_factory.mktemp("half")) as running:
         yield running
 
 
-async def held(edge: Edge) -> float:
-    return await edge.receiver.metric("forebay_receiver_in_flight_bytes")
+async def held(receiver: ReceiverHarness) -> float:
+    return await receiver.part.metric("forebay_receiver_in_flight_bytes")
 
 
-async def holds_nothing(edge: Edge) -> bool:
-    return await held(edge) == 0
+async def holds_nothing(receiver: ReceiverHarness) -> bool:
+    return await held(receiver) == 0
 
 
 @contextlib.asynccontextmanager
-async def half_read(edge: Edge, name: str, headers: dict[str, str]) -> AsyncIterator[None]:
+async def half_read(
+    receiver: ReceiverHarness, name: str, headers: dict[str, str]
+) -> AsyncIterator[None]:
     """Leave bodies unfinished behind other requests on many connections."""
     whole = request_bytes("POST", path_of(name), headers=headers, body=b"{}")
     half = request_bytes("POST", path_of(name), headers={**headers, "Content-Length": str(LARGEST)})
@@ -54,45 +56,47 @@ async def half_read(edge: Edge, name: str, headers: dict[str, str]) -> AsyncIter
 
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for _ in range(CONNECTIONS):
-            connection = await stack.enter_async_context(connect(edge.receiver.port))
+            connection = await stack.enter_async_context(connect(receiver.part.port))
             group.create_task(begin(connection))
         yield
 
 
-async def post_large(edge: Edge) -> int:
-    body = edge.new_body().ljust(3_000_000)
-    return (await edge.post(body, signed(body))).status
+async def post_large(receiver: ReceiverHarness) -> int:
+    body = receiver.new_body().ljust(3_000_000)
+    return (await receiver.post(body, signed(body))).status
 
 
-async def test_a_tenant_s_half_bodies_do_not_refuse_another_s_large_webhooks(edge: Edge) -> None:
-    await eventually(lambda: holds_nothing(edge), saying="nothing to be half read")
-    before = await edge.refused("overloaded")
-    async with half_read(edge, "open", {}):
-        await eventually(lambda: holds_at_least(edge, LARGEST), saying="bodies to be half read")
+async def test_a_tenant_s_half_bodies_do_not_refuse_another_s_large_webhooks(
+    receiver: ReceiverHarness,
+) -> None:
+    await eventually(lambda: holds_nothing(receiver), saying="nothing to be half read")
+    before = await receiver.refused("overloaded")
+    async with half_read(receiver, "open", {}):
+        await eventually(lambda: holds_at_least(receiver, LARGEST), saying="bodies to be half read")
         for _ in range(5):
-            assert await post_large(edge) == 200
-            assert await held(edge) <= SHARE
-    assert await edge.refused("overloaded") == before
-    assert await edge.refused("endpoint_overloaded") > 0
-    await eventually(lambda: holds_nothing(edge), saying="all to be let go")
+            assert await post_large(receiver) == 200
+            assert await held(receiver) <= SHARE
+    assert await receiver.refused("overloaded") == before
+    assert await receiver.refused("endpoint_overloaded") > 0
+    await eventually(lambda: holds_nothing(receiver), saying="all to be let go")
 
 
-async def holds_at_least(edge: Edge, size: int) -> bool:
-    return await held(edge) >= size
+async def holds_at_least(receiver: ReceiverHarness, size: int) -> bool:
+    return await held(receiver) >= size
 
 
-async def test_a_stranger_with_a_wrong_secret_holds_nothing(edge: Edge) -> None:
-    await eventually(lambda: holds_nothing(edge), saying="nothing to be half read")
+async def test_a_stranger_with_a_wrong_secret_holds_nothing(receiver: ReceiverHarness) -> None:
+    await eventually(lambda: holds_nothing(receiver), saying="nothing to be half read")
     wrong = {"Authorization": TOKEN + "x"}
-    before = await edge.refused("header_wrong")
-    async with half_read(edge, "d360", wrong):
+    before = await receiver.refused("header_wrong")
+    async with half_read(receiver, "d360", wrong):
         await eventually(
-            lambda: is_refused(edge, before + CONNECTIONS * (BEFORE + 1)),
+            lambda: is_refused(receiver, before + CONNECTIONS * (BEFORE + 1)),
             saying="each of them to be refused",
         )
-        assert await held(edge) == 0
-        assert await post_large(edge) == 200
+        assert await held(receiver) == 0
+        assert await post_large(receiver) == 200
 
 
-async def is_refused(edge: Edge, count: float) -> bool:
-    return await edge.refused("header_wrong") >= count
+async def is_refused(receiver: ReceiverHarness, count: float) -> bool:
+    return await receiver.refused("header_wrong") >= count

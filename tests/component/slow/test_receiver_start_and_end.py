@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from support.edge import Edge, signed
-from support.ports import HOST
-from support.processes import Part
-from support.raw_http import RawResponse, connect, exchange, request_bytes
-from support.stack import Stack
-from support.tables import PATH, route
-from support.wait import eventually
+from support.inputs.tables import PATH, route
+from support.programs.ports import HOST
+from support.programs.processes import Part
+from support.programs.stack import Stack
+from support.receiver.raw_http import RawResponse, connect, exchange, request_bytes
+from support.receiver.receiver_harness import ReceiverHarness, signed
+from support.timing.wait import eventually
 
 
 @pytest.fixture
@@ -110,43 +110,43 @@ async def test_a_setting_that_cannot_be_used_is_one_sentence_and_exit_code_2(sta
 
 
 async def test_on_sigterm_it_serves_through_the_drain_time_and_then_leaves(tmp_path: Path) -> None:
-    async with Edge(tmp_path, FOREBAY_RECEIVER_DRAIN_SECONDS="0.5") as edge:
-        part = edge.receiver
+    async with ReceiverHarness(tmp_path, FOREBAY_RECEIVER_DRAIN_SECONDS="0.5") as receiver:
+        part = receiver.part
         leaving = asyncio.create_task(part.terminate())
 
         async def is_stopping() -> bool:
             return await waiting_for(part) == ["it is stopping"]
 
         await eventually(is_stopping, saying="the receiver to say that it stops")
-        before = await edge.stored()
-        assert (await edge.post(edge.new_body())).status == 200
+        before = await receiver.stored()
+        assert (await receiver.post(receiver.new_body())).status == 200
         assert (await part.admin("/livez")).status == 200
         assert await leaving == 0
-        assert await edge.stored() == before + 1
+        assert await receiver.stored() == before + 1
         assert part.logged("receiver_draining")
         assert part.logged("receiver_stopped")
 
 
 async def test_a_webhook_in_flight_when_it_leaves_is_stored_and_answered(tmp_path: Path) -> None:
-    async with Edge(tmp_path) as edge:
-        body = edge.new_body()
+    async with ReceiverHarness(tmp_path) as receiver:
+        body = receiver.new_body()
         request = request_bytes("POST", PATH, headers=signed(body), body=body)
-        before = await edge.stored()
-        edge.stack.nats_server.freeze()
-        async with connect(edge.receiver.port) as connection:
+        before = await receiver.stored()
+        receiver.stack.nats_server.freeze()
+        async with connect(receiver.part.port) as connection:
             await connection.send(request)
 
             async def is_in_flight() -> bool:
-                load = json.loads((await edge.receiver.admin("/load")).body)
+                load = json.loads((await receiver.part.admin("/load")).body)
                 return bool(load["in_flight"] == 1)
 
             await eventually(is_in_flight, saying="the webhook to be in flight")
-            edge.receiver.send(signal.SIGINT)
-            await eventually(lambda: is_closed(edge.receiver), saying="the port to close")
-            edge.stack.nats_server.thaw()
+            receiver.part.send(signal.SIGINT)
+            await eventually(lambda: is_closed(receiver.part), saying="the port to close")
+            receiver.stack.nats_server.thaw()
             assert (await connection.response()).status == 200
-        await eventually(lambda: not edge.receiver.running, saying="the receiver to leave")
-        assert await edge.stored() == before + 1
+        await eventually(lambda: not receiver.part.running, saying="the receiver to leave")
+        assert await receiver.stored() == before + 1
 
 
 async def is_closed(part: Part) -> bool:

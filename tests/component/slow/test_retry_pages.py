@@ -13,8 +13,8 @@ from forebay.runtime.quick_client import QuickClient
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
 from forebay_processor.adapters.streams import Streams
-from support.nats_server import NatsServer
-from support.stack import SHARD
+from support.nats.nats_server import NatsServer
+from support.programs.stack import SHARD
 
 STREAM: Final = "FOREBAY_RETRY_0"
 LARGE: Final = 1_300

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from support.ports import HOST, free_port
-from support.python_process import PythonProcess, python
-from support.sink import Sink
-from support.wait import eventually
+from support.destinations.sink import Sink
+from support.programs.ports import HOST, free_port
+from support.programs.python_process import PythonProcess, python
+from support.timing.wait import eventually
 
 COMMAND = ("-m", "forebay", "simulate")
 

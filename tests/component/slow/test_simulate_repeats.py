@@ -3,7 +3,7 @@
 from collections import Counter
 
 from forebay_simulator import Plan, simulate
-from support.sink import Sink
+from support.destinations.sink import Sink
 
 
 async def test_with_a_share_of_one_every_webhook_comes_twice(sink: Sink) -> None:

@@ -14,10 +14,15 @@ from forebay.core.subjects import (
     key_token,
 )
 from forebay_simulator import AckLatency, Result, WebhookRecord
-from support.plant import EVENTS, RAW
-from support.sink import Arrival
-from support.stack import Stack
-from support.under_load import assert_all_delivered, assert_in_order, handed_out, worked_off
+from support.destinations.sink import Arrival
+from support.processor.processor_harness import EVENTS, RAW
+from support.programs.stack import Stack
+from support.programs.under_load import (
+    assert_all_delivered,
+    assert_in_order,
+    handed_out,
+    worked_off,
+)
 
 OWN = EndpointName("demo", "meta")
 KEYS = ("msg:1065:a", "msg:1065:b")

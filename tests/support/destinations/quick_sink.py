@@ -1,0 +1,176 @@
+"""A destination that costs as little as one can: answers 200 to every POST and notes when it came.
+
+    python -m support.destinations.quick_sink PORT
+        one process of its own
+    python -m support.destinations.quick_sink PORT TLS_PORT CERTIFICATE KEY
+        at a second port over TLS, too
+
+`GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
+`DELETE /` forgets them. A batch counts as its items, each with the batch's own id.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import Final, Self, cast
+
+import httptools
+import msgspec
+import uvloop
+from typing_extensions import override
+
+from support.programs.authority import Certificate
+from support.programs.ports import HOST, free_port
+from support.programs.program import Program
+from support.receiver.raw_http import exchange, request_bytes
+from support.timing.wait import eventually
+
+__all__ = ["QuickSink"]
+
+_OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class _Exchange(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, arrivals: list[tuple[str, float]]) -> None:
+        self._arrivals = arrivals
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.WriteTransport | None = None
+        self._target = b""
+        self._key = ""
+        self._items = 1
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._target = url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"webhook-id":
+            self._key = value.decode()
+        elif name.lower() == b"forebay-items":
+            self._items = int(value)
+
+    def on_message_complete(self) -> None:
+        assert self._transport is not None
+        method = self._parser.get_method()
+        if method == b"POST":
+            self._arrivals += [(self._key, time.time())] * self._items
+            self._items = 1
+            self._transport.write(_OK)
+            return
+        if method == b"DELETE":
+            self._arrivals.clear()
+        told = self._arrivals if self._target == b"/arrivals" else len(self._arrivals)
+        body = msgspec.json.encode(told)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+
+
+class QuickSink:
+    """The process, seen from a bench."""
+
+    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
+        self.port = free_port()
+        self.tls_port = 0 if certificate is None else free_port()
+        """Where it speaks TLS with that certificate, if it has one."""
+
+        self._certificate = certificate
+        self._program = Program("the sink", folder / "sink.log")
+        self._folder = folder
+
+    def url(self, path: str = "/") -> str:
+        """Return its address."""
+        return f"http://{HOST}:{self.port}{path}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._program.pid
+
+    async def count(self) -> int:
+        """Return how many items came."""
+        return int(await self._ask("GET", "/count"))
+
+    async def arrivals(self) -> list[tuple[str, float]]:
+        """Return what came, in order: `webhook-id` and Unix time."""
+        answer = await self._ask("GET", "/arrivals")
+        return msgspec.json.decode(answer, type=list[tuple[str, float]])
+
+    async def forget(self) -> None:
+        """Begin to count from 0."""
+        await self._ask("DELETE", "/")
+
+    def _tls_arguments(self) -> list[str]:
+        made = self._certificate
+        return [] if made is None else [str(self.tls_port), str(made.path), str(made.key_path)]
+
+    async def _ask(self, method: str, path: str) -> bytes:
+        return (await exchange(self.port, request_bytes(method, path))).body
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        self._program.launch(
+            [
+                sys.executable,
+                "-m",
+                "support.destinations.quick_sink",
+                str(self.port),
+                *self._tls_arguments(),
+            ],
+            cwd=self._folder,
+            environment={
+                **os.environ,
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "PYTHONSAFEPATH": "1",
+            },
+        )
+
+        async def answers() -> bool:
+            self._program.check()
+            with contextlib.suppress(OSError):
+                return await self.count() == 0
+            return False
+
+        try:
+            await eventually(answers, saying="the sink to answer")
+        except BaseException:
+            await self._program.end(signal.SIGKILL, within=10)
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it."""
+        await self._program.end(signal.SIGTERM, within=10)
+
+
+async def _serve(port: int, tls_port: str = "", certificate: str = "", key: str = "") -> None:
+    arrivals: list[tuple[str, float]] = []
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    await loop.create_server(lambda: _Exchange(arrivals), HOST, port, backlog=1024)
+    if tls_port:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate, key)
+        await loop.create_server(
+            lambda: _Exchange(arrivals), HOST, int(tls_port), backlog=1024, ssl=tls
+        )
+    await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), *sys.argv[2:]))

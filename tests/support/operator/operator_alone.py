@@ -1,0 +1,375 @@
+"""The operator's logic without a cluster: the API server, pods and NATS are played.
+
+Everything between them is the operator's own. A look is made when the test says so, so what is true
+after a look is true, and nothing has to be waited for.
+"""
+
+import asyncio
+import base64
+import itertools
+import json
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from lightkube.core.resource import NamespacedResourceG
+from prometheus_client import CollectorRegistry
+from typing_extensions import override
+
+from forebay.core.naming import EndpointName
+from forebay_operator.adapters.cluster import Cluster, kind_of
+from forebay_operator.adapters.pods import ScriptedPods
+from forebay_operator.adapters.streams import NoStreams
+from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.stamps import Managed, document_of
+from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file, table_name
+from forebay_operator.errors import ApiRefused
+from forebay_operator.metrics import OperatorMetrics
+from forebay_operator.models.endpoint import ClusterEndpoint, write_time
+from forebay_operator.models.names import FINALIZER
+from forebay_operator.models.pods import PodPage
+from forebay_operator.services.applier import Applier
+from forebay_operator.services.breakers import Breakers
+from forebay_operator.services.figures import Figures
+from forebay_operator.services.gateway import Gateway
+from forebay_operator.services.observer import Observer
+from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.reconciler import Looked, Parts, Reconciler
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.story import Story
+from forebay_operator.services.tables import POOLS, RouteTables
+from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.settings import Tables
+from support.operator.operator_inputs import installation
+
+__all__ = ["OperatorAlone", "PlayedCluster"]
+
+Json = Any
+
+LOOKS: Final = 10
+"""More than anything takes whose pods have read what they are to read."""
+
+_VERSIONS: Final = itertools.count(1)
+_BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class PlayedCluster(Cluster):
+    """An API server that keeps what it is given, and refuses the kinds that it is told to."""
+
+    def __init__(self) -> None:  # without a client
+        self.endpoint_documents: dict[EndpointName, dict[str, Json]] = {}
+        self.objects: dict[ObjectKey, dict[str, Json]] = {}
+        self.secrets: dict[tuple[str, str], dict[str, str]] = {}
+        self.refused: set[str] = set()
+        """Kinds that are."""
+
+        self.refused_words: set[str] = set()
+        """What no Secret may hold."""
+
+        self.told: list[tuple[str, str]] = []
+        """The reasons of all Events, each with its endpoint's name."""
+
+    @override
+    async def hold(self, endpoint: ClusterEndpoint, *, held: bool) -> dict[str, Json]:
+        finalizers = [FINALIZER] if held else []
+        return self._change(endpoint, {"metadata": {"finalizers": finalizers}})
+
+    @override
+    async def apply_status(
+        self, endpoint: ClusterEndpoint, status: Mapping[str, Json]
+    ) -> dict[str, Json]:
+        return self._change(endpoint, {"status": dict(status)})
+
+    def _change(self, endpoint: ClusterEndpoint, change: Json) -> dict[str, Json]:
+        before = self.endpoint_documents[endpoint.endpoint]
+        metadata = before["metadata"] | change.get("metadata", {})
+        metadata["resourceVersion"] = str(next(_VERSIONS))
+        document: dict[str, Json] = before | change | {"metadata": metadata}
+        self.endpoint_documents[endpoint.endpoint] = document
+        if "deletionTimestamp" in metadata and not metadata["finalizers"]:
+            del self.endpoint_documents[endpoint.endpoint]
+        return document
+
+    @override
+    async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        return self.secrets.get((namespace, name))
+
+    @override
+    async def apply(self, desired: NamespacedResourceG) -> dict[str, Json]:
+        kind = kind_of(type(desired))
+        if kind in self.refused:
+            message = f"{kind}: not in this cluster"
+            raise ApiRefused(message)
+        assert isinstance(desired, Managed)
+        document = document_of(desired) | {"kind": kind}
+        texts = [base64.b64decode(each).decode() for each in (document.get("data") or {}).values()]
+        if any(word in text for word in self.refused_words for text in texts):
+            message = f"{kind}: a policy refuses it"
+            raise ApiRefused(message)
+        key = ObjectKey(kind, document["metadata"]["name"])
+        document["metadata"] |= {"resourceVersion": str(next(_VERSIONS)), "uid": key.name}
+        self.objects[key] = document
+        return document
+
+    @override
+    async def delete(self, resource: type[NamespacedResourceG], name: str) -> None:
+        self.objects.pop(ObjectKey(kind_of(resource), name), None)
+
+    @override
+    async def annotate_pod(self, name: str, annotation: str, value: str) -> None:
+        """Wake nobody."""
+
+    @override
+    async def record(
+        self, endpoint: ClusterEndpoint, *, kind: str, reason: str, message: str, now: datetime
+    ) -> str:
+        self.told.append((endpoint.endpoint.name, reason))
+        return f"{endpoint.endpoint.name}.{len(self.told)}"
+
+    @override
+    async def record_again(
+        self, endpoint: ClusterEndpoint, name: str, count: int, now: datetime
+    ) -> None:
+        """Count nothing."""
+
+
+class _FreshPools(Pools):
+    """Looks at pods each time it is asked; as shipped a look is good for half a second."""
+
+    @override
+    async def view(self, selector: Mapping[str, str]) -> PoolView:
+        return await self._look(selector)
+
+
+class OperatorAlone:
+    """One operator, with the cluster around it; call `start` first, and again for a restart."""
+
+    namespace = "acme"
+
+    def __init__(self) -> None:
+        """Begin with a shared pod of each pool that is ready."""
+        self.config = installation(tables=Tables(count=1), isolation="Dedicated")
+        self.cluster = PlayedCluster()
+        self.cluster.secrets[self.namespace, "crm"] = {"token": "Bearer secret"}
+        self.pods = ScriptedPods()
+        self.streams = NoStreams()
+        self._pod_documents: dict[str, dict[str, Json]] = {}
+        self.world = World(self.config.name)
+        shared = self.config.shared_receivers
+        assert shared is not None
+        self.pod("processors", self.config.processors.pods.match_labels)
+        self.pod("receivers", shared.pods.match_labels)
+
+    async def start(self) -> None:
+        """Begin, with what stands in the cluster and nothing else."""
+        config, cluster = self.config, self.cluster
+        metrics, chance = OperatorMetrics(CollectorRegistry()), random.Random(1)
+        self.world = world = World(config.name)
+        for document in cluster.endpoint_documents.values():
+            world.put_endpoint(document)
+        for document in cluster.objects.values():
+            world.put_object(document)
+        for document in self._pod_documents.values():
+            world.put_pod(document)
+        applier = Applier(cluster, world, metrics)
+        pools = _FreshPools(world, self.pods, cluster)
+        processors = config.processors.pods.match_labels
+        breakers = Breakers(world, self.pods, processors, 10.0, asyncio.get_running_loop().time)
+        self.tables = RouteTables(config, world, applier, pools)
+        self.tables.load()
+        connections = asyncio.Event()
+        connections.set()
+        shards = Shards(config, self.streams, connections, metrics, chance)
+        looking = asyncio.create_task(shards.run())
+        await shards.known.wait()
+        looking.cancel()
+        figures = Figures(self.streams)
+        gateway = Gateway(cluster, world, 60.0, is_there=False)
+        self.reconciler = Reconciler(
+            Parts(
+                config=config,
+                cluster=cluster,
+                world=world,
+                applier=applier,
+                tables=self.tables,
+                pools=pools,
+                streams=self.streams,
+                figures=figures,
+                observer=Observer(config, self.tables, pools, shards, figures, breakers),
+                gateway=gateway,
+                story=Story(cluster),
+            )
+        )
+        self.reconciler.begin()
+        self._shared = SharedParts(config, world, applier, self.tables, gateway)
+
+    # --- what a tenant does
+
+    def apply(self, name: str, *, uid: str | None = None, **spec: Json) -> EndpointName:
+        """Make or change an endpoint; keywords replace fields of its spec."""
+        own = EndpointName(self.namespace, name)
+        secret = {"secretKeyRef": {"name": "crm", "key": "token"}}
+        before = self.cluster.endpoint_documents.get(own)
+        metadata = (before or {}).get("metadata") or {
+            "namespace": own.namespace,
+            "name": name,
+            "uid": uid or f"uid-{next(_VERSIONS)}",
+            # One second after the other: of two who want a host it is the older one's.
+            "creationTimestamp": write_time(_BEGAN + timedelta(seconds=next(_VERSIONS))),
+            "generation": 0,
+        }
+        self._put(
+            own,
+            {
+                "apiVersion": "forebay.dev/v1alpha1",
+                "kind": "WebhookEndpoint",
+                "metadata": metadata | {"generation": metadata["generation"] + 1},
+                "status": (before or {}).get("status", {}),
+                "spec": {
+                    "provider": "360dialog",
+                    "authentication": {"headers": [{"name": "Authorization", "values": [secret]}]},
+                    "destinations": [{"name": "log", "log": {}}],
+                    **spec,
+                },
+            },
+        )
+        return own
+
+    def delete(self, own: EndpointName, *, ago: float = 0.0) -> None:
+        """Ask for an endpoint's deletion, so many seconds ago."""
+        before = self.cluster.endpoint_documents[own]
+        when = write_time(datetime.now(UTC) - timedelta(seconds=ago))
+        metadata = before["metadata"] | {"deletionTimestamp": when}
+        self._put(own, before | {"metadata": metadata})
+
+    def _put(self, own: EndpointName, document: dict[str, Json]) -> None:
+        document["metadata"] |= {"resourceVersion": str(next(_VERSIONS))}
+        self.cluster.endpoint_documents[own] = document
+        self.world.put_endpoint(document)
+
+    # --- looks
+
+    async def look(self, own: EndpointName, *, full: bool = True) -> Looked:
+        """Look at an endpoint once."""
+        return await self.reconciler.look(own, full=full)
+
+    async def settle(self, own: EndpointName) -> Looked:
+        """Let pods read all that is written, and look until nothing is on its way any more."""
+        for _ in range(LOOKS):
+            self.all_read()
+            looked = await self.look(own)
+            if looked.result != "waiting":
+                return looked
+        message = f"{own} is still on its way after {LOOKS} looks"
+        raise AssertionError(message)
+
+    async def look_at_routes(self, *, complete: bool = True) -> None:
+        """Look at the routes of the shared receivers."""
+        await self._shared.look(set(self.reconciler.shared_hosts.values()), complete=complete)
+
+    # --- pods
+
+    def pod(self, name: str, labels: Mapping[str, str], *, is_ready: bool = True) -> None:
+        """Let a pod be there, which has read nothing yet."""
+        address = f"10.0.0.{len(self._pod_documents) + 1}"
+        ready = {"type": "Ready", "status": str(is_ready)}
+        document = {
+            "metadata": {
+                "name": name,
+                "labels": dict(labels),
+                "resourceVersion": str(next(_VERSIONS)),
+            },
+            "status": {"podIP": address, "conditions": [ready]},
+        }
+        self._pod_documents[name] = document
+        self.world.put_pod(document)
+        self.pods.pages[address] = PodPage(generations={})
+
+    def own_pod(self, own: EndpointName) -> None:
+        """Let a receiver of an endpoint's own be there and ready."""
+        self.pod(f"own-{own.name}", endpoint_selector(own, self.config))
+
+    async def settled_with_its_own(self, name: str) -> EndpointName:
+        """Return an endpoint whose own receivers are there and serve."""
+        own = self.apply(name)
+        self.own_pod(own)
+        await self.settle(own)
+        return own
+
+    def end_pod(self, name: str) -> None:
+        """Let a pod be gone."""
+        self.world.drop_pod(self._pod_documents.pop(name))
+
+    def all_read(self, *, but: str = "") -> None:
+        """Let every pod, but the one of this name, have read all that is written by now."""
+        generations = {
+            table_file(pool, 0): str(table["generation"])
+            for pool in POOLS
+            if (table := self.table(pool)) is not None
+        }
+        for name, document in self._pod_documents.items():
+            if name == but:
+                continue
+            address = document["status"]["podIP"]
+            generations_of_own = self._own_table(document["metadata"]["labels"])
+            self.pods.pages[address] = PodPage(generations=generations | generations_of_own)
+
+    def _own_table(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return the generation of the table that is for pods of these labels alone, by file."""
+        for key, each in self.cluster.objects.items():
+            data = _data(each, DEDICATED_FILE) if key.kind == "Secret" else None
+            if data is not None and labels.items() <= each["metadata"]["labels"].items():
+                return {DEDICATED_FILE: str(json.loads(data)["generation"])}
+        return {}
+
+    # --- what is there
+
+    def kinds(self, own: EndpointName) -> set[str]:
+        """Return the kinds of the objects that were made for an endpoint."""
+        wanted = endpoint_selector(own, self.config).items()
+        return {
+            key.kind
+            for key, each in self.cluster.objects.items()
+            if wanted <= (each["metadata"].get("labels") or {}).items()
+        }
+
+    def table(self, pool: Pool) -> Json | None:
+        """Return what stands in the one table of a pool."""
+        key = ObjectKey("Secret", table_name(pool, 0, self.config))
+        data = _data(self.cluster.objects.get(key, {}), table_file(pool, 0))
+        return None if data is None else json.loads(data)
+
+    def routes(self) -> set[str]:
+        """Return the names of the endpoints that the shared receivers are to serve."""
+        return {each["name"] for each in (self.table("receivers") or {"routes": ()})["routes"]}
+
+    def processed(self) -> set[str]:
+        """Return the names of the endpoints that the processors are to know."""
+        table = self.table("processors") or {"endpoints": ()}
+        return {each["name"] for each in table["endpoints"]}
+
+    def deleted(self) -> list[str]:
+        """Return the names of the endpoints that the processors are to take for deleted."""
+        return list((self.table("processors") or {"deleted": ()})["deleted"])
+
+    def hosts(self) -> set[str]:
+        """Return the hosts that lead to the shared receivers."""
+        return {
+            rule["host"]
+            for key, each in self.cluster.objects.items()
+            if key.kind == "Ingress" and "-shared-" in key.name
+            for rule in each["spec"]["rules"]
+        }
+
+    def condition(self, own: EndpointName, kind: str) -> tuple[str, str]:
+        """Return a condition's status and reason."""
+        document = self.cluster.endpoint_documents[own]
+        (found,) = [each for each in document["status"]["conditions"] if each["type"] == kind]
+        return found["status"], found["reason"]
+
+
+def _data(secret: Mapping[str, Json], file: str) -> bytes | None:
+    found = (secret.get("data") or {}).get(file)
+    return None if found is None else base64.b64decode(found)

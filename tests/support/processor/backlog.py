@@ -1,0 +1,114 @@
+"""A backlog: rows of RETRY by the ten thousand, as an owner before left them.
+
+They are stored in RETRY all at once, and come out at a destination of their own, in the order of
+their conversations.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import psutil
+
+from forebay.core import envelope
+from forebay.core.naming import EndpointName
+from forebay.core.subjects import Lane, RetrySubject, conversation_partition
+from forebay.runtime.settings import NatsSettings
+from support.nats.publishing import publishing
+
+__all__ = ["Row", "out_of_order", "peak_mib", "resident_mib", "rows", "store_rows"]
+
+LANES: Final = (Lane.LIVE, Lane.STATUS, Lane.BULK)
+
+AT_ONCE: Final = 1_000
+"""Publishes in flight."""
+
+STORE_SECONDS: Final = 30.0
+"""For JetStream to take one of them, on a machine that does much else."""
+
+MIB: Final = 1024 * 1024
+
+
+class Row(NamedTuple):
+    """One item that waits."""
+
+    endpoint: str
+    lane: Lane
+    conversation: str
+    key: str
+
+
+def rows(
+    count: int, endpoints: Sequence[str], conversations: int, lanes: Sequence[Lane] = LANES
+) -> Iterator[Row]:
+    """Give so many rows, by turns of the endpoints, and each by turns of its conversations."""
+    for number in range(count):
+        endpoint = endpoints[number % len(endpoints)]
+        turn = number // len(endpoints)
+        person = turn % max(1, conversations // len(endpoints))
+        lane = lanes[turn // 7 % len(lanes)]
+        yield Row(endpoint, lane, f"{person:016x}", f"{number:032x}")
+
+
+async def store_rows(nats_url: str, some: Iterable[Row]) -> None:
+    """Store rows as quickly as they are taken; each conversation's in their order."""
+    now = str(int(time.time() * 1000))
+    headers = {envelope.RECEIVED_AT: now, envelope.FIRST_TRIED_AT: now, envelope.ATTEMPTS: "0"}
+    async with publishing(NatsSettings(url=nats_url)) as publisher:
+        await publisher.wait_reached()
+        left = iter(some)
+        while chunk := list(itertools.islice(left, AT_ONCE)):
+            await asyncio.gather(
+                *(
+                    publisher.send(_subject(row), _item(row), headers, STORE_SECONDS)
+                    for row in chunk
+                )
+            )
+
+
+def _subject(row: Row) -> str:
+    own = EndpointName("demo", row.endpoint)
+    partition = conversation_partition(own, row.conversation)
+    return str(RetrySubject("0", partition, row.lane, own, "sink", row.conversation, row.key))
+
+
+def _item(row: Row) -> bytes:
+    item = {
+        "key": row.key,
+        "kind": "messages",
+        "type": "text",
+        "channel": "108200000000301",
+        "time": "2026-11-20T09:00:01.000Z",
+        "data": {"id": row.key, "text": {"body": "x" * 300}},
+    }
+    return json.dumps(item).encode()
+
+
+def out_of_order(stored: Iterable[Row], arrived: Iterable[str]) -> int:
+    """Return how many items arrived for the first time after a later one of their conversation."""
+    by_key = {row.key: (number, row) for number, row in enumerate(stored)}
+    last: dict[tuple[str, Lane, str], int] = {}
+    wrong = 0
+    for key in dict.fromkeys(arrived):
+        number, row = by_key[key]
+        where = row.endpoint, row.lane, row.conversation
+        wrong += number < last.get(where, -1)
+        last[where] = max(number, last.get(where, -1))
+    return wrong
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory that a process has in hand, in MiB."""
+    return psutil.Process(pid).memory_info().rss / MIB
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory that a process has had in hand, in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resident_mib(pid)

@@ -1,0 +1,53 @@
+"""A receiver's store without the receiver, and webhooks that tell what came of them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from prometheus_client import CollectorRegistry
+from typing_extensions import override
+
+from forebay.runtime.nats_wire import encode_headers
+from forebay.runtime.outgoing import PubAck
+from forebay.runtime.settings import NatsSettings
+from forebay.runtime.store_errors import StoreError
+from forebay_receiver.adapters.store import JetStreamStore, Storing
+from forebay_receiver.metrics import ReceiverMetrics
+from support.timing.wait import eventually
+
+__all__ = ["Told", "storing"]
+
+MAX_BODY_BYTES = 1024
+
+
+@contextlib.asynccontextmanager
+async def storing(settings: NatsSettings) -> AsyncIterator[JetStreamStore]:
+    """Give a receiver's store that is connected and probes, without the receiver around it."""
+    metrics = ReceiverMetrics(CollectorRegistry(), pool="test")
+    store = JetStreamStore(settings, ("0",), metrics, max_body_bytes=MAX_BODY_BYTES)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(store.run())]
+        await eventually(lambda: store.was_reached, saying="NATS to be reached")
+        running.append(tasks.create_task(store.probe()))
+        try:
+            yield store
+        finally:
+            for task in running:
+                task.cancel()
+
+
+class Told(Storing):
+    """A webhook that remembers each time that it was told what became of it."""
+
+    __slots__ = ("results",)
+
+    def __init__(self, store: JetStreamStore, body: bytes, seconds: float) -> None:
+        """Prepare one; `seconds` are what is left of its budget."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        subject = "forebay.raw.0.00.live.demo.shop"
+        super().__init__(store, "0", subject, body, encode_headers({}), deadline)
+        self.results: list[PubAck | StoreError] = []
+
+    @override
+    def done(self, result: PubAck | StoreError) -> None:
+        self.results.append(result)
