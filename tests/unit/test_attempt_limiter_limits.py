@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from forebay.core.tables import Retry
-from forebay_processor.delivery.attempt_limiter import AttemptLimiter
+from forebay_processor.delivery.attempt_limiter import RANKS, AttemptLimiter
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.destinations.port import Delivered, Failed, Trouble
@@ -113,3 +113,40 @@ async def test_who_comes_while_others_wait_for_the_rate_does_not_go_before_them(
     assert not limiter.try_take(), "the one token belongs to whoever waited"
     limiter.serve()
     assert served == ["waits"]
+
+
+async def test_what_failed_before_is_no_probe_where_there_is_something_else() -> None:
+    now = 0.0
+    breaker = CircuitBreaker(Random(1), lambda: now)
+    limiter, served = AttemptLimiter(10, breaker), list[str]()
+    for number in range(5):
+        breaker.note(str(number), Failed("no", trouble=Trouble.DESTINATION), breaker.generation)
+    for number in range(40):
+        failed = taker(limiter, f"failed-{number}", served)
+        limiter.call_when_free(failed, 0, has_failed=True)
+    for rank in (2, 1):
+        limiter.call_when_free(taker(limiter, f"new-{rank}", served), rank)
+    for _ in range(3):
+        now += 3600
+        limiter.serve()
+        breaker.note("probe", Failed("no"), breaker.generation)
+        limiter.give_back()
+    assert served[:2] == ["new-1", "new-2"]
+    assert served[2] == "failed-0", "what failed is a probe where there is nothing else"
+
+
+def test_many_that_failed_are_not_all_before_the_rest() -> None:
+    limiter, served = AttemptLimiter(1), list[str]()
+    assert limiter.try_take()
+    for number in range(200):
+        for rank in range(RANKS):
+            failed = taker(limiter, f"failed-{rank}-{number}", served)
+            limiter.call_when_free(failed, rank, has_failed=True)
+            limiter.call_when_free(taker(limiter, f"new-{rank}-{number}", served), rank)
+    for _ in range(160):
+        limiter.give_back()
+    kinds = {name.rpartition("-")[0] for name in served}
+    assert kinds == {"failed-0", "new-0", "failed-2", "new-2"}
+    for kind in kinds:
+        count = sum(name.rpartition("-")[0] == kind for name in served)
+        assert count == (70 if kind.endswith("0") else 10)

@@ -146,3 +146,47 @@ def test_a_destination_that_says_when_is_left_alone_until_then() -> None:
     # One that was under way says later when; it counts.
     desk.note(Failed("status 503", 300, Trouble.DESTINATION))
     assert desk.breaker.wait == 300
+
+
+def test_items_that_fail_while_others_get_through_open_nothing_when_they_fail_again() -> None:
+    desk = Desk()
+    desk.note(Delivered())
+    known = desk.breaker.successes - 1
+    for number in range(100):
+        desk.breaker.note(f"item-{number}", DOWN, desk.breaker.generation, known)
+    assert desk.breaker.is_closed
+    # Nothing is taken off what others say.
+    desk.note(*[DOWN] * 5)
+    assert desk.breaker.state is BreakerState.OPEN
+
+
+@pytest.mark.parametrize(("answer", "failed_after"), [(DOWN, 1), (CUT_OFF, 0)])
+def test_items_that_failed_with_the_destination_speak_for_it_again(
+    answer: Failed, failed_after: int
+) -> None:
+    desk = Desk()
+    desk.note(Delivered())
+    for number in range(5):
+        desk.breaker.note(f"item-{number}", answer, desk.breaker.generation, failed_after)
+    assert desk.breaker.state is BreakerState.OPEN
+
+
+def test_who_failed_with_the_destination_is_told_from_who_failed_by_itself() -> None:
+    desk = Desk()
+    desk.note(Delivered())
+    by_itself = desk.breaker.successes
+    desk.note(Delivered())
+    with_others = desk.breaker.successes
+    desk.open()
+    desk.probe(DOWN)
+    desk.probe(Delivered())
+    assert desk.breaker.is_closed
+    failed_with_others = desk.breaker.failed_with_others
+    assert [failed_with_others(each) for each in (by_itself, with_others, None)] == [
+        False,
+        True,
+        True,
+    ]
+    # A destination with other settings may take what it did not take before.
+    desk.breaker.reset()
+    assert desk.breaker.failed_with_others(by_itself)

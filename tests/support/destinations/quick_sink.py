@@ -7,6 +7,8 @@
 
 `GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
 `DELETE /` forgets them. A batch counts as its items, each with the batch's own id.
+`PUT /refused/PREFIX`: from now on 503 where the `webhook-id` begins with that, everywhere without a
+prefix; `PUT /taken`: nowhere.
 """
 
 import asyncio
@@ -33,13 +35,25 @@ from support.timing.wait import eventually
 __all__ = ["QuickSink"]
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_UNAVAILABLE: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+_REFUSED: Final = b"/refused/"
+
+
+class _Ledger:
+    """What came, and what is refused; of all connections."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[tuple[str, float]] = []
+        self.refused: str | None = None
+        """Keys that begin so are answered 503."""
 
 
 class _Exchange(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, arrivals: list[tuple[str, float]]) -> None:
-        self._arrivals = arrivals
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.WriteTransport | None = None
         self._target = b""
@@ -67,14 +81,21 @@ class _Exchange(asyncio.Protocol):
     def on_message_complete(self) -> None:
         assert self._transport is not None
         method = self._parser.get_method()
+        ledger = self._ledger
         if method == b"POST":
-            self._arrivals += [(self._key, time.time())] * self._items
+            if ledger.refused is not None and self._key.startswith(ledger.refused):
+                self._transport.write(_UNAVAILABLE)
+                return
+            ledger.arrivals += [(self._key, time.time())] * self._items
             self._items = 1
             self._transport.write(_OK)
             return
         if method == b"DELETE":
-            self._arrivals.clear()
-        told = self._arrivals if self._target == b"/arrivals" else len(self._arrivals)
+            ledger.arrivals.clear()
+        elif method == b"PUT":
+            is_refusing = self._target.startswith(_REFUSED)
+            ledger.refused = self._target[len(_REFUSED) :].decode() if is_refusing else None
+        told = ledger.arrivals if self._target == b"/arrivals" else len(ledger.arrivals)
         body = msgspec.json.encode(told)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
@@ -113,6 +134,14 @@ class QuickSink:
     async def forget(self) -> None:
         """Begin to count from 0."""
         await self._ask("DELETE", "/")
+
+    async def refuse(self, prefix: str = "") -> None:
+        """Answer 503 where the key begins with that; everywhere if nothing is given."""
+        await self._ask("PUT", f"/refused/{prefix}")
+
+    async def take_all(self) -> None:
+        """Answer 200 again."""
+        await self._ask("PUT", "/taken")
 
     def _tls_arguments(self) -> list[str]:
         made = self._certificate
@@ -158,16 +187,16 @@ class QuickSink:
 
 
 async def _serve(port: int, tls_port: str = "", certificate: str = "", key: str = "") -> None:
-    arrivals: list[tuple[str, float]] = []
+    ledger = _Ledger()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    await loop.create_server(lambda: _Exchange(arrivals), HOST, port, backlog=1024)
+    await loop.create_server(lambda: _Exchange(ledger), HOST, port, backlog=1024)
     if tls_port:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate, key)
         await loop.create_server(
-            lambda: _Exchange(arrivals), HOST, int(tls_port), backlog=1024, ssl=tls
+            lambda: _Exchange(ledger), HOST, int(tls_port), backlog=1024, ssl=tls
         )
     await stop.wait()
 

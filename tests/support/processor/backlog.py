@@ -20,7 +20,16 @@ from forebay.core.subjects import Lane, RetrySubject, conversation_partition
 from forebay.runtime.settings import NatsSettings
 from support.nats.publishing import publishing
 
-__all__ = ["Row", "out_of_order", "peak_mib", "resident_mib", "rows", "store_rows"]
+__all__ = [
+    "EXPIRED",
+    "FAILING",
+    "Row",
+    "out_of_order",
+    "peak_mib",
+    "resident_mib",
+    "rows",
+    "store_rows",
+]
 
 LANES: Final = (Lane.LIVE, Lane.STATUS, Lane.BULK)
 
@@ -31,6 +40,15 @@ STORE_SECONDS: Final = 30.0
 """For JetStream to take one of them, on a machine that does much else."""
 
 MIB: Final = 1024 * 1024
+
+FAILING: Final = "f"
+"""What the keys of conversations begin with that a destination does not take."""
+
+EXPIRED: Final = "e"
+"""What the keys of items begin with whose age is over."""
+
+EXPIRED_FOR: Final = 400 * 3600
+"""Seconds since an expired item was tried first: longer than any `maxAge`."""
 
 
 class Row(NamedTuple):
@@ -43,31 +61,61 @@ class Row(NamedTuple):
 
 
 def rows(
-    count: int, endpoints: Sequence[str], conversations: int, lanes: Sequence[Lane] = LANES
+    count: int,
+    endpoints: Sequence[str],
+    conversations: int,
+    lanes: Sequence[Lane] = LANES,
+    *,
+    failing_every: int = 0,
+    expired_every: int = 0,
 ) -> Iterator[Row]:
-    """Give so many rows, by turns of the endpoints, and each by turns of its conversations."""
+    """Give so many rows, by turns of the endpoints, and each by turns of its conversations.
+
+    Args:
+        count: How many.
+        endpoints: Names in the namespace `demo`.
+        conversations: Of all endpoints together.
+        lanes: In turns, seven rows of an endpoint each.
+        failing_every: Each so manieth conversation of an endpoint is `FAILING`; 0 for none.
+        expired_every: Each so manieth row of an endpoint is `EXPIRED`; 0 for none.
+    """
     for number in range(count):
         endpoint = endpoints[number % len(endpoints)]
         turn = number // len(endpoints)
         person = turn % max(1, conversations // len(endpoints))
         lane = lanes[turn // 7 % len(lanes)]
-        yield Row(endpoint, lane, f"{person:016x}", f"{number:032x}")
+        mark = "0"
+        if failing_every and person % failing_every == 0:
+            mark = FAILING
+        elif expired_every and turn % expired_every == 0:
+            mark = EXPIRED
+        yield Row(endpoint, lane, f"{person:016x}", f"{mark}{number:031x}")
 
 
 async def store_rows(nats_url: str, some: Iterable[Row]) -> None:
     """Store rows as quickly as they are taken; each conversation's in their order."""
-    now = str(int(time.time() * 1000))
-    headers = {envelope.RECEIVED_AT: now, envelope.FIRST_TRIED_AT: now, envelope.ATTEMPTS: "0"}
+    now = time.time()
+    young, old = _headers(now), _headers(now - EXPIRED_FOR)
     async with publishing(NatsSettings(url=nats_url)) as publisher:
         await publisher.wait_reached()
         left = iter(some)
         while chunk := list(itertools.islice(left, AT_ONCE)):
             await asyncio.gather(
                 *(
-                    publisher.send(_subject(row), _item(row), headers, STORE_SECONDS)
+                    publisher.send(
+                        _subject(row),
+                        _item(row),
+                        old if row.key.startswith(EXPIRED) else young,
+                        STORE_SECONDS,
+                    )
                     for row in chunk
                 )
             )
+
+
+def _headers(when: float) -> dict[str, str]:
+    millis = str(int(when * 1000))
+    return {envelope.RECEIVED_AT: millis, envelope.FIRST_TRIED_AT: millis, envelope.ATTEMPTS: "0"}
 
 
 def _subject(row: Row) -> str:

@@ -50,6 +50,11 @@ class Attempts:
         self._metrics = metrics
         self._time = time
 
+    @property
+    def successes(self) -> int:
+        """How many attempts got through."""
+        return self._breaker.successes
+
     async def make(
         self,
         partition: Partition,
@@ -57,8 +62,18 @@ class Attempts:
         payload: bytes,
         headers: dict[str, str],
         number: int,
+        failed_after: int | None = None,
     ) -> Result:
-        """Try to deliver an item of a partition; never raises."""
+        """Try to deliver an item of a partition; never raises.
+
+        Args:
+            partition: Whose item it is.
+            subject: Its row in RETRY, if it has one.
+            payload: The item.
+            headers: Its headers.
+            number: Which attempt it is, from 1 on.
+            failed_after: `successes` when it failed before; None where it did not fail here.
+        """
         port = self.settings.port
         if port is None:
             return Failed("destination removed")
@@ -95,7 +110,7 @@ class Attempts:
             )
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = self._time.steady() - began
-        self._breaker.note(subject.key, result, generation)
+        self._breaker.note(subject.key, result, generation, failed_after)
         self._metrics.attempt(self._endpoint, self._name, type(result).__name__.lower(), seconds)
         if isinstance(result, Delivered):
             # The receiver's clock can be ahead.

@@ -2,7 +2,10 @@
 
 The first attempt takes a place or goes away; what waits is called when there may be one. What waits
 of an urgent lane is called first, so that a campaign's statuses that pile up before a limit do not
-delay a reply; every `TURN`th call is for the least urgent, so that nothing waits for ever.
+delay a reply; every `TURN`th call is for the least urgent, so that nothing waits for ever. In a
+lane what failed before has every second call, so that many that fail for ever, and are due at the
+same time, are not all before the rest. While the breaker is open, what did not fail comes first:
+many that fail by themselves would keep it open for as many probes.
 """
 
 import asyncio
@@ -46,6 +49,13 @@ RANKS: Final = 3
 
 TURN: Final = 8
 
+_Lines = tuple[deque[Callable[[], None]], ...]
+"""Who waits, by rank."""
+
+
+def _lines() -> _Lines:
+    return tuple(deque() for _ in range(RANKS))
+
 
 class AttemptLimiter:
     """Places for attempts at one destination."""
@@ -56,7 +66,8 @@ class AttemptLimiter:
         self._breaker = breaker
         self._bucket: TokenBucket | None = None
         self._share: Share | None = None
-        self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in range(RANKS))
+        self._waiting: _Lines = _lines()
+        self._failed: _Lines = _lines()
         self._calls = 0
         self._is_serving = False
         self._timer: asyncio.TimerHandle | None = None
@@ -116,9 +127,17 @@ class AttemptLimiter:
             self._breaker.begin()
         return True
 
-    def call_when_free(self, callback: Callable[[], None], rank: int = 0) -> None:
-        """Call once, when an attempt may begin; the callee has to try to take the place."""
-        self._waiting[rank].append(callback)
+    def call_when_free(
+        self, callback: Callable[[], None], rank: int = 0, *, has_failed: bool = False
+    ) -> None:
+        """Call once, when an attempt may begin; the callee has to try to take the place.
+
+        Args:
+            callback: What to call.
+            rank: How urgent it is: 0 the most, below `RANKS`.
+            has_failed: Whether an attempt of it failed before.
+        """
+        (self._failed if has_failed else self._waiting)[rank].append(callback)
         self._plan()
 
     def give_back(self) -> None:
@@ -145,10 +164,16 @@ class AttemptLimiter:
 
     def _next(self) -> Callable[[], None] | None:
         self._calls += 1
-        for lane in self._waiting if self._calls % TURN else reversed(self._waiting):
-            if lane:
-                return lane.popleft()
-        return None
+        ranks = range(RANKS) if self._calls % TURN else range(RANKS - 1, -1, -1)
+        first, second = self._waiting, self._failed
+        if self._breaker is not None and not self._breaker.is_closed:
+            lines = [*(first[rank] for rank in ranks), *(second[rank] for rank in ranks)]
+        else:
+            # Both kinds have their turns also among the turns of the least urgent.
+            if (self._calls + self._calls // TURN) % 2:
+                first, second = second, first
+            lines = [line for rank in ranks for line in (first[rank], second[rank])]
+        return next((line.popleft() for line in lines if line), None)
 
     def _is_free(self) -> bool:
         return self._has_place() and self._seconds_off() <= 0
@@ -158,7 +183,10 @@ class AttemptLimiter:
 
     def _is_jumping(self) -> bool:
         """Whether somebody who comes now would be served before those who wait."""
-        return not self._is_serving and any(self._waiting)
+        return not self._is_serving and self._has_waiting()
+
+    def _has_waiting(self) -> bool:
+        return any(self._waiting) or any(self._failed)
 
     def _seconds_off(self) -> float:
         rate = 0.0 if self._bucket is None else self._bucket.wait
@@ -169,7 +197,7 @@ class AttemptLimiter:
 
         That time may just have come: between a failed try and the wait for another one.
         """
-        if self._timer is not None or not any(self._waiting) or not self._has_place():
+        if self._timer is not None or not self._has_waiting() or not self._has_place():
             return
         seconds = self._seconds_off()
         if seconds < math.inf:

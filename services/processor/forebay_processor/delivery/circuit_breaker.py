@@ -4,11 +4,13 @@ It opens after `FAILURES` failed attempts with no success between them. In a row
 destination that takes every second item is worth its attempts, and each failing item has pauses
 of its own. One item that a destination can never digest must not close the door to the others, so
 the failures have to speak for the destination: no connection does by itself, an answer only
-together with answers to other items (`MIN_DISTINCT_ITEMS`).
+together with answers to other items (`MIN_DISTINCT_ITEMS`). An item that failed before while others
+got through, and is answered so again, speaks for itself only: a tenth of the conversations that
+fail all the while, tried again together, must not keep the rest from a destination that takes them.
 
 Open, it lets one attempt through after a pause that grows from the destination's `initialDelay` to
-`PROBE_SECONDS`: the next item in the line, so each time another one. Any success closes it. What
-waits meanwhile uses up no attempts.
+`PROBE_SECONDS`: the next item in the line that was not tried yet, else one that was
+(`attempt_limiter`). Any success closes it. What waits meanwhile uses up no attempts.
 
 A refused credential (401, 403) and a destination that is gone (410) open it at once, and for good:
 until the destination's spec changes, it is paused and resumed, or the process starts anew.
@@ -73,6 +75,9 @@ class CircuitBreaker:
         self.retry = Retry()
         """The destination's pauses."""
 
+        self.successes = 0
+        """How many attempts got through. An item notes it when it fails."""
+
         self.generation = 0
         """Goes up with each `reset`: an attempt that began under older settings says nothing."""
 
@@ -86,6 +91,8 @@ class CircuitBreaker:
         self._failures = 0
         self._cut_off = 0
         self._items: set[str] = set()
+        self._opened_after = 0
+        """`successes` when it was opened last; 0 once it was reset."""
 
     @property
     def is_closed(self) -> bool:
@@ -113,27 +120,40 @@ class CircuitBreaker:
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 
-    def note(self, item: str, result: Result, generation: int) -> None:
+    def failed_with_others(self, failed_after: int | None) -> bool:
+        """Say whether an item failed when nothing got through, rather than by itself.
+
+        Args:
+            failed_after: `successes` when it failed last; None where it did not fail here.
+        """
+        return failed_after is None or failed_after >= self._opened_after
+
+    def note(
+        self, item: str, result: Result, generation: int, failed_after: int | None = None
+    ) -> None:
         """Take what an attempt ended in.
 
         Args:
             item: The item's token.
             result: What became of it.
             generation: The breaker's when the attempt began.
+            failed_after: `successes` when the item failed before; None where it did not fail here.
         """
         if generation != self.generation:
             return
         match result:
             case Delivered() | Rejected():
+                self.successes += 1
                 self._close()
             case Failed(trouble=Trouble.REFUSED):
                 self._open(BreakerState.BLOCKED, result)
             case Failed():
-                self._failed(item, result)
+                self._failed(item, result, failed_after)
 
     def reset(self) -> None:
         """Begin anew, for the settings have changed."""
         self.generation += 1
+        self._opened_after = 0
         self._close()
 
     def _close(self) -> None:
@@ -143,7 +163,7 @@ class CircuitBreaker:
             self.state, self.reason = BreakerState.CLOSED, ""
             self.on_change()
 
-    def _failed(self, item: str, result: Failed) -> None:
+    def _failed(self, item: str, result: Failed, failed_after: int | None) -> None:
         match self.state:
             case BreakerState.BLOCKED:
                 return
@@ -153,18 +173,23 @@ class CircuitBreaker:
             case BreakerState.HALF_OPEN:
                 self._open(BreakerState.OPEN, result)
             case BreakerState.CLOSED:
+                is_cut_off = result.trouble is Trouble.DESTINATION
+                if not is_cut_off and failed_after is not None and failed_after < self.successes:
+                    return
                 self._failures += 1
-                if result.trouble is Trouble.DESTINATION:
+                if is_cut_off:
                     self._cut_off += 1
                 elif len(self._items) < MIN_DISTINCT_ITEMS:
                     self._items.add(item)
-                is_asked = result.trouble is Trouble.DESTINATION and result.retry_after > 0
+                is_asked = is_cut_off and result.retry_after > 0
                 distinct = self._cut_off + len(self._items)
                 if is_asked or (self._failures >= FAILURES and distinct >= MIN_DISTINCT_ITEMS):
                     self._open(BreakerState.OPEN, result)
 
     def _open(self, state: BreakerState, result: Failed) -> None:
         was = self.state
+        if was is BreakerState.CLOSED:
+            self._opened_after = self.successes
         self.state, self.reason = state, result.error
         self._pauses += 1
         pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)

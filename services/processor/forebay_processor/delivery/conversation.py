@@ -101,6 +101,11 @@ class ConversationQueue:
         return not (self.is_busy or self.held or self.entries or self.storing or self.has_unread)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether what is to be tried next failed before, in this process."""
+        return bool(self.entries) and self.entries[0].failed_after is not None
+
+    @property
     def may_store(self) -> bool:
         """Whether there is something to be stored; not while it is being tried from memory."""
         return bool(self.storing) and self.storing[0].state is not EntryState.IN_FLIGHT

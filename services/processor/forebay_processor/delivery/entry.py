@@ -103,6 +103,7 @@ class RetryEntry:
         "asked",
         "attempts",
         "due",
+        "failed_after",
         "failure",
         "headers",
         "is_counted",
@@ -131,6 +132,10 @@ class RetryEntry:
         """When it was first tried, or could have been; `maxAge` counts from it."""
 
         self.attempts = 0
+        self.failed_after: int | None = None
+        """How many attempts at the destination had got through when it failed last; None where it
+        did not fail in this process."""
+
         self.due = since
         """When to try."""
 

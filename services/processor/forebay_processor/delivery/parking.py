@@ -73,6 +73,7 @@ class Parking:
         if entry is None:
             entry = conversation.current_entry = self._enqueue(conversation, work)
         entry.attempts = 1
+        entry.failed_after = self._limits.breaker.successes
         entry.due = self._table.next_try(entry, result)
         entry.failure = failure
         self._window.block(conversation, entry)

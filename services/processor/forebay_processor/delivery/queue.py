@@ -189,7 +189,7 @@ class DestinationQueue:
 
     def _on_breaker(self, *, is_open: bool) -> None:
         if is_open:
-            self._window.destination_is_back()
+            self._window.destination_is_back(self.breaker.failed_with_others)
         else:
             self._window.close()
 

@@ -151,9 +151,8 @@ class RetryQueue:
         if not conversation.is_queued:
             conversation.is_queued = True
             rank = _RANKS[key.partition(".")[0]]
-            self._limiter.call_when_free(
-                functools.partial(self._place_free, key, conversation), rank
-            )
+            callback = functools.partial(self._place_free, key, conversation)
+            self._limiter.call_when_free(callback, rank, has_failed=conversation.has_failed)
 
     def _place_free(self, key: str, conversation: ConversationQueue) -> None:
         conversation.is_queued = False

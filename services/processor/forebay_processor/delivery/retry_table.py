@@ -268,14 +268,16 @@ class RetryTable:
         headers = await self._marked(entry, payload, headers)
         entry.attempts += 1
         result = await self._attempts.make(
-            entry.partition, entry.subject, payload, headers, entry.attempts
+            entry.partition, entry.subject, payload, headers, entry.attempts, entry.failed_after
         )
         if isinstance(result, Delivered):
             return result, headers
         if entry.partition.is_lost:
             return None, headers
-        if isinstance(result, Failed) and self._is_young(entry):
-            return result, headers
+        if isinstance(result, Failed):
+            entry.failed_after = self._attempts.successes
+            if self._is_young(entry):
+                return result, headers
         reason = DeadReason.EXPIRED if isinstance(result, Failed) else DeadReason.REJECTED
         entry.failure = (reason, result.error)
         return entry.failure, headers

@@ -114,12 +114,16 @@ class Window:
         backlog.step_back(first.sequence)
         self._wake(key)
 
-    def destination_is_back(self) -> None:
-        """Try what failed while nothing got through before its own pause is over."""
+    def destination_is_back(self, failed_with_others: Callable[[int | None], bool]) -> None:
+        """Try what failed while nothing got through before its own pause is over.
+
+        Args:
+            failed_with_others: Says of an entry's `failed_after` whether it is one of those.
+        """
         now = self._time.steady()
         for key, conversation in self.conversations:
-            if conversation.entries and conversation.entries[0].due > now:
-                entry = conversation.entries[0]
+            entry = conversation.entries[0] if conversation.entries else None
+            if entry is not None and entry.due > now and failed_with_others(entry.failed_after):
                 entry.due = min(entry.due, max(now, entry.asked))
                 self._wake(key)
         self.reader.refill_all()
