@@ -18,7 +18,7 @@ PAUSE_SECONDS = 240
 
 LATE_CHECKS = (
     "--set=operator.limits.resyncSeconds=3600",
-    '--set-json=processors.env=[{"name":"FOREBAY_PROCESSOR_STREAM_CHECK_SECONDS","value":"3600"}]',
+    "--set-string=processors.env.FOREBAY_PROCESSOR_STREAM_CHECK_SECONDS=3600",
 )
 """Paused consumers stay so: processors end a pause at their next check, every few seconds."""
 

@@ -22,11 +22,14 @@ from support.nats.publishing import publishing
 
 __all__ = [
     "ACCEPTED",
+    "Template",
     "Webhook",
     "post",
     "send_paced",
+    "status_template",
     "statuses",
     "store_all",
+    "text_template",
     "texts",
 ]
 
@@ -51,37 +54,60 @@ class Webhook(NamedTuple):
     body: bytes
 
 
+class Template:
+    """Makes copies of a payload that differ in the item's id and in the person.
+
+    Put together from bytes that were encoded once: who sends should cost little.
+    """
+
+    def __init__(self, name: str, items: str, key: str, mark: str, people: int) -> None:
+        """Encode it.
+
+        Args:
+            name: The payload of the corpus.
+            items: Where its value has the one item.
+            key: The item's key, with places for `channel` and its `own` id.
+            mark: Part of each id.
+            people: Copies are of so many people in turns.
+        """
+        document = json.loads(payload(name).body)
+        value = document["entry"][0]["changes"][0]["value"]
+        ((contact,), (item,)) = value["contacts"], value[items]
+        whole = json.dumps(document, separators=(",", ":")).encode()
+        self._left, self._right = whole.split(item["id"].encode())
+        self._number, self._user = contact["wa_id"].encode(), contact["user_id"].encode()
+        self._key = key.replace("{channel}", value["metadata"]["phone_number_id"])
+        self._mark = mark
+        self._people = people
+
+    def webhook(self, number: int) -> Webhook:
+        """Return a copy; the same number gives the same one."""
+        own, person = f"wamid.{self._mark}{number:09d}", number % self._people
+        body = own.encode().join((self._left, self._right))
+        body = body.replace(self._number, b"1555%07d" % person)
+        body = body.replace(self._user, b"US.7010000%013d" % person)
+        return Webhook(key_token(self._key.format(own=own)), body)
+
+
+def text_template(mark: str = "TEXT", people: int = PEOPLE) -> Template:
+    """Return what makes inbound texts."""
+    return Template("messages-text", "messages", "msg:{channel}:{own}", mark, people)
+
+
+def status_template(status: str, mark: str = "STATUS", people: int = PEOPLE) -> Template:
+    """Return what makes statuses: `sent`, `delivered` or `read`, each of a message of its own."""
+    key = f"st:{{channel}}:{{own}}:{status}"
+    return Template(f"status-{status}", "statuses", key, mark, people)
+
+
 def texts(count: int, mark: str = "TEXT", people: int = PEOPLE) -> Iterator[Webhook]:
     """Give inbound texts in turns of so many people."""
-    return _variants("messages-text", "messages", "msg:{channel}:{own}", count, mark, people)
+    return map(text_template(mark, people).webhook, range(count))
 
 
 def statuses(count: int, mark: str = "STATUS") -> Iterator[Webhook]:
     """Give statuses of as many replies to a thousand people."""
-    return _variants(
-        "status-delivered", "statuses", "st:{channel}:{own}:delivered", count, mark, PEOPLE
-    )
-
-
-def _variants(
-    name: str, items: str, key: str, count: int, mark: str, people: int
-) -> Iterator[Webhook]:
-    """Give copies of a payload that differ in the item's id and in the person.
-
-    Put together from bytes that were encoded once: who sends should cost little.
-    """
-    document = json.loads(payload(name).body)
-    value = document["entry"][0]["changes"][0]["value"]
-    ((contact,), (item,)) = value["contacts"], value[items]
-    whole = json.dumps(document, separators=(",", ":")).encode()
-    left, right = whole.split(item["id"].encode())
-    channel = value["metadata"]["phone_number_id"]
-    for number in range(count):
-        own, person = f"wamid.{mark}{number:09d}", number % people
-        body = own.encode().join((left, right))
-        body = body.replace(contact["wa_id"].encode(), b"1555%07d" % person)
-        body = body.replace(contact["user_id"].encode(), b"US.7010000%013d" % person)
-        yield Webhook(key_token(key.format(channel=channel, own=own)), body)
+    return map(status_template("delivered", mark).webhook, range(count))
 
 
 async def store_all(
