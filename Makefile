@@ -33,7 +33,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
-	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery mutants images coverage clean
+	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
@@ -96,19 +96,24 @@ E2E ?= tests/e2e
 # What the cluster has besides itself: policies that are enforced.
 EXTRAS ?= netpol
 
-e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upgraded, removed (minutes)
+# Runs $(1) where KUBECONFIG names a cluster, or on one that is started, with images of this checkout.
+define on_a_cluster
 	@if [ -n "$$KUBECONFIG" ]; then \
-		$(PYTEST) $(E2E) $(ARGS); \
+		$(1); \
 	elif [ -x '$(CLUSTER)' ]; then \
 		'$(CLUSTER)' up $(EXTRAS) && \
 		for part in $(PARTS); do \
 			'$(CLUSTER)' image localhost/forebay-$$part:dev --layers --target $$part . || exit 1; \
 		done && \
-		eval "$$('$(CLUSTER)' env)" && $(PYTEST) $(E2E) $(ARGS); \
+		eval "$$('$(CLUSTER)' env)" && $(1); \
 	else \
-		echo "make e2e needs a cluster: set KUBECONFIG and FOREBAY_E2E_VALUES, or CLUSTER to the" \
+		echo "make $@ needs a cluster: set KUBECONFIG and FOREBAY_E2E_VALUES, or CLUSTER to the" \
 			"program that starts one." >&2; exit 1; \
 	fi
+endef
+
+e2e: $(VENV)/.installed-dev ## a release on a real cluster: installed, used, upgraded, removed (minutes)
+	$(call on_a_cluster,$(PYTEST) $(E2E) $(ARGS))
 
 e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 	@$(MAKE) --no-print-directory e2e ARGS="-m long -s $(ARGS)"
@@ -172,6 +177,13 @@ bench-backlog: $(VENV)/.installed-dev ## what waits: memory, take-over and rate 
 
 drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)
+
+drill-campaign: $(VENV)/.installed-dev ## 300,000 messages while their destination is down, on a cluster; --local without; --record keeps it
+ifneq ($(findstring --local,$(ARGS)),)
+	@PYTHONPATH=tests $(BIN)/python -m bench.campaign $(ARGS)
+else
+	$(call on_a_cluster,PYTHONPATH=tests $(BIN)/python -m bench.campaign $(ARGS))
+endif
 
 mutants: $(VENV)/.installed-dev ## faults put into a copy of the code one by one: do the tests notice? --short, --help, --record
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run $(ARGS)

@@ -1,8 +1,8 @@
 """A destination that costs as little as one can: answers 200 to every POST and notes when it came.
 
-    python -m support.destinations.quick_sink PORT
+    python -m support.destinations.quick_sink HOST PORT
         one process of its own
-    python -m support.destinations.quick_sink PORT TLS_PORT CERTIFICATE KEY
+    python -m support.destinations.quick_sink HOST PORT TLS_PORT CERTIFICATE KEY
         at a second port over TLS, too
 
 `GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
@@ -104,7 +104,12 @@ class _Exchange(asyncio.Protocol):
 class QuickSink:
     """The process, seen from a bench."""
 
-    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self, folder: Path, certificate: Certificate | None = None, host: str = HOST
+    ) -> None:
+        self.host = host
+        """Loopback, or the bridge of a cluster on this machine."""
+
         self.port = free_port()
         self.tls_port = 0 if certificate is None else free_port()
         """Where it speaks TLS with that certificate, if it has one."""
@@ -115,7 +120,7 @@ class QuickSink:
 
     def url(self, path: str = "/") -> str:
         """Return its address."""
-        return f"http://{HOST}:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     @property
     def pid(self) -> int:
@@ -148,7 +153,8 @@ class QuickSink:
         return [] if made is None else [str(self.tls_port), str(made.path), str(made.key_path)]
 
     async def _ask(self, method: str, path: str) -> bytes:
-        return (await exchange(self.port, request_bytes(method, path))).body
+        request = request_bytes(method, path)
+        return (await exchange(self.port, request, host=self.host, within=60)).body
 
     async def __aenter__(self) -> Self:
         """Start it."""
@@ -157,6 +163,7 @@ class QuickSink:
                 sys.executable,
                 "-m",
                 "support.destinations.quick_sink",
+                self.host,
                 str(self.port),
                 *self._tls_arguments(),
             ],
@@ -186,20 +193,22 @@ class QuickSink:
         await self._program.end(signal.SIGTERM, within=10)
 
 
-async def _serve(port: int, tls_port: str = "", certificate: str = "", key: str = "") -> None:
+async def _serve(
+    host: str, port: int, tls_port: str = "", certificate: str = "", key: str = ""
+) -> None:
     ledger = _Ledger()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    await loop.create_server(lambda: _Exchange(ledger), HOST, port, backlog=1024)
+    await loop.create_server(lambda: _Exchange(ledger), host, port, backlog=1024)
     if tls_port:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(certificate, key)
         await loop.create_server(
-            lambda: _Exchange(ledger), HOST, int(tls_port), backlog=1024, ssl=tls
+            lambda: _Exchange(ledger), host, int(tls_port), backlog=1024, ssl=tls
         )
     await stop.wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), *sys.argv[2:]))
+    uvloop.run(_serve(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

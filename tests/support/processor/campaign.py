@@ -95,11 +95,13 @@ class Campaign:
     behind_seconds: float = 0.0
     """How late the generator was at the end, against the plan's rate."""
 
-    others_seconds: list[float] = field(default_factory=list)
-    """From sending until it was at the other destination, of each live message."""
+    others: list[tuple[float, float]] = field(default_factory=list)
+    """When each live message was sent (Unix time), and after how many seconds it was there."""
 
     others_lost: int = 0
-    takeovers: list[float] = field(default_factory=list)
+    takeovers: list[tuple[float, float]] = field(default_factory=list)
+    """When each processor was killed (Unix time), and after how many seconds the others had all."""
+
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """Seconds since the beginning, and MiB of each part."""
 
@@ -112,6 +114,19 @@ class Campaign:
 
     out_of_order: int = 0
     """Items that came first after a later one of their message."""
+
+    def others_seconds(self, *, in_takeovers: bool = False) -> list[float]:
+        """Return how long live messages took that came while a dead owner's partitions waited.
+
+        Args:
+            in_takeovers: Those; else all others.
+        """
+        return [
+            seconds
+            for sent, seconds in self.others
+            if any(at <= sent + seconds and sent <= at + took for at, took in self.takeovers)
+            == in_takeovers
+        ]
 
     @property
     def peaks(self) -> dict[str, float]:
@@ -206,7 +221,8 @@ async def _watch_memory(world: World, found: Campaign, began: float) -> None:
 async def _kill(world: World, found: Campaign) -> None:
     while True:
         await asyncio.sleep(found.plan.kill_seconds)
-        found.takeovers.append(await world.kill_processor())
+        began = time.time()
+        found.takeovers.append((began, await world.kill_processor()))
 
 
 async def _send(world: World, found: Campaign, script: _Script) -> None:
@@ -280,7 +296,7 @@ async def _others(world: World, found: Campaign) -> AsyncIterator[None]:
     for token, at in await world.others_sink.arrivals():
         arrived.setdefault(token, at)
     found.others_lost = len(sent.keys() - arrived.keys())
-    found.others_seconds = [arrived[token] - at for token, at in sent.items() if token in arrived]
+    found.others = [(at, arrived[token] - at) for token, at in sent.items() if token in arrived]
 
 
 def _judge(found: Campaign, script: _Script, wanted: set[str], arrived: list[str]) -> None:

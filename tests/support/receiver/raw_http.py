@@ -97,8 +97,10 @@ async def connect(port: int, host: str = HOST) -> AsyncIterator[RawConnection]:
         await connection.close()
 
 
-async def exchange(port: int, data: bytes, *, within: float = 10.0) -> RawResponse:
+async def exchange(
+    port: int, data: bytes, *, within: float = 10.0, host: str = HOST
+) -> RawResponse:
     """Send bytes over a new connection and read one response."""
-    async with connect(port) as connection:
+    async with connect(port, host) as connection:
         await connection.send(data)
         return await connection.response(within=within)
