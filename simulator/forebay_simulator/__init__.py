@@ -12,8 +12,8 @@ Tests and tools call `simulate(plan)` and compare the result's keys with what a 
 """
 
 from forebay_simulator.ledger import WebhookRecord
-from forebay_simulator.plan import Plan, ProviderName
+from forebay_simulator.plan import Plan
 from forebay_simulator.report import AckLatency, Result
 from forebay_simulator.simulation import simulate
 
-__all__ = ["AckLatency", "Plan", "ProviderName", "Result", "WebhookRecord", "simulate"]
+__all__ = ["AckLatency", "Plan", "Result", "WebhookRecord", "simulate"]

@@ -5,14 +5,13 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 from forebay.core.errors import ConfigurationError
+from forebay.core.providers.names import SimulatedName
 
-__all__ = ["Plan", "ProviderName", "parse_header"]
-
-ProviderName = Literal["meta", "360dialog"]
+__all__ = ["Plan", "parse_header"]
 
 MOST_WEBHOOKS: Final = 2_000_000
 """Webhooks of one run. A slip of the keyboard must not become a flood; this is half an hour at
@@ -43,7 +42,7 @@ class Plan:
     url: str
     """Where the webhooks go: an endpoint of a receiver."""
 
-    provider: ProviderName = "meta"
+    provider: SimulatedName = "meta"
     """Whose headers to send."""
 
     rate: float

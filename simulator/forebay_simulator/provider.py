@@ -2,32 +2,29 @@
 
 from typing import Final
 
+from forebay.core.providers.names import SimulatedName
+from forebay.core.providers.registry import provider_of
 from forebay.core.signatures import SIGNATURE_PREFIX, sign
-from forebay_simulator.plan import ProviderName
 
 __all__ = ["ProviderHeaders"]
 
 _BASE: Final = (("Content-Type", "application/json"), ("User-Agent", "forebay-simulator"))
-
-_SIGNATURES: Final[dict[ProviderName, tuple[str, str]]] = {
-    "meta": ("X-Hub-Signature-256", SIGNATURE_PREFIX),
-    "360dialog": ("x-360dialog-signature", ""),
-}
-"""Header and prefix. Receivers take 360dialog's with and without the prefix; it sends bare hex."""
 
 
 class ProviderHeaders:
     """Makes the headers of each webhook of a run."""
 
     def __init__(
-        self, provider: ProviderName, secret: str | None, headers: tuple[tuple[str, str], ...]
+        self, provider: SimulatedName, secret: str | None, headers: tuple[tuple[str, str], ...]
     ) -> None:
         """Encode what is the same for all webhooks."""
         own = {name.lower() for name, _ in headers}
         base = [each for each in _BASE if each[0].lower() not in own]
         self._same = "".join(f"{name}: {value}\r\n" for name, value in (*base, *headers)).encode()
         self._secret = secret
-        self._name, self._prefix = _SIGNATURES[provider]
+        scheme = provider_of(provider).signature
+        self._name = scheme.header
+        self._prefix = SIGNATURE_PREFIX if scheme.sends_prefix else ""
 
     def for_body(self, body: bytes) -> bytes:
         """Return the headers of a webhook with this body: whole lines, each with its line end."""

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from forebay.core.envelope import decode_item, encode_item
 from forebay.core.errors import UnreadableBody
 from forebay.core.items import KINDS, Item, split
-from forebay.core.tables import Provider
+from forebay.core.providers.names import ProviderName
 from support.inputs.bodies import json_values, odd_bodies, of_json
 
-PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 
 
-def cut_and_store(provider: Provider, body: bytes) -> bool:
+def cut_and_store(provider: ProviderName, body: bytes) -> bool:
     """Say whether a body could be read; what was read has to be stored and read again."""
     try:
         items = split(provider, body, 0.0)
@@ -29,17 +29,17 @@ def cut_and_store(provider: Provider, body: bytes) -> bool:
 
 
 @given(st.binary(), st.sampled_from(PROVIDERS))
-def test_any_bytes(body: bytes, provider: Provider) -> None:
+def test_any_bytes(body: bytes, provider: ProviderName) -> None:
     cut_and_store(provider, body)
 
 
 @given(json_values(), st.sampled_from(PROVIDERS))
-def test_any_json(value: object, provider: Provider) -> None:
+def test_any_json(value: object, provider: ProviderName) -> None:
     assert cut_and_store(provider, of_json(value)) or provider != "generic"
 
 
 @given(odd_bodies(), st.sampled_from(PROVIDERS))
-def test_any_json_at_any_place_of_a_known_body(body: bytes, provider: Provider) -> None:
+def test_any_json_at_any_place_of_a_known_body(body: bytes, provider: ProviderName) -> None:
     cut_and_store(provider, body)
 
 
@@ -73,7 +73,7 @@ def stored_from_below(frames: int, item: Item) -> bytes:
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("opening", [b"[", b'{"x":'])
 def test_a_body_that_is_nested_too_deeply_fails_when_it_is_read_and_nowhere_else(
-    provider: Provider, opening: bytes
+    provider: ProviderName, opening: bytes
 ) -> None:
     closing = b"]" if opening == b"[" else b"}"
     readable = []

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from forebay.core.items import split
 from forebay.core.lanes import SMALL_BODY, finding_lane, lane_of
+from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane
-from forebay.core.tables import Provider
 from support.inputs.bodies import Json, Webhook, json_values, odd_bodies, of_json, webhooks
 from support.inputs.corpus import Payload, payload
 from support.inputs.worst_bodies import WORST_BODIES
 from support.timing.further import one_in
 
-PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 
 
-def most_urgent(provider: Provider, body: bytes) -> Lane:
+def most_urgent(provider: ProviderName, body: bytes) -> Lane:
     found = {item.lane for item in split(provider, body, 0.0)}
     return next(lane for lane in Lane if lane in found)
 
@@ -95,7 +95,7 @@ def test_a_property_that_is_repeated_counts_as_every_reader_of_json_counts_it() 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("body", [b"", b"not json", b'{"entry": [', b"{" * 100_000, b"\xff"])
-def test_what_is_no_json_is_invalid(provider: Provider, body: bytes) -> None:
+def test_what_is_no_json_is_invalid(provider: ProviderName, body: bytes) -> None:
     assert lane_of(provider, body) is Lane.INVALID
 
 
@@ -108,12 +108,12 @@ def test_any_json_of_a_generic_provider_is_live() -> None:
     st.binary() | json_values().map(of_json) | odd_bodies(),
     st.sampled_from(PROVIDERS),
 )
-def test_no_body_is_an_error(body: bytes, provider: Provider) -> None:
+def test_no_body_is_an_error(body: bytes, provider: ProviderName) -> None:
     assert lane_of(provider, body) in Lane
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_no_depth_of_nesting_is_an_error(provider: Provider) -> None:
+def test_no_depth_of_nesting_is_an_error(provider: ProviderName) -> None:
     for depth in (*range(900, 1010), 100_000):
         nested = b"[" * depth + b"]" * depth
         for body in (nested, b'{"entry":[{"changes":[%s]}]}' % nested):
@@ -123,7 +123,7 @@ def test_no_depth_of_nesting_is_an_error(provider: Provider) -> None:
 # What is large is searched, and never decoded.
 
 
-def search(provider: Provider, body: bytes) -> tuple[Lane, int]:
+def search(provider: ProviderName, body: bytes) -> tuple[Lane, int]:
     """Search a body; return its lane, and how often others got their turn meanwhile."""
     work, pieces = finding_lane(provider, body), 0
     while True:

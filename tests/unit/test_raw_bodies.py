@@ -13,13 +13,13 @@ from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.errors import ForebayError
 from forebay.core.items import KINDS, split
 from forebay.core.lanes import lane_of
+from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import (
     Destination,
     HttpTarget,
     LogTarget,
     ProcessorEndpoint,
-    Provider,
 )
 from forebay_processor.shared.routing import destinations_wanting, is_body_wanted
 from support.inputs.corpus import Payload, payload
@@ -65,7 +65,7 @@ def test_the_bytes_of_every_payload_come_out_as_they_came(payload: Payload) -> N
 def test_equal_bytes_are_one_event_but_where_nothing_in_them_has_an_id_or_a_time() -> None:
     def key(body: bytes, later: float, event: str | None = None) -> str:
         at = RECEIVED + later
-        provider: Provider = "generic" if event else "meta"
+        provider: ProviderName = "generic" if event else "meta"
         headers = {EVENT_ID: event} if event else {}
         return body_item(body, headers, split(provider, body, at, event), at).key
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.providers.names import ProviderName
 from forebay.core.signatures import (
     HASHED_AT_ONCE,
     Signatures,
@@ -13,7 +14,7 @@ from forebay.core.signatures import (
     signature_check,
     signature_holds,
 )
-from forebay.core.tables import Provider, SignatureCheck
+from forebay.core.tables import SignatureCheck
 from support.inputs.corpus import APP_SECRET, VECTORS, Vector, payload
 
 BODY = payload("messages-text").body
@@ -37,7 +38,7 @@ def holds_in_pieces(check: SignatureCheck, given: str, body: bytes) -> bool:
 
 
 def check_of(vector: Vector) -> SignatureCheck:
-    provider: Provider = "360dialog" if "360dialog" in vector.header else "meta"
+    provider: ProviderName = "360dialog" if "360dialog" in vector.header else "meta"
     return signature_check(provider, (vector.secret,))
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from forebay_simulator.plan import ProviderName
+from forebay.core.providers.names import SimulatedName
 from forebay_simulator.provider import ProviderHeaders
 from support.inputs.corpus import PAYLOADS, VECTORS, Vector
 
-PROVIDERS: dict[str, ProviderName] = {
+PROVIDERS: dict[str, SimulatedName] = {
     "X-Hub-Signature-256": "meta",
     "x-360dialog-signature": "360dialog",
 }

@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
+
+from forebay.core.providers.names import SimulatedName
 
 __all__ = ["simulate"]
 
@@ -24,9 +26,7 @@ def simulate(  # noqa: PLR0913  # one parameter per option
             show_default=False,
         ),
     ],
-    provider: Annotated[
-        Literal["meta", "360dialog"], typer.Option(help="Whose headers to send.")
-    ] = "meta",
+    provider: Annotated[SimulatedName, typer.Option(help="Whose headers to send.")] = "meta",
     rate: Annotated[
         float,
         typer.Option(help="Webhooks per second. They leave by the clock and wait for no answer."),

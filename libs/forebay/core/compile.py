@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from forebay.core.problems import InvalidEndpoint, Path, Problem
+from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     BatchSpec,
     DeduplicationSpec,
@@ -238,7 +239,7 @@ def _generation(table: ReceiverTable | ProcessorTable) -> str:
 
 
 def _id_headers(spec: WebhookEndpointSpec) -> tuple[str, ...]:
-    if spec.provider != "generic":
+    if provider_of(spec.provider).event_ids != "headers":
         return ()
     deduplication = spec.deduplication or DeduplicationSpec()
     return tuple(name.lower() for name in deduplication.headers)

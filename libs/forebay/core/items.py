@@ -18,8 +18,8 @@ from forebay.core.item import Item, rfc3339, variant_of
 from forebay.core.item_keys import REPEAT_WINDOW_SECONDS
 from forebay.core.item_kinds import ACCOUNT_FIELDS, KIND_LANES, KINDS, WALKS
 from forebay.core.json_values import Json
+from forebay.core.providers.names import ProviderName
 from forebay.core.reading import read_json
-from forebay.core.tables import Provider
 
 __all__ = [
     "ACCOUNT_FIELDS",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def split(
-    provider: Provider, body: bytes, received_at: float, event_id: str | None = None
+    provider: ProviderName, body: bytes, received_at: float, event_id: str | None = None
 ) -> list[Item]:
     """Cut a body into its items, all at once; see `cut`.
 
@@ -57,7 +57,7 @@ def split(
 
 
 def cut(  # what a body is, and what is known of its receipt
-    provider: Provider,
+    provider: ProviderName,
     document: Json,
     *,
     body_sha256: str,

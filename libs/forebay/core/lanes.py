@@ -26,9 +26,9 @@ from forebay.core.content_encoding import beginning
 from forebay.core.errors import UnreadableBody
 from forebay.core.item_kinds import KIND_LANES, WALKS
 from forebay.core.json_values import Json, as_dict, as_list, as_text
+from forebay.core.providers.names import ProviderName
 from forebay.core.reading import read_json
 from forebay.core.subjects import Lane
-from forebay.core.tables import Provider
 
 __all__ = ["SMALL_BODY", "finding_lane", "lane_of"]
 
@@ -127,7 +127,7 @@ _PAIRS: Final = frozenset({b"{}", b"[]", b'""'})
 """What a large JSON value begins and ends with."""
 
 
-def lane_of(provider: Provider, body: bytes, encoding: bytes | None = None) -> Lane:
+def lane_of(provider: ProviderName, body: bytes, encoding: bytes | None = None) -> Lane:
     """Return the lane of a body; never raises: what cannot be read is `invalid`.
 
     Args:
@@ -160,7 +160,7 @@ def lane_of(provider: Provider, body: bytes, encoding: bytes | None = None) -> L
 
 
 def finding_lane(
-    provider: Provider, body: bytes, names_limit: int = _NAMES_LIMIT
+    provider: ProviderName, body: bytes, names_limit: int = _NAMES_LIMIT
 ) -> Generator[None, None, Lane]:
     """Find the lane of a large body, piece by piece; see `lane_of`."""
     pair = _first_and_last(body)
@@ -260,7 +260,7 @@ def _lane_of_change(change: "_Change") -> Lane:
     return _BULK
 
 
-def _lane_of_encoded(provider: Provider, body: bytes, encoding: str) -> Lane:
+def _lane_of_encoded(provider: ProviderName, body: bytes, encoding: str) -> Lane:
     """Return the lane of a compressed body, by its beginning."""
     try:
         content, is_whole = beginning(body, encoding, _BEGINNING)
@@ -283,7 +283,7 @@ def _at_once(search: Generator[None, None, Lane]) -> Lane:
             return lane
 
 
-def _lane_of_oddity(provider: Provider, body: bytes) -> Lane:
+def _lane_of_oddity(provider: ProviderName, body: bytes) -> Lane:
     """Return the lane of a small body that is not of the usual shape, or not readable at once."""
     try:
         document = read_json(body).document

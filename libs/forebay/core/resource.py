@@ -42,7 +42,8 @@ from forebay.core.fields import (
 )
 from forebay.core.naming import EndpointName
 from forebay.core.problems import InvalidEndpoint, explain
-from forebay.core.tables import Provider
+from forebay.core.providers.names import ProviderName
+from forebay.core.providers.registry import names_with_ids_in_headers, provider_of
 
 __all__ = [
     "API_VERSION",
@@ -501,7 +502,7 @@ class DestinationSpec(_Record):
 class WebhookEndpointSpec(_Record):
     """What is wanted."""
 
-    provider: Provider
+    provider: ProviderName
     channel: ChannelSpec | None = None
     host: Host | None = None
     """The public host; None for the installation's own."""
@@ -509,7 +510,8 @@ class WebhookEndpointSpec(_Record):
     throughput: Throughput = Throughput()
     authentication: AuthenticationSpec
     deduplication: DeduplicationSpec | None = None
-    """For `generic` only: with the others the ids in the bodies tell. None for the defaults."""
+    """For providers with ids in headers only: with the others the ids in the bodies tell. None for
+    the defaults."""
 
     receiver: ReceiverSpec = ReceiverSpec()
     processing: ProcessingSpec = ProcessingSpec()
@@ -518,14 +520,15 @@ class WebhookEndpointSpec(_Record):
     """Receiving goes on, delivering stops."""
 
     @model_validator(mode="after")
-    def _has_ids_in_headers_for_generic_only(self) -> Self:
-        if self.deduplication is not None and self.provider != "generic":
-            message = (
-                f"`deduplication` is for the provider generic only: {self.provider}'s bodies carry "
-                "ids of their own; remove it"
-            )
-            raise ValueError(message)
-        return self
+    def _names_headers_with_ids_where_they_are_read(self) -> Self:
+        if self.deduplication is None or provider_of(self.provider).event_ids == "headers":
+            return self
+        names = " and ".join(names_with_ids_in_headers())
+        message = (
+            f"`deduplication` is for the provider {names} only: {self.provider}'s bodies carry "
+            "ids of their own; remove it"
+        )
+        raise ValueError(message)
 
     @field_validator("destinations")
     @classmethod

@@ -1,7 +1,6 @@
 """The providers' webhook signatures: HMAC-SHA256 over the raw bytes of the body, in hex.
 
-Meta sends `X-Hub-Signature-256: sha256=<hex>`; 360dialog's partner webhooks carry
-`x-360dialog-signature` with or without the prefix. Source: the providers' webhook references.
+Which header a provider uses, and whether `sha256=` stands before the digits, is in `providers`.
 """
 
 import binascii
@@ -10,7 +9,9 @@ import hmac
 from collections.abc import Generator
 from typing import Final
 
-from forebay.core.tables import Provider, SignatureCheck
+from forebay.core.providers.names import ProviderName
+from forebay.core.providers.registry import PROVIDERS, provider_of
+from forebay.core.tables import SignatureCheck
 
 __all__ = [
     "SIGNATURE_HEADERS",
@@ -26,11 +27,11 @@ SIGNATURE_PREFIX = "sha256="
 _PREFIX = SIGNATURE_PREFIX.encode()
 _PREFIX_SIZE = len(_PREFIX)
 
-META_HEADER = "x-hub-signature-256"
-DIALOG360_HEADER = "x-360dialog-signature"
-
-SIGNATURE_HEADERS = (META_HEADER, DIALOG360_HEADER)
-"""Headers that are stored with a webhook, so that a destination can check them again."""
+SIGNATURE_HEADERS: Final = tuple(
+    dict.fromkeys(each.signature.header.lower() for each in PROVIDERS.values())
+)
+"""Headers that are stored with a webhook, so that a destination can check them again: those of all
+providers, for one may pass another's on. In lower case."""
 
 
 def sign(secret: str, body: bytes) -> str:
@@ -38,11 +39,10 @@ def sign(secret: str, body: bytes) -> str:
     return hmac.digest(secret.encode(), body, "sha256").hex()
 
 
-def signature_check(provider: Provider, secrets: tuple[str, ...]) -> SignatureCheck:
-    """Return the check that belongs to a provider; a generic one signs as Meta does."""
-    if provider == "360dialog":
-        return SignatureCheck(header=DIALOG360_HEADER, prefix="optional", secrets=secrets)
-    return SignatureCheck(header=META_HEADER, prefix="required", secrets=secrets)
+def signature_check(provider: ProviderName, secrets: tuple[str, ...]) -> SignatureCheck:
+    """Return the check of a provider's signatures under any of these secrets."""
+    scheme = provider_of(provider).signature
+    return SignatureCheck(header=scheme.header.lower(), prefix=scheme.prefix, secrets=secrets)
 
 
 HASHED_AT_ONCE: Final = 128 * 1024

@@ -15,6 +15,7 @@ import msgspec
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
+from forebay.core.providers.names import ProviderName
 
 __all__ = [
     "AnyTable",
@@ -29,7 +30,6 @@ __all__ = [
     "LogTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
-    "Provider",
     "ReceiverRoute",
     "ReceiverTable",
     "Retry",
@@ -39,8 +39,6 @@ __all__ = [
     "encode_table",
     "entry_bytes",
 ]
-
-Provider = Literal["360dialog", "meta", "generic"]
 
 TABLE_FORMAT = 1
 """The version of the tables' own format."""
@@ -133,7 +131,7 @@ class ReceiverRoute(_Record, frozen=True, kw_only=True):
 
     namespace: str
     name: str
-    provider: Provider
+    provider: ProviderName
     shard: str = "0"
     authentication: Authentication
     max_in_flight: int = 512
@@ -141,7 +139,7 @@ class ReceiverRoute(_Record, frozen=True, kw_only=True):
 
     id_headers: tuple[str, ...] = ()
     """Headers, in lower case, the first of which that a POST carries is the event's id; with none
-    of them each POST is an event. For the provider generic; empty for the others."""
+    of them each POST is an event. Empty where a provider's ids stand in its bodies."""
 
     @property
     def endpoint(self) -> EndpointName:
@@ -252,7 +250,7 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
 
     namespace: str
     name: str
-    provider: Provider
+    provider: ProviderName
     shard: str = "0"
     channel: str | None = None
     """The phone number id of the endpoint's channel: items of others are marked."""

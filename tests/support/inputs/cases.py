@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from forebay.core.tables import Provider
+from forebay.core.providers.names import ProviderName
 
 __all__ = ["CASES", "Case", "Post"]
 
@@ -36,7 +36,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     bodies: int | None = None
     """How many webhooks arrive at one of the form `Raw`, where equal bodies are sent."""
 
-    provider: Provider = "meta"
+    provider: ProviderName = "meta"
     sent_at: tuple[int, ...] = (0,)
     """When all bodies of the file are sent, one after the other: seconds after the first."""
 

@@ -14,8 +14,9 @@ from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
+from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, RawSubject
-from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable, Provider
+from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
 from forebay.runtime.outgoing import PubAck
 from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay.runtime.store_errors import (
@@ -195,7 +196,7 @@ class SplitAlone:
     def __init__(
         self,
         limits: BodyLimits = LIMITS,
-        provider: Provider = "meta",
+        provider: ProviderName = "meta",
         room: int = 1024 * 1024,
         turn_seconds: float = TURN_SECONDS,
     ) -> None:

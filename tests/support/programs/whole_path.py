@@ -9,8 +9,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from forebay.core.providers.names import ProviderName
 from forebay.core.signatures import sign
-from forebay.core.tables import Authentication, Provider, ReceiverRoute
+from forebay.core.tables import Authentication, ReceiverRoute
 from support.destinations.sink import Arrival
 from support.inputs.corpus import APP_SECRET
 from support.inputs.tables import META_SIGNATURE
@@ -46,7 +47,7 @@ class WholePath(Scope):
 
     async def endpoint(
         self,
-        provider: Provider = "meta",
+        provider: ProviderName = "meta",
         *,
         authentication: Authentication = META_SIGNATURE,
         id_headers: tuple[str, ...] = (),

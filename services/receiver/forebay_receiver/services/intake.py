@@ -206,19 +206,21 @@ class Intake:
         endpoint.held_bytes -= size
 
     def challenge(self, path: str, query: Mapping[str, str]) -> Answer:
-        """Answer Meta's GET challenge (`hub.mode`, `hub.verify_token`, `hub.challenge`)."""
+        """Answer the GET by which a provider makes sure of a URL."""
         endpoint = self._routes.find(path)
         if endpoint is None:
             return self.refuse(None, Reason.UNKNOWN_ENDPOINT)
-        if not endpoint.credentials.has_verify_token:
+        asked = endpoint.challenge
+        if asked is None:
             return self.refuse(endpoint, Reason.METHOD)
-        challenge = query.get("hub.challenge", "")
-        holds = endpoint.credentials.verify_token_holds(query.get("hub.verify_token", ""))
-        asked = query.get("hub.mode") == "subscribe" and 0 < len(challenge) <= CHALLENGE_LIMIT
-        if not (holds and asked):
+        mode, wanted = asked.mode
+        given = query.get(asked.answered_with, "")
+        holds = endpoint.credentials.verify_token_holds(query.get(asked.verified_by, ""))
+        is_asked = query.get(mode) == wanted and 0 < len(given) <= CHALLENGE_LIMIT
+        if not (holds and is_asked):
             return self.refuse(endpoint, Reason.VERIFY_TOKEN)
         endpoint.metrics.challenged()
-        text = challenge.encode()
+        text = given.encode()
         headers = (
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"x-content-type-options", b"nosniff"),
@@ -408,7 +410,7 @@ class Intake:
             seconds = self._random.randint(*RETRY_AFTER_SECONDS)
             headers = (*headers, (b"retry-after", str(seconds).encode()))
         if reason is Reason.METHOD:
-            challenged = endpoint and endpoint.credentials.has_verify_token
+            challenged = endpoint is not None and endpoint.challenge is not None
             headers = (*headers, (b"allow", b"GET, POST" if challenged else b"POST"))
         return Answer(status, headers, b"", close=reason in _BODY_UNREAD)
 

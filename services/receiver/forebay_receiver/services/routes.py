@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from forebay.core.naming import EndpointName
+from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partition, stream_name
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
@@ -59,6 +60,7 @@ class ServedEndpoint:
     """One endpoint with all that its webhooks need."""
 
     __slots__ = (
+        "challenge",
         "credentials",
         "digest",
         "held_bytes",
@@ -91,15 +93,19 @@ class ServedEndpoint:
         self.digest = hashlib.sha256(self.label.encode() + b"\n")
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
+        provider = provider_of(route.provider)
         self.id_headers = (
             tuple(name.encode() for name in route.id_headers)
-            if route.provider == "generic"
+            if provider.event_ids == "headers"
             else None
         )
         """Headers of which the first that a request carries is its event's id; None where equal
         bodies are one event."""
 
         self.credentials = credentials_of(route.authentication, proxy)
+        self.challenge = provider.challenge if self.credentials.has_verify_token else None
+        """The GET that is answered; None for none."""
+
         partition = endpoint_partition(self.name)
         self.subjects = {
             lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
