@@ -11,9 +11,11 @@ from types import FrameType
 
 import pytest
 
-from forebay.core.items import cut
 from forebay.core.json_values import Json
+from forebay.core.providers.registry import provider_of
 from support.timing.further import one_in
+
+cut = provider_of("meta").body_format.cut
 
 AROUND = {"metadata": {"phone_number_id": "1082"}, "future": "x" * 1900}
 
@@ -119,7 +121,7 @@ def calls_of(document: Json) -> int:
     before = sys.getprofile()
     sys.setprofile(profile)
     try:
-        deque(cut("meta", document, body_sha256="", received_at=0.0), maxlen=0)
+        deque(cut(document, body_sha256="", received_at=0.0), maxlen=0)
     finally:
         sys.setprofile(before)
     return calls
@@ -138,7 +140,7 @@ def test_items_that_nobody_holds_take_no_memory(shape: Callable[[int], Json]) ->
     document = shape(3000)
     tracemalloc.start()
     try:
-        deque(cut("meta", document, body_sha256="", received_at=0.0), maxlen=0)
+        deque(cut(document, body_sha256="", received_at=0.0), maxlen=0)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -148,6 +150,6 @@ def test_items_that_nobody_holds_take_no_memory(shape: Callable[[int], Json]) ->
 
 def test_what_is_around_is_shared_by_all_items() -> None:
     document = empty_messages(2000)
-    items = cut("meta", document, body_sha256="", received_at=0.0)
+    items = cut(document, body_sha256="", received_at=0.0)
     rests = {id(item.data["value"]["future"]) for item in items}
     assert rests == {id(document["entry"][0]["changes"][0]["value"]["future"])}

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.items import split
-from forebay.core.lanes import SMALL_BODY, finding_lane, lane_of
+from forebay.core.lanes import SMALL_BODY
 from forebay.core.providers.names import ProviderName
+from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane
 from support.inputs.bodies import Json, Webhook, json_values, odd_bodies, of_json, webhooks
 from support.inputs.corpus import Payload, payload
@@ -18,6 +19,10 @@ from support.inputs.worst_bodies import WORST_BODIES
 from support.timing.further import one_in
 
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
+
+
+def lane_of(provider: ProviderName, body: bytes, encoding: bytes | None = None) -> Lane:
+    return provider_of(provider).body_format.lane_of(body, encoding)
 
 
 def most_urgent(provider: ProviderName, body: bytes) -> Lane:
@@ -125,7 +130,7 @@ def test_no_depth_of_nesting_is_an_error(provider: ProviderName) -> None:
 
 def search(provider: ProviderName, body: bytes) -> tuple[Lane, int]:
     """Search a body; return its lane, and how often others got their turn meanwhile."""
-    work, pieces = finding_lane(provider, body), 0
+    work, pieces = provider_of(provider).body_format.finding_lane(body), 0
     while True:
         try:
             next(work)

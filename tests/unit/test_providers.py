@@ -1,6 +1,7 @@
 """Each provider is known wherever providers are told apart; none is forgotten, none is guessed."""
 
 import importlib
+import json
 import pkgutil
 from pathlib import Path
 from typing import Any, Final, cast, get_args
@@ -11,12 +12,14 @@ import yaml
 from forebay.core import providers
 from forebay.core.compile import compile_route
 from forebay.core.errors import ConfigurationError
+from forebay.core.items import split
 from forebay.core.problems import InvalidEndpoint
 from forebay.core.providers.names import ProviderName, SimulatedName
 from forebay.core.providers.provider import Provider
 from forebay.core.providers.registry import PROVIDERS, provider_of
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.signatures import SIGNATURE_HEADERS, sign, signature_check, signature_holds
+from forebay.core.subjects import Lane
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
 from forebay_simulator.provider import ProviderHeaders
 
@@ -96,6 +99,15 @@ def test_receivers_check_the_header_of_the_provider_and_store_it(name: ProviderN
     assert (check.header, check.prefix) == (scheme.header.lower(), scheme.prefix)
     assert check.header in SIGNATURE_HEADERS
     assert signature_holds(check, f"sha256={sign('secret', BODY)}", BODY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sample_of_a_provider_is_a_body_of_its_format(name: ProviderName) -> None:
+    form = PROVIDERS[name].body_format
+    body = json.dumps(form.sample(mark="1", time=1_700_000_000, channel="1082")).encode()
+    (item,) = split(name, body, 0.0)
+    assert item.is_complete or form.is_one_item
+    assert form.lane_of(body) is item.lane is Lane.LIVE
 
 
 def test_the_simulator_plays_those_who_say_so() -> None:

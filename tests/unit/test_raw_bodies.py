@@ -12,8 +12,8 @@ from forebay.core.bodies import BODY_KIND, body_item, decode_body, lane_of_items
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.errors import ForebayError
 from forebay.core.items import KINDS, split
-from forebay.core.lanes import lane_of
 from forebay.core.providers.names import ProviderName
+from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import (
     Destination,
@@ -106,7 +106,8 @@ def test_its_lane_is_that_of_raw_and_its_conversation_that_of_its_most_urgent_it
     body = payload("batch-mixed").body
     items = split("meta", body, RECEIVED)
     first_message = next(item for item in items if item.kind == "messages")
-    assert lane_of_items(items) == lane_of("meta", body) == Lane.LIVE
+    lane = provider_of("meta").body_format.lane_of(body)
+    assert lane_of_items(items) == lane == Lane.LIVE
     made = body_item(body, HEADERS, items, RECEIVED)
     assert made.conversation == first_message.conversation
     assert made.channel == ""

@@ -6,10 +6,10 @@ secret that came from the environment stays there: the line names its variable.
 
 import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forebay.core.compile import compile_route
+from forebay.core.providers.registry import provider_of
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.signatures import sign
 from forebay.core.tables import SignatureCheck
@@ -18,7 +18,6 @@ from forebay.local.secrets import LocalSecrets
 __all__ = ["Sample", "sample"]
 
 _PHONE_NUMBER_ID = "108200000000301"
-_PERSON = "15550001234"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,28 +67,13 @@ def sample(
 
 
 def _body(manifest: WebhookEndpoint, mark: str, time: int) -> str:
-    if manifest.spec.provider == "generic":
-        return _compact({"hello": "forebay", "id": mark})
     channel = manifest.spec.channel
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"phone_number_id": (channel and channel.phone_number_id) or _PHONE_NUMBER_ID},
-        "messages": [
-            {
-                "from": _PERSON,
-                "id": f"wamid.try-{mark}",
-                "timestamp": str(time),
-                "type": "text",
-                "text": {"body": "Hello from curl"},
-            },
-        ],
-    }
-    entry = {"id": "104700000000701", "changes": [{"field": "messages", "value": value}]}
-    return _compact({"object": "whatsapp_business_account", "entry": [entry]})
-
-
-def _compact(value: Mapping[str, object]) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    body = provider_of(manifest.spec.provider).body_format.sample(
+        mark=mark,
+        time=time,
+        channel=(channel and channel.phone_number_id) or _PHONE_NUMBER_ID,
+    )
+    return json.dumps(body, separators=(",", ":"))
 
 
 def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) -> list[str]:

@@ -5,6 +5,8 @@
     provider     what has to be known of a provider
     meta, dialog360, generic
                  the providers; only the registry imports them
+    cloud_api, any_json
+                 what bodies are like: how urgent they are, which items are in them
     hub          the signature and the challenge of Meta's webhooks, which others use as well
 
 docs/development/adding.md says how another one is added.

@@ -5,6 +5,7 @@ For the registry only. Source: 360dialog's webhook reference.
 
 from typing import Final
 
+from forebay.core.providers.cloud_api import CLOUD_API
 from forebay.core.providers.hub import HUB_CHALLENGE
 from forebay.core.providers.provider import Provider, SignatureScheme
 
@@ -16,6 +17,7 @@ DIALOG360: Final = Provider(
     signature=SignatureScheme(
         header="x-360dialog-signature", prefix="optional", sends_prefix=False
     ),
+    body_format=CLOUD_API,
     event_ids="body",
     # It sends none; an endpoint that has a verify token answers Meta's all the same.
     challenge=HUB_CHALLENGE,

@@ -5,6 +5,7 @@ For the registry only.
 
 from typing import Final
 
+from forebay.core.providers.any_json import ANY_JSON
 from forebay.core.providers.hub import HUB_CHALLENGE, HUB_SIGNATURE
 from forebay.core.providers.provider import Provider
 
@@ -14,6 +15,7 @@ GENERIC: Final = Provider(
     name="generic",
     # Senders of all kinds have copied Meta's way, so it is the one that is offered.
     signature=HUB_SIGNATURE,
+    body_format=ANY_JSON,
     event_ids="headers",
     challenge=HUB_CHALLENGE,
     is_simulated=False,

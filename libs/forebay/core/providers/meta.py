@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from forebay.core.providers.cloud_api import CLOUD_API
 from forebay.core.providers.hub import HUB_CHALLENGE, HUB_SIGNATURE
 from forebay.core.providers.provider import Provider
 
@@ -10,6 +11,7 @@ __all__ = ["META"]
 META: Final = Provider(
     name="meta",
     signature=HUB_SIGNATURE,
+    body_format=CLOUD_API,
     event_ids="body",
     challenge=HUB_CHALLENGE,
     is_simulated=True,

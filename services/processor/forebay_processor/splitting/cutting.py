@@ -24,9 +24,11 @@ from forebay.core.content_encoding import decode_body
 from forebay.core.envelope import encode_item
 from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
 from forebay.core.invalid import InvalidReason
-from forebay.core.items import Item, cut, variant_of
+from forebay.core.items import Item, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.packed import size_of, unpacked
+from forebay.core.providers.provider import BodyFormat
+from forebay.core.providers.registry import provider_of
 from forebay.core.reading import Reading, read_json, reading_damaged
 from forebay.core.slices import count_values, may_hold_more, read_in_slices
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
@@ -213,7 +215,8 @@ class Cutter:
         self, webhook: Webhook, body: bytes, endpoint: ProcessorEndpoint
     ) -> list[Part]:
         message = webhook.message
-        items = list(_items(message, _read(body), endpoint, _sha256(webhook, endpoint)))
+        body_format = provider_of(endpoint.provider).body_format
+        items = list(_items(message, _read(body), body_format, _sha256(webhook, body_format)))
         if not items:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
         if len(items) > self._limits_for(message).items:
@@ -240,25 +243,26 @@ class Cutter:
     ) -> Generator[Part | None, None, None]:
         message = webhook.message
         limits = self._limits_for(message)
-        reading = yield from self._reading(body, endpoint, limits)
-        digest = _sha256(webhook, endpoint)
+        body_format = provider_of(endpoint.provider).body_format
+        reading = yield from self._reading(body, body_format, limits)
+        digest = _sha256(webhook, body_format)
         yield None
         survey = _Survey(len(body), limits)
         found: list[Item] | None = None
         if body.count(b",") <= QUICK_COMMAS:
             # So few that they may be held, and come to no more than the smallest bound.
             found = []
-            for item in _items(message, reading, endpoint, digest):
+            for item in _items(message, reading, body_format, digest):
                 survey.count(item)
                 found.append(item)
                 yield None
         else:
-            for item in _items(message, reading, endpoint, digest):
+            for item in _items(message, reading, body_format, digest):
                 survey.count(item, len(encode_item(item)))
                 yield None
         if not survey.items:
             raise CutFailed(InvalidReason.NO_ENVELOPE)
-        items = found or _items(message, reading, endpoint, digest)
+        items = found or _items(message, reading, body_format, digest)
         yield from _parts_of(webhook, items, survey.samples, endpoint)
 
     def _limits_for(self, message: PulledMessage) -> BodyLimits:
@@ -271,16 +275,16 @@ class Cutter:
         return self._limits._replace(items=int(lifted), expansion=0, values=0)
 
     def _reading(
-        self, body: bytes, endpoint: ProcessorEndpoint, limits: BodyLimits
+        self, body: bytes, body_format: BodyFormat, limits: BodyLimits
     ) -> Generator[None, None, Reading]:
-        if endpoint.provider != "generic":
+        if not body_format.is_one_item:
             yield from self._check_values(body, limits)
         if len(body) < SLICED_BYTES:
             return _read(body)
         try:
             try:
-                if endpoint.provider == "generic":
-                    # One item, whatever it holds: it is passed on as it stands.
+                if body_format.is_one_item:
+                    # It is passed on as it stands.
                     whole = _WHOLE(body)
                     yield None
                     body.decode()  # which the decoder did not look at
@@ -307,9 +311,9 @@ def _failed(error: Exception) -> CutFailed:
     return CutFailed(InvalidReason.CRASHED, place_of(error))
 
 
-def _sha256(webhook: Webhook, endpoint: ProcessorEndpoint) -> str:
+def _sha256(webhook: Webhook, body_format: BodyFormat) -> str:
     """Return the hash of a body in hex, where it can be part of a key."""
-    return hashlib.sha256(webhook.sent).hexdigest() if endpoint.provider == "generic" else ""
+    return hashlib.sha256(webhook.sent).hexdigest() if body_format.is_one_item else ""
 
 
 def _unpacked(message: PulledMessage, most: int) -> bytes:
@@ -345,10 +349,9 @@ def _received_at(message: PulledMessage) -> float:
 
 
 def _items(
-    message: PulledMessage, reading: Reading, endpoint: ProcessorEndpoint, digest: str
+    message: PulledMessage, reading: Reading, body_format: BodyFormat, digest: str
 ) -> Iterator[Item]:
-    return cut(
-        endpoint.provider,
+    return body_format.cut(
         reading.document,
         body_sha256=digest,
         received_at=_received_at(message),

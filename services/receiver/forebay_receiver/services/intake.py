@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 from typing_extensions import override
 
-from forebay.core.lanes import finding_lane, lane_of
 from forebay.core.packed import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
@@ -273,7 +272,7 @@ class Intake:
                 digest = begin_message_id(endpoint, event)
             digest.update(body)
             block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
-            lane = lane_of(endpoint.route.provider, body, headers.get(b"content-encoding"))
+            lane = endpoint.body_format.lane_of(body, headers.get(b"content-encoding"))
             webhook = _Webhook(
                 self, self._store, endpoint, lane, block, body, size, received, started, reply
             )
@@ -321,12 +320,12 @@ class Intake:
             event = event_id(endpoint, headers)
             digest = begin_message_id(endpoint, event)
             yield from hashing(digest, body)
-            provider, encoding = endpoint.route.provider, headers.get(b"content-encoding")
+            encoding = headers.get(b"content-encoding")
             packed: bytes | None = None
             if encoding:
-                lane = lane_of(provider, body, encoding)
+                lane = endpoint.body_format.lane_of(body, encoding)
             else:
-                lane = yield from finding_lane(provider, body)
+                lane = yield from endpoint.body_format.finding_lane(body)
                 packed = yield from packing(body)
             block = stored_headers(
                 endpoint,

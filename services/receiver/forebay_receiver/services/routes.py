@@ -60,6 +60,7 @@ class ServedEndpoint:
     """One endpoint with all that its webhooks need."""
 
     __slots__ = (
+        "body_format",
         "challenge",
         "credentials",
         "digest",
@@ -94,6 +95,7 @@ class ServedEndpoint:
         """Of the endpoint's name; copied and fed with a body, it gives a webhook's message id."""
 
         provider = provider_of(route.provider)
+        self.body_format = provider.body_format
         self.id_headers = (
             tuple(name.encode() for name in route.id_headers)
             if provider.event_ids == "headers"
