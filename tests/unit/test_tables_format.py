@@ -1,12 +1,14 @@
 """Tables are read as they were written, and a doubtful one is refused as a whole."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import ConfigurationError
+from forebay.core.providers.names import ProviderName
 from forebay.core.tables import (
     Authentication,
     BasicCheck,
@@ -30,7 +32,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 SEVERAL = st.lists(TEXTS, min_size=1, max_size=3).map(tuple)
 SECONDS = st.floats(0.1, 1e6)
-PROVIDERS = st.sampled_from(["360dialog", "meta", "generic"])
+PROVIDERS = st.sampled_from(get_args(ProviderName))
 
 HEADERS = st.builds(HeaderCheck, name=NAMES, values=SEVERAL)
 SIGNATURES = st.builds(
