@@ -94,7 +94,7 @@ class BodyFormat(Protocol):
 
         Args:
             document: The body, decoded.
-            body_sha256: The SHA-256 of the body's bytes, in hex, where `is_one_item`; else empty.
+            body_sha256: The SHA-256 of the body's bytes, in hex; read only where `is_one_item`.
             received_at: When it came, in seconds since the epoch: the same at every redelivery, for
                 it is part of some keys.
             event_id: Where ids stand in headers, what tells this event from all others.
