@@ -86,8 +86,8 @@ controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kub
 chart: $(VENV)/.installed-dev ## the chart, rendered by Helm's engine and judged by who reads it
 	@$(PYTEST) tests/chart $(ARGS)
 
-generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README
-	@$(PYTEST) -q tests/chart/test_chart_readme.py --update-test-data $(ARGS)
+generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md
+	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py --update-test-data $(ARGS)
 
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its
 # nodes can pull (FOREBAY_E2E_VALUES: a file of values that names them).

@@ -41,7 +41,6 @@ from typing import Any, Final
 import aiohttp
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.process import listen
@@ -124,15 +123,14 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    registry = CollectorRegistry()
-    metrics = OperatorMetrics(registry)
+    metrics = OperatorMetrics()
     chance = random.Random()  # noqa: S311  # spreads retries, guards nothing
     waiting = ["the cluster's objects"]
     cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
     streams = JetStreams(nats)
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-        _serving(admin_application(lambda: waiting, registry), admin),
+        _serving(admin_application(lambda: waiting, metrics.exposition), admin),
     ):
         world = World(config.name)
         filling = asyncio.create_task(fill_world(cluster, world), name="list")
@@ -190,6 +188,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             asyncio.create_task(gateway.run(), name="gateway"),
             asyncio.create_task(_work(workers, shards), name="workers"),
             asyncio.create_task(ended.wait(), name="watches"),
+            asyncio.create_task(metrics.measure_lag(), name="metrics"),
         ]
         crashed = await _until_stopped(stop, tasks)
         waiting.append("nothing: it is stopping")

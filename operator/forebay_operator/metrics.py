@@ -1,72 +1,105 @@
-"""The operator's metrics, declared in one place and recorded through verbs."""
+"""The operator's metrics: declared here, recorded through verbs, read on the admin port.
+
+None of them names an endpoint: what is in the resources' status is read there.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from forebay.runtime.metrics import Declarations, MetricSet
 
-__all__ = ["OperatorMetrics"]
+__all__ = ["DECLARED", "OperatorMetrics"]
 
 SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """A reconcile without news takes a millisecond, one that makes all objects a tenth of a second."""
+
+DECLARED: Final = Declarations("operator")
+
+RECONCILES: Final = DECLARED.counter(
+    "forebay_operator_reconciles_total",
+    "Looks at an endpoint: ok, waiting (for pods or NATS), refused, gone or failed.",
+    labels=("result",),
+    unit="looks",
+    use="failed that goes on: read the operator's log; refused: the endpoint's conditions.",
+)
+RECONCILE_SECONDS: Final = DECLARED.histogram(
+    "forebay_operator_reconcile_seconds",
+    "Time of one look at an endpoint.",
+    unit="seconds",
+    use="Above a second the API server is slow.",
+    buckets=SECONDS,
+)
+QUEUE: Final = DECLARED.gauge(
+    "forebay_operator_queue_items",
+    "Endpoints that wait for a worker now.",
+    unit="endpoints",
+    use="Falls to 0 within minutes of a start; else changes come late.",
+)
+WRITES: Final = DECLARED.counter(
+    "forebay_operator_writes_total",
+    "Writes to the API server that changed something, by kind of object.",
+    labels=("kind",),
+    unit="writes",
+    use="At rest there are none; some without end: somebody else writes the same objects.",
+)
+DRIFT: Final = DECLARED.counter(
+    "forebay_operator_drift_repairs_total",
+    "Objects that someone else changed or deleted and that were put right.",
+    unit="objects",
+    use="Find out who; the operator's log names the objects.",
+)
+ENDPOINTS: Final = DECLARED.gauge(
+    "forebay_operator_endpoints",
+    "Endpoints by condition and its status.",
+    labels=("condition", "status"),
+    unit="endpoints",
+    use="Ready that is not True for minutes: `kubectl describe` says why.",
+)
+WATCH_AGE: Final = DECLARED.gauge(
+    "forebay_operator_watch_age_seconds",
+    "Since the latest event of any watch; rises for ever where watches are dead.",
+    unit="seconds",
+    use="Above ten minutes: restart the operator, look at the API server.",
+)
+STREAM_BYTES: Final = DECLARED.gauge(
+    "forebay_stream_bytes",
+    "Bytes in a stream.",
+    labels=("stream",),
+    unit="bytes",
+    use="Its trend says when it is full (`predict_linear`).",
+)
+STREAM_FILL: Final = DECLARED.gauge(
+    "forebay_stream_fill_ratio",
+    "Bytes in a stream to its limit: at 1 no webhook is taken.",
+    labels=("stream",),
+    unit="ratio",
+    use="Above 0.8 processed data is purged before its age; higher: it is full of what waits.",
+)
+LOOP_LAG: Final = DECLARED.loop_lag()
 
 
 class OperatorMetrics:
     """All metrics of one operator process."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._reconciles = Counter(
-            "forebay_operator_reconciles",
-            "Looks at an endpoint: ok, waiting (for pods or NATS), refused or failed.",
-            ("result",),
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "forebay_operator_reconcile_seconds",
-            "Time of one look at an endpoint.",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._queue = Gauge(
-            "forebay_operator_queue_items",
-            "Endpoints that wait for a worker now.",
-            registry=registry,
-        )
-        self._writes = Counter(
-            "forebay_operator_writes",
-            "Writes to the API server that changed something, by kind of object.",
-            ("kind",),
-            registry=registry,
-        )
-        self._drift = Counter(
-            "forebay_operator_drift_repairs",
-            "Objects that someone else changed or deleted and that were put right.",
-            registry=registry,
-        )
-        self._endpoints = Gauge(
-            "forebay_operator_endpoints",
-            "Endpoints by condition and its status.",
-            ("condition", "status"),
-            registry=registry,
-        )
-        self._watch_age = Gauge(
-            "forebay_operator_watch_age_seconds",
-            "Since the latest event of any watch; rises for ever where watches are dead.",
-            registry=registry,
-        )
-        self._bytes = Gauge(
-            "forebay_stream_bytes", "Bytes in a stream.", ("stream",), registry=registry
-        )
-        self._fill = Gauge(
-            "forebay_stream_fill_ratio",
-            "Bytes in a stream to its limit: at 1 no webhook is taken.",
-            ("stream",),
-            registry=registry,
-        )
+    def __init__(self) -> None:
+        self._set = metrics = MetricSet(DECLARED, pool="operator")
+        self.exposition = metrics.exposition
+        self._reconciles = metrics.series(RECONCILES)
+        self._seconds = metrics.histogram(RECONCILE_SECONDS)
+        self._queue = metrics.series(QUEUE)
+        self._writes = metrics.series(WRITES)
+        self._drift = metrics.series(DRIFT)
+        self._endpoints = metrics.series(ENDPOINTS)
+        self._bytes = metrics.series(STREAM_BYTES)
+        self._fill = metrics.series(STREAM_FILL)
+
+    async def measure_lag(self) -> None:
+        """Measure how late the loop is; until cancelled."""
+        await self._set.measure_lag(LOOP_LAG)
 
     def reconciled(self, result: str, seconds: float) -> None:
         """Count a look at an endpoint and its time."""
-        self._reconciles.labels(result).inc()
+        self._reconciles.add((result,))
         self._seconds.observe(seconds)
 
     def queued(self, count: int) -> None:
@@ -75,23 +108,21 @@ class OperatorMetrics:
 
     def wrote(self, kind: str) -> None:
         """Count a write that changed something."""
-        self._writes.labels(kind).inc()
+        self._writes.add((kind,))
 
     def repaired(self) -> None:
         """Count an object that was put right."""
-        self._drift.inc()
+        self._drift.add()
 
     def conditions(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Set how many endpoints have each condition with each status."""
-        self._endpoints.clear()
-        for (condition, status), count in counts.items():
-            self._endpoints.labels(condition, status).set(count)
+        self._endpoints.replace(counts.items())
 
     def watch_age_from(self, age: Callable[[], float]) -> None:
         """Ask this for the seconds since the latest event of a watch, at each scrape."""
-        self._watch_age.set_function(age)
+        self._set.series(WATCH_AGE).follow(lambda: [((), age())])
 
     def stream(self, name: str, size: int, limit: int) -> None:
         """Set a stream's bytes and how full it is."""
-        self._bytes.labels(name).set(size)
-        self._fill.labels(name).set(size / limit if limit > 0 else 0.0)
+        self._bytes.set(size, (name,))
+        self._fill.set(size / limit if limit > 0 else 0.0, (name,))

@@ -8,7 +8,6 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from prometheus_client import CollectorRegistry
 
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, dead_subject
@@ -49,7 +48,7 @@ class DelivererAlone:
         lease = Lease()
         lease.renew(lease_clock())
         partition = owned_partition("event.00", lease, self.table, RetentionAges(events=WINDOW))
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         self.endpoints = Endpoints()
         channels = DestinationQueues(self.endpoints, cast("Destinations", self), metrics, self.time)
         self._acker, self._pull = Acker(), Pull()

@@ -4,14 +4,12 @@ from random import Random
 
 import pytest
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import Batch, Destination, HttpTarget
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.destination_limits import BATCH_ITEMS, DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
-from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
 from support.processor.queue_alone import NAME
 from support.timing.clocks import HandClock
@@ -27,8 +25,7 @@ def nothing(*, is_open: bool) -> None:
 
 def limits_of(target: HttpTarget, endpoint_limit: EndpointLimit | None = None) -> DestinationLimits:
     """Return the limits of a destination."""
-    metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
-    limits = DestinationLimits(NAME, "sink", metrics, Random(1), StreamTime(HandClock()), nothing)
+    limits = DestinationLimits(NAME, "sink", Random(1), StreamTime(HandClock()), nothing)
     limits.configure(settings_of(target, endpoint_limit))
     return limits
 

@@ -5,7 +5,6 @@ import time
 import weakref
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
@@ -46,7 +45,7 @@ def is_let_go(port: "weakref.ref[DestinationPort]") -> bool:
 async def test_what_is_removed_is_let_go(after: dict[str, ProcessorTable]) -> None:
     async with own_client() as client:
         endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queues.of(NAME, GONE.name)
@@ -59,7 +58,7 @@ async def test_what_is_removed_is_let_go(after: dict[str, ProcessorTable]) -> No
 async def test_what_no_table_names_for_a_while_is_kept() -> None:
     async with own_client() as client:
         endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
         endpoints.replace(table(endpoint(KEPT)))
         queues.of(NAME, KEPT.name)
@@ -73,7 +72,7 @@ async def test_what_no_table_names_for_a_while_is_kept() -> None:
 async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them() -> None:
     async with own_client() as client:
         endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queue = weakref.ref(queues.of(NAME, GONE.name))

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from forebay.core import envelope
@@ -93,7 +92,7 @@ class Shown:
 
     def of(self, *_: object) -> Any:  # noqa: ANN401  # the only queue
         """Return the queue of any destination."""
-        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key))
+        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key), parked=0)
 
 
 @contextlib.asynccontextmanager
@@ -108,7 +107,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task
 
 
 def metrics() -> ProcessorMetrics:
-    return ProcessorMetrics(CollectorRegistry(), pool="test")
+    return ProcessorMetrics(pool="test")
 
 
 def events(told: list[Any]) -> list[str]:
@@ -161,7 +160,8 @@ async def test_replayed_rows_are_found_when_nats_answers_again(
 ) -> None:
     clock, streams, queues = LoopClock(monkeypatch), Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
-    replays = Replays(cast("Streams", streams), "0", own, cast("DestinationQueues", queues))
+    shown = cast("DestinationQueues", queues)
+    replays = Replays(cast("Streams", streams), "0", own, shown, metrics())
     streams.add("first", 1)
     streams.is_silent = True
 
@@ -185,7 +185,8 @@ async def test_replayed_rows_are_found_when_nats_answers_again(
 async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
     streams, queues = Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
-    replays = Replays(cast("Streams", streams), "0", own, cast("DestinationQueues", queues))
+    shown = cast("DestinationQueues", queues)
+    replays = Replays(cast("Streams", streams), "0", own, shown, metrics())
     streams.add("unreadable", 1, more=".odd")
     streams.add("next", 2)
     with capture_logs() as told:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pods import ScriptedPods
@@ -266,7 +265,7 @@ async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task
         world,
         cast("Reconciler", crashing),
         cast("SharedParts", crashing),
-        OperatorMetrics(CollectorRegistry()),
+        OperatorMetrics(),
         random.Random(1),
     )
     running = asyncio.create_task(workers.run())
@@ -311,9 +310,7 @@ async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
     connections = asyncio.Event()
     connections.set()
     config = installation(limits=Limits(status_seconds=0.05))
-    shards = Shards(
-        config, streams, connections, OperatorMetrics(CollectorRegistry()), random.Random(1)
-    )
+    shards = Shards(config, streams, connections, OperatorMetrics(), random.Random(1))
     shards.on_change = lambda: seen.append(shards.state("0").reason)
     running = asyncio.create_task(shards.run())
     await eventually(lambda: seen == [None], saying="the streams to be there")

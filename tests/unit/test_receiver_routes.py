@@ -2,7 +2,6 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ReceiverTable
 from forebay_receiver.metrics import ReceiverMetrics
@@ -23,7 +22,7 @@ PATHS = st.one_of(
 
 
 def routes_of(names: set[str]) -> Routes:
-    metrics = ReceiverMetrics(CollectorRegistry(), pool="receiver")
+    metrics = ReceiverMetrics(pool="receiver")
     routes = Routes(metrics, ReceiverSettings())
     table = ReceiverTable(generation="1", routes=tuple(route(name) for name in sorted(names)))
     routes.replace({"0.json": table})

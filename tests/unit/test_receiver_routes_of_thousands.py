@@ -5,7 +5,6 @@ import timeit
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ReceiverTable
 from forebay_receiver.metrics import ReceiverMetrics
@@ -25,7 +24,7 @@ def tables(count: int, *, secret: str = "a-secret") -> dict[str, ReceiverTable]:
 
 
 def served(count: int) -> tuple[Routes, ReceiverMetrics]:
-    metrics = ReceiverMetrics(CollectorRegistry(), pool="test")
+    metrics = ReceiverMetrics(pool="test")
     routes = Routes(metrics, ReceiverSettings())
     routes.replace(tables(count))
     return routes, metrics
@@ -69,7 +68,7 @@ def test_the_longest_slice_of_a_change_is_a_small_part_of_it(
 def test_the_longest_slice_of_the_metrics_is_a_small_part_of_them(
     many: tuple[Routes, ReceiverMetrics],
 ) -> None:
-    runs = [cpu_seconds(many[1].endpoint_slices()) for _ in range(6)]
+    runs = [cpu_seconds(many[1].slices()) for _ in range(6)]
     shares = [min(times) for times in zip(*runs, strict=True)]
     assert len(shares) > MANY / 1_000
     assert max(shares) < sum(shares) / 4
@@ -109,17 +108,17 @@ def test_what_did_not_change_keeps_its_state_and_its_counters() -> None:
     assert after is not None
     assert after.metrics is before.metrics
     assert routes.find(other) is before_other
-    assert 'outcome="stored"} 1\n' in "".join(metrics.endpoint_slices())
+    assert 'outcome="stored"} 1\n' in "".join(metrics.slices())
 
 
 def test_an_endpoint_that_goes_takes_its_counters_along() -> None:
     routes, metrics = served(20)
     gone = many_routes(20)[-1]
-    assert str(gone.endpoint.name) in "".join(metrics.endpoint_slices())
+    assert str(gone.endpoint.name) in "".join(metrics.slices())
     routes.replace(tables(10))
     assert routes.find(path_to(gone)) is None
     assert len(routes) == 10
-    assert str(gone.endpoint.name) not in "".join(metrics.endpoint_slices())
+    assert str(gone.endpoint.name) not in "".join(metrics.slices())
 
 
 async def test_the_table_before_is_served_until_the_change_is_complete() -> None:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from forebay_processor.adapters.streams import Streams
@@ -55,11 +54,10 @@ class Alone:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.streams = OneWaits(self.clock)
-        self.registry = CollectorRegistry()
         self._monitor = UnsplitMonitor(
             cast("Streams", self.streams),
             "0",
-            ProcessorMetrics(self.registry, pool="test"),
+            ProcessorMetrics(pool="test"),
             RetentionAges(raw=AGE, events=math.inf),
             StreamTime(self.clock),
             1.0,

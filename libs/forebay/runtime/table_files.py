@@ -11,6 +11,7 @@ must not stop the webhooks that a good one let in.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Generic, NamedTuple
@@ -55,6 +56,12 @@ class TableFiles(Generic[AnyTable]):
         self._digests: dict[str, bytes] = {}
         self._tables: dict[str, AnyTable] = {}
         self._folder_missing = False
+        self._changed_at = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the newest change came into force, or since the start."""
+        return time.monotonic() - self._changed_at
 
     @property
     def is_loaded(self) -> bool:
@@ -75,7 +82,7 @@ class TableFiles(Generic[AnyTable]):
         if changed is None:
             return False
         self._on_change(changed)
-        self._tables = changed
+        self._put(changed)
         return True
 
     async def follow(
@@ -99,7 +106,11 @@ class TableFiles(Generic[AnyTable]):
                 self._on_change(changed)
             else:
                 await apply(changed)
-            self._tables = changed
+            self._put(changed)
+
+    def _put(self, tables: dict[str, AnyTable]) -> None:
+        self._tables = tables
+        self._changed_at = time.monotonic()
 
     def _list(self) -> dict[str, _Stamp]:
         found: dict[str, _Stamp] = {}

@@ -1,24 +1,22 @@
 """The admin port: probes and metrics; reached by no route."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+
+from forebay.runtime.metrics import CONTENT_TYPE
 
 __all__ = ["admin_application"]
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
 
 def admin_application(
-    waiting_for: Callable[[], list[str]], registry: CollectorRegistry
+    waiting_for: Callable[[], list[str]], exposition: Callable[[], Awaitable[bytes]]
 ) -> web.Application:
     """Return the application of the admin port.
 
     Args:
         waiting_for: What keeps the operator from being ready, in words; empty when it is.
-        registry: Where the metrics are.
+        exposition: Returns what `/metrics` shows.
     """
 
     async def livez(_: web.Request) -> web.Response:  # aiohttp awaits handlers
@@ -30,7 +28,7 @@ def admin_application(
         return web.json_response({"ok": not waiting, "waiting_for": waiting}, status=status)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": METRICS_TYPE})
+        return web.Response(body=await exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
     app.add_routes(

@@ -7,7 +7,6 @@ import socket
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.clock import SystemClock
@@ -72,8 +71,7 @@ async def _work(
     log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    registry = CollectorRegistry()
-    metrics = ProcessorMetrics(registry, pool="processor")
+    metrics = ProcessorMetrics(pool="processor")
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
@@ -95,6 +93,8 @@ async def _work(
             listener_id=place_of_listener(admin),
         )
         metrics.follow(engine.owned, engine.lag)
+        metrics.follow_destinations(engine.destinations)
+        metrics.follow_tables(lambda: len(endpoints.names()), lambda: tables.age)
         link = NatsLink(nats, "forebay-processor", engine.connection)
 
         def waiting_for() -> list[str]:
@@ -116,7 +116,7 @@ async def _work(
                 lambda: tables.generations,
                 engine.load,
                 engine.open_breakers,
-                registry,
+                metrics.exposition,
             ),
             access_log=None,
         )

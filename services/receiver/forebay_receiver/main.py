@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 import uvicorn
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverTable
@@ -85,8 +84,7 @@ async def _serve(
     log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    registry = CollectorRegistry()
-    metrics = ReceiverMetrics(registry, pool="receiver")
+    metrics = ReceiverMetrics(pool="receiver")
     routes = Routes(metrics, settings, proxy_of(settings))
     tables = TableFiles(part.table_dir, ReceiverTable, routes.replace, part.table_poll_seconds)
     tables.refresh()
@@ -100,11 +98,12 @@ async def _serve(
             group.create_task(store.run(), name="nats"),
             group.create_task(store.probe(), name="probe"),
             group.create_task(tables.follow(routes.replace_in_slices), name="tables"),
+            group.create_task(metrics.run(), name="metrics"),
         ]
         serving = group.create_task(public.serve(sockets=[webhooks]), name="webhooks")
         # FastAPI is half of what a start takes, and webhooks need none of it: it is imported in a
         # thread while they are served. Who asks for readiness waits in the port's queue.
-        application = await asyncio.to_thread(_admin_application, status, registry)
+        application = await asyncio.to_thread(_admin_application, status, metrics)
         private = _Server(_config(application, "httptools", settings))
         settle_garbage_collector()
         admin_serving = group.create_task(private.serve(sockets=[admin]), name="admin")
@@ -126,10 +125,10 @@ async def _no_application(_scope: object, _receive: object, _send: object) -> No
     """Stand for the application that uvicorn wants to know: the protocol asks none."""
 
 
-def _admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> "FastAPI":
+def _admin_application(status: ReceiverStatus, metrics: ReceiverMetrics) -> "FastAPI":
     from forebay_receiver.handlers.admin import admin_application  # noqa: PLC0415  # see the caller
 
-    return admin_application(status, registry)
+    return admin_application(status, metrics.exposition)
 
 
 def _connections_allowed(settings: ReceiverSettings) -> int:

@@ -1,18 +1,17 @@
 """The receiver's metrics: declared here, recorded through verbs, read on the admin port.
 
-Labels are bounded: endpoints are those of the table, a stranger's path never becomes a label.
+Endpoints are those of the table, a stranger's path never becomes a label. An endpoint's counters
+are plain numbers of its own (`EndpointMetrics`), and go with it when it leaves the table.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final
-
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
 from forebay.core.naming import EndpointName
-from forebay.runtime.metrics import LoopHistogram
+from forebay.runtime.metrics import ENDPOINT, Declarations, Labels, MetricSet, Sample
 from forebay_receiver.errors import Outcome, Reason
 
-__all__ = ["EndpointMetrics", "ReceiverMetrics"]
+__all__ = ["DECLARED", "EndpointMetrics", "Load", "ReceiverMetrics"]
 
 ACK_BUCKETS: Final = (
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125,
@@ -26,16 +25,112 @@ ACK_BUCKETS: Final = (
 BODY_BUCKETS: Final = (512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304)
 """Bytes, from one message to the largest body."""
 
+DECLARED: Final = Declarations("receiver")
 
-SLICE: Final = 200
-"""Endpoints whose counters are written at once: about a millisecond."""
+REQUESTS: Final = DECLARED.counter(
+    "forebay_receiver_requests_total",
+    "Requests by what became of them: stored, duplicate, challenge, refused, unavailable.",
+    labels=(*ENDPOINT, "outcome"),
+    unit="requests",
+    use="stored and duplicate over all but refused is the availability; unavailable costs retries.",
+)
+REFUSED: Final = DECLARED.counter(
+    "forebay_receiver_refused_total",
+    "Requests that were not stored, by reason (docs/receiver.md).",
+    labels=(*ENDPOINT, "reason"),
+    unit="requests",
+    use="A rise of credentials that are missing or wrong is a rotation that failed, or a stranger.",
+)
+LAST_WEBHOOK: Final = DECLARED.gauge(
+    "forebay_receiver_last_webhook_timestamp_seconds",
+    "When the last webhook was stored; none while there was none since the start.",
+    labels=ENDPOINT,
+    unit="seconds since 1970",
+    use="Take the greatest of all pods; much older than usual: look at the registration.",
+)
+ACK_SECONDS: Final = DECLARED.histogram(
+    "forebay_receiver_ack_seconds",
+    "From a request's first byte to its answer 200.",
+    unit="seconds",
+    use="The objective: the median below 0.25 s, less than 1 % above 1 s.",
+    buckets=ACK_BUCKETS,
+)
+PUBLISH_SECONDS: Final = DECLARED.histogram(
+    "forebay_receiver_publish_seconds",
+    "From the publish to JetStream's answer: the round trip to NATS, its disk and quorum included.",
+    unit="seconds",
+    use="Where ack_seconds rises and this does, it is NATS; where this does not, it is CPU.",
+    buckets=ACK_BUCKETS,
+)
+BODY_BYTES: Final = DECLARED.histogram(
+    "forebay_receiver_body_bytes",
+    "Sizes of stored bodies.",
+    unit="bytes",
+    use="For sizing streams.",
+    buckets=BODY_BUCKETS,
+)
+IN_FLIGHT: Final = DECLARED.gauge(
+    "forebay_receiver_in_flight",
+    "Webhooks that are being stored.",
+    unit="requests",
+    use="Near the limit of requests in flight: more receivers, or a NATS that is slow.",
+)
+IN_FLIGHT_BYTES: Final = DECLARED.gauge(
+    "forebay_receiver_in_flight_bytes",
+    "Bytes of the bodies that are being read or stored.",
+    unit="bytes",
+    use="As in_flight, for large bodies and slow senders.",
+)
+LATE_STORED: Final = DECLARED.counter(
+    "forebay_receiver_late_stored_total",
+    "Webhooks that were stored after they had been answered 503.",
+    unit="requests",
+    use="They come again and are recognized; a rise says that NATS is slower than the budget.",
+)
+NATS_CONNECTED: Final = DECLARED.gauge(
+    "forebay_receiver_nats_connected",
+    "1 while the receiver is connected to NATS.",
+    unit="0 or 1",
+    use="0 for longer than a roll-out of NATS: every webhook gets 503.",
+)
+MAX_PAYLOAD: Final = DECLARED.gauge(
+    "forebay_receiver_nats_max_payload_bytes",
+    "The largest message that NATS takes; 0 while it is not connected.",
+    unit="bytes",
+    use="Below the body limit and headers, large webhooks are refused: raise max_payload of NATS.",
+)
+CONNECTIONS: Final = DECLARED.gauge(
+    "forebay_receiver_connections",
+    "Open connections where webhooks come in.",
+    unit="connections",
+    use="Near the limit on connections, new ones are turned away.",
+)
+TASKS: Final = DECLARED.gauge(
+    "forebay_receiver_tasks",
+    "Tasks of the event loop.",
+    unit="tasks",
+    use="Rises without end where something leaks.",
+)
+ENDPOINTS: Final = DECLARED.gauge(
+    "forebay_receiver_endpoints",
+    "Endpoints that are served.",
+    unit="endpoints",
+    use="The same at all pods of a pool; one that differs does not get its table.",
+)
+TABLE_AGE: Final = DECLARED.gauge(
+    "forebay_receiver_table_age_seconds",
+    "Since the newest change of the tables came into force in this process.",
+    unit="seconds",
+    use="One pod that is much older than the others of its pool does not follow the tables.",
+)
+LOOP_LAG: Final = DECLARED.loop_lag()
 
 
 class EndpointMetrics:
     """The counters of one endpoint: plain numbers, counted on the event loop's thread.
 
     Two of prometheus_client's own would cost a webhook a microsecond, for locks that one thread
-    does not need; `ReceiverMetrics.endpoint_slices` shows these.
+    does not need; `ReceiverMetrics` reads these when it is asked.
     """
 
     __slots__ = (
@@ -94,75 +189,73 @@ class EndpointMetrics:
                 yield outcome, count
 
 
+class Load(NamedTuple):
+    """What is read when somebody looks, not counted at each webhook."""
+
+    in_flight: int
+    in_flight_bytes: int
+    connections: int
+    tasks: int
+    endpoints: int
+    table_age: float
+    """Seconds."""
+
+
 class ReceiverMetrics:
     """All metrics of one receiver process."""
 
-    def __init__(self, registry: CollectorRegistry, pool: str) -> None:
+    def __init__(self, pool: str) -> None:
         self._endpoints: dict[EndpointName | None, EndpointMetrics] = {}
-        self.ack_seconds = LoopHistogram(
-            "forebay_receiver_ack_seconds",
-            "From a request's first byte to its answer 200.",
-            ("pool", pool),
-            ACK_BUCKETS,
-            registry,
-        )
-        self.publish_seconds = LoopHistogram(
-            "forebay_receiver_publish_seconds",
-            "From the publish to JetStream's answer.",
-            ("pool", pool),
-            ACK_BUCKETS,
-            registry,
-        )
-        self.body_bytes = LoopHistogram(
-            "forebay_receiver_body_bytes",
-            "Sizes of stored bodies.",
-            ("pool", pool),
-            BODY_BUCKETS,
-            registry,
-        )
-        self.in_flight = Gauge(
-            "forebay_receiver_in_flight",
-            "Webhooks that are being stored.",
-            registry=registry,
-        )
-        self.in_flight_bytes = Gauge(
-            "forebay_receiver_in_flight_bytes",
-            "Bytes of the bodies that are being read or stored.",
-            registry=registry,
-        )
-        self.late_stored = Counter(
-            "forebay_receiver_late_stored",
-            "Webhooks that were stored after they had been answered 503.",
-            registry=registry,
-        )
-        self.nats_connected = Gauge(
-            "forebay_receiver_nats_connected",
-            "1 while the receiver is connected to NATS.",
-            registry=registry,
-        )
-        self.max_payload = Gauge(
-            "forebay_receiver_nats_max_payload_bytes",
-            "The largest message that NATS takes; 0 while it is not connected.",
-            registry=registry,
-        )
-        self.connections = Gauge(
-            "forebay_receiver_connections",
-            "Open connections where webhooks come in.",
-            registry=registry,
-        )
-        self.tasks = Gauge(
-            "forebay_receiver_tasks",
-            "Tasks of the event loop: rises without end where something leaks.",
-            registry=registry,
-        )
+        self._set = metrics = MetricSet(DECLARED, pool)
+        self.exposition = metrics.exposition
+        self.slices = metrics.slices
+        self._ack_seconds = metrics.histogram(ACK_SECONDS)
+        self._publish_seconds = metrics.histogram(PUBLISH_SECONDS)
+        self._body_bytes = metrics.histogram(BODY_BYTES)
+        self._late_stored = metrics.series(LATE_STORED)
+        self._nats_connected = metrics.series(NATS_CONNECTED)
+        self._max_payload = metrics.series(MAX_PAYLOAD)
+        metrics.series(REQUESTS).follow(lambda: self._of_each(_requests))
+        metrics.series(REFUSED).follow(lambda: self._of_each(_refusals))
+        metrics.series(LAST_WEBHOOK).follow(lambda: self._of_each(_last))
         self.strangers = self.of(None)
         """Requests to no endpoint that there is."""
 
+    def follow(self, load: Callable[[], Load]) -> None:
+        """Ask for these at every look at the metrics."""
+        shown = [
+            self._set.series(metric)
+            for metric in (IN_FLIGHT, IN_FLIGHT_BYTES, CONNECTIONS, TASKS, ENDPOINTS, TABLE_AGE)
+        ]
+
+        def read() -> Iterator[None]:
+            for series, value in zip(shown, load(), strict=True):
+                series.set(value)
+            yield
+
+        self._set.before(read)
+
+    async def run(self) -> None:
+        """Measure how late the loop is; until cancelled."""
+        await self._set.measure_lag(LOOP_LAG)
+
     def stored(self, publish_seconds: float, ack_seconds: float, body_bytes: int) -> None:
         """Observe a webhook that is in the store."""
-        self.publish_seconds.observe(publish_seconds)
-        self.ack_seconds.observe(ack_seconds)
-        self.body_bytes.observe(body_bytes)
+        self._publish_seconds.observe(publish_seconds)
+        self._ack_seconds.observe(ack_seconds)
+        self._body_bytes.observe(body_bytes)
+
+    def stored_late(self) -> None:
+        """Count a webhook that was stored after it had been answered."""
+        self._late_stored.add()
+
+    def connected(self, *, is_connected: bool) -> None:
+        """Set whether there is a connection to NATS."""
+        self._nats_connected.set(is_connected)
+
+    def takes_payload(self, size: int) -> None:
+        """Set how many bytes NATS takes; 0 while it is not connected."""
+        self._max_payload.set(size)
 
     def of(self, endpoint: EndpointName | None) -> EndpointMetrics:
         """Return the counters of one endpoint: the same ones whenever it is asked for."""
@@ -173,58 +266,23 @@ class ReceiverMetrics:
         for endpoint in endpoints:
             self._endpoints.pop(endpoint, None)
 
-    def endpoint_slices(self) -> Iterator[str]:
-        """Return the endpoints' counters in Prometheus' text format, a slice at a time.
-
-        prometheus_client would make objects of every sample and show them in one go: 0.75 s for
-        10,000 endpoints, in which no webhook is served. Labels need no escapes: they are DNS labels
-        and names from this module.
-        """
-        all_of_them = list(self._endpoints.values())
-        for name, kind, help_text, lines_of in (
-            (
-                "forebay_receiver_requests_total",
-                "counter",
-                "Requests by what became of them.",
-                _request_lines,
-            ),
-            (
-                "forebay_receiver_refused_total",
-                "counter",
-                "Requests that were not stored, by reason.",
-                _refused_lines,
-            ),
-            (
-                "forebay_receiver_last_webhook_timestamp_seconds",
-                "gauge",
-                "When the last webhook was stored.",
-                _last_lines,
-            ),
-        ):
-            yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
-            for start in range(0, len(all_of_them), SLICE):
-                yield "".join(
-                    f"{name}{{{_labels(each)}{line}\n"
-                    for each in all_of_them[start : start + SLICE]
-                    for line in lines_of(each)
-                )
+    def _of_each(
+        self, read: Callable[[EndpointMetrics, Labels], Iterator[Sample]]
+    ) -> Iterator[Sample]:
+        for counters in list(self._endpoints.values()):
+            yield from read(counters, counters.endpoint or ("", ""))
 
 
-def _labels(counters: EndpointMetrics) -> str:
-    namespace, name = counters.endpoint or ("", "")
-    return f'namespace="{namespace}",endpoint="{name}"'
-
-
-def _request_lines(counters: EndpointMetrics) -> Iterator[str]:
+def _requests(counters: EndpointMetrics, endpoint: Labels) -> Iterator[Sample]:
     for outcome, count in counters.requests():
-        yield f',outcome="{outcome}"}} {count}'
+        yield (*endpoint, outcome), count
 
 
-def _refused_lines(counters: EndpointMetrics) -> Iterator[str]:
+def _refusals(counters: EndpointMetrics, endpoint: Labels) -> Iterator[Sample]:
     for reason, count in (counters.reasons or {}).items():
-        yield f',reason="{reason}"}} {count}'
+        yield (*endpoint, reason), count
 
 
-def _last_lines(counters: EndpointMetrics) -> Iterator[str]:
+def _last(counters: EndpointMetrics, endpoint: Labels) -> Iterator[Sample]:
     if counters.last:
-        yield f"}} {counters.last!r}"
+        yield endpoint, counters.last

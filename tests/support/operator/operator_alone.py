@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lightkube.core.resource import NamespacedResourceG
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
@@ -165,7 +164,7 @@ class OperatorAlone:
     async def start(self) -> None:
         """Begin, with what stands in the cluster and nothing else."""
         config, cluster = self.config, self.cluster
-        metrics, chance = OperatorMetrics(CollectorRegistry()), random.Random(1)
+        metrics, chance = OperatorMetrics(), random.Random(1)
         self.world = world = World(config.name)
         for document in cluster.endpoint_documents.values():
             world.put_endpoint(document)

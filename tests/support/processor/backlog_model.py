@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Literal, cast
 
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core import envelope
@@ -103,7 +102,7 @@ class _Process:
         self.bounds.window = 6
         self.bounds.of_conversation = 3
         self.bounds.max_passed = 8
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         time = StreamTime(TurnedClock(model.loop))
         self.queue = DestinationQueue(NAME, "sink", metrics, Random(3), time, self.bounds)
         self.partition = OwnedPartition(

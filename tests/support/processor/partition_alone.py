@@ -2,8 +2,6 @@
 
 from typing import cast
 
-from prometheus_client import CollectorRegistry
-
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition import OwnedPartition
@@ -44,7 +42,7 @@ def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want 
         store,
         ages or RetentionAges(),
         cast("DestinationQueues", None),
-        ProcessorMetrics(CollectorRegistry(), pool="test"),
+        ProcessorMetrics(pool="test"),
     )
     partition.found(Assignment(), floor, is_vacant=is_vacant)
     partition.start()

@@ -4,7 +4,6 @@ import asyncio
 from random import Random
 
 import msgspec
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core import envelope
@@ -76,7 +75,7 @@ class QueueAlone:
         self.partitions = [self.partition(0), self.partition(1)]
         self.clock = clock or HandClock()
         self.time = StreamTime(self.clock)
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         self.bounds = MemoryBounds()
         self.queue = DestinationQueue(NAME, "sink", metrics, Random(1), self.time, self.bounds)
         self._configure(Destination(name="sink", retry=_RETRY, log=LogTarget()))

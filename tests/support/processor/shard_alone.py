@@ -10,7 +10,6 @@ from typing import cast
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from prometheus_client import CollectorRegistry
 
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, RetrySubject
@@ -199,7 +198,7 @@ class ShardAlone:
 
     def __init__(self) -> None:
         time = StreamTime(HandClock())
-        metrics = ProcessorMetrics(CollectorRegistry(), pool="test")
+        metrics = ProcessorMetrics(pool="test")
         endpoints = Endpoints()
         channels = DestinationQueues(endpoints, cast("Destinations", self), metrics, time)
         self.door = Door()

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core import envelope
@@ -225,7 +224,7 @@ class SplitAlone:
         tools = SplitterTools(
             _Publishing(self.streams),
             self._endpoints,
-            ProcessorMetrics(CollectorRegistry(), pool="test"),
+            ProcessorMetrics(pool="test"),
             Cutter(self._limits),
             self.room,
             1.0,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverRoute, ReceiverTable
@@ -143,7 +142,7 @@ class InProcessReceiver:
 
     def __init__(self, *routes: ReceiverRoute, settings: ReceiverSettings | None = None) -> None:
         settings = settings or ReceiverSettings()
-        metrics = ReceiverMetrics(CollectorRegistry(), pool="receiver")
+        metrics = ReceiverMetrics(pool="receiver")
         table = Routes(metrics, settings)
         table.replace({"routes.json": ReceiverTable(generation="1", routes=routes)})
         self.store = MemoryStore()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from forebay.runtime.nats_wire import encode_headers
@@ -23,7 +22,7 @@ MAX_BODY_BYTES = 1024
 @contextlib.asynccontextmanager
 async def storing(settings: NatsSettings) -> AsyncIterator[JetStreamStore]:
     """Give a receiver's store that is connected and probes, without the receiver around it."""
-    metrics = ReceiverMetrics(CollectorRegistry(), pool="test")
+    metrics = ReceiverMetrics(pool="test")
     store = JetStreamStore(settings, ("0",), metrics, max_body_bytes=MAX_BODY_BYTES)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(store.run())]

@@ -11,6 +11,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
+from forebay_processor.destinations.answers import answer_class
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
     Attempt,
@@ -111,7 +112,8 @@ class Attempts:
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = self._time.steady() - began
         self._breaker.note(subject.key, result, generation, failed_after)
-        self._metrics.attempt(self._endpoint, self._name, type(result).__name__.lower(), seconds)
+        ended, answer = type(result).__name__.lower(), answer_class(result)
+        self._metrics.attempt(self._endpoint, self._name, ended, answer, seconds)
         if isinstance(result, Delivered):
             # The receiver's clock can be ahead.
             took = max(0.0, self._time.now() - received_at)

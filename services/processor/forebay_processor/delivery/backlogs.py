@@ -5,7 +5,7 @@ is found out again.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from forebay.core.naming import EndpointName
@@ -69,17 +69,10 @@ class MemoryBounds:
 class Backlogs:
     """The lanes of one destination, by partition."""
 
-    def __init__(
-        self,
-        endpoint: EndpointName,
-        name: str,
-        bounds: MemoryBounds,
-        on_count: Callable[[int], None],
-    ) -> None:
+    def __init__(self, endpoint: EndpointName, name: str, bounds: MemoryBounds) -> None:
         self._endpoint = endpoint
         self._name = name
         self.bounds = bounds
-        self._on_count = on_count
         self.blocked = 0
         """Conversations of this destination that wait because an entry failed."""
 
@@ -153,7 +146,6 @@ class Backlogs:
         """Count rows that came, or went."""
         backlog.count += rows
         self.total += rows
-        self._on_count(self.total)
 
     def gone(self, backlog: LaneBacklog, sequence: int) -> None:
         """Count a row no more that was deleted, where it was counted."""

@@ -107,6 +107,9 @@ class BatchedAttempts:
         """
         self.settings = Batch()
         self.taken = 0
+        self.sent = self.sent_items = 0
+        """Requests that held several items, and those items."""
+
         self._requests = requests
         self._on_room = on_room
         self._loop = asyncio.get_running_loop()
@@ -249,6 +252,8 @@ class BatchedAttempts:
         first = batch[0]
         if len(batch) == 1:
             return await first.port.deliver(first.attempt)
+        self.sent += 1
+        self.sent_items += len(batch)
         tokens = [each.attempt.token for each in batch]
         items = [each.item for each in batch]
         return await first.port.deliver_batch(first.attempt.endpoint, tokens, items)

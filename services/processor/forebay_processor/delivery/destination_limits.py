@@ -17,7 +17,6 @@ from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.destinations.kinds import KindLimits, limits_of
-from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["BATCH_ITEMS", "GONE_PLACES", "DestinationLimits"]
@@ -46,7 +45,6 @@ class DestinationLimits:
         self,
         endpoint: EndpointName,
         name: str,
-        metrics: ProcessorMetrics,
         random: Random,
         time: StreamTime,
         on_change: OnBreakerChange,
@@ -63,7 +61,6 @@ class DestinationLimits:
         self.batches = BatchedAttempts(self.requests, self.attempts.serve)
         self._endpoint = endpoint
         self._name = name
-        self._metrics = metrics
         self._on_change = on_change
         """Called when the breaker has opened, or closed: the destination is back."""
 
@@ -133,7 +130,6 @@ class DestinationLimits:
 
     def _breaker_changed(self) -> None:
         is_open = not self.breaker.is_closed
-        self._metrics.breaker(self._endpoint, self._name, is_open=is_open)
         about = {"endpoint": str(self._endpoint), "destination": self._name}
         if is_open:
             state, reason = self.breaker.state, self.breaker.reason

@@ -83,15 +83,15 @@ class DestinationQueue:
         self.endpoint = endpoint
         self.name = name
         self._call_later = asyncio.get_running_loop().call_later
-        self._limits = DestinationLimits(endpoint, name, metrics, random, time, self._on_breaker)
-        self.breaker = self._limits.breaker
+        self._limits = DestinationLimits(endpoint, name, random, time, self._on_breaker)
+        self.breaker, self.batches = self._limits.breaker, self._limits.batches
         self._limiter = self._limits.attempts
         self._attempts = Attempts(endpoint, name, metrics, self._limits, time)
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
+        self.expires_at = self._table.expires_at
         self._settings = DestinationSettings()
         self._conversations = Conversations()
-        on_count = functools.partial(metrics.waiting, endpoint, name)
-        self._backlogs = Backlogs(endpoint, name, bounds, on_count)
+        self._backlogs = Backlogs(endpoint, name, bounds)
         self._reader = BacklogReader(
             self._backlogs,
             self._conversations,

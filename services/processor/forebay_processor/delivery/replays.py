@@ -19,6 +19,7 @@ from forebay.core.subjects import RetrySubject
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 
 __all__ = ["Replays"]
@@ -33,12 +34,18 @@ class Replays:
     """Looks after the replayed rows of one partition, for as long as this process owns it."""
 
     def __init__(
-        self, streams: Streams, shard: str, partition: Partition, queues: DestinationQueues
+        self,
+        streams: Streams,
+        shard: str,
+        partition: Partition,
+        queues: DestinationQueues,
+        metrics: ProcessorMetrics,
     ) -> None:
         self._streams = streams
         self._shard = shard
         self._partition = partition
         self._queues = queues
+        self._metrics = metrics
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
         a replica that is behind answers with less, and the rest comes with a later look."""
@@ -75,5 +82,8 @@ class Replays:
                 _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
                 continue
             queue = self._queues.of(subject.endpoint, subject.destination)
+            known = queue.parked
             queue.shown(self._partition, subject, stored.sequence)
+            if queue.parked > known:  # not one that was seen before
+                self._metrics.replayed(subject.endpoint, subject.destination)
         return len(page)

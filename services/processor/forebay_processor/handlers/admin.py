@@ -1,13 +1,12 @@
 """The admin port: probes and metrics. aiohttp's server, since its client is there already."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+
+from forebay.runtime.metrics import CONTENT_TYPE
 
 __all__ = ["admin_application"]
-
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def admin_application(
@@ -15,7 +14,7 @@ def admin_application(
     generations: Callable[[], dict[str, str]],
     load: Callable[[], dict[str, object]],
     open_breakers: Callable[[], list[dict[str, str | int]]],
-    registry: CollectorRegistry,
+    exposition: Callable[[], Awaitable[bytes]],
 ) -> web.Application:
     """Return the application of the admin port.
 
@@ -24,7 +23,7 @@ def admin_application(
         generations: The generation in force of each table file.
         load: What the processor owns and what waits there.
         open_breakers: What there is to know of each destination that nothing is sent to.
-        registry: Where the metrics are.
+        exposition: Returns what `/metrics` shows.
     """
 
     async def livez(_: web.Request) -> web.Response:  # aiohttp awaits handlers
@@ -36,8 +35,7 @@ def admin_application(
         return web.json_response({"ok": not waiting, "waiting_for": waiting}, status=status)
 
     async def metrics(_: web.Request) -> web.Response:
-        body = generate_latest(registry)
-        return web.Response(body=body, headers={"Content-Type": METRICS_TYPE})
+        return web.Response(body=await exposition(), headers={"Content-Type": CONTENT_TYPE})
 
     async def routes(_: web.Request) -> web.Response:
         return web.json_response({"generations": generations()})

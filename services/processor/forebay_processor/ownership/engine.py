@@ -8,7 +8,7 @@ finished, what waits in RETRY. Who owns which partition is agreed on by all proc
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import structlog
@@ -18,7 +18,9 @@ from forebay.runtime.outgoing import PubAck
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Connection, Session
+from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.destination_metrics import DestinationFigures
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.watchdog import Watchdog
 from forebay_processor.metrics import ProcessorMetrics
@@ -139,6 +141,10 @@ class Engine:
                 for lane in Lane
             },
         }
+
+    def destinations(self) -> Iterator[DestinationFigures | None]:
+        """Return how each destination is, for the metrics; at each None others have their turn."""
+        return figures_of(self._factory.queues)
 
     # -- RETRY as a table, and DEAD (`PartitionStore`)
 

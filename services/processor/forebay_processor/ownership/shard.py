@@ -211,6 +211,7 @@ class ShardRunner:
             partition.lose()
             if partition_id not in self._drains:
                 lost += 1
+                self._factory.metrics.lost(partition.kind)
                 self._factory.tidy(partition.abandon())
         if lost:
             _log.warning("partitions_lost", shard=self.name, count=lost)
@@ -220,9 +221,10 @@ class ShardRunner:
                 or partition_id in self._drains
                 or self._membership.is_releasing(partition_id)
             ):
-                self._partitions[partition_id] = self._factory.partition(
+                taken = self._partitions[partition_id] = self._factory.partition(
                     self.name, partition_id, epoch, self._membership.lease, self._ages
                 )
+                self._factory.metrics.taken(taken.kind)
         for partition_id in surplus(table, self._membership.me):
             self._drain(partition_id)
         self._begin_new()

@@ -283,6 +283,7 @@ class Splitter:
         """
         subject, message = webhook.subject, webhook.message
         self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
+        self._metrics.unreadable(subject.endpoint, reason)
         _log.warning(
             "body_unreadable",
             endpoint=str(subject.endpoint),

@@ -135,7 +135,7 @@ class JetStreamStore:
         self._publisher = Publisher(
             settings,
             "forebay-receiver",
-            on_late=metrics.late_stored.inc,
+            on_late=metrics.stored_late,
             on_change=self._connection_changed,
         )
         self._needed_payload = max_body_bytes + HEADERS_RESERVE
@@ -294,10 +294,10 @@ class JetStreamStore:
             self._told_payload = has
             if warning := self._small_payload():
                 _log.error("max_payload_too_small", reason=warning)
-        self._metrics.max_payload.set(has)
+        self._metrics.takes_payload(has)
 
     def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
-        self._metrics.nats_connected.set(is_connected)
+        self._metrics.connected(is_connected=is_connected)
         for state in self._shards.values():
             state.connected(is_connected=is_connected)
         if is_connected:

@@ -1,13 +1,13 @@
 """The admin port: probes, metrics, and what a person asks. FastAPI; reached by no route."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel, Field
 
 import forebay
+from forebay.runtime.metrics import CONTENT_TYPE
 from forebay_receiver.services.status import ReceiverStatus
 
 __all__ = ["Load", "Probe", "RouteList", "admin_application"]
@@ -44,8 +44,10 @@ class Load(BaseModel):
     in_flight_bytes: Annotated[int, Field(description="Bytes of bodies being read or stored.")]
 
 
-def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> FastAPI:
-    """Return the application of the admin port."""
+def admin_application(
+    status: ReceiverStatus, exposition: Callable[[], Awaitable[bytes]]
+) -> FastAPI:
+    """Return the application of the admin port; `exposition` is what `/metrics` shows."""
     app = FastAPI(title="Forebay receiver", version=forebay.__version__)
 
     @app.get("/livez")
@@ -64,13 +66,7 @@ def admin_application(status: ReceiverStatus, registry: CollectorRegistry) -> Fa
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """Return all metrics in Prometheus' text format."""
-        status.record()
-        text = [generate_latest(registry)]
-        for part in status.endpoint_metrics():
-            text.append(part.encode())
-            # Thousands of endpoints have many lines: webhooks are served in between.
-            await asyncio.sleep(0)
-        return Response(b"".join(text), media_type=CONTENT_TYPE_LATEST)
+        return Response(await exposition(), media_type=CONTENT_TYPE)
 
     @app.get("/routes")
     async def routes() -> RouteList:

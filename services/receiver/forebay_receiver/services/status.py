@@ -1,12 +1,12 @@
 """What the receiver says of itself: readiness, load, the table in force."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.metrics import Load, ReceiverMetrics
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 
@@ -29,8 +29,8 @@ class ReceiverStatus:
         self._routes = routes
         self._tables = tables
         self._store = store
-        self._metrics = metrics
         self._connections = connections
+        metrics.follow(self._load)
         self.is_stopping = False
         """Set on SIGTERM: not ready any more, though it still serves."""
 
@@ -69,13 +69,12 @@ class ReceiverStatus:
         """Return what an operator should mend, though the receiver is ready."""
         return [*self._store.warnings(), *self._routes.warnings()]
 
-    def record(self) -> None:
-        """Bring the gauges up to date: they are set when they are read, not at each webhook."""
-        self._metrics.in_flight.set(self.in_flight)
-        self._metrics.in_flight_bytes.set(self.in_flight_bytes)
-        self._metrics.connections.set(self._connections())
-        self._metrics.tasks.set(len(asyncio.all_tasks()))
-
-    def endpoint_metrics(self) -> Iterator[str]:
-        """Return the endpoints' counters as text, in slices to yield the loop between."""
-        return self._metrics.endpoint_slices()
+    def _load(self) -> Load:
+        return Load(
+            in_flight=self.in_flight,
+            in_flight_bytes=self.in_flight_bytes,
+            connections=self._connections(),
+            tasks=len(asyncio.all_tasks()),
+            endpoints=len(self._routes),
+            table_age=self._tables.age,
+        )

@@ -1,0 +1,130 @@
+"""The metrics of how destinations are: what waits, since when, the breaker, batches.
+
+Nothing is counted for them as it happens: they are read from the queues when somebody looks, so
+they go when a queue goes. A part of `metrics`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+from forebay.core.naming import EndpointName
+from forebay.runtime.metrics import DESTINATION, Declarations, MetricSet, Sample
+
+__all__ = ["OF_DESTINATIONS", "DestinationFigures", "follow_destinations"]
+
+OF_DESTINATIONS: Final = Declarations("processor")
+
+PARKED: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_parked_items",
+    "Items that wait in RETRY; of a partition that was just taken, those counted so far.",
+    labels=DESTINATION,
+    unit="items",
+    use="Sum over all pods. What waits at a destination that is up drains; else it is down.",
+)
+BLOCKED: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_blocked_conversations",
+    "Conversations that wait because one of their items failed: all behind it keep their order.",
+    labels=DESTINATION,
+    unit="conversations",
+    use="Few, while others are delivered: single items fail, look at their answers.",
+)
+OLDEST_WAITING: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_oldest_parked_seconds",
+    "The age of the oldest item that waits in RETRY, of those in memory; none where none waits.",
+    labels=DESTINATION,
+    unit="seconds",
+    use="Take the greatest of all pods.",
+)
+EXPIRES: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_oldest_parked_expires_seconds",
+    "Until that item is given up; none where none waits.",
+    labels=DESTINATION,
+    unit="seconds",
+    use="Take the least of all pods. Before it is 0: mend the destination, or pause the endpoint.",
+)
+BREAKER: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_breaker_open",
+    "1 while nothing is sent to a destination but probes.",
+    labels=DESTINATION,
+    unit="0 or 1",
+    use="The destination is down, or refuses us: breaker_state tells which.",
+)
+BREAKER_STATE: Final = OF_DESTINATIONS.gauge(
+    "forebay_processor_breaker_state",
+    "1 for the state that a destination's breaker is in: Closed, Open, Probing, or Refused, which "
+    "lasts until the destination's spec changes.",
+    labels=(*DESTINATION, "state"),
+    unit="1",
+    use="Refused needs somebody: a credential is wrong, or the destination is gone for good.",
+)
+BATCHES: Final = OF_DESTINATIONS.counter(
+    "forebay_processor_batches_total",
+    "Requests that held several items.",
+    labels=DESTINATION,
+    unit="requests",
+    use="batch_items_total over this is how full batches are.",
+)
+BATCH_ITEMS: Final = OF_DESTINATIONS.counter(
+    "forebay_processor_batch_items_total",
+    "Items that were sent in those.",
+    labels=DESTINATION,
+    unit="items",
+    use="As batches_total.",
+)
+
+
+class DestinationFigures(NamedTuple):
+    """How one destination is at this moment."""
+
+    endpoint: EndpointName
+    name: str
+    parked: int
+    blocked: int
+    oldest: float | None
+    """Age in seconds."""
+
+    expires: float | None
+    """Seconds."""
+
+    breaker: str
+    """The state's name."""
+
+    is_open: bool
+    batches: int
+    batch_items: int
+
+
+def follow_destinations(
+    metrics: MetricSet, read: Callable[[], Iterable[DestinationFigures | None]]
+) -> None:
+    """Ask at every look how destinations are; at each None others have their turn."""
+    shown = [metrics.series(metric) for metric in OF_DESTINATIONS]
+
+    def survey() -> Iterator[None]:
+        found: list[list[Sample]] = [[] for _ in shown]
+        for figures in read():
+            if figures is None:
+                yield
+            else:
+                for samples, sample in zip(found, _samples(figures), strict=True):
+                    if sample is not None:
+                        samples.append(sample)
+        for series, samples in zip(shown, found, strict=True):
+            series.replace(samples)
+
+    metrics.before(survey)
+
+
+def _samples(figures: DestinationFigures) -> tuple[Sample | None, ...]:
+    """Return a destination's samples, in the order of their declarations."""
+    of = (*figures.endpoint, figures.name)
+    return (
+        (of, figures.parked),
+        (of, figures.blocked),
+        None if figures.oldest is None else (of, figures.oldest),
+        None if figures.expires is None else (of, figures.expires),
+        (of, figures.is_open),
+        ((*of, figures.breaker), 1),
+        (of, figures.batches) if figures.batches else None,
+        (of, figures.batch_items) if figures.batches else None,
+    )

@@ -1,0 +1,49 @@
+"""What a destination answered to an attempt, in the few classes that metrics have.
+
+They are read from the words of the result, which are a closed list: they stand in dead letters
+(`http_errors`, `http.result_of`).
+"""
+
+import enum
+from typing import Final
+
+from forebay_processor.destinations.http_errors import Told
+from forebay_processor.destinations.port import Delivered, Failed, Result, Trouble
+
+__all__ = ["AnswerClass", "answer_class"]
+
+
+class AnswerClass(enum.StrEnum):
+    """Classes of answers."""
+
+    TAKEN = "2xx"
+    REFUSED = "4xx"
+    BROKEN = "5xx"
+    OTHER = "other"
+    """Another status, or an attempt that never left this process."""
+
+    TIMEOUT = "timeout"
+    """No answer in time."""
+
+    CONNECTION = "connection"
+    """None was made, or it broke before an answer came."""
+
+
+_STATUS: Final = "status "
+_OF_STATUS: Final = {"4": AnswerClass.REFUSED, "5": AnswerClass.BROKEN}
+_OF_CONNECTIONS: Final = frozenset(each.value for each in Told if each is not Told.NO_URL)
+
+
+def answer_class(result: Result) -> AnswerClass:
+    """Return the class of what an attempt ended in."""
+    if isinstance(result, Delivered):
+        return AnswerClass.TAKEN
+    error = result.error
+    if error.startswith(_STATUS):
+        return _OF_STATUS.get(error[len(_STATUS)], AnswerClass.OTHER)
+    if error == "timeout":
+        return AnswerClass.TIMEOUT
+    is_destinations = isinstance(result, Failed) and result.trouble is Trouble.DESTINATION
+    if is_destinations or error in _OF_CONNECTIONS:
+        return AnswerClass.CONNECTION
+    return AnswerClass.OTHER

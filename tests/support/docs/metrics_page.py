@@ -1,0 +1,75 @@
+"""docs/metrics.md: made of what the parts declare."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from forebay.runtime.metrics import LABELS, Kind, Metric
+from forebay_operator.metrics import DECLARED as OPERATOR
+from forebay_processor.metrics import DECLARED as PROCESSOR
+from forebay_receiver.metrics import DECLARED as RECEIVER
+
+__all__ = ["METRICS", "PAGE", "page", "sample_names"]
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+METRICS: Final = {
+    "Receiver": tuple(RECEIVER),
+    "Processor": tuple(PROCESSOR),
+    "Operator": tuple(OPERATOR),
+}
+"""Every metric there is, by the part that shows it."""
+
+_HEAD: Final = """\
+# Metrics
+
+Every part shows its metrics on its port for operators (9090), path `/metrics`, in Prometheus' text
+format. `make generate` writes this page from the declarations in each part's module `metrics`.
+
+Times are in seconds, sizes in bytes. Counters begin at 0 with each process: use `rate` or
+`increase`. Every histogram of times has edges at 0.25 s and 1 s, the providers' standard, and
+reaches 5 s, their limit.
+
+## How many series there are
+
+With `E` endpoints and `D` destinations in all, a receiver shows at most `33 E` series, a
+processor `62 E + 24 D`; less than two hundred more of each part are of the process.
+These are bounds: an outcome, a reason or a kind that never occurred has no series. An endpoint that
+only ever gets text messages and statuses, at one destination that takes them, has 2 series at a
+receiver and 11 at a processor.
+
+## Labels
+
+| label | its values |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """Return the whole file."""
+    used = {label for metrics in METRICS.values() for metric in metrics for label in metric.labels}
+    labels = (f"| `{label}` | {says} |" for label, says in LABELS.items() if label in used)
+    parts = ("\n".join(_part(name, metrics)) for name, metrics in METRICS.items())
+    return _HEAD + "\n".join((*labels, *parts)) + "\n"
+
+
+def _part(name: str, metrics: tuple[Metric, ...]) -> Iterator[str]:
+    yield f"\n## {name}\n"
+    yield "| metric | type | unit | labels | what it says | what to do with it |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for metric in metrics:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield (
+            f"| `{metric.name}` | {metric.kind} | {metric.unit} | {labels} "
+            f"| {metric.says} | {metric.use} |"
+        )
+
+
+def sample_names() -> frozenset[str]:
+    """Return the name of every sample that a part may show."""
+    names: set[str] = set()
+    for metric in (metric for metrics in METRICS.values() for metric in metrics):
+        if metric.kind is Kind.HISTOGRAM:
+            names |= {f"{metric.name}{end}" for end in ("_bucket", "_sum", "_count")}
+        names.add(metric.name)
+    return frozenset(names)
