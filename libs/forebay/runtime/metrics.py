@@ -77,7 +77,7 @@ LONGEST: Final = 5.0
 """Seconds that it reaches at least: 360dialog's hard limit."""
 
 SWEEPS: Final = 4
-"""Looks for what is gone in the time that it is kept: a series goes within 1.5 times that."""
+"""Looks for what is gone in the time that it is kept: a series goes within 1.25 times that."""
 
 LAG_SECONDS: Final = 0.25
 """Between two looks at how late the event loop is."""

@@ -125,7 +125,19 @@ async def _work(
         settle_garbage_collector()
         bound_integers()
         _log.info("processor_started", port=admin.getsockname()[1])
-        code = await _until_stopped(stop, settings, engine, publisher, link, tables)
+        background = [
+            asyncio.create_task(link.run(), name="nats"),
+            asyncio.create_task(publisher.run(), name="publisher"),
+            asyncio.create_task(tables.follow(), name="tables"),
+            asyncio.create_task(metrics.measure_lag(), name="lag"),
+            asyncio.create_task(
+                metrics.forget_gone(
+                    lambda owner: endpoints.is_named(*owner), settings.keep_gone_seconds
+                ),
+                name="metrics",
+            ),
+        ]
+        code = await _until_stopped(stop, settings, engine, background)
         await server.cleanup()
     _log.info("processor_stopped")
     return code
@@ -135,17 +147,10 @@ async def _until_stopped(
     stop: asyncio.Event,
     settings: ProcessorSettings,
     engine: Engine,
-    publisher: Publisher,
-    link: NatsLink,
-    tables: TableFiles[ProcessorTable],
+    background: list[asyncio.Task[None]],
 ) -> int:
     """Run everything until a signal comes or a part of it fails; returns the exit code."""
     working = asyncio.create_task(engine.run(), name="engine")
-    background = [
-        asyncio.create_task(link.run(), name="nats"),
-        asyncio.create_task(publisher.run(), name="publisher"),
-        asyncio.create_task(tables.follow(), name="tables"),
-    ]
     stopping = asyncio.create_task(stop.wait(), name="stop")
     done, _ = await asyncio.wait(
         [working, stopping, *background], return_when=asyncio.FIRST_COMPLETED

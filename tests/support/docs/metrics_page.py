@@ -38,6 +38,11 @@ These are bounds: an outcome, a reason or a kind that never occurred has no seri
 only ever gets text messages and statuses, at one destination that takes them, has 2 series at a
 receiver and 11 at a processor.
 
+A series of an endpoint, or of a destination, that left the tables goes too, so their number does
+not grow with time: at a receiver at once; at a processor when its last values have been shown for
+`FOREBAY_PROCESSOR_KEEP_GONE_SECONDS` (300 s) to 1.25 times that; how much waits of it is shown for
+as long as something does. The operator's metrics name no endpoint.
+
 ## Labels
 
 | label | its values |

@@ -1,5 +1,6 @@
 """All queues of this process: one for each destination of each endpoint."""
 
+import asyncio
 import math
 from collections.abc import Iterator
 from random import Random
@@ -40,6 +41,9 @@ class DestinationQueues:
         self._random = Random()  # noqa: S311  # jitter is no secret
         self._queues: dict[tuple[EndpointName, str], DestinationQueue] = {}
         self._endpoint_limits: dict[EndpointName, EndpointLimit] = {}
+        self._idle: set[tuple[EndpointName, str]] = set()
+        """Queues that were of no use at the last look."""
+
         self._members = 1
         self.bounds = MemoryBounds()
         """What all of them may have in memory."""
@@ -107,14 +111,43 @@ class DestinationQueues:
         for queue in self:
             queue.drop(partition)
 
+    async def run(self, keep_seconds: float) -> None:
+        """Forget queues that are of no use any more, after so long; until cancelled."""
+        while True:
+            await asyncio.sleep(keep_seconds / 2)
+            self.forget_idle()
+
+    def forget_idle(self) -> None:
+        """Forget queues of destinations that no table names and in which nothing is.
+
+        At the second look: whoever got one a moment ago may still be about to use it. One that is
+        needed again, for a row that somebody replays, is made again.
+        """
+        idle = {key for key, queue in self._queues.items() if self._is_idle(queue)}
+        for key in idle & self._idle:
+            del self._queues[key]
+            self._destinations.forget(*key)
+        self._idle = idle & self._queues.keys()
+        self._forget_endpoint_limits()
+
+    def _is_idle(self, queue: DestinationQueue) -> bool:
+        if self._endpoints.is_named(*queue.endpoint, queue.name) or queue.parked:
+            return False
+        return not any(queue.conversations) and all(
+            lane.is_caught_up and not lane.is_reading for lane in queue.backlogs
+        )
+
     def _follow(self) -> None:
         for key, queue in list(self._queues.items()):
             queue.configure(self._settings_of(*key))
             if self._is_over(queue):
                 del self._queues[key]
+        self._forget_endpoint_limits()
+
+    def _forget_endpoint_limits(self) -> None:
         there = {name for name, _ in self._queues}
         for name in self._endpoint_limits.keys() - there:
-            if self._endpoints.is_deleted(name):
+            if not self._endpoints.is_named(*name):
                 del self._endpoint_limits[name]
 
     def _is_over(self, queue: DestinationQueue) -> bool:

@@ -198,10 +198,13 @@ class Engine:
         working = asyncio.create_task(self._work_sessions(), name="sessions")
         stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         watching = asyncio.create_task(self.watchdog.watch(), name="watchdog")
-        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, stopping, watching)
+        tidying = asyncio.create_task(
+            self._factory.queues.run(self._settings.keep_gone_seconds), name="queues"
+        )
+        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, stopping, watching, tidying)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in (acking, working):
+            for task in (acking, working, tidying):
                 if task.done():
                     task.result()
             if not watching.done():

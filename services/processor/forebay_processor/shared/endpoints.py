@@ -28,6 +28,13 @@ class Endpoints:
         """Return the names of all that the tables know."""
         return list(self._by_name)
 
+    def is_named(self, namespace: str, endpoint: str, destination: str | None = None) -> bool:
+        """Say whether the tables name an endpoint, or a destination of one."""
+        found = self._by_name.get(EndpointName(namespace, endpoint))
+        if found is None or destination is None:
+            return found is not None
+        return any(each.name == destination for each in found.destinations)
+
     def is_deleted(self, name: EndpointName) -> bool:
         """Say whether the tables list the endpoint as gone."""
         return name in self._deleted
