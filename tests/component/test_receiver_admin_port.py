@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from forebay_receiver.metrics import DECLARED
 from support.inputs.corpus import APP_SECRET
 from support.inputs.tables import VERIFY_TOKEN
 from support.receiver.raw_http import exchange, request_bytes
 from support.receiver.receiver_harness import ROUTES, TOKEN, ReceiverHarness
+from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -70,3 +72,24 @@ async def test_it_changes_nothing(receiver: ReceiverHarness, path: str, method: 
     request = request_bytes(method, path, headers={"Connection": "close"}, body=b"{}")
     answer = await exchange(receiver.part.admin_port, request)
     assert (answer.status, answer.headers["allow"]) == (405, "GET")
+
+
+async def test_the_tables_and_the_loop_are_followed(receiver: ReceiverHarness) -> None:
+    async def shown(name: str) -> float:
+        return await receiver.part.metric(f"forebay_receiver_{name}")
+
+    assert await shown("endpoints") == len(ROUTES)
+    age = await shown("table_age_seconds")
+    count = await shown("loop_lag_seconds_count")
+
+    async def is_measured() -> bool:
+        return await shown("loop_lag_seconds_count") > count
+
+    await eventually(is_measured, saying="the loop's lag to be measured again")
+    assert await shown("table_age_seconds") > age
+
+
+async def test_every_metric_that_is_declared_is_shown(receiver: ReceiverHarness) -> None:
+    text = (await receiver.part.admin("/metrics")).body.decode()
+    for metric in DECLARED:
+        assert f"# TYPE {metric.name} {metric.kind}\n" in text

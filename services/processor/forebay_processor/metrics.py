@@ -175,6 +175,14 @@ END_TO_END_SECONDS: Final = _OWN.histogram(
     use="The objective of freshness: 99 % within 5 s.",
     buckets=SECONDS,
 )
+HEARTBEAT_SECONDS: Final = _OWN.histogram(
+    "forebay_processor_heartbeat_seconds",
+    "From a heartbeat's write to NATS' answer, about once a second: the round trip to NATS, its "
+    "disk and quorum included.",
+    unit="seconds",
+    use="Where items are late and this rises, it is NATS; where it does not, look at loop_lag.",
+    buckets=SECONDS,
+)
 ENDPOINTS: Final = _OWN.gauge(
     "forebay_processor_endpoints",
     "Endpoints that the tables name.",
@@ -221,6 +229,7 @@ class ProcessorMetrics:
         self._unsplit = metrics.series(UNSPLIT)
         self._delivery_seconds = metrics.histogram(DELIVERY_SECONDS)
         self._end_to_end_seconds = metrics.histogram(END_TO_END_SECONDS)
+        self._heartbeat_seconds = metrics.histogram(HEARTBEAT_SECONDS)
 
     # -- what is read when somebody looks
 
@@ -319,6 +328,10 @@ class ProcessorMetrics:
     def purged(self, stream: str, count: int) -> None:
         """Count processed messages that were removed for room."""
         self._purged.add((stream,), count)
+
+    def heartbeat(self, seconds: float) -> None:
+        """Observe how long NATS took for a heartbeat."""
+        self._heartbeat_seconds.observe(seconds)
 
     def taken(self, kind: str) -> None:
         """Count a partition that this process took."""

@@ -15,6 +15,7 @@ import yaml
 from support.operator.control_plane import Api, ControlPlane
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
+from support.receiver.raw_http import exchange, request_bytes
 from support.timing.wait import eventually
 
 __all__ = ["ENDPOINTS", "Forebay", "Operator", "manifest"]
@@ -130,6 +131,11 @@ class Operator:
         )
         await eventually(lambda: not program.running, within=30, saying="the uninstall to end")
         assert any('"event": "uninstalled"' in line for line in program.lines()), program.tail()
+
+    async def metrics(self) -> str:
+        """Return what its port for operators shows at /metrics."""
+        request = request_bytes("GET", "/metrics", headers={"Connection": "close"})
+        return (await exchange(self._port, request)).body.decode()
 
     def events(self, name: str) -> list[Json]:
         """Return the lines of its log with one event's name."""

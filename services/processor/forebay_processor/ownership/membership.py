@@ -44,6 +44,7 @@ class Membership:
         listener_id: str,
         on_table: Callable[[LeaseTable], None],
         on_answer: Callable[[], None],
+        on_written: Callable[[float], None] = lambda _: None,
     ) -> None:
         """Prepare; nothing is asked before `run`.
 
@@ -53,6 +54,7 @@ class Membership:
             listener_id: Where this process listens.
             on_table: Called with the table after each step.
             on_answer: Called whenever NATS answered.
+            on_written: Called with the seconds that NATS took for a heartbeat.
         """
         self.me = me
         self.lease = Lease()
@@ -75,6 +77,7 @@ class Membership:
         self._listener_id = listener_id
         self._on_table = on_table
         self._on_answer = on_answer
+        self._on_written = on_written
         self._released: set[str] = set()
         self._is_leaving = False
         self._failure_detector = FailureDetector(DEAD_SECONDS, 1.5 * HEARTBEAT_SECONDS)
@@ -144,6 +147,7 @@ class Membership:
             except SequenceMismatch:
                 await asyncio.sleep(random.random() * SETTLE_SECONDS)  # noqa: S311
                 continue
+            self._on_written(lease_clock() - began)
             for name in sorted(dead):
                 _log.warning("processor_declared_dead", shard=self._shard, member=name)
             self._released -= released

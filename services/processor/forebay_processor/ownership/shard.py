@@ -57,7 +57,9 @@ class ShardRunner:
     def __init__(self, name: str, me: str, listener_id: str, factory: PartitionFactory) -> None:
         self.name = name
         self._factory = factory
-        self._membership = Membership(name, me, listener_id, self._follow, factory.on_answer)
+        self._membership = Membership(
+            name, me, listener_id, self._follow, factory.on_answer, factory.metrics.heartbeat
+        )
         self._survey = BacklogSurvey(name, factory.queues)
         self._ages = RetentionAges()
         self._partitions: dict[str, OwnedPartition] = {}
