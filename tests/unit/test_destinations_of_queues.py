@@ -90,3 +90,48 @@ async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them(
         waiting.backlogs.drop(alone.partitions[0])
         endpoints.replace(table(deleted=(ENDPOINT,)))
         assert list(queues) == []
+
+
+async def test_queues_of_what_no_table_names_go_at_the_second_look_that_finds_nothing() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        kept, gone = queues.of(NAME, KEPT.name), queues.of(NAME, GONE.name)
+        queues.forget_idle()
+        queues.forget_idle()
+        assert list(queues) == [kept, gone], "the tables name both"
+
+        endpoints.replace(table(endpoint(KEPT)))
+        partition = QueueAlone().partitions[0]
+        subject = RetrySubject("0", 0, Lane.LIVE, NAME, GONE.name, "c0", "k")
+        gone.backlogs.count(gone.backlogs.of_subject(partition, subject), 1)
+        queues.forget_idle()
+        queues.forget_idle()
+        assert list(queues) == [kept, gone], "something waits in it"
+
+        gone.backlogs.drop(partition)
+        queues.forget_idle()
+        assert list(queues) == [kept, gone], "somebody may be about to use it"
+        queues.forget_idle()
+        assert list(queues) == [kept]
+
+        # An endpoint that is in no table, and not listed as deleted either.
+        endpoints.replace({})
+        queues.forget_idle()
+        queues.forget_idle()
+        assert list(queues) == []
+
+
+async def test_a_queue_whose_destination_comes_back_between_two_looks_stays() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        queue = queues.of(NAME, GONE.name)
+        for after in (table(endpoint(KEPT)), table(endpoint(KEPT, GONE)), table(endpoint(KEPT))):
+            endpoints.replace(after)
+            queues.forget_idle()
+        assert list(queues) == [queue]
