@@ -12,44 +12,44 @@ from forebay.runtime.metrics import DESTINATION, Declarations, MetricSet, Sample
 
 __all__ = ["OF_DESTINATIONS", "DestinationFigures", "follow_destinations"]
 
-OF_DESTINATIONS: Final = Declarations("processor")
+_OWN: Final = Declarations("processor")
 
-PARKED: Final = OF_DESTINATIONS.gauge(
+PARKED: Final = _OWN.gauge(
     "forebay_processor_parked_items",
     "Items that wait in RETRY; of a partition that was just taken, those counted so far.",
     labels=DESTINATION,
     unit="items",
     use="Sum over all pods. What waits at a destination that is up drains; else it is down.",
 )
-BLOCKED: Final = OF_DESTINATIONS.gauge(
+BLOCKED: Final = _OWN.gauge(
     "forebay_processor_blocked_conversations",
     "Conversations that wait because one of their items failed: all behind it keep their order.",
     labels=DESTINATION,
     unit="conversations",
     use="Few, while others are delivered: single items fail, look at their answers.",
 )
-OLDEST_WAITING: Final = OF_DESTINATIONS.gauge(
+OLDEST_WAITING: Final = _OWN.gauge(
     "forebay_processor_oldest_parked_seconds",
     "The age of the oldest item that waits in RETRY, of those in memory; none where none waits.",
     labels=DESTINATION,
     unit="seconds",
     use="Take the greatest of all pods.",
 )
-EXPIRES: Final = OF_DESTINATIONS.gauge(
+EXPIRES: Final = _OWN.gauge(
     "forebay_processor_oldest_parked_expires_seconds",
     "Until that item is given up; none where none waits.",
     labels=DESTINATION,
     unit="seconds",
     use="Take the least of all pods. Before it is 0: mend the destination, or pause the endpoint.",
 )
-BREAKER: Final = OF_DESTINATIONS.gauge(
+BREAKER: Final = _OWN.gauge(
     "forebay_processor_breaker_open",
     "1 while nothing is sent to a destination but probes.",
     labels=DESTINATION,
     unit="0 or 1",
     use="The destination is down, or refuses us: breaker_state tells which.",
 )
-BREAKER_STATE: Final = OF_DESTINATIONS.gauge(
+BREAKER_STATE: Final = _OWN.gauge(
     "forebay_processor_breaker_state",
     "1 for the state that a destination's breaker is in: Closed, Open, Probing, or Refused, which "
     "lasts until the destination's spec changes.",
@@ -57,20 +57,23 @@ BREAKER_STATE: Final = OF_DESTINATIONS.gauge(
     unit="1",
     use="Refused needs somebody: a credential is wrong, or the destination is gone for good.",
 )
-BATCHES: Final = OF_DESTINATIONS.counter(
+BATCHES: Final = _OWN.counter(
     "forebay_processor_batches_total",
     "Requests that held several items.",
     labels=DESTINATION,
     unit="requests",
     use="batch_items_total over this is how full batches are.",
 )
-BATCH_ITEMS: Final = OF_DESTINATIONS.counter(
+BATCH_ITEMS: Final = _OWN.counter(
     "forebay_processor_batch_items_total",
     "Items that were sent in those.",
     labels=DESTINATION,
     unit="items",
     use="As batches_total.",
 )
+
+OF_DESTINATIONS: Final = tuple(_OWN)
+"""All of them, in the order in which they are shown."""
 
 
 class DestinationFigures(NamedTuple):

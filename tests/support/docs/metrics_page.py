@@ -4,12 +4,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from forebay.core.invalid import InvalidReason
+from forebay.core.item_kinds import KINDS
+from forebay.core.letters import DeadReason
+from forebay.core.subjects import Lane
 from forebay.runtime.metrics import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR
+from forebay_processor.destination_metrics import OF_DESTINATIONS
+from forebay_processor.destinations.answers import AnswerClass
 from forebay_processor.metrics import DECLARED as PROCESSOR
+from forebay_receiver.errors import Outcome, Reason
 from forebay_receiver.metrics import DECLARED as RECEIVER
 
-__all__ = ["METRICS", "PAGE", "page", "sample_names"]
+__all__ = [
+    "METRICS",
+    "MOST_AT_RECEIVER",
+    "MOST_OF_DESTINATION",
+    "MOST_OF_ENDPOINT",
+    "PAGE",
+    "page",
+    "sample_names",
+]
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -19,6 +34,15 @@ METRICS: Final = {
     "Operator": tuple(OPERATOR),
 }
 """Every metric there is, by the part that shows it."""
+
+MOST_AT_RECEIVER: Final = len(Outcome) + len(Reason) + 1
+"""Series of one endpoint: requests, refusals, and when the last webhook came."""
+
+MOST_OF_ENDPOINT: Final = 3 * len(KINDS) + 3 * len(Lane) + len(InvalidReason) + 1
+"""Items and webhooks by three outcomes each (a kind of items has one lane), unreadable bodies."""
+
+MOST_OF_DESTINATION: Final = 3 + 3 + len(AnswerClass) + len(DeadReason) + 1 + len(OF_DESTINATIONS)
+"""Deliveries and attempts, answers, dead letters, replays, and what its queue shows."""
 
 _HEAD: Final = """\
 # Metrics
@@ -32,8 +56,8 @@ reaches 5 s, their limit.
 
 ## How many series there are
 
-With `E` endpoints and `D` destinations in all, a receiver shows at most `33 E` series, a
-processor `62 E + 24 D`; less than two hundred more of each part are of the process.
+With `E` endpoints and `D` destinations in all, a receiver shows at most `{receiver} E` series, a
+processor `{endpoint} E + {destination} D`; less than 200 more of each part are of the process.
 These are bounds: an outcome, a reason or a kind that never occurred has no series. An endpoint that
 only ever gets text messages and statuses, at one destination that takes them, has 2 series at a
 receiver and 11 at a processor.
@@ -55,7 +79,10 @@ def page() -> str:
     used = {label for metrics in METRICS.values() for metric in metrics for label in metric.labels}
     labels = (f"| `{label}` | {says} |" for label, says in LABELS.items() if label in used)
     parts = ("\n".join(_part(name, metrics)) for name, metrics in METRICS.items())
-    return _HEAD + "\n".join((*labels, *parts)) + "\n"
+    head = _HEAD.format(
+        receiver=MOST_AT_RECEIVER, endpoint=MOST_OF_ENDPOINT, destination=MOST_OF_DESTINATION
+    )
+    return head + "\n".join((*labels, *parts)) + "\n"
 
 
 def _part(name: str, metrics: tuple[Metric, ...]) -> Iterator[str]:
