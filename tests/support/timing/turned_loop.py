@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from typing_extensions import override
@@ -50,6 +50,20 @@ class TurnedLoop(asyncio.SelectorEventLoop):
             return self.run_until_complete(work)
         finally:
             asyncio.set_event_loop(None)
+
+    @override
+    def close(self) -> None:
+        """End what is under way, as `asyncio.run` does, then the loop."""
+        left = [] if self.is_closed() else asyncio.all_tasks(self)
+        for task in left:
+            task.cancel()
+        if left:
+            self.turn(_ended(left))
+        super().close()
+
+
+async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class TurnedClock(Clock):
