@@ -81,7 +81,7 @@ class World(Protocol):
         """Return what each part has in memory now, in MiB; of several alike the most."""
 
     async def kill_processor(self) -> float:
-        """Kill one and bring it back; returns after how many seconds the others had its share."""
+        """Kill one and bring it back; returns after how many seconds all it had has an owner."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Campaign:
 
     others_lost: int = 0
     takeovers: list[tuple[float, float]] = field(default_factory=list)
-    """When each processor was killed (Unix time), and after how many seconds the others had all."""
+    """When each processor was killed (Unix time), and after how many seconds all had an owner."""
 
     memory: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """Seconds since the beginning, and MiB of each part."""
