@@ -55,20 +55,20 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.breakers import Breakers
-from forebay_operator.services.figures import Figures
+from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.gateway import Gateway
-from forebay_operator.services.intake import Intake
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SHARED, SharedParts
-from forebay_operator.services.start import fill_world
-from forebay_operator.services.story import Story
+from forebay_operator.services.start import fill_cache
+from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.uninstall import uninstall
+from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
-from forebay_operator.services.world import World
 from forebay_operator.settings import OperatorConfig, ProcessSettings, read_config
 
 __all__ = ["run"]
@@ -132,56 +132,56 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         _serving(admin_application(lambda: waiting, metrics.exposition), admin),
     ):
-        world = World(config.name)
-        filling = asyncio.create_task(fill_world(cluster, world), name="list")
+        cache = ClusterCache(config.name)
+        filling = asyncio.create_task(fill_cache(cluster, cache), name="list")
         if not await _first(filling, stop):
             await cluster.close()
             return 0
         kinds = filling.result()
         gateway = Gateway(
-            cluster, world, config.limits.discovery_seconds, is_there=HTTPRoute in kinds
+            cluster, cache, config.limits.discovery_seconds, is_there=HTTPRoute in kinds
         )
-        applier = Applier(cluster, world, metrics)
+        applier = Applier(cluster, cache, metrics)
         pages = HttpPods(session, config.limits.pod_seconds)
-        pools = Pools(world, pages, cluster)
+        pools = Pools(cache, pages, cluster)
         processors = config.processors.pods.match_labels
-        breakers = Breakers(world, pages, processors, config.limits.status_seconds, loop.time)
-        tables = RouteTables(config, world, applier, pools)
+        breakers = Breakers(cache, pages, processors, config.limits.status_seconds, loop.time)
+        tables = RouteTables(config, cache, applier, pools)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance)
-        figures = Figures(streams)
+        backlog = StreamBacklogReader(streams)
         parts = Parts(
             config=config,
             cluster=cluster,
-            world=world,
+            cache=cache,
             applier=applier,
             tables=tables,
             pools=pools,
             streams=streams,
-            figures=figures,
-            observer=Observer(config, tables, pools, shards, figures, breakers),
+            backlog=backlog,
+            observer=Observer(config, tables, pools, shards, backlog, breakers),
             gateway=gateway,
-            story=Story(cluster),
+            events=EventRecorder(cluster),
         )
         reconciler = Reconciler(parts)
-        shared = SharedParts(config, world, applier, tables, gateway)
-        workers = Workers(config.limits, world, reconciler, shared, metrics, chance)
-        shards.on_change = workers.wake_all
-        intake = Intake(world, workers)
-        metrics.watch_age_from(lambda: intake.age)
+        shared = SharedParts(config, cache, applier, tables, gateway)
+        workers = Workers(config.limits, cache, reconciler, shared, metrics, chance)
+        shards.on_change = workers.enqueue_all
+        handler = WatchEventHandler(cache, workers)
+        metrics.watch_age_from(lambda: handler.age)
         ended = asyncio.Event()
-        watches = Watches(intake, config.namespace, config.name, kinds, ended.set)
+        watches = Watches(handler, config.namespace, config.name, kinds, ended.set)
         watches.start()
 
         def routes_changed() -> None:
             if gateway.is_there:
                 watches.add(HTTPRoute)
-            workers.wake_all(full=True)
-            workers.wake(SHARED)
+            workers.enqueue_all(resync=True)
+            workers.enqueue(SHARED)
 
         gateway.on_change = routes_changed
         waiting.clear()
-        _log.info("operator_started", endpoints=len(world.endpoints), gateway=gateway.is_there)
+        _log.info("operator_started", endpoints=len(cache.endpoints), gateway=gateway.is_there)
         tasks = [
             asyncio.create_task(streams.run(), name="nats"),
             asyncio.create_task(shards.run(), name="shards"),

@@ -36,7 +36,7 @@ __all__ = [
     "RouteSettings",
     "Shard",
     "SharedReceivers",
-    "Tables",
+    "TableSettings",
     "TenantLimits",
     "Toleration",
     "read_config",
@@ -262,7 +262,7 @@ class RouteSettings(_Group):
     gateway: GatewaySettings = GatewaySettings()
 
 
-class Tables(_Group):
+class TableSettings(_Group):
     """The Secrets that tell receivers and processors which endpoints there are."""
 
     count: Annotated[int, Field(ge=1, le=64)] = 16
@@ -382,7 +382,7 @@ class TenantLimits(_Group):
     does not say it."""
 
     secrets: Annotated[int, Field(ge=1, le=256)] = 64
-    """Secrets that an endpoint names: each is read from the API server at each full look."""
+    """Secrets that an endpoint names: each is read from the API server at each resync."""
 
     table_kib: Annotated[int, Field(ge=4, le=448)] = 64
     """KiB that an endpoint takes in a table, secrets and certificates included. A Secret holds
@@ -420,7 +420,7 @@ class OperatorConfig(_Group):
 
     receiver: ReceiverPods
     route: RouteSettings = RouteSettings()
-    tables: Tables = Tables()
+    tables: TableSettings = TableSettings()
     shards: Annotated[tuple[Shard, ...], Field(min_length=1)] = (Shard(),)
     shared_receivers: SharedReceivers | None = None
     """None where the chart runs none: then `Shared` endpoints are not accepted."""

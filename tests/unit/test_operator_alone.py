@@ -23,7 +23,7 @@ async def alone() -> OperatorAlone:
 async def test_an_endpoint_is_held_before_anything_is_made_for_it(alone: OperatorAlone) -> None:
     own = alone.apply("sales")
     alone.cluster.refused = {"ServiceAccount", "Secret"}
-    await alone.look(own)
+    await alone.reconcile(own)
     assert alone.cluster.endpoint_documents[own]["metadata"]["finalizers"] == [FINALIZER]
     assert alone.kinds(own) == set()
 
@@ -32,11 +32,11 @@ async def test_receivers_of_its_own_serve_once_they_have_read_its_table(
     alone: OperatorAlone,
 ) -> None:
     own = alone.apply("sales")
-    await alone.look(own)
+    await alone.reconcile(own)
     assert alone.kinds(own) >= {"Deployment", "Service", "Ingress", "Secret"}
     assert alone.routes() == set()
     alone.own_pod(own)
-    await alone.look(own)
+    await alone.reconcile(own)
     assert alone.condition(own, "ReceiversReady") == ("False", "TablePending")
     await alone.settle(own)
     assert alone.condition(own, "ReceiversReady") == ("True", "ReceiversServe")
@@ -71,15 +71,15 @@ async def test_what_is_refused_of_one_endpoint_holds_no_other_one_up(
 
 async def test_what_somebody_changed_is_put_right(alone: OperatorAlone) -> None:
     own = alone.apply("sales")
-    await alone.look(own)
+    await alone.reconcile(own)
     (service,) = [each for each in alone.cluster.objects if each.kind == "Service"]
     document = alone.cluster.objects[service]
     changed = document | {
         "spec": document["spec"] | {"selector": {"app": "mine"}},
         "metadata": document["metadata"] | {"resourceVersion": "999999"},
     }
-    alone.world.put_object(changed)
-    await alone.look(own)
+    alone.cache.put_object(changed)
+    await alone.reconcile(own)
     assert alone.cluster.objects[service]["spec"] == document["spec"]
     assert ("sales", "Repaired") in alone.cluster.told
 
@@ -94,7 +94,7 @@ async def test_an_edit_that_cannot_be_used_leaves_all_as_it_was_served(
     await alone.settle(own)
     table = alone.table("receivers")
     alone.apply("sales", receiver=SHARED, destinations=[])
-    assert (await alone.look(own)).result == "refused"
+    assert (await alone.reconcile(own)).result == "refused"
     assert alone.condition(own, "Accepted") == ("False", "InvalidSpec")
     assert alone.table("receivers") == table
     assert alone.processed() == {"sales"}
@@ -104,7 +104,7 @@ async def test_a_secret_that_is_gone_leaves_all_as_it_was_served(alone: Operator
     own = alone.apply("sales", receiver=SHARED)
     await alone.settle(own)
     alone.cluster.secrets.clear()
-    assert (await alone.look(own)).result == "refused"
+    assert (await alone.reconcile(own)).result == "refused"
     assert alone.condition(own, "SecretsReady") == ("False", "SecretMissing")
     assert alone.routes() == {"sales"}
 
@@ -117,23 +117,23 @@ async def test_the_shared_receivers_serve_until_receivers_of_its_own_do(
 ) -> None:
     own = alone.apply("sales", receiver=SHARED, host=HOST)
     await alone.settle(own)
-    await alone.look_at_routes()
+    await alone.reconcile_routes()
     assert alone.hosts() == {HOST}
 
     alone.apply("sales", host=HOST)
     for _ in range(3):
-        await alone.look(own)
-        await alone.look_at_routes()
+        await alone.reconcile(own)
+        await alone.reconcile_routes()
     # The new pods are not there: whoever sends a webhook still gets to the shared ones.
     assert "Deployment" in alone.kinds(own)
     assert "Ingress" not in alone.kinds(own)
     assert (alone.routes(), alone.hosts()) == ({"sales"}, {HOST})
 
     alone.own_pod(own)
-    await alone.look(own)
+    await alone.reconcile(own)
     assert ("Ingress" in alone.kinds(own), alone.routes()) == (False, {"sales"})
     await alone.settle(own)
-    await alone.look_at_routes()
+    await alone.reconcile_routes()
     assert "Ingress" in alone.kinds(own)
     assert (alone.routes(), alone.hosts()) == (set(), set())
 
@@ -146,7 +146,7 @@ async def test_receivers_of_its_own_stay_until_the_shared_ones_serve(
 
     alone.apply("sales", receiver=SHARED)
     for _ in range(3):
-        await alone.look(own)
+        await alone.reconcile(own)
     assert alone.routes() == {"sales"}
     # No shared receiver has read that yet.
     assert alone.kinds(own) == kinds
@@ -168,12 +168,12 @@ async def test_a_host_is_whoever_s_that_named_it_first(alone: OperatorAlone) -> 
     alone.config = alone.config.model_copy(update={"tenant_limits": limits})
     await alone.start()
     second = alone.apply("second", receiver=SHARED, host=HOST)
-    assert (await alone.look(second)).result == "refused"
+    assert (await alone.reconcile(second)).result == "refused"
     assert alone.condition(second, "Accepted") == ("False", "HostTaken")
     assert alone.routes() == {"first"}
 
     alone.delete(first, ago=60)
-    await alone.look(first)
+    await alone.reconcile(first)
     await alone.settle(second)
     assert alone.routes() == {"second"}
 
@@ -182,7 +182,7 @@ async def test_who_may_not_name_a_host_keeps_nobody_from_having_it(alone: Operat
     alone.namespace = "other"
     alone.cluster.secrets["other", "crm"] = {"token": "Bearer other"}
     squatter = alone.apply("squatter", receiver=SHARED, host=HOST)
-    assert (await alone.look(squatter)).result == "refused"
+    assert (await alone.reconcile(squatter)).result == "refused"
     assert alone.condition(squatter, "Accepted") == ("False", "HostNotAllowed")
     alone.namespace = "acme"
     own = alone.apply("own", receiver=SHARED, host=HOST)
@@ -197,13 +197,13 @@ async def test_a_host_s_route_stays_while_a_restarted_operator_has_not_seen_all(
     second = alone.apply("second", receiver=SHARED, host=OTHER_HOST)
     await alone.settle(first)
     await alone.settle(second)
-    await alone.look_at_routes()
+    await alone.reconcile_routes()
     assert alone.hosts() == {HOST, OTHER_HOST}
-    # Its Secret is gone: the look after the restart does not get as far as its host.
+    # Its Secret is gone: the pass after the restart does not get as far as its host.
     alone.cluster.secrets.clear()
     await alone.start()
-    await alone.look(first)
-    await alone.look_at_routes()
+    await alone.reconcile(first)
+    await alone.reconcile_routes()
     assert alone.hosts() == {HOST, OTHER_HOST}
 
 
@@ -217,15 +217,15 @@ async def test_nothing_is_purged_or_let_go_before_every_pod_knows(
     own = alone.apply("sales", receiver=SHARED)
     await alone.settle(own)
     alone.delete(own)
-    await alone.look(own)
+    await alone.reconcile(own)
     alone.all_read(but=unread)
-    assert (await alone.look(own)).result == "waiting"
+    assert (await alone.reconcile(own)).result == "waiting"
     assert (alone.streams.purged, own in alone.cluster.endpoint_documents) == ([], True)
     # It is out of the tables nevertheless: that is what they have to read.
     assert (alone.routes(), alone.processed()) == (set(), set())
     assert alone.deleted() == ["acme/sales"]
     alone.all_read()
-    assert (await alone.look(own)).result == "gone"
+    assert (await alone.reconcile(own)).result == "gone"
     assert alone.streams.purged == [("0", own)]
     assert own not in alone.cluster.endpoint_documents
 
@@ -235,12 +235,12 @@ async def test_nothing_is_purged_while_a_receiver_of_its_own_is_there(
 ) -> None:
     own = await alone.settled_with_its_own("sales")
     alone.delete(own)
-    await alone.look(own)
+    await alone.reconcile(own)
     alone.all_read()
-    assert (await alone.look(own)).result == "waiting"
+    assert (await alone.reconcile(own)).result == "waiting"
     assert (alone.kinds(own), alone.streams.purged) == (set(), [])
     alone.end_pod("own-sales")
-    assert (await alone.look(own)).result == "gone"
+    assert (await alone.reconcile(own)).result == "gone"
     assert alone.streams.purged == [("0", own)]
 
 
@@ -250,7 +250,7 @@ async def test_a_pod_that_never_reads_holds_a_deletion_up_for_a_while_only(
     own = alone.apply("sales", receiver=SHARED)
     await alone.settle(own)
     alone.delete(own, ago=60)
-    assert (await alone.look(own)).result == "gone"
+    assert (await alone.reconcile(own)).result == "gone"
     assert alone.streams.purged == [("0", own)]
 
 
@@ -259,10 +259,10 @@ async def test_a_deletion_waits_for_nats_and_then_goes_without(alone: OperatorAl
     await alone.settle(own)
     alone.streams.is_away = True
     alone.delete(own, ago=60)
-    assert (await alone.look(own)).result == "waiting"
+    assert (await alone.reconcile(own)).result == "waiting"
     assert alone.condition(own, "Ready") == ("False", "Deleting")
     alone.delete(own, ago=alone.config.limits.deletion_grace_period_seconds + 1)
-    assert (await alone.look(own)).result == "gone"
+    assert (await alone.reconcile(own)).result == "gone"
     assert ("sales", "PurgeGivenUp") in alone.cluster.told
 
 
@@ -275,7 +275,7 @@ async def test_what_went_while_no_operator_ran_is_out_of_the_tables_and_told_of(
     assert alone.routes() == alone.processed() == {"sales", "stays"}
     del alone.cluster.endpoint_documents[own]
     await alone.start()
-    await alone.look_at_routes()
+    await alone.reconcile_routes()
     assert alone.routes() == alone.processed() == {"stays"}
     assert alone.deleted() == ["acme/sales"]
 
@@ -289,13 +289,13 @@ async def test_who_is_made_again_is_received_once_no_processor_takes_it_for_dele
     own = alone.apply("sales", receiver=SHARED)
     await alone.settle(own)
     alone.delete(own, ago=60)
-    await alone.look(own)
+    await alone.reconcile(own)
     alone.all_read()
 
     again = alone.apply("sales", receiver=SHARED)
-    await alone.look(again)
+    await alone.reconcile(again)
     assert (alone.processed(), alone.deleted(), alone.routes()) == ({"sales"}, [], set())
-    await alone.look(again)
+    await alone.reconcile(again)
     assert alone.routes() == set()
     await alone.settle(again)
     assert alone.routes() == {"sales"}
@@ -304,10 +304,10 @@ async def test_who_is_made_again_is_received_once_no_processor_takes_it_for_dele
 async def test_who_is_made_again_keeps_nothing_of_what_it_was(alone: OperatorAlone) -> None:
     own = await alone.settled_with_its_own("sales")
     alone.delete(own)
-    await alone.look(own)
+    await alone.reconcile(own)
     alone.end_pod("own-sales")
     alone.all_read()
-    assert (await alone.look(own)).result == "gone"
+    assert (await alone.reconcile(own)).result == "gone"
 
     again = alone.apply("sales", receiver=SHARED)
     await alone.settle(again)
@@ -333,8 +333,8 @@ async def test_who_found_no_room_is_named_once_some_came_free(alone: OperatorAlo
     assert alone.condition(last, "Accepted") == ("False", "TablesFull")
     assert alone.reconciler.now_with_room() == []
     alone.delete(placed[0])
-    await alone.look(placed[0])
+    await alone.reconcile(placed[0])
     assert alone.reconciler.now_with_room() == [last]
     assert alone.reconciler.now_with_room() == []
-    await alone.look(last, full=False)
+    await alone.reconcile(last, resync=False)
     assert alone.condition(last, "Accepted") == ("True", "Accepted")

@@ -120,6 +120,6 @@ async def test_an_endpoint_that_is_gone_cannot_be_made_anew(
         finalizers=(),
         document={},
     )
-    await cluster.hold(endpoint, held=True)
+    await cluster.set_finalizer(endpoint, present=True)
     await cluster.apply_status(endpoint, {"url": "https://hooks.example.com/"})
     assert [body["metadata"]["uid"] for body in client.bodies] == ["uid-1", "uid-1"]

@@ -9,11 +9,11 @@ from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pods import ScriptedPods
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pods import OpenBreaker
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, status_document
 from forebay_operator.services.breakers import LOOKS, SHOWN, Breakers, breaker_condition
+from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import complete, true
-from forebay_operator.services.world import World
 
 SALES = EndpointName("acme", "sales")
 POOL = {"pool": "processors"}
@@ -31,14 +31,14 @@ class Installation:
     """Processors that say what a test has them say, and the status that comes of it."""
 
     pods: ScriptedPods = field(default_factory=ScriptedPods)
-    world: World = field(default_factory=lambda: World("fb"))
+    cache: ClusterCache = field(default_factory=lambda: ClusterCache("fb"))
     now: float = 1000.0
     status: dict[str, Any] = field(default_factory=dict)
     writes: int = 0
 
     def __post_init__(self) -> None:
         """Make two processors that answer, and know of nothing."""
-        self.breakers = Breakers(self.world, self.pods, POOL, LOOK_SECONDS, lambda: self.now)
+        self.breakers = Breakers(self.cache, self.pods, POOL, LOOK_SECONDS, lambda: self.now)
         for address in ("10.0.0.1", "10.0.0.2"):
             self.put(address, is_ready=True)
             self.pods.opened[address] = ()
@@ -46,8 +46,8 @@ class Installation:
     def put(self, address: str, *, is_ready: bool) -> None:
         """Set whether a processor is ready."""
         ready = {"type": "Ready", "status": str(is_ready)}
-        self.world.drop_pod({"metadata": {"name": address}})
-        self.world.put_pod(
+        self.cache.drop_pod({"metadata": {"name": address}})
+        self.cache.put_pod(
             {
                 "metadata": {"name": address, "labels": POOL},
                 "status": {"podIP": address, "conditions": [ready]},
@@ -78,10 +78,10 @@ class Installation:
 
 async def test_one_processor_that_knows_of_trouble_is_enough() -> None:
     there = Installation()
-    assert (await there.look()).reason is Reason.NO_BREAKER_OPEN
+    assert (await there.look()).reason is ConditionReason.NO_BREAKER_OPEN
     there.says(2, opened("crm", "503"))
     found = await there.look()
-    assert (found.status, found.reason) == ("False", Reason.BREAKER_OPEN)
+    assert (found.status, found.reason) == ("False", ConditionReason.BREAKER_OPEN)
     assert "nothing gets through to 'crm' (503)" in found.message
 
 
@@ -90,7 +90,7 @@ async def test_a_refusal_goes_before_silence() -> None:
     there.says(1, opened("crm", "503"), opened("bus", "no connection"))
     there.says(2, opened("crm", "401", is_refused=True))
     found = await there.look()
-    assert found.reason is Reason.DESTINATION_REFUSES
+    assert found.reason is ConditionReason.DESTINATION_REFUSES
     assert "we are refused by 'crm' (401)" in found.message
     assert "nothing gets through to 'bus' (no connection)" in found.message
     assert found.message.count("'crm'") == 1
@@ -166,14 +166,14 @@ async def test_without_processors_nothing_is_known() -> None:
     there = Installation()
     for address in ("10.0.0.1", "10.0.0.2"):
         there.put(address, is_ready=False)
-    assert (await there.look()).reason is Reason.NOT_REACHED
+    assert (await there.look()).reason is ConditionReason.NOT_REACHED
     there.put("10.0.0.1", is_ready=True)
     assert (await there.look()).status == "True"
 
 
 def test_ready_does_not_depend_on_destinations() -> None:
     parts = [
-        true(kind, Reason.READY, "")
+        true(kind, ConditionReason.READY, "")
         for kind in ConditionType
         if kind not in {ConditionType.READY, ConditionType.DESTINATIONS_HEALTHY}
     ]

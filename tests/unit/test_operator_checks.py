@@ -17,7 +17,7 @@ from forebay.core.resource import (
 )
 from forebay_operator.builders.receivers import replica_bounds
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import Reason
+from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.checks import Input, first_refusal
 from forebay_operator.policies.hosts import holder_of, is_allowed
 from forebay_operator.settings import OperatorConfig, TenantLimits
@@ -28,7 +28,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def refusal(
     manifest: WebhookEndpoint, config: OperatorConfig | None = None, holder: str | None = None
-) -> tuple[Reason, str] | None:
+) -> tuple[ConditionReason, str] | None:
     about = Input(manifest=manifest, config=config or installation(), host_holder=holder)
     return first_refusal(about)
 
@@ -60,21 +60,21 @@ def test_good_endpoints_are_accepted() -> None:
 def test_shard_has_to_be_there() -> None:
     found = refusal(with_processing(shard="east"))
     assert found is not None
-    assert found[0] is Reason.SHARD_UNKNOWN
+    assert found[0] is ConditionReason.SHARD_UNKNOWN
     assert "'east'" in found[1]
 
 
 def test_processors_of_its_own_are_refused_in_words() -> None:
     found = refusal(with_processing(isolation="Dedicated"))
     assert found is not None
-    assert found[0] is Reason.PROCESSING_NOT_SUPPORTED
+    assert found[0] is ConditionReason.PROCESSING_NOT_SUPPORTED
 
 
 def test_shared_receivers_have_to_be_installed() -> None:
     config = installation(shared_receivers=None)
     found = refusal(read_manifest("shared"), config)
     assert found is not None
-    assert found[0] is Reason.SHARED_NOT_INSTALLED
+    assert found[0] is ConditionReason.SHARED_NOT_INSTALLED
     assert refusal(read_manifest("dedicated"), config) is None
 
 
@@ -94,7 +94,7 @@ def test_client_certificates_need_a_proxy_that_is_believed() -> None:
     assert refusal(manifest, untold) is None
     found = refusal(asking, untold)
     assert found is not None
-    assert found[0] is Reason.CLIENT_CERTIFICATES_OFF
+    assert found[0] is ConditionReason.CLIENT_CERTIFICATES_OFF
     assert "receivers.clientCertificate.header" in found[1]
 
 
@@ -103,7 +103,7 @@ def test_host_of_another_namespace_is_taken() -> None:
     assert refusal(manifest, holder="acme") is None
     found = refusal(manifest, holder="rival")
     assert found is not None
-    assert found[0] is Reason.HOST_TAKEN
+    assert found[0] is ConditionReason.HOST_TAKEN
     assert "rival" not in found[1], "a tenant learns nothing of another"
 
 
@@ -200,7 +200,7 @@ def test_what_is_beyond_a_lid_is_told_with_what_to_do(
 ) -> None:
     found = refusal(manifest, limited(**limits))
     assert found is not None
-    assert found[0] is Reason.LIMIT_EXCEEDED
+    assert found[0] is ConditionReason.LIMIT_EXCEEDED
     assert said in found[1]
     assert "have `limits." in found[1]
 
@@ -246,7 +246,7 @@ def test_a_host_that_the_installation_does_not_allow_is_refused() -> None:
     manifest = asking(host="hooks.rival.example.com")
     found = refusal(manifest)
     assert found is not None
-    assert found[0] is Reason.HOST_NOT_ALLOWED
+    assert found[0] is ConditionReason.HOST_NOT_ALLOWED
     assert "`limits.hosts`" in found[1]
     assert refusal(asking(host="hooks.example.com")) is None, "the installation's own"
     assert refusal(asking(host="hooks.example.org")) is None, "allowed by name"

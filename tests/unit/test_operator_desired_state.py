@@ -10,7 +10,7 @@ import yaml
 from lightkube.core.resource import api_info
 
 from forebay_operator.builders.desired import desired_state
-from forebay_operator.builders.stamps import Managed, document_of, has_all
+from forebay_operator.builders.object_hash import Managed, document_of, has_all
 from support.operator.operator_inputs import installation, read_manifest, route_of
 
 OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"

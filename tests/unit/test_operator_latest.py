@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
-from forebay_operator.services.figures import Figures
+from forebay_operator.services.stream_backlog import StreamBacklogReader
 
 
 def ago(seconds: float) -> datetime:
@@ -30,7 +30,7 @@ async def latest(known: datetime | None, stored: datetime | None) -> datetime | 
     streams, endpoint = NoStreams(), told(known)
     if stored is not None:
         streams.times[endpoint.endpoint] = stored
-    return await Figures(streams).latest("0", endpoint)
+    return await StreamBacklogReader(streams).latest("0", endpoint)
 
 
 async def test_the_first_one_is_told_at_once() -> None:
@@ -57,15 +57,15 @@ async def test_what_was_purged_was_stored_nevertheless() -> None:
 
 async def test_an_old_webhook_is_not_followed_by_the_next_within_the_minute() -> None:
     streams, known = NoStreams(), ago(600)
-    figures, endpoint = Figures(streams), told(known)
+    backlog, endpoint = StreamBacklogReader(streams), told(known)
     streams.times[endpoint.endpoint] = ago(300)
-    first = await figures.latest("0", endpoint)
+    first = await backlog.latest("0", endpoint)
     assert first == streams.times[endpoint.endpoint]
     streams.times[endpoint.endpoint] = ago(0)
-    assert await figures.latest("0", told(first)) == first
+    assert await backlog.latest("0", told(first)) == first
 
 
 async def test_without_nats_it_stays_as_it_was() -> None:
     streams, known = NoStreams(), ago(600)
     streams.is_away = True
-    assert await Figures(streams).latest("0", told(known)) == known
+    assert await StreamBacklogReader(streams).latest("0", told(known)) == known

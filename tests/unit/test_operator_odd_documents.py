@@ -12,8 +12,8 @@ from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.handlers.watches import hand_over
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pods import PodPage
-from forebay_operator.services.start import fill_world
-from forebay_operator.services.world import World
+from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.services.start import fill_cache
 
 GOOD: Mapping[str, Any] = {
     "metadata": {
@@ -60,24 +60,24 @@ class PlayedCluster(Cluster):
 async def test_an_endpoint_that_cannot_be_taken_keeps_nobody_from_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    world = World("forebay")
-    await fill_world(PlayedCluster(), world)
-    assert list(world.endpoints) == [EndpointName("acme", "good")]
+    cache = ClusterCache("forebay")
+    await fill_cache(PlayedCluster(), cache)
+    assert list(cache.endpoints) == [EndpointName("acme", "good")]
     told = capsys.readouterr().out
     assert "endpoint_not_taken" in told
     assert "acme/odd" in told
     assert "hush-hush" not in told
 
 
-def _take(world: World, document: Mapping[str, Any]) -> None:
-    world.put_endpoint(document)
+def _take(cache: ClusterCache, document: Mapping[str, Any]) -> None:
+    cache.put_endpoint(document)
 
 
 def test_an_event_that_cannot_be_taken_is_told_without_its_content(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    world = World("forebay")
-    hand_over(lambda _, document: _take(world, document), None, odd())
+    cache = ClusterCache("forebay")
+    hand_over(lambda _, document: _take(cache, document), None, odd())
     told = capsys.readouterr().out
     assert "event_not_taken" in told
     assert "acme/odd" in told

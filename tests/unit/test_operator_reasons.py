@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operator.md").read_text()
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-def test_reason_is_explained(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", list(ConditionReason))
+def test_reason_is_explained(reason: ConditionReason) -> None:
     assert f"`{reason.value}`" in PAGE
 
 

@@ -20,16 +20,16 @@ from forebay.core.tables import (
     decode_table,
 )
 from forebay_operator.builders.names import table_index
-from forebay_operator.builders.stamps import Managed, document_of
+from forebay_operator.builders.object_hash import Managed, document_of
 from forebay_operator.builders.tables import Pool, table_file, table_name
 from forebay_operator.errors import ApiRefused
 from forebay_operator.models.pods import PodPage
 from forebay_operator.services.applier import Applied, Applier
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.placement import TABLE_BYTES
 from forebay_operator.services.pools import Pools, PoolView
 from forebay_operator.services.tables import RouteTables
-from forebay_operator.services.world import ObjectKey, World
-from forebay_operator.settings import Tables
+from forebay_operator.settings import TableSettings
 from support.operator.operator_inputs import installation
 
 NAME = EndpointName("acme", "sales")
@@ -38,10 +38,10 @@ VERSIONS = itertools.count(1)
 
 
 class PlayedApplier(Applier):
-    """Writes into the world, but for what it is to refuse."""
+    """Writes into the cache, but for what it is to refuse."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cache: ClusterCache) -> None:
+        self.cache = cache
         self.refused: set[str] = set()
         self.order: list[str] = []
 
@@ -54,7 +54,7 @@ class PlayedApplier(Applier):
             raise ApiRefused(name)
         metadata = document["metadata"] | {"resourceVersion": str(next(VERSIONS)), "uid": name}
         self.order.append(name)
-        self.world.put_object(document | {"kind": "Secret", "metadata": metadata})
+        self.cache.put_object(document | {"kind": "Secret", "metadata": metadata})
         return "changed"
 
 
@@ -79,12 +79,12 @@ class PlayedPools(Pools):
 class Plant:
     """Tables with all around them."""
 
-    def __init__(self, world: World | None = None, count: int = 2) -> None:
-        self.config = installation(tables=Tables(count=count))
-        self.world = world or World(self.config.name)
-        self.applier = PlayedApplier(self.world)
+    def __init__(self, cache: ClusterCache | None = None, count: int = 2) -> None:
+        self.config = installation(tables=TableSettings(count=count))
+        self.cache = cache or ClusterCache(self.config.name)
+        self.applier = PlayedApplier(self.cache)
         self.pools = PlayedPools()
-        self.tables = RouteTables(self.config, self.world, self.applier, self.pools)
+        self.tables = RouteTables(self.config, self.cache, self.applier, self.pools)
 
     def read_all(self) -> None:
         """Have the pods read everything."""
@@ -97,7 +97,7 @@ class Plant:
     def table(self, pool: Pool, index: int) -> ReceiverTable | ProcessorTable | None:
         """Return what stands in a table; None where there is none."""
         key = ObjectKey("Secret", table_name(pool, index, self.config))
-        document = self.world.object(key)
+        document = self.cache.object(key)
         if document is None:
             return None
         data = base64.b64decode(document["data"][table_file(pool, index)])
@@ -193,7 +193,7 @@ async def test_a_deletion_that_was_half_written_is_written_whole_after_a_restart
     assert NAME.name in plant.receivers()[home]
     assert NAME.name not in plant.processors()[home]
 
-    again = Plant(plant.world)
+    again = Plant(plant.cache)
     again.tables.load()
     assert not again.tables.has_shared_route(NAME)
     await again.tables.flush(NAME)
@@ -263,7 +263,7 @@ async def test_who_came_back_is_waited_for_over_a_restart_too() -> None:
     await plant.tables.flush(NAME)
     stale = plant.pools.has_read
 
-    plant.world.put_endpoint(
+    plant.cache.put_endpoint(
         {
             "metadata": {
                 "namespace": NAME.namespace,
@@ -273,7 +273,7 @@ async def test_who_came_back_is_waited_for_over_a_restart_too() -> None:
             }
         }
     )
-    again = Plant(plant.world)
+    again = Plant(plant.cache)
     again.tables.load()
     again.pools.has_read = stale
     await again.tables.flush(NAME)

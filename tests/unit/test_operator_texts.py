@@ -6,7 +6,7 @@ import pytest
 
 from forebay.core.problems import InvalidEndpoint
 from forebay.core.resource import API_VERSION, KIND, parse_endpoint
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import MESSAGE_MOST, Condition, EndpointStatus, status_document
 
 
@@ -15,7 +15,7 @@ def test_a_condition_is_no_longer_than_anyone_reads() -> None:
     condition = Condition(
         type=ConditionType.ACCEPTED,
         status="False",
-        reason=Reason.INVALID_SPEC,
+        reason=ConditionReason.INVALID_SPEC,
         message=f"spec.{'x' * 1_000_000}: there is no such field",
     )
     status = EndpointStatus(observed_generation=1, conditions=(condition,))

@@ -124,12 +124,12 @@ class Cluster:
         with _translated("listing endpoints"):
             return [dict(each) async for each in self._client.list(ENDPOINTS, namespace="*")]
 
-    async def hold(self, endpoint: ClusterEndpoint, *, held: bool) -> Document:
+    async def set_finalizer(self, endpoint: ClusterEndpoint, *, present: bool) -> Document:
         """Put our finalizer on an endpoint, or take it off; returns the endpoint."""
         body = self._partial(endpoint)
-        if held:
+        if present:
             body["metadata"]["finalizers"] = [FINALIZER]
-        with _translated(f"holding {endpoint.endpoint}"):
+        with _translated(f"finalizer of {endpoint.endpoint}"):
             return dict(
                 await self._client.patch(
                     ENDPOINTS,

@@ -20,7 +20,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreError, StoreUnavailable
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 
-__all__ = ["JetStreams", "NoStreams", "StreamFill", "Streams", "Waiting", "endpoint_filters"]
+__all__ = ["JetStreams", "NoStreams", "StreamFill", "StreamManager", "Waiting", "endpoint_filters"]
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class StreamFill(NamedTuple):
     limit: int
 
 
-class Streams(Protocol):
+class StreamManager(Protocol):
     """What the operator needs of NATS."""
 
     async def ensure(self, shard: ShardConfig) -> None:
@@ -99,7 +99,7 @@ class _Consumer(NamedTuple):
     """The highest sequence below which all is acked."""
 
 
-class JetStreams(Streams):
+class JetStreams(StreamManager):
     """A real JetStream; `run` is its one task."""
 
     def __init__(self, settings: NatsSettings) -> None:
@@ -319,7 +319,7 @@ def _silent(error: Exception) -> str:
     return f"NATS did not answer: {type(error).__name__}"
 
 
-class NoStreams(Streams):
+class NoStreams(StreamManager):
     """The double: remembers what was asked for; can be away, or refuse."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ from typing import Literal
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
 from forebay_operator.builders import receivers
+from forebay_operator.builders.object_hash import Managed, with_object_hash
 from forebay_operator.builders.routes import endpoint_route
-from forebay_operator.builders.stamps import Managed, stamp
 from forebay_operator.builders.tables import dedicated_table
 from forebay_operator.settings import OperatorConfig
 
@@ -67,4 +67,4 @@ def desired_state(
     way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, gateway=gateway)
     if way is not None:
         objects.append(way)
-    return Desired(objects=tuple(stamp(each) for each in objects), generation=generation)
+    return Desired(objects=tuple(with_object_hash(each) for each in objects), generation=generation)

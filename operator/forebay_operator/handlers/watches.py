@@ -18,7 +18,7 @@ from lightkube.core.resource import NamespacedResourceG, api_info
 
 from forebay_operator.adapters.cluster import kind_of
 from forebay_operator.models.names import GROUP, LABEL_OWNER
-from forebay_operator.services.intake import Intake
+from forebay_operator.services.watch_events import WatchEventHandler
 
 __all__ = ["Watches", "hand_over", "until_stopped"]
 
@@ -41,7 +41,7 @@ class Watches:
 
     def __init__(
         self,
-        intake: Intake,
+        handler: WatchEventHandler,
         namespace: str,
         name: str,
         kinds: tuple[type[NamespacedResourceG], ...],
@@ -50,7 +50,7 @@ class Watches:
         """Prepare; call from the operator's loop.
 
         Args:
-            intake: Who is told.
+            handler: Who gets the events.
             namespace: Forebay's own.
             name: The installation's.
             kinds: What the operator makes on this cluster.
@@ -65,11 +65,11 @@ class Watches:
         everywhere = _settings()
         # Helm keeps each release in a Secret of up to 1 MiB: nothing in them is for us.
         everywhere.watching.field_selectors[_SECRETS] = "type!=helm.sh/release.v1"
-        self._intake, self._namespace, self._name = intake, namespace, name
+        self._handler, self._namespace, self._name = handler, namespace, name
         self._watched = set(kinds)
-        self._plan("watch-all", self._all_namespaces(intake), everywhere, None)
+        self._plan("watch-all", self._all_namespaces(handler), everywhere, None)
         own = self._own_namespace(kinds)
-        self._on_event(own, ("", "v1", "pods"), intake.pod)
+        self._on_event(own, ("", "v1", "pods"), handler.pod)
         self._plan("watch-own", own, self._of_ours(kinds), namespace)
 
     def start(self) -> None:
@@ -92,14 +92,14 @@ class Watches:
         for thread in self._threads:
             await asyncio.to_thread(thread.join, STOP_SECONDS)
             if thread.is_alive():
-                _log.warning("watch_did_not_end", watch=thread.name)
+                _log.warning("watch_stop_timed_out", watch=thread.name)
 
     # --- who is told of what
 
-    def _all_namespaces(self, intake: Intake) -> kopf.OperatorRegistry:
+    def _all_namespaces(self, handler: WatchEventHandler) -> kopf.OperatorRegistry:
         registry = _registry()
-        self._on_event(registry, (GROUP, "v1alpha1", "webhookendpoints"), intake.endpoint)
-        self._on_event(registry, _SECRETS, lambda _, body: intake.secret(body))
+        self._on_event(registry, (GROUP, "v1alpha1", "webhookendpoints"), handler.endpoint)
+        self._on_event(registry, _SECRETS, lambda _, body: handler.secret(body))
         return registry
 
     def _of_ours(self, kinds: tuple[type[NamespacedResourceG], ...]) -> kopf.OperatorSettings:
@@ -114,7 +114,7 @@ class Watches:
             name = kind_of(kind)
 
             def managed(change: str | None, body: Document, name: str = name) -> None:
-                self._intake.managed(change, {**body, "kind": name})
+                self._handler.managed(change, {**body, "kind": name})
 
             self._on_event(registry, _where(kind), managed)
         return registry

@@ -53,7 +53,7 @@ class ClusterEndpoint:
         )
 
     @property
-    def is_held(self) -> bool:
+    def has_finalizer(self) -> bool:
         """Whether our finalizer is on it."""
         return FINALIZER in self.finalizers
 

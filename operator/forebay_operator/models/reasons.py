@@ -7,7 +7,7 @@ in the condition's message and in docs/operator.md.
 import enum
 from typing import Final
 
-__all__ = ["TO_BE_MENDED", "WAITING", "ConditionType", "Reason"]
+__all__ = ["TO_BE_MENDED", "WAITING", "ConditionReason", "ConditionType"]
 
 
 class ConditionType(enum.StrEnum):
@@ -36,7 +36,7 @@ class ConditionType(enum.StrEnum):
     is for others is delivered."""
 
 
-class Reason(enum.StrEnum):
+class ConditionReason(enum.StrEnum):
     """Why a condition is as it is."""
 
     # --- all is well
@@ -145,9 +145,14 @@ class Reason(enum.StrEnum):
 
 
 WAITING: Final = frozenset(
-    {Reason.NO_POD_READY, Reason.TABLE_PENDING, Reason.NOT_REACHED, Reason.DELETING}
+    {
+        ConditionReason.NO_POD_READY,
+        ConditionReason.TABLE_PENDING,
+        ConditionReason.NOT_REACHED,
+        ConditionReason.DELETING,
+    }
 )
 """Reasons that pass by themselves: no warning for a person."""
 
-TO_BE_MENDED: Final = frozenset({Reason.RECEIVERS_WARN, Reason.SECRETS_WARN})
+TO_BE_MENDED: Final = frozenset({ConditionReason.RECEIVERS_WARN, ConditionReason.SECRETS_WARN})
 """Reasons of conditions that are true, of which a person is warned all the same."""

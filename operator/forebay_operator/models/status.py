@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from forebay_operator.models.endpoint import write_time
-from forebay_operator.models.reasons import TO_BE_MENDED, ConditionType, Reason
+from forebay_operator.models.reasons import TO_BE_MENDED, ConditionReason, ConditionType
 
 __all__ = [
     "Backlog",
@@ -30,7 +30,7 @@ class Condition:
 
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
-    reason: Reason
+    reason: ConditionReason
     message: str
 
 
@@ -121,7 +121,7 @@ def _short(message: str) -> str:
 
 def changes(
     status: EndpointStatus, before: Mapping[str, Any]
-) -> list[tuple[Condition, Reason | str | None]]:
+) -> list[tuple[Condition, ConditionReason | str | None]]:
     """Return the conditions with a new status or reason, each with the reason that it had."""
     known = {
         entry["type"]: (entry["status"], entry["reason"])
@@ -134,7 +134,7 @@ def changes(
     ]
 
 
-def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Condition]:
+def tellable(news: Iterable[tuple[Condition, ConditionReason | str | None]]) -> list[Condition]:
     """Return the changes that a person wants to be told of, each as an Event.
 
     Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
@@ -144,14 +144,17 @@ def tellable(news: Iterable[tuple[Condition, Reason | str | None]]) -> list[Cond
     return [condition for condition, before in news if _is_tellable(condition, before)]
 
 
-def _is_tellable(condition: Condition, before: Reason | str | None) -> bool:
+def _is_tellable(condition: Condition, before: ConditionReason | str | None) -> bool:
     if condition.type is ConditionType.READY:
         return condition.status == "True"
-    if condition.reason is Reason.NO_BREAKER_OPEN:
-        return before in {Reason.BREAKER_OPEN, Reason.DESTINATION_REFUSES}
+    if condition.reason is ConditionReason.NO_BREAKER_OPEN:
+        return before in {ConditionReason.BREAKER_OPEN, ConditionReason.DESTINATION_REFUSES}
     if condition.reason in TO_BE_MENDED:
         return True
-    return condition.status != "Unknown" and Reason.TABLE_PENDING not in {condition.reason, before}
+    return condition.status != "Unknown" and ConditionReason.TABLE_PENDING not in {
+        condition.reason,
+        before,
+    }
 
 
 def degradation(status: EndpointStatus, before: Mapping[str, Any]) -> Condition | None:
@@ -160,7 +163,7 @@ def degradation(status: EndpointStatus, before: Mapping[str, Any]) -> Condition 
         entry["type"] == ConditionType.READY and entry["status"] == "True"
         for entry in before.get("conditions") or ()
     )
-    passing = {Reason.TABLE_PENDING, Reason.DELETING}
+    passing = {ConditionReason.TABLE_PENDING, ConditionReason.DELETING}
     return next(
         (
             condition

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from forebay.core.quantities import amount
 from forebay.core.resource import Replicas, WebhookEndpoint
 from forebay_operator.builders.desired import isolation_of
-from forebay_operator.models.reasons import Reason
+from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.hosts import is_allowed
 from forebay_operator.settings import OperatorConfig
 
@@ -30,7 +30,7 @@ class Input:
 class Refusal(NamedTuple):
     """Why not, and what to do."""
 
-    reason: Reason
+    reason: ConditionReason
     message: str
 
 
@@ -44,7 +44,7 @@ def shard_exists(about: Input) -> Refusal | None:
     if wanted in names:
         return None
     return Refusal(
-        Reason.SHARD_UNKNOWN,
+        ConditionReason.SHARD_UNKNOWN,
         f"there is no shard {wanted!r}, only {', '.join(names)}: make a new endpoint with one of "
         "these, or add it to the chart's `shards`",
     )
@@ -55,7 +55,7 @@ def processing_is_supported(about: Input) -> Refusal | None:
     if about.manifest.spec.processing.isolation == "Shared":
         return None
     return Refusal(
-        Reason.PROCESSING_NOT_SUPPORTED,
+        ConditionReason.PROCESSING_NOT_SUPPORTED,
         "processors of an endpoint's own are not in this version: make a new endpoint with "
         "`processing.isolation: Shared`",
     )
@@ -67,7 +67,7 @@ def shared_receivers_are_installed(about: Input) -> Refusal | None:
     if isolation == "Dedicated" or about.config.shared_receivers is not None:
         return None
     return Refusal(
-        Reason.SHARED_NOT_INSTALLED,
+        ConditionReason.SHARED_NOT_INSTALLED,
         "this installation runs no shared receivers: set `receiver.isolation: Dedicated`, or turn "
         "them on in the chart",
     )
@@ -79,7 +79,7 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
     if wanted is None or about.config.receiver.client_certificates is not None:
         return None
     return Refusal(
-        Reason.CLIENT_CERTIFICATES_OFF,
+        ConditionReason.CLIENT_CERTIFICATES_OFF,
         "this installation believes no proxy about client certificates: set "
         "`receivers.clientCertificate.header` in the chart, or remove "
         "`authentication.clientCertificate`",
@@ -88,7 +88,7 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
 
 def _beyond(field: str, asked: object, limit: object, name: str) -> Refusal:
     return Refusal(
-        Reason.LIMIT_EXCEEDED,
+        ConditionReason.LIMIT_EXCEEDED,
         f"{field} is {asked}, and this installation gives {limit} to one endpoint at most: lower "
         f"it, or have `limits.{name}` raised in the chart",
     )
@@ -162,7 +162,7 @@ def requests_are_within(about: Input) -> Refusal | None:
 
 
 def secrets_are_within(about: Input) -> Refusal | None:
-    """Each Secret is a request to the API server at each full look."""
+    """Each Secret is a request to the API server at each resync."""
     limit = about.config.tenant_limits.secrets
     if about.secrets <= limit:
         return None
@@ -177,7 +177,7 @@ def host_is_allowed(about: Input) -> Refusal | None:
     if is_allowed(host, about.manifest.endpoint.namespace, limits.hosts):
         return None
     return Refusal(
-        Reason.HOST_NOT_ALLOWED,
+        ConditionReason.HOST_NOT_ALLOWED,
         f"this installation does not let endpoints name the host {host!r}: leave `host` out for "
         f"{about.config.host}, or have it added to `limits.hosts` in the chart",
     )
@@ -189,7 +189,7 @@ def host_is_free(about: Input) -> Refusal | None:
     if about.host_holder is None or about.host_holder == namespace:
         return None
     return Refusal(
-        Reason.HOST_TAKEN,
+        ConditionReason.HOST_TAKEN,
         f"host {about.manifest.spec.host!r} belongs to another namespace, which named it first: "
         "choose another host, or leave it out for the installation's own",
     )

@@ -6,11 +6,11 @@ import structlog
 from lightkube.core.resource import NamespacedResourceG
 
 from forebay_operator.adapters.cluster import KINDS, Cluster, kind_of
-from forebay_operator.builders.stamps import Managed, document_of, has_all
+from forebay_operator.builders.object_hash import Managed, document_of, has_all
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.models.names import ANNOTATION_DESIRED
-from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 
 __all__ = ["Applied", "Applier"]
 
@@ -26,18 +26,18 @@ Applied = Literal["same", "changed", "repaired"]
 class Applier:
     """Makes the cluster match, one object at a time."""
 
-    def __init__(self, cluster: Cluster, world: World, metrics: OperatorMetrics) -> None:
+    def __init__(self, cluster: Cluster, cache: ClusterCache, metrics: OperatorMetrics) -> None:
         self._cluster = cluster
-        self._world = world
+        self._cache = cache
         self._metrics = metrics
         self._made: set[ObjectKey] = set()
 
     async def apply(self, desired: Managed) -> Applied:
-        """Apply a stamped object where it differs."""
+        """Apply an object with its hash where it differs."""
         kind = kind_of(type(desired))
         wanted = document_of(desired)
         key = ObjectKey(kind, wanted["metadata"]["name"])
-        live = self._world.object(key)
+        live = self._cache.object(key)
         if live is not None and has_all(live, wanted):
             self._made.add(key)
             return "same"
@@ -51,7 +51,7 @@ class Applier:
             live is None
             or live["metadata"]["resourceVersion"] != answer["metadata"]["resourceVersion"]
         )
-        self._world.put_object(answer)
+        self._cache.put_object(answer)
         if changed:
             self._metrics.wrote(kind)
         if repaired:
@@ -61,7 +61,7 @@ class Applier:
     async def delete(self, key: ObjectKey) -> None:
         """Delete an object of ours."""
         await self._cluster.delete(_BY_KIND[key.kind], key.name)
-        self._world.forget_object(key)
+        self._cache.forget_object(key)
         self._made.discard(key)
         self._metrics.wrote(key.kind)
         _log.info("object_deleted", kind=key.kind, name=key.name)

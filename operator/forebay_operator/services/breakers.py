@@ -17,9 +17,9 @@ from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pods import PodPages
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pods import OpenBreaker
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition
-from forebay_operator.services.world import World
+from forebay_operator.services.cluster_cache import ClusterCache
 
 __all__ = ["Breakers", "breaker_condition"]
 
@@ -34,7 +34,7 @@ REASON_CHARACTERS: Final = 160
 _NOT_TOLD: Final = Condition(
     type=ConditionType.DESTINATIONS_HEALTHY,
     status="Unknown",
-    reason=Reason.NOT_REACHED,
+    reason=ConditionReason.NOT_REACHED,
     message="no processor is ready, or one did not answer yet",
 )
 
@@ -54,7 +54,7 @@ class Breakers:
 
     def __init__(
         self,
-        world: World,
+        cache: ClusterCache,
         pages: PodPages,
         selector: Mapping[str, str],
         seconds: float,
@@ -63,13 +63,13 @@ class Breakers:
         """Prepare.
 
         Args:
-            world: Where the pods are.
+            cache: Where the pods are.
             pages: Asks them.
             selector: The labels of the processors.
             seconds: Between two looks at an endpoint.
             clock: Seconds that never go back, as the event loop's.
         """
-        self._world = world
+        self._cache = cache
         self._pages = pages
         self._selector = selector
         self._seconds = seconds
@@ -115,7 +115,7 @@ class Breakers:
 
     async def _look(self) -> _View:
         pods = [
-            pod for pod in self._world.pods(self._selector) if pod.is_ready and not pod.is_leaving
+            pod for pod in self._cache.pods(self._selector) if pod.is_ready and not pod.is_leaving
         ]
         answers = await asyncio.gather(*(self._pages.breakers(pod.address) for pod in pods))
         opened: dict[EndpointName, list[OpenBreaker]] = {}
@@ -140,7 +140,9 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
     kind = ConditionType.DESTINATIONS_HEALTHY
     if not refusing and not silent:
         message = "no destination's breaker is open"
-        return Condition(type=kind, status="True", reason=Reason.NO_BREAKER_OPEN, message=message)
+        return Condition(
+            type=kind, status="True", reason=ConditionReason.NO_BREAKER_OPEN, message=message
+        )
     told = []
     if refusing:
         told.append(
@@ -153,7 +155,7 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
             f"nothing gets through to {_listed(silent)}: look at the destination; it is tried "
             "now and then, and what is for it waits"
         )
-    reason = Reason.DESTINATION_REFUSES if refusing else Reason.BREAKER_OPEN
+    reason = ConditionReason.DESTINATION_REFUSES if refusing else ConditionReason.BREAKER_OPEN
     return Condition(type=kind, status="False", reason=reason, message="; ".join(told))
 
 
@@ -171,7 +173,7 @@ def _standing(status: Mapping[str, Any]) -> Condition | None:
     for entry in status.get("conditions") or ():
         if entry["type"] == ConditionType.DESTINATIONS_HEALTHY:
             try:
-                reason = Reason(entry["reason"])
+                reason = ConditionReason(entry["reason"])
             except ValueError:
                 return None
             return Condition(

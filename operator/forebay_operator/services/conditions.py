@@ -4,19 +4,19 @@ from collections.abc import Iterable
 
 from forebay_operator.builders.tables import Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount
 from forebay_operator.services.pools import PoolView
 
 __all__ = ["complete", "false", "leaving", "pool_condition", "true"]
 
 
-def true(kind: ConditionType, reason: Reason, message: str) -> Condition:
+def true(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
     """Return a condition that holds."""
     return Condition(type=kind, status="True", reason=reason, message=message)
 
 
-def false(kind: ConditionType, reason: Reason, message: str) -> Condition:
+def false(kind: ConditionType, reason: ConditionReason, message: str) -> Condition:
     """Return a condition that does not."""
     return Condition(type=kind, status="False", reason=reason, message=message)
 
@@ -34,7 +34,7 @@ def complete(found: list[Condition]) -> tuple[Condition, ...]:
             or Condition(
                 type=kind,
                 status="Unknown",
-                reason=Reason.NOT_REACHED,
+                reason=ConditionReason.NOT_REACHED,
                 message="an earlier condition is false",
             )
         )
@@ -45,7 +45,7 @@ def _ready(parts: Iterable[Condition]) -> Condition:
     """Return what all conditions that stand before Ready come to."""
     bad = next((condition for condition in parts if condition.status != "True"), None)
     if bad is None:
-        return true(ConditionType.READY, Reason.READY, "webhooks are taken and delivered")
+        return true(ConditionType.READY, ConditionReason.READY, "webhooks are taken and delivered")
     return false(ConditionType.READY, bad.reason, bad.message)
 
 
@@ -55,8 +55,8 @@ def leaving(endpoint: ClusterEndpoint, why: str) -> EndpointStatus:
     return EndpointStatus(
         observed_generation=endpoint.generation,
         conditions=(
-            false(ConditionType.STREAMS_READY, Reason.NATS_UNREACHABLE, why),
-            false(ConditionType.READY, Reason.DELETING, message),
+            false(ConditionType.STREAMS_READY, ConditionReason.NATS_UNREACHABLE, why),
+            false(ConditionType.READY, ConditionReason.DELETING, message),
         ),
         url=endpoint.status.get("url"),
     )
@@ -82,14 +82,14 @@ def pool_condition(
             f"no {what} is ready ({view.total} there): if it stays so, look at the pods in "
             f"namespace {namespace!r}"
         )
-        return false(kind, Reason.NO_POD_READY, message), count
+        return false(kind, ConditionReason.NO_POD_READY, message), count
     if having < view.ready:
         message = f"some ready {what} has not read the latest table yet: this takes seconds"
-        return false(kind, Reason.TABLE_PENDING, message), count
+        return false(kind, ConditionReason.TABLE_PENDING, message), count
     message = f"every ready {what} has the latest table"
     if view.warnings:
         # Only receivers have any.
         message += f"; to be mended: {'; '.join(view.warnings)}"
-        return true(kind, Reason.RECEIVERS_WARN, message), count
-    good = Reason.RECEIVERS_SERVE if is_receivers else Reason.PROCESSORS_WORK
+        return true(kind, ConditionReason.RECEIVERS_WARN, message), count
+    good = ConditionReason.RECEIVERS_SERVE if is_receivers else ConditionReason.PROCESSORS_WORK
     return true(kind, good, message), count

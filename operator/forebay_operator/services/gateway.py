@@ -9,7 +9,7 @@ import structlog
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.errors import OperatorError
 from forebay_operator.models.gateway import HTTPRoute
-from forebay_operator.services.world import World
+from forebay_operator.services.cluster_cache import ClusterCache
 
 __all__ = ["Gateway"]
 
@@ -19,17 +19,19 @@ _log = structlog.get_logger(__name__)
 class Gateway:
     """Asks the API server from time to time; `run` is its one task."""
 
-    def __init__(self, cluster: Cluster, world: World, seconds: float, *, is_there: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, cache: ClusterCache, seconds: float, *, is_there: bool
+    ) -> None:
         """Prepare.
 
         Args:
             cluster: Whom to ask.
-            world: Takes the routes that are there already.
+            cache: Takes the routes that are there already.
             seconds: Between two questions.
             is_there: What is known by now.
         """
         self._cluster = cluster
-        self._world = world
+        self._cache = cache
         self._seconds = seconds
         self.is_there = is_there
         self.on_change: Callable[[], None] = lambda: None
@@ -48,7 +50,7 @@ class Gateway:
             if is_there == self.is_there:
                 continue
             for route in routes:
-                self._world.put_object(route)
+                self._cache.put_object(route)
             self.is_there = is_there
             _log.info("gateway_api_changed", is_there=is_there)
             self.on_change()

@@ -8,14 +8,14 @@ from forebay.core.naming import EndpointName
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount
+from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint
 from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.conditions import complete, false, pool_condition, true
-from forebay_operator.services.figures import Figures
-from forebay_operator.services.judge import Plan, Rejected
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.shards import Shards
+from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.settings import OperatorConfig
 
@@ -27,11 +27,11 @@ _SECRETS: Final = "every Secret is there"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What the last full look left behind."""
+    """What the last resync left behind."""
 
     generation: int
-    plan: Plan | None
-    rejected: Rejected | None
+    accepted: AcceptedEndpoint | None
+    rejected: RejectedEndpoint | None
     isolation: str
     url: str | None
     generation_of_own: str | None = None
@@ -48,7 +48,7 @@ class Served:
 
 
 class Observer:
-    """Looks at what serves an endpoint."""
+    """Reads how what serves an endpoint is."""
 
     def __init__(
         self,
@@ -56,14 +56,14 @@ class Observer:
         tables: RouteTables,
         pools: Pools,
         shards: Shards,
-        figures: Figures,
+        backlog: StreamBacklogReader,
         breakers: Breakers,
     ) -> None:
         self._config = config
         self._tables = tables
         self._pools = pools
         self._shards = shards
-        self._figures = figures
+        self._backlog = backlog
         self._breakers = breakers
 
     async def status(
@@ -76,22 +76,22 @@ class Observer:
         rejected = served.rejected
         if rejected is not None:
             if rejected.condition is ConditionType.SECRETS_READY:
-                found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
+                found.append(true(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, _ACCEPTED))
             found.append(false(rejected.condition, rejected.reason, rejected.message))
-        plan = served.plan
+        accepted = served.accepted
         serving = False
-        if plan is not None:
-            found.append(true(ConditionType.ACCEPTED, Reason.ACCEPTED, _ACCEPTED))
-            found.append(_secrets_condition(plan))
-            found.append(self._streams_condition(plan.route.shard))
+        if accepted is not None:
+            found.append(true(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, _ACCEPTED))
+            found.append(_secrets_condition(accepted))
+            found.append(self._streams_condition(accepted.route.shard))
             condition, receivers = await self._receivers(endpoint.endpoint, served)
             serving = condition.status == "True"
             found.append(_unless_refused(condition, served.trouble.get("receivers")))
             condition, processors = await self._shared_pool("processors", endpoint.endpoint)
             found.append(_unless_refused(condition, served.trouble.get("processors")))
-            destinations = {each.name for each in plan.processing.destinations}
+            destinations = {each.name for each in accepted.processing.destinations}
             found.append(await self._breakers.condition(endpoint, destinations))
-            backlog = await self._figures.backlog(plan.route.shard, endpoint.endpoint)
+            backlog = await self._backlog.backlog(accepted.route.shard, endpoint.endpoint)
         status = EndpointStatus(
             observed_generation=endpoint.generation,
             conditions=complete(found),
@@ -100,7 +100,7 @@ class Observer:
             receivers=receivers,
             processors=processors,
             backlog=backlog,
-            last_event_time=await self._figures.latest(endpoint.shard, endpoint),
+            last_event_time=await self._backlog.latest(endpoint.shard, endpoint),
         )
         return status, serving
 
@@ -108,7 +108,7 @@ class Observer:
         state = self._shards.state(shard)
         if state.reason is None:
             message = f"the streams of shard {shard!r} are there"
-            return true(ConditionType.STREAMS_READY, Reason.STREAMS_THERE, message)
+            return true(ConditionType.STREAMS_READY, ConditionReason.STREAMS_THERE, message)
         return false(ConditionType.STREAMS_READY, state.reason, state.message)
 
     async def _receivers(self, name: EndpointName, served: Served) -> tuple[Condition, PodCount]:
@@ -133,12 +133,16 @@ class Observer:
         return pool_condition(pool, view, having, self._config.namespace)
 
 
-def _secrets_condition(plan: Plan) -> Condition:
-    if not plan.warnings:
-        return true(ConditionType.SECRETS_READY, Reason.SECRETS_FOUND, _SECRETS)
-    message = f"{_SECRETS}; to be looked at: {'; '.join(plan.warnings)}"
-    return true(ConditionType.SECRETS_READY, Reason.SECRETS_WARN, message)
+def _secrets_condition(accepted: AcceptedEndpoint) -> Condition:
+    if not accepted.warnings:
+        return true(ConditionType.SECRETS_READY, ConditionReason.SECRETS_FOUND, _SECRETS)
+    message = f"{_SECRETS}; to be looked at: {'; '.join(accepted.warnings)}"
+    return true(ConditionType.SECRETS_READY, ConditionReason.SECRETS_WARN, message)
 
 
 def _unless_refused(condition: Condition, refusal: str | None) -> Condition:
-    return condition if refusal is None else false(condition.type, Reason.API_REFUSED, refusal)
+    return (
+        condition
+        if refusal is None
+        else false(condition.type, ConditionReason.API_REFUSED, refusal)
+    )

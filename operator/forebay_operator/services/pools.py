@@ -15,7 +15,7 @@ from forebay_operator.adapters.pods import PodPages
 from forebay_operator.errors import OperatorError
 from forebay_operator.models.names import ANNOTATION_TABLES
 from forebay_operator.models.pods import PodPage
-from forebay_operator.services.world import PodFacts, World
+from forebay_operator.services.cluster_cache import ClusterCache, PodFacts
 
 __all__ = ["PoolView", "Pools"]
 
@@ -54,8 +54,8 @@ class PoolView(NamedTuple):
 class Pools:
     """Looks at pods and touches them."""
 
-    def __init__(self, world: World, pages: PodPages, cluster: Cluster) -> None:
-        self._world = world
+    def __init__(self, cache: ClusterCache, pages: PodPages, cluster: Cluster) -> None:
+        self._cache = cache
         self._pages = pages
         self._cluster = cluster
         self._views: dict[tuple[tuple[str, str], ...], tuple[float, asyncio.Task[PoolView]]] = {}
@@ -84,13 +84,13 @@ class Pools:
             mark: What the annotation is to say: it names the table's generation.
         """
         now = asyncio.get_running_loop().time()
-        for pod in self._world.pods(selector):
+        for pod in self._cache.pods(selector):
             last_mark, last = self._touched.get(pod.name, ("", 0.0))
             if pod.is_leaving or (last_mark == mark and now - last < TOUCH_AGAIN_SECONDS):
                 continue
             self._touched[pod.name] = (mark, now)
             await self._annotate(pod, mark)
-        alive = {pod.name for pod in self._world.pods({})}
+        alive = {pod.name for pod in self._cache.pods({})}
         self._touched = {name: seen for name, seen in self._touched.items() if name in alive}
 
     async def _annotate(self, pod: PodFacts, mark: str) -> None:
@@ -104,7 +104,7 @@ class Pools:
             _log.warning("pod_touch_failed", pod=pod.name, reason=str(error))
 
     async def _look(self, selector: Mapping[str, str]) -> PoolView:
-        pods = self._world.pods(selector)
+        pods = self._cache.pods(selector)
         serving = [pod for pod in pods if pod.is_ready and not pod.is_leaving]
         pages = await asyncio.gather(*(self._pages.page(pod.address) for pod in serving))
         leaving = sum(pod.is_leaving for pod in pods)

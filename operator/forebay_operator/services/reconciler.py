@@ -1,7 +1,7 @@
-"""One look at one endpoint: the same for create, update, resume, drift and resync.
+"""One pass over one endpoint: the same for create, update, resume, drift and resync.
 
-A full look parses, resolves secrets, applies and prunes; a short one, between two full ones, looks
-at pods and backlog only. What served well goes on being served while a newer spec or a Secret
+A resync parses, resolves secrets, applies and prunes; a pass between two of them reads pods and
+backlog only. What served well goes on being served while a newer spec or a Secret
 cannot be used: a mistake in an edit must not cost webhooks.
 """
 
@@ -14,11 +14,11 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.adapters.streams import Streams
+from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.builders.desired import Desired, desired_state, host_of, isolation_of
 from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.object_hash import Managed
 from forebay_operator.builders.routes import endpoint_url
-from forebay_operator.builders.stamps import Managed
 from forebay_operator.errors import (
     ApiRefused,
     ObjectChanged,
@@ -26,7 +26,7 @@ from forebay_operator.errors import (
     StreamsUnavailable,
 )
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import TO_BE_MENDED, WAITING, ConditionType, Reason
+from forebay_operator.models.reasons import TO_BE_MENDED, WAITING, ConditionReason, ConditionType
 from forebay_operator.models.status import (
     EndpointStatus,
     changes,
@@ -34,28 +34,28 @@ from forebay_operator.models.status import (
     status_document,
     tellable,
 )
+from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint, accept
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import leaving
-from forebay_operator.services.figures import Figures
+from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.gateway import Gateway
-from forebay_operator.services.judge import Plan, Rejected, judge
 from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.pools import Pools
 from forebay_operator.services.routes import still_needed
-from forebay_operator.services.story import Story
+from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
-from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
-__all__ = ["Looked", "Parts", "Reconciler"]
+__all__ = ["Parts", "ReconcileResult", "Reconciler"]
 
 _log = structlog.get_logger(__name__)
 
 WAIT_SECONDS: Final = 1.0
-"""Between two looks while something is on its way that passes in seconds."""
+"""Between two passes while something is on its way that passes in seconds."""
 
 EARLY_WAITS: Final = 60
-"""Looks of this kind; what takes longer than a minute does not pass by itself in seconds."""
+"""Passes of this kind; what takes longer than a minute does not pass by itself in seconds."""
 
 LEAVE_SECONDS: Final = 45.0
 """How long a deletion waits for pods to read that the endpoint is gone, and for its own to leave:
@@ -63,9 +63,9 @@ what they wrote after the purge would stay. Longer than a pod's grace period."""
 
 ROUTES: Final = frozenset({"Ingress", "HTTPRoute"})
 
-_TABLES_FULL: Final = Rejected(
+_TABLES_FULL: Final = RejectedEndpoint(
     condition=ConditionType.ACCEPTED,
-    reason=Reason.TABLES_FULL,
+    reason=ConditionReason.TABLES_FULL,
     message=(
         "no table has room for what the endpoint brings: have `tables.count` raised in the chart, "
         "or endpoints removed"
@@ -74,8 +74,8 @@ _TABLES_FULL: Final = Rejected(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What came of a look."""
+class ReconcileResult:
+    """What came of one pass over an endpoint."""
 
     result: Literal["ok", "waiting", "refused", "gone"]
     again_in: float | None
@@ -88,32 +88,32 @@ class Parts:
 
     config: OperatorConfig
     cluster: Cluster
-    world: World
+    cache: ClusterCache
     applier: Applier
     tables: RouteTables
     pools: Pools
-    streams: Streams
-    figures: Figures
+    streams: StreamManager
+    backlog: StreamBacklogReader
     observer: Observer
     gateway: Gateway
-    story: Story
+    events: EventRecorder
 
 
 class Reconciler:
-    """Looks at endpoints."""
+    """Makes the cluster match its endpoints, one at a time."""
 
     def __init__(self, parts: Parts) -> None:
         self._config = parts.config
         self._cluster = parts.cluster
-        self._world = parts.world
+        self._cache = parts.cache
         self._applier = parts.applier
         self._tables = parts.tables
         self._pools = parts.pools
         self._streams = parts.streams
-        self._figures = parts.figures
+        self._backlog = parts.backlog
         self._observer = parts.observer
         self._gateway = parts.gateway
-        self._story = parts.story
+        self._events = parts.events
         self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self.shared_hosts: dict[EndpointName, str] = {}
@@ -123,57 +123,57 @@ class Reconciler:
         """Called when `shared_hosts` changes."""
 
     def begin(self) -> None:
-        """Take the hosts that the shared receivers serve already, before anything is looked at.
+        """Take the hosts that the shared receivers serve already, before anything is reconciled.
 
-        An endpoint that is rejected from the first look on, or whose look fails, has its host
+        An endpoint that is rejected from the first pass on, or whose pass fails, has its host
         nowhere else than in its status, and what was made for it is to go on.
         """
-        for name, endpoint in self._world.endpoints.items():
+        for name, endpoint in self._cache.endpoints.items():
             host = endpoint.served_host
             if host is not None and self._tables.has_shared_route(name):
                 self.shared_hosts[name] = host
 
-    async def look(self, name: EndpointName, *, full: bool) -> Looked:
+    async def reconcile(self, name: EndpointName, *, resync: bool) -> ReconcileResult:
         """Make the cluster match one endpoint, as far as it can be done now.
 
         Raises:
             OperatorError: where it has to be tried again.
         """
-        endpoint = self._world.endpoints.get(name)
+        endpoint = self._cache.endpoints.get(name)
         if endpoint is None:
             await self._clear(name)
             self._tables.forget(name)
-            return Looked(result="gone", again_in=None)
+            return ReconcileResult(result="gone", again_in=None)
         if endpoint.deleted is not None:
             return await self._finish(endpoint, endpoint.deleted)
         served = self._served.get(name)
         waits = served is not None and (served.rejected is _TABLES_FULL or served.is_held_back)
-        if full or served is None or served.generation != endpoint.generation or waits:
-            if not endpoint.is_held:
-                self._world.put_endpoint(await self._cluster.hold(endpoint, held=True))
-                endpoint = self._world.endpoints.get(name, endpoint)
+        if resync or served is None or served.generation != endpoint.generation or waits:
+            if not endpoint.has_finalizer:
+                self._cache.put_endpoint(await self._cluster.set_finalizer(endpoint, present=True))
+                endpoint = self._cache.endpoints.get(name, endpoint)
             if served is None or served.generation != endpoint.generation:
                 self._waits.pop(name, None)
             before, served = served, await self._serve(endpoint)
             self._served[name] = served
-            await self._tell_news(endpoint, before, served)
+            await self._record_changes(endpoint, before, served)
         status, settled = await self._observer.status(endpoint, served)
-        if settled and served.is_moving and served.plan is not None:
-            await self._settle(endpoint, served.plan)
+        if settled and served.is_moving and served.accepted is not None:
+            await self._settle(endpoint, served.accepted)
             self._served.pop(name, None)
-            return Looked(result="waiting", again_in=0.0)
+            return ReconcileResult(result="waiting", again_in=0.0)
         if await self._tables.finish_move(name):
-            return Looked(result="waiting", again_in=0.0)
-        await self._tell(endpoint, status)
+            return ReconcileResult(result="waiting", again_in=0.0)
+        await self._write_status(endpoint, status)
         if served.rejected is not None or served.trouble:
-            return Looked(result="refused", again_in=self._config.limits.status_seconds)
+            return ReconcileResult(result="refused", again_in=self._config.limits.status_seconds)
         if status.is_true(ConditionType.READY):
             self._waits.pop(name, None)
-            return Looked(result="ok", again_in=self._config.limits.status_seconds)
+            return ReconcileResult(result="ok", again_in=self._config.limits.status_seconds)
         self._waits[name] = self._waits.get(name, 0) + 1
         is_early = self._waits[name] <= EARLY_WAITS
         seconds = WAIT_SECONDS if is_early else self._config.limits.status_seconds
-        return Looked(result="waiting", again_in=seconds)
+        return ReconcileResult(result="waiting", again_in=seconds)
 
     def now_with_room(self) -> list[EndpointName]:
         """Return who was refused for want of room in the tables, if some came free since."""
@@ -185,23 +185,25 @@ class Reconciler:
 
     async def _serve(self, endpoint: ClusterEndpoint) -> Served:
         name = endpoint.endpoint
-        judged = await judge(endpoint, self._world.endpoints.values(), self._cluster, self._config)
-        if isinstance(judged, Rejected):
-            return self._rejected(endpoint, judged)
-        manifest = judged.manifest
+        decision = await accept(
+            endpoint, self._cache.endpoints.values(), self._cluster, self._config
+        )
+        if isinstance(decision, RejectedEndpoint):
+            return self._rejected(endpoint, decision)
+        manifest = decision.manifest
         isolation = isolation_of(manifest, self._config)
         desired = desired_state(
-            manifest, judged.route, self._config, gateway=self._gateway.is_there
+            manifest, decision.route, self._config, gateway=self._gateway.is_there
         )
         is_shared = isolation == "Shared"
         moving = (
-            bool(self._world.objects_of(name)) if is_shared else self._tables.has_shared_route(name)
+            bool(self._cache.objects_of(name)) if is_shared else self._tables.has_shared_route(name)
         )
         # The processors first: they know an endpoint before its first webhook comes.
-        has_room = self._tables.put_endpoint(judged.processing)
+        has_room = self._tables.put_endpoint(decision.processing)
         taken = Served(
             generation=endpoint.generation,
-            plan=judged,
+            accepted=decision,
             rejected=None,
             isolation=isolation,
             url=endpoint_url(name, host_of(manifest, self._config), self._config),
@@ -214,7 +216,7 @@ class Reconciler:
                 return replace(taken, trouble=trouble, is_moving=False, is_held_back=True)
         if has_room and (is_shared or moving):
             # Who leaves the shared receivers makes room: they go on with the route that they have.
-            has_room = self._tables.put_route(name, judged.route) or not is_shared
+            has_room = self._tables.put_route(name, decision.route) or not is_shared
         if not has_room:
             return self._rejected(endpoint, _TABLES_FULL)
         if is_shared or not moving:
@@ -227,12 +229,12 @@ class Reconciler:
             await self._prune(name, desired)
         return replace(taken, trouble=trouble)
 
-    def _rejected(self, endpoint: ClusterEndpoint, rejected: Rejected) -> Served:
+    def _rejected(self, endpoint: ClusterEndpoint, rejected: RejectedEndpoint) -> Served:
         """Return what is known of an endpoint that stays as it was served before, if it was."""
         before = self._served.get(endpoint.endpoint)
         return Served(
             generation=endpoint.generation,
-            plan=None,
+            accepted=None,
             rejected=rejected,
             isolation=before.isolation if before else "",
             url=before.url if before else endpoint.status.get("url"),
@@ -253,15 +255,15 @@ class Reconciler:
             if applied == "repaired":
                 name = each.metadata.name if each.metadata else ""
                 message = f"{_kind(each)} {name} was changed or deleted by hand, and is put right"
-                await self._story.tell(endpoint, Reason.REPAIRED, message, warning=True)
+                await self._events.record(endpoint, ConditionReason.REPAIRED, message, warning=True)
         return None
 
-    async def _settle(self, endpoint: ClusterEndpoint, plan: Plan) -> None:
+    async def _settle(self, endpoint: ClusterEndpoint, accepted: AcceptedEndpoint) -> None:
         """End a move: the new receivers serve, so the old ones may go."""
         name = endpoint.endpoint
         there = self._gateway.is_there
-        desired = desired_state(plan.manifest, plan.route, self._config, gateway=there)
-        if isolation_of(plan.manifest, self._config) == "Dedicated":
+        desired = desired_state(accepted.manifest, accepted.route, self._config, gateway=there)
+        if isolation_of(accepted.manifest, self._config) == "Dedicated":
             await self._apply(endpoint, desired, hold_route=False)
             self._tables.put_route(name, None)
             await self._flush(name)
@@ -273,8 +275,8 @@ class Reconciler:
             ObjectKey(_kind(each), str(each.metadata.name) if each.metadata else "")
             for each in desired.objects
         }
-        unwanted = self._world.objects_of(name) - wanted
-        kept = still_needed(self._world, unwanted, wanted)
+        unwanted = self._cache.objects_of(name) - wanted
+        kept = still_needed(self._cache, unwanted, wanted)
         for key in sorted(unwanted - kept, key=_last_first):
             await self._applier.delete(key)
 
@@ -287,39 +289,39 @@ class Reconciler:
         if before != self.shared_hosts.get(name):
             self.on_hosts()
 
-    # --- what is told
+    # --- what is reported
 
-    async def _tell_news(
+    async def _record_changes(
         self, endpoint: ClusterEndpoint, before: Served | None, served: Served
     ) -> None:
-        """Tell what a full look found changed since the one before."""
-        if before is None or served.plan is None:
+        """Record an Event for what a resync found changed since the one before."""
+        if before is None or served.accepted is None:
             return
-        old, new = before.plan, served.plan
+        old, new = before.accepted, served.accepted
         if before.generation != served.generation:
             message = f"generation {served.generation} of the spec is taken"
-            await self._story.tell(endpoint, Reason.UPDATED, message)
+            await self._events.record(endpoint, ConditionReason.UPDATED, message)
         elif old is not None and (old.route, old.processing) != (new.route, new.processing):
             message = "a Secret's value changed: pods take the new one within seconds"
-            await self._story.tell(endpoint, Reason.ROTATED, message)
+            await self._events.record(endpoint, ConditionReason.ROTATED, message)
 
-    async def _tell(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
+    async def _write_status(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
         """Write the status where it is news, and an Event for each condition that changed."""
         before = endpoint.status
         document = status_document(status, before, _now())
         if document == before:
             return
-        self._world.put_endpoint(await self._cluster.apply_status(endpoint, document))
+        self._cache.put_endpoint(await self._cluster.apply_status(endpoint, document))
         for condition in tellable(changes(status, before)):
             is_well = condition.status == "True" and condition.reason not in TO_BE_MENDED
             passing = is_well or condition.reason in WAITING
-            await self._story.tell(
+            await self._events.record(
                 endpoint, condition.reason, condition.message, warning=not passing
             )
         lost = degradation(status, before)
         if lost is not None:
             message = f"it was ready and is not any more: {lost.message}"
-            await self._story.tell(endpoint, Reason.DEGRADED, message, warning=True)
+            await self._events.record(endpoint, ConditionReason.DEGRADED, message, warning=True)
 
     # --- the end
 
@@ -327,44 +329,46 @@ class Reconciler:
         """Remove what is left of an endpoint that is gone."""
         self._served.pop(name, None)
         self._waits.pop(name, None)
-        self._figures.forget(name)
+        self._backlog.forget(name)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._flush(name)
-        for key in sorted(self._world.objects_of(name), key=_last_first):
+        for key in sorted(self._cache.objects_of(name), key=_last_first):
             await self._applier.delete(key)
 
-    async def _finish(self, endpoint: ClusterEndpoint, since: datetime) -> Looked:
+    async def _finish(self, endpoint: ClusterEndpoint, since: datetime) -> ReconcileResult:
         """End an endpoint: out of the tables, its objects away, its subjects purged, let go."""
         name = endpoint.endpoint
-        if not endpoint.is_held:
-            return Looked(result="gone", again_in=None)
+        if not endpoint.has_finalizer:
+            return ReconcileResult(result="gone", again_in=None)
         await self._clear(name)
         age = (_now() - since).total_seconds()
         if age < LEAVE_SECONDS and not await self._is_left_alone(name):
-            return Looked(result="waiting", again_in=WAIT_SECONDS)
+            return ReconcileResult(result="waiting", again_in=WAIT_SECONDS)
         try:
             await self._streams.purge(endpoint.shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
             if age < self._config.limits.deletion_grace_period_seconds:
-                await self._tell(endpoint, leaving(endpoint, str(error)))
-                return Looked(result="waiting", again_in=WAIT_SECONDS)
+                await self._write_status(endpoint, leaving(endpoint, str(error)))
+                return ReconcileResult(result="waiting", again_in=WAIT_SECONDS)
             message = (
                 "its messages could not be purged, for NATS was away: they go when they reach "
                 f"the age of their streams ({error})"
             )
-            await self._story.tell(endpoint, Reason.PURGE_GIVEN_UP, message, warning=True)
+            await self._events.record(
+                endpoint, ConditionReason.PURGE_GIVEN_UP, message, warning=True
+            )
             _log.warning("purge_given_up", endpoint=str(name), reason=str(error))
-        await self._story.tell(endpoint, Reason.DELETED, "all that was made is gone")
-        self._story.forget(endpoint)
+        await self._events.record(endpoint, ConditionReason.DELETED, "all that was made is gone")
+        self._events.forget(endpoint)
         try:
-            self._world.put_endpoint(await self._cluster.hold(endpoint, held=False))
+            self._cache.put_endpoint(await self._cluster.set_finalizer(endpoint, present=False))
         except ObjectChanged:
-            _log.info("endpoint_gone_before", endpoint=str(name))
-        self._world.forget(endpoint)
+            _log.info("endpoint_already_gone", endpoint=str(name))
+        self._cache.forget(endpoint)
         self._tables.forget(name)
-        _log.info("endpoint_ended", endpoint=str(name))
-        return Looked(result="gone", again_in=None)
+        _log.info("endpoint_deleted", endpoint=str(name))
+        return ReconcileResult(result="gone", again_in=None)
 
     async def _flush(self, name: EndpointName) -> None:
         """Write the tables of an endpoint; a refusal is tried again."""

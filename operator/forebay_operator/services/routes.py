@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from forebay_operator.services.world import ObjectKey, World
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 
 __all__ = ["still_needed"]
 
 
 def still_needed(
-    world: World, unwanted: Collection[ObjectKey], wanted: Collection[ObjectKey]
+    cache: ClusterCache, unwanted: Collection[ObjectKey], wanted: Collection[ObjectKey]
 ) -> frozenset[ObjectKey]:
     """Return the Ingresses whose HTTPRoute no Gateway has accepted yet.
 
@@ -21,7 +21,7 @@ def still_needed(
         for key in unwanted
         if key.kind == "Ingress"
         and (route := ObjectKey("HTTPRoute", key.name)) in wanted
-        and not _is_accepted(world.object(route))
+        and not _is_accepted(cache.object(route))
     )
 
 

@@ -9,21 +9,21 @@ from typing import Final, NamedTuple
 import structlog
 
 from forebay.runtime.provisioning import ShardConfig
-from forebay_operator.adapters.streams import Streams
+from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
-from forebay_operator.models.reasons import Reason
+from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.settings import OperatorConfig, Shard
 
-__all__ = ["ShardState", "Shards", "shard_config"]
+__all__ = ["ShardHealth", "Shards", "shard_config"]
 
 _log = structlog.get_logger(__name__)
 
 
-class ShardState(NamedTuple):
+class ShardHealth(NamedTuple):
     """Why a shard's streams cannot be used; no reason where they can."""
 
-    reason: Reason | None
+    reason: ConditionReason | None
     message: str
 
 
@@ -33,7 +33,7 @@ CONNECT_SECONDS: Final = 5.0
 NAMED: Final = 3
 """So many streams or consumers are named in a condition."""
 
-UNKNOWN: Final = ShardState(Reason.NATS_UNREACHABLE, "NATS was not reached yet")
+UNKNOWN: Final = ShardHealth(ConditionReason.NATS_UNREACHABLE, "NATS was not reached yet")
 
 
 def shard_config(shard: Shard) -> ShardConfig:
@@ -57,7 +57,7 @@ class Shards:
     def __init__(
         self,
         config: OperatorConfig,
-        streams: Streams,
+        streams: StreamManager,
         connections: asyncio.Event,
         metrics: OperatorMetrics,
         chance: random.Random,
@@ -76,7 +76,7 @@ class Shards:
         self._connections = connections
         self._metrics = metrics
         self._chance = chance
-        self._states: dict[str, ShardState] = {}
+        self._states: dict[str, ShardHealth] = {}
         self.known = asyncio.Event()
         """Set once every shard was tried: before that a look could only tell that nothing is known,
         and each restart would write that into every status."""
@@ -84,7 +84,7 @@ class Shards:
         self.on_change: Callable[[], None] = lambda: None
         """Called when the state of any shard changes."""
 
-    def state(self, shard: str) -> ShardState:
+    def state(self, shard: str) -> ShardHealth:
         """Return how a shard is."""
         return self._states.get(shard, UNKNOWN)
 
@@ -123,13 +123,13 @@ class Shards:
         for shard in self._config.shards:
             try:
                 await action(shard)
-                state = ShardState(None, "")
+                state = ShardHealth(None, "")
             except StreamsUnavailable as error:
-                state = ShardState(Reason.NATS_UNREACHABLE, str(error))
+                state = ShardHealth(ConditionReason.NATS_UNREACHABLE, str(error))
             except StreamsRefused as error:
-                state = ShardState(Reason.STREAM_REFUSED, str(error))
+                state = ShardHealth(ConditionReason.STREAM_REFUSED, str(error))
             except StreamsMissing as error:
-                state = ShardState(Reason.STREAM_MISSING, str(error))
+                state = ShardHealth(ConditionReason.STREAM_MISSING, str(error))
             if state != self._states.get(shard.name):
                 self._states[shard.name] = state
                 _log.info("shard_state", shard=shard.name, reason=state.reason, why=state.message)

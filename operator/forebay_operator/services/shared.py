@@ -4,15 +4,15 @@ from collections.abc import Collection
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import kind_of
+from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import SHARED_ROUTE_COMPONENT, shared_route
-from forebay_operator.builders.stamps import stamp
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.gateway import Gateway
-from forebay_operator.services.reconciler import Looked
+from forebay_operator.services.reconciler import ReconcileResult
 from forebay_operator.services.routes import still_needed
 from forebay_operator.services.tables import RouteTables
-from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
 __all__ = ["SHARED", "SharedParts"]
@@ -22,23 +22,23 @@ SHARED = EndpointName("", "")
 
 
 class SharedParts:
-    """Looks at the tables and the shared routes."""
+    """Reconciles the tables and the shared routes."""
 
     def __init__(
         self,
         config: OperatorConfig,
-        world: World,
+        cache: ClusterCache,
         applier: Applier,
         tables: RouteTables,
         gateway: Gateway,
     ) -> None:
         self._config = config
-        self._world = world
+        self._cache = cache
         self._applier = applier
         self._tables = tables
         self._gateway = gateway
 
-    async def look(self, hosts: Collection[str], *, complete: bool) -> Looked:
+    async def reconcile(self, hosts: Collection[str], *, complete: bool) -> ReconcileResult:
         """Make the cluster match.
 
         Args:
@@ -57,17 +57,17 @@ class SharedParts:
                 break
             route = shared_route(host, shared, self._config, gateway=self._gateway.is_there)
             if route is not None and route.metadata is not None:
-                await self._applier.apply(stamp(route))
+                await self._applier.apply(with_object_hash(route))
                 wanted.add(ObjectKey(kind_of(type(route)), str(route.metadata.name)))
         if complete:
-            there = self._world.objects(
+            there = self._cache.objects(
                 lambda _, document: (
                     document["metadata"]["labels"].get(LABEL_COMPONENT) == SHARED_ROUTE_COMPONENT
                 )
             )
             unwanted = set(there) - wanted
-            for key in sorted(unwanted - still_needed(self._world, unwanted, wanted)):
+            for key in sorted(unwanted - still_needed(self._cache, unwanted, wanted)):
                 await self._applier.delete(key)
         for refusal in refusals:
             raise refusal
-        return Looked(result="ok", again_in=None)
+        return ReconcileResult(result="ok", again_in=None)

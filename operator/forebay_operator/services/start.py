@@ -1,4 +1,4 @@
-"""The first look at the cluster: all is listed before anything is written."""
+"""The first lists of the cluster: all is read before anything is written."""
 
 import asyncio
 
@@ -7,27 +7,29 @@ from lightkube.core.resource import NamespacedResourceG
 
 from forebay_operator.adapters.cluster import Cluster, Document
 from forebay_operator.errors import OperatorError
-from forebay_operator.services.world import World
+from forebay_operator.services.cluster_cache import ClusterCache
 
-__all__ = ["fill_world"]
+__all__ = ["fill_cache"]
 
 _log = structlog.get_logger(__name__)
 
 AGAIN_SECONDS = 2.0
 
 
-async def fill_world(cluster: Cluster, world: World) -> tuple[type[NamespacedResourceG], ...]:
+async def fill_cache(
+    cluster: Cluster, cache: ClusterCache
+) -> tuple[type[NamespacedResourceG], ...]:
     """List all that matters, again and again until it works; returns the kinds that there are."""
     while True:
         try:
             kinds = await cluster.kinds()
             for kind in kinds:
                 for document in await cluster.managed(kind):
-                    world.put_object(document)
+                    cache.put_object(document)
             async for pod in cluster.pods():
-                world.put_pod(pod)
+                cache.put_pod(pod)
             for document in await cluster.endpoints():
-                _put(world, document)
+                _put(cache, document)
         except OperatorError as error:
             _log.warning("listing_failed", reason=str(error), again_in=AGAIN_SECONDS)
             await asyncio.sleep(AGAIN_SECONDS)
@@ -35,10 +37,10 @@ async def fill_world(cluster: Cluster, world: World) -> tuple[type[NamespacedRes
             return kinds
 
 
-def _put(world: World, document: Document) -> None:
+def _put(cache: ClusterCache, document: Document) -> None:
     """Take an endpoint; one that cannot be taken keeps nobody from taking the others."""
     try:
-        world.put_endpoint(document)
+        cache.put_endpoint(document)
     except Exception as error:  # noqa: BLE001  # it is anybody's document
         metadata = document.get("metadata") or {}
         name = f"{metadata.get('namespace')}/{metadata.get('name')}"

@@ -30,7 +30,7 @@ from forebay.core.tables import (
     ReceiverTable,
     decode_table,
 )
-from forebay_operator.builders.stamps import stamp
+from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.tables import (
     Pool,
     processor_table,
@@ -41,9 +41,9 @@ from forebay_operator.builders.tables import (
 from forebay_operator.errors import ApiRefused
 from forebay_operator.models.names import ANNOTATION_DELETED
 from forebay_operator.services.applier import Applier
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.pool_entries import PoolEntries
 from forebay_operator.services.pools import Pools
-from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import OperatorConfig
 
 __all__ = ["DELETED_MOST", "POOLS", "RouteTables"]
@@ -67,10 +67,10 @@ class RouteTables:
     """All shared tables of an installation."""
 
     def __init__(
-        self, config: OperatorConfig, world: World, applier: Applier, pools: Pools
+        self, config: OperatorConfig, cache: ClusterCache, applier: Applier, pools: Pools
     ) -> None:
         self._config = config
-        self._world = world
+        self._cache = cache
         self._applier = applier
         self._pools = pools
         self._receivers: PoolEntries[ReceiverRoute] = PoolEntries(config.tables.count)
@@ -100,14 +100,14 @@ class RouteTables:
             for name, when in self._listed_as_deleted(index).items():
                 self._deleted.setdefault(name, (index, when))
         for name in self._receivers.names() | self._processors.names():
-            if name not in self._world.endpoints:
+            if name not in self._cache.endpoints:
                 self.mark_deleted(name)
-            elif not (self.has_shared_route(name) or self._world.objects_of(name)):
+            elif not (self.has_shared_route(name) or self._cache.objects_of(name)):
                 # Whoever wrote it last may have waited for the processors, and died.
                 self._returning.add(name)
 
     def _read(self, pool: Pool, index: int, kind: type[AnyTable]) -> AnyTable | None:
-        document = self._world.object(ObjectKey("Secret", table_name(pool, index, self._config)))
+        document = self._cache.object(ObjectKey("Secret", table_name(pool, index, self._config)))
         if document is None:
             return None
         try:
@@ -324,7 +324,7 @@ class RouteTables:
         entries = self._entries(pool)
         entries.begin(index, news)
         try:
-            applied = await self._applier.apply(stamp(desired))
+            applied = await self._applier.apply(with_object_hash(desired))
         except BaseException:
             entries.failed(index, news)
             raise
@@ -349,7 +349,7 @@ class RouteTables:
     # --- deleted endpoints
 
     def _listed_as_deleted(self, index: int) -> dict[EndpointName, int]:
-        document = self._world.object(
+        document = self._cache.object(
             ObjectKey("Secret", table_name("processors", index, self._config))
         )
         annotations = (document or {}).get("metadata", {}).get("annotations") or {}

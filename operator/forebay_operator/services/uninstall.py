@@ -42,8 +42,8 @@ async def uninstall(cluster: Cluster, config: OperatorConfig) -> None:
         await asyncio.sleep(LOOK_SECONDS)
     for document in await cluster.endpoints():
         endpoint = ClusterEndpoint.of(document)
-        if endpoint.is_held:
-            await cluster.hold(endpoint, held=False)
+        if endpoint.has_finalizer:
+            await cluster.set_finalizer(endpoint, present=False)
     count = 0
     for kind in reversed(await cluster.kinds()):
         for document in await cluster.managed(kind):

@@ -1,7 +1,7 @@
 """The operator's logic without a cluster: the API server, pods and NATS are played.
 
-Everything between them is the operator's own. A look is made when the test says so, so what is true
-after a look is true, and nothing has to be waited for.
+Everything between them is the operator's own. A pass is made when the test says so, so what is true
+after a pass is true, and nothing has to be waited for.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from forebay_operator.adapters.cluster import Cluster, kind_of
 from forebay_operator.adapters.pods import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.builders.names import endpoint_selector
-from forebay_operator.builders.stamps import Managed, document_of
+from forebay_operator.builders.object_hash import Managed, document_of
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file, table_name
 from forebay_operator.errors import ApiRefused
 from forebay_operator.metrics import OperatorMetrics
@@ -30,24 +30,24 @@ from forebay_operator.models.names import FINALIZER
 from forebay_operator.models.pods import PodPage
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.breakers import Breakers
-from forebay_operator.services.figures import Figures
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
+from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.pools import Pools, PoolView
-from forebay_operator.services.reconciler import Looked, Parts, Reconciler
+from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
-from forebay_operator.services.story import Story
+from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
-from forebay_operator.services.world import ObjectKey, World
-from forebay_operator.settings import Tables
+from forebay_operator.settings import TableSettings
 from support.operator.operator_inputs import installation
 
 __all__ = ["OperatorAlone", "PlayedCluster"]
 
 Json = Any
 
-LOOKS: Final = 10
+PASSES: Final = 10
 """More than anything takes whose pods have read what they are to read."""
 
 _VERSIONS: Final = itertools.count(1)
@@ -71,8 +71,8 @@ class PlayedCluster(Cluster):
         """The reasons of all Events, each with its endpoint's name."""
 
     @override
-    async def hold(self, endpoint: ClusterEndpoint, *, held: bool) -> dict[str, Json]:
-        finalizers = [FINALIZER] if held else []
+    async def set_finalizer(self, endpoint: ClusterEndpoint, *, present: bool) -> dict[str, Json]:
+        finalizers = [FINALIZER] if present else []
         return self._change(endpoint, {"metadata": {"finalizers": finalizers}})
 
     @override
@@ -149,13 +149,13 @@ class OperatorAlone:
 
     def __init__(self) -> None:
         """Begin with a shared pod of each pool that is ready."""
-        self.config = installation(tables=Tables(count=1), isolation="Dedicated")
+        self.config = installation(tables=TableSettings(count=1), isolation="Dedicated")
         self.cluster = PlayedCluster()
         self.cluster.secrets[self.namespace, "crm"] = {"token": "Bearer secret"}
         self.pods = ScriptedPods()
         self.streams = NoStreams()
         self._pod_documents: dict[str, dict[str, Json]] = {}
-        self.world = World(self.config.name)
+        self.cache = ClusterCache(self.config.name)
         shared = self.config.shared_receivers
         assert shared is not None
         self.pod("processors", self.config.processors.pods.match_labels)
@@ -165,18 +165,18 @@ class OperatorAlone:
         """Begin, with what stands in the cluster and nothing else."""
         config, cluster = self.config, self.cluster
         metrics, chance = OperatorMetrics(), random.Random(1)
-        self.world = world = World(config.name)
+        self.cache = cache = ClusterCache(config.name)
         for document in cluster.endpoint_documents.values():
-            world.put_endpoint(document)
+            cache.put_endpoint(document)
         for document in cluster.objects.values():
-            world.put_object(document)
+            cache.put_object(document)
         for document in self._pod_documents.values():
-            world.put_pod(document)
-        applier = Applier(cluster, world, metrics)
-        pools = _FreshPools(world, self.pods, cluster)
+            cache.put_pod(document)
+        applier = Applier(cluster, cache, metrics)
+        pools = _FreshPools(cache, self.pods, cluster)
         processors = config.processors.pods.match_labels
-        breakers = Breakers(world, self.pods, processors, 10.0, asyncio.get_running_loop().time)
-        self.tables = RouteTables(config, world, applier, pools)
+        breakers = Breakers(cache, self.pods, processors, 10.0, asyncio.get_running_loop().time)
+        self.tables = RouteTables(config, cache, applier, pools)
         self.tables.load()
         connections = asyncio.Event()
         connections.set()
@@ -184,25 +184,25 @@ class OperatorAlone:
         looking = asyncio.create_task(shards.run())
         await shards.known.wait()
         looking.cancel()
-        figures = Figures(self.streams)
-        gateway = Gateway(cluster, world, 60.0, is_there=False)
+        backlog = StreamBacklogReader(self.streams)
+        gateway = Gateway(cluster, cache, 60.0, is_there=False)
         self.reconciler = Reconciler(
             Parts(
                 config=config,
                 cluster=cluster,
-                world=world,
+                cache=cache,
                 applier=applier,
                 tables=self.tables,
                 pools=pools,
                 streams=self.streams,
-                figures=figures,
-                observer=Observer(config, self.tables, pools, shards, figures, breakers),
+                backlog=backlog,
+                observer=Observer(config, self.tables, pools, shards, backlog, breakers),
                 gateway=gateway,
-                story=Story(cluster),
+                events=EventRecorder(cluster),
             )
         )
         self.reconciler.begin()
-        self._shared = SharedParts(config, world, applier, self.tables, gateway)
+        self._shared = SharedParts(config, cache, applier, self.tables, gateway)
 
     # --- what a tenant does
 
@@ -246,27 +246,27 @@ class OperatorAlone:
     def _put(self, own: EndpointName, document: dict[str, Json]) -> None:
         document["metadata"] |= {"resourceVersion": str(next(_VERSIONS))}
         self.cluster.endpoint_documents[own] = document
-        self.world.put_endpoint(document)
+        self.cache.put_endpoint(document)
 
-    # --- looks
+    # --- passes
 
-    async def look(self, own: EndpointName, *, full: bool = True) -> Looked:
-        """Look at an endpoint once."""
-        return await self.reconciler.look(own, full=full)
+    async def reconcile(self, own: EndpointName, *, resync: bool = True) -> ReconcileResult:
+        """Reconcile an endpoint once."""
+        return await self.reconciler.reconcile(own, resync=resync)
 
-    async def settle(self, own: EndpointName) -> Looked:
-        """Let pods read all that is written, and look until nothing is on its way any more."""
-        for _ in range(LOOKS):
+    async def settle(self, own: EndpointName) -> ReconcileResult:
+        """Let pods read all that is written, and reconcile until nothing is on its way any more."""
+        for _ in range(PASSES):
             self.all_read()
-            looked = await self.look(own)
-            if looked.result != "waiting":
-                return looked
-        message = f"{own} is still on its way after {LOOKS} looks"
+            outcome = await self.reconcile(own)
+            if outcome.result != "waiting":
+                return outcome
+        message = f"{own} is still on its way after {PASSES} passes"
         raise AssertionError(message)
 
-    async def look_at_routes(self, *, complete: bool = True) -> None:
-        """Look at the routes of the shared receivers."""
-        await self._shared.look(set(self.reconciler.shared_hosts.values()), complete=complete)
+    async def reconcile_routes(self, *, complete: bool = True) -> None:
+        """Reconcile the routes of the shared receivers."""
+        await self._shared.reconcile(set(self.reconciler.shared_hosts.values()), complete=complete)
 
     # --- pods
 
@@ -283,7 +283,7 @@ class OperatorAlone:
             "status": {"podIP": address, "conditions": [ready]},
         }
         self._pod_documents[name] = document
-        self.world.put_pod(document)
+        self.cache.put_pod(document)
         self.pods.pages[address] = PodPage(generations={})
 
     def own_pod(self, own: EndpointName) -> None:
@@ -299,7 +299,7 @@ class OperatorAlone:
 
     def end_pod(self, name: str) -> None:
         """Let a pod be gone."""
-        self.world.drop_pod(self._pod_documents.pop(name))
+        self.cache.drop_pod(self._pod_documents.pop(name))
 
     def all_read(self, *, but: str = "") -> None:
         """Let every pod, but the one of this name, have read all that is written by now."""

@@ -152,7 +152,7 @@ class Operator:
 
     def _has_seen_all(self) -> bool:
         text = "\n".join(self.program.lines())
-        return text.rfind('"all_endpoints_seen"') > text.rfind('"operator_started"')
+        return text.rfind('"all_endpoints_reconciled"') > text.rfind('"operator_started"')
 
     def _lives(self) -> bool:
         self.program.check()

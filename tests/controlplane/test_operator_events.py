@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from forebay_operator.services.story import BURST
+from forebay_operator.services.event_recorder import BURST
 from support.operator.operator_process import Forebay, manifest
 from support.operator.pods import PlayedPod
 from support.timing.wait import eventually

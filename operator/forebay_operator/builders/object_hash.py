@@ -17,7 +17,7 @@ from forebay.core.quantities import amount
 from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.models.names import ANNOTATION_DESIRED
 
-__all__ = ["Managed", "document_of", "has_all", "stamp"]
+__all__ = ["Managed", "document_of", "has_all", "with_object_hash"]
 
 Managed: TypeAlias = (
     ServiceAccount
@@ -39,7 +39,7 @@ def document_of(desired: Managed) -> dict[str, Any]:
     return document
 
 
-def stamp(desired: Managed) -> Managed:
+def with_object_hash(desired: Managed) -> Managed:
     """Return the object with the annotation that holds the hash of all the rest of it."""
     text = json.dumps(document_of(desired), sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What the status tells of an endpoint that NATS knows: its backlog, and its latest webhook."""
+"""What NATS knows of an endpoint, for its status: its backlog, and its latest webhook."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -7,24 +7,24 @@ from typing import Final
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.streams import Streams
+from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 from forebay_operator.models.endpoint import ClusterEndpoint, read_time
 from forebay_operator.models.status import Backlog
 
-__all__ = ["Figures"]
+__all__ = ["StreamBacklogReader"]
 
 _log = structlog.get_logger(__name__)
 
 LATEST_SECONDS: Final = 60.0
 """Between two values of `lastEventTime`: an endpoint with steady traffic would else have its status
-written at every look."""
+written at every pass."""
 
 
-class Figures:
-    """Asks NATS; what it does not answer is left as it was."""
+class StreamBacklogReader:
+    """Reads it from NATS; what is not answered is left as it was."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: StreamManager) -> None:
         self._streams = streams
         self._not_before: dict[EndpointName, float] = {}
 

@@ -11,7 +11,7 @@ from forebay.core.naming import EndpointName
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
 
-__all__ = ["ObjectKey", "PodFacts", "World", "owner_of"]
+__all__ = ["ClusterCache", "ObjectKey", "PodFacts", "owner_of"]
 
 Document = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ def _version(document: Document) -> int:
     return int(document["metadata"].get("resourceVersion") or 0)
 
 
-class World:
+class ClusterCache:
     """Endpoints, objects of ours and pods."""
 
     def __init__(self, name: str) -> None:

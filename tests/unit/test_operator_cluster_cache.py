@@ -15,16 +15,16 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
 from forebay_operator.models.pods import PodPage
-from forebay_operator.models.reasons import Reason
+from forebay_operator.models.reasons import ConditionReason
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
-from forebay_operator.services.intake import Intake
+from forebay_operator.services.event_recorder import BURST, EventRecorder
 from forebay_operator.services.pools import Pools, PoolView
-from forebay_operator.services.reconciler import Looked, Reconciler
+from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
-from forebay_operator.services.story import BURST, Story
+from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
-from forebay_operator.services.world import ObjectKey, World
 from forebay_operator.settings import Limits
 from support.operator.operator_alone import PlayedCluster
 from support.operator.operator_inputs import installation
@@ -69,55 +69,55 @@ def pod(name: str, *, is_ready: bool = True, is_leaving: bool = False) -> dict[s
 
 
 def test_an_older_state_of_an_endpoint_replaces_no_newer_one() -> None:
-    world = World("fb")
-    world.put_endpoint(endpoint(10, host="new.example.com"))
-    world.put_endpoint(endpoint(9, host="old.example.com"))
-    assert world.endpoints[SALES].host == "new.example.com"
-    assert world.with_host(["old.example.com"]) == []
+    cache = ClusterCache("fb")
+    cache.put_endpoint(endpoint(10, host="new.example.com"))
+    cache.put_endpoint(endpoint(9, host="old.example.com"))
+    assert cache.endpoints[SALES].host == "new.example.com"
+    assert cache.with_host(["old.example.com"]) == []
 
 
 def test_an_older_state_of_an_object_is_no_news() -> None:
-    world = World("fb")
-    assert world.put_object(secret(10))
-    assert not world.put_object(secret(9))
-    assert not world.put_object(secret(10))
-    assert world.put_object(secret(11))
+    cache = ClusterCache("fb")
+    assert cache.put_object(secret(10))
+    assert not cache.put_object(secret(9))
+    assert not cache.put_object(secret(10))
+    assert cache.put_object(secret(11))
 
 
 def test_what_is_deleted_does_not_come_back_by_a_late_event() -> None:
-    world = World("fb")
-    world.put_object(secret(10))
-    assert world.drop_object(secret(11))
-    assert not world.put_object(secret(10))
-    assert world.object(KEY) is None
-    assert world.objects_of(SALES) == frozenset()
+    cache = ClusterCache("fb")
+    cache.put_object(secret(10))
+    assert cache.drop_object(secret(11))
+    assert not cache.put_object(secret(10))
+    assert cache.object(KEY) is None
+    assert cache.objects_of(SALES) == frozenset()
     # One that is made anew is another one.
-    assert world.put_object(secret(12, uid="2"))
-    assert world.objects_of(SALES) == {KEY}
+    assert cache.put_object(secret(12, uid="2"))
+    assert cache.objects_of(SALES) == {KEY}
 
 
 def test_the_end_of_an_older_object_is_not_the_end_of_the_one_that_is_there() -> None:
-    world = World("fb")
-    world.put_object(secret(12, uid="2"))
-    assert not world.drop_object(secret(11, uid="1"))
-    assert world.object(KEY) is not None
+    cache = ClusterCache("fb")
+    cache.put_object(secret(12, uid="2"))
+    assert not cache.drop_object(secret(11, uid="1"))
+    assert cache.object(KEY) is not None
 
 
 def test_what_another_installation_made_is_not_ours() -> None:
-    world = World("other")
-    assert not world.put_object(secret(10))
-    assert world.object(KEY) is None
+    cache = ClusterCache("other")
+    assert not cache.put_object(secret(10))
+    assert cache.object(KEY) is None
 
 
 # Pods
 
 
 def pools(*pods: dict[str, Any], pages: Mapping[str, PodPage]) -> Pools:
-    world, scripted = World("fb"), ScriptedPods()
+    cache, scripted = ClusterCache("fb"), ScriptedPods()
     for each in pods:
-        world.put_pod(each)
+        cache.put_pod(each)
     scripted.pages = dict(pages)
-    return Pools(world, scripted, PlayedCluster())
+    return Pools(cache, scripted, PlayedCluster())
 
 
 READ, NOT_READ = PodPage(generations={"table": "2"}), PodPage(generations={"table": "1"})
@@ -143,7 +143,7 @@ async def test_who_leaves_is_not_waited_for() -> None:
 
 def test_without_a_ready_pod_nobody_is_served() -> None:
     condition, count = pool_condition("receivers", PoolView(2, 0, 0, ()), 0, "forebay")
-    assert (condition.status, condition.reason) == ("False", Reason.NO_POD_READY)
+    assert (condition.status, condition.reason) == ("False", ConditionReason.NO_POD_READY)
     assert (count.ready, count.total) == (0, 2)
 
 
@@ -156,9 +156,9 @@ class Woken:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def wake(self, key: EndpointName, *, full: bool = True, live: bool = True) -> None:
+    def enqueue(self, key: EndpointName, *, resync: bool = True, live: bool = True) -> None:
         """Remember one."""
-        assert isinstance(full, bool)
+        assert isinstance(resync, bool)
         assert isinstance(live, bool)
         self.names.append(key.name)
 
@@ -172,9 +172,9 @@ async def woken() -> Woken:
 
 
 @pytest.fixture
-async def intake(woken: Woken) -> Intake:
+async def handler(woken: Woken) -> WatchEventHandler:
     """Give one that knows two endpoints with a Secret, and two that want the same host."""
-    made = Intake(World("fb"), cast("Workers", woken))
+    made = WatchEventHandler(ClusterCache("fb"), cast("Workers", woken))
     made.endpoint(None, endpoint(1, "a", own=REFERENCE))
     made.endpoint(None, endpoint(2, "b", own={"deep": [REFERENCE]}))
     made.endpoint(None, endpoint(3, "c", host="one.example.com"))
@@ -183,23 +183,27 @@ async def intake(woken: Woken) -> Intake:
     return made
 
 
-async def test_a_secret_wakes_those_who_speak_of_it(intake: Intake, woken: Woken) -> None:
-    intake.secret({"metadata": {"namespace": "acme", "name": "crm"}})
+async def test_a_secret_wakes_those_who_speak_of_it(
+    handler: WatchEventHandler, woken: Woken
+) -> None:
+    handler.secret({"metadata": {"namespace": "acme", "name": "crm"}})
     assert sorted(woken.names) == ["a", "b"]
     woken.names.clear()
-    intake.secret({"metadata": {"namespace": "other", "name": "crm"}})
+    handler.secret({"metadata": {"namespace": "other", "name": "crm"}})
     assert woken.names == []
 
 
-async def test_a_host_that_gets_free_wakes_those_who_want_it(intake: Intake, woken: Woken) -> None:
-    intake.endpoint("DELETED", endpoint(5, "c", host="one.example.com"))
+async def test_a_host_that_gets_free_wakes_those_who_want_it(
+    handler: WatchEventHandler, woken: Woken
+) -> None:
+    handler.endpoint("DELETED", endpoint(5, "c", host="one.example.com"))
     assert sorted(woken.names) == ["c", "d"]
 
 
 async def test_a_host_that_is_given_up_wakes_those_who_want_it(
-    intake: Intake, woken: Woken
+    handler: WatchEventHandler, woken: Woken
 ) -> None:
-    intake.endpoint("MODIFIED", endpoint(5, "c", host="two.example.com"))
+    handler.endpoint("MODIFIED", endpoint(5, "c", host="two.example.com"))
     assert sorted(woken.names) == ["c", "d"]
 
 
@@ -208,12 +212,12 @@ async def test_a_host_that_is_given_up_wakes_those_who_want_it(
 
 async def test_an_endpoint_that_flaps_tells_a_burst_and_then_nothing() -> None:
     cluster = PlayedCluster()
-    story = Story(cluster)
+    events = EventRecorder(cluster)
     own = ClusterEndpoint.of(endpoint(1))
     other = ClusterEndpoint.of(endpoint(1, "other"))
     for number in range(3 * BURST):
-        await story.tell(own, Reason.REPAIRED, f"once more: {number}")
-    await story.tell(other, Reason.REPAIRED, "another one's")
+        await events.record(own, ConditionReason.REPAIRED, f"once more: {number}")
+    await events.record(other, ConditionReason.REPAIRED, "another one's")
     assert [name for name, _ in cluster.told] == ["sales"] * BURST + ["other"]
 
 
@@ -221,7 +225,7 @@ class Crashing:
     """Looks at everything, and crashes at one endpoint."""
 
     def __init__(self) -> None:
-        self.looked: list[str] = []
+        self.reconciled: list[str] = []
         self.complete: list[bool] = []
         """Of each look at the shared routes, whether all endpoints were known by then."""
 
@@ -239,30 +243,30 @@ class Crashing:
         found, self.waiting = self.waiting, []
         return found
 
-    async def look(
-        self, key: EndpointName | set[str], *, full: bool = False, complete: bool = False
-    ) -> Looked:
+    async def reconcile(
+        self, key: EndpointName | set[str], *, resync: bool = False, complete: bool = False
+    ) -> ReconcileResult:
         """Look at an endpoint, or at the shared routes."""
-        del full
+        del resync
         if isinstance(key, EndpointName):
-            self.looked.append(key.name)
+            self.reconciled.append(key.name)
             if key.name == "bad":
                 message = "a fault of ours"
                 raise RuntimeError(message)
         else:
             self.complete.append(complete)
-        return Looked(result="ok", again_in=None)
+        return ReconcileResult(result="ok", again_in=None)
 
 
 @contextlib.asynccontextmanager
 async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task[None]]:
     """Let one worker look at endpoints."""
-    world = World("fb")
+    cache = ClusterCache("fb")
     for name in names:
-        world.put_endpoint(endpoint(1, name))
+        cache.put_endpoint(endpoint(1, name))
     workers = Workers(
         Limits(workers=1),
-        world,
+        cache,
         cast("Reconciler", crashing),
         cast("SharedParts", crashing),
         OperatorMetrics(),
@@ -280,7 +284,7 @@ async def test_a_crash_costs_one_endpoint_s_look_and_no_other_s() -> None:
     crashing = Crashing()
     async with working(crashing, "bad", "good") as running:
         await eventually(
-            lambda: crashing.looked.count("bad") > 1 and "good" in crashing.looked,
+            lambda: crashing.reconciled.count("bad") > 1 and "good" in crashing.reconciled,
             saying="both to be looked at, and the one that crashed once more",
         )
         assert not running.done()
@@ -289,12 +293,12 @@ async def test_a_crash_costs_one_endpoint_s_look_and_no_other_s() -> None:
 async def test_who_waits_for_room_is_looked_at_once_some_came_free() -> None:
     crashing = Crashing()
     async with working(crashing, "a", "b"):
-        await eventually(lambda: len(crashing.looked) > 1, saying="both to be looked at")
-        looked = crashing.looked.copy()
+        await eventually(lambda: len(crashing.reconciled) > 1, saying="both to be looked at")
+        looked = crashing.reconciled.copy()
         crashing.waiting = [EndpointName("acme", "b")]
         crashing.on_hosts()  # something else is looked at, and frees it
-        await eventually(lambda: len(crashing.looked) > len(looked), saying="another look")
-    assert crashing.looked == [*looked, "b"]
+        await eventually(lambda: len(crashing.reconciled) > len(looked), saying="another look")
+    assert crashing.reconciled == [*looked, "b"]
 
 
 async def test_no_shared_route_goes_before_every_endpoint_was_looked_at() -> None:
@@ -302,11 +306,11 @@ async def test_no_shared_route_goes_before_every_endpoint_was_looked_at() -> Non
     async with working(crashing, "a", "b", "c"):
         await eventually(lambda: len(crashing.complete) > 1, saying="two looks at the routes")
     assert crashing.complete == [False, True]
-    assert sorted(crashing.looked) == ["a", "b", "c"]
+    assert sorted(crashing.reconciled) == ["a", "b", "c"]
 
 
 async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
-    streams, seen = NoStreams(), list[Reason | None]()
+    streams, seen = NoStreams(), list[ConditionReason | None]()
     connections = asyncio.Event()
     connections.set()
     config = installation(limits=Limits(status_seconds=0.05))
@@ -315,7 +319,9 @@ async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
     running = asyncio.create_task(shards.run())
     await eventually(lambda: seen == [None], saying="the streams to be there")
     streams.gone = ["FOREBAY_RETRY_0"]
-    await eventually(lambda: seen == [None, Reason.STREAM_MISSING, None], saying="it to be back")
+    await eventually(
+        lambda: seen == [None, ConditionReason.STREAM_MISSING, None], saying="it to be back"
+    )
     assert streams.ensured == ["0", "0"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""Events: what `kubectl describe` tells of an endpoint, once for each thing that happened.
+"""Events: what `kubectl describe` shows of an endpoint, once for each thing that happened.
 
-What happens again is counted in the Event that is there. An endpoint that flaps tells a burst, then
-one Event in a while: the conditions hold the truth, the Events only the story.
+What happens again is counted in the Event that is there. An endpoint that flaps gets a burst of
+them, then one in a while: the conditions hold the truth, the Events only the history.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ import structlog
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.errors import ObjectChanged, OperatorError
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import Reason
+from forebay_operator.models.reasons import ConditionReason
 
-__all__ = ["Story"]
+__all__ = ["EventRecorder"]
 
 _log = structlog.get_logger(__name__)
 
@@ -36,12 +36,12 @@ REMEMBERED: Final = 4096
 
 class _Key(NamedTuple):
     uid: str
-    reason: Reason
+    reason: ConditionReason
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
+class _Recorded:
     name: str
     count: int
     at: float
@@ -53,18 +53,23 @@ class _Allowance:
     at: float
 
 
-class Story:
+class EventRecorder:
     """Writes Events; one that cannot be written costs nothing but itself."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._told: OrderedDict[_Key, _Told] = OrderedDict()
+        self._recorded: OrderedDict[_Key, _Recorded] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
 
-    async def tell(
-        self, endpoint: ClusterEndpoint, reason: Reason, message: str, *, warning: bool = False
+    async def record(
+        self,
+        endpoint: ClusterEndpoint,
+        reason: ConditionReason,
+        message: str,
+        *,
+        warning: bool = False,
     ) -> None:
-        """Tell a person what happened to an endpoint.
+        """Record what happened to an endpoint.
 
         Args:
             endpoint: Whose.
@@ -74,21 +79,23 @@ class Story:
         """
         now = asyncio.get_running_loop().time()
         if not self._may(endpoint.uid, now):
-            _log.info("event_left_out", endpoint=str(endpoint.endpoint), event_reason=reason.value)
+            _log.info(
+                "event_rate_limited", endpoint=str(endpoint.endpoint), event_reason=reason.value
+            )
             return
         key = _Key(endpoint.uid, reason, message)
-        told = self._told.pop(key, None)
-        if told is not None and now - told.at > SAME_SECONDS:
-            told = None
+        recorded = self._recorded.pop(key, None)
+        if recorded is not None and now - recorded.at > SAME_SECONDS:
+            recorded = None
         try:
-            told = await self._write(endpoint, key, told, now, warning=warning)
+            recorded = await self._write(endpoint, key, recorded, now, warning=warning)
         except OperatorError as error:
             # The condition says the same; an Event in a namespace that is going is refused.
-            _log.warning("event_lost", endpoint=str(endpoint.endpoint), reason=str(error))
+            _log.warning("event_not_recorded", endpoint=str(endpoint.endpoint), reason=str(error))
             return
-        self._told[key] = told
-        while len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
+        self._recorded[key] = recorded
+        while len(self._recorded) > REMEMBERED:
+            self._recorded.popitem(last=False)
 
     def forget(self, endpoint: ClusterEndpoint) -> None:
         """Take it that an endpoint is gone."""
@@ -98,18 +105,18 @@ class Story:
         self,
         endpoint: ClusterEndpoint,
         key: _Key,
-        told: _Told | None,
+        recorded: _Recorded | None,
         now: float,
         *,
         warning: bool,
-    ) -> _Told:
+    ) -> _Recorded:
         when = datetime.now(UTC)
-        if told is not None:
-            again = replace(told, count=told.count + 1)
+        if recorded is not None:
+            again = replace(recorded, count=recorded.count + 1)
             try:
-                await self._cluster.record_again(endpoint, told.name, again.count, when)
+                await self._cluster.record_again(endpoint, recorded.name, again.count, when)
             except ObjectChanged:
-                pass  # it is gone: told anew
+                pass  # it is gone: recorded anew
             else:
                 return again
         name = await self._cluster.record(
@@ -119,7 +126,7 @@ class Story:
             message=key.message,
             now=when,
         )
-        return _Told(name=name, count=1, at=now)
+        return _Recorded(name=name, count=1, at=now)
 
     def _may(self, uid: str, now: float) -> bool:
         known = self._allowances.get(uid, _Allowance(left=BURST, at=now))

@@ -1,4 +1,4 @@
-"""From an endpoint as it stands in the cluster to all that is wanted of it, or why not."""
+"""Whether an endpoint can be served: it is accepted with its secrets resolved, or rejected."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import ConditionType, Reason
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.policies.checks import Input, first_refusal
 from forebay_operator.policies.hosts import holder_of, is_allowed
 from forebay_operator.services.secrets import EndpointSecrets, in_kib, read_secrets
 from forebay_operator.settings import OperatorConfig
 
-__all__ = ["Plan", "Rejected", "judge"]
+__all__ = ["AcceptedEndpoint", "RejectedEndpoint", "accept"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class AcceptedEndpoint:
     """An accepted endpoint with its secrets resolved."""
 
     manifest: WebhookEndpoint
@@ -31,22 +31,22 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class RejectedEndpoint:
     """An endpoint that cannot be served as it is."""
 
     condition: ConditionType
     """The condition that is false: Accepted or SecretsReady."""
 
-    reason: Reason
+    reason: ConditionReason
     message: str
 
 
-async def judge(
+async def accept(
     endpoint: ClusterEndpoint,
     others: Iterable[ClusterEndpoint],
     cluster: Cluster,
     config: OperatorConfig,
-) -> Plan | Rejected:
+) -> AcceptedEndpoint | RejectedEndpoint:
     """Parse, check and resolve.
 
     Args:
@@ -58,10 +58,10 @@ async def judge(
     try:
         manifest = parse_endpoint(endpoint.document)
     except InvalidEndpoint as error:
-        return Rejected(
+        return RejectedEndpoint(
             condition=ConditionType.ACCEPTED,
-            reason=Reason.INVALID_SPEC,
-            message=_told(error.problems),
+            reason=ConditionReason.INVALID_SPEC,
+            message=_joined(error.problems),
         )
     host = manifest.spec.host
     own = host is not None and host != config.host
@@ -74,7 +74,7 @@ async def judge(
         )
     )
     if refusal is not None:
-        return Rejected(
+        return RejectedEndpoint(
             condition=ConditionType.ACCEPTED, reason=refusal.reason, message=refusal.message
         )
     secrets = await read_secrets(cluster, endpoint, config.tenant_limits.table_bytes)
@@ -92,7 +92,7 @@ def _holder(host: str, endpoints: Iterable[ClusterEndpoint], config: OperatorCon
 
 def _resolved(
     manifest: WebhookEndpoint, secrets: EndpointSecrets, config: OperatorConfig
-) -> Plan | Rejected:
+) -> AcceptedEndpoint | RejectedEndpoint:
     problems: list[Problem] = []
     warnings: list[Problem] = []
     route: ReceiverRoute | None = None
@@ -108,25 +108,25 @@ def _resolved(
     except InvalidEndpoint as error:
         problems += error.problems
     if route is None or processing is None:
-        return Rejected(
+        return RejectedEndpoint(
             condition=ConditionType.SECRETS_READY,
             reason=_reason_of(secrets),
-            message=_told(problems),
+            message=_joined(problems),
         )
     limit = config.tenant_limits.table_bytes
     for whose, entry in (("receivers", route), ("processors", processing)):
         size = entry_bytes(entry)
         if size > limit:
-            return Rejected(
+            return RejectedEndpoint(
                 condition=ConditionType.SECRETS_READY,
-                reason=Reason.LIMIT_EXCEEDED,
+                reason=ConditionReason.LIMIT_EXCEEDED,
                 message=(
                     f"the endpoint takes {in_kib(size)} in the {whose}' table, and {in_kib(limit)} "
                     "are for one: each use of a secret or certificate counts, so name fewer or "
                     "shorter ones, or have `limits.tableKiB` raised in the chart"
                 ),
             )
-    return Plan(
+    return AcceptedEndpoint(
         manifest=manifest,
         route=route,
         processing=processing,
@@ -134,12 +134,16 @@ def _resolved(
     )
 
 
-def _reason_of(secrets: EndpointSecrets) -> Reason:
+def _reason_of(secrets: EndpointSecrets) -> ConditionReason:
     if secrets.is_missing:
-        return Reason.SECRET_MISSING
-    return Reason.LIMIT_EXCEEDED if secrets.is_beyond_limit else Reason.SECRET_UNUSABLE
+        return ConditionReason.SECRET_MISSING
+    return (
+        ConditionReason.LIMIT_EXCEEDED
+        if secrets.is_beyond_limit
+        else ConditionReason.SECRET_UNUSABLE
+    )
 
 
-def _told(problems: Iterable[Problem]) -> str:
+def _joined(problems: Iterable[Problem]) -> str:
     """Return all problems in one text, without the endpoint's name, which stands above it."""
     return "; ".join(f"{each.field}: {each.reason}" for each in problems)

@@ -1,24 +1,24 @@
-"""What a watch tells, turned into keys for the queue: cheap, and never more than that."""
+"""Events of the watches, turned into keys for the queue: cheap, and never more than that."""
 
 import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from forebay.core.naming import EndpointName
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, owner_of
 from forebay_operator.services.shared import SHARED
 from forebay_operator.services.workers import Workers
-from forebay_operator.services.world import ObjectKey, World, owner_of
 
-__all__ = ["Intake"]
+__all__ = ["WatchEventHandler"]
 
 Document = Mapping[str, Any]
 
 
-class Intake:
-    """Takes events of all watches; all on the operator's own loop."""
+class WatchEventHandler:
+    """Handles the events of all watches, on the operator's own loop."""
 
-    def __init__(self, world: World, workers: Workers) -> None:
-        self._world = world
+    def __init__(self, cache: ClusterCache, workers: Workers) -> None:
+        self._cache = cache
         self._workers = workers
         self._latest = asyncio.get_running_loop().time()
 
@@ -29,72 +29,72 @@ class Intake:
 
     def endpoint(self, kind: str | None, document: Document) -> None:
         """Take an event of a WebhookEndpoint; `kind` is None for one of the first listing."""
-        self._heard()
+        self._note_event()
         live = kind is not None
         if kind == "DELETED":
-            self._world.drop_endpoint(document)
+            self._cache.drop_endpoint(document)
             name = _name_of(document)
-            self._workers.wake(name)
-            self._wake_host(document.get("spec"))
+            self._workers.enqueue(name)
+            self._enqueue_host(document.get("spec"))
             return
-        old = self._world.put_endpoint(document)
+        old = self._cache.put_endpoint(document)
         name = _name_of(document)
-        new = self._world.endpoints.get(name)
+        new = self._cache.endpoints.get(name)
         if new is None or new is old:
             return
         if old is not None and old.document == new.document:
             return
-        is_news = old is None or (old.uid, old.generation, old.deleted, old.is_held) != (
+        is_news = old is None or (old.uid, old.generation, old.deleted, old.has_finalizer) != (
             new.uid,
             new.generation,
             new.deleted,
-            new.is_held,
+            new.has_finalizer,
         )
-        self._workers.wake(name, full=is_news, live=live)
+        self._workers.enqueue(name, resync=is_news, live=live)
         if old is None or old.host != new.host:
-            for each in self._world.with_host((old.host if old else None, new.host)):
+            for each in self._cache.with_host((old.host if old else None, new.host)):
                 if each != name:
-                    self._workers.wake(each, live=live)
+                    self._workers.enqueue(each, live=live)
 
     def secret(self, document: Document) -> None:
         """Take an event of any Secret of any namespace; its content is not kept."""
-        self._heard()
+        self._note_event()
         metadata = document["metadata"]
-        for name in self._world.users_of(metadata["namespace"], metadata["name"]):
-            self._workers.wake(name)
+        for name in self._cache.users_of(metadata["namespace"], metadata["name"]):
+            self._workers.enqueue(name)
 
     def managed(self, kind: str | None, document: Document) -> None:
         """Take an event of an object of ours."""
-        self._heard()
+        self._note_event()
         owner = owner_of(document)
         key = owner if owner is not None else SHARED
         if kind == "DELETED":
-            if self._world.drop_object(document):
-                self._workers.wake(key)
+            if self._cache.drop_object(document):
+                self._workers.enqueue(key)
             return
-        before = self._world.object(ObjectKey(document["kind"], document["metadata"]["name"]))
-        if self._world.put_object(document):
-            self._workers.wake(key, full=_is_changed(before, document), live=kind is not None)
+        before = self._cache.object(ObjectKey(document["kind"], document["metadata"]["name"]))
+        if self._cache.put_object(document):
+            self._workers.enqueue(key, resync=_is_changed(before, document), live=kind is not None)
 
     def pod(self, kind: str | None, document: Document) -> None:
         """Take an event of a pod in Forebay's namespace."""
-        self._heard()
+        self._note_event()
         if kind == "DELETED":
-            self._world.drop_pod(document)
-        elif not self._world.put_pod(document):
+            self._cache.drop_pod(document)
+        elif not self._cache.put_pod(document):
             return
         owner = owner_of(document)
         if owner is not None:
-            self._workers.wake(owner, full=False)
-        # Of a shared pool the next look, seconds away, is soon enough for a thousand endpoints.
+            self._workers.enqueue(owner, resync=False)
+        # Of a shared pool the next pass, seconds away, is soon enough for a thousand endpoints.
 
-    def _heard(self) -> None:
+    def _note_event(self) -> None:
         self._latest = asyncio.get_running_loop().time()
 
-    def _wake_host(self, spec: object) -> None:
+    def _enqueue_host(self, spec: object) -> None:
         host = spec.get("host") if isinstance(spec, Mapping) else None
-        for each in self._world.with_host((host if isinstance(host, str) else None,)):
-            self._workers.wake(each)
+        for each in self._cache.with_host((host if isinstance(host, str) else None,)):
+            self._workers.enqueue(each)
 
 
 def _name_of(document: Document) -> EndpointName:
@@ -108,7 +108,7 @@ def _is_changed(before: Document | None, after: Document) -> bool:
     old, new = before["metadata"], after["metadata"]
     if "generation" not in new:
         return True
-    # A Gateway's word on a route is a reason to look whether the Ingress before it may go.
+    # A Gateway's word on a route is a reason to see whether the Ingress before it may go.
     if after["kind"] == "HTTPRoute" and before.get("status") != after.get("status"):
         return True
     parts = ("generation", "labels", "annotations", "deletionTimestamp")
