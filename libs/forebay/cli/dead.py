@@ -410,7 +410,7 @@ def _run(
 
 async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
     """Find NATS: as said, else by the environment, else that of a run of this machine."""
-    from forebay.local.running import running_nats
+    from forebay.local.running_nats import running_nats
     from forebay.runtime.settings import NatsSettings, load_settings
 
     settings = load_settings(NatsSettings).of_part("processor")

@@ -12,8 +12,8 @@ from forebay.cli.failures import require
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from forebay.local.screens import Screen
-    from forebay.local.world import Options
+    from forebay.local.options import Options
+    from forebay.local.reporters import Reporter
 
 __all__ = ["run"]
 
@@ -85,9 +85,9 @@ def run(  # noqa: PLR0913  # one parameter for each option
 
       forebay run --nats-url nats://127.0.0.1:4222 --json
     """
-    # What is missing is told before anything starts.
+    # What is missing is reported before anything starts.
     require("local", "yaml", "fastapi", "uvicorn", "aiohttp")
-    from forebay.local.world import Options
+    from forebay.local.options import Options
 
     if nats_url is not None and not nats_url.startswith(("nats://", "tls://")):
         message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"
@@ -102,13 +102,13 @@ def run(  # noqa: PLR0913  # one parameter for each option
         nats_url=nats_url,
         log_level=log_level,
     )
-    asyncio.run(_run(options, _screen(quiet=quiet, as_json=as_json)))
+    asyncio.run(_run(options, _reporter(quiet=quiet, as_json=as_json)))
 
 
-async def _run(options: "Options", screen: "Screen") -> None:
-    from forebay.local.world import World
+async def _run(options: "Options", reporter: "Reporter") -> None:
+    from forebay.local.supervisor import LocalSupervisor
 
-    await World(options, screen, os.environ).run()
+    await LocalSupervisor(options, reporter, os.environ).run()
 
 
 def _examples() -> list[Path]:
@@ -118,15 +118,15 @@ def _examples() -> list[Path]:
     return [EXAMPLES]
 
 
-def _screen(*, quiet: bool, as_json: bool) -> "Screen":
-    from forebay.local.screens import JsonScreen, PlainScreen, QuietScreen
+def _reporter(*, quiet: bool, as_json: bool) -> "Reporter":
+    from forebay.local.reporters import JsonReporter, PlainReporter, QuietReporter
 
     if as_json:
-        return JsonScreen()
+        return JsonReporter()
     if quiet:
-        return QuietScreen()
+        return QuietReporter()
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and "CI" not in os.environ:
-        from forebay.local.live_screen import LiveScreen
+        from forebay.local.live_reporter import LiveReporter
 
-        return LiveScreen()
-    return PlainScreen()
+        return LiveReporter()
+    return PlainReporter()

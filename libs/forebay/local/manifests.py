@@ -1,8 +1,8 @@
 """Reads manifests from files: WebhookEndpoint and Secret, as a cluster takes them.
 
-Every problem of every file is told at once, one line each: file, line, field and what to do. YAML's
-traps are refused here as a cluster's tools refuse them: a key that stands twice, and keys that are
-not text.
+Every problem of every file is reported at once, one line each: file, line, field and what to do.
+YAML's traps are refused here as a cluster's tools refuse them: a key that stands twice, and keys
+that are not text.
 """
 
 import base64
@@ -57,7 +57,7 @@ class _Document:
             node, number = child, key.start_mark.line + 1
         return number
 
-    def tell(self, problem: Problem) -> str:
+    def describe(self, problem: Problem) -> str:
         """Return a problem with its place."""
         return f"{self.file}:{self.line(problem.path)}: {problem.line}"
 
@@ -80,9 +80,9 @@ class Manifests:
     secrets: LocalSecrets
     _places: Mapping[str, _Document]
 
-    def tell(self, problem: Problem) -> str:
+    def describe(self, problem: Problem) -> str:
         """Return a problem of one of the endpoints, with its file and line."""
-        return self._places[problem.endpoint].tell(problem)
+        return self._places[problem.endpoint].describe(problem)
 
 
 def manifest_files(paths: Sequence[Path]) -> list[Path]:
@@ -182,7 +182,7 @@ class _Reading:
         try:
             endpoint = parse_endpoint(document.content)
         except InvalidEndpoint as error:
-            self.problems += [document.tell(problem) for problem in error.problems]
+            self.problems += [document.describe(problem) for problem in error.problems]
             return
         name = endpoint.endpoint
         if name in self.endpoints:
@@ -196,7 +196,7 @@ class _Reading:
             secret = _Secret.model_validate(document.content)
         except ValidationError as error:
             problems = explain(error, _Secret, "", {})
-            self.problems += [document.tell(problem) for problem in problems]
+            self.problems += [document.describe(problem) for problem in problems]
             return
         name = SecretName(secret.metadata.namespace, secret.metadata.name)
         told = f"Secret {name.namespace}/{name.name}"
@@ -214,7 +214,7 @@ class _Reading:
         )
 
     def _refuse(self, document: _Document, path: FieldPath, reason: str) -> None:
-        self.problems.append(document.tell(Problem("", path, reason)))
+        self.problems.append(document.describe(Problem("", path, reason)))
 
 
 def _check_keys(node: yaml.Node) -> None:

@@ -41,7 +41,7 @@ PRELOADED: Final = (
     "uvicorn.protocols.websockets.auto",
     "forebay_simulator.terminal",
     "forebay.cli.dead_screen",
-    "forebay.local.running",
+    "forebay.local.running_nats",
     "forebay.runtime.command_client",
     "forebay.runtime.dead_letters",
     "rich.console",

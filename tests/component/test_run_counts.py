@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from forebay.local.addresses import Address
-from forebay.local.figures import LogTail, Meter
+from forebay.local.metrics_reader import LogTail, MetricsReader
 from support.programs.ports import HOST, free_port
 
 
@@ -77,7 +77,7 @@ async def test_figures_are_the_sums_over_kinds_and_destinations() -> None:
             + "forebay_processor_delivery_seconds_bucket{pool='x'} nonsense\n"
         )
         addresses = (Address(HOST, receiver.server_port), Address(HOST, worker.server_port))
-        rows = await Meter(addresses).read()
+        rows = await MetricsReader(addresses).read()
     assert set(rows) == {"demo/meta", "(no endpoint)"}
     assert rows["(no endpoint)"].refused == 4
     row = rows["demo/meta"]
@@ -87,14 +87,14 @@ async def test_figures_are_the_sums_over_kinds_and_destinations() -> None:
 
 async def test_totals_go_on_when_a_part_starts_again_or_does_not_answer() -> None:
     with pages() as receiver:
-        meter = Meter((Address(HOST, receiver.server_port), Address(HOST, free_port())))
+        metrics = MetricsReader((Address(HOST, receiver.server_port), Address(HOST, free_port())))
         receiver.text = requests("stored", 5)
-        await meter.read()
+        await metrics.read()
         receiver.text = requests("stored", 2)  # started again: it counts from zero
-        row = (await meter.read())["demo/meta"]
+        row = (await metrics.read())["demo/meta"]
     assert row.received == 7
     assert row.rate > 0
-    assert (await meter.read())["demo/meta"].received == 7
+    assert (await metrics.read())["demo/meta"].received == 7
 
 
 def item(key: str, **fields: object) -> str:

@@ -1,4 +1,4 @@
-"""What the parts' metrics and the processor's log say, for the screen.
+"""What the parts' metrics and the processor's log say, for the reporters.
 
 A part that is started again counts from zero; what it had counted before stays in the totals here.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 from forebay.local.addresses import Address
 
-__all__ = ["EndpointFigures", "LastItem", "LogTail", "Meter", "get"]
+__all__ = ["EndpointCounts", "LastItem", "LogTail", "MetricsReader", "get"]
 
 GET_SECONDS: Final = 2.0
 
@@ -41,7 +41,7 @@ _TAIL_BYTES: Final = 32 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
-class EndpointFigures:
+class EndpointCounts:
     """Counts of one endpoint since the start of the run."""
 
     stored: int = 0
@@ -59,7 +59,7 @@ class EndpointFigures:
 
     dead: int = 0
     rate: float = 0.0
-    """Webhooks a second, since the look before."""
+    """Webhooks a second, since the reading before."""
 
     @property
     def received(self) -> int:
@@ -102,32 +102,32 @@ _SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(slots=True)
-class Meter:
+class MetricsReader:
     """Reads the metrics of both parts again and again."""
 
     addresses: tuple[Address, ...]
     _counters: dict[_SeriesKey, _Counter] = field(default_factory=dict)
-    _looked_at: float | None = None
+    _read_at: float | None = None
     _received: dict[str, int] = field(default_factory=dict)
 
-    async def read(self) -> dict[str, EndpointFigures]:
-        """Return the figures of each endpoint (`namespace/name`) that had any traffic."""
+    async def read(self) -> dict[str, EndpointCounts]:
+        """Return the counts of each endpoint (`namespace/name`) that had any traffic."""
         answers = await asyncio.gather(*(get(each, "/metrics") for each in self.addresses))
         now = asyncio.get_running_loop().time()
         waiting: dict[str, int] = {}
         for answer in answers:
             if answer is not None and answer[0] == http.HTTPStatus.OK:
                 self._see(answer[1], waiting)
-        figures = self._totals()
+        counts = self._totals()
         for endpoint, count in waiting.items():
-            figures.setdefault(endpoint, EndpointFigures()).waiting = count
-        if self._looked_at is not None and now > self._looked_at:
-            for endpoint, row in figures.items():
+            counts.setdefault(endpoint, EndpointCounts()).waiting = count
+        if self._read_at is not None and now > self._read_at:
+            for endpoint, row in counts.items():
                 grown = row.received - self._received.get(endpoint, 0)
-                row.rate = grown / (now - self._looked_at)
-        self._looked_at = now
-        self._received = {endpoint: row.received for endpoint, row in figures.items()}
-        return figures
+                row.rate = grown / (now - self._read_at)
+        self._read_at = now
+        self._received = {endpoint: row.received for endpoint, row in counts.items()}
+        return counts
 
     def _see(self, text: str, waiting: dict[str, int]) -> None:
         for name, labels, value in _samples(text):
@@ -138,16 +138,16 @@ class Meter:
                 key = (name, tuple(sorted(labels.items())))
                 self._counters.setdefault(key, _Counter()).see(value)
 
-    def _totals(self) -> dict[str, EndpointFigures]:
-        figures: dict[str, EndpointFigures] = {}
+    def _totals(self) -> dict[str, EndpointCounts]:
+        counts: dict[str, EndpointCounts] = {}
         for (name, labels), counter in self._counters.items():
             by_label = dict(labels)
             column = _COLUMNS.get((name, by_label.get("outcome", "")))
             count = round(counter.before + counter.now)
             if column is not None and count:
-                row = figures.setdefault(_endpoint(by_label), EndpointFigures())
+                row = counts.setdefault(_endpoint(by_label), EndpointCounts())
                 setattr(row, column, getattr(row, column) + count)
-        return figures
+        return counts
 
 
 def _endpoint(labels: Mapping[str, str]) -> str:
@@ -157,7 +157,7 @@ def _endpoint(labels: Mapping[str, str]) -> str:
 
 
 def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield the series that the screen shows."""
+    """Yield the series that the reporters show."""
     # Late: a run with --quiet reads no metrics and needs no parser.
     from prometheus_client.parser import text_string_to_metric_families
 

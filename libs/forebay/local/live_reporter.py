@@ -11,13 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from forebay.local.figures import EndpointFigures, LastItem
+from forebay.local.metrics_reader import EndpointCounts, LastItem
+from forebay.local.reporters import Facts, about
 from forebay.local.samples import Sample
-from forebay.local.screens import Facts, about
 
-__all__ = ["LiveScreen"]
+__all__ = ["LiveReporter"]
 
-FIGURES_SECONDS: Final = 1.0
+COUNTS_SECONDS: Final = 1.0
 LATEST_SHOWN: Final = 5
 
 NAME_COLUMNS: Final = 8
@@ -35,21 +35,21 @@ _COLUMNS: Final = (
 )
 
 
-class LiveScreen:
+class LiveReporter:
     """A terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
         """Show on a console, by default this process's terminal."""
         self._console = console or Console(highlight=False)
         self._live: Live | None = None
-        self._rows: Mapping[str, EndpointFigures] = {}
+        self._rows: Mapping[str, EndpointCounts] = {}
         self._endpoints: tuple[str, ...] = ()
         self._latest: deque[LastItem] = deque(maxlen=LATEST_SHOWN)
 
     @property
-    def figures_seconds(self) -> float | None:
+    def counts_seconds(self) -> float | None:
         """As often as an eye wants it."""
-        return FIGURES_SECONDS
+        return COUNTS_SECONDS
 
     def ready(self, facts: Facts) -> None:
         """Print the banner and start the table."""
@@ -78,7 +78,7 @@ class LiveScreen:
         self._console.print()
         self._refresh()
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Print a line above the table."""
         for line in text.splitlines():
             self._line(Text(f"  {line}", "dim"))
@@ -88,8 +88,8 @@ class LiveScreen:
         for line in text.splitlines():
             self._line(Text.assemble(("  ! ", "bold yellow"), (line, "yellow")))
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
-        """Show the newest figures."""
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
+        """Show the newest counts."""
         self._rows = rows
         self._latest.extend(latest)
         self._refresh()
@@ -135,7 +135,7 @@ class LiveScreen:
         for name in _COLUMNS:
             table.add_column(name, justify="right", no_wrap=True)
         for endpoint in sorted({*self._endpoints, *self._rows}):
-            table.add_row(endpoint, *_cells(self._rows.get(endpoint, EndpointFigures())))
+            table.add_row(endpoint, *_cells(self._rows.get(endpoint, EndpointCounts())))
         shown: list[RenderableType] = [table]
         if self._latest:
             shown.append(Padding(self._latest_table(), (1, 0, 0, 0)))
@@ -155,7 +155,7 @@ class LiveScreen:
         return table
 
 
-def _cells(row: EndpointFigures) -> list[Text]:
+def _cells(row: EndpointCounts) -> list[Text]:
     return [
         Text(f"{row.rate:,.0f}", "bold" if row.rate >= 1 else "dim"),
         _count(row.received, "bold"),

@@ -20,9 +20,10 @@ import pytest
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
 from forebay.local.child import PartFailed
-from forebay.local.figures import EndpointFigures, LastItem
-from forebay.local.screens import Facts
-from forebay.local.world import Options, Programs, World
+from forebay.local.metrics_reader import EndpointCounts, LastItem
+from forebay.local.options import Options, Programs
+from forebay.local.reporters import Facts
+from forebay.local.supervisor import LocalSupervisor
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST, free_ports
 from support.timing.wait import eventually
@@ -64,9 +65,9 @@ http.server.HTTPServer(address, Page).serve_forever()
 
 
 class Recorder:
-    """A screen that remembers what it was told."""
+    """A reporter that remembers what it was given."""
 
-    figures_seconds = 0.05
+    counts_seconds = 0.05
 
     def __init__(self) -> None:
         self.facts: list[Facts] = []
@@ -83,7 +84,7 @@ class Recorder:
         """Remember the change."""
         self.changes.append(facts)
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Remember the text."""
         self.told.append(text)
 
@@ -91,7 +92,7 @@ class Recorder:
         """Remember the warning."""
         self.warnings.append(text)
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
         """Count the look."""
         del rows, latest
         self.looks += 1
@@ -116,7 +117,7 @@ class Bench:
         """Write a manifest."""
         (self.manifests / f"{name}.yaml").write_text(text.replace("NAME", name))
 
-    def world(self, screen: Recorder, **options: str) -> World:
+    def supervisor(self, reporter: Recorder, **options: str) -> LocalSupervisor:
         """Return a run that was not started yet."""
         port, admin, processor_admin = free_ports(3)
         chosen = Options(
@@ -131,20 +132,20 @@ class Bench:
             receiver=(sys.executable, options.get("receiver", str(self._part)), "RECEIVER"),
             processor=(sys.executable, str(self._part), "PROCESSOR"),
         )
-        return World(chosen, screen, self.environment, programs)
+        return LocalSupervisor(chosen, reporter, self.environment, programs)
 
     @contextlib.asynccontextmanager
     async def running(self, **options: str) -> AsyncIterator[Recorder]:
         """Give a run that is ready; it is stopped in order at the end."""
-        screen = Recorder()
-        world = self.world(screen, **options)
-        task = asyncio.create_task(world.run())
+        reporter = Recorder()
+        supervisor = self.supervisor(reporter, **options)
+        task = asyncio.create_task(supervisor.run())
         try:
-            await eventually(lambda: screen.facts or task.done(), within=20)
+            await eventually(lambda: reporter.facts or task.done(), within=20)
             if not task.done():
-                yield screen
+                yield reporter
         finally:
-            world.leave()
+            supervisor.leave()
             await task
 
     def receiver_table(self) -> ReceiverTable:
@@ -159,13 +160,13 @@ def bench(tmp_path: Path) -> Bench:
 
 
 async def test_all_parts_come_up_with_streams_and_tables_and_go_again(bench: Bench) -> None:
-    async with bench.running() as screen:
-        [facts] = screen.facts
+    async with bench.running() as reporter:
+        [facts] = reporter.facts
         processes = {name: psutil.Process(pid) for name, pid in facts.pids.items()}
         client = await nats.connect(facts.nats)
         names = {info.config.name for info in await client.jetstream().streams_info()}
         await client.close()
-        await eventually(lambda: screen.looks > 1, saying="figures to be shown")
+        await eventually(lambda: reporter.looks > 1, saying="figures to be shown")
     assert names == {f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE")}
     assert facts.seconds < 5
     assert [sample.endpoint for sample in facts.samples] == ["demo/meta"]
@@ -174,13 +175,13 @@ async def test_all_parts_come_up_with_streams_and_tables_and_go_again(bench: Ben
     assert [each.name for each in decode_table(processor, ProcessorTable).endpoints] == ["meta"]
     assert set(processes) == {"run", "nats", "processor", "receiver"}
     assert [name for name, process in processes.items() if process.is_running()] == ["run"]
-    assert screen.warnings == []
-    assert screen.told[-1] == f"stopped; what is stored waits in {bench.data / 'nats'}"
+    assert reporter.warnings == []
+    assert reporter.told[-1] == f"stopped; what is stored waits in {bench.data / 'nats'}"
 
 
 async def test_parts_get_their_settings_and_no_secrets_by_environment(bench: Bench) -> None:
-    async with bench.running() as screen:
-        [facts] = screen.facts
+    async with bench.running() as reporter:
+        [facts] = reporter.facts
         reader, writer = await asyncio.open_connection(
             HOST, int(facts.receiver_admin.rpartition(":")[2])
         )
@@ -197,22 +198,22 @@ async def test_parts_get_their_settings_and_no_secrets_by_environment(bench: Ben
 
 
 async def test_a_second_start_goes_on_with_what_was_stored(bench: Bench) -> None:
-    async with bench.running() as screen:
-        client = await nats.connect(screen.facts[0].nats)
+    async with bench.running() as reporter:
+        client = await nats.connect(reporter.facts[0].nats)
         await client.jetstream().publish("forebay.raw.0.00.live.demo.meta", b"kept")
         await client.close()
-    async with bench.running() as screen:
-        client = await nats.connect(screen.facts[0].nats)
+    async with bench.running() as reporter:
+        client = await nats.connect(reporter.facts[0].nats)
         message = await client.jetstream().get_msg("FOREBAY_RAW_0", 1)
         await client.close()
     assert message.data == b"kept"
 
 
 async def test_an_edited_manifest_is_in_force_and_a_bad_edit_is_not(bench: Bench) -> None:
-    async with bench.running() as screen:
+    async with bench.running() as reporter:
         bench.write("second", ENDPOINT)
-        await eventually(lambda: screen.changes)
-        assert [sample.endpoint for sample in screen.changes[-1].samples] == [
+        await eventually(lambda: reporter.changes)
+        assert [sample.endpoint for sample in reporter.changes[-1].samples] == [
             "demo/meta",
             "demo/second",
         ]
@@ -220,36 +221,36 @@ async def test_an_edited_manifest_is_in_force_and_a_bad_edit_is_not(bench: Bench
         assert [route.name for route in before.routes] == ["meta", "second"]
 
         bench.write("second", ENDPOINT.replace("provider: meta", "provider: nobody"))
-        await eventually(lambda: screen.warnings)
-        [warning] = screen.warnings
+        await eventually(lambda: reporter.warnings)
+        [warning] = reporter.warnings
         assert "second.yaml:5: demo/second: spec.provider: use '360dialog'" in warning
         assert warning.endswith("\nthe manifests of before stay in force")
         assert bench.receiver_table() == before
 
         bench.write("second", ENDPOINT)
-        await eventually(lambda: len(screen.changes) > 1)
-        assert len(screen.warnings) == 1
+        await eventually(lambda: len(reporter.changes) > 1)
+        assert len(reporter.warnings) == 1
 
 
 async def test_a_secret_that_looks_like_a_mistake_is_told_with_its_place(bench: Bench) -> None:
-    async with bench.running() as screen:
+    async with bench.running() as reporter:
         bench.write("second", ENDPOINT.replace("{name: app,", "{name: odd,") + ODD_SECRET)
-        await eventually(lambda: screen.changes)
-        [warning] = screen.warnings
+        await eventually(lambda: reporter.changes)
+        [warning] = reporter.warnings
         assert "second.yaml:7: demo/second: spec.authentication.signature.secrets[0]" in warning
         assert "ends with a carriage return" in warning
         assert "zx9" not in warning
 
 
 async def test_a_nats_server_that_dies_comes_back_with_its_store(bench: Bench) -> None:
-    async with bench.running() as screen:
-        [facts] = screen.facts
+    async with bench.running() as reporter:
+        [facts] = reporter.facts
         client = await nats.connect(facts.nats)
         await client.jetstream().publish("forebay.raw.0.00.live.demo.meta", b"kept")
         await client.close()
         os.kill(facts.pids["nats"], signal.SIGKILL)
-        await eventually(lambda: screen.warnings)
-        assert screen.warnings == ["nats ended (SIGKILL); starting it again in 0.1 s"]
+        await eventually(lambda: reporter.warnings)
+        assert reporter.warnings == ["nats ended (SIGKILL); starting it again in 0.1 s"]
         client = await nats.connect(facts.nats, max_reconnect_attempts=50, reconnect_time_wait=0.1)
         assert (await client.jetstream().get_msg("FOREBAY_RAW_0", 1)).data == b"kept"
         await client.close()
@@ -259,21 +260,21 @@ async def test_a_part_that_does_not_stay_up_ends_the_run(bench: Bench, tmp_path:
     broken = tmp_path / "broken.py"
     broken.write_text("raise SystemExit('no licence to listen')")
     with pytest.raises(PartFailed, match=r"receiver ended 3 times .* no licence to listen$"):
-        await bench.world(Recorder(), receiver=str(broken)).run()
+        await bench.supervisor(Recorder(), receiver=str(broken)).run()
 
 
 async def test_a_second_run_on_the_same_folder_is_refused(bench: Bench) -> None:
     async with bench.running():
         with pytest.raises(ConfigurationError, match="another `forebay run`"):
-            await bench.world(Recorder()).run()
+            await bench.supervisor(Recorder()).run()
 
 
 async def test_a_nats_of_the_users_own_is_used_and_waited_for(bench: Bench, tmp_path: Path) -> None:
     server = NatsServer(tmp_path / "server")
     url = server.url.replace("//", "//user:pass@")
-    async with bench.running(nats_url=url) as screen:
-        [facts] = screen.facts
-        [warning] = screen.warnings
+    async with bench.running(nats_url=url) as reporter:
+        [facts] = reporter.facts
+        [warning] = reporter.warnings
         assert warning.startswith(f"waiting for NATS at {server.url}: until it comes, webhooks are")
         assert facts.nats == server.url
         assert "nats" not in facts.pids

@@ -1,7 +1,7 @@
 """Manifests become tables: at the start, and again whenever a file changes.
 
-A change that cannot be used is told, and what was in force stays so: a typing error in an editor
-must not stop the webhooks of all other endpoints.
+A change that cannot be used is reported, and what was in force stays so: a typing error in an
+editor must not stop the webhooks of all other endpoints.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from forebay.core.tables import ProcessorTable, ReceiverTable, encode_table
 from forebay.local.folder import DataFolder, write_private
 from forebay.local.manifests import InvalidManifests, Manifests, load_manifests, manifest_files
 
-__all__ = ["SHARD", "Catalog", "Tables"]
+__all__ = ["SHARD", "CompiledTables", "ManifestSet"]
 
 SHARD: Final = "0"
 """One machine has one set of streams, whatever shard a manifest names for a cluster."""
@@ -25,7 +25,7 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tables:
+class CompiledTables:
     """The manifests in force and what was made of them."""
 
     manifests: Manifests
@@ -33,7 +33,7 @@ class Tables:
     processor: ProcessorTable
 
 
-class Catalog:
+class ManifestSet:
     """The endpoints of a run."""
 
     def __init__(
@@ -51,13 +51,13 @@ class Catalog:
         self._warn = warn
         self._stamp: _Stamp = ()
 
-    def load(self) -> Tables:
+    def load(self) -> CompiledTables:
         """Read the manifests and make the tables.
 
         Raises:
             ConfigurationError: with every problem, one line each.
         """
-        self._stamp = self._look()
+        self._stamp = self._read_stamp()
         manifests = load_manifests(self._paths, self._environment)
         warnings: list[Problem] = []
         try:
@@ -65,17 +65,17 @@ class Catalog:
                 manifests.endpoints, manifests.secrets, shard=SHARD, warnings=warnings
             )
         except InvalidEndpoint as error:
-            lines = [manifests.tell(problem) for problem in error.problems]
+            lines = [manifests.describe(problem) for problem in error.problems]
             raise InvalidManifests(lines) from error
         for warning in warnings:
-            self._warn(manifests.tell(warning))
-        return Tables(manifests=manifests, receiver=receiver, processor=processor)
+            self._warn(manifests.describe(warning))
+        return CompiledTables(manifests=manifests, receiver=receiver, processor=processor)
 
     def has_changed(self) -> bool:
         """Say whether any file changed, came or went since the last `load`."""
-        return self._look() != self._stamp
+        return self._read_stamp() != self._stamp
 
-    def write(self, tables: Tables, folder: DataFolder) -> None:
+    def write(self, tables: CompiledTables, folder: DataFolder) -> None:
         """Put the tables where the parts read them."""
         # The processor first: it should know an endpoint before the first webhook of it comes.
         write_private(
@@ -84,10 +84,10 @@ class Catalog:
         )
         write_private(folder.receiver_tables / "routes-00.json", encode_table(tables.receiver))
 
-    def _look(self) -> _Stamp:
+    def _read_stamp(self) -> _Stamp:
         try:
             files = manifest_files(self._paths)
             facts = [(str(file), file.stat()) for file in files]
         except (OSError, ConfigurationError):
-            return ()  # an editor may be replacing a file: the next look or `load` tells
+            return ()  # an editor may be replacing a file: the next reading or `load` says
         return tuple((name, fact.st_mtime_ns, fact.st_size, fact.st_ino) for name, fact in facts)

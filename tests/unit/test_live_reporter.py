@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from forebay.local.figures import EndpointFigures
-from forebay.local.live_screen import LiveScreen
+from forebay.local.live_reporter import LiveReporter
+from forebay.local.metrics_reader import EndpointCounts
+from forebay.local.reporters import Facts
 from forebay.local.samples import Sample
-from forebay.local.screens import Facts
 
 
 def facts(*endpoints: str) -> Facts:
@@ -30,20 +30,20 @@ def facts(*endpoints: str) -> Facts:
     )
 
 
-def table(row: EndpointFigures) -> list[str]:
+def table(row: EndpointCounts) -> list[str]:
     """Return the lines of the table, the headings first."""
     shown = io.StringIO()
-    screen = LiveScreen(Console(file=shown, width=80, color_system=None))
-    screen.ready(facts("acme/shop"))
+    reporter = LiveReporter(Console(file=shown, width=80, color_system=None))
+    reporter.ready(facts("acme/shop"))
     shown.truncate(0)
-    screen.figures({"acme/shop": row}, [])
-    screen.close()
+    reporter.counts({"acme/shop": row}, [])
+    reporter.close()
     lines = shown.getvalue().splitlines()
     return lines[next(at for at, line in enumerate(lines) if "endpoint" in line) :]
 
 
 def test_eighty_columns_hold_every_heading_and_the_endpoints_name() -> None:
-    headings, _, first, *_ = table(EndpointFigures())
+    headings, _, first, *_ = table(EndpointCounts())
     assert headings.split() == (
         [
             "endpoint",
@@ -63,7 +63,7 @@ def test_eighty_columns_hold_every_heading_and_the_endpoints_name() -> None:
 
 @pytest.mark.parametrize("count", [1_234, 99_999])
 def test_eighty_columns_hold_figures_of_a_campaign(count: int) -> None:
-    row = EndpointFigures(stored=9 * count, waiting=count, delivered=8 * count, rate=1_000)
+    row = EndpointCounts(stored=9 * count, waiting=count, delivered=8 * count, rate=1_000)
     _, _, first, *_ = table(row)
     assert first.split()[-8:] == [
         *("1,000", f"{9 * count:,}", "0", "0", "0"),

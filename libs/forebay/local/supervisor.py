@@ -9,31 +9,26 @@ import asyncio
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from forebay import __version__
 from forebay.core.errors import ConfigurationError
 from forebay.local import nats_server
-from forebay.local.addresses import Address, check_free
-from forebay.local.catalog import SHARD, Catalog, Tables
+from forebay.local.addresses import check_free
 from forebay.local.child import Child, Command
-from forebay.local.figures import LogTail, Meter, get
 from forebay.local.folder import DataFolder, write_private
+from forebay.local.manifest_set import SHARD, CompiledTables, ManifestSet
+from forebay.local.metrics_reader import LogTail, MetricsReader, get
+from forebay.local.options import ADMIN_HOST, Options, Programs
+from forebay.local.reporters import Facts, Reporter
 from forebay.local.samples import sample
-from forebay.local.screens import Facts, Screen
 from forebay.local.secrets import ENVIRONMENT_PREFIX
 
-__all__ = ["Options", "Programs", "World"]
-
-ADMIN_HOST: Final = "127.0.0.1"
-"""The admin pages are for this machine, whoever may reach the webhooks."""
+__all__ = ["LocalSupervisor"]
 
 STARTING_POLL_SECONDS: Final = 0.03
 WATCH_SECONDS: Final = 1.0
@@ -41,7 +36,7 @@ LOG_CARE_SECONDS: Final = 30.0
 LATEST_READ: Final = 20
 
 PATIENCE_SECONDS: Final = 15.0
-"""After this a start that is not done is told to be slow, with the log to look at."""
+"""After this a start that is not done is reported to be slow, with the log to look at."""
 
 EXTERNAL_NATS_SECONDS: Final = 1.0
 """How long a NATS that runs elsewhere may take to answer before the parts start without it: the
@@ -59,52 +54,13 @@ PROCESSOR_NICENESS: Final = 5
 """Answering comes first: deliveries can wait for the CPU, a provider does not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a person can choose."""
-
-    files: tuple[Path, ...]
-    data_dir: Path
-    host: str = "127.0.0.1"
-    port: int = 8080
-    admin_port: int = 9090
-    processor_admin_port: int = 9091
-    nats_url: str | None = None
-    """A NATS that runs already; None for one of this run's own."""
-
-    log_level: str = "info"
-
-    @property
-    def receiver(self) -> Address:
-        """Where webhooks come in."""
-        return Address(self.host, self.port)
-
-    @property
-    def receiver_admin(self) -> Address:
-        """Where the receiver's health and metrics are."""
-        return Address(ADMIN_HOST, self.admin_port)
-
-    @property
-    def processor_admin(self) -> Address:
-        """Where the processor's health and metrics are."""
-        return Address(ADMIN_HOST, self.processor_admin_port)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Programs:
-    """What is started as each part."""
-
-    receiver: tuple[str, ...] = (sys.executable, "-m", "forebay", "receiver")
-    processor: tuple[str, ...] = (sys.executable, "-m", "forebay", "processor")
-
-
-class World:
+class LocalSupervisor:
     """One run."""
 
     def __init__(
         self,
         options: Options,
-        screen: Screen,
+        reporter: Reporter,
         environment: Mapping[str, str],
         programs: Programs | None = None,
     ) -> None:
@@ -112,16 +68,16 @@ class World:
 
         Args:
             options: What was chosen.
-            screen: Whom to tell.
+            reporter: Where to report what happens.
             environment: Of this process: secrets may be in it, and the parts inherit the rest.
             programs: What to start as each part; by default Forebay's own.
         """
         self._options = options
-        self._screen = screen
+        self._reporter = reporter
         self._environment = environment
         self._programs = programs or Programs()
         self._folder = DataFolder(options.data_dir)
-        self._catalog = Catalog(options.files, environment, screen.warn)
+        self._manifests = ManifestSet(options.files, environment, reporter.warn)
         self._mark = secrets.token_hex(4)
         self._begun = time.monotonic()
         self._nats_url = options.nats_url or ""
@@ -137,10 +93,10 @@ class World:
             ConfigurationError: where something that was given cannot be used.
             PartFailed: where a part does not stay up.
         """
-        tables = self._catalog.load()
+        tables = self._manifests.load()
         with self._folder:
             self._check_ports()
-            self._catalog.write(tables, self._folder)
+            self._manifests.write(tables, self._folder)
             loop = asyncio.get_running_loop()
             signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             for number in signals:
@@ -169,7 +125,7 @@ class World:
         for option, address in chosen.items():
             check_free(address, option)
 
-    async def _serve(self, tables: Tables) -> None:
+    async def _serve(self, tables: CompiledTables) -> None:
         """Start everything, then watch it until cancelled."""
         if self._options.nats_url is None:
             await self._start_nats()
@@ -178,17 +134,17 @@ class World:
             provisioning = self._own(self._provision())
             done, _ = await asyncio.wait({provisioning}, timeout=EXTERNAL_NATS_SECONDS)
             if not done:
-                self._screen.warn(
+                self._reporter.warn(
                     f"waiting for NATS at {_without_credentials(self._nats_url)}: until it comes, "
                     "webhooks are answered 503 and the provider sends them again",
                 )
         self._start_parts()
         await self._until(self._all_ready, "receiver and processor to be ready")
-        # The figures start here: what earlier runs counted is not of this one.
-        meter = Meter((self._options.receiver_admin, self._options.processor_admin))
+        # The counts start here: what earlier runs counted is not of this one.
+        metrics = MetricsReader((self._options.receiver_admin, self._options.processor_admin))
         tail = LogTail(self._folder.log("processor"))
-        self._screen.ready(self._facts(tables))
-        self._begin(self._show(meter, tail))
+        self._reporter.ready(self._facts(tables))
+        self._begin(self._show(metrics, tail))
         self._begin(self._care_for_logs())
         await self._watch()
 
@@ -241,7 +197,7 @@ class World:
             # Each part holds the folder's lock: a second run waits for the last of them.
             keep_open=(self._folder.lock,),
         )
-        child = Child(command, self._screen.warn)
+        child = Child(command, self._reporter.warn)
         self._children[name] = child
         task = asyncio.create_task(child.run())
         task.add_done_callback(self._note_end)
@@ -286,19 +242,19 @@ class World:
         return all(answer is not None and answer[0] == HTTPStatus.OK for answer in answers)
 
     async def _until(self, condition: Callable[[], Coroutine[None, None, bool]], what: str) -> None:
-        told_at = time.monotonic() + PATIENCE_SECONDS
+        warn_at = time.monotonic() + PATIENCE_SECONDS
         while not await condition():
-            if time.monotonic() > told_at:
-                told_at += 4 * PATIENCE_SECONDS
-                self._screen.warn(f"still waiting for {what}: see {self._folder.logs}")
+            if time.monotonic() > warn_at:
+                warn_at += 4 * PATIENCE_SECONDS
+                self._reporter.warn(f"still waiting for {what}: see {self._folder.logs}")
             await asyncio.sleep(STARTING_POLL_SECONDS)
 
     # --- while it runs ---------------------------------------------------------------------------
 
-    async def _show(self, meter: Meter, tail: LogTail) -> None:
-        seconds = self._screen.figures_seconds
+    async def _show(self, metrics: MetricsReader, tail: LogTail) -> None:
+        seconds = self._reporter.counts_seconds
         while seconds is not None:
-            self._screen.figures(await meter.read(), tail.read(LATEST_READ))
+            self._reporter.counts(await metrics.read(), tail.read(LATEST_READ))
             await asyncio.sleep(seconds)
 
     async def _care_for_logs(self) -> None:
@@ -309,17 +265,17 @@ class World:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if not self._catalog.has_changed():
+            if not self._manifests.has_changed():
                 continue
             try:
-                tables = self._catalog.load()
-                self._catalog.write(tables, self._folder)
+                tables = self._manifests.load()
+                self._manifests.write(tables, self._folder)
             except (ConfigurationError, OSError) as error:
-                self._screen.warn(f"{error}\nthe manifests of before stay in force")
+                self._reporter.warn(f"{error}\nthe manifests of before stay in force")
             else:
-                self._screen.changed(self._facts(tables))
+                self._reporter.changed(self._facts(tables))
 
-    def _facts(self, tables: Tables) -> Facts:
+    def _facts(self, tables: CompiledTables) -> Facts:
         options, manifests = self._options, tables.manifests
         return Facts(
             version=__version__,
@@ -367,8 +323,8 @@ class World:
     def leave(self) -> None:
         """Stop in order at the first call (or signal); at the second, without waiting for parts."""
         if not self._over.done():
-            self._screen.close()
-            self._screen.tell("stopping: what is in flight is finished first")
+            self._reporter.close()
+            self._reporter.info("stopping: what is in flight is finished first")
             self._over.set_result(None)
             return
         for name in ("receiver", "processor"):
@@ -376,7 +332,7 @@ class World:
                 self._children[name].kill()
 
     async def _stop(self) -> None:
-        self._screen.close()
+        self._reporter.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -385,9 +341,9 @@ class World:
                 await self._children[name].stop(STOP_SECONDS)
         await asyncio.gather(*self._child_tasks, return_exceptions=True)
         if self._options.nats_url is None:
-            self._screen.tell(f"stopped; what is stored waits in {self._folder.store}")
+            self._reporter.info(f"stopped; what is stored waits in {self._folder.store}")
         else:
-            self._screen.tell("stopped")
+            self._reporter.info("stopped")
 
 
 def _without_credentials(urls: str) -> str:

@@ -1,9 +1,9 @@
 """What `forebay run` shows: to a person at a terminal, to a log, or to a program.
 
-LiveScreen    a terminal: a banner, then a table that moves (in `live_screen`)
-PlainScreen   no terminal: the same facts as lines, then a line per endpoint when it changed
-QuietScreen   the ready line with the URLs, and what went wrong
-JsonScreen    one JSON object on stdout when all is ready; what went wrong on stderr
+LiveReporter    a terminal: a banner, then a table that moves (in `live_reporter`)
+PlainReporter   no terminal: the same facts as lines, then a line per endpoint when it changed
+QuietReporter   the ready line with the URLs, and what went wrong
+JsonReporter    one JSON object on stdout when all is ready; what went wrong on stderr
 """
 
 import json
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
-from forebay.local.figures import EndpointFigures, LastItem
+from forebay.local.metrics_reader import EndpointCounts, LastItem
 from forebay.local.samples import Sample
 
-__all__ = ["Facts", "JsonScreen", "PlainScreen", "QuietScreen", "Screen", "about"]
+__all__ = ["Facts", "JsonReporter", "PlainReporter", "QuietReporter", "Reporter", "about"]
 
 LINE_SECONDS: Final = 5.0
 """Between two lines about one endpoint where there is no terminal."""
@@ -49,12 +49,12 @@ class Facts:
     """Each part's process, and the run's own."""
 
 
-class Screen(Protocol):
-    """Whom a run tells what."""
+class Reporter(Protocol):
+    """Where a run reports what happens."""
 
     @property
-    def figures_seconds(self) -> float | None:
-        """Between two calls of `figures`; None where no one looks at them."""
+    def counts_seconds(self) -> float | None:
+        """Seconds between two calls of `counts`; None where they are not shown."""
 
     def ready(self, facts: Facts) -> None:
         """All is up."""
@@ -62,13 +62,13 @@ class Screen(Protocol):
     def changed(self, facts: Facts) -> None:
         """Other manifests are in force."""
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Something happens that is no fault."""
 
     def warn(self, text: str) -> None:
         """Something went wrong, and the run goes on."""
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
         """What came and went, by endpoint, and the items since the last call."""
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ def _say(stream: TextIO, text: str) -> None:
 
 
 class _Lines:
-    """What all screens of lines have in common."""
+    """What all reporters by lines have in common."""
 
     def warn(self, text: str) -> None:
         """Print it on stderr."""
@@ -92,10 +92,10 @@ class _Lines:
         """Have nothing to end."""
 
 
-class QuietScreen(_Lines):
+class QuietReporter(_Lines):
     """The ready line with the URLs, and what went wrong."""
 
-    figures_seconds: Final = None
+    counts_seconds: Final = None
 
     def ready(self, facts: Facts) -> None:
         """Print one line for each endpoint, and that all is ready."""
@@ -106,21 +106,21 @@ class QuietScreen(_Lines):
     def changed(self, facts: Facts) -> None:
         """Say nothing."""
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Say nothing."""
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
         """Say nothing."""
 
 
-class JsonScreen(_Lines):
+class JsonReporter(_Lines):
     """For a program that starts Forebay: one line says all."""
 
-    figures_seconds: Final = None
+    counts_seconds: Final = None
 
     def ready(self, facts: Facts) -> None:
         """Print the one object."""
-        told = {
+        document = {
             "ready": True,
             "version": facts.version,
             "seconds": round(facts.seconds, 3),
@@ -139,22 +139,22 @@ class JsonScreen(_Lines):
             "logs": {part: str(path) for part, path in facts.logs.items()},
             "pids": dict(facts.pids),
         }
-        _say(sys.stdout, json.dumps(told))
+        _say(sys.stdout, json.dumps(document))
 
     def changed(self, facts: Facts) -> None:
         """Say nothing."""
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Say nothing."""
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
         """Say nothing."""
 
 
-class PlainScreen(_Lines):
+class PlainReporter(_Lines):
     """The facts as lines, for a log or a pipe."""
 
-    figures_seconds: Final = LINE_SECONDS
+    counts_seconds: Final = LINE_SECONDS
 
     def __init__(self) -> None:
         """Start with nothing shown."""
@@ -164,7 +164,7 @@ class PlainScreen(_Lines):
         """Print all facts."""
         _say(sys.stdout, f"Forebay {facts.version} is ready in {facts.seconds:.1f} s")
         for sample in facts.samples:
-            self._tell_sample(sample)
+            self._print_sample(sample)
         for line in about(facts):
             _say(sys.stdout, "  ".join(line))
 
@@ -172,13 +172,13 @@ class PlainScreen(_Lines):
         """Print the endpoints that are in force now."""
         _say(sys.stdout, "the manifests changed; these endpoints are in force:")
         for sample in facts.samples:
-            self._tell_sample(sample)
+            self._print_sample(sample)
 
-    def tell(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Print it."""
         _say(sys.stdout, text)
 
-    def figures(self, rows: Mapping[str, EndpointFigures], latest: Sequence[LastItem]) -> None:
+    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
         """Print a line for each endpoint where anything changed."""
         del latest
         for endpoint, row in sorted(rows.items()):
@@ -192,7 +192,7 @@ class PlainScreen(_Lines):
                     f"{row.delivered} delivered, {row.waiting} waiting, {row.dead} dead",
                 )
 
-    def _tell_sample(self, sample: Sample) -> None:
+    def _print_sample(self, sample: Sample) -> None:
         _say(sys.stdout, f"{sample.endpoint}  {sample.url}  to {', '.join(sample.destinations)}")
         _say(sys.stdout, sample.curl)
 
