@@ -6,9 +6,9 @@ import pytest
 
 from forebay.core import envelope
 from forebay.core.bodies import body_item
+from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.envelope import encode_item
 from forebay.core.items import split
-from forebay.core.letters import DeadLetter, LetterFilter, letter_of_row, replay_row
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
     DeadSubject,
@@ -45,41 +45,41 @@ WAMID = ITEM_KEY.split(":")[2]
 @pytest.mark.parametrize(
     "wanted",
     [
-        LetterFilter(),
-        LetterFilter(kind="messages", reason="rejected"),
-        LetterFilter(wamid=WAMID),
-        LetterFilter(key=TEXT.subject.key[:8]),
-        LetterFilter(since=DIED),
-        LetterFilter(since=DIED - timedelta(days=1), until=DIED + timedelta(microseconds=1)),
+        DeadLetterFilter(),
+        DeadLetterFilter(kind="messages", reason="rejected"),
+        DeadLetterFilter(wamid=WAMID),
+        DeadLetterFilter(key=TEXT.subject.key[:8]),
+        DeadLetterFilter(since=DIED),
+        DeadLetterFilter(since=DIED - timedelta(days=1), until=DIED + timedelta(microseconds=1)),
     ],
 )
-def test_it_is_meant(wanted: LetterFilter) -> None:
+def test_it_is_meant(wanted: DeadLetterFilter) -> None:
     assert wanted.matches(TEXT)
 
 
 @pytest.mark.parametrize(
     "wanted",
     [
-        LetterFilter(kind="statuses"),
-        LetterFilter(reason="Expired"),
-        LetterFilter(wamid=WAMID[:-1]),
-        LetterFilter(wamid=ITEM_KEY.split(":")[0]),
-        LetterFilter(key="0" * 8),
-        LetterFilter(since=DIED + timedelta(microseconds=1)),
-        LetterFilter(until=DIED),
+        DeadLetterFilter(kind="statuses"),
+        DeadLetterFilter(reason="Expired"),
+        DeadLetterFilter(wamid=WAMID[:-1]),
+        DeadLetterFilter(wamid=ITEM_KEY.split(":")[0]),
+        DeadLetterFilter(key="0" * 8),
+        DeadLetterFilter(since=DIED + timedelta(microseconds=1)),
+        DeadLetterFilter(until=DIED),
     ],
 )
-def test_it_is_not_meant(wanted: LetterFilter) -> None:
+def test_it_is_not_meant(wanted: DeadLetterFilter) -> None:
     assert not wanted.matches(TEXT)
 
 
 def test_a_filter_asks_for_no_more_subjects_than_it_needs() -> None:
-    assert LetterFilter().subjects("0") == ">"
-    assert LetterFilter(destination="crm").subjects("0") == "forebay.dead.0.*.*.crm.*"
+    assert DeadLetterFilter().subjects("0") == ">"
+    assert DeadLetterFilter(destination="crm").subjects("0") == "forebay.dead.0.*.*.crm.*"
     key = TEXT.subject.key
-    wanted = LetterFilter(endpoint=SHOP, destination="crm", key=key)
+    wanted = DeadLetterFilter(endpoint=SHOP, destination="crm", key=key)
     assert wanted.subjects("0") == f"forebay.dead.0.acme.shop.crm.{key}" == str(TEXT.subject)
-    assert LetterFilter(endpoint=SHOP, key=key[:8]).subjects("0").endswith("acme.shop.*.*")
+    assert DeadLetterFilter(endpoint=SHOP, key=key[:8]).subjects("0").endswith("acme.shop.*.*")
 
 
 def test_every_kind_of_item_is_found_by_its_own_id(payload: Payload) -> None:
@@ -87,7 +87,7 @@ def test_every_kind_of_item_is_found_by_its_own_id(payload: Payload) -> None:
     assert one.item is not None
     own = one.item.key.split(":")
     if own[0] in {"msg", "st", "echo", "call", "callst", "histmedia"}:
-        assert LetterFilter(wamid=own[2]).matches(one)
+        assert DeadLetterFilter(wamid=own[2]).matches(one)
 
 
 def test_a_whole_webhook_is_found_by_a_message_in_it() -> None:
@@ -95,8 +95,8 @@ def test_a_whole_webhook_is_found_by_a_message_in_it() -> None:
     item = body_item(body, {}, split("meta", body, 0.0), 0.0)
     subject = str(DeadSubject("0", SHOP, "crm", item.token))
     one = DeadLetter.read(subject, 7, DIED, {}, encode_item(item))
-    assert LetterFilter(wamid=WAMID, kind="body").matches(one)
-    assert not LetterFilter(wamid=WAMID[:-1]).matches(one)
+    assert DeadLetterFilter(wamid=WAMID, kind="body").matches(one)
+    assert not DeadLetterFilter(wamid=WAMID[:-1]).matches(one)
 
 
 def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:
@@ -112,7 +112,7 @@ def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:
     assert not {envelope.DUE_AT, envelope.FIRST_TRIED_AT} & headers.keys()
     assert headers[envelope.RECEIVED_AT] == "1795165201000"
     assert envelope.REASON not in headers
-    assert letter_of_row(headers) == (TEXT.subject, 7)
+    assert dead_letter_of_row(headers) == (TEXT.subject, 7)
 
 
 def test_a_replayed_row_is_told_from_the_items_own_row() -> None:
@@ -127,14 +127,14 @@ def test_a_replayed_row_is_told_from_the_items_own_row() -> None:
     "text", ["", "x 1", "forebay.dead.0.acme.shop.crm.k", "forebay.raw.0.a.b.c.d 1"]
 )
 def test_a_row_of_no_letter_is_of_none(text: str) -> None:
-    assert letter_of_row({envelope.REPLAY_OF: text}) is None
-    assert letter_of_row({}) is None
+    assert dead_letter_of_row({envelope.REPLAY_OF: text}) is None
+    assert dead_letter_of_row({}) is None
 
 
 def test_a_payload_that_is_no_item_is_a_letter_all_the_same() -> None:
     one = DeadLetter.read(str(TEXT.subject), 1, DIED, {}, b"\xff")
     assert (one.kind, one.reason, one.attempts, one.received_at) == ("unreadable", "", 0, None)
-    assert LetterFilter(kind="unreadable").matches(one)
-    assert not LetterFilter(wamid="x").matches(one)
+    assert DeadLetterFilter(kind="unreadable").matches(one)
+    assert not DeadLetterFilter(wamid="x").matches(one)
     conversation = RetrySubject.parse(replay_row(one, "crm")[0]).conversation
     assert conversation == TEXT.subject.key[:16]

@@ -1,11 +1,6 @@
 """`forebay dead`: what destinations did not take, to be looked at, sent again or removed."""
 
-import asyncio
-import os
-import sys
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,16 +23,15 @@ from forebay.cli.dead_options import (
     Wamid,
     Yes,
     check_label,
-    wanted_letters,
+    dead_letter_filter,
 )
+from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_text import unwrapped
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
-    from forebay.cli.dead_screen import DeadScreen
-    from forebay.core.letters import DeadLetter, LetterFilter
-    from forebay.runtime.letter_store import LetterStore, Outcome, Plan
-    from forebay.runtime.settings import NatsSettings
+    from forebay.core.dead_letters import DeadLetter
+    from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
 
 __all__ = ["dead"]
 
@@ -102,7 +96,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead ls --wamid wamid.HBgL... --output json
     """
-    wanted = wanted_letters(
+    wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -113,21 +107,21 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
-    screen = _screen(output, invalid=invalid)
+    printer = printer_as(output, invalid=invalid)
     most = limit if limit is not None else (100 if output == "table" else 0)
 
-    async def run(letters: "LetterStore") -> None:
+    async def run(letters: "DeadLetterStore") -> None:
         shown = 0
         async for page in letters.find(wanted):
             rest = len(page) if not most else most - shown
-            screen.letters(page[:rest])
+            printer.letters(page[:rest])
             shown += len(page[:rest])
             if len(page) > rest:
-                return screen.end_of_list(shown, is_cut=True)
-        screen.end_of_list(shown, is_cut=False)
+                return printer.end_of_list(shown, is_cut=True)
+        printer.end_of_list(shown, is_cut=False)
         return None
 
-    _run(run, nats_url, data_dir, shard, invalid=invalid)
+    with_store(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
@@ -155,10 +149,10 @@ def show(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead show 0b6ea2e2 --reveal --output json | jq .data
     """
-    wanted = wanted_letters(id_=id_, invalid=invalid)
-    screen = _screen(output, invalid=invalid)
+    wanted = dead_letter_filter(id_=id_, invalid=invalid)
+    printer = printer_as(output, invalid=invalid)
 
-    async def run(letters: "LetterStore") -> None:
+    async def run(letters: "DeadLetterStore") -> None:
         found: list[DeadLetter] = []
         async for page in letters.find(wanted):
             found += page
@@ -172,9 +166,9 @@ def show(  # noqa: PLR0913  # one parameter for each option
                 message += ", and with --invalid the bodies that were set aside"
             raise ForebayError(message)
         for letter in found:
-            screen.letter(letter, reveal=reveal)
+            printer.letter(letter, reveal=reveal)
 
-    _run(run, nats_url, data_dir, shard, invalid=invalid)
+    with_store(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
@@ -226,7 +220,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead replay --invalid --reason TooManyItems --max-items 80000
     """
-    wanted = wanted_letters(
+    wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -237,7 +231,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
-    screen = _screen(output, invalid=invalid)
+    printer = printer_as(output, invalid=invalid)
     if to is not None:
         check_label(to, "--to")
         if invalid:
@@ -248,21 +242,21 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         message = "--max-items goes with --invalid: only bodies hold items"
         raise ConfigurationError(message)
 
-    async def run(letters: "LetterStore") -> None:
+    async def run(letters: "DeadLetterStore") -> None:
         from forebay.runtime.invalid_bodies import InvalidBodies
 
         if isinstance(letters, InvalidBodies):
             letters.max_items = max_items
-        plan = await _plan(letters, wanted, screen)
-        screen.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
+        plan = await count(letters, wanted, printer)
+        printer.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
 
-        async def one(letter: "DeadLetter") -> "Outcome":
+        async def one(letter: "DeadLetter") -> "DeadLetterOutcome":
             return await letters.replay(letter, to)
 
-        if _goes_on(plan, screen, dry_run=dry_run, yes=yes):
-            await _work(letters, wanted, plan, one, screen, rate)
+        if goes_on(plan, printer, dry_run=dry_run, yes=yes):
+            await carry_out(letters, wanted, plan, one, printer, rate)
 
-    _run(run, nats_url, data_dir, shard, invalid=invalid)
+    with_store(run, nats_url, data_dir, shard, invalid=invalid)
 
 
 @dead.command()
@@ -294,7 +288,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead purge --reason Expired --until 2w
     """
-    wanted = wanted_letters(
+    wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,
         kind=kind,
@@ -305,123 +299,15 @@ def purge(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
-    if not all_ and wanted == wanted_letters():
+    if not all_ and wanted == dead_letter_filter():
         message = "purge without a filter removes every dead letter: give one, or say --all"
         raise ConfigurationError(message)
-    screen = _screen(output, invalid=invalid)
+    printer = printer_as(output, invalid=invalid)
 
-    async def run(letters: "LetterStore") -> None:
-        plan = await _plan(letters, wanted, screen)
-        screen.plan(plan, "remove for good", rate=0)
-        if _goes_on(plan, screen, dry_run=dry_run, yes=yes):
-            await _work(letters, wanted, plan, letters.purge, screen, 0)
+    async def run(letters: "DeadLetterStore") -> None:
+        plan = await count(letters, wanted, printer)
+        printer.plan(plan, "remove for good", rate=0)
+        if goes_on(plan, printer, dry_run=dry_run, yes=yes):
+            await carry_out(letters, wanted, plan, letters.purge, printer, 0)
 
-    _run(run, nats_url, data_dir, shard, invalid=invalid)
-
-
-# -- what the verbs share
-
-
-def _screen(output: Literal["table", "json"], *, invalid: bool) -> "DeadScreen":
-    from forebay.cli.dead_screen import JsonScreen, TableScreen
-
-    if output == "json":
-        return JsonScreen()
-    return TableScreen("invalid body", "invalid bodies") if invalid else TableScreen()
-
-
-async def _plan(letters: "LetterStore", wanted: "LetterFilter", screen: "DeadScreen") -> "Plan":
-    with screen.looking() as found:
-        return await letters.plan(wanted, found)
-
-
-def _goes_on(plan: "Plan", screen: "DeadScreen", *, dry_run: bool, yes: bool) -> bool:
-    """Say whether a plan is to be carried out; where it is not, show that nothing changed."""
-    if not dry_run and plan.total and _agreed(screen, yes=yes):
-        return True
-    screen.outcome(plan, {}, changed=False)
-    return False
-
-
-def _agreed(screen: "DeadScreen", *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        message = "nobody is here to be asked: say --yes, or --dry-run to change nothing"
-        raise ConfigurationError(message)
-    return screen.ask()
-
-
-async def _work(  # what a plan needs to be carried out
-    letters: "LetterStore",
-    wanted: "LetterFilter",
-    plan: "Plan",
-    action: Callable[["DeadLetter"], Coroutine[Any, Any, "Outcome"]],
-    screen: "DeadScreen",
-    rate: float,
-) -> None:
-    """Carry a plan out, and say how far it came in any case."""
-    from collections import Counter
-
-    counts: Counter[Outcome] = Counter()
-    try:
-        with screen.working(plan.total) as advance:
-
-            def done(outcome: "Outcome") -> None:
-                counts[outcome] += 1
-                advance()
-
-            await letters.work(wanted, plan, action, done, rate)
-    except asyncio.CancelledError:
-        message = f"stopped after {counts.total()} of {plan.total}: the same command goes on"
-        raise ForebayError(message) from None
-    except ForebayError as error:
-        message = f"{error}; {counts.total()} of {plan.total} are done: the same command goes on"
-        raise ForebayError(message) from error
-    screen.outcome(plan, counts, changed=True)
-
-
-def _run(
-    work: Callable[["LetterStore"], Coroutine[Any, Any, None]],
-    nats_url: str | None,
-    data_dir: Path,
-    shard: str,
-    *,
-    invalid: bool,
-) -> None:
-    from forebay.core.naming import is_dns_label
-
-    shards = tuple(part.strip() for part in shard.split(",") if part.strip())
-    if not shards or not all(is_dns_label(each) for each in shards):
-        message = f"--shard {shard!r} is none: give one such as 0"
-        raise ConfigurationError(message)
-
-    async def connected() -> None:
-        from forebay.runtime.command_client import command_client
-        from forebay.runtime.dead_letters import DeadLetters
-        from forebay.runtime.invalid_bodies import InvalidBodies
-
-        kind = InvalidBodies if invalid else DeadLetters
-        async with command_client(await _nats(nats_url, data_dir)) as client:
-            await work(kind(client, shards))
-
-    asyncio.run(connected())
-
-
-async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
-    """Find NATS: as said, else by the environment, else that of a run of this machine."""
-    from forebay.local.running_nats import running_nats
-    from forebay.runtime.settings import NatsSettings, load_settings
-
-    settings = load_settings(NatsSettings).of_part("processor")
-    if nats_url is not None:
-        if not nats_url.startswith(("nats://", "tls://")):
-            message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"
-            raise ConfigurationError(message)
-        return settings.model_copy(update={"url": nats_url})
-    if "FOREBAY_NATS_URL" not in os.environ:
-        local = await running_nats(data_dir)
-        if local is not None:
-            # It has no users and no certificates, whatever the environment says of others.
-            return NatsSettings.model_construct(url=local)
-    return settings
+    with_store(run, nats_url, data_dir, shard, invalid=invalid)

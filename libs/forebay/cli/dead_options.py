@@ -8,7 +8,7 @@ import typer
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from forebay.core.letters import LetterFilter
+    from forebay.core.dead_letters import DeadLetterFilter
 
 __all__ = [
     "DATA_DIR",
@@ -29,7 +29,7 @@ __all__ = [
     "Wamid",
     "Yes",
     "check_label",
-    "wanted_letters",
+    "dead_letter_filter",
 ]
 
 Endpoint = Annotated[
@@ -112,7 +112,7 @@ Invalid = Annotated[
 DATA_DIR = Path(".forebay")
 
 
-def wanted_letters(  # noqa: PLR0913  # one parameter for each option
+def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: str | None = None,
     destination: str | None = None,
@@ -123,14 +123,14 @@ def wanted_letters(  # noqa: PLR0913  # one parameter for each option
     wamid: str | None = None,
     id_: str | None = None,
     invalid: bool = False,
-) -> "LetterFilter":
+) -> "DeadLetterFilter":
     """Read the filters; raises ConfigurationError where one can mean nothing."""
     from datetime import datetime
 
     from forebay.core.bodies import BODY_KIND
+    from forebay.core.dead_letters import UNREADABLE, DeadLetterFilter, DeadReason
     from forebay.core.invalid import InvalidReason
     from forebay.core.items import KINDS
-    from forebay.core.letters import UNREADABLE, DeadReason, LetterFilter
     from forebay.core.moments import parse_moment
     from forebay.core.naming import EndpointName
     from forebay.runtime.invalid_bodies import INVALID
@@ -165,7 +165,7 @@ def wanted_letters(  # noqa: PLR0913  # one parameter for each option
     if id_ is not None and not (id_ and set(id_) <= set("0123456789abcdef")):
         message = f"{id_!r} is no id: it is of hex digits, as `forebay dead ls` shows it"
         raise ConfigurationError(message)
-    return LetterFilter(
+    return DeadLetterFilter(
         endpoint=name,
         destination=destination,
         kind=kind,

@@ -19,9 +19,9 @@ from typing import Final
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.letters import DeadLetter, LetterFilter, letter_of_row, replay_row
+from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.subjects import StreamKind
-from forebay.runtime.letter_store import LetterStore, Outcome
+from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
 from forebay.runtime.store_errors import SequenceMismatch
 from forebay.runtime.stream_reader import StoredMessage
 
@@ -30,13 +30,13 @@ __all__ = ["DeadLetters"]
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
 
-class DeadLetters(LetterStore):
+class DeadLetters(DeadLetterStore):
     """The dead letters of some shards, over one connection."""
 
     kind = StreamKind.DEAD
 
     @override
-    def subjects(self, shard: str, wanted: LetterFilter) -> str:
+    def subjects(self, shard: str, wanted: DeadLetterFilter) -> str:
         return wanted.subjects(shard)
 
     @override
@@ -46,20 +46,20 @@ class DeadLetters(LetterStore):
         )
 
     @override
-    async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
+    async def replay(self, letter: DeadLetter, destination: str | None = None) -> DeadLetterOutcome:
         """Park an item for its destination, or for another one, and remove its letter.
 
         Raises:
             StoreError: where NATS does not answer or does not store.
         """
         if not await self.is_there(letter):
-            return Outcome.GONE
+            return DeadLetterOutcome.GONE
         outcome = await self.park(letter, destination or letter.subject.destination)
-        if outcome is not Outcome.BUSY:
+        if outcome is not DeadLetterOutcome.BUSY:
             await self.delete(letter)
         return outcome
 
-    async def park(self, letter: DeadLetter, destination: str) -> Outcome:
+    async def park(self, letter: DeadLetter, destination: str) -> DeadLetterOutcome:
         """Store the row of a replay; the letter stays. Raises StoreError."""
         subject, headers = replay_row(letter, destination)
         # The id lives for two minutes, and covers a repeat after an answer that was lost, also
@@ -72,10 +72,10 @@ class DeadLetters(LetterStore):
         except SequenceMismatch:
             there = await self.read(StreamKind.RETRY, letter.subject.shard, subject)
             own = (letter.subject, letter.sequence)
-            if there is not None and letter_of_row(there) == own:
-                return Outcome.WAITING
-            return Outcome.BUSY
-        return Outcome.WAITING if ack.duplicate else Outcome.REPLAYED
+            if there is not None and dead_letter_of_row(there) == own:
+                return DeadLetterOutcome.WAITING
+            return DeadLetterOutcome.BUSY
+        return DeadLetterOutcome.WAITING if ack.duplicate else DeadLetterOutcome.REPLAYED
 
     async def is_there(self, letter: DeadLetter) -> bool:
         """Say whether DEAD still holds exactly this letter; raises StoreError."""

@@ -21,7 +21,7 @@ import msgspec
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.letters import DeadLetter, LetterFilter
+from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.subjects import (
     DeadSubject,
     Lane,
@@ -30,7 +30,7 @@ from forebay.core.subjects import (
     endpoint_partition,
     stream_name,
 )
-from forebay.runtime.letter_store import LetterStore, Outcome
+from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
 from forebay.runtime.stream_reader import StoredMessage
 
 __all__ = ["INVALID", "InvalidBodies"]
@@ -42,7 +42,7 @@ _EVERY: Final = "-"
 """Stands for the destination: a body has none yet."""
 
 
-class InvalidBodies(LetterStore):
+class InvalidBodies(DeadLetterStore):
     """The bodies that were set aside, of some shards, over one connection."""
 
     kind = StreamKind.RAW
@@ -51,7 +51,7 @@ class InvalidBodies(LetterStore):
     """How many items a body may hold that is replayed, in place of the processor's limits."""
 
     @override
-    def subjects(self, shard: str, wanted: LetterFilter) -> str:
+    def subjects(self, shard: str, wanted: DeadLetterFilter) -> str:
         namespace, name = wanted.endpoint or ("*", "*")
         return f"forebay.raw.{shard}.*.{Lane.INVALID}.{namespace}.{name}"
 
@@ -69,7 +69,7 @@ class InvalidBodies(LetterStore):
         )
 
     @override
-    async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
+    async def replay(self, letter: DeadLetter, destination: str | None = None) -> DeadLetterOutcome:
         del destination  # a body is split for all of its endpoint's
         shard, endpoint = letter.subject.shard, letter.subject.endpoint
         subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
@@ -78,7 +78,7 @@ class InvalidBodies(LetterStore):
             f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode({"seq": letter.sequence})
         )
         if (there.headers or {}).get("Nats-Subject") != subject:
-            return Outcome.GONE
+            return DeadLetterOutcome.GONE
         headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}
         if self.max_items is not None:
             headers[envelope.MAX_ITEMS] = str(self.max_items)
@@ -86,4 +86,4 @@ class InvalidBodies(LetterStore):
         headers[envelope.MESSAGE_ID] = f"invalid-again-{letter.sequence}"
         await self.store(subject, letter.payload, headers)
         await self.delete(letter)
-        return Outcome.REPLAYED
+        return DeadLetterOutcome.REPLAYED

@@ -9,11 +9,11 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from forebay.core.letters import LetterFilter
+from forebay.core.dead_letters import DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.runtime.dead_letter_store import DeadLetterOutcome
 from forebay.runtime.dead_letters import DeadLetters
-from forebay.runtime.letter_store import Outcome
 from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.store_errors import ForeignAnswer, StoreError
 from support.nats.nats_server import NatsServer
@@ -140,12 +140,12 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
 
 async def test_what_dies_after_the_count_stays(client: Client) -> None:
     await dead_letter(client, "wamid.seen")
-    letters, outcomes = DeadLetters(client, ("0",)), list[Outcome]()
-    plan = await letters.plan(LetterFilter(), lambda _: None)
+    letters, outcomes = DeadLetters(client, ("0",)), list[DeadLetterOutcome]()
+    plan = await letters.plan(DeadLetterFilter(), lambda _: None)
     await dead_letter(client, "wamid.later")
-    await letters.work(LetterFilter(), plan, letters.purge, outcomes.append)
-    assert outcomes == [Outcome.REMOVED]
-    ((left,),) = [page async for page in letters.find(LetterFilter())]
+    await letters.work(DeadLetterFilter(), plan, letters.purge, outcomes.append)
+    assert outcomes == [DeadLetterOutcome.REMOVED]
+    ((left,),) = [page async for page in letters.find(DeadLetterFilter())]
     assert left.item is not None
     assert left.item.key.endswith("wamid.later")
 
@@ -162,7 +162,7 @@ async def test_a_letter_of_which_a_stranger_answers_is_not_taken_for_removed(
     client: Client,
 ) -> None:
     await dead_letter(client, "wamid.one")
-    ((letter,),) = [page async for page in DeadLetters(client, ("0",)).find(LetterFilter())]
+    ((letter,),) = [page async for page in DeadLetters(client, ("0",)).find(DeadLetterFilter())]
     with pytest.raises(ForeignAnswer):
         await DeadLetters(cast("Client", Stranger()), ("0",)).purge(letter)
 
@@ -170,9 +170,9 @@ async def test_a_letter_of_which_a_stranger_answers_is_not_taken_for_removed(
 async def test_only_what_nats_has_removed_or_knows_no_more_counts_as_gone(client: Client) -> None:
     await dead_letter(client, "wamid.one")
     letters = DeadLetters(client, ("0",))
-    ((letter,),) = [page async for page in letters.find(LetterFilter())]
-    assert await letters.purge(letter) is Outcome.REMOVED
-    assert await letters.purge(letter) is Outcome.GONE
+    ((letter,),) = [page async for page in letters.find(DeadLetterFilter())]
+    assert await letters.purge(letter) is DeadLetterOutcome.REMOVED
+    assert await letters.purge(letter) is DeadLetterOutcome.GONE
     await client.jetstream().delete_stream(DEAD)
     with pytest.raises(StoreError):
         await letters.purge(letter)

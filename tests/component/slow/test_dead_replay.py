@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from forebay.core.letters import DeadLetter, LetterFilter
+from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import Retry
+from forebay.runtime.dead_letter_store import DeadLetterOutcome
 from forebay.runtime.dead_letters import DeadLetters
-from forebay.runtime.letter_store import Outcome
 from support.inputs.statuses import status_key, status_webhook
 from support.processor.processor_harness import DEAD, RETRY, ProcessorHarness, token, webhook
 from support.programs.dead_command import Ended, ended, forebay_dead, forebay_dead_process
@@ -43,7 +43,7 @@ async def replay(processor: ProcessorHarness, name: str, *options: str) -> Ended
 
 async def letter_of(processor: ProcessorHarness, name: str) -> DeadLetter:
     """Return the one dead letter of an endpoint."""
-    wanted = LetterFilter(endpoint=EndpointName("demo", name))
+    wanted = DeadLetterFilter(endpoint=EndpointName("demo", name))
     found = [
         each async for page in DeadLetters(processor.client, ["0"]).find(wanted) for each in page
     ]
@@ -150,11 +150,14 @@ async def test_who_died_before_the_letter_was_removed_leaves_one_delivery(
     (key,) = await dead_letters(processor, name, "wamid.half")
     letter = await letter_of(processor, name)
     # This much a replay did, and then it was killed.
-    assert await DeadLetters(processor.client, ["0"]).park(letter, "sink") is Outcome.REPLAYED
+    assert (
+        await DeadLetters(processor.client, ["0"]).park(letter, "sink")
+        is DeadLetterOutcome.REPLAYED
+    )
     await processor.wait_delivered(name, [key])
     await eventually(lambda: is_clean(processor, name), saying="the processor to remove the letter")
     # What another replay had read before that is of no use to it any more.
-    assert await DeadLetters(processor.client, ["0"]).replay(letter) is Outcome.GONE
+    assert await DeadLetters(processor.client, ["0"]).replay(letter) is DeadLetterOutcome.GONE
     assert (await replay(processor, name)).record["found"] == 0
     assert processor.delivered(name) == [key]
 

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, StreamConfig
 
-from forebay.core.letters import LetterFilter
+from forebay.core.dead_letters import DeadLetterFilter
 from forebay.core.subjects import StreamKind, lease_subject, stream_name
 from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.provisioning import ensure_shard
@@ -221,7 +221,7 @@ async def test_a_dead_letter_stays_where_its_row_went_into_another_stream(
         await dead_letter(client, "one")
         await put_in_place_of(client, StreamKind.RETRY)
         letters = DeadLetters(client, ["0"])
-        ((letter,),) = [page async for page in letters.find(LetterFilter())]
+        ((letter,),) = [page async for page in letters.find(DeadLetterFilter())]
         with pytest.raises(ForeignAnswer, match="'ELSE' takes what belongs to FOREBAY_RETRY_0"):
             await letters.replay(letter)
         dead = await client.jetstream().stream_info(stream_name(StreamKind.DEAD, "0"))

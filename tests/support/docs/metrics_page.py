@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from forebay.core.dead_letters import DeadReason
 from forebay.core.invalid import InvalidReason
 from forebay.core.item_kinds import KINDS
-from forebay.core.letters import DeadReason
 from forebay.core.subjects import Lane
 from forebay.runtime.metrics import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR

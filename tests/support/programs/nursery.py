@@ -40,7 +40,7 @@ PRELOADED: Final = (
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
     "forebay_simulator.terminal",
-    "forebay.cli.dead_screen",
+    "forebay.cli.dead_printer",
     "forebay.local.running_nats",
     "forebay.runtime.command_client",
     "forebay.runtime.dead_letters",

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from forebay.core import envelope
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import RetrySubject, dead_subject
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition

@@ -13,7 +13,7 @@ import asyncio
 import structlog
 
 from forebay.core import envelope
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pull import Puller

@@ -17,7 +17,7 @@ import enum
 import math
 from collections.abc import Callable
 
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay_processor.shared.partition import Partition
 

@@ -10,7 +10,7 @@ If the process dies: what is stored and not acked comes again, is refused by RET
 import functools
 from collections.abc import Callable
 
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits

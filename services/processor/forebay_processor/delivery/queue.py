@@ -29,7 +29,7 @@ from collections import deque
 from random import Random
 from typing import Final
 
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.store_errors import StoreError

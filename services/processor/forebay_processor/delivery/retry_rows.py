@@ -3,7 +3,7 @@
 import structlog
 
 from forebay.core import envelope
-from forebay.core.letters import letter_of_row
+from forebay.core.dead_letters import dead_letter_of_row
 from forebay.core.subjects import RetrySubject
 from forebay.core.tables import Retry
 from forebay_processor.delivery.backoff import attempts_by_age
@@ -56,6 +56,6 @@ def entry_of(
     # Written down by a clock that may have been set since.
     entry.due = min(due, now + max(retry.max_delay_seconds, RETRY_AFTER_LIMIT))
     entry.sequence = row.sequence
-    entry.letter = letter_of_row(headers)
+    entry.letter = dead_letter_of_row(headers)
     entry.state = EntryState.READY
     return entry

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from forebay.core import envelope
-from forebay.core.letters import DeadReason
+from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry

@@ -20,12 +20,12 @@ from rich.text import Text
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.letters import DeadLetter
+from forebay.core.dead_letters import DeadLetter
 from forebay.core.masking import masked, printable
 from forebay.core.vocabulary import OTHER, known_word
-from forebay.runtime.letter_store import Outcome, Plan
+from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
 
-__all__ = ["DeadScreen", "JsonScreen", "TableScreen"]
+__all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]
 
 PIPE_WIDTH: Final = 240
 """Columns where there is no terminal: no line of a table is broken for a program."""
@@ -46,14 +46,16 @@ _OWN_SHAPES: Final = frozenset({"generic", "unknown", "unreadable"})
 """Kinds whose fields no reference describes: their names can be private, too."""
 
 _ADVICE: Final = {
-    Outcome.WAITING: "an earlier replay had handed it to the processor already",
-    Outcome.BUSY: "the processor is working on it: left here, say the same again in a moment",
-    Outcome.GONE: "somebody else replayed or removed it meanwhile",
+    DeadLetterOutcome.WAITING: "an earlier replay had handed it to the processor already",
+    DeadLetterOutcome.BUSY: (
+        "the processor is working on it: left here, say the same again in a moment"
+    ),
+    DeadLetterOutcome.GONE: "somebody else replayed or removed it meanwhile",
 }
 
 
-class DeadScreen(Protocol):
-    """Whom the verbs tell what."""
+class DeadLetterPrinter(Protocol):
+    """What the verbs print through."""
 
     def letters(self, page: Sequence[DeadLetter]) -> None:
         """Show some letters of a list."""
@@ -64,13 +66,15 @@ class DeadScreen(Protocol):
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
         """Show one letter in full; its content only where it is revealed."""
 
-    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+    def plan(self, plan: DeadLetterPlan, verb: str, *, rate: float) -> None:
         """Show what is about to be done."""
 
     def ask(self) -> bool:
         """Ask whether to do it."""
 
-    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+    def outcome(
+        self, plan: DeadLetterPlan, counts: Mapping[DeadLetterOutcome, int], *, changed: bool
+    ) -> None:
         """Show what was done."""
 
     def looking(self) -> contextlib.AbstractContextManager[Callable[[int], None]]:
@@ -80,7 +84,7 @@ class DeadScreen(Protocol):
         """Show progress: what it gives is called after each letter."""
 
 
-class _Moving(DeadScreen):
+class _Moving(DeadLetterPrinter):
     """Progress on stderr, where that is a terminal."""
 
     def __init__(self) -> None:
@@ -111,7 +115,7 @@ class _Moving(DeadScreen):
         )
 
 
-class TableScreen(_Moving):
+class TablePrinter(_Moving):
     """For eyes."""
 
     def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
@@ -163,7 +167,7 @@ class TableScreen(_Moving):
         self._console.print(Text(_lines_of(content)), soft_wrap=True)
 
     @override
-    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+    def plan(self, plan: DeadLetterPlan, verb: str, *, rate: float) -> None:
         if not plan.total:
             return
         table = _table("endpoint", "destination", "reason", "letters")
@@ -176,12 +180,14 @@ class TableScreen(_Moving):
         self._console.print(text)
 
     @override
-    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+    def outcome(
+        self, plan: DeadLetterPlan, counts: Mapping[DeadLetterOutcome, int], *, changed: bool
+    ) -> None:
         if not plan.total:
             self._console.print(f"no {self._many}: nothing to do")
         elif not changed:
             self._console.print("nothing was changed")
-        for outcome in Outcome:
+        for outcome in DeadLetterOutcome:
             if count := counts.get(outcome, 0):
                 advice = _ADVICE.get(outcome)
                 self._console.print(
@@ -192,7 +198,7 @@ class TableScreen(_Moving):
         return f"{number:,} {self._one if number == 1 else self._many}"
 
 
-class JsonScreen(_Moving):
+class JsonPrinter(_Moving):
     """For programs: one object a line."""
 
     @override
@@ -210,11 +216,13 @@ class JsonScreen(_Moving):
         _line({**_facts(letter, reveal=reveal), "data": _content(letter, reveal=reveal)})
 
     @override
-    def plan(self, plan: Plan, verb: str, *, rate: float) -> None:
+    def plan(self, plan: DeadLetterPlan, verb: str, *, rate: float) -> None:
         """It is part of the outcome, for those who read it afterwards."""
 
     @override
-    def outcome(self, plan: Plan, counts: Mapping[Outcome, int], *, changed: bool) -> None:
+    def outcome(
+        self, plan: DeadLetterPlan, counts: Mapping[DeadLetterOutcome, int], *, changed: bool
+    ) -> None:
         _line(
             {
                 "found": plan.total,
@@ -228,7 +236,9 @@ class JsonScreen(_Moving):
                     }
                     for group, count in plan.groups.items()
                 ],
-                "outcomes": {outcome.name.lower(): counts.get(outcome, 0) for outcome in Outcome},
+                "outcomes": {
+                    outcome.name.lower(): counts.get(outcome, 0) for outcome in DeadLetterOutcome
+                },
             }
         )
 

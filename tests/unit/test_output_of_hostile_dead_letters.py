@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from forebay.cli.dead_screen import DeadScreen, JsonScreen, TableScreen
+from forebay.cli.dead_printer import DeadLetterPrinter, JsonPrinter, TablePrinter
 from forebay.core import envelope
-from forebay.core.letters import DeadLetter
+from forebay.core.dead_letters import DeadLetter
 from forebay.core.masking import printable
 
 OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -36,35 +36,35 @@ def letter(text: str) -> DeadLetter:
     )
 
 
-@pytest.fixture(params=[TableScreen, JsonScreen])
-def screen(request: pytest.FixtureRequest) -> DeadScreen:
+@pytest.fixture(params=[TablePrinter, JsonPrinter])
+def printer(request: pytest.FixtureRequest) -> DeadLetterPrinter:
     # Made while its output is caught: a console keeps the stream that it finds.
     request.getfixturevalue("capsys")
-    made: DeadScreen = request.param()
+    made: DeadLetterPrinter = request.param()
     return made
 
 
 @pytest.mark.parametrize("reveal", [False, True])
 def test_no_control_character_is_written(
-    screen: DeadScreen, capsys: pytest.CaptureFixture[str], *, reveal: bool
+    printer: DeadLetterPrinter, capsys: pytest.CaptureFixture[str], *, reveal: bool
 ) -> None:
-    screen.letters([letter(HOSTILE)])
-    screen.letter(letter(HOSTILE), reveal=reveal)
+    printer.letters([letter(HOSTILE)])
+    printer.letter(letter(HOSTILE), reveal=reveal)
     assert OBEYED.findall(capsys.readouterr().out) == []
 
 
 def test_nothing_of_a_body_is_written_unless_it_is_revealed(
-    screen: DeadScreen, capsys: pytest.CaptureFixture[str]
+    printer: DeadLetterPrinter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    screen.letters([letter("a secret")])
-    screen.letter(letter("a secret"), reveal=False)
+    printer.letters([letter("a secret")])
+    printer.letter(letter("a secret"), reveal=False)
     assert "secret" not in capsys.readouterr().out
-    screen.letter(letter("a secret"), reveal=True)
+    printer.letter(letter("a secret"), reveal=True)
     assert "a secret" in capsys.readouterr().out
 
 
 def test_a_letter_has_one_line_in_a_list(capsys: pytest.CaptureFixture[str]) -> None:
-    TableScreen().letters([letter(HOSTILE)])
+    TablePrinter().letters([letter(HOSTILE)])
     head, row = capsys.readouterr().out.splitlines()
     assert head.startswith("died")
     assert "messages (other)" in row
@@ -72,13 +72,13 @@ def test_a_letter_has_one_line_in_a_list(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_fact_of_three_megabytes_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     huge = "x" * 3_000_000
-    TableScreen().letters([letter(huge)])
-    TableScreen().letter(letter(huge), reveal=False)
+    TablePrinter().letters([letter(huge)])
+    TablePrinter().letter(letter(huge), reveal=False)
     assert len(capsys.readouterr().out) < 20_000
 
 
 def test_what_is_revealed_is_still_json(capsys: pytest.CaptureFixture[str]) -> None:
-    JsonScreen().letter(letter(HOSTILE), reveal=True)
+    JsonPrinter().letter(letter(HOSTILE), reveal=True)
     assert json.loads(capsys.readouterr().out)["data"]["text"]["body"] == HOSTILE
 
 

@@ -23,9 +23,9 @@ from forebay.core.subjects import (
 __all__ = [
     "UNREADABLE",
     "DeadLetter",
+    "DeadLetterFilter",
     "DeadReason",
-    "LetterFilter",
-    "letter_of_row",
+    "dead_letter_of_row",
     "replay_row",
 ]
 
@@ -133,7 +133,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return datetime.fromtimestamp(int(millis) / 1000, tz=UTC) if millis.isdigit() else None
 
 
-class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant; what is None says nothing."""
 
     endpoint: EndpointName | None = None
@@ -213,7 +213,7 @@ def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str
     }
 
 
-def letter_of_row(headers: Mapping[str, str]) -> tuple[DeadSubject, int] | None:
+def dead_letter_of_row(headers: Mapping[str, str]) -> tuple[DeadSubject, int] | None:
     """Return which dead letter a row came from, by its headers; None where it came from none."""
     subject, _, sequence = headers.get(envelope.REPLAY_OF, "").partition(" ")
     try:

@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from forebay.core.letters import DeadLetter, LetterFilter
+from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, stream_name, stream_of
 from forebay.runtime.outgoing import PubAck, pub_ack
@@ -31,7 +31,7 @@ from forebay.runtime.store_errors import (
 )
 from forebay.runtime.stream_reader import StoredMessage, read_page
 
-__all__ = ["Group", "LetterStore", "Outcome", "Plan"]
+__all__ = ["DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
 
 ANSWER_SECONDS: Final = 5.0
 
@@ -48,7 +48,7 @@ _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _NOT_FOUND: Final = "404"
 
 
-class Outcome(enum.Enum):
+class DeadLetterOutcome(enum.Enum):
     """What became of one letter."""
 
     REPLAYED = "replayed"
@@ -64,7 +64,7 @@ class Outcome(enum.Enum):
     REMOVED = "removed"
 
 
-class Group(msgspec.Struct, frozen=True, order=True):
+class DeadLetterGroup(msgspec.Struct, frozen=True, order=True):
     """What is counted together."""
 
     endpoint: EndpointName
@@ -72,10 +72,10 @@ class Group(msgspec.Struct, frozen=True, order=True):
     reason: str
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What was found, and where to stop: what dies later is not part of it."""
 
-    groups: dict[Group, int]
+    groups: dict[DeadLetterGroup, int]
     last: dict[str, int]
     """For each shard, the sequence of its newest letter that is meant."""
 
@@ -85,7 +85,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.groups.values())
 
 
-class LetterStore(abc.ABC):
+class DeadLetterStore(abc.ABC):
     """The letters in one kind of stream of some shards, over one connection."""
 
     kind: ClassVar[StreamKind]
@@ -98,7 +98,7 @@ class LetterStore(abc.ABC):
     # -- what a kind of letters says
 
     @abc.abstractmethod
-    def subjects(self, shard: str, wanted: LetterFilter) -> str:
+    def subjects(self, shard: str, wanted: DeadLetterFilter) -> str:
         """Return the wildcard of all subjects that can be meant."""
 
     @abc.abstractmethod
@@ -106,12 +106,12 @@ class LetterStore(abc.ABC):
         """Read a message of the stream."""
 
     @abc.abstractmethod
-    async def replay(self, letter: DeadLetter, destination: str | None = None) -> Outcome:
+    async def replay(self, letter: DeadLetter, destination: str | None = None) -> DeadLetterOutcome:
         """Hand a letter to the processors, and remove it; raises StoreError."""
 
     # -- finding
 
-    async def find(self, wanted: LetterFilter) -> AsyncIterator[list[DeadLetter]]:
+    async def find(self, wanted: DeadLetterFilter) -> AsyncIterator[list[DeadLetter]]:
         """Yield the letters that are meant, shard by shard, oldest first, page by page.
 
         Raises:
@@ -121,7 +121,9 @@ class LetterStore(abc.ABC):
             async for page in self._find_in(shard, wanted):
                 yield page
 
-    async def _find_in(self, shard: str, wanted: LetterFilter) -> AsyncIterator[list[DeadLetter]]:
+    async def _find_in(
+        self, shard: str, wanted: DeadLetterFilter
+    ) -> AsyncIterator[list[DeadLetter]]:
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
         start: int | datetime = wanted.since or 1
         while True:
@@ -143,7 +145,9 @@ class LetterStore(abc.ABC):
                 return
             start = messages[-1].sequence + 1
 
-    async def plan(self, wanted: LetterFilter, on_found: Callable[[int], None]) -> Plan:
+    async def plan(
+        self, wanted: DeadLetterFilter, on_found: Callable[[int], None]
+    ) -> DeadLetterPlan:
         """Count what is meant, by endpoint, destination and reason.
 
         Args:
@@ -153,24 +157,24 @@ class LetterStore(abc.ABC):
         Raises:
             StoreUnavailable: where NATS does not answer or a shard has no such stream.
         """
-        groups: Counter[Group] = Counter()
+        groups: Counter[DeadLetterGroup] = Counter()
         last: dict[str, int] = {}
         async for page in self.find(wanted):
             for letter in page:
                 subject = letter.subject
-                groups[Group(subject.endpoint, subject.destination, letter.reason)] += 1
+                groups[DeadLetterGroup(subject.endpoint, subject.destination, letter.reason)] += 1
                 last[subject.shard] = letter.sequence
             on_found(groups.total())
-        return Plan(groups=dict(sorted(groups.items())), last=last)
+        return DeadLetterPlan(groups=dict(sorted(groups.items())), last=last)
 
     # -- working
 
     async def work(
         self,
-        wanted: LetterFilter,
-        plan: Plan,
-        action: Callable[[DeadLetter], Awaitable[Outcome]],
-        on_done: Callable[[Outcome], None],
+        wanted: DeadLetterFilter,
+        plan: DeadLetterPlan,
+        action: Callable[[DeadLetter], Awaitable[DeadLetterOutcome]],
+        on_done: Callable[[DeadLetterOutcome], None],
         rate: float = 0.0,
     ) -> None:
         """Do something with each letter of a plan.
@@ -208,9 +212,9 @@ class LetterStore(abc.ABC):
             # All of them met the same trouble: one sentence is enough.
             raise _first(group) from group
 
-    async def purge(self, letter: DeadLetter) -> Outcome:
+    async def purge(self, letter: DeadLetter) -> DeadLetterOutcome:
         """Remove a letter for good; raises StoreError."""
-        return Outcome.REMOVED if await self.delete(letter) else Outcome.GONE
+        return DeadLetterOutcome.REMOVED if await self.delete(letter) else DeadLetterOutcome.GONE
 
     # -- asking
 

@@ -1,0 +1,144 @@
+"""What the verbs of `forebay dead` have in common: NATS, what is found, the question, the work.
+
+Only `dead` uses it.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from forebay.core.errors import ConfigurationError, ForebayError
+
+if TYPE_CHECKING:
+    from forebay.cli.dead_printer import DeadLetterPrinter
+    from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
+    from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan, DeadLetterStore
+    from forebay.runtime.settings import NatsSettings
+
+__all__ = ["carry_out", "count", "goes_on", "printer_as", "with_store"]
+
+
+def printer_as(output: Literal["table", "json"], *, invalid: bool) -> "DeadLetterPrinter":
+    """Return the printer that `--output` names; `invalid` for bodies instead of items."""
+    from forebay.cli.dead_printer import JsonPrinter, TablePrinter
+
+    if output == "json":
+        return JsonPrinter()
+    return TablePrinter("invalid body", "invalid bodies") if invalid else TablePrinter()
+
+
+async def count(
+    letters: "DeadLetterStore", wanted: "DeadLetterFilter", printer: "DeadLetterPrinter"
+) -> "DeadLetterPlan":
+    """Count what is meant, and show that it is being counted."""
+    with printer.looking() as found:
+        return await letters.plan(wanted, found)
+
+
+def goes_on(
+    plan: "DeadLetterPlan", printer: "DeadLetterPrinter", *, dry_run: bool, yes: bool
+) -> bool:
+    """Say whether a plan is to be carried out; where it is not, show that nothing changed."""
+    if not dry_run and plan.total and _agreed(printer, yes=yes):
+        return True
+    printer.outcome(plan, {}, changed=False)
+    return False
+
+
+def _agreed(printer: "DeadLetterPrinter", *, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        message = "nobody is here to be asked: say --yes, or --dry-run to change nothing"
+        raise ConfigurationError(message)
+    return printer.ask()
+
+
+async def carry_out(  # what a plan needs to be carried out
+    letters: "DeadLetterStore",
+    wanted: "DeadLetterFilter",
+    plan: "DeadLetterPlan",
+    action: Callable[["DeadLetter"], Coroutine[Any, Any, "DeadLetterOutcome"]],
+    printer: "DeadLetterPrinter",
+    rate: float,
+) -> None:
+    """Carry a plan out, and say how far it came in any case."""
+    from collections import Counter
+
+    counts: Counter[DeadLetterOutcome] = Counter()
+    try:
+        with printer.working(plan.total) as advance:
+
+            def done(outcome: "DeadLetterOutcome") -> None:
+                counts[outcome] += 1
+                advance()
+
+            await letters.work(wanted, plan, action, done, rate)
+    except asyncio.CancelledError:
+        message = f"stopped after {counts.total()} of {plan.total}: the same command goes on"
+        raise ForebayError(message) from None
+    except ForebayError as error:
+        message = f"{error}; {counts.total()} of {plan.total} are done: the same command goes on"
+        raise ForebayError(message) from error
+    printer.outcome(plan, counts, changed=True)
+
+
+def with_store(
+    work: Callable[["DeadLetterStore"], Coroutine[Any, Any, None]],
+    nats_url: str | None,
+    data_dir: Path,
+    shard: str,
+    *,
+    invalid: bool,
+) -> None:
+    """Connect to NATS and run a verb on its dead letters.
+
+    Args:
+        work: The verb.
+        nats_url: As given by `--nats-url`; None where it was not.
+        data_dir: Of a `forebay run` that may have a NATS.
+        shard: One or several, separated by commas.
+        invalid: Whether the bodies that could not be split are meant.
+
+    Raises:
+        ConfigurationError: where NATS or the shards that are named cannot be.
+    """
+    from forebay.core.naming import is_dns_label
+
+    shards = tuple(part.strip() for part in shard.split(",") if part.strip())
+    if not shards or not all(is_dns_label(each) for each in shards):
+        message = f"--shard {shard!r} is none: give one such as 0"
+        raise ConfigurationError(message)
+
+    async def connected() -> None:
+        from forebay.runtime.command_client import command_client
+        from forebay.runtime.dead_letters import DeadLetters
+        from forebay.runtime.invalid_bodies import InvalidBodies
+
+        kind = InvalidBodies if invalid else DeadLetters
+        async with command_client(await _nats(nats_url, data_dir)) as client:
+            await work(kind(client, shards))
+
+    asyncio.run(connected())
+
+
+async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
+    """Find NATS: as said, else by the environment, else that of a run of this machine."""
+    from forebay.local.running_nats import running_nats
+    from forebay.runtime.settings import NatsSettings, load_settings
+
+    settings = load_settings(NatsSettings).of_part("processor")
+    if nats_url is not None:
+        if not nats_url.startswith(("nats://", "tls://")):
+            message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"
+            raise ConfigurationError(message)
+        return settings.model_copy(update={"url": nats_url})
+    if "FOREBAY_NATS_URL" not in os.environ:
+        local = await running_nats(data_dir)
+        if local is not None:
+            # It has no users and no certificates, whatever the environment says of others.
+            return NatsSettings.model_construct(url=local)
+    return settings
