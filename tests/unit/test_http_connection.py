@@ -10,8 +10,8 @@ from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_connection import (
     ANSWER_LIMIT,
     HEAD_LIMIT,
-    Answer,
     HttpConnection,
+    HttpResponse,
 )
 from forebay_processor.destinations.http_errors import HttpFailure
 from support.receiver.recording_transport import Wire
@@ -33,9 +33,9 @@ class Line:
         )
         self.connection.connection_made(self.wire)
 
-    def ask(self) -> "asyncio.Future[Answer]":
+    def ask(self) -> "asyncio.Future[HttpResponse]":
         """Send a request."""
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         self.connection.ask(b"head ", b"body", waiting)
         return waiting
 
@@ -60,7 +60,7 @@ async def line() -> Line:
     return Line()
 
 
-def told(waiting: "asyncio.Future[Answer]") -> str:
+def told(waiting: "asyncio.Future[HttpResponse]") -> str:
     """Return what failed; an error where it did not."""
     error = waiting.exception()
     assert isinstance(error, HttpFailure)
@@ -77,18 +77,18 @@ async def test_a_request_is_one_write(line: Line) -> None:
 
 
 ANSWERS: Final = {
-    "plain": (OK, Answer(200, None)),
+    "plain": (OK, HttpResponse(200, None)),
     "wish": (
         b"HTTP/1.1 503 Away\r\nX: y\r\nretry-after: 7\r\nContent-Length: 2\r\n\r\nno",
-        Answer(503, "7"),
+        HttpResponse(503, "7"),
     ),
     "chunks": (
         b"HTTP/1.1 201 A\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nRetry-After: 9\r\n\r\n",
-        Answer(201, None),
+        HttpResponse(201, None),
     ),
     "1xx": (
         b"HTTP/1.1 103 Hints\r\nRetry-After: 9\r\nContent-Length: 999999\r\n\r\n" + OK,
-        Answer(200, None),
+        HttpResponse(200, None),
     ),
 }
 
@@ -139,7 +139,7 @@ async def test_bytes_in_one_read_with_an_answer_end_the_connection(
 async def test_the_status_of_what_comes_behind_is_not_the_answers(line: Line) -> None:
     waiting = line.ask()
     line.hear(OK + b"HTTP/1.1 500 Oh\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n")
-    assert waiting.result() == Answer(200, None)
+    assert waiting.result() == HttpResponse(200, None)
 
 
 async def test_an_answer_to_half_a_request_counts_and_ends_the_connection(line: Line) -> None:
@@ -259,7 +259,7 @@ async def test_a_status_counts_though_its_rest_takes_too_long(line: Line) -> Non
     waiting = line.ask()
     line.hear(b"HTTP/1.1 422 No\r\nContent-Length: 10\r\n\r\nhalf")
     assert len(line.rest) == 1
-    assert line.connection.decided(waiting) == Answer(422, None)
+    assert line.connection.decided(waiting) == HttpResponse(422, None)
     line.connection.end_rest()
     assert waiting.result().status == 422
     assert line.wire.ended == "aborted"

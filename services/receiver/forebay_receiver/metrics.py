@@ -11,7 +11,7 @@ from forebay.core.naming import EndpointName
 from forebay.runtime.metrics import ENDPOINT, Declarations, Labels, MetricSet, Sample
 from forebay_receiver.errors import Outcome, Reason
 
-__all__ = ["DECLARED", "EndpointMetrics", "Load", "ReceiverMetrics"]
+__all__ = ["DECLARED", "EndpointMetrics", "ReceiverLoad", "ReceiverMetrics"]
 
 ACK_BUCKETS: Final = (
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125,
@@ -189,7 +189,7 @@ class EndpointMetrics:
                 yield outcome, count
 
 
-class Load(NamedTuple):
+class ReceiverLoad(NamedTuple):
     """What is read when somebody looks, not counted at each webhook."""
 
     in_flight: int
@@ -221,7 +221,7 @@ class ReceiverMetrics:
         self.strangers = self.of(None)
         """Requests to no endpoint that there is."""
 
-    def follow(self, load: Callable[[], Load]) -> None:
+    def follow(self, load: Callable[[], ReceiverLoad]) -> None:
         """Ask for these at every look at the metrics."""
         shown = [
             self._set.series(metric)

@@ -18,7 +18,11 @@ from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.addresses import AddressRefused, Guard
 from forebay_processor.destinations.http import posted, result_of
-from forebay_processor.destinations.http_connection import ANSWER_LIMIT, ANSWER_SECONDS, Answer
+from forebay_processor.destinations.http_connection import (
+    ANSWER_LIMIT,
+    ANSWER_SECONDS,
+    HttpResponse,
+)
 from forebay_processor.destinations.names import Names, looking_for
 from forebay_processor.destinations.port import Attempt, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.tls import UnusableTls, tls_context
@@ -122,7 +126,7 @@ class AiohttpDestination:
             ssl=self._tls,
             server_hostname=self._server_name,
         ) as response:
-            answer = Answer(response.status, response.headers.get("Retry-After"))
+            answer = HttpResponse(response.status, response.headers.get("Retry-After"))
             result = result_of(answer, self._now())
             if not response.content.at_eof():
                 await _read_rest(response)

@@ -31,7 +31,7 @@ from forebay_processor.destinations.cloudevents import (
 )
 from forebay_processor.destinations.http_client import HttpClient, Pool
 from forebay_processor.destinations.http_connecting import origin_of
-from forebay_processor.destinations.http_connection import Answer
+from forebay_processor.destinations.http_connection import HttpResponse
 from forebay_processor.destinations.http_errors import HttpFailure, NoConnection, Told
 from forebay_processor.destinations.http_request import RequestHead
 from forebay_processor.destinations.port import (
@@ -188,7 +188,7 @@ def _signed(own: str, secrets: tuple[str, ...], now: int, body: bytes) -> dict[s
     return headers
 
 
-def result_of(answer: Answer, now: float) -> Result:
+def result_of(answer: HttpResponse, now: float) -> Result:
     """Judge an answer; `now` in seconds since the epoch, for a `Retry-After` that is a date."""
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx

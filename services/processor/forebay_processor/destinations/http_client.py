@@ -19,7 +19,7 @@ from forebay.core.naming import EndpointName
 from forebay_processor.destinations.addresses import Guard
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_connecting import Connector, Origin
-from forebay_processor.destinations.http_connection import Answer, HttpConnection
+from forebay_processor.destinations.http_connection import HttpConnection, HttpResponse
 from forebay_processor.destinations.names import Names, looking_for
 
 __all__ = ["KEPT_LIMIT", "KEPT_SECONDS", "HttpClient", "Pool"]
@@ -60,7 +60,7 @@ class HttpClient:
         self._names = names
         self._connector = Connector(guard, names)
         self._pools: dict[Origin, Pool] = {}
-        self._answers = Deadlines[asyncio.Future[Answer]](self._loop, _time_is_over)
+        self._answers = Deadlines[asyncio.Future[HttpResponse]](self._loop, _time_is_over)
         self._rest = Deadlines[HttpConnection](self._loop, HttpConnection.end_rest)
         self._kept = Deadlines[HttpConnection](self._loop, HttpConnection.close)
         """Free ones; over all pools in the order in which they became free."""
@@ -84,7 +84,7 @@ class HttpClient:
 
     async def post(
         self, pool: "Pool", head: bytes, body: bytes, seconds: float, endpoint: EndpointName
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request once and return its answer.
 
         Args:
@@ -99,7 +99,7 @@ class HttpClient:
             TimeoutError: where there was no answer in time.
             HttpFailure: where there was none at all; NoConnection where nothing was sent.
         """
-        waiting: asyncio.Future[Answer] = self._loop.create_future()
+        waiting: asyncio.Future[HttpResponse] = self._loop.create_future()
         until = self._answers.begin(waiting, seconds)
         connection: HttpConnection | None = None
         try:
@@ -232,6 +232,6 @@ class Pool:
             connection.close()
 
 
-def _time_is_over(waiting: "asyncio.Future[Answer]") -> None:
+def _time_is_over(waiting: "asyncio.Future[HttpResponse]") -> None:
     if not waiting.done():
         waiting.set_exception(TimeoutError())

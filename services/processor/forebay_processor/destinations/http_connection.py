@@ -23,7 +23,7 @@ from typing_extensions import override
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_errors import HttpFailure, Told
 
-__all__ = ["ANSWER_LIMIT", "ANSWER_SECONDS", "HEAD_LIMIT", "Answer", "HttpConnection"]
+__all__ = ["ANSWER_LIMIT", "ANSWER_SECONDS", "HEAD_LIMIT", "HttpConnection", "HttpResponse"]
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of an answer until its head ends, those of informational ones before it included."""
@@ -44,7 +44,7 @@ _SWITCHING: Final = 101
 _FINAL: Final = 200
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What a destination said."""
 
     status: int
@@ -81,7 +81,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._on_gone = on_gone
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._waiting: asyncio.Future[HttpResponse] | None = None
         self.is_usable = False
         """Whether it is open and nothing has come that was not asked for."""
 
@@ -100,7 +100,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     # -- its user's side
 
-    def ask(self, head: bytes, body: bytes, waiting: "asyncio.Future[Answer]") -> None:
+    def ask(self, head: bytes, body: bytes, waiting: "asyncio.Future[HttpResponse]") -> None:
         """Write a request; `waiting` gets the answer, or an HttpFailure.
 
         Raises:
@@ -116,11 +116,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         else:
             transport.writelines((head, body))
 
-    def decided(self, waiting: "asyncio.Future[Answer]") -> Answer | None:
+    def decided(self, waiting: "asyncio.Future[HttpResponse]") -> HttpResponse | None:
         """Return what has come for this one, where its rest is still to come."""
         return self._answer() if self._waiting is waiting and self._status else None
 
-    def give_up(self, waiting: "asyncio.Future[Answer]") -> None:
+    def give_up(self, waiting: "asyncio.Future[HttpResponse]") -> None:
         """Close it, unless it has answered this one and may be another's by now."""
         if self._waiting is waiting:
             self._waiting = None
@@ -273,11 +273,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self.is_usable:
             self._on_free(self)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> HttpResponse:
         wish = self._retry_after
         if wish is None:
-            return Answer(self._status, None)
-        return Answer(self._status, wish.decode("utf-8", "surrogateescape").strip(" \t"))
+            return HttpResponse(self._status, None)
+        return HttpResponse(self._status, wish.decode("utf-8", "surrogateescape").strip(" \t"))
 
     def _part(self) -> None:
         """Close it: in order after a whole answer, at once otherwise."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.metrics import Load, ReceiverMetrics
+from forebay_receiver.metrics import ReceiverLoad, ReceiverMetrics
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 
@@ -69,8 +69,8 @@ class ReceiverStatus:
         """Return what an operator should mend, though the receiver is ready."""
         return [*self._store.warnings(), *self._routes.warnings()]
 
-    def _load(self) -> Load:
-        return Load(
+    def _load(self) -> ReceiverLoad:
+        return ReceiverLoad(
             in_flight=self.in_flight,
             in_flight_bytes=self.in_flight_bytes,
             connections=self._connections(),
