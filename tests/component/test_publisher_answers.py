@@ -8,7 +8,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.outgoing import Message, PubAck
+from forebay.runtime.pending_publish import Message, PubAck
 from forebay.runtime.provisioning import ShardConfig, stream_config
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings

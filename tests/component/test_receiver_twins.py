@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.provisioning import stream_config
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StillStoring

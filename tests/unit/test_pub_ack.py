@@ -15,7 +15,7 @@ from forebay.core.subjects import (
     stream_name,
     stream_of,
 )
-from forebay.runtime.outgoing import PubAck, pub_ack
+from forebay.runtime.pending_publish import PubAck, pub_ack
 from forebay.runtime.store_errors import (
     ClaimedBefore,
     ForeignAnswer,

@@ -20,7 +20,7 @@ from nats.errors import Error as NatsError
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, stream_name, stream_of
-from forebay.runtime.outgoing import PubAck, pub_ack
+from forebay.runtime.pending_publish import PubAck, pub_ack
 from forebay.runtime.store_errors import (
     ForeignAnswer,
     StoreError,

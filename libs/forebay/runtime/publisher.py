@@ -21,16 +21,21 @@ from typing import Final
 
 import structlog
 
-from forebay.core.errors import ConfigurationError
-from forebay.runtime.nats_servers import ServerPool, authenticate
-from forebay.runtime.nats_wire import (
-    PING,
-    ServerInfo,
-    WireProtocol,
-    connect_command,
-    encode_headers,
+from forebay.runtime.nats_wire import encode_headers
+from forebay.runtime.pending_publish import (
+    AwaitedPublish,
+    BatchPublish,
+    Message,
+    PendingPublish,
+    PubAck,
+    PublishBatch,
+    pub_ack,
 )
-from forebay.runtime.outgoing import Awaited, Message, OfWave, Outgoing, PubAck, Wave, pub_ack
+from forebay.runtime.publisher_connection import (
+    CONNECT_SECONDS,
+    PublisherConnection,
+    ServerConnector,
+)
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
     ForeignAnswer,
@@ -44,20 +49,9 @@ __all__ = ["Publisher"]
 
 _log = structlog.get_logger(__name__)
 
-CONNECT_SECONDS: Final = 2.0
-"""For a server to take a connection, say who it is and answer a PING."""
-
 RECONNECT_SECONDS: Final = 0.2
 """Between two attempts, with jitter: service should be back soon after NATS is, and a refused
 connection costs nothing."""
-
-SAY_AGAIN_SECONDS: Final = 10.0
-"""Between two lines in the log on the same failure: five attempts a second would fill it."""
-
-PING_SECONDS: Final = 5.0
-PINGS_UNANSWERED: Final = 2
-"""A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
-long before."""
 
 SWEEP_SECONDS: Final = 0.02
 """Between two looks for answers that did not come in time."""
@@ -75,64 +69,6 @@ _LARGE: Final = 64 * 1024
 
 _REMEMBERED: Final = 10_000
 """Numbers of unanswered messages that are kept to recognise a late answer."""
-
-
-class _Connection:
-    """One connection to one server, until it is lost or left."""
-
-    def __init__(self, publisher: "Publisher") -> None:
-        self._publisher = publisher
-        self.on_message = publisher.on_answer
-        self.wire = WireProtocol(self)
-        self.info: asyncio.Future[ServerInfo] = asyncio.get_running_loop().create_future()
-        self.pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Set when it is lost, or when its server wants to be left."""
-
-        self.is_lost = False
-        self.refusal = ""
-        self.max_payload = 0
-        self._unanswered = 0
-
-    def on_info(self, info: ServerInfo) -> None:
-        self.max_payload = info.max_payload
-        self._publisher.pool.learn(info.connect_urls)
-        if not self.info.done():
-            self.info.set_result(info)
-        if info.ldm and not self.ended.done():
-            _log.info("nats_lame_duck")
-            self.ended.set_result(None)
-
-    def on_pong(self) -> None:
-        self._unanswered = 0
-        if not self.pong.done():
-            self.pong.set_result(None)
-
-    def on_error(self, text: str) -> None:
-        if text != self.refusal:  # a line for each refused publish would fill the log
-            _log.warning("nats_refused", reason=text)
-        self.refusal = text
-
-    def on_lost(self) -> None:
-        self.is_lost = True
-        for future in (self.info, self.pong):
-            if not future.done():
-                # Not a cancellation: whoever waits could not tell it from being cancelled itself.
-                future.set_exception(ConnectionError("the connection was lost"))
-                future.exception()  # nobody may be waiting, and that is no error
-        if not self.ended.done():
-            self.ended.set_result(None)
-        self._publisher.on_lost(self)
-
-    async def keep_alive(self) -> None:
-        """Ask for a sign of life again and again; end the connection where none comes."""
-        while not self.is_lost:
-            await asyncio.sleep(PING_SECONDS)
-            if self._unanswered >= PINGS_UNANSWERED:
-                self.wire.close()
-                return
-            self._unanswered += 1
-            self.wire.write(PING)
 
 
 class Publisher:
@@ -160,16 +96,14 @@ class Publisher:
 
         self._call_later = loop.call_later
         self._call_soon = loop.call_soon
-        self.pool = ServerPool(settings.urls)
-        self._settings = settings
-        self._name = name
         self._on_late = on_late
         self._on_change = on_change
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
         self._inbox = f"{settings.inbox}.{secrets.token_hex(12)}."
         self._inbox_size = len(self._inbox)
+        self._connector = ServerConnector(settings, name, self._inbox)
         self._number = 0
-        self._in_flight: dict[int, Outgoing] = {}
+        self._in_flight: dict[int, PendingPublish] = {}
         self._asked: dict[int, asyncio.Future[bytes]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._given_up: dict[int, str] = {}
@@ -179,10 +113,8 @@ class Publisher:
         """What somebody answered who is no stream of ours, and when."""
 
         self._outbox: list[bytes] = []
-        self._connection: _Connection | None = None
+        self._connection: PublisherConnection | None = None
         self._reached = asyncio.Event()
-        self._said_failed = ("", 0.0)
-        """The last reason that was logged for not reaching NATS, and when."""
 
     # -- state
 
@@ -242,7 +174,7 @@ class Publisher:
         Takes what `publish` takes. The future ends with the PubAck or a StoreError, within the time
         given; whoever sends has to await it.
         """
-        message = Awaited(subject, payload, encode_headers(headers), self.clock() + within)
+        message = AwaitedPublish(subject, payload, encode_headers(headers), self.clock() + within)
         self.submit(message)
         return message.future
 
@@ -257,14 +189,14 @@ class Publisher:
         """
         if not messages:
             return []
-        wave = Wave(len(messages))
+        batch = PublishBatch(len(messages))
         deadline = self.clock() + within
         for place, message in enumerate(messages):
-            self.submit(OfWave(message, deadline, wave, place))
-        await wave.all_answered
-        return wave.results
+            self.submit(BatchPublish(message, deadline, batch, place))
+        await batch.all_answered
+        return batch.results
 
-    def submit(self, message: Outgoing) -> None:
+    def submit(self, message: PendingPublish) -> None:
         """Send a message, whose `answered` is called once with a PubAck or a StoreError.
 
         For the hot path. It is called inside this call where the message cannot be sent, else by
@@ -404,8 +336,10 @@ class Publisher:
         """Connect, and connect anew whenever the connection ends; until cancelled."""
         try:
             while True:
-                connection = await self._connect_next()
-                if connection is None:
+                connection = PublisherConnection(
+                    self.on_answer, self._connector.pool.learn, self.on_lost
+                )
+                if not await self._connector.connect(connection):
                     await asyncio.sleep(RECONNECT_SECONDS * (0.5 + random.random()))  # noqa: S311
                     continue
                 self._take(connection)
@@ -420,7 +354,7 @@ class Publisher:
             if self._connection is not None:
                 self._connection.wire.close()
 
-    def on_lost(self, connection: _Connection) -> None:
+    def on_lost(self, connection: PublisherConnection) -> None:
         """Take notice that a connection is gone; only the one in use matters."""
         if connection is not self._connection:
             return
@@ -430,58 +364,10 @@ class Publisher:
         self.fail_all("the connection to NATS was lost")
         self._on_change(False)  # noqa: FBT003  # its one argument says what changed
 
-    def _take(self, connection: _Connection) -> None:
+    def _take(self, connection: PublisherConnection) -> None:
         left, self._connection = self._connection, connection
         if left is not None:
             # Answers to what went over it come over the new one too: both listen on the inbox.
             asyncio.get_running_loop().call_later(CONNECT_SECONDS, left.wire.close)
         self._reached.set()
         self._on_change(True)  # noqa: FBT003
-
-    async def _connect_next(self) -> _Connection | None:
-        """Try the pool's next server; None where it does not work out."""
-        server = self.pool.next()
-        connection = _Connection(self)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await loop.create_connection(lambda: connection.wire, server.host, server.port)
-                info = await connection.info
-                if server.is_tls or info.tls_required or self._settings.tls_ca is not None:
-                    await self._start_tls(connection, server.host)
-                options = authenticate(self._settings, server, info)
-                connection.wire.write(
-                    connect_command({**options, "name": self._name})
-                    + f"SUB {self._inbox}* 1\r\n".encode()
-                    + PING
-                )
-                await connection.pong
-        except ConfigurationError as error:
-            # Credentials that are being replaced: whole again at one of the next attempts.
-            connection.wire.close()
-            self._say_failed(server.name, str(error))
-            return None
-        except (OSError, TimeoutError) as error:
-            connection.wire.close()
-            self._say_failed(server.name, connection.refusal or type(error).__name__)
-            return None
-        except asyncio.CancelledError:
-            connection.wire.close()
-            raise
-        self._said_failed = ("", 0.0)
-        _log.info("nats_connected", server=server.name, version=info.version)
-        return connection
-
-    def _say_failed(self, server: str, reason: str) -> None:
-        """Log that a server could not be reached: when that is new, and then now and again."""
-        said, at = self._said_failed
-        if reason != said or self.clock() - at >= SAY_AGAIN_SECONDS:
-            self._said_failed = (reason, self.clock())
-            _log.warning("nats_connect_failed", server=server, reason=reason)
-
-    async def _start_tls(self, connection: _Connection, host: str) -> None:
-        loop, wire = asyncio.get_running_loop(), connection.wire
-        if wire.transport is None:
-            return
-        context = self._settings.tls_context()
-        wire.transport = await loop.start_tls(wire.transport, wire, context, server_hostname=host)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from forebay.core import envelope
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.store_errors import ClaimedBefore, StoreFull, StoreUnavailable
 from forebay_processor.shared.partition import StoredRow
 

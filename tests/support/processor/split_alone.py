@@ -16,7 +16,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, RawSubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.pulled_message import PulledMessage, told_by
 from forebay.runtime.store_errors import (
     MessageTooLarge,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverRoute, ReceiverTable
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.store_errors import StoreError
 from forebay_receiver.adapters.store import Storing
 from forebay_receiver.errors import Reason

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing_extensions import override
 
 from forebay.runtime.nats_wire import encode_headers
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import StoreError
 from forebay_receiver.adapters.store import JetStreamStore, Storing

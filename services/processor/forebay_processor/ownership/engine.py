@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from forebay.core.subjects import Lane
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.adapters.connection import Connection, Session

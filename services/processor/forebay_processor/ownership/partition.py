@@ -17,7 +17,7 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.errors import place_of

@@ -35,7 +35,7 @@ from forebay.core import envelope
 from forebay.core.invalid import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.pull import BATCH_BYTES
 from forebay.runtime.pulled_message import PulledMessage
 from forebay.runtime.store_errors import StoreError

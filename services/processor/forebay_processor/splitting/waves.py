@@ -25,7 +25,7 @@ import structlog
 
 from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     SequenceMismatch,

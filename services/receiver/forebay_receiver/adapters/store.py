@@ -21,7 +21,7 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind, stream_name, stream_of
-from forebay.runtime.outgoing import Outgoing, PubAck
+from forebay.runtime.pending_publish import PendingPublish, PubAck
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
@@ -67,7 +67,7 @@ _NO_SEQUENCE = "18446744073709551615"
 """The largest sequence there is: never the last one of a stream."""
 
 
-class Storing(Outgoing):
+class Storing(PendingPublish):
     """One webhook on its way to the store; whoever stores one says in `done` what follows."""
 
     __slots__ = ("shard", "store")

@@ -21,7 +21,7 @@ from typing_extensions import override
 from forebay.core.packed import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
-from forebay.runtime.outgoing import PubAck
+from forebay.runtime.pending_publish import PubAck
 from forebay.runtime.store_errors import (
     MessageTooLarge,
     StoreError,

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from forebay.runtime.outgoing import Message, OfWave, PubAck, Wave
+from forebay.runtime.pending_publish import BatchPublish, Message, PubAck, PublishBatch
 from forebay.runtime.store_errors import (
     ClaimedBefore,
     MessageTooLarge,
@@ -19,39 +19,39 @@ ANSWERS: list[PubAck | StoreError] = [
 ]
 
 
-def sent(wave: Wave) -> list[OfWave]:
-    """Return the messages of a wave as they are under way."""
+def sent(batch: PublishBatch) -> list[BatchPublish]:
+    """Return the messages of a batch as they are under way."""
     messages: list[Message] = [
         (f"forebay.event.0.00.live.demo.shop.messages.{place}", b"", {})
         for place in range(len(ANSWERS))
     ]
-    return [OfWave(message, 1.0, wave, place) for place, message in enumerate(messages)]
+    return [BatchPublish(message, 1.0, batch, place) for place, message in enumerate(messages)]
 
 
 async def test_each_answer_is_at_its_message_s_place_in_whatever_order_they_come() -> None:
     for order in itertools.permutations(range(len(ANSWERS))):
-        wave = Wave(len(ANSWERS))
-        under_way = sent(wave)
+        batch = PublishBatch(len(ANSWERS))
+        under_way = sent(batch)
         for place in order:
-            assert not wave.all_answered.done()
+            assert not batch.all_answered.done()
             under_way[place].answered(ANSWERS[place])
-        await wave.all_answered
-        assert wave.results == ANSWERS
+        await batch.all_answered
+        assert batch.results == ANSWERS
 
 
 async def test_whoever_does_not_wait_any_more_hinders_no_answer() -> None:
-    wave = Wave(len(ANSWERS))
-    under_way = sent(wave)
-    wave.all_answered.cancel()
+    batch = PublishBatch(len(ANSWERS))
+    under_way = sent(batch)
+    batch.all_answered.cancel()
     for message, answer in zip(under_way, ANSWERS, strict=True):
         message.answered(answer)
     await asyncio.sleep(0)
-    assert wave.results == ANSWERS
+    assert batch.results == ANSWERS
 
 
 async def test_a_message_knows_the_stream_that_has_to_answer() -> None:
-    assert {each.stream for each in sent(Wave(len(ANSWERS)))} == {"FOREBAY_EVENTS_0"}
+    assert {each.stream for each in sent(PublishBatch(len(ANSWERS)))} == {"FOREBAY_EVENTS_0"}
 
 
 async def test_what_nobody_answered_is_no_ack() -> None:
-    assert [type(each) for each in Wave(2).results] == [StoreUnavailable] * 2
+    assert [type(each) for each in PublishBatch(2).results] == [StoreUnavailable] * 2

@@ -20,7 +20,15 @@ from forebay.runtime.store_errors import (
     store_error,
 )
 
-__all__ = ["Awaited", "Message", "OfWave", "Outgoing", "PubAck", "Wave", "pub_ack"]
+__all__ = [
+    "AwaitedPublish",
+    "BatchPublish",
+    "Message",
+    "PendingPublish",
+    "PubAck",
+    "PublishBatch",
+    "pub_ack",
+]
 
 Message = tuple[str, bytes, Mapping[str, str]]
 """Subject, payload and headers."""
@@ -38,7 +46,7 @@ class PubAck(msgspec.Struct):
     error: dict[str, Any] | None = None
 
 
-class Outgoing(abc.ABC):
+class PendingPublish(abc.ABC):
     """A message on its way to JetStream; what is sent says in `answered` what follows.
 
     One object a message and no closures: two of those that know each other are a cycle, which the
@@ -66,7 +74,7 @@ class Outgoing(abc.ABC):
         """Be told, once, what became of it."""
 
 
-class Awaited(Outgoing):
+class AwaitedPublish(PendingPublish):
     """A message whose answer somebody awaits."""
 
     __slots__ = ("future",)
@@ -85,7 +93,7 @@ class Awaited(Outgoing):
             self.future.set_result(result)
 
 
-class Wave:
+class PublishBatch:
     """Messages whose answers somebody awaits together: no future and no callback for each."""
 
     __slots__ = ("all_answered", "left", "results")
@@ -96,26 +104,26 @@ class Wave:
         self.all_answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
-class OfWave(Outgoing):
+class BatchPublish(PendingPublish):
     """One of them."""
 
-    __slots__ = ("_place", "_wave")
+    __slots__ = ("_batch", "_place")
 
-    def __init__(  # as `Outgoing`, and where its answer belongs
-        self, message: Message, deadline: float, wave: Wave, place: int
+    def __init__(  # as `PendingPublish`, and where its answer belongs
+        self, message: Message, deadline: float, batch: PublishBatch, place: int
     ) -> None:
         subject, payload, headers = message
         super().__init__(subject, payload, encode_headers(headers), deadline, stream_of(subject))
-        self._wave = wave
+        self._batch = batch
         self._place = place
 
     @override
     def answered(self, result: PubAck | StoreError) -> None:
-        wave = self._wave
-        wave.results[self._place] = result
-        wave.left -= 1
-        if not wave.left and not wave.all_answered.done():
-            wave.all_answered.set_result(None)
+        batch = self._batch
+        batch.results[self._place] = result
+        batch.left -= 1
+        if not batch.left and not batch.all_answered.done():
+            batch.all_answered.set_result(None)
 
 
 _DECODE: Final = msgspec.json.Decoder(PubAck).decode
