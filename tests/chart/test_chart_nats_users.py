@@ -11,7 +11,7 @@ import pytest
 from forebay.core.subjects import Lane, consumer_name
 from forebay.runtime.provision import provision
 from forebay.runtime.provisioning import ShardConfig, consumer_config
-from forebay.runtime.pull import PullInbox
+from forebay.runtime.pull_inbox import PullInbox
 from forebay.runtime.settings import NatsUser
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams

@@ -1,6 +1,6 @@
 """What the server says of a pull request: statuses and descriptions of ADR-9 and ADR-37 of NATS.
 
-For `pull`, which asks, and for whoever is told that nothing came of it.
+For `puller`, which asks, and for whoever is told that nothing came of it.
 """
 
 import enum

@@ -1,6 +1,6 @@
 """A message as a consumer hands it out: what its reply subject tells, and the ways to answer it.
 
-Made by `pull`, for whoever works on it.
+Made by `pull_inbox`, for whoever works on it.
 """
 
 from typing import Final

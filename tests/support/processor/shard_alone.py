@@ -16,9 +16,9 @@ from forebay.core.subjects import EventSubject, Lane, RetrySubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
 from forebay.runtime.consumers import ConsumerState, StreamView
 from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull import TakenOver
 from forebay.runtime.pull_status import PullRefusal
 from forebay.runtime.pulled_message import PulledMessage, told_by
+from forebay.runtime.puller import TakenOver
 from forebay.runtime.store_errors import SequenceMismatch
 from forebay.runtime.stream_reader import StoredMessage
 from forebay_processor.adapters.connection import Session

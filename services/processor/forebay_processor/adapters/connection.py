@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull import LargeMessages, PullInbox
+from forebay.runtime.pull_inbox import LargeMessages, PullInbox
 from forebay.runtime.pull_status import OnRefused
 from forebay.runtime.store_errors import StoreUnavailable
 from forebay_processor.adapters.lease_store import LeaseStore

@@ -27,7 +27,7 @@ from forebay.runtime.consumers import (
 )
 from forebay.runtime.jetstream_api import API_SECONDS, call, find_message, request
 from forebay.runtime.provisioning import consumer_config
-from forebay.runtime.pull import TakenOver
+from forebay.runtime.puller import TakenOver
 from forebay.runtime.store_errors import (
     ConsumerMissing,
     StoreUnavailable,

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane
-from forebay.runtime.pull import Puller, PullInbox, TakenOver
+from forebay.runtime.pull_inbox import PullInbox
 from forebay.runtime.pull_status import PullRefusal
+from forebay.runtime.puller import Puller, TakenOver
 from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.dispatcher import Deliverer

@@ -36,8 +36,8 @@ from forebay.core.invalid import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.pull import BATCH_BYTES
 from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.puller import BATCH_BYTES
 from forebay.runtime.store_errors import StoreError
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints

@@ -3,9 +3,8 @@
 nats-py's pull subscriptions are reported to go deaf after a restart of the server (nats.py #504).
 Here every consumer keeps one pull request open, which the server ends after a few seconds at most
 and says so: that is its heartbeat. A request that ends, fails or falls silent is made again, and a
-new connection makes all of them again at once. Several consumers share an inbox: closing it takes
-back what they asked for. The request is the documented one (ADR-9 and ADR-37 of NATS:
-`$JS.API.CONSUMER.MSG.NEXT`, statuses 100, 404, 408, 409, 503).
+new connection makes all of them again at once (`pull_inbox`). The request is the documented one
+(ADR-9 and ADR-37 of NATS: `$JS.API.CONSUMER.MSG.NEXT`, statuses 100, 404, 408, 409, 503).
 
 A consumer numbers what it hands out, to whomever. Who pulls alone sees every number; where one is
 missing, somebody else has an older message than the next one, or it was lost on its way. Then
@@ -23,14 +22,12 @@ from typing import Final, NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from forebay.runtime.pull_status import COMPLETED, FULL, OnRefused, PullRefusal, refusal_of, says
-from forebay.runtime.pulled_message import PulledMessage, told_by
-from forebay.runtime.quick_client import subscribe
+from forebay.runtime.pulled_message import PulledMessage
 
-__all__ = ["LargeMessages", "PullInbox", "Puller", "TakenOver"]
+__all__ = ["BATCH_BYTES", "EXPIRES_SECONDS", "SHORTEST_SECONDS", "Puller", "TakenOver"]
 
 EXPIRES_SECONDS: Final = 5.0
 """A pull request ends after this time, or earlier where its maker may not have messages for so
@@ -48,11 +45,7 @@ COLLECT_SECONDS: Final = 10.0
 BATCH_BYTES: Final = 512 * 1024
 """What one request brings at most, subjects and headers included; a batch of usual webhooks is half
 of that. A processor has a hundred consumers, so all of them together bring 50 MiB at most. A larger
-message is refused, and asked for alone: see `LargeMessages`."""
-
-LARGE_AT_ONCE: Final = 2
-"""Messages of one stream above `BATCH_BYTES` that all consumers of a process may have in hand. Each
-can be as large as the server's `max_payload`."""
+message is refused, and asked for alone: see `pull_inbox.LargeMessages`."""
 
 _REQUEST_AGAIN_SECONDS: Final = 0.25
 """How long to wait before asking again where the server refused a request."""
@@ -68,109 +61,6 @@ class TakenOver(NamedTuple):
 
     delivered: int
     """The number of the last message that it had handed out before, in its own counting."""
-
-
-class LargeMessages:
-    """Who may have a large message in hand, from the request for it until the next batch is wanted.
-
-    By stream: whoever splits waits for room in EVENTS, which may take that a large item is
-    delivered.
-    """
-
-    def __init__(self) -> None:
-        self._by_stream: dict[str, asyncio.Semaphore] = {}
-
-    def of(self, stream: str) -> asyncio.Semaphore:
-        """Return the places of one stream."""
-        return self._by_stream.setdefault(stream, asyncio.Semaphore(LARGE_AT_ONCE))
-
-
-class PullInbox:
-    """An inbox in which several consumers get their messages."""
-
-    def __init__(
-        self,
-        client: Client,
-        on_refused: OnRefused = lambda *_: None,
-        large: LargeMessages | None = None,
-    ) -> None:
-        """Prepare an inbox; nothing comes before `start`.
-
-        Args:
-            client: A connected client.
-            on_refused: Called for each request that came to nothing.
-            large: What all inboxes of a process share.
-        """
-        self._client = client
-        self._large = large or LargeMessages()
-        self._on_refused = on_refused
-        self._prefix = client.new_inbox()
-        self._by_number: dict[str, Puller] = {}
-        self._by_consumer: dict[tuple[str, str], Puller] = {}
-        self._subscription: Subscription | None = None
-
-    async def start(self) -> None:
-        """Subscribe; call once, before the first puller."""
-        self._subscription = await subscribe(self._client, f"{self._prefix}.*", self._on_message)
-
-    async def close(self) -> None:
-        """Take no more messages: the server forgets requests for an inbox that nobody reads.
-
-        What has arrived and was not handed out stays unacked.
-        """
-        for puller in self._by_number.values():
-            puller.end()
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None and not self._client.is_closed:
-            await subscription.unsubscribe()
-
-    def puller(
-        self,
-        stream: str,
-        consumer: str,
-        batch: int,
-        allowed: Callable[[], float] = lambda: EXPIRES_SECONDS,
-    ) -> "Puller":
-        """Return a puller on a durable consumer, which has to exist.
-
-        Args:
-            stream: The consumer's stream.
-            consumer: Its name.
-            batch: How many messages to ask for at a time.
-            allowed: For how many seconds from now messages may be handed out, at most.
-        """
-        number = str(len(self._by_number))
-        inbox = f"{self._prefix}.{number}"
-        puller = Puller(
-            self._client,
-            inbox,
-            stream,
-            consumer,
-            batch,
-            allowed,
-            self._on_refused,
-            self._large.of(stream),
-        )
-        self._by_number[number] = self._by_consumer[stream, consumer] = puller
-        return puller
-
-    def reconnected(self) -> None:
-        """Make all requests again: those that the old connection had are gone."""
-        for puller in self._by_number.values():
-            puller.forget_request()
-
-    def _on_message(self, message: Msg) -> None:
-        # A message comes with its own subject and tells its consumer in the reply; a status comes
-        # on the inbox's subject.
-        told = told_by(message.reply)
-        if told is not None:
-            puller = self._by_consumer.get((told[0], told[1]))
-            if puller is not None:
-                puller.on_message(PulledMessage(self._client, message, told))
-            return
-        puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
-        if puller is not None:
-            puller.on_status(message)
 
 
 class Puller:
