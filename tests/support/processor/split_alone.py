@@ -28,7 +28,8 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
-from forebay_processor.splitting.cutting import BodyLimits, Cutter
+from forebay_processor.splitting.body_limits import BodyLimits
+from forebay_processor.splitting.cutting import Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import TURN_SECONDS, Room
 from support.processor.memory_table import MemoryTable

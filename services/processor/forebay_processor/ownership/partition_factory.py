@@ -19,7 +19,8 @@ from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.tasks import end_tasks
-from forebay_processor.splitting.cutting import BodyLimits, Cutter
+from forebay_processor.splitting.body_limits import BodyLimits
+from forebay_processor.splitting.cutting import Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from forebay_processor.splitting.turns import Room
 

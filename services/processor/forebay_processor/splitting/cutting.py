@@ -1,4 +1,4 @@
-"""Cutting a webhook into parts: what each item is stored as, and what a body may expand to.
+"""Cutting a webhook into parts: what each item is stored as.
 
 Everything here is a generator that gives up control again and again: a long body is cut in slices,
 and whoever runs it (`splitter`) sends what is cut before it asks for more. So memory is that of the
@@ -14,7 +14,7 @@ and is cut again, to the same items.
 import asyncio
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -22,7 +22,7 @@ from forebay.core import envelope
 from forebay.core.bodies import body_item, lane_of_items
 from forebay.core.content_encoding import decode_body
 from forebay.core.envelope import encode_item
-from forebay.core.errors import ExpandsTooFar, ForebayError, UnreadableBody
+from forebay.core.errors import ExpandsTooFar, UnreadableBody
 from forebay.core.invalid import InvalidReason
 from forebay.core.items import Item, variant_of
 from forebay.core.naming import EndpointName
@@ -36,8 +36,9 @@ from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.pulled_message import PulledMessage
 from forebay_processor.errors import place_of
 from forebay_processor.shared.routing import is_body_wanted
+from forebay_processor.splitting.body_limits import BodyLimits, BodySurvey, CutFailed
 
-__all__ = ["BodyLimits", "CutFailed", "Cutter", "Part", "Webhook", "is_quick"]
+__all__ = ["Cutter", "Part", "Webhook", "is_quick"]
 
 QUICK_BYTES: Final = 64 * 1024
 QUICK_COMMAS: Final = 256
@@ -48,33 +49,7 @@ SLICED_BYTES: Final = 256 * 1024
 """From so many bytes on a body is decoded in slices. That takes three times as long as at once,
 which is a millisecond for a body below this size."""
 
-MINIMUM_EXPANSION_BYTES: Final = 1024 * 1024
-"""What any body may expand to: small ones hold few items, around each of which stands the rest."""
-
-MOST_SAMPLES: Final = 1024
-"""Kinds and channels of one body. Filters look at each of them, for each destination, in one step;
-providers send at most 1,000 items in a body."""
-
 _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
-
-
-class BodyLimits(NamedTuple):
-    """What one body may hold and come to; see the settings."""
-
-    items: int
-    expansion: int
-    values: int
-    decoded_bytes: int
-
-
-class CutFailed(ForebayError):  # noqa: N818  # what happened, not an error of the program
-    """A body cannot be cut, or may not be: it is to be set aside."""
-
-    def __init__(self, reason: InvalidReason, place: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.place = place
-        """Where a parser crashed: file and line."""
 
 
 class Webhook:
@@ -247,7 +222,7 @@ class Cutter:
         reading = yield from self._reading(body, body_format, limits)
         digest = _sha256(webhook, body_format)
         yield None
-        survey = _Survey(len(body), limits)
+        survey = BodySurvey(len(body), limits)
         found: list[Item] | None = None
         if body.count(b",") <= QUICK_COMMAS:
             # So few that they may be held, and come to no more than the smallest bound.
@@ -375,32 +350,3 @@ def _parts_of(
         yield Part(webhook, item, item.lane, encode_item(item), token)
     if whole is not None:
         yield Part(webhook, whole, lane_of_items(samples), encode_item(whole), None)
-
-
-class _Survey:
-    """What a body holds, and whether that is within its limits."""
-
-    def __init__(self, size: int, limits: BodyLimits) -> None:
-        self.items = 0
-        self._bytes = 0
-        self._max_items = limits.items
-        self._max_bytes = max(limits.expansion * size, MINIMUM_EXPANSION_BYTES)
-        self._is_bounded = limits.expansion > 0
-        self._samples: dict[tuple[str, str, bool], Item] = {}
-
-    @property
-    def samples(self) -> list[Item]:
-        """The first item of each kind and channel, dated or not: what filters ask for."""
-        return list(self._samples.values())
-
-    def count(self, item: Item, size: int = 0) -> None:
-        """Take notice of an item; raises CutFailed."""
-        self.items += 1
-        self._bytes += size
-        if self.items > self._max_items:
-            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
-        if self._is_bounded and self._bytes > self._max_bytes:
-            raise CutFailed(InvalidReason.EXPANDS_TOO_FAR)
-        if self._is_bounded and len(self._samples) > MOST_SAMPLES:
-            raise CutFailed(InvalidReason.TOO_MANY_ITEMS)
-        self._samples.setdefault((item.kind, item.channel, item.is_dateless), item)

@@ -44,8 +44,9 @@ from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
+from forebay_processor.splitting.body_limits import CutFailed
 from forebay_processor.splitting.claims import ClaimJudge, KnownItems
-from forebay_processor.splitting.cutting import CutFailed, Cutter, Part, Webhook, is_quick
+from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.turns import TURN_SECONDS, Room, Turns
 from forebay_processor.splitting.waves import ItemOutcome, PartitionLost, Storage, WaveStore
 
