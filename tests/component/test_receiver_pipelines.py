@@ -18,7 +18,8 @@ from forebay_receiver.handlers.limits import (
     SLICE_BYTES,
     WAITING_BYTES,
 )
-from forebay_receiver.handlers.request_reader import Request, RequestReader
+from forebay_receiver.handlers.request import Request
+from forebay_receiver.handlers.request_reader import RequestReader
 from support.receiver.raw_http import request_bytes
 from support.receiver.receiver_in_process import InProcessReceiver, statuses_in
 from support.timing.wait import eventually

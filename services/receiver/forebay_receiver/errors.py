@@ -6,8 +6,9 @@ place.
 """
 
 import enum
+from typing import Final
 
-__all__ = ["STATUS_OF", "Outcome", "Reason"]
+__all__ = ["BODY_UNREAD", "STATUS_OF", "Outcome", "Reason"]
 
 
 class Outcome(enum.StrEnum):
@@ -88,3 +89,17 @@ STATUS_OF: dict[Reason, int] = {
     Reason.STORE_REFUSED: 503,
 }
 """The HTTP status that answers each reason."""
+
+BODY_UNREAD: Final = frozenset(
+    {
+        Reason.MALFORMED,
+        Reason.HTTP_VERSION,
+        Reason.EXPECTATION,
+        Reason.TOO_LARGE,
+        Reason.TOO_SLOW,
+        Reason.METHOD,
+        Reason.UNKNOWN_ENDPOINT,
+        Reason.ABOVE_MAX_PAYLOAD,
+    }
+)
+"""After which the connection ends: what is left of the request is not read."""

@@ -21,7 +21,8 @@ from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_colle
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.handlers.webhook_protocol import ConnectionRules, protocol_factory
+from forebay_receiver.handlers.connection_rules import ConnectionRules
+from forebay_receiver.handlers.uvicorn_connections import protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
-from forebay_receiver.services.intake import STORED, Answer
+from forebay_receiver.services.answer import STORED, Answer
 
 __all__ = ["CONTINUE", "OK", "encode"]
 

@@ -1,23 +1,15 @@
 """The port where webhooks come in: an HTTP/1.1 protocol of our own, one object a connection.
 
 The ASGI server was measured to be the largest cost of a webhook (docs/design/0002): a scope, a
-task, two events and two messages for each. So uvicorn is given this protocol class for its
-connections. It serves all that comes to the port, and there is no other way in: what is on the
-closed list of `policies.served_requests` is read by `handlers.request_reader` and answered by
-`services.intake`, what is not gets one answer and a closed connection:
-
-| what comes | answer |
-| --- | --- |
-| bytes that are no HTTP, two lengths, both framings, more than the limits | 400 |
-| a body above the limit, said or sent | 413 |
-| a head or a body that takes too long | 408 |
-| the GET challenge, another method, another path | its answer |
+task, two events and two messages for each. So uvicorn is given this protocol for its connections
+(`handlers.uvicorn_connections`). It serves all that comes to the port, and nothing else does: what
+is on the closed list of `policies.served_requests` is read by `handlers.request_reader` and
+answered by `services.intake`, what is not gets one answer and a closed connection.
 
 Requests of one connection are served one after the other, in order; each gets one answer. One that
 is half read is late by itself, whatever is served meanwhile. Those that wait are few, and counted
-with all they take; while they are many, and while a read that takes long leaves others their turn
-(`read_slices`), no more is read. What is sent after an answer that closes is read and thrown away
-for a moment, so that the answer is not lost to a reset.
+with all they take; while they are many no more is read. What is sent after an answer that closes is
+read and thrown away for a moment, so that the answer is not lost to a reset.
 
 If the process dies, nothing is answered that was not answered before: `services.intake` says what
 that means for what is stored.
@@ -25,67 +17,30 @@ that means for what is stored.
 
 import asyncio
 from collections import deque
-from time import perf_counter
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from typing_extensions import override
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from forebay_receiver.errors import Reason
+from forebay_receiver.handlers.connection_rules import ConnectionRules
+from forebay_receiver.handlers.deadline import FOREVER, Deadline
 from forebay_receiver.handlers.limits import (
-    BACKLOG_LIMIT,
     FIRST_BYTE_SECONDS,
     LINGER_SECONDS,
     PIPELINE_LIMIT,
     PIPELINE_MOST,
-    SLICE_BYTES,
-    TURN_SECONDS,
     WAITING_BYTES,
 )
-from forebay_receiver.handlers.request_reader import Request, RequestReader
+from forebay_receiver.handlers.request import Request
+from forebay_receiver.handlers.request_reader import RequestReader
 from forebay_receiver.handlers.responses import CONTINUE, OK, encode
-from forebay_receiver.services.intake import STORED, Answer, Intake
+from forebay_receiver.services.answer import STORED, Answer
 from forebay_receiver.services.large_bodies import LARGE_BODY
-from forebay_receiver.settings import ReceiverSettings
 
-__all__ = ["ConnectionRules", "WebhookProtocol", "protocol_factory"]
+__all__ = ["WebhookProtocol"]
 
 TURNED_AWAY_AT_ONCE: Final = 256
 """Connections above the limit that are told so at one time; more are cut off without a word."""
-
-_FOREVER: Final = float("inf")
-
-
-class ConnectionRules:
-    """What all connections of a process go by, and can be told to end by."""
-
-    def __init__(self, intake: Intake, settings: ReceiverSettings, max_connections: int) -> None:
-        self.intake = intake
-        self.settings = settings
-        self.idle_seconds = settings.idle_seconds
-        self.reading_seconds = settings.reading_seconds
-        self.max_connections = max_connections
-        self.connections = 0
-        """How many are open."""
-
-        self.backlog_bytes = 0
-        """Bytes of all connections that came and are not read yet."""
-
-        self.is_draining = False
-        """Whether every answer closes its connection, so that load balancers move on."""
-
-
-def protocol_factory(rules: ConnectionRules) -> type[asyncio.Protocol]:
-    """Return what `uvicorn.Config(http=...)` takes: it is called for every connection."""
-
-    class Bound(WebhookProtocol):
-        __slots__ = ()
-
-        def __init__(self, **uvicorn_gives: Any) -> None:  # noqa: ANN401  # passed on as they are
-            super().__init__(rules, uvicorn_gives)
-
-    return Bound
 
 
 class WebhookProtocol(RequestReader):
@@ -97,32 +52,24 @@ class WebhookProtocol(RequestReader):
         "_deadline",
         "_ends",
         "_idle_seconds",
-        "_is_resting",
-        "_is_unread",
-        "_loop",
         "_owes_continue",
         "_reading_seconds",
-        "_rules",
         "_serving",
-        "_timer",
-        "_timer_at",
-        "_transport",
         "_waiting",
     )
 
-    def __init__(self, rules: ConnectionRules, uvicorn_gives: dict[str, Any]) -> None:
-        state: ServerState = uvicorn_gives["server_state"]
-        config: Config = uvicorn_gives["config"]
-        if not config.loaded:
-            config.load()
-        self._loop = asyncio.get_running_loop()
-        super().__init__(rules.intake, self._loop.time, rules.settings.max_body_bytes)
-        self._rules = rules
+    def __init__(self, rules: ConnectionRules, connections: set[object]) -> None:
+        """Prepare; it begins with `connection_made`.
+
+        Args:
+            rules: What all connections go by.
+            connections: All that are open, this one among them: the server ends them at its stop.
+        """
+        super().__init__(rules)
         self._idle_seconds = rules.idle_seconds
         self._reading_seconds = rules.reading_seconds
-        self._connections = cast("set[object]", state.connections)
-        self._transport: asyncio.Transport | None = None
-        self._ends = _FOREVER
+        self._connections = connections
+        self._ends = FOREVER
         """When an answer closes the connection, so that new replicas get their share."""
 
         self._waiting: deque[Request] = deque()
@@ -130,15 +77,7 @@ class WebhookProtocol(RequestReader):
         self._owes_continue = False
         """Whether the client is to be told to go on, as soon as the answers before are out."""
 
-        self._is_resting = False
-        """Whether others have their turn before we read on."""
-
-        self._is_unread = False
-        """Whether the client does not read its answers."""
-
-        self._deadline = _FOREVER
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = _FOREVER
+        self._deadline = Deadline(self._loop, self._is_late)
 
     # -- asyncio's and uvicorn's side
 
@@ -153,7 +92,7 @@ class WebhookProtocol(RequestReader):
         if rules.connections > rules.max_connections:
             self._turn_away(now)
         else:
-            self._set_deadline(now + min(FIRST_BYTE_SECONDS, self._idle_seconds))
+            self._deadline.move(now + min(FIRST_BYTE_SECONDS, self._idle_seconds))
 
     def _turn_away(self, now: float) -> None:
         """Answer a connection that is one too many, without reading it."""
@@ -173,9 +112,7 @@ class WebhookProtocol(RequestReader):
         """End; a webhook that is being stored goes on, its answer has nowhere to go."""
         self._connections.discard(self)
         self._rules.connections -= 1
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadline.end()
         self._let_go(self.request, *self._waiting)
         self._transport = None
         self._waiting.clear()
@@ -186,26 +123,9 @@ class WebhookProtocol(RequestReader):
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
         # Only where a transport reads on that was told not to: the end comes behind what came.
-        while self._backlog and not self.has_ended:
-            backlog = self._backlog
-            self._keep(b"")
-            for start in range(0, len(backlog), SLICE_BYTES):
-                self.data_received(backlog[start : start + SLICE_BYTES])
+        self._read_backlog()
         self.has_ended = True
         return self._serving is not None or bool(self._waiting)
-
-    @override
-    def pause_writing(self) -> None:
-        """Read no more from a client that does not read its answers."""
-        self._is_unread = True
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    @override
-    def resume_writing(self) -> None:
-        """Read on."""
-        self._is_unread = False
-        self._resume()
 
     def shutdown(self) -> None:
         """End politely: uvicorn calls this for every connection when it stops."""
@@ -245,63 +165,21 @@ class WebhookProtocol(RequestReader):
             request.headers = {}  # nobody looks at them any more
         self._waiting.append(request)
         self._owes_continue = False
-        self._deadline = _FOREVER
+        self._deadline.when = FOREVER
 
     @override
     def request_unfinished(self, request: Request) -> None:
         """Let it be late at its time, whatever is served meanwhile."""
-        self._set_deadline(request.started + self._reading_seconds)
+        self._deadline.move(request.started + self._reading_seconds)
         if request.size > LARGE_BODY and not self._is_resting and self._transport is not None:
             # The loop reads a connection for as long as there is something: 4 MiB in one turn.
             self._transport.pause_reading()
             self._rest()
 
     @override
-    def read_slices(self, data: bytes | memoryview) -> None:
-        """Read what came until our turn is over; the rest is read in later ones."""
-        if self._backlog:
-            data = b"".join((self._backlog, data))
-            self._keep(b"")
-        rules, left, until = self._rules, memoryview(data), perf_counter() + TURN_SECONDS
-        while left and not self.has_ended:
-            if (
-                left.nbytes < len(data)
-                and (len(self._waiting) >= PIPELINE_LIMIT or perf_counter() >= until)
-                and rules.backlog_bytes + left.nbytes <= BACKLOG_LIMIT
-            ):
-                self._keep(left)
-                if self._transport is not None:
-                    self._transport.pause_reading()
-                self._resume()
-                return
-            piece, left = left[:SLICE_BYTES], left[SLICE_BYTES:]
-            self.data_received(piece)
-
-    def _keep(self, backlog: bytes | memoryview) -> None:
-        self._rules.backlog_bytes += len(backlog) - len(self._backlog)
-        self._backlog = backlog
-
-    def _rest(self) -> None:
-        """Let others have their turn."""
-        self._is_resting = True
-        self._loop.call_soon(self._read_on)
-
-    def _read_on(self) -> None:
-        self._is_resting = False
-        backlog = self._backlog
-        if backlog and not self._is_unread and len(self._waiting) < PIPELINE_LIMIT:
-            self._keep(b"")
-            self.read_slices(backlog)
-        self._resume()
-
-    def _resume(self) -> None:
-        """Read on, first what came already; not while there is a reason not to."""
-        if self._is_resting or self._is_unread or len(self._waiting) >= PIPELINE_LIMIT:
-            return
-        if self._backlog:
-            self._rest()
-        elif self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    def has_many_waiting(self) -> bool:
+        """Say whether the pipeline is full."""
+        return len(self._waiting) >= PIPELINE_LIMIT
 
     @override
     def send_continue(self) -> None:
@@ -341,7 +219,7 @@ class WebhookProtocol(RequestReader):
     def _serve(self, request: Request) -> None:
         self._serving = request
         if self.request is None:
-            self._deadline = _FOREVER
+            self._deadline.when = FOREVER
         if request.held:
             self._let_go(request)
         endpoint, rejection = request.endpoint, request.rejection
@@ -352,13 +230,8 @@ class WebhookProtocol(RequestReader):
         # Held by whoever stores it from now on, and no longer than that.
         request.body = b""
         if endpoint is not None:
-            self._intake.take(
-                endpoint,
-                request.headers,
-                body if isinstance(body, bytes) else bytes(body),
-                request.started,
-                self._answer,
-            )
+            whole = body if isinstance(body, bytes) else bytes(body)
+            self._intake.take(endpoint, request.headers, whole, request.started, self._answer)
 
     def _answer(self, answer: Answer) -> None:
         """Answer the request that is being served: called once for each."""
@@ -384,7 +257,7 @@ class WebhookProtocol(RequestReader):
             return
         reading = self.request
         if reading is None:
-            self._set_deadline(now + self._idle_seconds)
+            self._deadline.move(now + self._idle_seconds)
         elif self._owes_continue:
             self._owes_continue = False
             transport.write(CONTINUE)
@@ -407,28 +280,13 @@ class WebhookProtocol(RequestReader):
         transport.resume_reading()
         if transport.can_write_eof():
             transport.write_eof()
-            self._set_deadline(now + LINGER_SECONDS)
+            self._deadline.move(now + LINGER_SECONDS)
         else:
             transport.close()
 
     # -- time
 
-    def _set_deadline(self, when: float) -> None:
-        """Be called at a time, at the latest: one timer a connection, moved only when it fires."""
-        self._deadline = when
-        if self._timer is None or self._timer_at > when:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(when, self._timer_ended)
-            self._timer_at = when
-
-    def _timer_ended(self) -> None:
-        self._timer = None
-        now = self._clock()
-        if now < self._deadline:
-            if self._deadline < _FOREVER:
-                self._set_deadline(self._deadline)
-            return
+    def _is_late(self) -> None:
         if self._transport is None:
             return
         if self.request is None:
@@ -436,5 +294,5 @@ class WebhookProtocol(RequestReader):
             # open for ever.
             self._transport.abort()
         else:
-            self._deadline = _FOREVER
+            self._deadline.when = FOREVER
             self.reject(Reason.TOO_SLOW)

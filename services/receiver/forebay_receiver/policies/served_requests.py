@@ -12,9 +12,12 @@
 | `Upgrade` | passed over (RFC 9110, 7.8): answered as if it were not there | |
 | a header's value | without the white space around it; repeats joined by `, ` | |
 | extensions of chunks, trailers | counted and dropped: a trailer is no header | |
+| size | a head and framing within `handlers.limits` | 400 |
+| | a body within the setting, said and sent | 413 |
+| time | a head and a body within the setting | 408 |
 
 The parser (llhttp) sees to what HTTP's grammar asks: names, values and numbers, two lengths, a
-length beside chunks, line ends. How much there may be of each stands in `handlers.limits`.
+length beside chunks, line ends; what is none of it gets 400.
 """
 
 import re

@@ -14,7 +14,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from typing_extensions import override
 
@@ -22,24 +22,19 @@ from forebay.core.packed import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
 from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import (
-    MessageTooLarge,
-    StoreError,
-    StoreFull,
-    StoreRefused,
-    StoreUnavailable,
-    StreamMissing,
-)
+from forebay.runtime.store_errors import StoreError, StoreRefused
 from forebay_receiver.adapters.store import Store, Storing
-from forebay_receiver.errors import STATUS_OF, Reason
+from forebay_receiver.errors import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
+from forebay_receiver.services.answer import STORED, Answer
 from forebay_receiver.services.large_bodies import LARGE_BODY, LargeBodies, Work
 from forebay_receiver.services.routes import Routes, ServedEndpoint
+from forebay_receiver.services.store_reasons import reason_of
 from forebay_receiver.services.stored_headers import begin_message_id, event_id, stored_headers
 from forebay_receiver.settings import ReceiverSettings
 
-__all__ = ["STORED", "Answer", "Headers", "Intake"]
+__all__ = ["Headers", "Intake"]
 
 Headers = Mapping[bytes, bytes]
 """A request's headers by lower-case name."""
@@ -54,20 +49,6 @@ CHALLENGE_LIMIT: Final = 1024
 RETRY_AFTER_SECONDS: Final = (1, 5)
 """A refused provider is asked to come back after a time drawn from here, so that all who were
 refused together do not come back together."""
-
-
-class Answer(NamedTuple):
-    """What goes back over the wire."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
-    close: bool = False
-    """Whether the connection has to end: what is left of the request will not be read."""
-
-
-STORED: Final = Answer(200, ((b"content-length", b"0"),), b"")
-"""What every webhook gets that is in the store."""
 
 
 class _Webhook(Storing):
@@ -379,7 +360,7 @@ class Intake:
         self._in_flight -= 1
         self._in_flight_bytes -= size
         if isinstance(result, StoreError):
-            return self.refuse(endpoint, _reason_of(result))
+            return self.refuse(endpoint, reason_of(result))
         now = self.clock()
         self._metrics.stored(now - webhook.begun, now - webhook.started, size)
         endpoint.metrics.stored(duplicate=result.duplicate, at=webhook.received)
@@ -411,33 +392,4 @@ class Intake:
         if reason is Reason.METHOD:
             challenged = endpoint is not None and endpoint.challenge is not None
             headers = (*headers, (b"allow", b"GET, POST" if challenged else b"POST"))
-        return Answer(status, headers, b"", close=reason in _BODY_UNREAD)
-
-
-_BODY_UNREAD: Final = frozenset(
-    {
-        Reason.MALFORMED,
-        Reason.HTTP_VERSION,
-        Reason.EXPECTATION,
-        Reason.TOO_LARGE,
-        Reason.TOO_SLOW,
-        Reason.METHOD,
-        Reason.UNKNOWN_ENDPOINT,
-        Reason.ABOVE_MAX_PAYLOAD,
-    }
-)
-
-
-def _reason_of(error: StoreError) -> Reason:
-    """Return the reason that stands for a store's error: the one place where they are mapped."""
-    match error:
-        case StreamMissing():
-            return Reason.NO_STREAM
-        case StoreUnavailable():
-            return Reason.NATS_SILENT
-        case StoreFull():
-            return Reason.STREAM_FULL
-        case MessageTooLarge():
-            return Reason.ABOVE_MAX_PAYLOAD
-        case _:
-            return Reason.STORE_REFUSED
+        return Answer(status, headers, b"", close=reason in BODY_UNREAD)
