@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from forebay.core.destination_spec import RetrySpec
 from forebay.core.fields import parse_duration
 from forebay.core.items import KINDS
-from forebay.core.resource import KIND, RetrySpec, WebhookEndpointSpec
+from forebay.core.resource import KIND, WebhookEndpointSpec
 
 Json = Any
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from forebay.core.compile import compile_endpoint
-from forebay.core.resource import DESTINATION_KINDS, DestinationSpec, parse_endpoint
+from forebay.core.destination_spec import DESTINATION_KINDS, DestinationSpec
+from forebay.core.resource import parse_endpoint
 from forebay.core.tables import Destination, HttpTarget, LogTarget, Target
 from forebay_processor.destinations.kinds import limits_of, made_of
 from support.destinations.http_destination import own_client

@@ -4,17 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from forebay.core.authentication_spec import ClientCertificateSpec
+from forebay.core.destination_spec import DestinationSpec, HttpSpec
 from forebay.core.naming import EndpointName
-from forebay.core.resource import (
-    ClientCertificateSpec,
-    DestinationSpec,
-    HttpSpec,
-    ReceiverSpec,
-    Replicas,
-    Resources,
-    Throughput,
-    WebhookEndpoint,
-)
+from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
 from forebay_operator.builders.receivers import replica_bounds
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason

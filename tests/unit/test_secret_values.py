@@ -4,7 +4,7 @@ import pytest
 
 from forebay.core.naming import EndpointName
 from forebay.core.problems import InvalidEndpoint, Problem
-from forebay.core.resource import SecretKeyRef, SecretSource
+from forebay.core.resource_record import SecretKeyRef, SecretSource
 from forebay.core.secret_values import SecretValues
 
 SOURCE = SecretSource(secret_key_ref=SecretKeyRef(name="meta", key="app-secret"))

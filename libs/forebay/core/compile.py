@@ -10,20 +10,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from forebay.core.destination_spec import BatchSpec, DestinationSpec, HttpSpec, SigningSpec, TlsSpec
 from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
-    BatchSpec,
     DeduplicationSpec,
-    DestinationSpec,
-    HttpSpec,
-    SecretSource,
-    SigningSpec,
     Throughput,
-    TlsSpec,
     WebhookEndpoint,
     WebhookEndpointSpec,
 )
+from forebay.core.resource_record import SecretSource
 from forebay.core.secret_values import Secrets, SecretValues
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
 from forebay.core.problems import InvalidEndpoint, Path, Problem
-from forebay.core.resource import SecretKeyRef, SecretSource
+from forebay.core.resource_record import SecretKeyRef, SecretSource
 
 __all__ = ["SecretValues", "Secrets"]
 

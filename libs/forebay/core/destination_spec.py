@@ -1,0 +1,224 @@
+"""Where items go: what a manifest says of a destination."""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from forebay.core.fields import (
+    Digits,
+    EventKind,
+    HeaderName,
+    HeaderValue,
+    HttpUrl,
+    Name,
+    ServerName,
+    duration,
+)
+from forebay.core.resource_record import (
+    ResourceRecord,
+    SecretKeyRef,
+    SecretSource,
+    SecretSources,
+)
+
+__all__ = [
+    "DESTINATION_KINDS",
+    "BatchSpec",
+    "DestinationSpec",
+    "HttpSpec",
+    "LogSpec",
+    "OutgoingHeader",
+    "RetrySpec",
+    "SigningSpec",
+    "TlsSpec",
+]
+
+
+OWN_HEADERS: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+    },
+)
+"""Headers of a delivery that Forebay or HTTP itself sets: a manifest may not."""
+
+
+class OutgoingHeader(ResourceRecord):
+    """A header of each delivery: written out, or from a Secret."""
+
+    name: HeaderName
+    value: HeaderValue | None = None
+    secret_key_ref: SecretKeyRef | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name.lower() in OWN_HEADERS:
+            message = f"{name} is set by Forebay itself: remove it here"
+            raise ValueError(message)
+        return name
+
+    @model_validator(mode="after")
+    def _has_one_value(self) -> Self:
+        if (self.value is None) == (self.secret_key_ref is None):
+            message = "give either `value` or `secretKeyRef`"
+            raise ValueError(message)
+        return self
+
+
+class SigningSpec(ResourceRecord):
+    """One Standard Webhooks secret, `whsec_...`, or several while it is changed."""
+
+    secret_key_ref: SecretKeyRef | None = None
+    secrets: SecretSources | None = None
+    """Each signs: the destination may know any of them."""
+
+    @model_validator(mode="after")
+    def _is_given_one_way(self) -> Self:
+        if (self.secret_key_ref is None) == (self.secrets is None):
+            message = "give either `secretKeyRef` or `secrets`"
+            raise ValueError(message)
+        return self
+
+
+class TlsSpec(ResourceRecord):
+    """What is to be different from the system's way with an https destination."""
+
+    ca: SecretSource | None = None
+    """Certificates in PEM that the destination's is checked against, instead of the system's."""
+
+    certificate: SecretSource | None = None
+    """Ours, in PEM, with those between it and its authority; shown to who asks for one."""
+
+    key: SecretSource | None = None
+    """The certificate's private key in PEM, without a password."""
+
+    server_name: ServerName | None = None
+    """The name that the destination's certificate has to have, where it is not the URL's."""
+
+    insecure_skip_verify: bool = False
+    """Take any certificate: whoever stands in between can read and answer. Said out loud."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            message = "`certificate` and `key` belong together: give both or none"
+            raise ValueError(message)
+        if self.insecure_skip_verify and (self.ca is not None or self.server_name is not None):
+            message = (
+                "`insecureSkipVerify` checks nothing, so `ca` and `serverName` have no use: "
+                "remove it, or remove them"
+            )
+            raise ValueError(message)
+        return self
+
+
+class BatchSpec(ResourceRecord):
+    """Several events in one POST, as `application/cloudevents-batch+json`."""
+
+    max_items: Annotated[int, Field(ge=2, le=1000)] = 100
+    max_bytes: Annotated[int, Field(ge=1024, le=4_194_304)] = 1_048_576
+    """Of the request's body. One event that is larger travels alone."""
+
+    max_wait: Annotated[float, duration("10ms", "5s")] = 0.1
+    """How long an event waits for others."""
+
+
+class HttpSpec(ResourceRecord):
+    """Each item as a CloudEvent, alone or in batches, or each webhook as the provider sent it."""
+
+    url: HttpUrl
+    format: Literal["Event", "Raw"] = "Event"
+    headers: Annotated[tuple[OutgoingHeader, ...], Field(max_length=16)] = ()
+    signing: SigningSpec | None = None
+    tls: TlsSpec | None = None
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
+    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests in flight, shared by the processors."""
+
+    rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Requests a second; 0 for no limit."""
+
+    batch: BatchSpec | None = None
+    """Left out: one event in each request."""
+
+    @model_validator(mode="after")
+    def _batches_events_only(self) -> Self:
+        if self.batch is not None and self.format == "Raw":
+            message = "`batch` is for events: set `format: Event`, or remove `batch`"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _has_tls_for_https_only(self) -> Self:
+        if self.tls is not None and not self.url.startswith("https:"):
+            message = "`tls` is for https only: change the url, or remove `tls`"
+            raise ValueError(message)
+        return self
+
+    @field_validator("headers")
+    @classmethod
+    def _are_distinct(cls, headers: tuple[OutgoingHeader, ...]) -> tuple[OutgoingHeader, ...]:
+        names = [header.name.lower() for header in headers]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"header {name!r} stands here twice: remove one"
+                raise ValueError(message)
+        return headers
+
+
+class LogSpec(ResourceRecord):
+    """A line in the processor's log for each item, without its content."""
+
+
+class RetrySpec(ResourceRecord):
+    """How long to go on with an item that the destination did not take, in seconds."""
+
+    initial_delay: Annotated[float, duration("100ms", "1h")] = 1.0
+    max_delay: Annotated[float, duration("100ms", "24h")] = 600.0
+    max_age: Annotated[float, duration("1s", "168h")] = 72 * 3600.0
+    """After this the item is a dead letter. At most 168h: claims are kept for 192h as shipped."""
+
+    @model_validator(mode="after")
+    def _delays_are_in_order(self) -> Self:
+        if self.initial_delay > self.max_delay:
+            message = "initialDelay is above maxDelay: raise maxDelay or lower initialDelay"
+            raise ValueError(message)
+        return self
+
+
+DESTINATION_KINDS: Final = ("http", "log")
+
+
+class DestinationSpec(ResourceRecord):
+    """One place that items go to, and which of them."""
+
+    name: Name
+    events: Annotated[tuple[EventKind, ...], Field(min_length=1)] | None = None
+    """Kinds of items; left out for all."""
+
+    channels: Annotated[tuple[Digits, ...], Field(min_length=1)] | None = None
+    """Phone number ids whose items go here; left out for all."""
+
+    http: HttpSpec | None = None
+    log: LogSpec | None = None
+    retry: RetrySpec = RetrySpec()
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        given = [kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            message = f"give exactly one of {', '.join(DESTINATION_KINDS)}, such as `log: {{}}`"
+            raise ValueError(message)
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Return which of `DESTINATION_KINDS` it is."""
+        return next(kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None)
