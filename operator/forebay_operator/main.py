@@ -69,7 +69,7 @@ from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.uninstall import uninstall
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
-from forebay_operator.settings import OperatorConfig, ProcessSettings, read_config
+from forebay_operator.settings.config import OperatorConfig, ProcessSettings, read_config
 
 __all__ = ["run"]
 

@@ -13,7 +13,7 @@ from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.checks import Input, first_refusal
 from forebay_operator.policies.hosts import holder_of, is_allowed
-from forebay_operator.settings import OperatorConfig, TenantLimits
+from forebay_operator.settings.config import OperatorConfig, TenantLimits
 from support.operator.operator_inputs import installation, read_manifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -25,7 +25,7 @@ from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
-from forebay_operator.settings import Limits
+from forebay_operator.settings.config import Limits
 from support.operator.operator_alone import PlayedCluster
 from support.operator.operator_inputs import installation
 from support.timing.wait import eventually

@@ -7,7 +7,7 @@ import pytest
 
 from forebay.core.errors import ConfigurationError
 from forebay_operator.services.shards import shard_config
-from forebay_operator.settings import read_config
+from forebay_operator.settings.config import read_config
 from support.operator.operator_inputs import INPUT
 
 

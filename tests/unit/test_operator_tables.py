@@ -29,7 +29,7 @@ from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.placement import TABLE_BYTES
 from forebay_operator.services.pools import Pools, PoolView
 from forebay_operator.services.tables import RouteTables
-from forebay_operator.settings import TableSettings
+from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation
 
 NAME = EndpointName("acme", "sales")

@@ -9,7 +9,7 @@ from forebay_operator.builders import receivers
 from forebay_operator.builders.object_hash import Managed, with_object_hash
 from forebay_operator.builders.routes import endpoint_route
 from forebay_operator.builders.tables import dedicated_table
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Desired", "Isolation", "desired_state", "host_of", "isolation_of"]
 

@@ -17,7 +17,7 @@ from forebay_operator.models.names import (
     LABEL_VERSION,
     PART_OF,
 )
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = [
     "NAME_LIMIT",

@@ -64,7 +64,8 @@ from forebay.core.compile import webhooks_per_second
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.builders.names import endpoint_labels, endpoint_meta, endpoint_selector
 from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
-from forebay_operator.settings import NetworkPeer, OperatorConfig, ReceiverPods
+from forebay_operator.settings.config import OperatorConfig
+from forebay_operator.settings.receivers import NetworkPeer, ReceiverPods
 
 __all__ = [
     "WEBHOOK_PORT",

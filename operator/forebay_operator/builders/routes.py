@@ -34,7 +34,8 @@ from forebay_operator.models.gateway import (
     ParentReference,
 )
 from forebay_operator.models.names import LABEL_COMPONENT
-from forebay_operator.settings import OperatorConfig, SharedReceivers
+from forebay_operator.settings.config import OperatorConfig
+from forebay_operator.settings.receivers import SharedReceivers
 
 __all__ = ["SHARED_ROUTE_COMPONENT", "endpoint_route", "endpoint_url", "path_of", "shared_route"]
 

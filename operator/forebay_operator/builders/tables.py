@@ -23,7 +23,7 @@ from forebay.core.tables import (
 )
 from forebay_operator.builders.names import endpoint_meta, own_labels
 from forebay_operator.models.names import ANNOTATION_DELETED, LABEL_COMPONENT
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = [
     "DEDICATED_FILE",

@@ -9,7 +9,7 @@ from forebay.core.resource import Replicas, WebhookEndpoint
 from forebay_operator.builders.desired import isolation_of
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.hosts import is_allowed
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["CHECKS", "Input", "Refusal", "first_refusal"]
 

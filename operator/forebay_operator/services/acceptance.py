@@ -14,7 +14,7 @@ from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.policies.checks import Input, first_refusal
 from forebay_operator.policies.hosts import holder_of, is_allowed
 from forebay_operator.services.secrets import EndpointSecrets, in_kib, read_secrets
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["AcceptedEndpoint", "RejectedEndpoint", "accept"]
 

@@ -17,7 +17,7 @@ from forebay_operator.services.pools import Pools
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import RouteTables
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Observer", "Served"]
 

@@ -45,7 +45,7 @@ from forebay_operator.services.pools import Pools
 from forebay_operator.services.routes import still_needed
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Parts", "ReconcileResult", "Reconciler"]
 

@@ -13,7 +13,7 @@ from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.reasons import ConditionReason
-from forebay_operator.settings import OperatorConfig, Shard
+from forebay_operator.settings.config import OperatorConfig, Shard
 
 __all__ = ["ShardHealth", "Shards", "shard_config"]
 

@@ -13,7 +13,7 @@ from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.reconciler import ReconcileResult
 from forebay_operator.services.routes import still_needed
 from forebay_operator.services.tables import RouteTables
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["SHARED", "SharedParts"]
 

@@ -44,7 +44,7 @@ from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.pool_entries import PoolEntries
 from forebay_operator.services.pools import Pools
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["DELETED_MOST", "POOLS", "RouteTables"]
 

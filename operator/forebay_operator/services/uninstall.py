@@ -15,7 +15,7 @@ from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.errors import OperatorError
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_COMPONENT, LABEL_INSTANCE
-from forebay_operator.settings import OperatorConfig
+from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["uninstall"]
 

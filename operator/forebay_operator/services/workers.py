@@ -18,7 +18,7 @@ from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.queue import WorkQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shared import SHARED, SharedParts
-from forebay_operator.settings import Limits
+from forebay_operator.settings.config import Limits
 
 __all__ = ["Workers"]
 

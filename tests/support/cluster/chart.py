@@ -10,7 +10,7 @@ import helm_python as helm
 import yaml
 from lightkube import codecs
 
-from forebay_operator.settings import OperatorConfig, read_config
+from forebay_operator.settings.config import OperatorConfig, read_config
 
 __all__ = [
     "CHART",

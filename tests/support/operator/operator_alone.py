@@ -40,7 +40,7 @@ from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
-from forebay_operator.settings import TableSettings
+from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation
 
 __all__ = ["OperatorAlone", "PlayedCluster"]

@@ -7,7 +7,7 @@ import yaml
 from forebay.core.compile import compile_route
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ReceiverRoute
-from forebay_operator.settings import OperatorConfig, read_config
+from forebay_operator.settings.config import OperatorConfig, read_config
 
 __all__ = ["INPUT", "installation", "read_manifest", "route_of"]
 

@@ -1,0 +1,153 @@
+"""The pods of receivers: those that the operator makes, and those that the chart runs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from forebay.core.fields import HeaderName
+from forebay_operator.settings.group import LabelMap, ObjectName, Port, SettingsGroup
+
+__all__ = [
+    "ClientCertificates",
+    "NetworkPeer",
+    "PodSelector",
+    "ReceiverNats",
+    "ReceiverPods",
+    "ResourceNeeds",
+    "SharedReceivers",
+    "Toleration",
+]
+
+
+class PodSelector(SettingsGroup):
+    """Which pods, by their labels; all of them have to match."""
+
+    match_labels: Annotated[LabelMap, Field(min_length=1)]
+
+
+class ResourceNeeds(SettingsGroup):
+    """CPU and memory of a container as in a pod; quantities are text, such as `250m`."""
+
+    requests: LabelMap = {"cpu": "250m", "memory": "128Mi"}
+    """The autoscaler's percentage is of this request, so CPU has to be in it. A receiver at rest
+    needs less than 80 MiB."""
+
+    limits: LabelMap = {"memory": "512Mi"}
+    """128 MiB of bodies in flight, twice, and the process itself. No limit on CPU: it would delay
+    answers exactly when there are many."""
+
+
+class Toleration(SettingsGroup):
+    """A taint that the pods do not mind."""
+
+    key: str | None = None
+    operator: Literal["Exists", "Equal"] | None = None
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+
+class ReceiverNats(SettingsGroup):
+    """How a receiver reaches NATS. Secrets are named only: the operator never reads them."""
+
+    url: Annotated[str, Field(pattern=r"^(nats|tls)://\S+$")]
+    """One or several servers, separated by commas."""
+
+    auth_secret_name: ObjectName | None = None
+    """A Secret in Forebay's namespace with the receivers' user; None where NATS takes anyone."""
+
+    user_key: str = "user"
+    password_key: str = "password"  # noqa: S105  # the name of a key
+    credentials_key: str | None = None
+    """The key of a file as `nsc` writes it; it is used instead of user and password."""
+
+    tls_secret_name: ObjectName | None = None
+    """A Secret with the certificate authority of the servers; None for the system's, or no TLS."""
+
+    ca_key: str = "ca.crt"
+
+
+class ClientCertificates(SettingsGroup):
+    """Whom receivers believe about TLS client certificates: FOREBAY_RECEIVER_CLIENT_CERTIFICATE_*.
+
+    The receivers' own settings say what each value means and check it.
+    """
+
+    header: HeaderName
+    form: Literal["subject", "name", "xfcc", "traefik"] = "subject"
+    verified: Annotated[str, Field(pattern=r"^[^=\s]+=[!-~]+$")] | None = None
+
+
+class NetworkPeer(SettingsGroup):
+    """Who may open a connection, as in a NetworkPolicy."""
+
+    pod_selector: dict[str, Any] | None = None
+    namespace_selector: dict[str, Any] | None = None
+    ip_block: dict[str, Any] | None = None
+
+
+class ReceiverPods(SettingsGroup):
+    """The pods of Dedicated receivers."""
+
+    image: Annotated[str, Field(min_length=1)]
+    """Repository with tag or digest."""
+
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: tuple[ObjectName, ...] = ()
+    resources: ResourceNeeds = ResourceNeeds()
+    webhooks_per_second: Annotated[int, Field(ge=1)] = 1000
+    """What one pod is reckoned to take with the CPU requested above. An endpoint's autoscaler never
+    goes below its `throughput` divided by this, nor below its `receiver.replicas.min`."""
+
+    target_cpu_percent: Annotated[int, Field(ge=10, le=95)] = 60
+    """Of the CPU request; leaves room for the time that a new pod takes to be ready."""
+
+    scale_down_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """How long load has to stay low before pods go: webhooks come in bursts."""
+
+    termination_grace_period_seconds: Annotated[int, Field(ge=5)] = 30
+    """Higher than `preStopSeconds` + `drainSeconds` + the 2.5 s budget of a webhook."""
+
+    pre_stop_seconds: Annotated[int, Field(ge=0)] = 5
+    """Before SIGTERM, for load balancers and kube-proxy to look elsewhere; 0 for none."""
+
+    drain_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """After SIGTERM, how long a receiver goes on serving: FOREBAY_RECEIVER_DRAIN_SECONDS."""
+
+    pod_labels: LabelMap = {}
+    pod_annotations: LabelMap = {}
+    node_selector: LabelMap = {}
+    tolerations: tuple[Toleration, ...] = ()
+    priority_class_name: str | None = None
+    env: LabelMap = {}
+    """Further variables of the receiver, such as FOREBAY_RECEIVER_MAX_IN_FLIGHT."""
+
+    client_certificates: ClientCertificates | None = None
+    """None where no proxy tells of certificates: endpoints that ask for one are not accepted."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    network_policy: bool = True
+    """Whether each endpoint's receivers get a NetworkPolicy: webhooks in, NATS and DNS out."""
+
+    admin_from: tuple[NetworkPeer, ...] = ()
+    """Who may reach the admin port from outside of Forebay's namespace, as a NetworkPolicy's peers:
+    whoever reads metrics. Empty: Forebay's own pods only."""
+
+    webhooks_from: tuple[NetworkPeer, ...] = ()
+    """Who may reach the port for webhooks, such as the Ingress controller; empty: anyone."""
+
+    nats_pods: PodSelector | None = None
+    """NATS in Forebay's namespace, as the only target of the policy; None for one elsewhere: then
+    the policy lets anything out."""
+
+    nats: ReceiverNats
+
+
+class SharedReceivers(SettingsGroup):
+    """The receivers that the chart runs for all `Shared` endpoints."""
+
+    service_name: ObjectName
+    """Their Service, in Forebay's namespace: where the route of shared endpoints leads."""
+
+    service_port: Port = 8080
+    pods: PodSelector
