@@ -6,6 +6,7 @@ from typing import Literal
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
 from forebay_operator.builders import receivers
+from forebay_operator.builders.network_policies import network_policy
 from forebay_operator.builders.object_hash import Managed, with_object_hash
 from forebay_operator.builders.routes import endpoint_route
 from forebay_operator.builders.tables import dedicated_table
@@ -63,7 +64,7 @@ def desired_state(
         receivers.autoscaler(manifest, config),
     ]
     if config.receiver.network_policy:
-        objects.append(receivers.network_policy(manifest, config))
+        objects.append(network_policy(manifest, config))
     way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, gateway=gateway)
     if way is not None:
         objects.append(way)

@@ -1,9 +1,8 @@
-"""The pods of one Dedicated endpoint and all that belongs to them, except its route."""
+"""The pods of one Dedicated endpoint and what belongs to them, except its route and policy."""
 
 import math
 from typing import Final
 
-import msgspec
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
 from lightkube.models.autoscaling_v2 import (
     CrossVersionObjectReference,
@@ -46,33 +45,23 @@ from lightkube.models.core_v1 import (
 )
 from lightkube.models.core_v1 import Toleration as PodToleration
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
-from lightkube.models.networking_v1 import (
-    NetworkPolicyEgressRule,
-    NetworkPolicyIngressRule,
-    NetworkPolicyPeer,
-    NetworkPolicyPort,
-    NetworkPolicySpec,
-)
 from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Service, ServiceAccount
-from lightkube.resources.networking_v1 import NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from forebay.core.compile import webhooks_per_second
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.builders.names import endpoint_labels, endpoint_meta, endpoint_selector
-from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
 from forebay_operator.settings.config import OperatorConfig
-from forebay_operator.settings.receivers import NetworkPeer, ReceiverPods
+from forebay_operator.settings.receivers import ReceiverPods
 
 __all__ = [
     "WEBHOOK_PORT",
     "autoscaler",
     "deployment",
     "disruption_budget",
-    "network_policy",
     "replica_bounds",
     "service",
     "service_account",
@@ -173,60 +162,6 @@ def disruption_budget(manifest: WebhookEndpoint, config: OperatorConfig) -> PodD
             unhealthyPodEvictionPolicy="AlwaysAllow",
         ),
     )
-
-
-def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> NetworkPolicy:
-    """Return who may talk with the pods, and they with whom; as in the chart for the shared ones.
-
-    The admin port tells the names of endpoints and how they do: Forebay's own pods ask there (the
-    operator which table a pod has), and whoever reads metrics.
-    """
-    selector = LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config))
-    own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
-    senders = [_peer(each) for each in config.receiver.webhooks_from]
-    ingress = [
-        NetworkPolicyIngressRule(
-            ports=[NetworkPolicyPort(port="http", protocol="TCP")], from_=senders or None
-        ),
-        NetworkPolicyIngressRule(
-            ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
-            from_=[
-                NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
-                *(_peer(each) for each in config.receiver.admin_from),
-            ],
-        ),
-    ]
-    metadata = endpoint_meta(manifest.endpoint, config)
-    nats = config.receiver.nats_pods
-    if nats is None:
-        spec = NetworkPolicySpec(podSelector=selector, policyTypes=["Ingress"], ingress=ingress)
-        return NetworkPolicy(metadata=metadata, spec=spec)
-    egress = [
-        NetworkPolicyEgressRule(
-            ports=[
-                NetworkPolicyPort(port=53, protocol="UDP"),
-                NetworkPolicyPort(port=53, protocol="TCP"),
-            ],
-            # No `to`: a node's own DNS cache is no pod.
-        ),
-        NetworkPolicyEgressRule(
-            ports=[NetworkPolicyPort(port=4222, protocol="TCP")],
-            to=[NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=dict(nats.match_labels)))],
-        ),
-    ]
-    return NetworkPolicy(
-        metadata=metadata,
-        spec=NetworkPolicySpec(
-            podSelector=selector,
-            policyTypes=["Ingress", "Egress"],
-            ingress=ingress,
-            egress=egress,
-        ),
-    )
-
-
-def _peer(peer: NetworkPeer) -> NetworkPolicyPeer:
-    return msgspec.convert(peer.model_dump(by_alias=True, exclude_none=True), NetworkPolicyPeer)
 
 
 def deployment(manifest: WebhookEndpoint, config: OperatorConfig) -> Deployment:

@@ -15,9 +15,8 @@ import structlog
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.streams import StreamManager
-from forebay_operator.builders.desired import Desired, desired_state, host_of, isolation_of
+from forebay_operator.builders.desired import desired_state, host_of, isolation_of
 from forebay_operator.builders.names import endpoint_selector
-from forebay_operator.builders.object_hash import Managed
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.errors import (
     ApiRefused,
@@ -36,13 +35,13 @@ from forebay_operator.models.status import (
 )
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint, accept
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
+from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import leaving
+from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.pools import Pools
-from forebay_operator.services.routes import still_needed
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.settings.config import OperatorConfig
@@ -60,8 +59,6 @@ EARLY_WAITS: Final = 60
 LEAVE_SECONDS: Final = 45.0
 """How long a deletion waits for pods to read that the endpoint is gone, and for its own to leave:
 what they wrote after the purge would stay. Longer than a pod's grace period."""
-
-ROUTES: Final = frozenset({"Ingress", "HTTPRoute"})
 
 _TABLES_FULL: Final = RejectedEndpoint(
     condition=ConditionType.ACCEPTED,
@@ -106,7 +103,7 @@ class Reconciler:
         self._config = parts.config
         self._cluster = parts.cluster
         self._cache = parts.cache
-        self._applier = parts.applier
+        self._objects = EndpointObjects(parts.applier, parts.cache, parts.events)
         self._tables = parts.tables
         self._pools = parts.pools
         self._streams = parts.streams
@@ -222,11 +219,11 @@ class Reconciler:
         if is_shared or not moving:
             self._set_shared_host(name, host_of(manifest, self._config), isolation)
         trouble = await self._tables.flush(name)
-        refused = await self._apply(endpoint, desired, hold_route=moving)
+        refused = await self._objects.apply(endpoint, desired, hold_route=moving)
         if refused is not None:
             trouble["receivers"] = refused
         if not moving and refused is None:
-            await self._prune(name, desired)
+            await self._objects.prune(name, desired)
         return replace(taken, trouble=trouble)
 
     def _rejected(self, endpoint: ClusterEndpoint, rejected: RejectedEndpoint) -> Served:
@@ -240,45 +237,17 @@ class Reconciler:
             url=before.url if before else endpoint.status.get("url"),
         )
 
-    async def _apply(
-        self, endpoint: ClusterEndpoint, desired: Desired, *, hold_route: bool
-    ) -> str | None:
-        """Apply the objects in their order; returns what the API server refused."""
-        for each in desired.objects:
-            if hold_route and _kind(each) in ROUTES:
-                # Shared receivers serve it still: no webhook may meet a Service without pods.
-                continue
-            try:
-                applied = await self._applier.apply(each)
-            except ApiRefused as error:
-                return str(error)
-            if applied == "repaired":
-                name = each.metadata.name if each.metadata else ""
-                message = f"{_kind(each)} {name} was changed or deleted by hand, and is put right"
-                await self._events.record(endpoint, ConditionReason.REPAIRED, message, warning=True)
-        return None
-
     async def _settle(self, endpoint: ClusterEndpoint, accepted: AcceptedEndpoint) -> None:
         """End a move: the new receivers serve, so the old ones may go."""
         name = endpoint.endpoint
         there = self._gateway.is_there
         desired = desired_state(accepted.manifest, accepted.route, self._config, gateway=there)
         if isolation_of(accepted.manifest, self._config) == "Dedicated":
-            await self._apply(endpoint, desired, hold_route=False)
+            await self._objects.apply(endpoint, desired, hold_route=False)
             self._tables.put_route(name, None)
             await self._flush(name)
         else:
-            await self._prune(name, desired)
-
-    async def _prune(self, name: EndpointName, desired: Desired) -> None:
-        wanted = {
-            ObjectKey(_kind(each), str(each.metadata.name) if each.metadata else "")
-            for each in desired.objects
-        }
-        unwanted = self._cache.objects_of(name) - wanted
-        kept = still_needed(self._cache, unwanted, wanted)
-        for key in sorted(unwanted - kept, key=_last_first):
-            await self._applier.delete(key)
+            await self._objects.prune(name, desired)
 
     def _set_shared_host(self, name: EndpointName, host: str | None, isolation: str) -> None:
         before = self.shared_hosts.get(name)
@@ -333,8 +302,7 @@ class Reconciler:
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._flush(name)
-        for key in sorted(self._cache.objects_of(name), key=_last_first):
-            await self._applier.delete(key)
+        await self._objects.delete_all(name)
 
     async def _finish(self, endpoint: ClusterEndpoint, since: datetime) -> ReconcileResult:
         """End an endpoint: out of the tables, its objects away, its subjects purged, let go."""
@@ -395,12 +363,3 @@ class Reconciler:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _kind(desired: Managed) -> str:
-    return type(desired).__name__
-
-
-def _last_first(key: ObjectKey) -> tuple[bool, ObjectKey]:
-    """Order deletions: the route first, so that nothing leads to pods that go."""
-    return (key.kind not in ROUTES, key)
