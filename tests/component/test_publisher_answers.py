@@ -9,7 +9,6 @@ from nats.js.api import StreamConfig
 
 from forebay.core.subjects import StreamKind
 from forebay.runtime.pending_publish import Message, PubAck
-from forebay.runtime.provisioning import ShardConfig, stream_config
 from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.store_errors import (
@@ -21,6 +20,7 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
     StreamMissing,
 )
+from forebay.runtime.streams import ShardConfig, stream_config
 from support.nats.nats_server import NatsServer
 from support.nats.publishing import publishing
 from support.programs.stack import SHARD

@@ -131,8 +131,8 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.dead_letters import UNREADABLE, DeadLetterFilter, DeadReason
     from forebay.core.invalid import InvalidReason
     from forebay.core.items import KINDS
-    from forebay.core.moments import parse_moment
     from forebay.core.naming import EndpointName
+    from forebay.core.time_expressions import parse_time_expression
     from forebay.runtime.invalid_bodies import INVALID
 
     if invalid and not (destination is kind is wamid is None):
@@ -172,8 +172,8 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
         reason=reason,
         wamid=wamid,
         key=id_,
-        since=None if since is None else parse_moment(since, now),
-        until=None if until is None else parse_moment(until, now),
+        since=None if since is None else parse_time_expression(since, now),
+        until=None if until is None else parse_time_expression(until, now),
     )
 
 

@@ -120,7 +120,7 @@ class TableFiles(Generic[AnyTable]):
                 found[path.name] = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
         except OSError as error:
             # A file that vanished between the listing and the look: the next look tells.
-            _log.debug("table_look_failed", reason=type(error).__name__)
+            _log.debug("table_poll_failed", reason=type(error).__name__)
             return self._stamps
         if not found and not self._folder_missing:
             self._folder_missing = True

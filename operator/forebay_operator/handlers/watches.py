@@ -189,7 +189,7 @@ async def until_stopped(watching: Awaitable[None]) -> None:
 
 def _closing(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if "asyncgen" in context:
-        _log.debug("watch_left_open", reason=context["message"])
+        _log.debug("watch_generators_closed", reason=context["message"])
     else:
         loop.default_exception_handler(context)
 

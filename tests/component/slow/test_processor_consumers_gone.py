@@ -21,7 +21,7 @@ from forebay.core.subjects import (
 )
 from forebay.runtime.consumers import list_consumers
 from forebay.runtime.jetstream_api import call
-from forebay.runtime.provisioning import consumer_configs, ensure_shard, lease_config, stream_config
+from forebay.runtime.streams import consumer_configs, ensure_shard, lease_config, stream_config
 from support.processor.processor_harness import (
     DEAD,
     EVENTS,

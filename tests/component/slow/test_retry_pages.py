@@ -8,9 +8,9 @@ import pytest_asyncio
 from nats.aio.client import Client
 
 from forebay.runtime.jetstream_api import call
-from forebay.runtime.provisioning import ensure_shard
 from forebay.runtime.quick_client import QuickClient
 from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.streams import ensure_shard
 from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
 from forebay_processor.adapters.streams import Streams
 from support.nats.nats_server import NatsServer

@@ -26,7 +26,6 @@ from forebay.runtime.consumers import (
     view_stream,
 )
 from forebay.runtime.jetstream_api import API_SECONDS, call, find_message, request
-from forebay.runtime.provisioning import consumer_config
 from forebay.runtime.puller import TakenOver
 from forebay.runtime.store_errors import (
     ConsumerMissing,
@@ -42,6 +41,7 @@ from forebay.runtime.stream_reader import (
     read_page,
     read_sequences,
 )
+from forebay.runtime.streams import consumer_config
 from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
 from forebay_processor.shared.partition import StoredRow
 

@@ -216,7 +216,7 @@ class JetStreamStore:
             return
         # Where some fit and some do not, it comes and goes: not a line for each time.
         self._silent_until = now + SAY_AGAIN_SECONDS
-        _log.warning("store_in_trouble", shard=webhook.shard, reason=state.trouble)
+        _log.warning("store_failing", shard=webhook.shard, reason=state.trouble)
 
     def _state(self, shard: str) -> ShardState:
         state = self._shards.get(shard)
@@ -262,7 +262,7 @@ class JetStreamStore:
             return
         except StoreError as error:
             # The leader is there and answers, with something else than what was to be expected.
-            _log.warning("store_probe_odd", shard=shard, reason=str(error))
+            _log.warning("store_probe_unexpected", shard=shard, reason=str(error))
             state.answered(loop.time())
         await self._look_for_room(shard, state)
         if before is not state.trouble:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.moments import parse_moment
+from forebay.core.time_expressions import parse_time_expression
 
 ZONE = timezone(timedelta(hours=2))
 NOW = datetime(2026, 11, 23, 1, 30, 12, tzinfo=ZONE)
@@ -29,10 +29,10 @@ NOW = datetime(2026, 11, 23, 1, 30, 12, tzinfo=ZONE)
     ],
 )
 def test_it_is_understood(text: str, moment: datetime) -> None:
-    assert parse_moment(text, NOW) == moment
+    assert parse_time_expression(text, NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1d", "1y", "999999w", "2026-13-01", "1.5h"])
 def test_it_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ConfigurationError, match="yesterday"):
-        parse_moment(text, NOW)
+        parse_time_expression(text, NOW)

@@ -6,13 +6,13 @@ from typing import Final
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["parse_moment"]
+__all__ = ["parse_time_expression"]
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO: Final = re.compile(r"(\d{1,6})\s*([smhdw])")
 
 
-def parse_moment(text: str, now: datetime) -> datetime:
+def parse_time_expression(text: str, now: datetime) -> datetime:
     """Read a point in time.
 
     Args:
