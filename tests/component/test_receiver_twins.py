@@ -37,7 +37,7 @@ async def test_who_is_being_stored_elsewhere_is_asked_for_until_it_is_there(
     assert webhook.results == []
     await eventually(lambda: webhook.results, saying="an answer")
     assert [type(each) for each in webhook.results] == [PubAck]
-    assert store.unwilling("0") is None
+    assert store.rejection("0") is None
 
 
 async def test_who_has_no_time_left_is_told_so(store: JetStreamStore) -> None:

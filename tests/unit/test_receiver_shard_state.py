@@ -45,11 +45,11 @@ def fail(state: ShardState, error: StoreError, times: int = IN_A_ROW) -> None:
 
 def test_without_a_connection_nothing_is_tried() -> None:
     state = ShardState(is_connected=False)
-    assert state.unwilling(1.0) is Reason.NATS_AWAY
+    assert state.rejection(1.0) is Reason.NATS_AWAY
     state.connected(is_connected=True)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
     state.connected(is_connected=False)
-    assert state.unwilling(1.0) is Reason.NATS_AWAY
+    assert state.rejection(1.0) is Reason.NATS_AWAY
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_an_answer_about_one_webhook_says_nothing_of_the_others(
     state: ShardState, error: StoreError
 ) -> None:
     fail(state, error, 10 * IN_A_ROW)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
 
 
 def test_a_silent_stream_is_tried_by_one_webhook_a_second(state: ShardState) -> None:
     fail(state, StoreUnavailable())
-    assert state.unwilling(1.0) is Reason.NATS_SILENT
-    assert state.unwilling(1.0 + TRIAL_SECONDS) is None
+    assert state.rejection(1.0) is Reason.NATS_SILENT
+    assert state.rejection(1.0 + TRIAL_SECONDS) is None
     state.sending(Webhook(), 2.0)
-    assert state.unwilling(2.0) is Reason.NATS_SILENT
-    assert state.unwilling(2.0 + TRIAL_SECONDS) is None
+    assert state.rejection(2.0) is Reason.NATS_SILENT
+    assert state.rejection(2.0 + TRIAL_SECONDS) is None
 
 
 def test_only_what_is_stored_or_refused_ends_a_silence(state: ShardState) -> None:
@@ -116,12 +116,12 @@ def test_a_stream_that_refuses_gets_one_trial_at_a_time(
     state: ShardState, error: StoreError
 ) -> None:
     fail(state, error)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
     trial, next_trial = Webhook(), Webhook()
     state.sending(trial, 1.0)
-    assert state.unwilling(1.0) is not None
+    assert state.rejection(1.0) is not None
     state.failed(trial, error, 2.0)
-    assert state.unwilling(2.0) is None
+    assert state.rejection(2.0) is None
     state.sending(next_trial, 2.0)
     state.stored(next_trial, 3.0)
     assert state.trouble is None
@@ -132,7 +132,7 @@ def test_a_trial_that_gets_no_answer_is_not_the_last_one(state: ShardState) -> N
     trial = Webhook()
     state.sending(trial, 1.0)
     state.failed(trial, StoreUnavailable(), 2.0)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
 
 
 def test_a_webhook_sent_before_the_trouble_does_not_end_the_trial(state: ShardState) -> None:
@@ -141,7 +141,7 @@ def test_a_webhook_sent_before_the_trouble_does_not_end_the_trial(state: ShardSt
     fail(state, StreamMissing())
     state.sending(Webhook(), 1.0)
     state.failed(before, StreamMissing(), 2.0)
-    assert state.unwilling(1.0) is Reason.NO_STREAM
+    assert state.rejection(1.0) is Reason.NO_STREAM
 
 
 def test_a_probe_that_is_answered_ends_the_search_for_a_leader_but_makes_no_room(
@@ -157,13 +157,13 @@ def test_a_probe_that_is_answered_ends_the_search_for_a_leader_but_makes_no_room
 
 def test_an_almost_full_stream_gets_nothing_more_until_there_is_room(state: ShardState) -> None:
     state.filled(ALMOST_FULL - 0.001)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
     state.filled(ALMOST_FULL)
-    assert state.unwilling(1.0) is Reason.STREAM_FULL
+    assert state.rejection(1.0) is Reason.STREAM_FULL
     state.filled(ROOM_AGAIN)
-    assert state.unwilling(1.0) is Reason.STREAM_FULL
+    assert state.rejection(1.0) is Reason.STREAM_FULL
     state.filled(ROOM_AGAIN - 0.001)
-    assert state.unwilling(1.0) is None
+    assert state.rejection(1.0) is None
 
 
 def test_a_new_connection_starts_anew_but_the_stream_is_as_full_as_before(

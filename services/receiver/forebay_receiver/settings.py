@@ -107,7 +107,7 @@ class ReceiverSettings(BaseSettings):
         return min(self.body_seconds, self.budget_seconds)
 
     @property
-    def max_held_bytes(self) -> int:
+    def max_reserved_bytes(self) -> int:
         """Bytes of bodies that may be half read, or wait for their turn."""
         return self.max_in_flight_bytes // 2
 

@@ -48,10 +48,10 @@ async def test_who_was_not_allowed_to_ask_asks_anew_over_the_next_connection(
                 )
                 # Without the permission it is learnt from refused webhooks alone.
                 assert store.answered_lately()
-                assert store.unwilling("0") is None
+                assert store.rejection("0") is None
                 operator.credentials(own, **MAY_ASK)
                 await server.restart()
                 await eventually(
-                    lambda: store.unwilling("0") is Reason.STREAM_FULL,
+                    lambda: store.rejection("0") is Reason.STREAM_FULL,
                     saying="the stream to be known as full",
                 )

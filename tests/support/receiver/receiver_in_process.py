@@ -51,7 +51,7 @@ class MemoryStore:
         """Take anything."""
         return LARGEST_MESSAGE
 
-    def unwilling(self, _shard: str) -> Reason | None:
+    def rejection(self, _shard: str) -> Reason | None:
         """Be always willing."""
         return None
 

@@ -1,7 +1,7 @@
 """What the receiver knows of one shard's RAW stream, and whether storing is worth a try.
 
 It learns from JetStream's answers, which come anyway, and from a probe every few seconds. No clock,
-no I/O: `store` tells it what happened. Whoever would store asks `unwilling`; in peace that is one
+no I/O: `store` tells it what happened. Whoever would store asks `rejection`; in peace that is one
 look at one field.
 
 | what was seen | then |
@@ -88,7 +88,7 @@ class ShardState:
         """What is wrong, or None."""
         return self._trouble
 
-    def unwilling(self, now: float) -> Reason | None:
+    def rejection(self, now: float) -> Reason | None:
         """Return why storing is not worth a try; None where it is, or where a trial is due."""
         if self._trouble is Reason.NATS_SILENT:
             return self._trouble if now < self._next_trial else None

@@ -102,7 +102,7 @@ class Store(Protocol):
     def max_body_bytes(self) -> int:
         """The largest body that the store can take at this moment."""
 
-    def unwilling(self, shard: str) -> Reason | None:
+    def rejection(self, shard: str) -> Reason | None:
         """Return why storing is not worth a try, so that the answer is 503 at once; else None."""
 
     def store(self, webhook: Storing) -> None:
@@ -180,10 +180,10 @@ class JetStreamStore:
 
     # -- storing
 
-    def unwilling(self, shard: str) -> Reason | None:
+    def rejection(self, shard: str) -> Reason | None:
         """Return why storing is not worth a try at this moment; None where it is."""
         state = self._state(shard)
-        return None if state.trouble is None else state.unwilling(self._publisher.clock())
+        return None if state.trouble is None else state.rejection(self._publisher.clock())
 
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and tell it what became of it."""

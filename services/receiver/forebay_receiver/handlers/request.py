@@ -16,9 +16,9 @@ class Request:
         "body",
         "endpoint",
         "headers",
-        "held",
         "keep_alive",
         "rejection",
+        "reserved",
         "size",
         "started",
     )
@@ -37,7 +37,7 @@ class Request:
         self.size = 0
         """Bytes of the body that came, also of one that is not kept."""
 
-        self.held = 0
+        self.reserved = 0
         """Bytes of it that the intake was told of, since it waits for its end or its turn."""
 
         self.endpoint: ServedEndpoint | None = None

@@ -99,12 +99,12 @@ class RequestReader(RequestParser):
             self.fail(request.rejection)
         elif surely - request.size > HEAD_LIMIT + FRAMING_LIMIT * request.size:
             self.reject(Reason.MALFORMED)
-        elif request.size > request.held and request.endpoint is not None:
-            answer = self._intake.hold(request.endpoint, request.size - request.held)
+        elif request.size > request.reserved and request.endpoint is not None:
+            answer = self._intake.reserve(request.endpoint, request.size - request.reserved)
             if answer is not None:
                 self.fail(answer)
                 return
-            request.held = request.size
+            request.reserved = request.size
             self.request_unfinished(request)
         else:
             self.request_unfinished(request)

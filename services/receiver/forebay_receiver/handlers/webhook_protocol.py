@@ -113,7 +113,7 @@ class WebhookProtocol(RequestReader):
         self._connections.discard(self)
         self._rules.connections -= 1
         self._deadline.end()
-        self._let_go(self.request, *self._waiting)
+        self._release(self.request, *self._waiting)
         self._transport = None
         self._waiting.clear()
         self._keep(b"")
@@ -145,7 +145,7 @@ class WebhookProtocol(RequestReader):
         if len(self._waiting) >= PIPELINE_MOST:
             self._refuse(request, self._intake.refuse(request.endpoint, Reason.OVERLOADED))
         elif request.rejection is None:
-            self._hold(request)
+            self._reserve(request)
         self._wait(request)
         if len(self._waiting) >= PIPELINE_LIMIT and self._transport is not None:
             self._transport.pause_reading()
@@ -153,7 +153,7 @@ class WebhookProtocol(RequestReader):
     @override
     def request_failed(self, request: Request) -> None:
         """Answer what could not be read to its end, after what is still being served."""
-        self._let_go(request)
+        self._release(request)
         if self._serving is None and not self._waiting:
             self._serve(request)
         else:
@@ -189,30 +189,30 @@ class WebhookProtocol(RequestReader):
         elif self._transport is not None:
             self._transport.write(CONTINUE)
 
-    def _hold(self, request: Request) -> None:
+    def _reserve(self, request: Request) -> None:
         """Say how much waits for its turn, head and all; there is a limit to that."""
         endpoint = request.endpoint
         if endpoint is None:
             return
         size = WAITING_BYTES + self.head_bytes(request) + request.size
-        answer = self._intake.hold(endpoint, size - request.held)
+        answer = self._intake.reserve(endpoint, size - request.reserved)
         if answer is None:
-            request.held = size
+            request.reserved = size
         else:
             self._refuse(request, answer)
 
     def _refuse(self, request: Request, answer: Answer) -> None:
         """Have no room for a request that would have to wait: it is the last one."""
-        self._let_go(request)
+        self._release(request)
         request.rejection, request.body = answer._replace(close=True), b""
         self.has_ended = True
 
-    def _let_go(self, *requests: Request | None) -> None:
+    def _release(self, *requests: Request | None) -> None:
         """Say that bodies do not wait any more."""
         for request in requests:
-            if request is not None and request.held and request.endpoint is not None:
-                self._intake.let_go(request.endpoint, request.held)
-                request.held = 0
+            if request is not None and request.reserved and request.endpoint is not None:
+                self._intake.release(request.endpoint, request.reserved)
+                request.reserved = 0
 
     # -- serving
 
@@ -220,8 +220,8 @@ class WebhookProtocol(RequestReader):
         self._serving = request
         if self.request is None:
             self._deadline.when = FOREVER
-        if request.held:
-            self._let_go(request)
+        if request.reserved:
+            self._release(request)
         endpoint, rejection = request.endpoint, request.rejection
         if rejection is not None:
             self._answer(rejection)
@@ -231,7 +231,7 @@ class WebhookProtocol(RequestReader):
         request.body = b""
         if endpoint is not None:
             whole = body if isinstance(body, bytes) else bytes(body)
-            self._intake.take(endpoint, request.headers, whole, request.started, self._answer)
+            self._intake.receive(endpoint, request.headers, whole, request.started, self._answer)
 
     def _answer(self, answer: Answer) -> None:
         """Answer the request that is being served: called once for each."""
@@ -270,7 +270,7 @@ class WebhookProtocol(RequestReader):
     def _linger(self, now: float) -> None:
         """Close our half, and read what still comes for a moment."""
         self.has_ended = True
-        self._let_go(self.request, *self._waiting)
+        self._release(self.request, *self._waiting)
         self.request = None
         self._waiting.clear()
         self._keep(b"")

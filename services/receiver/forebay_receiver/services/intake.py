@@ -1,7 +1,7 @@
 """The contract of the webhook path, without the wire: route, method, size, credentials, store.
 
 Whoever carries the bytes (`handlers.webhook_protocol`) asks `admit` before the body is read and
-`take` when it is there. What happens if the process dies:
+`receive` when it is there. What happens if the process dies:
 
 - before the publish leaves: nothing is stored, nothing was answered, the provider sends again;
 - after the publish, before the PubAck: it may be stored, nothing was answered; the provider sends
@@ -89,7 +89,7 @@ class _Webhook(Storing):
     def done(self, result: PubAck | StoreError) -> None:
         intake, self._intake = self._intake, None
         if intake is not None:  # else it was told before: something broke in the midst of it
-            self._reply(intake.taken(self, result))
+            self._reply(intake.finished(self, result))
 
 
 class Intake:
@@ -112,8 +112,8 @@ class Intake:
         self.clock = asyncio.get_running_loop().time
         self._in_flight = 0
         self._in_flight_bytes = 0
-        self._held_bytes = 0
-        self._max_held_bytes = settings.max_held_bytes
+        self._reserved_bytes = 0
+        self._max_reserved_bytes = settings.max_reserved_bytes
         self._large = LargeBodies()
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
@@ -125,7 +125,7 @@ class Intake:
     @property
     def in_flight_bytes(self) -> int:
         """Bytes of bodies that are being read or stored."""
-        return self._in_flight_bytes + self._held_bytes
+        return self._in_flight_bytes + self._reserved_bytes
 
     def admit(self, path: str, declared: int, headers: Headers) -> ServedEndpoint | Answer:
         """Say which endpoint a POST is for, before its body is read; else the answer it gets.
@@ -158,7 +158,7 @@ class Intake:
         endpoint = self._routes.find(path)
         return self.refuse(endpoint, Reason.UNKNOWN_ENDPOINT if endpoint is None else Reason.METHOD)
 
-    def hold(self, endpoint: ServedEndpoint, size: int) -> Answer | None:
+    def reserve(self, endpoint: ServedEndpoint, size: int) -> Answer | None:
         """Note bytes of a body that waits for its end or its turn; else the answer it gets.
 
         Nobody knows yet whether they are a provider's. So they take no place from webhooks that are
@@ -169,21 +169,21 @@ class Intake:
             endpoint: From `admit`.
             size: Bytes that came since it was told last.
         """
-        reason = self._store.unwilling(endpoint.route.shard)
-        if reason is None and self._held_bytes + size > self._max_held_bytes:
+        reason = self._store.rejection(endpoint.route.shard)
+        if reason is None and self._reserved_bytes + size > self._max_reserved_bytes:
             reason = Reason.OVERLOADED
-        if reason is None and endpoint.held_bytes + size > endpoint.max_held_bytes:
+        if reason is None and endpoint.reserved_bytes + size > endpoint.max_reserved_bytes:
             reason = Reason.ENDPOINT_OVERLOADED
         if reason is not None:
             return self.refuse(endpoint, reason)._replace(close=True)
-        self._held_bytes += size
-        endpoint.held_bytes += size
+        self._reserved_bytes += size
+        endpoint.reserved_bytes += size
         return None
 
-    def let_go(self, endpoint: ServedEndpoint, size: int) -> None:
-        """Note that a body that was held is complete and has its turn, or will never be."""
-        self._held_bytes -= size
-        endpoint.held_bytes -= size
+    def release(self, endpoint: ServedEndpoint, size: int) -> None:
+        """Give back what was reserved: the body is complete and has its turn, or never will be."""
+        self._reserved_bytes -= size
+        endpoint.reserved_bytes -= size
 
     def challenge(self, path: str, query: Mapping[str, str]) -> Answer:
         """Answer the GET by which a provider makes sure of a URL."""
@@ -208,7 +208,7 @@ class Intake:
         )
         return Answer(200, headers, text)
 
-    def take(
+    def receive(
         self,
         endpoint: ServedEndpoint,
         headers: Headers,
@@ -229,16 +229,16 @@ class Intake:
                 a later turn of the loop.
         """
         if len(body) > LARGE_BODY:
-            self._held_bytes += len(body)
-            endpoint.held_bytes += len(body)
-            self._large.add(endpoint, self._taking(endpoint, headers, body, started, reply))
+            self._reserved_bytes += len(body)
+            endpoint.reserved_bytes += len(body)
+            self._large.add(endpoint, self._receiving(endpoint, headers, body, started, reply))
             return
         webhook: _Webhook | None = None
         size = len(body)
         try:
             # What costs nothing to know comes first: in trouble an answer has to be cheap.
             refusal = (
-                self._store.unwilling(endpoint.route.shard)
+                self._store.rejection(endpoint.route.shard)
                 or endpoint.credentials.refusal_of_body(headers, body)
                 or self._overload(endpoint, size)
             )
@@ -269,7 +269,7 @@ class Intake:
                 {"message": "a webhook was not stored", "exception": error}
             )
 
-    def _taking(
+    def _receiving(
         self,
         endpoint: ServedEndpoint,
         headers: Headers,
@@ -277,16 +277,16 @@ class Intake:
         started: float,
         reply: Callable[[Answer], None],
     ) -> Work:
-        """Do what `take` does with a large body, in pieces, between which others are served.
+        """Do what `receive` does with a large body, in pieces, between which others are served.
 
         Until its signature is known to hold, it is counted as one that is half read; from then on
         as one that is in flight.
         """
         received, size = time.time(), len(body)
-        is_held, is_counted = True, False
+        is_reserved, is_counted = True, False
         webhook: _Webhook | None = None
         try:
-            refusal = self._store.unwilling(endpoint.route.shard)
+            refusal = self._store.rejection(endpoint.route.shard)
             if refusal is None:
                 refusal = yield from endpoint.credentials.refusing_body(headers, body)
             if refusal is None:
@@ -294,8 +294,8 @@ class Intake:
             if refusal is not None:
                 reply(self.refuse(endpoint, refusal))
                 return
-            self.let_go(endpoint, size)
-            is_held = False
+            self.release(endpoint, size)
+            is_reserved = False
             self._count(endpoint, 1, size)
             is_counted = True
             event = event_id(endpoint, headers)
@@ -323,14 +323,14 @@ class Intake:
             webhook = _Webhook(
                 self, self._store, endpoint, lane, block, payload, size, received, started, reply
             )
-            is_counted = False  # `taken` sees to that
+            is_counted = False  # `finished` sees to that
             self._store.store(webhook)
         except Exception:
             self._broken(endpoint, webhook, reply)
             raise
         finally:
-            if is_held:
-                self.let_go(endpoint, size)
+            if is_reserved:
+                self.release(endpoint, size)
             if is_counted:
                 self._count(endpoint, -1, -size)
 
@@ -352,7 +352,7 @@ class Intake:
         self._in_flight += webhooks
         self._in_flight_bytes += size
 
-    def taken(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
+    def finished(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
         """Count what became of a webhook, and return what to answer."""
         endpoint, size = webhook.endpoint, webhook.size
         endpoint.in_flight -= 1

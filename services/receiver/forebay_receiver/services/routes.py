@@ -43,7 +43,7 @@ ENDPOINT_SHARE: Final = 0.75
 """Of what the process may have in flight, the most that one endpoint gets: the rest is always there
 for the others."""
 
-HELD_SHARE: Final = 1 / 8
+RESERVED_SHARE: Final = 1 / 8
 """Of what may be half read, the most that is for one endpoint: anybody can begin a body, and who
 begins many takes nothing from the others' large webhooks. One of the largest always fits."""
 
@@ -64,16 +64,16 @@ class ServedEndpoint:
         "challenge",
         "credentials",
         "digest",
-        "held_bytes",
         "id_headers",
         "in_flight",
         "in_flight_bytes",
         "label",
-        "max_held_bytes",
         "max_in_flight",
         "max_in_flight_bytes",
+        "max_reserved_bytes",
         "metrics",
         "name",
+        "reserved_bytes",
         "route",
         "stream",
         "subjects",
@@ -118,14 +118,14 @@ class ServedEndpoint:
             int(settings.max_in_flight_bytes * ENDPOINT_SHARE),
             max(LARGEST_BODIES * settings.max_body_bytes, route.max_in_flight * WEBHOOK_BYTES),
         )
-        self.max_held_bytes = max(
-            settings.max_body_bytes, int(settings.max_held_bytes * HELD_SHARE)
+        self.max_reserved_bytes = max(
+            settings.max_body_bytes, int(settings.max_reserved_bytes * RESERVED_SHARE)
         )
         self.in_flight = 0
         """Its webhooks that are being stored at this moment."""
 
         self.in_flight_bytes = 0
-        self.held_bytes = 0
+        self.reserved_bytes = 0
         """Bytes of its bodies that wait for their end or their turn."""
 
 
