@@ -145,7 +145,7 @@ class Bench:
             if not task.done():
                 yield reporter
         finally:
-            supervisor.leave()
+            supervisor.request_stop()
             await task
 
     def receiver_table(self) -> ReceiverTable:

@@ -76,7 +76,7 @@ class PlayedPools(Pools):
         """Wake nobody."""
 
 
-class Plant:
+class TablesAlone:
     """Tables with all around them."""
 
     def __init__(self, cache: ClusterCache | None = None, count: int = 2) -> None:
@@ -148,52 +148,52 @@ def neighbour_of(index: int) -> str:
     )
 
 
-async def grown_out(plant: Plant) -> tuple[int, int]:
+async def grown_out(alone: TablesAlone) -> tuple[int, int]:
     """Return the tables that an endpoint stands in and goes to, the second one not written yet."""
     home = table_index(NAME, 2)
-    await plant.put()
-    assert plant.tables.put_endpoint(processing(neighbour_of(home), TABLE_BYTES - 2000))
-    await plant.tables.flush_all()
-    plant.read_all()
-    assert plant.tables.put_endpoint(processing(NAME.name, 5000))
+    await alone.put()
+    assert alone.tables.put_endpoint(processing(neighbour_of(home), TABLE_BYTES - 2000))
+    await alone.tables.flush_all()
+    alone.read_all()
+    assert alone.tables.put_endpoint(processing(NAME.name, 5000))
     return home, 1 - home
 
 
 async def test_who_moves_stays_where_it_was_while_the_new_table_is_refused() -> None:
-    plant = Plant()
-    old, new = await grown_out(plant)
-    plant.applier.refused.add(table_name("processors", new, plant.config))
-    assert "processors" in await plant.tables.flush(NAME)
-    for plant.pools.ready in (1, 0):
-        assert not await plant.tables.finish_move(NAME)
-    assert NAME.name in plant.processors()[old]
+    alone = TablesAlone()
+    old, new = await grown_out(alone)
+    alone.applier.refused.add(table_name("processors", new, alone.config))
+    assert "processors" in await alone.tables.flush(NAME)
+    for alone.pools.ready in (1, 0):
+        assert not await alone.tables.finish_move(NAME)
+    assert NAME.name in alone.processors()[old]
 
 
 async def test_who_moves_stays_where_it_was_while_no_pod_is_ready() -> None:
-    plant = Plant()
-    old, new = await grown_out(plant)
-    await plant.tables.flush(NAME)
-    plant.pools.ready = 0
-    assert not await plant.tables.finish_move(NAME)
-    assert NAME.name in plant.processors()[old]
-    plant.pools.ready = 1
-    plant.read_all()
-    assert await plant.tables.finish_move(NAME)
-    assert NAME.name not in plant.processors()[old]
-    assert NAME.name in plant.processors()[new]
+    alone = TablesAlone()
+    old, new = await grown_out(alone)
+    await alone.tables.flush(NAME)
+    alone.pools.ready = 0
+    assert not await alone.tables.finish_move(NAME)
+    assert NAME.name in alone.processors()[old]
+    alone.pools.ready = 1
+    alone.read_all()
+    assert await alone.tables.finish_move(NAME)
+    assert NAME.name not in alone.processors()[old]
+    assert NAME.name in alone.processors()[new]
 
 
 async def test_a_deletion_that_was_half_written_is_written_whole_after_a_restart() -> None:
-    plant = Plant()
-    await plant.put()
-    plant.tables.mark_deleted(NAME)
+    alone = TablesAlone()
+    await alone.put()
+    alone.tables.mark_deleted(NAME)
     home = table_index(NAME, 2)
-    plant.applier.refused.add(table_name("receivers", home, plant.config))
-    await plant.tables.flush(NAME)
-    assert NAME.name in plant.receivers()[home]
-    assert NAME.name not in plant.processors()[home]
+    alone.applier.refused.add(table_name("receivers", home, alone.config))
+    await alone.tables.flush(NAME)
+    assert NAME.name in alone.receivers()[home]
+    assert NAME.name not in alone.processors()[home]
 
-    again = Plant(plant.cache)
+    again = TablesAlone(alone.cache)
     again.tables.load()
     assert not again.tables.has_shared_route(NAME)
     await again.tables.flush(NAME)
@@ -201,69 +201,69 @@ async def test_a_deletion_that_was_half_written_is_written_whole_after_a_restart
 
 
 async def test_a_deletion_waits_for_the_table_that_the_endpoint_stood_in() -> None:
-    plant = Plant()
-    old, new = await grown_out(plant)
-    await plant.tables.flush(NAME)
-    plant.read_all()
-    assert await plant.tables.finish_move(NAME)
-    plant.read_all()
-    assert not await plant.tables.finish_move(NAME)  # forgets the old table: all have read it
+    alone = TablesAlone()
+    old, new = await grown_out(alone)
+    await alone.tables.flush(NAME)
+    alone.read_all()
+    assert await alone.tables.finish_move(NAME)
+    alone.read_all()
+    assert not await alone.tables.finish_move(NAME)  # forgets the old table: all have read it
 
-    plant.tables.mark_deleted(NAME)
-    await plant.tables.flush(NAME)
-    readings = plant.tables.readings("processors", NAME)
+    alone.tables.mark_deleted(NAME)
+    await alone.tables.flush(NAME)
+    readings = alone.tables.readings("processors", NAME)
     stood = table_file("processors", new)
-    assert plant.pools.has_read[stood] not in readings[stood]
-    plant.read_all()
-    readings = plant.tables.readings("processors", NAME)
-    assert all(plant.pools.has_read[file] in known for file, known in readings.items())
-    plant.tables.forget(NAME)
-    assert stood not in plant.tables.readings("processors", NAME)
+    assert alone.pools.has_read[stood] not in readings[stood]
+    alone.read_all()
+    readings = alone.tables.readings("processors", NAME)
+    assert all(alone.pools.has_read[file] in known for file, known in readings.items())
+    alone.tables.forget(NAME)
+    assert stood not in alone.tables.readings("processors", NAME)
     assert old == table_index(NAME, 2)
 
 
 async def test_processors_are_told_first_of_who_comes_and_last_of_who_goes() -> None:
-    plant = Plant()
-    await plant.put()
+    alone = TablesAlone()
+    await alone.put()
     home = table_index(NAME, 2)
-    names = [table_name(pool, home, plant.config) for pool in ("processors", "receivers")]
-    assert plant.applier.order == names
-    plant.applier.order.clear()
-    plant.tables.mark_deleted(NAME)
-    await plant.tables.flush(NAME)
-    assert plant.applier.order == names[::-1]
+    names = [table_name(pool, home, alone.config) for pool in ("processors", "receivers")]
+    assert alone.applier.order == names
+    alone.applier.order.clear()
+    alone.tables.mark_deleted(NAME)
+    await alone.tables.flush(NAME)
+    assert alone.applier.order == names[::-1]
 
 
 async def test_who_comes_back_is_received_once_no_processor_takes_it_for_deleted() -> None:
-    plant = Plant()
-    await plant.put()
-    assert await plant.tables.may_be_received(NAME)
-    plant.tables.mark_deleted(NAME)
-    await plant.tables.flush(NAME)
-    plant.read_all()
+    alone = TablesAlone()
+    await alone.put()
+    assert await alone.tables.may_be_received(NAME)
+    alone.tables.mark_deleted(NAME)
+    await alone.tables.flush(NAME)
+    alone.read_all()
 
-    assert plant.tables.put_endpoint(processing(NAME.name))
-    assert not await plant.tables.may_be_received(NAME)
-    await plant.tables.flush(NAME)
-    assert not await plant.tables.may_be_received(NAME)
-    plant.pools.ready = 0
-    assert not await plant.tables.may_be_received(NAME)
-    plant.pools.ready = 1
-    plant.read_all()
-    assert await plant.tables.may_be_received(NAME)
+    assert alone.tables.put_endpoint(processing(NAME.name))
+    assert not await alone.tables.may_be_received(NAME)
+    await alone.tables.flush(NAME)
+    assert not await alone.tables.may_be_received(NAME)
+    alone.pools.ready = 0
+    assert not await alone.tables.may_be_received(NAME)
+    alone.pools.ready = 1
+    alone.read_all()
+    assert await alone.tables.may_be_received(NAME)
 
 
 async def test_who_came_back_is_waited_for_over_a_restart_too() -> None:
-    plant = Plant()
-    await plant.put()
-    plant.tables.mark_deleted(NAME)
-    await plant.tables.flush(NAME)
-    plant.read_all()
-    assert plant.tables.put_endpoint(processing(NAME.name))
-    await plant.tables.flush(NAME)
-    stale = plant.pools.has_read
+    alone = TablesAlone()
+    await alone.put()
+    alone.tables.mark_deleted(NAME)
+    await alone.tables.flush(NAME)
+    alone.read_all()
+    assert alone.tables.put_endpoint(processing(NAME.name))
+    await alone.tables.flush(NAME)
+    stale = alone.pools.has_read
 
-    plant.cache.put_endpoint(
+    alone.cache.put_endpoint(
         {
             "metadata": {
                 "namespace": NAME.namespace,
@@ -273,7 +273,7 @@ async def test_who_came_back_is_waited_for_over_a_restart_too() -> None:
             }
         }
     )
-    again = Plant(plant.cache)
+    again = TablesAlone(alone.cache)
     again.tables.load()
     again.pools.has_read = stale
     await again.tables.flush(NAME)

@@ -71,7 +71,7 @@ class SecretValues:
         oddity = _oddity(value)
         if oddity and self._warnings is not None:
             reason = (
-                f"{_told(source.secret_key_ref)} {oddity}: it is used as it stands; if that is not "
+                f"{_name(source.secret_key_ref)} {oddity}: it is used as it stands; if that is not "
                 "meant, store it without"
             )
             self._warnings.append(Problem(str(self._endpoint), path, reason))
@@ -86,10 +86,10 @@ class SecretValues:
             return self._refuse(path, str(error))
         value = value.removesuffix("\n")
         if not value:
-            return self._refuse(path, f"{_told(reference)} is empty: give it a value")
+            return self._refuse(path, f"{_name(reference)} is empty: give it a value")
         if not value.strip(BYTE_ORDER_MARK).strip():
             return self._refuse(
-                path, f"{_told(reference)} holds nothing but white space: give it a value"
+                path, f"{_name(reference)} holds nothing but white space: give it a value"
             )
         return value
 
@@ -99,7 +99,7 @@ class SecretValues:
         if value and not (value.isascii() and value.isprintable() and value == value.strip()):
             return self._refuse(
                 path,
-                f"{_told(source.secret_key_ref)} cannot be a header's value: use printable ASCII, "
+                f"{_name(source.secret_key_ref)} cannot be a header's value: use printable ASCII, "
                 "without spaces or newlines at its ends",
             )
         return value
@@ -116,7 +116,7 @@ class SecretValues:
         if not value.startswith(SIGNING_PREFIX) or len(key) not in SIGNING_KEY_BYTES:
             return self._refuse(
                 path,
-                f"{_told(source.secret_key_ref)} is no Standard Webhooks secret: use "
+                f"{_name(source.secret_key_ref)} is no Standard Webhooks secret: use "
                 f"{SIGNING_PREFIX} and 24 to 64 random bytes in base64",
             )
         return value
@@ -131,7 +131,7 @@ class SecretValues:
         if value and re.search(rf"-----BEGIN ([A-Z]+ )*{ending}-----\n", value) is None:
             return self._refuse(
                 path,
-                f"{_told(source.secret_key_ref)} holds no {ending.lower()} in PEM: it has to have "
+                f"{_name(source.secret_key_ref)} holds no {ending.lower()} in PEM: it has to have "
                 f"a line `-----BEGIN {ending}-----`",
             )
         return value
@@ -141,7 +141,7 @@ class SecretValues:
         return ""
 
 
-def _told(reference: SecretKeyRef) -> str:
+def _name(reference: SecretKeyRef) -> str:
     return f"key {reference.key!r} of Secret {reference.name!r}"
 
 

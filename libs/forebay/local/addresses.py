@@ -39,10 +39,10 @@ def check_free(address: Address, option: str) -> None:
         # As the servers do: connections of a run that has just ended are no hindrance.
         open_listener(address.host, address.port).close()
     except OSError as error:
-        raise ConfigurationError(_told(address, option, error)) from error
+        raise ConfigurationError(_described(address, option, error)) from error
 
 
-def _told(address: Address, option: str, error: OSError) -> str:
+def _described(address: Address, option: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {address.port} on {address.host} is taken: stop what listens there, or choose "

@@ -100,12 +100,12 @@ class Child:
             said = last_line(self._command.log)
             if early >= EARLY_DEATHS:
                 message = (
-                    f"{self.name} ended {early} times right after its start ({_told(code)}), "
+                    f"{self.name} ended {early} times right after its start ({_described(code)}), "
                     f"see {self._command.log}; its last line: {said or '(none)'}"
                 )
                 raise PartFailed(message)
             delay = RESTART_DELAYS[min(max(deaths - 1, 0), len(RESTART_DELAYS) - 1)]
-            self._warn(f"{self.name} ended ({_told(code)}); starting it again in {delay:g} s")
+            self._warn(f"{self.name} ended ({_described(code)}); starting it again in {delay:g} s")
             self.restarts += 1
             await self._rest(delay)
 
@@ -161,7 +161,7 @@ class Child:
             return
 
 
-def _told(code: int) -> str:
+def _described(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:

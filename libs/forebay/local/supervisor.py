@@ -100,7 +100,7 @@ class LocalSupervisor:
             loop = asyncio.get_running_loop()
             signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             for number in signals:
-                loop.add_signal_handler(number, self.leave)
+                loop.add_signal_handler(number, self.request_stop)
             try:
                 self._begin(self._serve(tables))
                 await self._over
@@ -320,7 +320,7 @@ class LocalSupervisor:
             self._over.set_exception(error)
             _ = self._over.exception()  # whoever waits still gets it; at the end nobody does
 
-    def leave(self) -> None:
+    def request_stop(self) -> None:
         """Stop in order at the first call (or signal); at the second, without waiting for parts."""
         if not self._over.done():
             self._reporter.close()

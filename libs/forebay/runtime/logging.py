@@ -68,10 +68,10 @@ def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     The loop's own way prints what it has at hand: the exception's text, and what callbacks were
     called with, which can be a piece of a body.
     """
-    loop.set_exception_handler(_tell)
+    loop.set_exception_handler(_log_error)
 
 
-def _tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     # "Exception in callback take(b'…')": what follows the words is what it was called with.
     message = str(context.get("message", ""))
     what = next((words for words in LOOPS_WORDS if message.startswith(words)), "other")

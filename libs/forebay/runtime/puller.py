@@ -160,7 +160,7 @@ class Puller:
     async def _begin_batch(self) -> None:
         """Let go what the last batch was, and have what an owner before us left."""
         if not self._arrived and self._expected <= 0:
-            self.let_go()
+            self.release()
         if self._left > 0:
             await self._collect()
 
@@ -192,16 +192,16 @@ class Puller:
             self._has_large = True
         if self._is_ended:
             # A place that was given back by another one at its end: nobody would give it back here.
-            self.let_go()
+            self.release()
             await asyncio.get_running_loop().create_future()  # until who ended it ends this task
         await self._ask(asyncio.get_running_loop().time())
 
     def end(self) -> None:
         """Ask for nothing more, and have no large message in hand."""
         self._is_ended = True
-        self.let_go()
+        self.release()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Have no large message in hand any more."""
         if self._has_large:
             self._has_large = self._is_next_large = False
@@ -211,7 +211,7 @@ class Puller:
         """Count the open request as lost: the next look makes a new one."""
         self._expected = 0
         if not self._came:
-            self.let_go()
+            self.release()
         self._not_before = 0.0
         self._wake.set()
 
@@ -265,7 +265,7 @@ class Puller:
         # moved, so asking again at once would only make a storm; or it was enough bytes.
         self._expected = 0
         if not self._came:
-            self.let_go()
+            self.release()
             self._is_next_large = says(message, FULL)
         if status in {"404", "408"} or says(message, FULL):
             self.refusal = None
@@ -283,7 +283,7 @@ class Puller:
         seconds = min(EXPIRES_SECONDS, self._allowed())
         if now < self._not_before or not self._client.is_connected or seconds < SHORTEST_SECONDS:
             self._not_before = max(self._not_before, now + _REQUEST_AGAIN_SECONDS)
-            self.let_go()
+            self.release()
             return
         self._came = 0
         self._expected = at_hand or (1 if self._has_large else self._batch)
@@ -301,7 +301,7 @@ class Puller:
         except NatsError:
             self._expected = 0
             self._not_before = now + _REQUEST_AGAIN_SECONDS
-            self.let_go()
+            self.release()
 
 
 def _largest(client: Client) -> int:

@@ -110,10 +110,10 @@ class Breakers:
         now = self._clock()
         known = self._known
         if known is None or (known[1].done() and now - known[0] > self._seconds / 2):
-            known = self._known = (now, asyncio.create_task(self._look(), name="look at breakers"))
+            known = self._known = (now, asyncio.create_task(self._poll(), name="poll breakers"))
         return await asyncio.shield(known[1])
 
-    async def _look(self) -> _View:
+    async def _poll(self) -> _View:
         pods = [
             pod for pod in self._cache.pods(self._selector) if pod.is_ready and not pod.is_leaving
         ]

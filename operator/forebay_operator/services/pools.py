@@ -72,7 +72,7 @@ class Pools:
                 for each, seen in self._views.items()
                 if not seen[1].done() or now - seen[0] <= VIEW_SECONDS
             }
-            known = (now, asyncio.create_task(self._look(selector), name="look at pods"))
+            known = (now, asyncio.create_task(self._poll(selector), name="poll pods"))
             self._views[key] = known
         return await asyncio.shield(known[1])
 
@@ -103,7 +103,7 @@ class Pools:
             # The kubelet finds out by itself, later.
             _log.warning("pod_touch_failed", pod=pod.name, reason=str(error))
 
-    async def _look(self, selector: Mapping[str, str]) -> PoolView:
+    async def _poll(self, selector: Mapping[str, str]) -> PoolView:
         pods = self._cache.pods(selector)
         serving = [pod for pod in pods if pod.is_ready and not pod.is_leaving]
         pages = await asyncio.gather(*(self._pages.page(pod.address) for pod in serving))

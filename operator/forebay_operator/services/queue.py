@@ -86,7 +86,7 @@ class WorkQueue(Generic[Key]):
         """Forget a key's failures."""
         self._failures.pop(key, None)
 
-    async def take(self) -> Key:
+    async def get(self) -> Key:
         """Wait for a key that is due and take it; `done` has to follow."""
         while True:
             self._ripen()

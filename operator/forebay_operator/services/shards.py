@@ -104,7 +104,7 @@ class Shards:
                 )
                 await self._each(self._ensure)
             else:
-                await self._each(self._look)
+                await self._each(self._check)
             self.known.set()
             try:
                 async with asyncio.timeout(self._pause()):
@@ -137,9 +137,9 @@ class Shards:
 
     async def _ensure(self, shard: Shard) -> None:
         await self._streams.ensure(shard_config(shard))
-        await self._look(shard)
+        await self._check(shard)
 
-    async def _look(self, shard: Shard) -> None:
+    async def _check(self, shard: Shard) -> None:
         missing = await self._streams.missing(shard.name)
         if missing:
             # Told first: the next look, in two seconds, makes it again.

@@ -80,7 +80,7 @@ class Workers:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            key = await self._queue.take()
+            key = await self._queue.get()
             self._metrics.queued(len(self._queue))
             begun = loop.time()
             resync = key in self._resync or self._resync_at.get(key, 0.0) <= begun

@@ -151,7 +151,7 @@ async def test_messages_larger_than_a_request_come_one_by_one_and_few_at_a_time(
                 if came[puller.consumer] < 4:
                     tasks[asyncio.create_task(puller.next_batch())] = puller
                 else:
-                    puller.let_go()
+                    puller.release()
     assert set(came.values()) == {4}
     await inbox.close()
 

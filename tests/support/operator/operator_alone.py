@@ -139,7 +139,7 @@ class _FreshPools(Pools):
 
     @override
     async def view(self, selector: Mapping[str, str]) -> PoolView:
-        return await self._look(selector)
+        return await self._poll(selector)
 
 
 class OperatorAlone:

@@ -264,11 +264,11 @@ class JetStreamStore:
             # The leader is there and answers, with something else than what was to be expected.
             _log.warning("store_probe_unexpected", shard=shard, reason=str(error))
             state.answered(loop.time())
-        await self._look_for_room(shard, state)
+        await self._poll_fullness(shard, state)
         if before is not state.trouble:
             _log.info("store_state", shard=shard, trouble=state.trouble, before=before)
 
-    async def _look_for_room(self, shard: str, state: ShardState) -> None:
+    async def _poll_fullness(self, shard: str, state: ShardState) -> None:
         """Ask how full the stream is; who may not ask learns it from refused publishes only."""
         now = asyncio.get_running_loop().time()
         if now < self._look_again_at.get(shard, 0.0):

@@ -84,14 +84,14 @@ class RequestReader(RequestParser):
             self._parse_on(data, stop)
         request = self.request
         if request is not None:
-            self._look_at(request)
+            self._check_limits(request)
         elif self._has_completed:
             self._fed_at_end = self._fed
         elif self._fed - self._fed_at_end > HEAD_LIMIT and not self.has_ended:
             # Blank lines, of which the parser says nothing.
             self.reject(Reason.MALFORMED)
 
-    def _look_at(self, request: Request) -> None:
+    def _check_limits(self, request: Request) -> None:
         """See whether what is still missing of a request may come."""
         surely = self._fed - self._fed_at_start
         if request.rejection is not None:

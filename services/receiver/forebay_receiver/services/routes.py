@@ -234,13 +234,13 @@ class Routes:
             place.route.endpoint for path, place in self._by_path.items() if path not in by_path
         )
         self._by_file, self._by_path = by_file, by_path
-        self._tell_of_shut([name for _, _, names in by_file.values() for name in names])
+        self._log_shut([name for _, _, names in by_file.values() for name in names])
 
     def _is_shut(self, route: ReceiverRoute) -> bool:
         """Say whether a route asks for a client certificate though no header is believed."""
         return route.authentication.client_certificate is not None and self._proxy is None
 
-    def _tell_of_shut(self, shut: list[EndpointName]) -> None:
+    def _log_shut(self, shut: list[EndpointName]) -> None:
         if shut and shut != self._shut:
             _log.warning(
                 "client_certificates_off",
