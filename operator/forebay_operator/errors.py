@@ -9,7 +9,7 @@
     └── StreamsRefused      NATS refuses a stream; the message says why
 
 Foreign errors are wrapped in the adapters. What is wrong with a manifest is no error here but a
-condition: see `forebay.core.problems` and `policies.checks`.
+condition: see `forebay.core.validation_errors` and `policies.checks`.
 """
 
 from forebay.core.errors import ForebayError

@@ -14,7 +14,6 @@ from forebay.core.compile import (
     webhooks_per_second,
 )
 from forebay.core.errors import ConfigurationError
-from forebay.core.problems import InvalidEndpoint
 from forebay.core.resource import (
     API_VERSION,
     KIND,
@@ -36,6 +35,7 @@ from forebay.core.tables import (
     decode_table,
     encode_table,
 )
+from forebay.core.validation_errors import InvalidEndpoint
 
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SIGNING = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from forebay.core.problems import InvalidEndpoint
 from forebay.core.resource import API_VERSION, KIND, parse_endpoint
+from forebay.core.validation_errors import InvalidEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import MESSAGE_MOST, Condition, EndpointStatus, status_document
 

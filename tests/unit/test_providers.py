@@ -13,7 +13,6 @@ from forebay.core import providers
 from forebay.core.compile import compile_route
 from forebay.core.errors import ConfigurationError
 from forebay.core.items import split
-from forebay.core.problems import InvalidEndpoint
 from forebay.core.providers.names import ProviderName, SimulatedName
 from forebay.core.providers.provider import Provider
 from forebay.core.providers.registry import PROVIDERS, provider_of
@@ -21,6 +20,7 @@ from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.signatures import SIGNATURE_HEADERS, sign, signature_check, signature_holds
 from forebay.core.subjects import Lane
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
+from forebay.core.validation_errors import InvalidEndpoint
 from forebay_simulator.provider import ProviderHeaders
 
 NAMES: Final[tuple[ProviderName, ...]] = get_args(ProviderName)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from forebay.core.problems import InvalidEndpoint, Problem
 from forebay.core.resource import API_VERSION, KIND, parse_endpoint
+from forebay.core.validation_errors import InvalidEndpoint, Problem
 
 Json = Any
 

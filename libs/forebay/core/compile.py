@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from forebay.core.destination_spec import BatchSpec, DestinationSpec, HttpSpec, SigningSpec, TlsSpec
-from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     DeduplicationSpec,
@@ -39,6 +38,7 @@ from forebay.core.tables import (
     Retry,
     encode_table,
 )
+from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
 
 __all__ = [
     "Secrets",

@@ -19,10 +19,10 @@ from forebay.core.authentication_spec import AuthenticationSpec
 from forebay.core.destination_spec import DestinationSpec
 from forebay.core.fields import Digits, HeaderName, Host, Name, Quantity, ShardName, label
 from forebay.core.naming import EndpointName
-from forebay.core.problems import InvalidEndpoint, explain
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import names_with_ids_in_headers, provider_of
 from forebay.core.resource_record import ResourceRecord
+from forebay.core.validation_errors import InvalidEndpoint, explain
 
 __all__ = [
     "API_VERSION",

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
-from forebay.core.problems import InvalidEndpoint, Path, Problem
 from forebay.core.resource_record import SecretKeyRef, SecretSource
+from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
 
 __all__ = ["SecretValues", "Secrets"]
 

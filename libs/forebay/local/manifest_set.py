@@ -11,8 +11,8 @@ from typing import Final
 
 from forebay.core.compile import build_tables
 from forebay.core.errors import ConfigurationError
-from forebay.core.problems import InvalidEndpoint, Problem
 from forebay.core.tables import ProcessorTable, ReceiverTable, encode_table
+from forebay.core.validation_errors import InvalidEndpoint, Problem
 from forebay.local.folder import DataFolder, write_private
 from forebay.local.manifests import InvalidManifests, Manifests, load_manifests, manifest_files
 

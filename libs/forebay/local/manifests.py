@@ -19,9 +19,9 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.fields import SecretKey, label
 from forebay.core.fields import SecretName as SecretNameText
 from forebay.core.naming import EndpointName
-from forebay.core.problems import InvalidEndpoint, Problem, explain
-from forebay.core.problems import Path as FieldPath
 from forebay.core.resource import API_VERSION, KIND, WebhookEndpoint, parse_endpoint
+from forebay.core.validation_errors import InvalidEndpoint, Problem, explain
+from forebay.core.validation_errors import Path as FieldPath
 from forebay.local.secrets import LocalSecrets, SecretName
 
 __all__ = ["InvalidManifests", "Manifests", "load_manifests", "manifest_files"]

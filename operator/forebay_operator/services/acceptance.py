@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from forebay.core.compile import compile_endpoint, compile_route
 from forebay.core.errors import ConfigurationError
-from forebay.core.problems import InvalidEndpoint, Problem
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
+from forebay.core.validation_errors import InvalidEndpoint, Problem
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
