@@ -38,7 +38,7 @@ class ApiRefused(OperatorError):  # noqa: N818
 
 
 class ObjectChanged(OperatorError):  # noqa: N818
-    """The object is another one than we thought: look again."""
+    """The object is another one than we thought: read it again."""
 
 
 class StreamsUnavailable(OperatorError):  # noqa: N818

@@ -11,14 +11,14 @@ from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pods import OpenBreaker
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, status_document
-from forebay_operator.services.breakers import LOOKS, SHOWN, Breakers, breaker_condition
+from forebay_operator.services.breakers import POLLS, SHOWN, Breakers, breaker_condition
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import complete, true
 
 SALES = EndpointName("acme", "sales")
 POOL = {"pool": "processors"}
 LOOK_SECONDS = 10.0
-HOLD_SECONDS = LOOKS * LOOK_SECONDS
+HOLD_SECONDS = POLLS * LOOK_SECONDS
 
 
 def opened(destination: str = "crm", reason: str = "503", **changes: Any) -> OpenBreaker:  # noqa: ANN401  # fields
@@ -122,7 +122,7 @@ async def test_it_changes_once_in_six_looks_at_most() -> None:
     there.says(1, opened())
     assert (await there.look()).status == "False", "the first trouble is told at once"
     writes = there.writes
-    for number in range(LOOKS - 1):
+    for number in range(POLLS - 1):
         there.says(1, *([opened(reason=f"{number}")] if number % 2 else []))
         assert (await there.look()).status == "False"
     assert there.writes == writes

@@ -1,7 +1,7 @@
 """Whether an endpoint's destinations take what is sent: the breakers of all processors in one word.
 
-Each processor has breakers of its own, and tells those that are open. A destination is ill where
-any of them says so. What some processor did not tell leaves the condition as it was, unless
+Each processor has breakers of its own, and reports those that are open. A destination is ill where
+any of them says so. What some processor did not report leaves the condition as it was, unless
 another one knows of an open breaker.
 
 A breaker can open and close with every item, and say something else each time, so the condition
@@ -23,8 +23,8 @@ from forebay_operator.services.cluster_cache import ClusterCache
 
 __all__ = ["Breakers", "breaker_condition"]
 
-LOOKS: Final = 6
-"""Looks at an endpoint between two changes of the condition."""
+POLLS: Final = 6
+"""Polls of an endpoint between two changes of the condition."""
 
 SHOWN: Final = 8
 """Destinations that a message names; the metric has all."""
@@ -50,7 +50,7 @@ class _View(NamedTuple):
 
 
 class Breakers:
-    """Asks the processors; one look serves all endpoints that ask at the time."""
+    """Asks the processors; one poll serves all endpoints that ask at the time."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Breakers:
     def _hold(self, name: EndpointName) -> None:
         now = self._clock()
         self._not_before = {each: at for each, at in self._not_before.items() if at > now}
-        self._not_before[name] = now + LOOKS * self._seconds
+        self._not_before[name] = now + POLLS * self._seconds
 
     async def _view(self) -> _View:
         now = self._clock()

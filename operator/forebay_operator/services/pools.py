@@ -1,7 +1,7 @@
 """Pods that serve tables: who is ready, which tables they have read, and the touch that wakes them.
 
 A kubelet looks at mounted Secrets once in 60 to 90 s, and at once when its pod changes: an
-annotation on the pod is such a change. One look at a pool is shared by all who ask at the time.
+annotation on the pod is such a change. One poll of a pool is shared by all who ask at the time.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ __all__ = ["PoolView", "Pools"]
 _log = structlog.get_logger(__name__)
 
 VIEW_SECONDS: Final = 0.5
-"""How long a look at a pool is good for: with 1,000 endpoints on one pool one look serves all."""
+"""How long a poll of a pool is good for: with 1,000 endpoints on one pool one poll serves all."""
 
 TOUCH_AGAIN_SECONDS: Final = 3.0
 """A touch that reaches the kubelet before the Secret's change does is of no use: then again."""
@@ -52,7 +52,7 @@ class PoolView(NamedTuple):
 
 
 class Pools:
-    """Looks at pods and touches them."""
+    """Polls pods and touches them."""
 
     def __init__(self, cache: ClusterCache, pages: PodPages, cluster: Cluster) -> None:
         self._cache = cache

@@ -68,7 +68,7 @@ class Shards:
             config: The settings.
             streams: NATS.
             connections: Set at each new connection to NATS.
-            metrics: Where to tell how full streams are.
+            metrics: Where to record how full streams are.
             chance: Spreads the checks.
         """
         self._config = config
@@ -78,8 +78,8 @@ class Shards:
         self._chance = chance
         self._states: dict[str, ShardHealth] = {}
         self.known = asyncio.Event()
-        """Set once every shard was tried: before that a look could only tell that nothing is known,
-        and each restart would write that into every status."""
+        """Set once every shard was tried: before that a status could only say that nothing is
+        known, and each restart would write that into every status."""
 
         self.on_change: Callable[[], None] = lambda: None
         """Called when the state of any shard changes."""
@@ -142,7 +142,7 @@ class Shards:
     async def _check(self, shard: Shard) -> None:
         missing = await self._streams.missing(shard.name)
         if missing:
-            # Told first: the next look, in two seconds, makes it again.
+            # Reported first: the next check, in two seconds, makes it again.
             raise StreamsMissing(_missing_text(missing))
         for fill in await self._streams.fill(shard.name):
             self._metrics.stream(fill.name, fill.size, fill.limit)

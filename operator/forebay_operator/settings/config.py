@@ -106,10 +106,10 @@ class Limits(SettingsGroup):
     """Endpoints that are reconciled at one time: bounds the load on the API server."""
 
     resync_seconds: Seconds = 300.0
-    """Each endpoint is looked at this often, give or take a fifth, for what a watch lost."""
+    """Each endpoint is reconciled this often, give or take a fifth, for what a watch lost."""
 
     status_seconds: Seconds = 10.0
-    """Between two looks at pods and backlog, for conditions and figures in the status."""
+    """Between two polls of pods and backlog, for the conditions and numbers in the status."""
 
     deletion_grace_period_seconds: Seconds = 600.0
     """How long a deletion waits for NATS, so that the endpoint's messages can be purged; then it
@@ -119,7 +119,7 @@ class Limits(SettingsGroup):
     """For one request to the API server."""
 
     discovery_seconds: Seconds = 60.0
-    """Between two looks whether the Gateway API is installed."""
+    """Between two polls whether the Gateway API is installed."""
 
     pod_seconds: Seconds = 2.0
     """For one request to a pod's admin port."""
@@ -137,7 +137,7 @@ QuantityText = Annotated[str, Field(pattern=f"^{QUANTITY}$")]
 
 
 class TenantLimits(SettingsGroup):
-    """What one endpoint may ask for at most; what is beyond is told in its condition Accepted.
+    """What one endpoint may ask for at most; what is beyond is reported in its condition Accepted.
 
     They hold for new and old endpoints alike. Where one is lowered below what an endpoint has, what
     was made for it stays as it is until its spec fits.
