@@ -19,6 +19,7 @@ may not, and phone numbers are private.
 import enum
 import functools
 import hashlib
+import sys
 from typing import Final, Literal, NamedTuple
 
 from typing_extensions import override
@@ -223,6 +224,11 @@ def event_subjects(
     return f"forebay.event.{shard}.{partition:02d}.{rest}", f"forebay.event.{shard}.*.{rest}"
 
 
+@functools.lru_cache(maxsize=4096)
+def _shared_name(namespace: str, name: str) -> EndpointName:
+    return EndpointName(namespace, name)
+
+
 class RetrySubject(NamedTuple):
     """Where one item waits for one destination."""
 
@@ -252,7 +258,9 @@ class RetrySubject(NamedTuple):
         if stream != StreamKind.RETRY:
             message = f"{subject!r} is no subject of RETRY"
             raise ValueError(message)
-        endpoint = EndpointName(namespace, name)
+        # One each of what many rows share: hundreds of thousands of them may be in memory.
+        endpoint = _shared_name(namespace, name)
+        shard, destination = sys.intern(shard), sys.intern(destination)
         own: Lane | Literal["replay"] = REPLAY if lane == REPLAY else Lane(lane)
         return cls(shard, int(partition), own, endpoint, destination, conversation, key)
 

@@ -34,11 +34,11 @@ class MemoryBounds:
         self.max_payload_bytes = 64 * 1024 * 1024
         """Above it each lane has one entry in memory."""
 
-        self.max_blocked = 200_000
-        """0.6 kB each."""
+        self.max_blocked = 150_000
+        """1.8 kB each (docs/design/0020)."""
 
-        self.max_blocked_of_one = 50_000
-        """Of one destination: four dead ones must not keep all others from being read."""
+        self.max_blocked_of_one = 60_000
+        """Of one destination: two that fail must not keep all others from being read."""
 
         self.always_blocked = 1_000
         """Who has fewer is read on, however many others have."""

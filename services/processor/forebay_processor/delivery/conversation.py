@@ -9,7 +9,6 @@ Nothing of it is stored: if the process dies, the next owner reads RETRY.
 """
 
 import asyncio
-from collections import deque
 
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
 from forebay_processor.delivery.lane_backlog import LaneBacklog
@@ -57,13 +56,14 @@ class ConversationQueue:
         self.ended_before = 0
         """How many attempts of the destination had ended when that one began."""
 
-        self.held: deque[PendingDelivery] = deque()
+        # Lists, which are short: three empty deques are 2 kB, and there may be 150,000 of these.
+        self.held: list[PendingDelivery] = []
         """First arrivals that wait in memory, in order."""
 
-        self.entries: deque[RetryEntry] = deque()
+        self.entries: list[RetryEntry] = []
         """Rows in order; the first is the next."""
 
-        self.storing: deque[RetryEntry] = deque()
+        self.storing: list[RetryEntry] = []
         """What is to be stored, one after the other."""
 
         self.is_storing = False

@@ -148,7 +148,7 @@ class Parking:
             return False
         is_dropped = not conversation.storing or conversation.storing[0] is not entry
         if not is_dropped:
-            conversation.storing.popleft()
+            conversation.storing.pop(0)
             if outcome is not Stored.NEW and entry.sequence <= entry.partition.floor:
                 # It has no row, or one of an owner before, which is counted by whoever finds it.
                 self._window.backlogs.count(self._window.lane(entry), -1)

@@ -25,7 +25,6 @@ What happens if the process dies, for each item and destination:
 
 import asyncio
 import functools
-from collections import deque
 from random import Random
 from typing import Final
 
@@ -209,7 +208,7 @@ class DestinationQueue:
             held = [work for work in conversation.held if work.partition is not partition]
             if len(held) < len(conversation.held):
                 self._count_held(sum(map(_weight, held)) - sum(map(_weight, conversation.held)))
-                conversation.held = deque(held)
+                conversation.held = held
         self._window.drop(partition)
 
     # -- first attempts
@@ -304,7 +303,7 @@ class DestinationQueue:
 
     def _park_held(self, key: str, conversation: ConversationQueue) -> None:
         while conversation.held:
-            work = conversation.held.popleft()
+            work = conversation.held.pop(0)
             self._count_held(-_weight(work))
             self._parking.park(key, conversation, work)
 
@@ -383,7 +382,7 @@ class DestinationQueue:
         if conversation.has_rows or conversation.storing:
             self._retry.wake(key, conversation)
         elif self._limiter.try_take():
-            work = conversation.held.popleft()
+            work = conversation.held.pop(0)
             self._begin(key, conversation, work)
             self._count_held(-_weight(work))
         else:
