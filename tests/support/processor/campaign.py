@@ -161,7 +161,7 @@ class _Script:
                     yield number, template.webhook(number)
                 again = number - REPEATED_AFTER
                 if 0 <= again < messages and again % REPEATED_EVERY == 0:
-                    yield None, template.webhook(again)
+                    yield again, template.webhook(again)
             if step < messages and step * 3 % 10 < 3:  # three in ten
                 yield None, self._replies.webhook(step)
 
@@ -233,8 +233,8 @@ async def _send(world: World, found: Campaign, script: _Script) -> None:
             began, count = time.monotonic(), 0
             before: dict[int, asyncio.Task[None]] = {}
             for count, (message, webhook) in enumerate(script, 1):
-                # A status is not sent before the one before it was answered: on connections of
-                # their own they could overtake each other before anybody sees them.
+                # A status is not sent before the one before it was stored, nor is a repeat: on
+                # connections of their own they could overtake each other before anybody sees them.
                 after = None if message is None else before.get(message)
                 task = group.create_task(_post(sender, webhook, found, after))
                 if message is not None:
