@@ -1,6 +1,6 @@
 """A partition that is owned, with nothing around it: no consumers, no connection."""
 
-from typing import cast
+from typing import Protocol, cast
 
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
@@ -10,7 +10,14 @@ from forebay_processor.shared.lease_table import Assignment
 from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.retention_ages import RetentionAges
 
-__all__ = ["owned_partition"]
+__all__ = ["DropsPartitions", "owned_partition"]
+
+
+class DropsPartitions(Protocol):
+    """What of the destinations' queues a partition calls when it is given back."""
+
+    def drop(self, partition: OwnedPartition) -> None:
+        """Forget all that waits of it."""
 
 
 def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want otherwise
@@ -22,6 +29,7 @@ def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want 
     *,
     floor: int = 0,
     is_vacant: bool = True,
+    queues: "DropsPartitions | None" = None,
 ) -> OwnedPartition:
     """Return a partition at work, its rows too.
 
@@ -33,6 +41,7 @@ def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want 
         epoch: Tells this ownership from earlier ones.
         floor: RETRY's last sequence when it began.
         is_vacant: Whether RETRY held no row of it.
+        queues: What forgets it when it is given back.
     """
     partition = OwnedPartition(
         "0",
@@ -41,7 +50,7 @@ def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want 
         lease,
         store,
         ages or RetentionAges(),
-        cast("DestinationQueues", None),
+        cast("DestinationQueues", queues),
         ProcessorMetrics(pool="test"),
     )
     partition.found(Assignment(), floor, is_vacant=is_vacant)

@@ -96,7 +96,12 @@ class QueueAlone:
             epoch,
             floor=self.table.last,
             is_vacant=not self.table.rows,
+            queues=self,
         )
+
+    def drop(self, partition: OwnedPartition) -> None:
+        """Forget all that waits of a partition, as all queues do."""
+        self.queue.drop(partition)
 
     def take_anew(self, number: int) -> None:
         """Own a partition as if this process had just taken it, rows and all."""

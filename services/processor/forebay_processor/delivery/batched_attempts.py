@@ -199,7 +199,18 @@ class BatchedAttempts:
         else:
             waiting.item = port.encode(attempt)
             self._put(waiting)
+            if partition.is_closing:
+                self.flush(partition)
         return await waiting.future
+
+    def flush(self, partition: Partition) -> None:
+        """Send what is gathered of a partition that is given back: it waits for no further items.
+
+        Whoever is to have the partition waits for its attempts to end.
+        """
+        for filling in list(self._filling):
+            if any(each.partition is partition for each in filling.waiting):
+                self._send(filling)
 
     def _put(self, waiting: _Waiting) -> None:
         while self._filling:

@@ -210,6 +210,7 @@ class DestinationQueue:
                 self._count_held(sum(map(_weight, held)) - sum(map(_weight, conversation.held)))
                 conversation.held = held
         self._window.drop(partition)
+        self._limits.batches.flush(partition)
 
     # -- first attempts
 
