@@ -386,3 +386,11 @@ def test_each_item_gets_an_answer_of_its_own(kinds: list[str], places: int, item
         assert gathering.attempts.taken == 0
 
     asyncio.run(run())
+
+
+async def test_what_comes_late_of_a_partition_that_is_given_back_waits_for_nobody() -> None:
+    gathering = Gathering()
+    await gathering.partition.drain(0)
+    await gathering.offer("late")
+    await eventually(lambda: gathering.port.requests == [["late"]], saying="a request")
+    assert await gathering.tasks["late"] == Delivered()

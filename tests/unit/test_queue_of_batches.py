@@ -114,17 +114,14 @@ async def test_what_waits_at_a_limit_of_rate_waits_in_retry() -> None:
     await alone.end()
 
 
-@pytest.mark.parametrize("is_late", [False, True])
-async def test_a_partition_is_given_back_without_waiting_for_a_full_batch(*, is_late: bool) -> None:
+async def test_a_partition_is_given_back_without_waiting_for_a_full_batch() -> None:
     alone = QueueAlone()
     alone.door = BatchDoor()
     alone.limit(1, batch=Batch(max_items=10, max_wait_seconds=3600))
     alone.answer(Delivered())
     alone.offer(0, "gathered", conversation="one")
-    if not is_late:
-        await alone.settled()
-        assert not requests(alone)
-    # Where it is late, its attempt has not come to the batch when the partition is given back.
+    await alone.settled()
+    assert not requests(alone)
     await alone.partitions[0].drain(10)
     assert requests(alone) == [["gathered"]]
     assert alone.done == ["gathered"]
