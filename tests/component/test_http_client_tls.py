@@ -23,6 +23,7 @@ from support.programs.authority import Authority
 from support.programs.ports import HOST
 from support.timing.further import one_in
 from support.timing.loops import LOOPS, on
+from support.timing.wait import eventually
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Over = Callable[[HttpTarget], AbstractAsyncContextManager[DestinationPort]]
@@ -183,14 +184,15 @@ def test_a_handshake_has_no_more_time_than_an_answer(loop: str, authority: Autho
     async def silent(peer: Peer) -> None:
         await peer.is_left()
 
-    async def run() -> int:
+    async def run() -> None:
         async with Hostile(silent) as server:
             tls = HttpTls(ca=authority.pem)
             own = await met(serving, server, tls, seconds=0.1)
             assert own == [Failed("timeout")] * 3
-            return len(server.peers)
+            # On a busy machine the server sees a connection after its client has left.
+            await eventually(lambda: len(server.peers) == 3, saying="three connections")
 
-    assert on(loop, run()) == 3
+    on(loop, run())
 
 
 @each_loop

@@ -77,7 +77,7 @@ async def test_nothing_is_sent_of_a_partition_that_is_somebody_elses(alone: Queu
 async def test_nothing_is_sent_of_a_partition_that_is_lost_while_its_batch_is_filled() -> None:
     alone = QueueAlone()
     alone.door = BatchDoor()
-    alone.limit(2, batch=TENS)
+    alone.limit(2, batch=Batch(max_items=10, max_wait_seconds=3600))
     alone.answer(Delivered())
     alone.offer(0, "lost", conversation="one")
     alone.offer(1, "kept", conversation="two")
