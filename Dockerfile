@@ -3,43 +3,49 @@
 # An image holds Python, a virtual environment with the wheel and the part's own extra, and nothing
 # else: no compiler, no cache, no other part's libraries. It needs no place to write to.
 
+# By digest, the base is pinned too: python:3.13-slim@sha256:… (docs/kubernetes.md).
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# ---- what all builders share: the requirements, read from pyproject.toml -------------------------
+# ---- what all builders share ---------------------------------------------------------------------
 
 FROM ${PYTHON_IMAGE} AS source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONSAFEPATH=1
 WORKDIR /src
 # Without pip: what is copied into the final image cannot install anything.
 RUN python -m venv --without-pip /opt/forebay
-COPY pyproject.toml ./
-# One file of requirements a part, so that the layers with libraries stay while only code changes.
-RUN python -c "\
-import pathlib, tomllib;\
-project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project'];\
-[pathlib.Path(part + '.txt').write_text('\n'.join(project['dependencies'] + project['optional-dependencies'][part]))\
- for part in ('receiver', 'processor', 'operator')]"
+# What is installed is what requirements/ pins, byte for byte (`make lock`). So is what builds: Forebay itself, and nkeys,
+# the only library of which there is no wheel. It stays in a folder of this stage.
+ENV PINNED="--quiet --require-hashes --only-binary=:all: --no-binary=nkeys -r"
+COPY requirements/build.txt requirements/
+RUN python -m pip install --target /opt/build $PINNED requirements/build.txt
+# Libraries come before the code: their layers stay while only code changes. `--ignore-installed`, so that nothing of
+# /opt/build passes for a library that is there already.
+ENV PYTHONPATH=/opt/build \
+    INSTALL="python -m pip --python /opt/forebay/bin/python install --no-build-isolation --ignore-installed"
 
 FROM source AS wheel
 COPY . .
-RUN python -m pip wheel --quiet --no-deps --wheel-dir /wheel .
+RUN python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel .
 
 # ---- one builder a part --------------------------------------------------------------------------
 
 FROM source AS build-receiver
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r receiver.txt
+COPY requirements/receiver.txt requirements/
+RUN $INSTALL $PINNED requirements/receiver.txt
 COPY --from=wheel /wheel /wheel
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+RUN $INSTALL --quiet --no-deps /wheel/*.whl
 
 FROM source AS build-processor
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r processor.txt
+COPY requirements/processor.txt requirements/
+RUN $INSTALL $PINNED requirements/processor.txt
 COPY --from=wheel /wheel /wheel
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+RUN $INSTALL --quiet --no-deps /wheel/*.whl
 
 FROM source AS build-operator
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --prefer-binary -r operator.txt
+COPY requirements/operator.txt requirements/
+RUN $INSTALL $PINNED requirements/operator.txt
 COPY --from=wheel /wheel /wheel
-RUN python -m pip --python /opt/forebay/bin/python install --quiet --no-deps /wheel/*.whl
+RUN $INSTALL --quiet --no-deps /wheel/*.whl
 
 # ---- what all images share -----------------------------------------------------------------------
 

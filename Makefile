@@ -3,7 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ALONE := $(VENV)/receiver
+TOOLS := $(VENV)/tools
 ARGS ?=
+# What is installed is what requirements/ pins (`make lock`). LOCKED=no: the newest that pyproject.toml allows.
+LOCKED ?= yes
 
 # The first Python that is new enough; another one: make PYTHON=/path/to/python3.12 run
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -31,7 +34,7 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart generate \
+.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart lock generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
@@ -85,6 +88,19 @@ controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kub
 
 chart: $(VENV)/.installed-dev ## the chart, rendered by Helm's engine and judged by who reads it
 	@$(PYTEST) tests/chart $(ARGS)
+
+# Pins of all files are those of dev.txt, so that an image holds what the tests ran with.
+LOCK = $(TOOLS)/bin/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock'
+
+lock: $(TOOLS)/.installed ## pin in requirements/ what pyproject.toml asks for; ARGS=--upgrade: the newest of all
+	@$(LOCK) --extra local --extra operator --extra dev $(ARGS) -o requirements/dev.txt pyproject.toml
+	@for part in $(PARTS) local; do \
+		$(LOCK) --extra $$part -c requirements/dev.txt $(ARGS) -o requirements/$$part.txt pyproject.toml || exit 1; \
+	done
+	@$(BIN)/python -c 'import tomllib; print("setuptools>=68", *tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(LOCK) -c requirements/dev.txt $(ARGS) -o requirements/build.txt -
+	@$(LOCK) --group tools $(ARGS) -o requirements/tools.txt
 
 generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md
 	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py --update-test-data $(ARGS)
@@ -209,6 +225,7 @@ images: ## build the images with docker, podman or buildah: REGISTRY=, TAG= and 
 		$$builder --quiet --target $$part --tag $(REGISTRY)/forebay-$$part:$(TAG) \
 			--label org.opencontainers.image.version=$$version \
 			--label org.opencontainers.image.revision=$$revision \
+			--label org.opencontainers.image.base.name=$(PYTHON_IMAGE) \
 			--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) . || exit 1; \
 	done
 
@@ -222,37 +239,67 @@ clean: ## remove .venv, what tools left behind and what `make run` stored
 	rm -rf $(VENV) .forebay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
 		.coverage .coverage.* htmlcov
 
-# Installing. A stamp says what was installed and is older than pyproject.toml when that changed.
+# Installing. A stamp says what was installed and is older than pyproject.toml, or what is pinned, when
+# that changed.
 
-$(VENV)/.installed-local: pyproject.toml | $(BIN)/python
-	@$(call install,.[local],$(VENV))
+$(VENV)/.installed-local: pyproject.toml requirements/local.txt requirements/build.txt | $(BIN)/python
+	@$(call install,local,$(VENV),local)
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	@$(call install,.[local$(comma)operator$(comma)dev],$(VENV))
+$(VENV)/.installed-dev: pyproject.toml requirements/dev.txt requirements/build.txt | $(BIN)/python
+	@$(call install,local$(comma)operator$(comma)dev,$(VENV),dev)
 	@# Each of the four workers of `make test` would compile all modules, all at the same time.
 	@$(PYTEST) -qq --collect-only tests/unit tests/component >/dev/null || true
 	@touch $(VENV)/.installed-local $@
 
 # A receiver as its image has it: its extra and nothing else.
-$(ALONE)/.installed: pyproject.toml | $(BIN)/python
-	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python $(BIN)/python $(ALONE); \
-	else \
-		$(BIN)/python -m venv $(ALONE); \
-	fi
-	@$(call install,.[receiver],$(ALONE))
+$(ALONE)/.installed: pyproject.toml requirements/receiver.txt requirements/build.txt | $(BIN)/python
+	@$(call environment,$(ALONE))
+	@$(call install,receiver,$(ALONE),receiver)
+	@touch $@
+
+# Programs of which Forebay imports nothing.
+$(TOOLS)/.installed: requirements/tools.txt | $(BIN)/python
+	@$(call environment,$(TOOLS))
+	@$(call with_installer,$(TOOLS)); $$install --require-hashes -r requirements/tools.txt
 	@touch $@
 
 comma := ,
 
+# An environment beside .venv, with its Python.
+define environment
+	if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(BIN)/python $(1); \
+	else \
+		$(BIN)/python -m venv $(1); \
+	fi
+endef
+
+# Sets $$install to what installs into the environment $(1).
+define with_installer
+	set -e; \
+	if command -v uv >/dev/null 2>&1; then \
+		install='uv pip install --quiet --python $(1)/bin/python'; \
+	else \
+		$(1)/bin/python -c 'import pip' 2>/dev/null || $(1)/bin/python -m ensurepip >/dev/null; \
+		install='$(1)/bin/python -m pip install --quiet'; \
+	fi
+endef
+
+# The extras $(1) into $(2): what requirements/$(3).txt pins, then the checkout itself, editable. What builds that (and
+# nkeys, of which there is no wheel) is pinned by version alone: pip takes no hashes for it. It has two names for the
+# setting, an older and a newer one; uv has its own.
 define install
 	echo "Installing Forebay and what it needs into $(2) (once; a minute or less) ..."; \
-	if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(2)/bin/python --editable '$(1)'; \
+	$(call with_installer,$(2)); \
+	if [ '$(LOCKED)' = no ]; then \
+		$$install --upgrade --editable '.[$(1)]'; \
 	else \
-		{ $(2)/bin/python -c 'import pip' 2>/dev/null || $(2)/bin/python -m ensurepip >/dev/null; } && \
-		$(2)/bin/python -m pip install --quiet --editable '$(1)'; \
+		pins=$$(mktemp); trap 'rm -f "$$pins"' EXIT; \
+		sed -n 's/^\([a-z].*==[^ ;]*\).*/\1/p' requirements/build.txt >"$$pins"; \
+		export PIP_CONSTRAINT="$$pins" PIP_BUILD_CONSTRAINT="$$pins" UV_BUILD_CONSTRAINT="$$pins"; \
+		$$install --require-hashes -r requirements/$(3).txt; \
+		$$install --no-deps --editable .; \
 	fi
 endef
 
