@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ALONE := $(VENV)/receiver
 TOOLS := $(VENV)/tools
+PARTS := receiver processor operator
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' libs/forebay/__init__.py)
 ARGS ?=
 # What is installed is what requirements/ pins (`make lock`). LOCKED=no: the newest that pyproject.toml allows.
 LOCKED ?= yes
@@ -34,7 +36,7 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart lock generate \
+.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart lock sbom generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
@@ -102,8 +104,21 @@ lock: $(TOOLS)/.installed ## pin in requirements/ what pyproject.toml asks for; 
 		$(LOCK) -c requirements/dev.txt $(ARGS) -o requirements/build.txt -
 	@$(LOCK) --group tools $(ARGS) -o requirements/tools.txt
 
-generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md
-	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py --update-test-data $(ARGS)
+# What each image has besides its base, with the time of the commit: a commit has one such file. pyproject.toml is
+# given with its version, which it leaves to the package.
+sbom: $(TOOLS)/.installed $(PARTS:%=$(VENV)/%/.installed) ## a bill of materials (CycloneDX) for each image, in dist/sbom
+	@mkdir -p dist/sbom; project=$$(mktemp -d); trap 'rm -rf "$$project"' EXIT; cp LICENSE README.md "$$project"; \
+	sed "s/^dynamic = .*/version = \"$(VERSION)\"/" pyproject.toml >"$$project/pyproject.toml"; \
+	for part in $(PARTS); do \
+		SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(TOOLS)/bin/cyclonedx-py environment \
+			--pyproject "$$project/pyproject.toml" --mc-type application --output-reproducible --gather-license-texts \
+			--output-format JSON --output-file dist/sbom/$$part.cdx.json $(ARGS) $(VENV)/$$part/bin/python || exit 1; \
+		echo "dist/sbom/$$part.cdx.json"; \
+	done
+
+generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md, docs/licences.md
+	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py tests/unit/test_licences.py \
+		--update-test-data $(ARGS)
 
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its
 # nodes can pull (FOREBAY_E2E_VALUES: a file of values that names them).
@@ -204,7 +219,6 @@ endif
 mutants: $(VENV)/.installed-dev ## faults put into a copy of the code one by one: do the tests notice? --short, --help, --record
 	@PYTHONPATH=tests $(BIN)/python -m mutants.run $(ARGS)
 
-PARTS := receiver processor operator
 REGISTRY ?= localhost
 TAG ?= dev
 PYTHON_IMAGE ?= python:3.13-slim
@@ -218,12 +232,11 @@ images: ## build the images with docker, podman or buildah: REGISTRY=, TAG= and 
 	if [ -z "$$builder" ]; then \
 		echo "No docker (with its daemon), podman or buildah was found: install one." >&2; exit 1; \
 	fi; \
-	version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' libs/forebay/__init__.py); \
 	revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown); \
 	for part in $(PARTS); do \
 		echo "$$builder: $(REGISTRY)/forebay-$$part:$(TAG)"; \
 		$$builder --quiet --target $$part --tag $(REGISTRY)/forebay-$$part:$(TAG) \
-			--label org.opencontainers.image.version=$$version \
+			--label org.opencontainers.image.version=$(VERSION) \
 			--label org.opencontainers.image.revision=$$revision \
 			--label org.opencontainers.image.base.name=$(PYTHON_IMAGE) \
 			--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) . || exit 1; \
@@ -252,10 +265,10 @@ $(VENV)/.installed-dev: pyproject.toml requirements/dev.txt requirements/build.t
 	@$(PYTEST) -qq --collect-only tests/unit tests/component >/dev/null || true
 	@touch $(VENV)/.installed-local $@
 
-# A receiver as its image has it: its extra and nothing else.
-$(ALONE)/.installed: pyproject.toml requirements/receiver.txt requirements/build.txt | $(BIN)/python
-	@$(call environment,$(ALONE))
-	@$(call install,receiver,$(ALONE),receiver)
+# A part as its image has it: its extra and nothing else.
+$(PARTS:%=$(VENV)/%/.installed): $(VENV)/%/.installed: pyproject.toml requirements/%.txt requirements/build.txt | $(BIN)/python
+	@$(call environment,$(VENV)/$*)
+	@$(call install,$*,$(VENV)/$*,$*)
 	@touch $@
 
 # Programs of which Forebay imports nothing.
@@ -266,12 +279,13 @@ $(TOOLS)/.installed: requirements/tools.txt | $(BIN)/python
 
 comma := ,
 
-# An environment beside .venv, with its Python.
+# An environment beside .venv, with its Python and nothing in it: .venv's pip fills it.
 define environment
+	rm -rf $(1); \
 	if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python $(BIN)/python $(1); \
+		uv venv --quiet --python $(BIN)/python $(1); \
 	else \
-		$(BIN)/python -m venv $(1); \
+		$(BIN)/python -m venv --without-pip $(1); \
 	fi
 endef
 
@@ -281,8 +295,8 @@ define with_installer
 	if command -v uv >/dev/null 2>&1; then \
 		install='uv pip install --quiet --python $(1)/bin/python'; \
 	else \
-		$(1)/bin/python -c 'import pip' 2>/dev/null || $(1)/bin/python -m ensurepip >/dev/null; \
-		install='$(1)/bin/python -m pip install --quiet'; \
+		$(BIN)/python -c 'import pip' 2>/dev/null || $(BIN)/python -m ensurepip >/dev/null; \
+		install='$(BIN)/python -m pip --python $(1)/bin/python install --quiet'; \
 	fi
 endef
 
