@@ -36,7 +36,7 @@ WORKERS ?= 4
 SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart lock sbom generate \
+.PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart chart-tools lock sbom generate \
 	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
@@ -88,8 +88,18 @@ slow: $(VENV)/.installed-dev ## the component tests that wait: for leases, retri
 controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kube-apiserver (KUBEBUILDER_ASSETS)
 	@$(PYTEST) tests/controlplane $(ARGS)
 
-chart: $(VENV)/.installed-dev ## the chart, rendered by Helm's engine and judged by who reads it
-	@$(PYTEST) tests/chart $(ARGS)
+chart: $(VENV)/.installed-dev chart-tools ## the chart, rendered by Helm's engine and judged by who reads it
+	@$(PYTEST) $(SPREAD) tests/chart $(ARGS)
+
+# Prometheus' own judge of rules: the program alone out of Debian's package, nothing is started.
+chart-tools: $(VENV)/.installed-dev
+	@if [ ! -x $(BIN)/promtool ] && ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then \
+		echo 'Fetching promtool into $(VENV) (once) ...'; \
+		folder=$$(mktemp -d); \
+		(cd "$$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) && \
+			install "$$folder/usr/bin/promtool" $(BIN)/; \
+		rm -rf "$$folder"; \
+	fi
 
 # Pins of all files are those of dev.txt, so that an image holds what the tests ran with.
 LOCK = $(TOOLS)/bin/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.11 --generate-hashes \

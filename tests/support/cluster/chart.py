@@ -9,6 +9,7 @@ from typing import Any, Final
 import helm_python as helm
 import yaml
 from lightkube import codecs
+from lightkube.generic_resource import create_namespaced_resource
 
 from forebay_operator.settings.config import OperatorConfig, read_config
 
@@ -37,6 +38,10 @@ NAMESPACE: Final = "webhooks"
 """Unlike the chart's name, so that a template that takes one for the other is found out."""
 
 Manifest = dict[str, Any]
+
+# Kinds of others, which no schema of Kubernetes' own judges: tests of their own do.
+for _kind in ("PodMonitor", "PrometheusRule"):
+    create_namespaced_resource("monitoring.coreos.com", "v1", _kind, f"{_kind.lower()}s")
 
 
 class Rendered:
