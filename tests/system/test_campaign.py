@@ -8,13 +8,11 @@ from support.processor.campaign import Plan, run_campaign
 from support.processor.campaign_of_processes import WorldOfProcesses, shard_for
 
 PLAN: Final = Plan(
-    messages=2_000, rate=600, people=500, others=10, kill_seconds=5, drain_seconds=40
+    messages=1_000, rate=500, people=300, others=10, kill_seconds=3, drain_seconds=30
 )
 
 PLACES: Final = 64
 """Attempts that a kill may catch under way (`http.maxInFlight`)."""
-
-TAKEOVER_SECONDS: Final = 10.0
 
 
 async def test_a_campaign_waits_for_its_destination_and_is_whole(tmp_path: Path) -> None:
