@@ -24,7 +24,7 @@ from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import cpu_seconds
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.core.tables import Retry
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import store_all, texts
 from support.inputs.tables import endpoint, http_destination

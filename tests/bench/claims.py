@@ -36,9 +36,9 @@ from forebay.core.subjects import (
     key_token,
     stream_name,
 )
+from forebay.runtime.jetstream.errors import ClaimedBefore
+from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import ClaimedBefore
-from forebay.runtime.streams import ShardConfig, ensure_shard
 from support.inputs.bulk_webhooks import texts
 from support.inputs.tables import ENDPOINT
 from support.nats.nats_server import NatsServer

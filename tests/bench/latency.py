@@ -28,7 +28,7 @@ from forebay.core.compile import max_in_flight
 from forebay.core.resource import Throughput
 from forebay.core.signatures import sign
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.streams import ensure_shard
 from support.inputs.corpus import APP_SECRET
 from support.inputs.tables import Tables, route
 from support.nats.nats_cluster import NatsCluster

@@ -44,7 +44,7 @@ from forebay.core.subjects import (
     stream_name,
 )
 from forebay.core.tables import Batch
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import send_paced, store_all, texts
 from support.inputs.tables import PATH, endpoint, http_destination, route

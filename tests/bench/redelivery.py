@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.records import Goal, Section, goals_section, keep, show
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.processor.redelivery import TIMES, Drill, drill
 
 GIBIBYTE = 1024**3

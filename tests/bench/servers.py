@@ -14,7 +14,7 @@ from nats.js.api import StreamConfig
 
 from bench import plain_route
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.inputs.tables import route
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST, free_port

@@ -28,9 +28,9 @@ import psutil
 from bench.records import Goal, Section, goals_section, keep, show
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partition, stream_name
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.jetstream.streams import ShardConfig
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.streams import ShardConfig
 from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import texts
 from support.inputs.tables import endpoint, http_destination

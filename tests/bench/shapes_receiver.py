@@ -28,7 +28,7 @@ import psutil
 from bench.records import Goal, Section, goals_section, keep, show
 from bench.webhooks import HALF_KB, bodies
 from forebay.core.signatures import sign
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.inputs.corpus import APP_SECRET
 from support.inputs.tables import route
 from support.inputs.worst_bodies import LARGEST, WORST_BODIES, varied_history

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from bench.records import Goal, Section, goals_section, keep, show
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.processor.neighbours import percentile
 from support.processor.storm import storm
 

@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 from forebay.core.subjects import Lane, consumer_name
+from forebay.runtime.jetstream.pull_inbox import PullInbox
+from forebay.runtime.jetstream.streams import ShardConfig, consumer_config
 from forebay.runtime.provision_command import provision
-from forebay.runtime.pull_inbox import PullInbox
 from forebay.runtime.settings import NatsUser
-from forebay.runtime.streams import ShardConfig, consumer_config
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.shared.lease_table import LeaseTable, Member

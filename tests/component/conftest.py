@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer, stores_in
 from support.processor.processor_harness import ProcessorHarness
 from support.programs import nursery

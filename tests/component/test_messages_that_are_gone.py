@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from support.nats.nats_server import NatsServer
 

@@ -14,12 +14,12 @@ from nats.js.errors import APIError
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.subjects import FORMAT_VERSION, PARTITIONS, Lane, StreamKind, stream_name
-from forebay.runtime.consumers import list_consumers
-from forebay.runtime.jetstream_api import call
+from forebay.runtime.jetstream.api import call
+from forebay.runtime.jetstream.consumers import list_consumers
+from forebay.runtime.jetstream.errors import CLAIM_REFUSED_TEXT, StoreUnavailable
+from forebay.runtime.jetstream.streams import FORMAT_KEY, ShardConfig, ensure_shard, stream_config
 from forebay.runtime.provision_command import provision
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import CLAIM_REFUSED_TEXT, StoreUnavailable
-from forebay.runtime.streams import FORMAT_KEY, ShardConfig, ensure_shard, stream_config
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD
 

@@ -8,10 +8,7 @@ import pytest
 from nats.js.api import StreamConfig
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.pending_publish import Message, PubAck
-from forebay.runtime.publisher import Publisher
-from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     CLAIM_REFUSED_TEXT,
     ClaimedBefore,
     MessageTooLarge,
@@ -20,7 +17,10 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
     StreamMissing,
 )
-from forebay.runtime.streams import ShardConfig, stream_config
+from forebay.runtime.jetstream.pending_publish import Message, PubAck
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.jetstream.streams import ShardConfig, stream_config
+from forebay.runtime.settings import NatsSettings
 from support.nats.nats_server import NatsServer
 from support.nats.publishing import publishing
 from support.programs.stack import SHARD

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay.runtime.publisher_connection import PING_SECONDS, PINGS_UNANSWERED
+from forebay.runtime.jetstream.publisher_connection import PING_SECONDS, PINGS_UNANSWERED
 from forebay.runtime.settings import NatsSettings
 from support.nats.publishing import publishing
 from support.programs.ports import HOST

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from forebay.runtime.jetstream.errors import StreamMissing
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StreamMissing
 from support.nats.nats_server import NatsServer
 from support.nats.publishing import publishing
 from support.programs.certificates import Certificate, make_certificate

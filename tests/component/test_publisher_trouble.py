@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreUnavailable
-from forebay.runtime.streams import stream_config
 from support.nats.nats_server import NatsServer
 from support.nats.publishing import publishing
 from support.programs.ports import HOST

@@ -3,8 +3,8 @@
 import pytest
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.streams import stream_config
 from forebay_receiver.adapters.store import SILENCE_GRACE_SECONDS
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.pending_publish import PubAck
+from forebay.runtime.jetstream.errors import StillStoring
+from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StillStoring
-from forebay.runtime.streams import stream_config
 from forebay_receiver.adapters.store import STILL_STORING_PAUSE_SECONDS, JetStreamStore
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD

@@ -10,7 +10,7 @@ import pytest
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
-from forebay.runtime.streams import ShardConfig, ensure_shard
+from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from support.processor.processor_harness import EVENTS, RETRY
 from support.programs.processes import Part
 from support.programs.stack import SHARD, Stack

@@ -5,7 +5,7 @@ import contextlib
 from typing import cast
 
 from forebay.core.subjects import Lane, RetrySubject
-from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay_processor.delivery.dispatcher import Acker
 from forebay_processor.delivery.entry import PendingDelivery
 from support.processor.queue_alone import ITEM, NAME, QueueAlone

@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, dead_subject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
-from forebay.runtime.pulled_message import PulledMessage, told_by
-from forebay.runtime.puller import Puller
+from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.puller import Puller
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import Delivered

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.runtime.nats_wire import encode_headers
+from forebay.runtime.jetstream.nats_wire import encode_headers
 
 
 def test_a_block_is_a_line_for_each_header_and_an_empty_one() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.lease_table import Assignment

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from forebay.core import envelope
-from forebay.runtime.pending_publish import PubAck
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.shared.lease import lease_clock
 from support.processor.queue_alone import QueueAlone

@@ -7,7 +7,12 @@ from typing import cast
 
 import pytest
 
-from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreFull, StoreUnavailable
+from forebay.runtime.jetstream.errors import (
+    SequenceMismatch,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.shared.lease_table import LeaseTable

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from forebay.runtime.pull_status import OnRefused
+from forebay.runtime.jetstream.pull_status import OnRefused
 from forebay_processor.adapters.connection import Session
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.partition import PartitionStore

@@ -15,8 +15,7 @@ from forebay.core.subjects import (
     stream_name,
     stream_of,
 )
-from forebay.runtime.pending_publish import PubAck, pub_ack
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     ClaimedBefore,
     ForeignAnswer,
     SequenceMismatch,
@@ -24,6 +23,7 @@ from forebay.runtime.store_errors import (
     StoreUnavailable,
     StreamMissing,
 )
+from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
 
 STREAM = "FOREBAY_RAW_0"
 NAME = EndpointName("demo", "meta")

@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 
-from forebay.runtime.pending_publish import BatchPublish, Message, PubAck, PublishBatch
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     ClaimedBefore,
     MessageTooLarge,
     StoreError,
     StoreUnavailable,
 )
+from forebay.runtime.jetstream.pending_publish import BatchPublish, Message, PubAck, PublishBatch
 
 ANSWERS: list[PubAck | StoreError] = [
     ClaimedBefore("a repeat"),

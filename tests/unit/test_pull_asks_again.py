@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 
-from forebay.runtime.pull_inbox import PullInbox
-from forebay.runtime.pull_status import PullRefusal
-from forebay.runtime.puller import Puller
+from forebay.runtime.jetstream.pull_inbox import PullInbox
+from forebay.runtime.jetstream.pull_status import PullRefusal
+from forebay.runtime.jetstream.puller import Puller
 from support.nats.pull_server import PullServer, refused
 from support.timing.clocks import LoopClock
 from support.timing.wait import eventually

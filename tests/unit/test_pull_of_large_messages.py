@@ -6,8 +6,8 @@ from typing import cast
 
 from nats.aio.client import Client
 
-from forebay.runtime.pull_inbox import LARGE_AT_ONCE, LargeMessages, PullInbox
-from forebay.runtime.puller import Puller
+from forebay.runtime.jetstream.pull_inbox import LARGE_AT_ONCE, LargeMessages, PullInbox
+from forebay.runtime.jetstream.puller import Puller
 from support.nats.pull_server import PullServer, refused
 from support.timing.wait import eventually
 

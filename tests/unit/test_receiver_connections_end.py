@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_receiver.handlers.limits import SLICE_BYTES
 from forebay_receiver.services.large_bodies import LARGE_BODY
 from forebay_receiver.settings import ReceiverSettings

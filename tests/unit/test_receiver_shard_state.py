@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     StillStoring,
     StoreError,

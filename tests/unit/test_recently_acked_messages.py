@@ -6,7 +6,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.core.ack_floors import AckFloor
-from forebay.runtime.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
 from forebay_processor.shared import recently_acked
 from forebay_processor.shared.recently_acked import RecentlyAcked
 

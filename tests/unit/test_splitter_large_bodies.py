@@ -8,7 +8,7 @@ import pytest
 
 from forebay.core import envelope
 from forebay.core.subjects import Lane
-from forebay.runtime.store_errors import StoreFull
+from forebay.runtime.jetstream.errors import StoreFull
 from forebay_processor.splitting.body_limits import MOST_SAMPLES, BodyLimits
 from forebay_processor.splitting.splitter import WAVE_ITEMS
 from support.processor.split_alone import LIMITS, SplitAlone, texts_of

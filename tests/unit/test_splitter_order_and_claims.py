@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from forebay.core import envelope
 from forebay.core.subjects import conversation_partition, conversation_token
-from forebay.runtime.store_errors import StoreFull, StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreFull, StoreUnavailable
 from support.processor.split_alone import NAME, SplitAlone, texts_of
 from support.timing.wait import eventually
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_processor.delivery.status_order import (
     AT_ONCE,
     REPLICA_TRIES,

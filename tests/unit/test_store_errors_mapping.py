@@ -3,7 +3,7 @@
 import pytest
 
 from forebay.core.errors import ForebayError
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     CLAIM_REFUSED_TEXT,
     ClaimedBefore,
     MessageTooLarge,

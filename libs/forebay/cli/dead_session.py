@@ -114,9 +114,9 @@ def with_store(
         raise ConfigurationError(message)
 
     async def connected() -> None:
-        from forebay.runtime.command_client import command_client
         from forebay.runtime.dead_letters import DeadLetters
         from forebay.runtime.invalid_bodies import InvalidBodies
+        from forebay.runtime.jetstream.command_client import command_client
 
         kind = InvalidBodies if invalid else DeadLetters
         async with command_client(await _nats(nats_url, data_dir)) as client:

@@ -4,7 +4,7 @@
     ├── ConfigurationError          a setting, manifest or table that cannot be used
     ├── UnreadableBody              a webhook body that no parser takes: goes to the `invalid` lane
     │   └── ExpandsTooFar           one that holds more, once it is decoded, than it may
-    └── runtime.store_errors          what NATS answered, or did not answer: see there
+    └── runtime.jetstream.errors    what NATS answered, or did not answer: see there
 
 Each part may add its own below one of these; the message is one sentence for a person.
 """

@@ -161,10 +161,10 @@ class LocalSupervisor:
     async def _provision(self) -> None:
         """Make the streams; try again for as long as NATS does not answer."""
         # Late: NATS' client takes a while to import, and nats-server can start meanwhile.
+        from forebay.runtime.jetstream.errors import StoreUnavailable
+        from forebay.runtime.jetstream.streams import ShardConfig
         from forebay.runtime.provision_command import provision
         from forebay.runtime.settings import NatsSettings, load_settings
-        from forebay.runtime.store_errors import StoreUnavailable
-        from forebay.runtime.streams import ShardConfig
 
         if self._options.nats_url is None:
             settings = NatsSettings(

@@ -20,8 +20,7 @@ from nats.errors import Error as NatsError
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, stream_name, stream_of
-from forebay.runtime.pending_publish import PubAck, pub_ack
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     ForeignAnswer,
     StoreError,
     StoreUnavailable,
@@ -29,7 +28,8 @@ from forebay.runtime.store_errors import (
     is_gone,
     store_error,
 )
-from forebay.runtime.stream_reader import StoredMessage, read_page
+from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
+from forebay.runtime.jetstream.stream_reader import StoredMessage, read_page
 
 __all__ = ["DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
 

@@ -22,8 +22,8 @@ from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.subjects import StreamKind
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
-from forebay.runtime.store_errors import SequenceMismatch
-from forebay.runtime.stream_reader import StoredMessage
+from forebay.runtime.jetstream.errors import SequenceMismatch
+from forebay.runtime.jetstream.stream_reader import StoredMessage
 
 __all__ = ["DeadLetters"]
 

@@ -31,7 +31,7 @@ from forebay.core.subjects import (
     stream_name,
 )
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
-from forebay.runtime.stream_reader import StoredMessage
+from forebay.runtime.jetstream.stream_reader import StoredMessage
 
 __all__ = ["INVALID", "InvalidBodies"]
 

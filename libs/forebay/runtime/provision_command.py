@@ -4,10 +4,10 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.core.errors import ConfigurationError
-from forebay.runtime.nats import CONNECT_SECONDS, login
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.link import CONNECT_SECONDS, login
+from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreError, StoreUnavailable
-from forebay.runtime.streams import ShardConfig, ensure_shard
 
 __all__ = ["provision"]
 

@@ -14,10 +14,10 @@ from typing_extensions import override
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
-from forebay.runtime.nats import NatsLink
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.link import NatsLink
+from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreError, StoreUnavailable
-from forebay.runtime.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 
 __all__ = ["JetStreams", "NoStreams", "StreamFill", "StreamManager", "Waiting", "endpoint_filters"]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics

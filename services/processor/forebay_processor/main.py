@@ -11,15 +11,15 @@ from aiohttp import web
 from forebay.core.tables import ProcessorTable
 from forebay.runtime.clock import SystemClock
 from forebay.runtime.event_loop import PartLoop
+from forebay.runtime.jetstream.link import NatsLink
+from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.logging import configure_logging, log_loop_errors
-from forebay.runtime.nats import NatsLink
 from forebay.runtime.process import (
     bound_integers,
     listen,
     place_of_listener,
     settle_garbage_collector,
 )
-from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_processor.destinations.addresses import Guard

@@ -13,9 +13,9 @@ import pytest
 
 from forebay.local.addresses import Address, check_free
 from forebay.runtime.event_loop import PartLoop
-from forebay.runtime.nats import NatsLink
+from forebay.runtime.jetstream.link import NatsLink
+from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.process import open_listener
-from forebay.runtime.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.settings import ProcessorSettings
 from forebay_receiver.settings import ReceiverSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.streams import ensure_shard
 from support.inputs.corpus import PAYLOADS
 from support.nats.nats_server import NatsServer
 from support.processor.processor_harness import CHANNEL, token

@@ -14,8 +14,8 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.dead_letter_store import DeadLetterOutcome
 from forebay.runtime.dead_letters import DeadLetters
-from forebay.runtime.store_errors import ForeignAnswer, StoreError
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.errors import ForeignAnswer, StoreError
+from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer
 from support.nats.streams import count
 from support.processor.processor_harness import DEAD, RETRY

@@ -6,7 +6,7 @@ from nats.aio.client import Client
 from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer
 from support.nats.streams import count
 from support.processor.processor_harness import DEAD, RAW, RETRY

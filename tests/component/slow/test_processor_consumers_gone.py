@@ -19,9 +19,14 @@ from forebay.core.subjects import (
     lease_stream,
     lease_subject,
 )
-from forebay.runtime.consumers import list_consumers
-from forebay.runtime.jetstream_api import call
-from forebay.runtime.streams import consumer_configs, ensure_shard, lease_config, stream_config
+from forebay.runtime.jetstream.api import call
+from forebay.runtime.jetstream.consumers import list_consumers
+from forebay.runtime.jetstream.streams import (
+    consumer_configs,
+    ensure_shard,
+    lease_config,
+    stream_config,
+)
 from support.processor.processor_harness import (
     DEAD,
     EVENTS,

@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.nats_wire import WireProtocol
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.nats_wire import WireProtocol
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings, read_credentials
-from forebay.runtime.store_errors import StoreUnavailable
-from forebay.runtime.streams import stream_config
 from support.inputs.tables import Tables, route
 from support.nats.nats_operator import NatsOperator
 from support.nats.nats_server import NatsServer

@@ -13,13 +13,13 @@ import pytest
 from nats.aio.client import Client
 
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
-from forebay.runtime.nats import NatsLink
-from forebay.runtime.pull_inbox import LARGE_AT_ONCE, PullInbox
-from forebay.runtime.pull_status import PullRefusal
-from forebay.runtime.pulled_message import PulledMessage
-from forebay.runtime.puller import BATCH_BYTES, EXPIRES_SECONDS, SHORTEST_SECONDS, Puller
+from forebay.runtime.jetstream.link import NatsLink
+from forebay.runtime.jetstream.pull_inbox import LARGE_AT_ONCE, PullInbox
+from forebay.runtime.jetstream.pull_status import PullRefusal
+from forebay.runtime.jetstream.pulled_message import PulledMessage
+from forebay.runtime.jetstream.puller import BATCH_BYTES, EXPIRES_SECONDS, SHORTEST_SECONDS, Puller
+from forebay.runtime.jetstream.streams import consumer_config, stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.streams import consumer_config, stream_config
 from forebay_processor.adapters.streams import Streams
 from support.nats.nats_server import NatsServer, settled
 from support.programs.stack import SHARD

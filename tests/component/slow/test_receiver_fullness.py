@@ -7,8 +7,8 @@ from nats.js.api import StreamConfig
 from structlog.testing import capture_logs
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.streams import stream_config
 from forebay_receiver.errors import Reason
 from support.nats.nats_operator import NatsOperator
 from support.nats.nats_server import NatsServer

@@ -7,10 +7,10 @@ from typing import Final
 import pytest_asyncio
 from nats.aio.client import Client
 
-from forebay.runtime.jetstream_api import call
-from forebay.runtime.quick_client import QuickClient
-from forebay.runtime.store_errors import StoreUnavailable
-from forebay.runtime.streams import ensure_shard
+from forebay.runtime.jetstream.api import call
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.quick_client import QuickClient
+from forebay.runtime.jetstream.streams import ensure_shard
 from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
 from forebay_processor.adapters.streams import Streams
 from support.nats.nats_server import NatsServer

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.settings import NatsSettings
 
 __all__ = ["publishing"]

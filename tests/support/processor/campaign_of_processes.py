@@ -9,7 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from forebay.core.tables import Retry
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.destinations.quick_sink import QuickSink
 from support.inputs.tables import endpoint, http_destination, route
 from support.processor.backlog import resident_mib

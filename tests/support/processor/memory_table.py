@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from forebay.core import envelope
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import ClaimedBefore, StoreFull, StoreUnavailable
+from forebay.runtime.jetstream.errors import ClaimedBefore, StoreFull, StoreUnavailable
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["MemoryTable"]

@@ -30,7 +30,7 @@ from forebay.core.tables import (
     ProcessorEndpoint,
     Retry,
 )
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.destinations.sink import Arrival
 from support.inputs.tables import QUICK_RETRY, endpoint
 from support.programs.processes import Part

@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from forebay_simulator.sender import HttpSender
 from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import ACCEPTED, post, texts

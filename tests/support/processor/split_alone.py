@@ -16,14 +16,14 @@ from forebay.core.naming import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, RawSubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.pulled_message import PulledMessage, told_by
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     SequenceMismatch,
     StoreError,
     StoreUnavailable,
 )
+from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from forebay.core.subjects import Lane
-from forebay.runtime.streams import ShardConfig
+from forebay.runtime.jetstream.streams import ShardConfig
 from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import Webhook, send_paced, statuses, store_all, texts
 from support.inputs.tables import PATH, endpoint, http_destination, route

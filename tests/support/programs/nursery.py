@@ -42,7 +42,7 @@ PRELOADED: Final = (
     "forebay_simulator.terminal",
     "forebay.cli.dead_printer",
     "forebay.local.running_nats",
-    "forebay.runtime.command_client",
+    "forebay.runtime.jetstream.command_client",
     "forebay.runtime.dead_letters",
     "rich.console",
     "typer.rich_utils",

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from typing_extensions import override
 
-from forebay.runtime.streams import ShardConfig, ensure_shard
+from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from support.destinations.sink import Sink
 from support.inputs.tables import Tables, endpoint, http_destination, route
 from support.nats.nats_server import NatsServer

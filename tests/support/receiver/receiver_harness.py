@@ -23,7 +23,7 @@ from forebay.core.tables import (
     ReceiverRoute,
     SignatureCheck,
 )
-from forebay.runtime.streams import stream_config
+from forebay.runtime.jetstream.streams import stream_config
 from support.inputs.corpus import APP_SECRET, PLATFORM_SECRET, payload
 from support.inputs.tables import META_SIGNATURE, PATH, VERIFY_TOKEN
 from support.nats.nats_server import NatsServer

@@ -13,8 +13,8 @@ from typing import Any, Final
 from typing_extensions import override
 
 from forebay.core.tables import ReceiverRoute, ReceiverTable
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_receiver.adapters.store import Storing
 from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.connection_rules import ConnectionRules

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 from typing_extensions import override
 
-from forebay.runtime.nats_wire import encode_headers
-from forebay.runtime.pending_publish import PubAck
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.nats_wire import encode_headers
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreError
 from forebay_receiver.adapters.store import JetStreamStore, Storing
 from forebay_receiver.metrics import ReceiverMetrics
 from support.timing.wait import eventually

@@ -28,7 +28,7 @@ from nats.js.errors import APIError
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.streams import stream_config
+from forebay.runtime.jetstream.streams import stream_config
 from forebay_simulator import Plan, Result
 from forebay_simulator.keys import item_keys
 from forebay_simulator.schedule import RetryDelays

@@ -12,10 +12,10 @@ import contextlib
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from forebay.runtime.publisher import Publisher
-from forebay.runtime.pull_inbox import LargeMessages, PullInbox
-from forebay.runtime.pull_status import OnRefused
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.jetstream.pull_inbox import LargeMessages, PullInbox
+from forebay.runtime.jetstream.pull_status import OnRefused
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.retry_pages import RetryPages
 from forebay_processor.adapters.streams import Streams
@@ -66,7 +66,7 @@ class Session:
 
 
 class Connection:
-    """Follows the link: a `LinkListener` of `forebay.runtime.nats`."""
+    """Follows the link: a `LinkListener` of `forebay.runtime.jetstream.link`."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.publisher = publisher

@@ -12,8 +12,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from forebay.core.subjects import lease_stream, lease_subject
-from forebay.runtime.pending_publish import pub_ack
-from forebay.runtime.store_errors import StoreError, StoreUnavailable, store_error
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, store_error
+from forebay.runtime.jetstream.pending_publish import pub_ack
 from forebay_processor.shared.lease_table import LeaseTable
 
 __all__ = ["LeaseStore"]

@@ -23,11 +23,11 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from forebay.runtime.jetstream_api import call, find_message
-from forebay.runtime.pulled_message import told_by
-from forebay.runtime.quick_client import subscribe
-from forebay.runtime.store_errors import ConsumerMissing, StoreError, StoreUnavailable
-from forebay.runtime.stream_reader import direct_message, moment
+from forebay.runtime.jetstream.api import call, find_message
+from forebay.runtime.jetstream.errors import ConsumerMissing, StoreError, StoreUnavailable
+from forebay.runtime.jetstream.pulled_message import told_by
+from forebay.runtime.jetstream.quick_client import subscribe
+from forebay.runtime.jetstream.stream_reader import direct_message, moment
 from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["RetryPages", "first_row", "row_at"]

@@ -17,7 +17,8 @@ from nats.js.errors import NotFoundError
 from forebay.core.ack_floors import AckFloor
 from forebay.core.envelope import DIGEST
 from forebay.core.subjects import Lane, StreamKind, replay_subjects, stream_name
-from forebay.runtime.consumers import (
+from forebay.runtime.jetstream.api import API_SECONDS, call, find_message, request
+from forebay.runtime.jetstream.consumers import (
     ConsumerState,
     StreamView,
     difference,
@@ -25,23 +26,22 @@ from forebay.runtime.consumers import (
     list_consumers,
     view_stream,
 )
-from forebay.runtime.jetstream_api import API_SECONDS, call, find_message, request
-from forebay.runtime.puller import TakenOver
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     ConsumerMissing,
     StoreUnavailable,
     StreamMissing,
     is_gone,
     store_error,
 )
-from forebay.runtime.stream_reader import (
+from forebay.runtime.jetstream.puller import TakenOver
+from forebay.runtime.jetstream.stream_reader import (
     StoredMessage,
     moment,
     read_last,
     read_page,
     read_sequences,
 )
-from forebay.runtime.streams import consumer_config
+from forebay.runtime.jetstream.streams import consumer_config
 from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
 from forebay_processor.shared.partition import StoredRow
 

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.backlogs import Backlogs
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations

@@ -17,7 +17,7 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject, StreamKind, stream_name
-from forebay.runtime.store_errors import StoreRefused
+from forebay.runtime.jetstream.errors import StoreRefused
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.retry_rows import epoch_of

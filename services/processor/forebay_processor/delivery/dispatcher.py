@@ -16,9 +16,9 @@ from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.pulled_message import PulledMessage
-from forebay.runtime.puller import Puller
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.pulled_message import PulledMessage
+from forebay.runtime.jetstream.puller import Puller
 from forebay_processor.delivery.dead_letters import EVERY, dead_letter
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.queue import DestinationQueue

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 
 from forebay.core.dead_letters import DeadReason
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry

@@ -31,7 +31,7 @@ from typing import Final
 from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.attempt import Attempts
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.backlog_reader import BacklogReader

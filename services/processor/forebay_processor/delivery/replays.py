@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from forebay.core.subjects import RetrySubject
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from forebay.core.subjects import REPLAY, Lane
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import GONE_PLACES, DestinationLimits

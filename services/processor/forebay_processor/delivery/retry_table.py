@@ -20,7 +20,7 @@ from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
-from forebay.runtime.store_errors import ClaimedBefore, StoreError, StoreFull, StoreUnavailable
+from forebay.runtime.jetstream.errors import ClaimedBefore, StoreError, StoreFull, StoreUnavailable
 from forebay_processor.delivery.attempt import Attempts
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.backoff import backoff_seconds

@@ -27,8 +27,8 @@ from forebay.core.subjects import (
     in_any_partition,
     stream_name,
 )
-from forebay.runtime.pulled_message import PulledMessage
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay_processor.shared.endpoints import Endpoints
 
 __all__ = ["Claims", "StatusQuery", "is_behind_a_higher", "status_query", "superseded"]

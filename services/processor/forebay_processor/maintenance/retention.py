@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
 from forebay_processor.metrics import ProcessorMetrics

@@ -24,9 +24,9 @@ import structlog
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
-from forebay.runtime.consumers import ConsumerState, StreamView
-from forebay.runtime.pull_status import PullRefusal
-from forebay.runtime.store_errors import StoreError, StreamMissing
+from forebay.runtime.jetstream.consumers import ConsumerState, StreamView
+from forebay.runtime.jetstream.errors import StoreError, StreamMissing
+from forebay.runtime.jetstream.pull_status import PullRefusal
 from forebay_processor.ownership.consumers import ConsumerRunner
 from forebay_processor.ownership.partition import OwnedPartition
 

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane
-from forebay.runtime.pull_inbox import PullInbox
-from forebay.runtime.pull_status import PullRefusal
-from forebay.runtime.puller import Puller, TakenOver
-from forebay.runtime.store_errors import ConsumerMissing, StoreUnavailable
+from forebay.runtime.jetstream.errors import ConsumerMissing, StoreUnavailable
+from forebay.runtime.jetstream.pull_inbox import PullInbox
+from forebay.runtime.jetstream.pull_status import PullRefusal
+from forebay.runtime.jetstream.puller import Puller, TakenOver
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.dispatcher import Deliverer
 from forebay_processor.delivery.queues import DestinationQueues

@@ -14,9 +14,9 @@ from typing import Any, Final
 import structlog
 
 from forebay.core.subjects import Lane
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.publisher import Publisher
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.jetstream.publisher import Publisher
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues

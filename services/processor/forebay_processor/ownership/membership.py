@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from forebay.core.ack_floors import AckFloor
-from forebay.runtime.store_errors import SequenceMismatch, StoreError, StoreUnavailable
+from forebay.runtime.jetstream.errors import SequenceMismatch, StoreError, StoreUnavailable
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.assignment import FailureDetector, next_table, owned
 from forebay_processor.shared.lease import DEAD_SECONDS, HEARTBEAT_SECONDS, Lease, lease_clock

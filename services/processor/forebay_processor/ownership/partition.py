@@ -17,8 +17,8 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics

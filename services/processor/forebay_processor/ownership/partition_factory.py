@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
-from forebay.runtime.publisher import Publisher
+from forebay.runtime.jetstream.publisher import Publisher
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics

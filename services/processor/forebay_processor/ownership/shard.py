@@ -17,7 +17,7 @@ import structlog
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.backlog_survey import BacklogSurvey
 from forebay_processor.maintenance.retention import StreamRetention

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from forebay.runtime.pending_publish import PubAck
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.shared.retention_ages import RetentionAges
 
 __all__ = ["Lag", "Partition", "PartitionStore", "StoredRow"]

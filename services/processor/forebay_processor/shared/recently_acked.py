@@ -10,7 +10,7 @@ hands out again all that its stream holds; then what it had acked before is know
 from typing import Final
 
 from forebay.core.ack_floors import AckFloor
-from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.jetstream.pulled_message import PulledMessage
 
 __all__ = ["RecentlyAcked"]
 

@@ -20,7 +20,7 @@ import structlog
 
 from forebay.core.item import first_key
 from forebay.core.subjects import StreamKind, stream_name
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.splitting.cutting import Part
 
 __all__ = ["ClaimJudge", "KnownItems", "StoredDigests", "Verdict"]

@@ -33,7 +33,7 @@ from forebay.core.reading import Reading, read_json, reading_damaged
 from forebay.core.slices import count_values, may_hold_more, read_in_slices
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay_processor.errors import place_of
 from forebay_processor.shared.routing import is_body_wanted
 from forebay_processor.splitting.body_limits import BodyLimits, BodySurvey, CutFailed

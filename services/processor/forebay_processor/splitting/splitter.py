@@ -35,10 +35,10 @@ from forebay.core import envelope
 from forebay.core.invalid import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.pulled_message import PulledMessage
-from forebay.runtime.puller import BATCH_BYTES
-from forebay.runtime.store_errors import StoreError
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.jetstream.pulled_message import PulledMessage
+from forebay.runtime.jetstream.puller import BATCH_BYTES
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import Lag, Partition

@@ -25,12 +25,12 @@ import structlog
 
 from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     SequenceMismatch,
     StoreError,
 )
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.splitting.claims import ClaimJudge, Verdict
 from forebay_processor.splitting.cutting import Part
 

@@ -14,7 +14,7 @@ look at one field.
 
 from typing import Final, Protocol
 
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     StillStoring,
     StoreError,

@@ -21,15 +21,15 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind, stream_name, stream_of
-from forebay.runtime.pending_publish import PendingPublish, PubAck
-from forebay.runtime.publisher import Publisher
-from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     SequenceMismatch,
     StillStoring,
     StoreError,
     StoreUnavailable,
 )
+from forebay.runtime.jetstream.pending_publish import PendingPublish, PubAck
+from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.settings import NatsSettings
 from forebay_receiver.adapters.shard_state import ShardState
 from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics

@@ -21,8 +21,8 @@ from typing_extensions import override
 from forebay.core.packed import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
-from forebay.runtime.pending_publish import PubAck
-from forebay.runtime.store_errors import StoreError, StoreRefused
+from forebay.runtime.jetstream.errors import StoreError, StoreRefused
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_receiver.adapters.store import Store, Storing
 from forebay_receiver.errors import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics

@@ -1,6 +1,6 @@
 """For which reason a webhook is not stored, by the error of the store."""
 
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     StoreError,
     StoreFull,

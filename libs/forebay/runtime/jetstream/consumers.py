@@ -20,14 +20,14 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from forebay.core.ack_floors import AckFloor, consumer_floors
 from forebay.core.subjects import lease_stream, lease_subject
-from forebay.runtime.jetstream_api import call, find_message, request
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.api import call, find_message, request
+from forebay.runtime.jetstream.errors import (
     ConsumerMissing,
     StoreRefused,
     StreamMissing,
     store_error,
 )
-from forebay.runtime.stream_reader import moment
+from forebay.runtime.jetstream.stream_reader import moment
 
 __all__ = [
     "ConsumerState",

@@ -21,8 +21,15 @@ from typing import Final
 
 import structlog
 
-from forebay.runtime.nats_wire import encode_headers
-from forebay.runtime.pending_publish import (
+from forebay.runtime.jetstream.errors import (
+    ForeignAnswer,
+    MessageTooLarge,
+    StoreError,
+    StoreUnavailable,
+    StreamMissing,
+)
+from forebay.runtime.jetstream.nats_wire import encode_headers
+from forebay.runtime.jetstream.pending_publish import (
     AwaitedPublish,
     BatchPublish,
     Message,
@@ -31,19 +38,12 @@ from forebay.runtime.pending_publish import (
     PublishBatch,
     pub_ack,
 )
-from forebay.runtime.publisher_connection import (
+from forebay.runtime.jetstream.publisher_connection import (
     CONNECT_SECONDS,
     PublisherConnection,
     ServerConnector,
 )
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import (
-    ForeignAnswer,
-    MessageTooLarge,
-    StoreError,
-    StoreUnavailable,
-    StreamMissing,
-)
 
 __all__ = ["Publisher"]
 
@@ -162,7 +162,7 @@ class Publisher:
             within: Seconds to wait for the answer.
 
         Raises:
-            StoreError: one of its kinds, see `forebay.runtime.store_errors`.
+            StoreError: one of its kinds, see `forebay.runtime.jetstream.errors`.
         """
         return await self.send(subject, payload, headers, within)
 

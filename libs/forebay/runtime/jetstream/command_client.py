@@ -8,10 +8,10 @@ from nats.aio.client import Client
 from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
-from forebay.runtime.nats import login
-from forebay.runtime.nats_servers import Server
+from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.link import login
+from forebay.runtime.jetstream.servers import Server
 from forebay.runtime.settings import NatsSettings
-from forebay.runtime.store_errors import StoreUnavailable
 
 __all__ = ["command_client"]
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import forebay
 from forebay.core.errors import ConfigurationError
-from forebay.runtime.nats_wire import ServerInfo
+from forebay.runtime.jetstream.nats_wire import ServerInfo
 from forebay.runtime.settings import NatsSettings, read_credentials
 
 __all__ = ["Server", "ServerPool", "authenticate"]

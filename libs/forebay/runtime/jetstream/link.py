@@ -13,7 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from forebay.runtime.quick_client import QuickClient
+from forebay.runtime.jetstream.quick_client import QuickClient
 from forebay.runtime.settings import NatsSettings
 
 __all__ = ["CONNECT_SECONDS", "LinkListener", "Login", "NatsLink", "login"]

@@ -9,8 +9,7 @@ import msgspec
 from typing_extensions import override
 
 from forebay.core.subjects import stream_of
-from forebay.runtime.nats_wire import encode_headers
-from forebay.runtime.store_errors import (
+from forebay.runtime.jetstream.errors import (
     ClaimedBefore,
     ForeignAnswer,
     SequenceMismatch,
@@ -19,6 +18,7 @@ from forebay.runtime.store_errors import (
     StreamMissing,
     store_error,
 )
+from forebay.runtime.jetstream.nats_wire import encode_headers
 
 __all__ = [
     "AwaitedPublish",

@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from forebay.core.errors import ConfigurationError
-from forebay.runtime.nats_servers import ServerPool, authenticate
-from forebay.runtime.nats_wire import PING, ServerInfo, WireProtocol, connect_command
+from forebay.runtime.jetstream.nats_wire import PING, ServerInfo, WireProtocol, connect_command
+from forebay.runtime.jetstream.servers import ServerPool, authenticate
 from forebay.runtime.settings import NatsSettings
 
 __all__ = [

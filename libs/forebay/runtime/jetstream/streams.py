@@ -36,7 +36,7 @@ from forebay.core.subjects import (
     stream_name,
     stream_subjects,
 )
-from forebay.runtime.consumers import ensure_consumer, known_floors, list_consumers
+from forebay.runtime.jetstream.consumers import ensure_consumer, known_floors, list_consumers
 
 __all__ = [
     "FORMAT_KEY",

@@ -1,6 +1,6 @@
 """Requests of JetStream's API that nats-py has no fitting call for, each with a time limit.
 
-For `runtime` and the parts' adapters. What the server refuses comes out as `store_errors` has it.
+For `runtime` and the parts' adapters. What the server refuses comes out as `errors` has it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from forebay.runtime.store_errors import StoreUnavailable, store_error
+from forebay.runtime.jetstream.errors import StoreUnavailable, store_error
 
 __all__ = ["API_SECONDS", "call", "find_message", "request"]
 

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from forebay.runtime.store_errors import StoreUnavailable, StreamMissing
+from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing
 
 __all__ = [
     "PAGE_BYTES",

@@ -24,8 +24,15 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from forebay.runtime.pull_status import COMPLETED, FULL, OnRefused, PullRefusal, refusal_of, says
-from forebay.runtime.pulled_message import PulledMessage
+from forebay.runtime.jetstream.pull_status import (
+    COMPLETED,
+    FULL,
+    OnRefused,
+    PullRefusal,
+    refusal_of,
+    says,
+)
+from forebay.runtime.jetstream.pulled_message import PulledMessage
 
 __all__ = ["BATCH_BYTES", "EXPIRES_SECONDS", "SHORTEST_SECONDS", "Puller", "TakenOver"]
 
