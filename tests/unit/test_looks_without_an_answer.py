@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from forebay.core import envelope
 from forebay.core.subjects import REPLAY, RetrySubject
+from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.errors import StoreUnavailable
-from forebay.runtime.jetstream.stream_reader import StoredMessage
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replays import LOOK_SECONDS, Replays

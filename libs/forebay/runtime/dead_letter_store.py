@@ -14,26 +14,22 @@ from typing import ClassVar, Final, TypeVar
 
 import msgspec
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, stream_name, stream_of
-from forebay.runtime.jetstream.errors import (
-    ForeignAnswer,
-    StoreError,
-    StoreUnavailable,
-    StreamMissing,
-    is_gone,
-    store_error,
+from forebay.runtime.jetstream.api import (
+    StoredMessage,
+    delete_message,
+    get_direct,
+    request,
+    status_of,
 )
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, StreamMissing
 from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
-from forebay.runtime.jetstream.stream_reader import StoredMessage, read_page
+from forebay.runtime.jetstream.stream_reader import read_page
 
-__all__ = ["DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
-
-ANSWER_SECONDS: Final = 5.0
+__all__ = ["SILENCE", "DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
 
 PATIENCE_SECONDS: Final = 30.0
 """For NATS to come back while letters are worked: a server's restart should not end a long replay.
@@ -44,8 +40,8 @@ AGAIN_SECONDS: Final = 0.5
 AT_ONCE: Final = 32
 """Letters that are worked at a time: more gained nothing."""
 
-_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
-_NOT_FOUND: Final = "404"
+SILENCE: Final = "NATS does not answer any more"
+"""How a command says that no answer came."""
 
 
 class DeadLetterOutcome(enum.Enum):
@@ -221,12 +217,11 @@ class DeadLetterStore(abc.ABC):
     async def read(self, kind: StreamKind, shard: str, subject: str) -> dict[str, str] | None:
         """Return the headers of a subject's last message; None where there is none."""
         stream = stream_name(kind, shard)
-        answer = await self.ask(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        headers = {str(name): text for name, text in (answer.headers or {}).items()}
-        match headers.get("Status"):
+        answer = await get_direct(self._client, stream, subject, silence=SILENCE)
+        match status_of(answer):
             case None:
-                return headers
-            case status if status == _NOT_FOUND:
+                return {str(name): text for name, text in (answer.headers or {}).items()}
+            case "404":
                 return None
             case status:
                 message = f"{stream} could not be read: status {status}"
@@ -235,36 +230,15 @@ class DeadLetterStore(abc.ABC):
     async def delete(self, letter: DeadLetter) -> bool:
         """Remove a letter; False where it was gone."""
         stream = stream_name(self.kind, letter.subject.shard)
-        body = msgspec.json.encode({"seq": letter.sequence, "no_erase": True})
-        answer = await self.ask(f"$JS.API.STREAM.MSG.DELETE.{stream}", body)
-        told = msgspec.json.decode(answer.data)
-        error = told.get("error")
-        if error is None and told.get("success") is True:
-            return True
-        if error is None:
-            message = f"somebody else than NATS answers for {stream}: the letter may be there still"
-            raise ForeignAnswer(message)
-        if is_gone(error):
-            return False
-        raise store_error(error)
+        return await delete_message(self._client, stream, letter.sequence, silence=SILENCE)
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Store a message; raises StoreError."""
-        answer = await self.ask(subject, payload, headers)
+        answer = await request(self._client, subject, payload, headers=headers, silence=SILENCE)
         ack = pub_ack(answer.data, stream_of(subject))
         if isinstance(ack, StoreError):
             raise ack
         return ack
-
-    async def ask(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> Msg:
-        """Ask NATS and return its answer; raises StoreUnavailable."""
-        try:
-            return await self._client.request(
-                subject, body, timeout=ANSWER_SECONDS, headers=headers
-            )
-        except (NatsError, TimeoutError) as error:
-            message = f"NATS does not answer any more: {type(error).__name__}"
-            raise StoreUnavailable(message) from error
 
 
 class _Pace:

@@ -14,20 +14,16 @@ A replay stores the item in RETRY, for the processor to deliver, and then remove
    Dies: it is replayed, nothing is left to do.
 """
 
-from typing import Final
-
 from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.subjects import StreamKind
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
+from forebay.runtime.jetstream.api import SEQUENCE, StoredMessage
 from forebay.runtime.jetstream.errors import SequenceMismatch
-from forebay.runtime.jetstream.stream_reader import StoredMessage
 
 __all__ = ["DeadLetters"]
-
-_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
 
 class DeadLetters(DeadLetterStore):
@@ -66,7 +62,10 @@ class DeadLetters(DeadLetterStore):
         # when the row is delivered and gone by then.
         died = int(letter.died_at.timestamp() * 1000)
         number = f"{letter.subject.shard}.{letter.sequence}.{died}"
-        headers |= {_EXPECTED: "0", envelope.MESSAGE_ID: f"replay.{number}.{destination}"}
+        headers |= {
+            envelope.EXPECTED_SEQUENCE: "0",
+            envelope.MESSAGE_ID: f"replay.{number}.{destination}",
+        }
         try:
             ack = await self.store(subject, letter.payload, headers)
         except SequenceMismatch:
@@ -80,4 +79,4 @@ class DeadLetters(DeadLetterStore):
     async def is_there(self, letter: DeadLetter) -> bool:
         """Say whether DEAD still holds exactly this letter; raises StoreError."""
         found = await self.read(StreamKind.DEAD, letter.subject.shard, str(letter.subject))
-        return found is not None and int(found["Nats-Sequence"]) == letter.sequence
+        return found is not None and int(found[SEQUENCE]) == letter.sequence

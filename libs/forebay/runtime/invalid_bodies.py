@@ -17,7 +17,6 @@ What still cannot be read is in the list again, as a newer copy.
 import hashlib
 from typing import Final
 
-import msgspec
 from typing_extensions import override
 
 from forebay.core import envelope
@@ -30,8 +29,8 @@ from forebay.core.subjects import (
     endpoint_partition,
     stream_name,
 )
-from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
-from forebay.runtime.jetstream.stream_reader import StoredMessage
+from forebay.runtime.dead_letter_store import SILENCE, DeadLetterOutcome, DeadLetterStore
+from forebay.runtime.jetstream.api import SUBJECT, StoredMessage, get_direct
 
 __all__ = ["INVALID", "InvalidBodies"]
 
@@ -74,10 +73,8 @@ class InvalidBodies(DeadLetterStore):
         shard, endpoint = letter.subject.shard, letter.subject.endpoint
         subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
         stream = stream_name(self.kind, shard)
-        there = await self.ask(
-            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode({"seq": letter.sequence})
-        )
-        if (there.headers or {}).get("Nats-Subject") != subject:
+        there = await get_direct(self._client, stream, letter.sequence, silence=SILENCE)
+        if (there.headers or {}).get(SUBJECT) != subject:
             return DeadLetterOutcome.GONE
         headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}
         if self.max_items is not None:

@@ -1,10 +1,10 @@
 """NATS: streams and consumers of the shards, what an endpoint has in them, and its removal."""
 
 import asyncio
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -14,7 +14,13 @@ from typing_extensions import override
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
-from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.api import API_PREFIX, moment, request
+from forebay.runtime.jetstream.errors import (
+    MESSAGE_MISSING_CODE,
+    STREAM_MISSING_CODE,
+    StoreError,
+    StoreUnavailable,
+)
 from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
@@ -25,13 +31,10 @@ __all__ = ["JetStreams", "NoStreams", "StreamFill", "StreamManager", "Waiting", 
 _log = structlog.get_logger(__name__)
 
 REQUEST_SECONDS: Final = 5.0
+_SILENCE: Final = "NATS did not answer"
+
 ENSURE_SECONDS: Final = 60.0
 """For all streams and consumers of a shard: 116 answers, on a cluster of three under load."""
-
-_MISSING: Final = 10037
-"""Code of a message that is not there."""
-
-_NO_STREAM: Final = 10059
 
 
 class Waiting(NamedTuple):
@@ -270,9 +273,7 @@ class JetStreams(StreamManager):
         answer = await self._ask(f"STREAM.MSG.GET.{name}", body)
         if answer is None:
             return None
-        # Nine digits of a second's fraction, of which Python reads six.
-        head, _, _ = answer["message"]["time"].partition(".")
-        return datetime.fromisoformat(head.removesuffix("Z")).replace(tzinfo=UTC)
+        return moment(answer["message"]["time"]).replace(microsecond=0)
 
     # --- requests
 
@@ -284,10 +285,14 @@ class JetStreams(StreamManager):
 
     async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Call JetStream; None where the stream or message is not there."""
-        client = self._connected()
-        task = asyncio.ensure_future(
-            client.request(f"$JS.API.{call}", json.dumps(body).encode(), timeout=REQUEST_SECONDS)
+        asking = request(
+            self._connected(),
+            API_PREFIX + call,
+            msgspec.json.encode(body),
+            within=REQUEST_SECONDS,
+            silence=_SILENCE,
         )
+        task = asyncio.create_task(asking)
         self._asking.add(task)
         # Also where nobody waits any more: its failure is no news then.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -301,13 +306,15 @@ class JetStreams(StreamManager):
             raise StreamsUnavailable(message)
         try:
             reply = task.result()
-        except (NatsError, OSError, TimeoutError) as error:
+        except StoreUnavailable as error:
+            raise StreamsUnavailable(str(error)) from error
+        except OSError as error:
             raise StreamsUnavailable(_silent(error)) from error
-        answer: dict[str, Any] = json.loads(reply.data)
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
         refused = answer.get("error")
         if refused is None:
             return answer
-        if refused.get("err_code") in {_MISSING, _NO_STREAM}:
+        if refused.get("err_code") in {MESSAGE_MISSING_CODE, STREAM_MISSING_CODE}:
             return None
         message = (
             f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
@@ -316,7 +323,7 @@ class JetStreams(StreamManager):
 
 
 def _silent(error: Exception) -> str:
-    return f"NATS did not answer: {type(error).__name__}"
+    return f"{_SILENCE}: {type(error).__name__}"
 
 
 class NoStreams(StreamManager):

@@ -14,13 +14,13 @@ from nats.aio.msg import Msg
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, RetrySubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
+from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.consumers import ConsumerState, StreamView
 from forebay.runtime.jetstream.errors import SequenceMismatch
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.jetstream.pull_status import PullRefusal
 from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
 from forebay.runtime.jetstream.puller import TakenOver
-from forebay.runtime.jetstream.stream_reader import StoredMessage
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.registry import Destinations

@@ -9,7 +9,6 @@ If the process dies while it makes one: it is there, or it is not and is made by
 looks. Several may do it at once: the server makes one of equal ones.
 """
 
-import base64
 import contextlib
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,14 +19,13 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from forebay.core.ack_floors import AckFloor, consumer_floors
 from forebay.core.subjects import lease_stream, lease_subject
-from forebay.runtime.jetstream.api import call, find_message, request
+from forebay.runtime.jetstream.api import API_PREFIX, call, find_message, moment, request
 from forebay.runtime.jetstream.errors import (
     ConsumerMissing,
     StoreRefused,
     StreamMissing,
     store_error,
 )
-from forebay.runtime.jetstream.stream_reader import moment
 
 __all__ = [
     "ConsumerState",
@@ -126,7 +124,7 @@ async def list_consumers(client: Client, stream: str) -> dict[str, ConsumerState
     offset, total = 0, 1
     while offset < total:
         body = msgspec.json.encode({"offset": offset})
-        answer = await request(client, f"CONSUMER.LIST.{stream}", body)
+        answer = await request(client, f"{API_PREFIX}CONSUMER.LIST.{stream}", body)
         page = msgspec.json.decode(answer.data, type=_ConsumerPage)
         if page.error is not None:
             raise store_error(page.error)
@@ -173,7 +171,7 @@ async def known_floors(client: Client, shard: str) -> dict[str, AckFloor]:
         table = await find_message(client, lease_stream(shard), wanted)
     except StreamMissing:
         table = None
-    return {} if table is None else consumer_floors(base64.b64decode(table["data"]))
+    return {} if table is None else consumer_floors(table.payload)
 
 
 async def ensure_consumer(
@@ -282,7 +280,7 @@ async def _first_after(client: Client, stream: str, subjects: str, at: int) -> i
     time = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     wanted = {"start_time": f"{time}.{fraction:09d}Z", "next_by_subj": subjects}
     found = await find_message(client, stream, wanted)
-    return None if found is None else int(found["seq"])
+    return None if found is None else found.sequence
 
 
 async def _create(client: Client, stream: str, config: ConsumerConfig) -> None:

@@ -25,6 +25,8 @@ from forebay.core.errors import ForebayError
 
 __all__ = [
     "CLAIM_REFUSED_TEXT",
+    "MESSAGE_MISSING_CODE",
+    "STREAM_MISSING_CODE",
     "ClaimedBefore",
     "ConsumerMissing",
     "ForeignAnswer",
@@ -43,15 +45,19 @@ __all__ = [
 CLAIM_REFUSED_TEXT: Final = "maximum messages per subject exceeded"
 """What 10077 says where the subject holds its one message. Any other text means a full stream."""
 
+STREAM_MISSING_CODE: Final = 10059
+
+MESSAGE_MISSING_CODE: Final = 10037
+"""Of a message that is asked for; `is_gone` knows the codes of one that is to be deleted."""
+
 _STORE_FAILED = 10077
 _NO_ROOM = frozenset({10023, 10028, 10047})  # resources, memory, storage of server or account
 _TOO_LARGE = frozenset({10054})
-_STREAM_NOT_FOUND = frozenset({10059})
-_CONSUMER_NOT_FOUND = frozenset({10014})
+_CONSUMER_MISSING = 10014
 _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
 _SEQUENCE_MISMATCH = 10071
 _STILL_STORING = frozenset({10158, 10164})
-_MESSAGE_NOT_FOUND = 10043
+_ALREADY_DELETED = 10043
 _DELETE_FAILED = 10057
 _GONE_TEXTS: Final = frozenset({"no message found", "stream store EOF"})
 """What 10057 says of a sequence before a stream's first message, or behind its last one; 10043 is
@@ -130,9 +136,9 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
         kind = StoreFull
     elif code in _TOO_LARGE:
         kind = MessageTooLarge
-    elif code in _STREAM_NOT_FOUND:
+    elif code == STREAM_MISSING_CODE:
         kind = StreamMissing
-    elif code in _CONSUMER_NOT_FOUND:
+    elif code == _CONSUMER_MISSING:
         kind = ConsumerMissing
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable
@@ -142,7 +148,7 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
 def is_gone(error: Mapping[str, Any]) -> bool:
     """Say whether the `error` of a deletion means that the message is not there any more."""
     code, text = error.get("err_code"), error.get("description")
-    return code == _MESSAGE_NOT_FOUND or (code == _DELETE_FAILED and text in _GONE_TEXTS)
+    return code == _ALREADY_DELETED or (code == _DELETE_FAILED and text in _GONE_TEXTS)
 
 
 def _number_at_the_end(text: str) -> int:

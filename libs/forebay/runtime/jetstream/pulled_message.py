@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-__all__ = ["PulledMessage", "told_by"]
+__all__ = ["PulledMessage", "ack_subject", "told_by"]
 
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -28,6 +28,15 @@ def told_by(reply: str) -> list[str] | None:
         return None
     tokens = reply.split(".")
     return tokens[2 if len(tokens) == _TOKENS_WITHOUT_DOMAIN else 4 :]
+
+
+def ack_subject(stream: str, consumer: str, sequence: int, consumer_sequence: int) -> str:
+    """Return the subject on which a message of a consumer can be answered by who did not get it.
+
+    The server reads the stream's sequence of it; the time and the number of pending messages are
+    left out.
+    """
+    return f"{_ACK_PREFIX}{stream}.{consumer}.1.{sequence}.{consumer_sequence}.0.0"
 
 
 class PulledMessage:

@@ -24,6 +24,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from forebay.runtime.jetstream.api import next_subject, status_of
 from forebay.runtime.jetstream.pull_status import (
     COMPLETED,
     FULL,
@@ -114,7 +115,7 @@ class Puller:
         self._client = client
         self._inbox = inbox
         self._batch = batch
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._subject = next_subject(stream, consumer)
         self._arrived: deque[PulledMessage] = deque()
         self._wake = asyncio.Event()
         self._expected = 0
@@ -264,7 +265,7 @@ class Puller:
 
     def on_status(self, message: Msg) -> None:
         """Take what the server says of a request."""
-        status = (message.headers or {}).get("Status")
+        status = status_of(message)
         if status == "100" or says(message, COMPLETED):
             # Its last message said so already, and the next request may be open.
             return

@@ -18,6 +18,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from typing_extensions import override
 
+from forebay.runtime.jetstream.api import parse_headers
+
 __all__ = ["OnMessage", "QuickClient", "subscribe"]
 
 _log = structlog.get_logger(__name__)
@@ -75,12 +77,4 @@ class QuickClient(Client):
         except Exception as error:  # noqa: BLE001  # or it would end the connection
             _log.error("message_crashed", error=type(error).__name__)
 
-    @staticmethod
-    @override
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for line in raw.decode("utf-8", "replace").split("\r\n"):
-            name, colon, value = line.partition(":")
-            if colon:
-                found[name.strip()] = value.strip()
-        return found
+    _parse_header_lines = staticmethod(parse_headers)

@@ -15,14 +15,19 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from forebay.runtime.jetstream.api import (
+    API_SECONDS,
+    SEQUENCE,
+    StoredMessage,
+    direct_get_subject,
+    direct_message,
+    status_of,
+)
 from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing
 
 __all__ = [
     "PAGE_BYTES",
     "PAGE_MESSAGES",
-    "StoredMessage",
-    "direct_message",
-    "moment",
     "read_last",
     "read_page",
     "read_sequences",
@@ -34,19 +39,6 @@ subjects: small pages of a large stream take long."""
 
 PAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one page; a message that crosses it still comes, so a page is at most this and 8 MiB."""
-
-ANSWER_SECONDS: Final = 5.0
-"""Between two messages of a page."""
-
-
-class StoredMessage(msgspec.Struct, frozen=True):
-    """A message as its stream holds it."""
-
-    subject: str
-    sequence: int
-    stored_at: datetime
-    headers: dict[str, str]
-    payload: bytes
 
 
 async def read_page(
@@ -107,23 +99,23 @@ async def read_sequences(
         StoreUnavailable: where NATS does not answer, or there is no such stream.
     """
     wanted = sorted(set(sequences))
-    inbox = client.new_inbox()
+    inbox, subject = client.new_inbox(), direct_get_subject(stream)
     found: dict[int, dict[str, str]] = {}
     async with _answers(client, stream, f"{inbox}.*") as subscription:
         for sequence in wanted:
             request = b'{"seq":%d}' % sequence
-            await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, f"{inbox}.{sequence}")
+            await client.publish(subject, request, f"{inbox}.{sequence}")
         for _ in wanted:
-            message = await subscription.next_msg(timeout=ANSWER_SECONDS)
+            message = await subscription.next_msg(timeout=API_SECONDS)
             _take_headers(stream, message, found)
     return found
 
 
 def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -> None:
-    headers = _headers_of(message)
-    status = headers.get("Status")
+    status = status_of(message)
     if status is None:
-        found[int(headers["Nats-Sequence"])] = headers
+        headers = _headers_of(message)
+        found[int(headers[SEQUENCE])] = headers
     elif status != "404":
         text = f"{stream} could not be read: status {status}"
         raise StoreUnavailable(text)
@@ -133,7 +125,7 @@ async def _ask(client: Client, stream: str, request: dict[str, Any]) -> list[Sto
     body = msgspec.json.encode(request)
     inbox = client.new_inbox()
     async with _answers(client, stream, inbox) as subscription:
-        await client.publish(f"$JS.API.DIRECT.GET.{stream}", body, inbox)
+        await client.publish(direct_get_subject(stream), body, inbox)
         return await _collect(subscription, stream)
 
 
@@ -165,11 +157,10 @@ def _from(start: int | datetime) -> dict[str, Any]:
 async def _collect(subscription: Subscription, stream: str) -> list[StoredMessage]:
     page: list[StoredMessage] = []
     while True:
-        message = await subscription.next_msg(timeout=ANSWER_SECONDS)
-        headers = _headers_of(message)
-        match headers.get("Status"):
+        message = await subscription.next_msg(timeout=API_SECONDS)
+        match status_of(message):
             case None:
-                page.append(direct_message(headers, message.data))
+                page.append(direct_message(_headers_of(message), message.data))
             case "204" | "404":  # the end of the page, and nothing to show
                 return page
             case "503":
@@ -178,34 +169,3 @@ async def _collect(subscription: Subscription, stream: str) -> list[StoredMessag
             case status:
                 text = f"{stream} could not be read: status {status}"
                 raise StoreUnavailable(text)
-
-
-def direct_message(headers: dict[str, str], payload: bytes) -> StoredMessage:
-    """Return the message that an answer to a direct get holds."""
-    own = {name: text for name, text in headers.items() if name not in _ADDED}
-    return StoredMessage(
-        headers["Nats-Subject"],
-        int(headers["Nats-Sequence"]),
-        moment(headers["Nats-Time-Stamp"]),
-        own,
-        payload,
-    )
-
-
-def moment(text: str) -> datetime:
-    """Read the server's time: nine digits of a second, of which Python takes six."""
-    seconds, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{seconds}.{fraction[:6]:0<6}+00:00")
-
-
-_ADDED: Final = frozenset(
-    {
-        "Nats-Stream",
-        "Nats-Subject",
-        "Nats-Sequence",
-        "Nats-Time-Stamp",
-        "Nats-Num-Pending",
-        "Nats-Last-Sequence",
-    }
-)
-"""Headers that the answer has and the message has not."""

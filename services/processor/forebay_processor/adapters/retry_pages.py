@@ -11,7 +11,6 @@ again from where the last page ended.
 """
 
 import asyncio
-import base64
 import contextlib
 import itertools
 from collections import OrderedDict
@@ -23,11 +22,18 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
-from forebay.runtime.jetstream.api import call, find_message
+from forebay.runtime.jetstream.api import (
+    StoredMessage,
+    call,
+    direct_get_subject,
+    direct_message,
+    find_message,
+    next_subject,
+    status_of,
+)
 from forebay.runtime.jetstream.errors import ConsumerMissing, StoreError, StoreUnavailable
 from forebay.runtime.jetstream.pulled_message import told_by
 from forebay.runtime.jetstream.quick_client import subscribe
-from forebay.runtime.jetstream.stream_reader import direct_message, moment
 from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["RetryPages", "first_row", "row_at"]
@@ -168,7 +174,7 @@ class RetryPages:
         if up_to:
             wanted["up_to_seq"] = up_to
         page = _Page(0)
-        status = await self._ask(page, f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(wanted))
+        status = await self._ask(page, direct_get_subject(stream), msgspec.json.encode(wanted))
         match status:
             case "204" | "404":
                 return page.rows
@@ -205,7 +211,7 @@ class RetryPages:
         return await self._pull(stream, consumer, limit)
 
     async def _pull(self, stream: str, consumer: _Consumer, limit: int) -> list[StoredRow]:
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}"
+        subject = next_subject(stream, consumer.name)
         request = b'{"batch":%d,"no_wait":true,"max_bytes":%d}' % (limit, PAGE_BYTES)
         rows, status = await self._pull_page(consumer, subject, request, limit)
         if not rows and status == "409":
@@ -281,21 +287,11 @@ class RetryPages:
         page = self._pages.get(message.subject[len(self._prefix) + 1 :])
         if page is None:
             return
-        headers: dict[str, str] = message.headers or {}
-        status = headers.get("Status")
+        status = status_of(message)
         if status is not None:
             page.end(status)
             return
-        stored = direct_message(headers, message.data)
-        page.add(
-            StoredRow(
-                stored.subject,
-                stored.sequence,
-                stored.stored_at.timestamp(),
-                stored.headers,
-                stored.payload,
-            )
-        )
+        page.add(_row(direct_message(message.headers or {}, message.data)))
 
     def _on_pulled(self, message: Msg, told: list[str]) -> None:
         consumer = self._by_name.get(told[1])
@@ -326,16 +322,7 @@ async def row_at(client: Client, stream: str, sequence: int) -> StoredRow | None
     return None if found is None else _row(found)
 
 
-def _row(found: dict[str, Any]) -> StoredRow:
-    headers: dict[str, str] = {}
-    for line in base64.b64decode(found.get("hdrs", "")).decode("utf-8", "replace").split("\r\n"):
-        name, colon, value = line.partition(":")
-        if colon:
-            headers[name.strip()] = value.strip()
+def _row(found: StoredMessage) -> StoredRow:
     return StoredRow(
-        found["subject"],
-        int(found["seq"]),
-        moment(found["time"]).timestamp(),
-        headers,
-        base64.b64decode(found.get("data", "")),
+        found.subject, found.sequence, found.stored_at.timestamp(), found.headers, found.payload
     )

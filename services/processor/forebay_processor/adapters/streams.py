@@ -1,6 +1,6 @@
 """What the processor does with streams beyond publishing and pulling.
 
-Uses the JetStream API's documented subjects directly where nats-py has no call that fits.
+Requests and their answers are of `forebay.runtime.jetstream`.
 """
 
 import contextlib
@@ -8,16 +8,23 @@ import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
-import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, ConsumerInfo, SequenceInfo, StreamInfo
-from nats.js.errors import NotFoundError
 
 from forebay.core.ack_floors import AckFloor
 from forebay.core.envelope import DIGEST
 from forebay.core.subjects import Lane, StreamKind, replay_subjects, stream_name
-from forebay.runtime.jetstream.api import API_SECONDS, call, find_message, request
+from forebay.runtime.jetstream.api import (
+    API_SECONDS,
+    StoredMessage,
+    call,
+    consumer_info,
+    delete_message,
+    find_message,
+    moment,
+    stream_info,
+)
 from forebay.runtime.jetstream.consumers import (
     ConsumerState,
     StreamView,
@@ -26,17 +33,10 @@ from forebay.runtime.jetstream.consumers import (
     list_consumers,
     view_stream,
 )
-from forebay.runtime.jetstream.errors import (
-    ConsumerMissing,
-    StoreUnavailable,
-    StreamMissing,
-    is_gone,
-    store_error,
-)
+from forebay.runtime.jetstream.errors import ConsumerMissing, StoreUnavailable
+from forebay.runtime.jetstream.pulled_message import ack_subject
 from forebay.runtime.jetstream.puller import TakenOver
 from forebay.runtime.jetstream.stream_reader import (
-    StoredMessage,
-    moment,
     read_last,
     read_page,
     read_sequences,
@@ -47,7 +47,6 @@ from forebay_processor.shared.partition import StoredRow
 
 __all__ = ["Streams"]
 
-_NO_STREAM: Final = 10059
 _FEW_SEQUENCES: Final = 4_000
 _PAGE: Final = 1_000
 
@@ -80,7 +79,7 @@ class Streams:
         last = ""
         try:
             async for sequence in self._sequences(stream, info, floor.stream_seq + 1, delivered):
-                last = f"$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivered.consumer_seq}.0.0"
+                last = ack_subject(stream, consumer, sequence, delivered.consumer_seq)
                 await self._client.publish(last, b"-NAK")
             if last:
                 # The server works answers off in their order, beside everything else that it gets:
@@ -123,7 +122,7 @@ class Streams:
         """
         wanted = {"seq": start, "next_by_subj": subjects}
         found = await find_message(self._client, stream, wanted)
-        return None if found is None else int(found["seq"])
+        return None if found is None else found.sequence
 
     async def first_row(self, stream: str, subjects: str, after: int) -> StoredRow | None:
         """Return the leader's first message above a sequence; raises StoreError."""
@@ -156,7 +155,7 @@ class Streams:
             StoreError: where NATS does not answer.
         """
         found = await find_message(self._client, stream, {"seq": sequence})
-        return None if found is None else moment(found["time"]).timestamp()
+        return None if found is None else found.stored_at.timestamp()
 
     async def consumers(self, stream: str) -> dict[str, ConsumerState]:
         """Return a stream's durable consumers by name; raises StoreError."""
@@ -207,18 +206,7 @@ class Streams:
             StreamMissing: where there is no such stream.
             StoreUnavailable: where NATS does not answer.
         """
-        try:
-            info: ConsumerInfo = await self._context.consumer_info(stream, consumer)
-        except NotFoundError as error:
-            if error.err_code == _NO_STREAM:
-                message = f"there is no stream {stream}"
-                raise StreamMissing(message) from error
-            message = f"{stream} has no consumer {consumer}"
-            raise ConsumerMissing(message) from error
-        except NatsError as error:
-            message = f"consumer {consumer} of {stream} gave no answer"
-            raise StoreUnavailable(message) from error
-        return info
+        return await consumer_info(self._context, stream, consumer)
 
     async def stream_info(self, stream: str) -> StreamInfo:
         """Return a stream's state.
@@ -227,14 +215,7 @@ class Streams:
             StreamMissing: where there is no such stream.
             StoreUnavailable: where NATS does not answer.
         """
-        try:
-            return await self._context.stream_info(stream)
-        except NotFoundError as error:
-            message = f"there is no stream {stream}"
-            raise StreamMissing(message) from error
-        except NatsError as error:
-            message = f"stream {stream} gave no answer"
-            raise StoreUnavailable(message) from error
+        return await stream_info(self._context, stream)
 
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
         """Return the sequences of these subjects' messages, as far as there are any.
@@ -261,11 +242,7 @@ class Streams:
 
     async def delete(self, stream: str, sequence: int) -> None:
         """Delete one message; it is no error where it is gone already."""
-        body = msgspec.json.encode({"seq": sequence, "no_erase": True})
-        answer = await request(self._client, f"STREAM.MSG.DELETE.{stream}", body)
-        error = msgspec.json.decode(answer.data).get("error")
-        if error is not None and not is_gone(error):
-            raise store_error(error)
+        await delete_message(self._client, stream, sequence)
 
     async def replayed(self, shard: str, partition: int, start: int) -> list[StoredMessage]:
         """Return the next replayed rows of a partition of RETRY, from a sequence on.

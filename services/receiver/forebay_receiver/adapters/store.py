@@ -21,6 +21,7 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind, stream_name, stream_of
+from forebay.runtime.jetstream.api import API_PREFIX, EXPECTED_STREAM_SEQUENCE
 from forebay.runtime.jetstream.errors import (
     SequenceMismatch,
     StillStoring,
@@ -251,7 +252,7 @@ class JetStreamStore:
     async def _probe_shard(self, shard: str, state: ShardState) -> None:
         loop = asyncio.get_running_loop()
         before = state.trouble
-        headers = {"Nats-Expected-Last-Sequence": _NO_SEQUENCE}
+        headers = {EXPECTED_STREAM_SEQUENCE: _NO_SEQUENCE}
         subject = f"forebay.raw.{shard}.probe"
         try:
             await self._publisher.publish(subject, b"", headers, PROBE_TIMEOUT_SECONDS)
@@ -275,7 +276,9 @@ class JetStreamStore:
             return
         name = stream_name(StreamKind.RAW, shard)
         try:
-            answer = await self._publisher.ask(f"$JS.API.STREAM.INFO.{name}", PROBE_TIMEOUT_SECONDS)
+            answer = await self._publisher.ask(
+                f"{API_PREFIX}STREAM.INFO.{name}", PROBE_TIMEOUT_SECONDS
+            )
             info = _DECODE_INFO(answer)
         except (StoreUnavailable, msgspec.DecodeError) as error:
             self._look_again_at[shard] = now + LOOK_AGAIN_SECONDS
