@@ -27,6 +27,7 @@ from forebay.local.options import ADMIN_HOST, Options, Programs
 from forebay.local.reporters import Facts, Reporter
 from forebay.local.samples import sample
 from forebay.local.secrets import ENVIRONMENT_PREFIX
+from forebay.runtime.periodic import periodically
 
 __all__ = ["LocalSupervisor"]
 
@@ -258,22 +259,23 @@ class LocalSupervisor:
             await asyncio.sleep(seconds)
 
     async def _care_for_logs(self) -> None:
-        while True:
-            await asyncio.sleep(LOG_CARE_SECONDS)
-            await asyncio.to_thread(self._folder.put_full_logs_aside)
+        await periodically(
+            lambda: asyncio.to_thread(self._folder.put_full_logs_aside), LOG_CARE_SECONDS
+        )
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if not self._manifests.has_changed():
-                continue
-            try:
-                tables = self._manifests.load()
-                self._manifests.write(tables, self._folder)
-            except (ConfigurationError, OSError) as error:
-                self._reporter.warn(f"{error}\nthe manifests of before stay in force")
-            else:
-                self._reporter.changed(self._facts(tables))
+        await periodically(self._follow_manifests, WATCH_SECONDS)
+
+    def _follow_manifests(self) -> None:
+        if not self._manifests.has_changed():
+            return
+        try:
+            tables = self._manifests.load()
+            self._manifests.write(tables, self._folder)
+        except (ConfigurationError, OSError) as error:
+            self._reporter.warn(f"{error}\nthe manifests of before stay in force")
+        else:
+            self._reporter.changed(self._facts(tables))
 
     def _facts(self, tables: CompiledTables) -> Facts:
         options, manifests = self._options, tables.manifests

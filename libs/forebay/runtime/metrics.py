@@ -25,6 +25,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
+from forebay.runtime.periodic import periodically
+
 __all__ = [
     "CONTENT_TYPE",
     "DESTINATION",
@@ -367,10 +369,12 @@ class MetricSet:
 
     async def forget_gone(self, is_known: Callable[[Owner], bool], keep_seconds: float) -> None:
         """Sweep again and again; until cancelled. Takes what `sweep` takes."""
-        while True:
-            await asyncio.sleep(keep_seconds / SWEEPS)
+
+        async def sweep() -> None:
             for _ in self.sweep(is_known, keep_seconds, time.monotonic()):
                 await asyncio.sleep(0)
+
+        await periodically(sweep, keep_seconds / SWEEPS)
 
     async def measure_lag(self, lag: Metric) -> None:
         """Measure how late the event loop wakes, into a histogram; until cancelled."""

@@ -20,6 +20,8 @@ import structlog
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import AnyTable, decode_table
+from forebay.runtime.log_once import LogOnce
+from forebay.runtime.periodic import periodically
 
 __all__ = ["TableFiles"]
 
@@ -55,7 +57,7 @@ class TableFiles(Generic[AnyTable]):
         self._stamps: dict[str, _Stamp] = {}
         self._digests: dict[str, bytes] = {}
         self._tables: dict[str, AnyTable] = {}
-        self._folder_missing = False
+        self._missing = LogOnce()
         self._changed_at = time.monotonic()
 
     @property
@@ -94,19 +96,21 @@ class TableFiles(Generic[AnyTable]):
             apply: Puts changed tables into force instead of `on_change`, where that takes time; the
                 generations are told when it is done.
         """
-        while True:
-            await asyncio.sleep(self._poll_seconds)
+
+        async def look() -> None:
             found = self._list()
             if found == self._stamps:
-                continue
+                return
             changed = self._take(found, await asyncio.to_thread(self._read_changed, found))
             if changed is None:
-                continue
+                return
             if apply is None:
                 self._on_change(changed)
             else:
                 await apply(changed)
             self._put(changed)
+
+        await periodically(look, self._poll_seconds)
 
     def _put(self, tables: dict[str, AnyTable]) -> None:
         self._tables = tables
@@ -122,8 +126,7 @@ class TableFiles(Generic[AnyTable]):
             # A file that vanished between the listing and the look: the next look tells.
             _log.debug("table_poll_failed", reason=type(error).__name__)
             return self._stamps
-        if not found and not self._folder_missing:
-            self._folder_missing = True
+        if not found and self._missing.is_due():
             _log.warning("tables_missing", folder=str(self._folder))
         return found
 

@@ -13,6 +13,7 @@ import structlog
 from forebay.core.errors import ConfigurationError
 from forebay.runtime.jetstream.nats_wire import PING, ServerInfo, WireProtocol, connect_command
 from forebay.runtime.jetstream.servers import ServerPool, authenticate
+from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
 
 __all__ = [
@@ -127,9 +128,7 @@ class ServerConnector:
         self._settings = settings
         self._name = name
         self._inbox = inbox
-        self._clock = asyncio.get_running_loop().time
-        self._said_failed = ("", 0.0)
-        """The last reason that was logged for not reaching NATS, and when."""
+        self._unreached = LogOnce(SAY_AGAIN_SECONDS, asyncio.get_running_loop().time)
 
     async def connect(self, connection: PublisherConnection) -> bool:
         """Connect to the pool's next server; returns whether that worked out."""
@@ -160,15 +159,13 @@ class ServerConnector:
         except asyncio.CancelledError:
             connection.wire.close()
             raise
-        self._said_failed = ("", 0.0)
+        self._unreached.reset()
         _log.info("nats_connected", server=server.name, version=info.version)
         return True
 
     def _say_failed(self, server: str, reason: str) -> None:
         """Log that a server could not be reached: when that is new, and then now and again."""
-        said, at = self._said_failed
-        if reason != said or self._clock() - at >= SAY_AGAIN_SECONDS:
-            self._said_failed = (reason, self._clock())
+        if self._unreached.is_due(reason):
             _log.warning("nats_connect_failed", server=server, reason=reason)
 
     async def _start_tls(self, connection: PublisherConnection, host: str) -> None:

@@ -1,12 +1,12 @@
 """All queues of this process: one for each destination of each endpoint."""
 
-import asyncio
 import math
 from collections.abc import Iterator
 from random import Random
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint
+from forebay.runtime.periodic import periodically
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
@@ -113,9 +113,7 @@ class DestinationQueues:
 
     async def run(self, keep_seconds: float) -> None:
         """Forget queues that are of no use any more, after so long; until cancelled."""
-        while True:
-            await asyncio.sleep(keep_seconds / 2)
-            self.forget_idle()
+        await periodically(self.forget_idle, keep_seconds / 2)
 
     def forget_idle(self) -> None:
         """Forget queues of destinations that no table names and in which nothing is.

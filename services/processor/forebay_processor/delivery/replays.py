@@ -10,13 +10,14 @@ If the process dies, or the connection is lost, or the partition moves, the next
 first row again; rows that are known already are passed over.
 """
 
-import asyncio
 from typing import Final
 
 import structlog
 
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.log_once import LogOnce
+from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
@@ -46,26 +47,27 @@ class Replays:
         self._partition = partition
         self._queues = queues
         self._metrics = metrics
+        self._unseen = LogOnce()
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
         a replica that is behind answers with less, and the rest comes with a later look."""
 
     async def run(self) -> None:
         """Look again and again; until cancelled."""
-        is_told = False
-        while True:
-            # Before the first look, too: what was there before is found by whoever takes over.
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                while await self.look():
-                    pass
-                is_told = False
-            except StoreError as error:
-                if not is_told:
-                    _log.warning(
-                        "replays_not_seen", unit=self._partition.partition_id, reason=str(error)
-                    )
-                is_told = True
+        # Not at once: what was there before is found by whoever takes over.
+        await periodically(self._look_at_all, LOOK_SECONDS)
+
+    async def _look_at_all(self) -> None:
+        try:
+            while await self.look():
+                pass
+        except StoreError as error:
+            if self._unseen.is_due():
+                _log.warning(
+                    "replays_not_seen", unit=self._partition.partition_id, reason=str(error)
+                )
+        else:
+            self._unseen.reset()
 
     async def look(self) -> int:
         """Take notice of the next rows and return how many there were.

@@ -7,7 +7,6 @@ A look costs one call for each stream; only where one is nearly full, the state 
 consumers is asked for. If the process dies, the next one looks again: nothing is kept here.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +14,7 @@ import structlog
 
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
 from forebay_processor.metrics import ProcessorMetrics
@@ -65,16 +65,17 @@ class StreamRetention:
 
     async def run(self) -> None:
         """Look again and again; until cancelled."""
-        while True:
-            await asyncio.sleep(self._pause * (HURRY if self._is_filling else 1))
-            self._is_filling = False
-            if not self._is_mine():
-                continue
-            for kind in (StreamKind.RAW, StreamKind.EVENTS):
-                try:
-                    await self.make_room(kind)
-                except StoreError as error:
-                    _log.warning("retention_failed", shard=self._shard, reason=str(error))
+        await periodically(self._look, lambda: self._pause * (HURRY if self._is_filling else 1))
+
+    async def _look(self) -> None:
+        self._is_filling = False
+        if not self._is_mine():
+            return
+        for kind in (StreamKind.RAW, StreamKind.EVENTS):
+            try:
+                await self.make_room(kind)
+            except StoreError as error:
+                _log.warning("retention_failed", shard=self._shard, reason=str(error))
 
     async def make_room(self, kind: StreamKind) -> int:
         """Remove processed messages if the stream is nearly full; returns how many.

@@ -5,7 +5,6 @@ is not known yet, so it cannot be given up item by item: a person has to see to 
 when half of its age is over, by a metric to alert on and by a line in the log.
 """
 
-import asyncio
 import math
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +13,8 @@ import structlog
 
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.log_once import LogOnce
+from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
 from forebay_processor.metrics import ProcessorMetrics
@@ -64,25 +65,26 @@ class UnsplitMonitor:
         self._time = time
         self._shortest_pause = shortest_pause
         self._is_mine = is_mine
-        self._is_told = False
+        self._checked_at = -math.inf
+        self._unsplit = LogOnce()
 
     async def run(self) -> None:
         """Check again and again; until cancelled, which leaves nothing told that is not true."""
         try:
-            checked_at = -math.inf
-            while True:
-                await asyncio.sleep(self._shortest_pause)
-                # The ages are not known from the start, and can change.
-                pause = min(self._ages.raw / CHECKS_AN_AGE, LONGEST_PAUSE_SECONDS)
-                if self._time.steady() - checked_at < pause or not self._has_to_check():
-                    continue
-                checked_at = self._time.steady()
-                try:
-                    await self.check()
-                except StoreError as error:
-                    _log.warning("unsplit_not_seen", shard=self._shard, reason=str(error))
+            await periodically(self._check_where_due, self._shortest_pause)
         finally:
             self._metrics.unsplit(self._shard, 0.0)
+
+    async def _check_where_due(self) -> None:
+        # The ages are not known from the start, and can change.
+        pause = min(self._ages.raw / CHECKS_AN_AGE, LONGEST_PAUSE_SECONDS)
+        if self._time.steady() - self._checked_at < pause or not self._has_to_check():
+            return
+        self._checked_at = self._time.steady()
+        try:
+            await self.check()
+        except StoreError as error:
+            _log.warning("unsplit_not_seen", shard=self._shard, reason=str(error))
 
     def _has_to_check(self) -> bool:
         if self._is_mine() and self._ages.raw < math.inf:
@@ -101,9 +103,8 @@ class UnsplitMonitor:
         share = age / self._ages.raw
         self._metrics.unsplit(self._shard, share)
         if share < OVERDUE:
-            self._is_told = False
-        elif not self._is_told:
-            self._is_told = True
+            self._unsplit.reset()
+        elif self._unsplit.is_due():
             _log.warning(
                 "webhooks_unsplit_for_long",
                 shard=self._shard,

@@ -27,6 +27,7 @@ from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.consumers import ConsumerState, StreamView
 from forebay.runtime.jetstream.errors import StoreError, StreamMissing
 from forebay.runtime.jetstream.pull_status import PullRefusal
+from forebay.runtime.log_once import LogOnce
 from forebay_processor.ownership.consumers import ConsumerRunner
 from forebay_processor.ownership.partition import OwnedPartition
 
@@ -99,14 +100,13 @@ class ConsumerWatch:
 
     async def run(self) -> None:
         """Check again and again; until cancelled."""
-        is_blind = False
+        unseen = LogOnce()
         while True:
             try:
                 await self.check()
-                is_blind = False
+                unseen.reset()
             except StoreError as error:
-                if not is_blind:
-                    is_blind = True
+                if unseen.is_due():
                     _log.warning("streams_not_seen", shard=self._shard, reason=str(error))
             await self._pause()
 

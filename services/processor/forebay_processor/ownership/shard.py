@@ -18,6 +18,8 @@ import structlog
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.log_once import LogOnce
+from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.backlog_survey import BacklogSurvey
 from forebay_processor.maintenance.retention import StreamRetention
@@ -130,13 +132,14 @@ class ShardRunner:
             self._beside(retention.run())
             self._beside(unsplit_monitor.run())
             self._beside(self._follow_ages(session))
-            while True:
-                await asyncio.sleep(BEGIN_PAUSE_SECONDS / 4)
-                self._check()
-                await self._begin_missed_again()
+            await periodically(self._check_partitions, BEGIN_PAUSE_SECONDS / 4)
         finally:
             self._session = None
             await to_the_end(self._end_session())
+
+    async def _check_partitions(self) -> None:
+        self._check()
+        await self._begin_missed_again()
 
     async def _end_session(self) -> None:
         tasks, self._tasks = self._tasks, set()
@@ -150,12 +153,13 @@ class ShardRunner:
         return RETENTION_PARTITION in self._partitions
 
     async def _follow_ages(self, session: Session) -> None:
-        while True:
-            await asyncio.sleep(AGES_SECONDS)
+        async def read() -> None:
             try:
                 await self._read_ages(session)
             except StoreError as error:
                 _log.warning("ages_not_read", shard=self.name, reason=str(error))
+
+        await periodically(read, AGES_SECONDS)
 
     async def _read_ages(self, session: Session) -> None:
         time = self._factory.queues.time
@@ -253,15 +257,14 @@ class ShardRunner:
                 self._beside(self._begin(of_kind, session))
 
     async def _begin(self, partitions: list[OwnedPartition], session: Session) -> None:
-        is_told = False
+        missing = LogOnce()
         while True:
             partitions = [each for each in partitions if not each.is_closing]
             try:
                 await self._prepare(partitions, session)
                 break
             except StoreError as error:
-                if not is_told:
-                    is_told = True
+                if missing.is_due():
                     _log.warning("engine_cannot_begin", reason=str(error))
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS)
         begun = [each for each in partitions if not each.is_closing]

@@ -30,6 +30,7 @@ from forebay.runtime.jetstream.errors import (
 )
 from forebay.runtime.jetstream.pending_publish import PendingPublish, PubAck
 from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
 from forebay_receiver.adapters.shard_state import ShardState
 from forebay_receiver.errors import Reason
@@ -140,10 +141,10 @@ class JetStreamStore:
             on_change=self._connection_changed,
         )
         self._needed_payload = max_body_bytes + HEADERS_RESERVE
-        self._told_payload = 0
+        self._payload_limit = LogOnce()
         self._shards = {name: ShardState(is_connected=False) for name in shards}
         self._look_again_at: dict[str, float] = {}
-        self._silent_until = 0.0
+        self._failing = LogOnce(SAY_AGAIN_SECONDS, self._publisher.clock)
         self._is_new = asyncio.Event()
         """Set with each new connection: the probe need not wait for its time."""
 
@@ -213,11 +214,11 @@ class JetStreamStore:
     def _failed(self, webhook: Storing, state: ShardState, error: StoreError, now: float) -> None:
         before = state.trouble
         state.failed(webhook, error, now)
-        if state.trouble is None or state.trouble is before or now < self._silent_until:
+        if state.trouble is None or state.trouble is before:
             return
         # Where some fit and some do not, it comes and goes: not a line for each time.
-        self._silent_until = now + SAY_AGAIN_SECONDS
-        _log.warning("store_failing", shard=webhook.shard, reason=state.trouble)
+        if self._failing.is_due():
+            _log.warning("store_failing", shard=webhook.shard, reason=state.trouble)
 
     def _state(self, shard: str) -> ShardState:
         state = self._shards.get(shard)
@@ -293,10 +294,8 @@ class JetStreamStore:
     def _check_max_payload(self) -> None:
         """Tell, once for each value, that NATS does not take the bodies that the contract takes."""
         has = self._publisher.max_payload
-        if has and has != self._told_payload:
-            self._told_payload = has
-            if warning := self._small_payload():
-                _log.error("max_payload_too_small", reason=warning)
+        if has and self._payload_limit.is_due(has) and (warning := self._small_payload()):
+            _log.error("max_payload_too_small", reason=warning)
         self._metrics.takes_payload(has)
 
     def _connection_changed(self, is_connected: bool) -> None:  # noqa: FBT001  # what changed
