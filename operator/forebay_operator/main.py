@@ -35,21 +35,20 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import aiohttp
 import structlog
-from aiohttp import web
 
+from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.process import listen
 from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
+from forebay.runtime.supervise import run_until
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pods import HttpPods
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.errors import OperatorError
-from forebay_operator.handlers.admin import admin_application
 from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.gateway import HTTPRoute
@@ -130,7 +129,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     streams = JetStreams(nats)
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-        _serving(admin_application(lambda: waiting, metrics.exposition), admin),
+        serve_admin(admin_application(lambda: waiting, metrics.exposition), admin),
     ):
         cache = ClusterCache(config.name)
         filling = asyncio.create_task(fill_cache(cluster, cache), name="list")
@@ -219,23 +218,10 @@ async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
 
 async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> bool:
     """Run until a signal comes or a task ends, which none should; says whether one did."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    crashed = [task for task in done if task is not stopping]
+    crashed = await run_until(stop, tasks)
     for task in crashed:
         _log.error("operator_crashed", task=task.get_name(), exc_info=task.exception())
-    for each in (stopping, *tasks):
+    for each in tasks:
         each.cancel()
-    await asyncio.gather(stopping, *tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     return bool(crashed)
-
-
-@contextlib.asynccontextmanager
-async def _serving(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
-    server = web.AppRunner(app, access_log=None)
-    await server.setup()
-    await web.SockSite(server, listener).start()
-    try:
-        yield
-    finally:
-        await server.cleanup()

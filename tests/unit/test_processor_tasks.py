@@ -4,10 +4,10 @@ import asyncio
 from typing import cast
 
 from forebay.runtime.jetstream.pull_status import OnRefused
+from forebay.runtime.supervise import end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.partition import PartitionStore
-from forebay_processor.shared.tasks import end_tasks, to_the_end
 from support.processor.partition_alone import owned_partition
 from support.timing.wait import eventually
 

@@ -6,9 +6,9 @@ import signal
 import socket
 
 import structlog
-from aiohttp import web
 
 from forebay.core.tables import ProcessorTable
+from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.clock import SystemClock
 from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.jetstream.link import NatsLink
@@ -21,18 +21,18 @@ from forebay.runtime.process import (
     settle_garbage_collector,
 )
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
+from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
 from forebay_processor.destinations.addresses import Guard
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.names import Names
 from forebay_processor.destinations.registry import Destinations
-from forebay_processor.handlers.admin import admin_application
+from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.engine import Engine
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tasks import end_tasks
 
 __all__ = ["run"]
 
@@ -110,35 +110,25 @@ async def _work(
                 waiting.append(publisher.foreign_answer)
             return waiting + engine.troubles
 
-        server = web.AppRunner(
-            admin_application(
-                waiting_for,
-                lambda: tables.generations,
-                engine.load,
-                engine.open_breakers,
-                metrics.exposition,
-            ),
-            access_log=None,
-        )
-        await server.setup()
-        await web.SockSite(server, admin).start()
-        settle_garbage_collector()
-        bound_integers()
-        _log.info("processor_started", port=admin.getsockname()[1])
-        background = [
-            asyncio.create_task(link.run(), name="nats"),
-            asyncio.create_task(publisher.run(), name="publisher"),
-            asyncio.create_task(tables.follow(), name="tables"),
-            asyncio.create_task(metrics.measure_lag(), name="lag"),
-            asyncio.create_task(
-                metrics.forget_gone(
-                    lambda owner: endpoints.is_named(*owner), settings.keep_gone_seconds
+        pages = admin_pages(lambda: tables.generations, engine.load, engine.open_breakers)
+        application = admin_application(waiting_for, metrics.exposition, pages)
+        async with serve_admin(application, admin):
+            settle_garbage_collector()
+            bound_integers()
+            _log.info("processor_started", port=admin.getsockname()[1])
+            background = [
+                asyncio.create_task(link.run(), name="nats"),
+                asyncio.create_task(publisher.run(), name="publisher"),
+                asyncio.create_task(tables.follow(), name="tables"),
+                asyncio.create_task(metrics.measure_lag(), name="lag"),
+                asyncio.create_task(
+                    metrics.forget_gone(
+                        lambda owner: endpoints.is_named(*owner), settings.keep_gone_seconds
+                    ),
+                    name="metrics",
                 ),
-                name="metrics",
-            ),
-        ]
-        code = await _until_stopped(stop, settings, engine, background)
-        await server.cleanup()
+            ]
+            code = await _until_stopped(stop, settings, engine, background)
     _log.info("processor_stopped")
     return code
 
@@ -151,18 +141,14 @@ async def _until_stopped(
 ) -> int:
     """Run everything until a signal comes or a part of it fails; returns the exit code."""
     working = asyncio.create_task(engine.run(), name="engine")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    done, _ = await asyncio.wait(
-        [working, stopping, *background], return_when=asyncio.FIRST_COMPLETED
-    )
+    crashed = await run_until(stop, [working, *background])
     if engine.watchdog.has_barked:
-        await end_tasks((working, *background, stopping))
+        await end_tasks((working, *background))
         return WATCHDOG_STATUS
-    crashed = [task for task in done if task is not stopping and not task.cancelled()]
     for task in crashed:
         _log.error("processor_crashed", task=task.get_name(), exc_info=task.exception())
     _log.info("processor_draining", seconds=settings.stop_seconds)
     engine.stop()
     await asyncio.wait([working], timeout=settings.stop_seconds + STORE_SECONDS)
-    await end_tasks((working, *background, stopping))
+    await end_tasks((working, *background))
     return 1 if crashed else 0

@@ -18,6 +18,7 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, Retry
+from forebay.runtime.supervise import end_tasks
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
@@ -39,7 +40,6 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.lease_table import Assignment
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tasks import end_tasks
 from support.processor.memory_table import MemoryTable
 from support.processor.queue_alone import ITEM, NAME
 from support.timing.turned_loop import TurnedClock, TurnedLoop

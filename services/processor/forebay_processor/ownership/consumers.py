@@ -16,6 +16,7 @@ from forebay.runtime.jetstream.errors import ConsumerMissing, StoreUnavailable
 from forebay.runtime.jetstream.pull_inbox import PullInbox
 from forebay.runtime.jetstream.pull_status import PullRefusal
 from forebay.runtime.jetstream.puller import Puller, TakenOver
+from forebay.runtime.supervise import all_of, end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.dispatcher import Deliverer
 from forebay_processor.delivery.queues import DestinationQueues
@@ -23,7 +24,6 @@ from forebay_processor.delivery.replays import Replays
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
-from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 from forebay_processor.splitting.splitter import Splitter
 
 __all__ = ["ConsumerRunner", "PartitionConsumers"]

@@ -17,6 +17,7 @@ from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
@@ -30,7 +31,6 @@ from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition import StoredRow
 from forebay_processor.shared.stream_time import StreamTime
-from forebay_processor.shared.tasks import end_tasks, to_the_end
 
 __all__ = ["Engine"]
 
@@ -196,14 +196,13 @@ class Engine:
         """Work whenever there is a connection; until `stop`, or until NATS is gone for too long."""
         acking = asyncio.create_task(self._factory.acker.run(), name="acks")
         working = asyncio.create_task(self._work_sessions(), name="sessions")
-        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
         watching = asyncio.create_task(self.watchdog.watch(), name="watchdog")
         tidying = asyncio.create_task(
             self._factory.queues.run(self._settings.keep_gone_seconds), name="queues"
         )
-        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, stopping, watching, tidying)
+        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, watching, tidying)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await run_until(self._stopping, tasks)
             for task in (acking, working, tidying):
                 if task.done():
                     task.result()

@@ -17,11 +17,11 @@ import structlog
 
 from forebay.core.ack_floors import AckFloor
 from forebay.runtime.jetstream.errors import SequenceMismatch, StoreError, StoreUnavailable
+from forebay.runtime.supervise import to_the_end
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.ownership.assignment import FailureDetector, next_table, owned
 from forebay_processor.shared.lease import DEAD_SECONDS, HEARTBEAT_SECONDS, Lease, lease_clock
 from forebay_processor.shared.lease_table import LeaseTable
-from forebay_processor.shared.tasks import to_the_end
 
 __all__ = ["Membership"]
 

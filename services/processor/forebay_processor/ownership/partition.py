@@ -19,6 +19,7 @@ from typing_extensions import override
 from forebay.core.subjects import StreamKind
 from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay.runtime.supervise import end_tasks
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
@@ -27,7 +28,6 @@ from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.lease_table import Assignment
 from forebay_processor.shared.partition import Partition, PartitionStore, StoredRow
 from forebay_processor.shared.retention_ages import RetentionAges
-from forebay_processor.shared.tasks import end_tasks
 
 __all__ = ["OwnedPartition", "PartitionState"]
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
 from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.supervise import end_tasks
 from forebay_processor.delivery.dispatcher import Acker, Deliverer
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
@@ -18,7 +19,6 @@ from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.partition import PartitionStore
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
-from forebay_processor.shared.tasks import end_tasks
 from forebay_processor.splitting.body_limits import BodyLimits
 from forebay_processor.splitting.cutting import Cutter
 from forebay_processor.splitting.splitter import Splitter, SplitterTools

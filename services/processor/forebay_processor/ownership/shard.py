@@ -20,6 +20,7 @@ from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.periodic import periodically
+from forebay.runtime.supervise import all_of, end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.backlog_survey import BacklogSurvey
 from forebay_processor.maintenance.retention import StreamRetention
@@ -31,7 +32,6 @@ from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.ownership.partition_factory import PartitionFactory
 from forebay_processor.shared.lease_table import LeaseTable
 from forebay_processor.shared.retention_ages import RetentionAges
-from forebay_processor.shared.tasks import all_of, end_tasks, to_the_end
 
 __all__ = ["ShardRunner"]
 

@@ -1,14 +1,33 @@
-"""Tasks that end together: all awaited, none left behind."""
+"""Tasks that belong together: run until a stop or until one fails, ended together, none left.
+
+For the `main` of a part, and for whoever owns tasks of its own.
+"""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
-__all__ = ["all_of", "end_tasks", "to_the_end"]
+__all__ = ["all_of", "end_tasks", "run_until", "to_the_end"]
 
 _Result = TypeVar("_Result")
 
 CANCEL_AGAIN_SECONDS: Final = 0.1
+
+
+async def run_until(
+    stop: asyncio.Event, tasks: Collection[asyncio.Task[Any]]
+) -> list[asyncio.Task[Any]]:
+    """Wait for a stop, or for the first task that ends; the others run on.
+
+    Returns those that ended: none should before the stop, so it is a crash of each. One that was
+    cancelled was ended by somebody on purpose, and is not among them.
+    """
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    return [task for task in done if task is not stopping and not task.cancelled()]
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -1,0 +1,67 @@
+"""The admin port of a part that has aiohttp: probes, metrics, and pages of its own.
+
+For the processor and the operator; reached by no route. The receiver has neither aiohttp nor this:
+its pages are FastAPI's, on the server that takes webhooks.
+"""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from forebay.runtime.metrics import CONTENT_TYPE
+
+__all__ = ["admin_application", "serve_admin"]
+
+
+def admin_application(
+    waiting_for: Callable[[], list[str]],
+    exposition: Callable[[], Awaitable[bytes]],
+    pages: Mapping[str, Callable[[], object]] | None = None,
+) -> web.Application:
+    """Return the application of an admin port.
+
+    Args:
+        waiting_for: What keeps the part from being ready, in words; empty when it is.
+        exposition: Returns what `/metrics` shows.
+        pages: Further paths, and what each shows as JSON.
+    """
+
+    async def livez(_: web.Request) -> web.Response:  # aiohttp awaits handlers
+        return web.json_response({"ok": True, "waiting_for": []})
+
+    async def readyz(_: web.Request) -> web.Response:
+        waiting = waiting_for()
+        status = 503 if waiting else 200
+        return web.json_response({"ok": not waiting, "waiting_for": waiting}, status=status)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=await exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+    )
+    app.add_routes([web.get(path, _page(content)) for path, content in (pages or {}).items()])
+    return app
+
+
+def _page(content: Callable[[], object]) -> Handler:
+    async def page(_: web.Request) -> web.Response:  # aiohttp awaits handlers
+        return web.json_response(content())
+
+    return page
+
+
+@contextlib.asynccontextmanager
+async def serve_admin(app: web.Application, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve an application on a socket that listens, until the end of the block."""
+    server = web.AppRunner(app, access_log=None)
+    await server.setup()
+    await web.SockSite(server, listener).start()
+    try:
+        yield
+    finally:
+        await server.cleanup()
