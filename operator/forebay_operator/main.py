@@ -8,17 +8,11 @@ In all namespaces (ClusterRole):
     core                secrets                              get list watch
     core                events                               create patch
 
-In Forebay's namespace (Role); OURS is: get list watch create patch delete
-    core                secrets services serviceaccounts     OURS
-    apps                deployments                          OURS
-    autoscaling         horizontalpodautoscalers             OURS
-    policy              poddisruptionbudgets                 OURS
-    networking.k8s.io   ingresses networkpolicies            OURS
-    gateway.networking.k8s.io httproutes                     OURS
+In Forebay's namespace (Role):
+    each kind of `models.kinds`                              its `verbs`
     core                pods                                 get list watch patch
 
-A server-side apply is a `patch`, and a `create` where the object is not there. Without the rights
-on httproutes it makes Ingresses.
+Without the rights on an optional kind it does without it (Ingresses instead of HTTPRoutes).
 
 NATS: the user may publish to `$JS.API.INFO`, `$JS.API.STREAM.>` and `$JS.API.CONSUMER.>`, and
 subscribe to `_INBOX_forebay_operator.>`; it neither reads nor writes a webhook by subject.
@@ -51,17 +45,17 @@ from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.errors import OperatorError
 from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
-from forebay_operator.models.gateway import HTTPRoute
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.event_recorder import EventRecorder
-from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.observer import Observer
+from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.pools import Pools
+from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
-from forebay_operator.services.shared import SHARED, SharedParts
+from forebay_operator.services.shared import SharedParts
 from forebay_operator.services.start import fill_cache
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import RouteTables
@@ -137,17 +131,20 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             await cluster.close()
             return 0
         kinds = filling.result()
-        gateway = Gateway(
-            cluster, cache, config.limits.discovery_seconds, is_there=HTTPRoute in kinds
-        )
-        applier = Applier(cluster, cache, metrics)
+        queue = ReconcileQueue(cache, metrics, chance, config.limits.resync_seconds)
+        handler = WatchEventHandler(cache, queue)
+        metrics.watch_age_from(lambda: handler.age)
+        ended, recheck = asyncio.Event(), asyncio.Event()
+        watches = Watches(handler, config.namespace, config.name, kinds, ended.set, recheck)
+        applier = Applier(cluster, cache, metrics, recheck)
+        apis = OptionalApis(cluster, cache, applier, queue, watches, kinds=kinds)
         pages = HttpPods(session, config.limits.pod_seconds)
         pools = Pools(cache, pages, cluster)
         processors = config.processors.pods.match_labels
         breakers = Breakers(cache, pages, processors, config.limits.status_seconds, loop.time)
         tables = RouteTables(config, cache, applier, pools)
         tables.load()
-        shards = Shards(config, streams, streams.connections, metrics, chance)
+        shards = Shards(config, streams, streams.connections, metrics, chance, queue)
         backlog = StreamBacklogReader(streams)
         parts = Parts(
             config=config,
@@ -159,32 +156,22 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             streams=streams,
             backlog=backlog,
             observer=Observer(config, tables, pools, shards, backlog, breakers),
-            gateway=gateway,
+            apis=apis,
             events=EventRecorder(cluster),
+            queue=queue,
         )
         reconciler = Reconciler(parts)
-        shared = SharedParts(config, cache, applier, tables, gateway)
-        workers = Workers(config.limits, cache, reconciler, shared, metrics, chance)
-        shards.on_change = workers.enqueue_all
-        handler = WatchEventHandler(cache, workers)
-        metrics.watch_age_from(lambda: handler.age)
-        ended = asyncio.Event()
-        watches = Watches(handler, config.namespace, config.name, kinds, ended.set)
+        shared = SharedParts(config, cache, applier, tables, apis)
+        workers = Workers(config.limits, cache, reconciler, shared, metrics, queue)
         watches.start()
-
-        def routes_changed() -> None:
-            if gateway.is_there:
-                watches.add(HTTPRoute)
-            workers.enqueue_all(resync=True)
-            workers.enqueue(SHARED)
-
-        gateway.on_change = routes_changed
         waiting.clear()
-        _log.info("operator_started", endpoints=len(cache.endpoints), gateway=gateway.is_there)
+        _log.info("operator_started", endpoints=len(cache.endpoints), optional_kinds=apis.names)
         tasks = [
             asyncio.create_task(streams.run(), name="nats"),
             asyncio.create_task(shards.run(), name="shards"),
-            asyncio.create_task(gateway.run(), name="gateway"),
+            asyncio.create_task(
+                apis.run(config.limits.discovery_seconds, recheck), name="discovery"
+            ),
             asyncio.create_task(_work(workers, shards), name="workers"),
             asyncio.create_task(ended.wait(), name="watches"),
             asyncio.create_task(metrics.measure_lag(), name="metrics"),

@@ -114,6 +114,59 @@ async def test_an_operator_that_runs_notices_the_gateway_api(forebay: Forebay) -
     )
 
 
+async def test_an_operator_that_runs_goes_on_without_the_gateway_api(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "sales"))
+    definition = forebay.api.get(DEFINITION)
+    operator = forebay.operator(route=ROUTE, limits={"discoverySeconds": 0.5})
+    await operator.start()
+    await forebay.wait_condition("sales", "ReceiversReady", "NoPodReady")
+    (route,) = routes(forebay)
+    await remove_definition(forebay)
+    try:
+        (ingress,) = await eventually(
+            lambda: forebay.objects("ingresses", "sales"), saying="the Ingress", within=20
+        )
+        assert ingress["metadata"]["name"] == route["metadata"]["name"]
+        # Everything else is watched as before.
+        (service,) = forebay.objects("services", "sales")
+        forebay.api.delete(forebay.path("services", service["metadata"]["name"]))
+        await eventually(
+            lambda: forebay.objects("services", "sales"), saying="the Service to be made again"
+        )
+    finally:
+        await install_definition(forebay, definition)
+
+    (again,) = await eventually(lambda: routes(forebay), saying="the HTTPRoute", within=20)
+    path = forebay.path("httproutes", again["metadata"]["name"])
+    await eventually(
+        lambda: forebay.api.merge(path, {"spec": {"hostnames": ["evil.example.com"]}}).status == 200
+    )
+    await eventually(
+        lambda: routes(forebay)[0]["spec"]["hostnames"] == ["hooks.example.com"],
+        saying="the route to be watched and repaired",
+    )
+    assert operator.program.running
+    assert len(operator.events("operator_started")) == 1
+
+
+async def test_a_refused_route_is_reason_enough_to_look(forebay: Forebay) -> None:
+    forebay.secret()
+    forebay.apply(manifest(forebay.tenant, "sales"))
+    definition = forebay.api.get(DEFINITION)
+    operator = forebay.operator(route=ROUTE)  # it looks once a minute
+    await operator.start()
+    await forebay.wait_condition("sales", "ReceiversReady", "NoPodReady")
+    await remove_definition(forebay)
+    try:
+        await eventually(
+            lambda: forebay.objects("ingresses", "sales"), saying="the Ingress", within=20
+        )
+    finally:
+        await install_definition(forebay, definition)
+    assert operator.program.running
+
+
 def definition_is_there(forebay: Forebay) -> bool:
     return forebay.api.ask("GET", ALL_ROUTES).status == 200
 

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pods import ScriptedPods
@@ -20,6 +21,7 @@ from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
 from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
@@ -156,11 +158,16 @@ class Woken:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def enqueue(self, key: EndpointName, *, resync: bool = True, live: bool = True) -> None:
+    def enqueue(self, key: QueueKey, *, resync: bool = True, live: bool = True) -> None:
         """Remember one."""
         assert isinstance(resync, bool)
         assert isinstance(live, bool)
-        self.names.append(key.name)
+        self.names.append(str(key) if key is SHARED else key.name)
+
+    def enqueue_all(self, *, resync: bool = False) -> None:
+        """Remember that all are."""
+        assert isinstance(resync, bool)
+        self.names.append("*")
 
 
 REFERENCE = {"secretKeyRef": {"name": "crm", "key": "token"}}
@@ -174,7 +181,7 @@ async def woken() -> Woken:
 @pytest.fixture
 async def handler(woken: Woken) -> WatchEventHandler:
     """Give one that knows two endpoints with a Secret, and two that want the same host."""
-    made = WatchEventHandler(ClusterCache("fb"), cast("Workers", woken))
+    made = WatchEventHandler(ClusterCache("fb"), woken)
     made.endpoint(None, endpoint(1, "a", own=REFERENCE))
     made.endpoint(None, endpoint(2, "b", own={"deep": [REFERENCE]}))
     made.endpoint(None, endpoint(3, "c", host="one.example.com"))
@@ -233,7 +240,7 @@ class Crashing:
         """Who is to be looked at once more, for a table got room."""
 
         self.shared_hosts: dict[EndpointName, str] = {}
-        self.on_hosts: Callable[[], None] = lambda: None
+        self.queue: ReconcileQueue | None = None
 
     def begin(self) -> None:
         """Nothing is known."""
@@ -264,13 +271,15 @@ async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task
     cache = ClusterCache("fb")
     for name in names:
         cache.put_endpoint(endpoint(1, name))
+    metrics = OperatorMetrics()
+    crashing.queue = ReconcileQueue(cache, metrics, random.Random(1), 300.0)
     workers = Workers(
         Limits(workers=1),
         cache,
         cast("Reconciler", crashing),
         cast("SharedParts", crashing),
-        OperatorMetrics(),
-        random.Random(1),
+        metrics,
+        crashing.queue,
     )
     running = asyncio.create_task(workers.run())
     try:
@@ -296,7 +305,8 @@ async def test_who_waits_for_room_is_looked_at_once_some_came_free() -> None:
         await eventually(lambda: len(crashing.reconciled) > 1, saying="both to be looked at")
         looked = crashing.reconciled.copy()
         crashing.waiting = [EndpointName("acme", "b")]
-        crashing.on_hosts()  # something else is looked at, and frees it
+        assert crashing.queue is not None
+        crashing.queue.enqueue(SHARED)  # something else is looked at, and frees it
         await eventually(lambda: len(crashing.reconciled) > len(looked), saying="another look")
     assert crashing.reconciled == [*looked, "b"]
 
@@ -314,8 +324,13 @@ async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
     connections = asyncio.Event()
     connections.set()
     config = installation(limits=Limits(status_seconds=0.05))
-    shards = Shards(config, streams, connections, OperatorMetrics(), random.Random(1))
-    shards.on_change = lambda: seen.append(shards.state("0").reason)
+
+    class Seen(Woken):
+        @override
+        def enqueue_all(self, *, resync: bool = False) -> None:
+            seen.append(shards.state("0").reason)
+
+    shards = Shards(config, streams, connections, OperatorMetrics(), random.Random(1), Seen())
     running = asyncio.create_task(shards.run())
     await eventually(lambda: seen == [None], saying="the streams to be there")
     streams.gone = ["FOREBAY_RETRY_0"]

@@ -10,7 +10,9 @@ import yaml
 from lightkube.core.resource import api_info
 
 from forebay_operator.builders.desired import desired_state
-from forebay_operator.builders.object_hash import Managed, document_of, has_all
+from forebay_operator.builders.object_hash import document_of, has_all
+from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.kinds import Managed
 from support.operator.operator_inputs import installation, read_manifest, route_of
 
 OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"
@@ -35,7 +37,9 @@ def test_objects_are_those_of_the_file(
     request: pytest.FixtureRequest, name: str, *, gateway: bool
 ) -> None:
     manifest = read_manifest(name)
-    built = desired_state(manifest, route_of(manifest), installation(), gateway=gateway)
+    built = desired_state(
+        manifest, route_of(manifest), installation(), served=(HTTPRoute,) if gateway else ()
+    )
     file = OUTPUT / f"{name}{'-gateway' if gateway else ''}.yaml"
     text = written(built.objects)
     if request.config.getoption("--update-test-data"):
@@ -46,7 +50,7 @@ def test_objects_are_those_of_the_file(
 def test_same_input_gives_the_same_objects() -> None:
     manifest = read_manifest("dedicated")
     first, second = (
-        desired_state(manifest, route_of(manifest), installation(), gateway=False) for _ in range(2)
+        desired_state(manifest, route_of(manifest), installation(), served=()) for _ in range(2)
     )
     assert written(first.objects) == written(second.objects)
     assert first.generation == second.generation
@@ -60,7 +64,7 @@ def test_selectors_do_not_follow_the_spec() -> None:
         [
             document["spec"]["selector"]
             for document in yaml.safe_load_all(
-                written(desired_state(each, route_of(manifest), config, gateway=False).objects)
+                written(desired_state(each, route_of(manifest), config, served=()).objects)
             )
             if document["kind"] in {"Deployment", "Service", "PodDisruptionBudget"}
         ]
@@ -72,7 +76,7 @@ def test_selectors_do_not_follow_the_spec() -> None:
 
 def test_secrets_stand_in_the_table_alone() -> None:
     manifest = read_manifest("dedicated")
-    built = desired_state(manifest, route_of(manifest), installation(), gateway=False)
+    built = desired_state(manifest, route_of(manifest), installation(), served=())
     for each in built.objects:
         assert "s3cret" not in str(document_of(each))
         if api_info(each).resource.kind != "Secret":

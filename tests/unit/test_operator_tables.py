@@ -20,9 +20,10 @@ from forebay.core.tables import (
     decode_table,
 )
 from forebay_operator.builders.names import table_index
-from forebay_operator.builders.object_hash import Managed, document_of
+from forebay_operator.builders.object_hash import document_of
 from forebay_operator.builders.tables import Pool, table_file, table_name
 from forebay_operator.errors import ApiRefused
+from forebay_operator.models.kinds import Managed
 from forebay_operator.models.pods import PodPage
 from forebay_operator.services.applier import Applied, Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey

@@ -11,40 +11,26 @@ from typing import Any, Final
 import httpx2
 import msgspec
 from lightkube import ApiError, AsyncClient
-from lightkube.core.resource import NamespacedResourceG, api_info
+from lightkube.core.resource import NamespacedResourceG
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.core_v1 import ObjectReference
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import Event, Pod, Secret, Service, ServiceAccount
-from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
-from lightkube.resources.policy_v1 import PodDisruptionBudget
+from lightkube.resources.core_v1 import Event, Pod, Secret
 from lightkube.types import PatchType
 
 from forebay.core.resource import API_VERSION, KIND
+from forebay_operator.adapters.discovery import Discovery
 from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.kinds import KINDS, ManagedKind, kind_of
 from forebay_operator.models.names import FIELD_MANAGER, FINALIZER, GROUP, LABEL_OWNER
 
-__all__ = ["KINDS", "Cluster", "Document", "kind_of"]
+__all__ = ["Cluster", "Document"]
 
 Document = Mapping[str, Any]
 
 ENDPOINTS: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "webhookendpoints")
-
-KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (
-    ServiceAccount,
-    Secret,
-    Service,
-    Deployment,
-    PodDisruptionBudget,
-    HorizontalPodAutoscaler,
-    NetworkPolicy,
-    Ingress,
-)
-"""Kinds that the operator makes on every cluster; with the Gateway API also HTTPRoute."""
 
 TEXT_MOST: Final = 1024
 """Characters of an answer's message that are told, as many as an Event takes."""
@@ -52,16 +38,11 @@ TEXT_MOST: Final = 1024
 _DENIED: Final = re.compile(r"(denied (?:the )?request).*", re.DOTALL)
 """After this come the words of who denied it."""
 
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _TOO_MANY: Final = 429
 _SERVER: Final = 500
-
-
-def kind_of(resource: type[NamespacedResourceG]) -> str:
-    """Return the name of a kind, such as `Deployment`."""
-    kind: str = api_info(resource).resource.kind
-    return kind
 
 
 @contextlib.contextmanager
@@ -110,11 +91,13 @@ class Cluster:
         self._client = AsyncClient(
             namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(seconds)
         )
+        self._discovery = Discovery(lambda: self._client.config, seconds)
         self._namespace = namespace
         self._owner = {LABEL_OWNER: name}
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._discovery.close()
         await self._client.close()
 
     # --- endpoints
@@ -197,24 +180,28 @@ class Cluster:
 
     # --- objects of ours
 
-    async def kinds(self) -> tuple[type[NamespacedResourceG], ...]:
-        """Return the kinds that this cluster has: HTTPRoute is there or not."""
+    async def kinds(self) -> tuple[ManagedKind, ...]:
+        """Return the kinds that can be made here: all but the optional ones that are missing.
+
+        Raises:
+            OperatorError: where the API server does not say.
+        """
+        served = await self._discovery.served(each for each in KINDS if each.is_optional)
+        usable = {each for each in served if await self._may_list(each)}
+        return tuple(each for each in KINDS if not each.is_optional or each in usable)
+
+    async def _may_list(self, kind: ManagedKind) -> bool:
+        """Say whether RBAC lets us use a kind."""
         try:
-            found = self._client.list(HTTPRoute, namespace=self._namespace, labels=self._labels)
-            async for _ in found:
-                break
-        except ApiError as error:
-            if error.status.code in {_NOT_FOUND, 403}:
-                return KINDS
-            with _translated("listing HTTPRoutes"):
-                raise
-        except (httpx2.HTTPStatusError, ValueError):
-            # A group that is not there is answered with plain text.
-            return KINDS
-        except (httpx2.HTTPError, OSError):
-            with _translated("listing HTTPRoutes"):
-                raise
-        return (*KINDS, HTTPRoute)
+            with _translated(f"listing {kind.name}"):
+                await anext(aiter(self._client.list(kind.resource, chunk_size=1)), None)
+        except ObjectChanged:
+            return False  # it went meanwhile
+        except ApiRefused as error:
+            if isinstance(error.__cause__, ApiError) and error.__cause__.status.code == _FORBIDDEN:
+                return False
+            raise
+        return True
 
     @property
     def _labels(self) -> dict[str, Any]:

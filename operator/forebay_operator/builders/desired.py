@@ -7,9 +7,10 @@ from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
 from forebay_operator.builders import receivers
 from forebay_operator.builders.network_policies import network_policy
-from forebay_operator.builders.object_hash import Managed, with_object_hash
+from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import endpoint_route
 from forebay_operator.builders.tables import dedicated_table
+from forebay_operator.models.kinds import Managed, ServedKinds
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Desired", "Isolation", "desired_state", "host_of", "isolation_of"]
@@ -41,7 +42,7 @@ def desired_state(
     route: ReceiverRoute,
     config: OperatorConfig,
     *,
-    gateway: bool,
+    served: ServedKinds,
 ) -> Desired:
     """Return the objects of one endpoint.
 
@@ -49,7 +50,7 @@ def desired_state(
         manifest: What is wanted.
         route: What its receivers are to know: the manifest with its secrets resolved.
         config: The settings.
-        gateway: Whether the cluster has the Gateway API.
+        served: The kinds that the cluster serves.
     """
     if isolation_of(manifest, config) == "Shared":
         return Desired(objects=(), generation=None)
@@ -65,7 +66,7 @@ def desired_state(
     ]
     if config.receiver.network_policy:
         objects.append(network_policy(manifest, config))
-    way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, gateway=gateway)
+    way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, served=served)
     if way is not None:
         objects.append(way)
     return Desired(objects=tuple(with_object_hash(each) for each in objects), generation=generation)

@@ -3,34 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
-from lightkube.resources.core_v1 import Secret, Service, ServiceAccount
-from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
-from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from forebay.core.quantities import amount
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.kinds import Managed
 from forebay_operator.models.names import ANNOTATION_DESIRED
 
-__all__ = ["Managed", "document_of", "has_all", "with_object_hash"]
-
-Managed: TypeAlias = (
-    ServiceAccount
-    | Secret
-    | Service
-    | Deployment
-    | PodDisruptionBudget
-    | HorizontalPodAutoscaler
-    | NetworkPolicy
-    | Ingress
-    | HTTPRoute
-)
-"""Every kind of object that the operator makes."""
+__all__ = ["document_of", "has_all", "with_object_hash"]
 
 
 def document_of(desired: Managed) -> dict[str, Any]:

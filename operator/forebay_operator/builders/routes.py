@@ -33,6 +33,7 @@ from forebay_operator.models.gateway import (
     HTTPRouteTimeouts,
     ParentReference,
 )
+from forebay_operator.models.kinds import ServedKinds
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import SharedReceivers
@@ -56,17 +57,17 @@ def endpoint_url(endpoint: EndpointName, host: str, config: OperatorConfig) -> s
 
 
 def endpoint_route(
-    endpoint: EndpointName, host: str, config: OperatorConfig, *, gateway: bool
+    endpoint: EndpointName, host: str, config: OperatorConfig, *, served: ServedKinds
 ) -> Ingress | HTTPRoute | None:
     """Return the route of a Dedicated endpoint: exactly its path, to its own Service."""
     metadata = endpoint_meta(endpoint, config)
     name = endpoint_object_name(endpoint, config)
     match = HTTPPathMatch(type="Exact", value=path_of(endpoint))
-    return _route(metadata, host, match, (name, WEBHOOK_PORT), config, gateway=gateway)
+    return _route(metadata, host, match, (name, WEBHOOK_PORT), config, served=served)
 
 
 def shared_route(
-    host: str, shared: SharedReceivers, config: OperatorConfig, *, gateway: bool
+    host: str, shared: SharedReceivers, config: OperatorConfig, *, served: ServedKinds
 ) -> Ingress | HTTPRoute | None:
     """Return the route of all Shared endpoints of a host; an endpoint's exact path goes first."""
     metadata = ObjectMeta(
@@ -76,7 +77,7 @@ def shared_route(
     )
     match = HTTPPathMatch(type="PathPrefix", value=ROOT)
     backend = (shared.service_name, shared.service_port)
-    return _route(metadata, host, match, backend, config, gateway=gateway)
+    return _route(metadata, host, match, backend, config, served=served)
 
 
 def _route(  # each one thing, and all of them needed
@@ -86,7 +87,7 @@ def _route(  # each one thing, and all of them needed
     backend: tuple[str, int],
     config: OperatorConfig,
     *,
-    gateway: bool,
+    served: ServedKinds,
 ) -> Ingress | HTTPRoute | None:
     match config.route.kind:
         case "None":
@@ -96,7 +97,7 @@ def _route(  # each one thing, and all of them needed
         case "Ingress":
             return _ingress(metadata, host, match, backend, config)
         case "Auto":
-            if gateway and config.route.gateway.parent_refs:
+            if HTTPRoute in served and config.route.gateway.parent_refs:
                 return _http_route(metadata, host, match, backend, config)
             return _ingress(metadata, host, match, backend, config)
 

@@ -9,14 +9,14 @@ Forebay's namespace alone, so that the operator needs no rights on other namespa
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import kopf
 import structlog
-from lightkube.core.resource import NamespacedResourceG, api_info
 
-from forebay_operator.adapters.cluster import kind_of
+from forebay_operator.models.kinds import ManagedKind
 from forebay_operator.models.names import GROUP, LABEL_OWNER
 from forebay_operator.services.watch_events import WatchEventHandler
 
@@ -30,22 +30,36 @@ SERVER_SECONDS: Final = 300
 """Length of one streaming request: an API server of several replicas spreads its watches only when
 they end, and a load balancer between may cut a longer one without a word."""
 
+OPTIONAL: Final = "watch-optional-"
+"""What the threads of optional kinds are called, before the kind."""
+
 _SECRETS: Final = ("", "v1", "secrets")
 
 Document = Mapping[str, Any]
 Listener = Callable[[str | None, Document], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    thread: threading.Thread
+    stop: threading.Event
+
+
 class Watches:
-    """All watches of the operator."""
+    """All watches of the operator.
+
+    Kinds that every cluster has share a thread: where one of their watches ends, the operator does.
+    An optional kind has its own, which ends when its API is removed, and costs nobody else.
+    """
 
     def __init__(
         self,
         handler: WatchEventHandler,
         namespace: str,
         name: str,
-        kinds: tuple[type[NamespacedResourceG], ...],
+        kinds: Collection[ManagedKind],
         on_end: Callable[[], None],
+        recheck: asyncio.Event,
     ) -> None:
         """Prepare; call from the operator's loop.
 
@@ -55,44 +69,61 @@ class Watches:
             name: The installation's.
             kinds: What the operator makes on this cluster.
             on_end: Called on the operator's loop when a watch ended though nobody stopped it.
+            recheck: Set where that was the watch of an optional kind: its API may be gone.
         """
         self._loop = asyncio.get_running_loop()
-        self._stop = threading.Event()
         self._on_end = on_end
-        self._threads: list[threading.Thread] = []
+        self._recheck = recheck
         # The warning that signals are not handled in a thread, where we do not want them to be.
         logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+        for logger in ("kopf._core.reactor.running", "kopf._core.reactor.orchestration"):
+            logging.getLogger(logger).addFilter(_is_not_of_an_optional_watch)
         everywhere = _settings()
         # Helm keeps each release in a Secret of up to 1 MiB: nothing in them is for us.
         everywhere.watching.field_selectors[_SECRETS] = "type!=helm.sh/release.v1"
         self._handler, self._namespace, self._name = handler, namespace, name
-        self._watched = set(kinds)
-        self._plan("watch-all", self._all_namespaces(handler), everywhere, None)
-        own = self._own_namespace(kinds)
+        always = [each for each in kinds if not each.is_optional]
+        own = self._own_namespace(always)
         self._on_event(own, ("", "v1", "pods"), handler.pod)
-        self._plan("watch-own", own, self._of_ours(kinds), namespace)
+        self._required = [
+            self._plan("watch-all", self._all_namespaces(handler), everywhere, None),
+            self._plan("watch-own", own, self._of_ours(always), namespace),
+        ]
+        self._optional = {each: self._plan_one(each) for each in kinds if each.is_optional}
+        self._removed: list[_Watch] = []
 
     def start(self) -> None:
         """Begin to watch."""
-        for thread in self._threads:
-            thread.start()
+        for watch in (*self._required, *self._optional.values()):
+            watch.thread.start()
 
-    def add(self, kind: type[NamespacedResourceG]) -> None:
-        """Watch one more kind of ours from now on; one that is watched already is fine."""
-        if kind in self._watched:
-            return
-        self._watched.add(kind)
-        registry, settings = self._own_namespace((kind,)), self._of_ours((kind,))
-        self._plan(f"watch-{kind_of(kind)}", registry, settings, self._namespace)
-        self._threads[-1].start()
+    def is_watching(self, kind: ManagedKind) -> bool:
+        """Say whether an optional kind is watched; its watch may have ended by itself."""
+        return kind in self._optional
+
+    def add(self, kind: ManagedKind) -> None:
+        """Watch one more optional kind from now on; one that is watched already is fine."""
+        if kind not in self._optional:
+            self._optional[kind] = self._plan_one(kind)
+            self._optional[kind].thread.start()
+
+    def remove(self, kind: ManagedKind) -> None:
+        """Watch an optional kind no longer; one that is not watched is fine."""
+        self._removed = [each for each in self._removed if each.thread.is_alive()]
+        watch = self._optional.pop(kind, None)
+        if watch is not None:
+            watch.stop.set()
+            self._removed.append(watch)
 
     async def stop(self) -> None:
         """End all watches and wait for their threads."""
-        self._stop.set()
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join, STOP_SECONDS)
-            if thread.is_alive():
-                _log.warning("watch_stop_timed_out", watch=thread.name)
+        watches = [*self._required, *self._optional.values(), *self._removed]
+        for watch in watches:
+            watch.stop.set()
+        for watch in watches:
+            await asyncio.to_thread(watch.thread.join, STOP_SECONDS)
+            if watch.thread.is_alive():
+                _log.warning("watch_stop_timed_out", watch=watch.thread.name)
 
     # --- who is told of what
 
@@ -102,18 +133,17 @@ class Watches:
         self._on_event(registry, _SECRETS, lambda _, body: handler.secret(body))
         return registry
 
-    def _of_ours(self, kinds: tuple[type[NamespacedResourceG], ...]) -> kopf.OperatorSettings:
+    def _of_ours(self, kinds: Collection[ManagedKind]) -> kopf.OperatorSettings:
         settings = _settings()
         for kind in kinds:
             settings.watching.label_selectors[_where(kind)] = f"{LABEL_OWNER}={self._name}"
         return settings
 
-    def _own_namespace(self, kinds: tuple[type[NamespacedResourceG], ...]) -> kopf.OperatorRegistry:
+    def _own_namespace(self, kinds: Collection[ManagedKind]) -> kopf.OperatorRegistry:
         registry = _registry()
         for kind in kinds:
-            name = kind_of(kind)
 
-            def managed(change: str | None, body: Document, name: str = name) -> None:
+            def managed(change: str | None, body: Document, name: str = kind.name) -> None:
                 self._handler.managed(change, {**body, "kind": name})
 
             self._on_event(registry, _where(kind), managed)
@@ -132,13 +162,26 @@ class Watches:
 
     # --- threads
 
+    def _plan_one(self, kind: ManagedKind) -> _Watch:
+        """Prepare the watch of an optional kind."""
+        return self._plan(
+            f"{OPTIONAL}{kind.plural}",
+            self._own_namespace((kind,)),
+            self._of_ours((kind,)),
+            self._namespace,
+            kind,
+        )
+
     def _plan(
         self,
         name: str,
         registry: kopf.OperatorRegistry,
         settings: kopf.OperatorSettings,
         namespace: str | None,
-    ) -> None:
+        kind: ManagedKind | None = None,
+    ) -> _Watch:
+        stop = threading.Event()
+
         def run() -> None:
             try:
                 asyncio.run(
@@ -149,16 +192,26 @@ class Watches:
                             standalone=True,
                             clusterwide=namespace is None,
                             namespaces=() if namespace is None else (namespace,),
-                            stop_flag=self._stop,
+                            stop_flag=stop,
                         )
                     )
                 )
-            except Exception:  # noqa: BLE001  # whatever it was: told, and the process ends
-                _log.exception("watch_crashed", watch=name)
-            if not self._stop.is_set():
-                self._loop.call_soon_threadsafe(self._on_end)
+            except Exception as error:  # noqa: BLE001  # whatever it was: told, and acted on
+                if kind is None:
+                    _log.exception("watch_crashed", watch=name)
+                else:
+                    _log.info("optional_watch_ended", watch=name, reason=type(error).__name__)
+            if not stop.is_set():
+                self._loop.call_soon_threadsafe(self._ended, kind)
 
-        self._threads.append(threading.Thread(target=run, name=name, daemon=True))
+        return _Watch(threading.Thread(target=run, name=name, daemon=True), stop)
+
+    def _ended(self, kind: ManagedKind | None) -> None:
+        """A watch ended by itself."""
+        if kind is None:
+            self._on_end()
+        elif self._optional.pop(kind, None) is not None:
+            self._recheck.set()
 
 
 def hand_over(tell: Listener, change: str | None, document: Document) -> None:
@@ -208,9 +261,13 @@ class _Backoffs:
             yield 5
 
 
-def _where(kind: type[NamespacedResourceG]) -> tuple[str, str, str]:
-    info = api_info(kind)
-    return info.resource.group, info.resource.version, info.plural
+def _is_not_of_an_optional_watch(record: logging.LogRecord) -> bool:
+    """Keep kopf's errors of what can go on without: `optional_watch_ended` is said instead."""
+    return not (record.threadName or "").startswith(OPTIONAL)
+
+
+def _where(kind: ManagedKind) -> tuple[str, str, str]:
+    return kind.group, kind.version, kind.plural
 
 
 def _registry() -> kopf.OperatorRegistry:

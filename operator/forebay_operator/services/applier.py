@@ -1,23 +1,21 @@
 """Writes objects, but only those that differ from what is there, and knows which were repaired."""
 
-from typing import Final, Literal
+import asyncio
+from typing import Literal
 
 import structlog
-from lightkube.core.resource import NamespacedResourceG
 
-from forebay_operator.adapters.cluster import KINDS, Cluster, kind_of
-from forebay_operator.builders.object_hash import Managed, document_of, has_all
+from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.builders.object_hash import document_of, has_all
+from forebay_operator.errors import OperatorError
 from forebay_operator.metrics import OperatorMetrics
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.kinds import Managed, kind_named, kind_of
 from forebay_operator.models.names import ANNOTATION_DESIRED
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 
 __all__ = ["Applied", "Applier"]
 
 _log = structlog.get_logger(__name__)
-
-_ALL_KINDS: Final[tuple[type[NamespacedResourceG], ...]] = (*KINDS, HTTPRoute)
-_BY_KIND: Final = {kind_of(kind): kind for kind in _ALL_KINDS}
 
 Applied = Literal["same", "changed", "repaired"]
 """What an apply did: nothing, what was wanted anew, or what someone else had undone."""
@@ -26,8 +24,23 @@ Applied = Literal["same", "changed", "repaired"]
 class Applier:
     """Makes the cluster match, one object at a time."""
 
-    def __init__(self, cluster: Cluster, cache: ClusterCache, metrics: OperatorMetrics) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: ClusterCache,
+        metrics: OperatorMetrics,
+        recheck: asyncio.Event,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            cluster: Where objects are.
+            cache: What is known of them.
+            metrics: Where to record what was written.
+            recheck: Set where an optional kind could not be applied: its API may be gone.
+        """
         self._cluster = cluster
+        self._recheck = recheck
         self._cache = cache
         self._metrics = metrics
         self._made: set[ObjectKey] = set()
@@ -42,10 +55,12 @@ class Applier:
             self._made.add(key)
             return "same"
         repaired = self._is_repair(key, live, wanted)
-        if repaired:
-            self._metrics.repaired()
-            _log.info("drift_repaired", kind=kind, name=key.name)
-        answer = await self._cluster.apply(desired)
+        try:
+            answer = await self._cluster.apply(desired)
+        except OperatorError:
+            if kind_named(kind).is_optional:
+                self._recheck.set()
+            raise
         self._made.add(key)
         changed = (
             live is None
@@ -55,16 +70,22 @@ class Applier:
         if changed:
             self._metrics.wrote(kind)
         if repaired:
+            self._metrics.repaired()
+            _log.info("drift_repaired", kind=kind, name=key.name)
             return "repaired"
         return "changed" if changed else "same"
 
     async def delete(self, key: ObjectKey) -> None:
         """Delete an object of ours."""
-        await self._cluster.delete(_BY_KIND[key.kind], key.name)
+        await self._cluster.delete(kind_named(key.kind).resource, key.name)
         self._cache.forget_object(key)
         self._made.discard(key)
         self._metrics.wrote(key.kind)
         _log.info("object_deleted", kind=key.kind, name=key.name)
+
+    def forget(self, kind: str) -> None:
+        """Forget what was made of a kind whose API went: that they are gone is no drift."""
+        self._made = {key for key in self._made if key.kind != kind}
 
     def _is_repair(self, key: ObjectKey, live: object, wanted: object) -> bool:
         """Say whether someone else did this: we made it, and want nothing new of it."""

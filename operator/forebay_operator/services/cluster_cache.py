@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from forebay.core.naming import EndpointName
 from forebay_operator.models.endpoint import ClusterEndpoint
+from forebay_operator.models.kinds import PruneRank, kind_named
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
 
-__all__ = ["ClusterCache", "ObjectKey", "PodFacts", "owner_of"]
+__all__ = ["ClusterCache", "ObjectKey", "PodFacts", "owner_of", "prune_order"]
 
 Document = Mapping[str, Any]
 
@@ -21,6 +22,11 @@ class ObjectKey(NamedTuple):
 
     kind: str
     name: str
+
+
+def prune_order(key: ObjectKey) -> tuple[PruneRank, ObjectKey]:
+    """Return what deletions are sorted by."""
+    return kind_named(key.kind).prune_rank, key
 
 
 class PodFacts(NamedTuple):
@@ -146,6 +152,13 @@ class ClusterCache:
             keys.discard(key)
             if not keys:
                 self._of_endpoint.pop(owner, None)
+
+    def replace_objects(self, kind: str, documents: Iterable[Document]) -> None:
+        """Take what there is of a kind, and forget what was known of it."""
+        for key in [key for key in self._objects if key.kind == kind]:
+            self.forget_object(key)
+        for document in documents:
+            self.put_object(document)
 
     def object(self, key: ObjectKey) -> Document | None:
         """Return an object as it is; None where it is not there."""

@@ -5,7 +5,6 @@ backlog only. What served well goes on being served while a newer spec or a Secr
 cannot be used: a mistake in an edit must not cost webhooks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -39,9 +38,10 @@ from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import leaving
 from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.event_recorder import EventRecorder
-from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.observer import Observer, Served
+from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.pools import Pools
+from forebay_operator.services.reconcile_queue import SHARED, Enqueuer
 from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.settings.config import OperatorConfig
@@ -92,8 +92,9 @@ class Parts:
     streams: StreamManager
     backlog: StreamBacklogReader
     observer: Observer
-    gateway: Gateway
+    apis: OptionalApis
     events: EventRecorder
+    queue: Enqueuer
 
 
 class Reconciler:
@@ -109,15 +110,13 @@ class Reconciler:
         self._streams = parts.streams
         self._backlog = parts.backlog
         self._observer = parts.observer
-        self._gateway = parts.gateway
+        self._apis = parts.apis
         self._events = parts.events
+        self._queue = parts.queue
         self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self.shared_hosts: dict[EndpointName, str] = {}
         """The host of each Shared endpoint: each needs a route to the shared receivers."""
-
-        self.on_hosts: Callable[[], None] = lambda: None
-        """Called when `shared_hosts` changes."""
 
     def begin(self) -> None:
         """Take the hosts that the shared receivers serve already, before anything is reconciled.
@@ -189,9 +188,7 @@ class Reconciler:
             return self._rejected(endpoint, decision)
         manifest = decision.manifest
         isolation = isolation_of(manifest, self._config)
-        desired = desired_state(
-            manifest, decision.route, self._config, gateway=self._gateway.is_there
-        )
+        desired = desired_state(manifest, decision.route, self._config, served=self._apis.served)
         is_shared = isolation == "Shared"
         moving = (
             bool(self._cache.objects_of(name)) if is_shared else self._tables.has_shared_route(name)
@@ -240,8 +237,8 @@ class Reconciler:
     async def _settle(self, endpoint: ClusterEndpoint, accepted: AcceptedEndpoint) -> None:
         """End a move: the new receivers serve, so the old ones may go."""
         name = endpoint.endpoint
-        there = self._gateway.is_there
-        desired = desired_state(accepted.manifest, accepted.route, self._config, gateway=there)
+        served = self._apis.served
+        desired = desired_state(accepted.manifest, accepted.route, self._config, served=served)
         if isolation_of(accepted.manifest, self._config) == "Dedicated":
             await self._objects.apply(endpoint, desired, hold_route=False)
             self._tables.put_route(name, None)
@@ -256,7 +253,7 @@ class Reconciler:
         else:
             self.shared_hosts.pop(name, None)
         if before != self.shared_hosts.get(name):
-            self.on_hosts()
+            self._queue.enqueue(SHARED)
 
     # --- what is reported
 

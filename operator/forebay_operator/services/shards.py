@@ -13,6 +13,7 @@ from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.reasons import ConditionReason
+from forebay_operator.services.reconcile_queue import Enqueuer
 from forebay_operator.settings.config import OperatorConfig, Shard
 
 __all__ = ["ShardHealth", "Shards", "shard_config"]
@@ -61,6 +62,7 @@ class Shards:
         connections: asyncio.Event,
         metrics: OperatorMetrics,
         chance: random.Random,
+        queue: Enqueuer,
     ) -> None:
         """Prepare.
 
@@ -70,19 +72,18 @@ class Shards:
             connections: Set at each new connection to NATS.
             metrics: Where to record how full streams are.
             chance: Spreads the checks.
+            queue: Has every endpoint reconciled when the state of a shard changes.
         """
         self._config = config
         self._streams = streams
         self._connections = connections
         self._metrics = metrics
         self._chance = chance
+        self._queue = queue
         self._states: dict[str, ShardHealth] = {}
         self.known = asyncio.Event()
         """Set once every shard was tried: before that a status could only say that nothing is
         known, and each restart would write that into every status."""
-
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when the state of any shard changes."""
 
     def state(self, shard: str) -> ShardHealth:
         """Return how a shard is."""
@@ -133,7 +134,7 @@ class Shards:
             if state != self._states.get(shard.name):
                 self._states[shard.name] = state
                 _log.info("shard_state", shard=shard.name, reason=state.reason, why=state.message)
-                self.on_change()
+                self._queue.enqueue_all()
 
     async def _ensure(self, shard: Shard) -> None:
         await self._streams.ensure(shard_config(shard))

@@ -2,23 +2,19 @@
 
 from collections.abc import Collection
 
-from forebay.core.naming import EndpointName
-from forebay_operator.adapters.cluster import kind_of
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import SHARED_ROUTE_COMPONENT, shared_route
+from forebay_operator.models.kinds import kind_of
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
-from forebay_operator.services.gateway import Gateway
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
+from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconciler import ReconcileResult
 from forebay_operator.services.routes import still_needed
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.settings.config import OperatorConfig
 
-__all__ = ["SHARED", "SharedParts"]
-
-SHARED = EndpointName("", "")
-"""The key of all this in the queue; no endpoint is called so."""
+__all__ = ["SharedParts"]
 
 
 class SharedParts:
@@ -30,13 +26,13 @@ class SharedParts:
         cache: ClusterCache,
         applier: Applier,
         tables: RouteTables,
-        gateway: Gateway,
+        apis: OptionalApis,
     ) -> None:
         self._config = config
         self._cache = cache
         self._applier = applier
         self._tables = tables
-        self._gateway = gateway
+        self._apis = apis
 
     async def reconcile(self, hosts: Collection[str], *, complete: bool) -> ReconcileResult:
         """Make the cluster match.
@@ -55,7 +51,7 @@ class SharedParts:
         for host in sorted(hosts):
             if shared is None:
                 break
-            route = shared_route(host, shared, self._config, gateway=self._gateway.is_there)
+            route = shared_route(host, shared, self._config, served=self._apis.served)
             if route is not None and route.metadata is not None:
                 await self._applier.apply(with_object_hash(route))
                 wanted.add(ObjectKey(kind_of(type(route)), str(route.metadata.name)))
@@ -66,7 +62,8 @@ class SharedParts:
                 )
             )
             unwanted = set(there) - wanted
-            for key in sorted(unwanted - still_needed(self._cache, unwanted, wanted)):
+            kept = still_needed(self._cache, unwanted, wanted)
+            for key in sorted(unwanted - kept, key=prune_order):
                 await self._applier.delete(key)
         for refusal in refusals:
             raise refusal

@@ -3,10 +3,10 @@
 import asyncio
 
 import structlog
-from lightkube.core.resource import NamespacedResourceG
 
 from forebay_operator.adapters.cluster import Cluster, Document
 from forebay_operator.errors import OperatorError
+from forebay_operator.models.kinds import ManagedKind
 from forebay_operator.services.cluster_cache import ClusterCache
 
 __all__ = ["fill_cache"]
@@ -16,15 +16,13 @@ _log = structlog.get_logger(__name__)
 AGAIN_SECONDS = 2.0
 
 
-async def fill_cache(
-    cluster: Cluster, cache: ClusterCache
-) -> tuple[type[NamespacedResourceG], ...]:
+async def fill_cache(cluster: Cluster, cache: ClusterCache) -> tuple[ManagedKind, ...]:
     """List all that matters, again and again until it works; returns the kinds that there are."""
     while True:
         try:
             kinds = await cluster.kinds()
             for kind in kinds:
-                for document in await cluster.managed(kind):
+                for document in await cluster.managed(kind.resource):
                     cache.put_object(document)
             async for pod in cluster.pods():
                 cache.put_pod(pod)

@@ -44,10 +44,11 @@ async def uninstall(cluster: Cluster, config: OperatorConfig) -> None:
         endpoint = ClusterEndpoint.of(document)
         if endpoint.has_finalizer:
             await cluster.set_finalizer(endpoint, present=False)
+    kinds = await cluster.kinds()
     count = 0
-    for kind in reversed(await cluster.kinds()):
-        for document in await cluster.managed(kind):
-            await cluster.delete(kind, document["metadata"]["name"])
+    for kind in sorted(kinds, key=lambda each: (each.prune_rank, -kinds.index(each))):
+        for document in await cluster.managed(kind.resource):
+            await cluster.delete(kind.resource, document["metadata"]["name"])
             count += 1
     _log.info("uninstalled", objects=count)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from forebay.core.naming import EndpointName
+from forebay_operator.models.kinds import kind_named
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, owner_of
-from forebay_operator.services.shared import SHARED
-from forebay_operator.services.workers import Workers
+from forebay_operator.services.reconcile_queue import SHARED, Enqueuer, QueueKey
 
 __all__ = ["WatchEventHandler"]
 
@@ -17,9 +17,9 @@ Document = Mapping[str, Any]
 class WatchEventHandler:
     """Handles the events of all watches, on the operator's own loop."""
 
-    def __init__(self, cache: ClusterCache, workers: Workers) -> None:
+    def __init__(self, cache: ClusterCache, queue: Enqueuer) -> None:
         self._cache = cache
-        self._workers = workers
+        self._queue = queue
         self._latest = asyncio.get_running_loop().time()
 
     @property
@@ -34,7 +34,7 @@ class WatchEventHandler:
         if kind == "DELETED":
             self._cache.drop_endpoint(document)
             name = _name_of(document)
-            self._workers.enqueue(name)
+            self._queue.enqueue(name)
             self._enqueue_host(document.get("spec"))
             return
         old = self._cache.put_endpoint(document)
@@ -50,31 +50,31 @@ class WatchEventHandler:
             new.deleted,
             new.has_finalizer,
         )
-        self._workers.enqueue(name, resync=is_news, live=live)
+        self._queue.enqueue(name, resync=is_news, live=live)
         if old is None or old.host != new.host:
             for each in self._cache.with_host((old.host if old else None, new.host)):
                 if each != name:
-                    self._workers.enqueue(each, live=live)
+                    self._queue.enqueue(each, live=live)
 
     def secret(self, document: Document) -> None:
         """Take an event of any Secret of any namespace; its content is not kept."""
         self._note_event()
         metadata = document["metadata"]
         for name in self._cache.users_of(metadata["namespace"], metadata["name"]):
-            self._workers.enqueue(name)
+            self._queue.enqueue(name)
 
     def managed(self, kind: str | None, document: Document) -> None:
         """Take an event of an object of ours."""
         self._note_event()
         owner = owner_of(document)
-        key = owner if owner is not None else SHARED
+        key: QueueKey = owner if owner is not None else SHARED
         if kind == "DELETED":
             if self._cache.drop_object(document):
-                self._workers.enqueue(key)
+                self._queue.enqueue(key)
             return
         before = self._cache.object(ObjectKey(document["kind"], document["metadata"]["name"]))
         if self._cache.put_object(document):
-            self._workers.enqueue(key, resync=_is_changed(before, document), live=kind is not None)
+            self._queue.enqueue(key, resync=_is_changed(before, document), live=kind is not None)
 
     def pod(self, kind: str | None, document: Document) -> None:
         """Take an event of a pod in Forebay's namespace."""
@@ -85,7 +85,7 @@ class WatchEventHandler:
             return
         owner = owner_of(document)
         if owner is not None:
-            self._workers.enqueue(owner, resync=False)
+            self._queue.enqueue(owner, resync=False)
         # Of a shared pool the next pass, seconds away, is soon enough for a thousand endpoints.
 
     def _note_event(self) -> None:
@@ -94,7 +94,7 @@ class WatchEventHandler:
     def _enqueue_host(self, spec: object) -> None:
         host = spec.get("host") if isinstance(spec, Mapping) else None
         for each in self._cache.with_host((host if isinstance(host, str) else None,)):
-            self._workers.enqueue(each)
+            self._queue.enqueue(each)
 
 
 def _name_of(document: Document) -> EndpointName:
@@ -108,8 +108,7 @@ def _is_changed(before: Document | None, after: Document) -> bool:
     old, new = before["metadata"], after["metadata"]
     if "generation" not in new:
         return True
-    # A Gateway's word on a route is a reason to see whether the Ingress before it may go.
-    if after["kind"] == "HTTPRoute" and before.get("status") != after.get("status"):
+    if kind_named(after["kind"]).is_status_watched and before.get("status") != after.get("status"):
         return True
     parts = ("generation", "labels", "annotations", "deletionTimestamp")
     return any(old.get(part) != new.get(part) for part in parts)

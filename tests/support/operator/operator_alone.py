@@ -9,7 +9,7 @@ import base64
 import itertools
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,24 +17,26 @@ from lightkube.core.resource import NamespacedResourceG
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.cluster import Cluster, kind_of
+from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pods import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.builders.names import endpoint_selector
-from forebay_operator.builders.object_hash import Managed, document_of
+from forebay_operator.builders.object_hash import document_of
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file, table_name
 from forebay_operator.errors import ApiRefused
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
+from forebay_operator.models.kinds import KINDS, Managed, ManagedKind, kind_of
 from forebay_operator.models.names import FINALIZER
 from forebay_operator.models.pods import PodPage
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.event_recorder import EventRecorder
-from forebay_operator.services.gateway import Gateway
 from forebay_operator.services.observer import Observer
+from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
@@ -43,7 +45,7 @@ from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation
 
-__all__ = ["OperatorAlone", "PlayedCluster"]
+__all__ = ["OperatorAlone", "PlayedCluster", "PlayedWatches"]
 
 Json = Any
 
@@ -66,6 +68,9 @@ class PlayedCluster(Cluster):
 
         self.refused_words: set[str] = set()
         """What no Secret may hold."""
+
+        self.optional: set[str] = set()
+        """Optional kinds that it serves."""
 
         self.told: list[tuple[str, str]] = []
         """The reasons of all Events, each with its endpoint's name."""
@@ -94,6 +99,15 @@ class PlayedCluster(Cluster):
     @override
     async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
         return self.secrets.get((namespace, name))
+
+    @override
+    async def kinds(self) -> tuple[ManagedKind, ...]:
+        return tuple(each for each in KINDS if not each.is_optional or each.name in self.optional)
+
+    @override
+    async def managed(self, resource: type[NamespacedResourceG]) -> list[Mapping[str, Json]]:
+        kind = kind_of(resource)
+        return [document for key, document in self.objects.items() if key.kind == kind]
 
     @override
     async def apply(self, desired: NamespacedResourceG) -> dict[str, Json]:
@@ -134,6 +148,26 @@ class PlayedCluster(Cluster):
         """Count nothing."""
 
 
+class PlayedWatches:
+    """Watches of single kinds; a test ends one by taking it out of `kinds`."""
+
+    def __init__(self, kinds: Iterable[ManagedKind]) -> None:
+        """Watch these."""
+        self.kinds = set(kinds)
+
+    def is_watching(self, kind: ManagedKind) -> bool:
+        """Say whether one is watched."""
+        return kind in self.kinds
+
+    def add(self, kind: ManagedKind) -> None:
+        """Watch one more."""
+        self.kinds.add(kind)
+
+    def remove(self, kind: ManagedKind) -> None:
+        """Watch one no longer."""
+        self.kinds.discard(kind)
+
+
 class _FreshPools(Pools):
     """Looks at pods each time it is asked; as shipped a look is good for half a second."""
 
@@ -172,7 +206,8 @@ class OperatorAlone:
             cache.put_object(document)
         for document in self._pod_documents.values():
             cache.put_pod(document)
-        applier = Applier(cluster, cache, metrics)
+        self.recheck = asyncio.Event()
+        applier = Applier(cluster, cache, metrics, self.recheck)
         pools = _FreshPools(cache, self.pods, cluster)
         processors = config.processors.pods.match_labels
         breakers = Breakers(cache, self.pods, processors, 10.0, asyncio.get_running_loop().time)
@@ -180,12 +215,15 @@ class OperatorAlone:
         self.tables.load()
         connections = asyncio.Event()
         connections.set()
-        shards = Shards(config, self.streams, connections, metrics, chance)
+        queue = ReconcileQueue(cache, metrics, chance, config.limits.resync_seconds)
+        shards = Shards(config, self.streams, connections, metrics, chance, queue)
         looking = asyncio.create_task(shards.run())
         await shards.known.wait()
         looking.cancel()
         backlog = StreamBacklogReader(self.streams)
-        gateway = Gateway(cluster, cache, 60.0, is_there=False)
+        kinds = await cluster.kinds()
+        self.watches = PlayedWatches(kinds)
+        self.apis = OptionalApis(cluster, cache, applier, queue, self.watches, kinds=kinds)
         self.reconciler = Reconciler(
             Parts(
                 config=config,
@@ -197,12 +235,13 @@ class OperatorAlone:
                 streams=self.streams,
                 backlog=backlog,
                 observer=Observer(config, self.tables, pools, shards, backlog, breakers),
-                gateway=gateway,
+                apis=self.apis,
                 events=EventRecorder(cluster),
+                queue=queue,
             )
         )
         self.reconciler.begin()
-        self._shared = SharedParts(config, cache, applier, self.tables, gateway)
+        self._shared = SharedParts(config, cache, applier, self.tables, self.apis)
 
     # --- what a tenant does
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import yaml
 
+from forebay_operator.models.kinds import KINDS
 from support.operator.control_plane import Api, ControlPlane
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
@@ -25,30 +26,11 @@ Json = Any
 ENDPOINTS = "/apis/forebay.dev/v1alpha1"
 
 _GROUPS = {
-    "deployments": "/apis/apps/v1",
-    "horizontalpodautoscalers": "/apis/autoscaling/v2",
-    "poddisruptionbudgets": "/apis/policy/v1",
-    "networkpolicies": "/apis/networking.k8s.io/v1",
-    "ingresses": "/apis/networking.k8s.io/v1",
-    "httproutes": "/apis/gateway.networking.k8s.io/v1",
-    "services": "/api/v1",
-    "serviceaccounts": "/api/v1",
-    "secrets": "/api/v1",
-    "pods": "/api/v1",
-    "events": "/api/v1",
-    "webhookendpoints": ENDPOINTS,
-}
+    each.plural: f"/apis/{each.group}/{each.version}" if each.group else f"/api/{each.version}"
+    for each in KINDS
+} | {"pods": "/api/v1", "events": "/api/v1", "webhookendpoints": ENDPOINTS}
 
-OBJECTS = (
-    "deployments",
-    "horizontalpodautoscalers",
-    "ingresses",
-    "networkpolicies",
-    "poddisruptionbudgets",
-    "secrets",
-    "serviceaccounts",
-    "services",
-)
+OBJECTS = tuple(sorted(each.plural for each in KINDS if not each.is_optional))
 """What each Dedicated endpoint has."""
 
 
