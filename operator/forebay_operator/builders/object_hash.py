@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from lightkube.models.meta_v1 import ObjectMeta
 
-from forebay.core.quantities import amount
 from forebay_operator.models.kinds import Managed
 from forebay_operator.models.names import ANNOTATION_DESIRED
+from forebay_operator.models.quantities import amount
 
 __all__ = ["document_of", "has_all", "with_object_hash"]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from forebay.core.quantities import amount
 from forebay.core.resource import Replicas, WebhookEndpoint
 from forebay_operator.builders.desired import isolation_of
+from forebay_operator.models.quantities import amount
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.hosts import is_allowed
 from forebay_operator.settings.config import OperatorConfig
@@ -120,7 +120,7 @@ def resources_are_within(about: Input) -> Refusal | None:
     for group, asked in (("requests", resources.requests), ("limits", resources.limits)):
         for name, wanted in asked.items():
             limit = lids[name]
-            if (amount(wanted) or 0.0) > (amount(limit) or 0.0):
+            if (amount(wanted) or 0) > (amount(limit) or 0):
                 return _beyond(f"receiver.resources.{group}.{name}", wanted, limit, name)
     return None
 
