@@ -11,7 +11,7 @@ from lightkube.core.resource import api_info
 
 from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.object_hash import document_of, has_all
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.kinds import Managed
 from support.operator.operator_inputs import installation, read_manifest, route_of
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from forebay_operator.builders.desired import desired_state
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.kinds import (
     KINDS,
     Managed,

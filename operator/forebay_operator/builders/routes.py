@@ -23,7 +23,7 @@ from forebay_operator.builders.names import (
     own_labels,
 )
 from forebay_operator.builders.receivers import WEBHOOK_PORT
-from forebay_operator.models.gateway import (
+from forebay_operator.models.apis.gateway import (
     HTTPBackendRef,
     HTTPPathMatch,
     HTTPRoute,

@@ -18,7 +18,7 @@ from lightkube.resources.core_v1 import Secret, Service, ServiceAccount
 from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from forebay_operator.models.gateway import HTTPRoute
+from forebay_operator.models.apis.gateway import HTTPRoute
 
 __all__ = [
     "KINDS",
