@@ -2,8 +2,7 @@
 
 from collections.abc import Collection
 
-from forebay_operator.builders.object_hash import with_object_hash
-from forebay_operator.builders.routes import SHARED_ROUTE_COMPONENT, shared_route
+from forebay_operator.builders.shared import SHARED_COMPONENTS, shared_state
 from forebay_operator.models.kinds import kind_of
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
@@ -47,18 +46,14 @@ class SharedParts:
         # A table that is refused must not keep the routes waiting.
         refusals = await self._tables.flush_all()
         wanted: set[ObjectKey] = set()
-        shared = self._config.shared_receivers
-        for host in sorted(hosts):
-            if shared is None:
-                break
-            route = shared_route(host, shared, self._config, served=self._apis.served)
-            if route is not None and route.metadata is not None:
-                await self._applier.apply(with_object_hash(route))
-                wanted.add(ObjectKey(kind_of(type(route)), str(route.metadata.name)))
+        for each in shared_state(hosts, self._config, served=self._apis.served):
+            await self._applier.apply(each)
+            name = each.metadata.name if each.metadata else ""
+            wanted.add(ObjectKey(kind_of(type(each)), str(name)))
         if complete:
             there = self._cache.objects(
                 lambda _, document: (
-                    document["metadata"]["labels"].get(LABEL_COMPONENT) == SHARED_ROUTE_COMPONENT
+                    document["metadata"]["labels"].get(LABEL_COMPONENT) in SHARED_COMPONENTS
                 )
             )
             unwanted = set(there) - wanted
