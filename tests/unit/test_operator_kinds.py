@@ -75,7 +75,7 @@ async def test_a_kind_that_comes_is_watched_and_used(alone: OperatorAlone) -> No
     await alone.reconcile(own)
     assert "Ingress" in alone.kinds(own)
     alone.cluster.optional = {"HTTPRoute"}
-    await alone.apis.check()
+    assert await alone.apis.check() == "changed"
     assert alone.watches.is_watching(ROUTE)
     await alone.reconcile(own)
     assert "HTTPRoute" in alone.kinds(own)
@@ -105,7 +105,7 @@ async def test_a_kind_that_comes_back_is_made_anew_and_nobody_is_blamed(
     remove_gateway_api(alone)
     alone.watches.kinds.clear()  # its watch ended before anyone asked
     alone.cluster.optional = {"HTTPRoute"}
-    await alone.apis.check()
+    assert await alone.apis.check() == "watched again"
     assert alone.watches.is_watching(ROUTE)
     await alone.reconcile(own)
     assert "HTTPRoute" in alone.kinds(own)
@@ -143,7 +143,7 @@ async def test_nothing_is_done_where_nothing_came_or_went(alone: OperatorAlone) 
     own = alone.apply("sales")
     await alone.reconcile(own)
     before = dict(alone.cluster.objects)
-    await alone.apis.check()
+    assert await alone.apis.check() == "none"
     await alone.reconcile(own)
     assert alone.cluster.objects == before
 

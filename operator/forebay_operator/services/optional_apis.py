@@ -8,7 +8,7 @@ Without the right to list a kind it counts as missing.
 import asyncio
 import contextlib
 from collections.abc import Collection
-from typing import Final, NoReturn, Protocol
+from typing import Final, Literal, NoReturn, Protocol
 
 import structlog
 from lightkube.core.resource import NamespacedResourceG
@@ -25,12 +25,17 @@ __all__ = ["KindWatches", "OptionalApis"]
 _log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS: Final = 1.0
-"""Between two questions at least, however often watches end."""
+"""Between two questions at least. It doubles, up to the time between two by the clock, while a
+watch ends again and again of a kind that is there: each new one has all endpoints applied again."""
 
 SETTLE_SECONDS: Final = 10.0
 """For so long after a change, or what may be one, it is asked at each pause: what an API server
 serves and what it says that it serves follow each other in seconds only, and several of them differ
 meanwhile."""
+
+
+Change = Literal["none", "changed", "watched again"]
+"""What a check found: a kind that came or went, or one whose watch had ended though it is there."""
 
 
 class KindWatches(Protocol):
@@ -95,7 +100,7 @@ class OptionalApis:
                 could not be applied.
         """
         loop = asyncio.get_running_loop()
-        settled_at = 0.0
+        settled_at, pause = 0.0, PAUSE_SECONDS
         while True:
             if loop.time() >= settled_at:
                 with contextlib.suppress(TimeoutError):
@@ -103,17 +108,18 @@ class OptionalApis:
                         await recheck.wait()
             is_doubted = recheck.is_set()
             recheck.clear()
+            change: Change = "none"
             try:
-                is_changed = await self.check()
+                change = await self.check()
             except OperatorError as error:
                 _log.debug("discovery_failed", reason=str(error))
-                is_changed = False
-            if is_changed or is_doubted:
+            if is_doubted or change != "none":
                 settled_at = loop.time() + SETTLE_SECONDS
-            await asyncio.sleep(PAUSE_SECONDS)
+            pause = min(2 * pause, seconds) if change == "watched again" else PAUSE_SECONDS
+            await asyncio.sleep(pause)
 
-    async def check(self) -> bool:
-        """Ask once, and do what follows; says whether a kind came or went.
+    async def check(self) -> Change:
+        """Ask once, and do what follows.
 
         Raises:
             OperatorError: where the API server does not say; all stays as it is.
@@ -130,10 +136,12 @@ class OptionalApis:
             self._cache.replace_objects(kind.name, listed.get(kind, ()))
         for kind in new:
             self._watches.add(kind)
-        is_changed = bool(gone or new)
-        if is_changed:
-            self._kinds = found
+        if not gone and not new:
+            return "none"
+        is_other = found != self._kinds
+        self._kinds = found
+        if is_other:
             _log.info("optional_apis_changed", kinds=self.names)
-            self._queue.enqueue_all(resync=True)
-            self._queue.enqueue(SHARED)
-        return is_changed
+        self._queue.enqueue_all(resync=True)
+        self._queue.enqueue(SHARED)
+        return "changed" if is_other else "watched again"
