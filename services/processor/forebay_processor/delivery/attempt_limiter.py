@@ -49,12 +49,14 @@ RANKS: Final = 3
 
 TURN: Final = 8
 
+_ORDERS: Final = (range(RANKS), range(RANKS - 1, -1, -1))
+
 _Lines = tuple[deque[Callable[[], None]], ...]
 """Who waits, by rank."""
 
 
-def _lines() -> _Lines:
-    return tuple(deque() for _ in range(RANKS))
+def _by_rank(first: _Lines, second: _Lines, ranks: range) -> _Lines:
+    return tuple(line for rank in ranks for line in (first[rank], second[rank]))
 
 
 class AttemptLimiter:
@@ -66,8 +68,21 @@ class AttemptLimiter:
         self._breaker = breaker
         self._bucket: TokenBucket | None = None
         self._share: Share | None = None
-        self._waiting: _Lines = _lines()
-        self._failed: _Lines = _lines()
+        self._waiting: _Lines = tuple(deque() for _ in range(RANKS))
+        self._failed: _Lines = tuple(deque() for _ in range(RANKS))
+        self._all = (*self._waiting, *self._failed)
+        self._turns = tuple(
+            tuple(_by_rank(*kinds, ranks) for ranks in _ORDERS)
+            for kinds in ((self._waiting, self._failed), (self._failed, self._waiting))
+        )
+        """Whose turn it is, by whether what failed is first, and whether the least urgent are."""
+
+        self._probes = tuple(
+            tuple(kind[rank] for kind in (self._waiting, self._failed) for rank in ranks)
+            for ranks in _ORDERS
+        )
+        """The same while the breaker is open, by whether the least urgent are first."""
+
         self._calls = 0
         self._is_serving = False
         self._timer: asyncio.TimerHandle | None = None
@@ -164,16 +179,17 @@ class AttemptLimiter:
 
     def _next(self) -> Callable[[], None] | None:
         self._calls += 1
-        ranks = range(RANKS) if self._calls % TURN else range(RANKS - 1, -1, -1)
-        first, second = self._waiting, self._failed
+        is_last_first = self._calls % TURN == 0
         if self._breaker is not None and not self._breaker.is_closed:
-            lines = [*(first[rank] for rank in ranks), *(second[rank] for rank in ranks)]
+            lines = self._probes[is_last_first]
         else:
             # Both kinds have their turns also among the turns of the least urgent.
-            if (self._calls + self._calls // TURN) % 2:
-                first, second = second, first
-            lines = [line for rank in ranks for line in (first[rank], second[rank])]
-        return next((line.popleft() for line in lines if line), None)
+            is_failed_first = (self._calls + self._calls // TURN) % 2
+            lines = self._turns[is_failed_first][is_last_first]
+        for line in lines:
+            if line:
+                return line.popleft()
+        return None
 
     def _is_free(self) -> bool:
         return self._has_place() and self._seconds_off() <= 0
@@ -183,10 +199,7 @@ class AttemptLimiter:
 
     def _is_jumping(self) -> bool:
         """Whether somebody who comes now would be served before those who wait."""
-        return not self._is_serving and self._has_waiting()
-
-    def _has_waiting(self) -> bool:
-        return any(self._waiting) or any(self._failed)
+        return not self._is_serving and any(self._all)
 
     def _seconds_off(self) -> float:
         rate = 0.0 if self._bucket is None else self._bucket.wait
@@ -197,7 +210,7 @@ class AttemptLimiter:
 
         That time may just have come: between a failed try and the wait for another one.
         """
-        if self._timer is not None or not self._has_waiting() or not self._has_place():
+        if self._timer is not None or not any(self._all) or not self._has_place():
             return
         seconds = self._seconds_off()
         if seconds < math.inf:
