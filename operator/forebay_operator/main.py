@@ -9,7 +9,7 @@ In all namespaces (ClusterRole):
     core                events                               create patch
 
 In Forebay's namespace (Role):
-    each kind of `models.kinds`                              its `verbs`
+    each kind of `models.kinds`                              `VERBS`
     core                pods                                 get list watch patch
 
 Without the rights on an optional kind it does without it (Ingresses instead of HTTPRoutes).
@@ -38,7 +38,7 @@ from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.logging import configure_logging
 from forebay.runtime.process import listen
 from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
-from forebay.runtime.supervise import run_until
+from forebay.runtime.supervise import end_tasks, run_until
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pods import HttpPods
 from forebay_operator.adapters.streams import JetStreams
@@ -127,7 +127,8 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     ):
         cache = ClusterCache(config.name)
         filling = asyncio.create_task(fill_cache(cluster, cache), name="list")
-        if not await _first(filling, stop):
+        if not await run_until(stop, [filling]):
+            await end_tasks([filling])
             await cluster.close()
             return 0
         kinds = filling.result()
@@ -192,23 +193,10 @@ async def _work(workers: Workers, shards: Shards) -> None:
     await workers.run()
 
 
-async def _first(task: asyncio.Task[Any], stop: asyncio.Event) -> bool:
-    """Wait for a task, or for the stop; says whether the task is done."""
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if task.done():
-        return True
-    task.cancel()
-    return False
-
-
 async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> bool:
     """Run until a signal comes or a task ends, which none should; says whether one did."""
     crashed = await run_until(stop, tasks)
     for task in crashed:
         _log.error("operator_crashed", task=task.get_name(), exc_info=task.exception())
-    for each in tasks:
-        each.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end_tasks(tasks)
     return bool(crashed)

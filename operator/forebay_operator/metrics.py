@@ -3,7 +3,7 @@
 None of them names an endpoint: what is in the resources' status is read there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from forebay.runtime.metrics import Declarations, MetricSet
@@ -121,6 +121,12 @@ class OperatorMetrics:
     def watch_age_from(self, age: Callable[[], float]) -> None:
         """Ask this for the seconds since the latest event of a watch, at each scrape."""
         self._set.series(WATCH_AGE).follow(lambda: [((), age())])
+
+    def forget_streams(self, names: Iterable[str]) -> None:
+        """Show nothing of streams that cannot be seen."""
+        for name in names:
+            for series in (self._bytes, self._fill):
+                series.forget((name,))
 
     def stream(self, name: str, size: int, limit: int) -> None:
         """Set a stream's bytes and how full it is."""

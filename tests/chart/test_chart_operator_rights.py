@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from forebay_operator.models.kinds import KINDS
+from forebay_operator.models.kinds import KINDS, VERBS
 from support.cluster.chart import Rendered
 
 PODS = {("", "pods", verb) for verb in ("get", "list", "watch", "patch")}
@@ -22,6 +22,6 @@ def rights(rendered: Rendered) -> Iterator[tuple[str, str, str]]:
 
 def test_the_operator_may_what_its_kinds_need_and_no_more(rendered: Rendered) -> None:
     granted = list(rights(rendered))
-    needed = {(each.group, each.plural, verb) for each in KINDS for verb in each.verbs} | PODS
+    needed = {(each.group, each.plural, verb) for each in KINDS for verb in VERBS} | PODS
     assert set(granted) == needed
     assert len(granted) == len(needed)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forebay_operator.errors import ApiRefused
 from forebay_operator.models.names import FINALIZER
 from support.operator.operator_alone import OperatorAlone
 
@@ -136,6 +137,23 @@ async def test_the_shared_receivers_serve_until_receivers_of_its_own_do(
     await alone.reconcile_routes()
     assert "Ingress" in alone.kinds(own)
     assert (alone.routes(), alone.hosts()) == (set(), set())
+
+
+async def test_the_shared_receivers_serve_on_where_the_new_route_is_refused(
+    alone: OperatorAlone,
+) -> None:
+    own = alone.apply("sales", receiver=SHARED, host=HOST)
+    await alone.settle(own)
+    await alone.reconcile_routes()
+    alone.apply("sales", host=HOST)
+    alone.own_pod(own)
+    alone.cluster.refused = {"Ingress"}
+    with pytest.raises(ApiRefused):
+        await alone.settle(own)
+    assert ("Ingress" in alone.kinds(own), alone.routes()) == (False, {"sales"})
+    alone.cluster.refused = set()
+    await alone.settle(own)
+    assert ("Ingress" in alone.kinds(own), alone.routes()) == (True, set())
 
 
 async def test_receivers_of_its_own_stay_until_the_shared_ones_serve(

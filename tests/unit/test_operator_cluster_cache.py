@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pods import ScriptedPods
-from forebay_operator.adapters.streams import NoStreams
+from forebay_operator.adapters.streams import NoStreams, StreamFill
+from forebay_operator.errors import StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
@@ -338,5 +339,40 @@ async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
         lambda: seen == [None, ConditionReason.STREAM_MISSING, None], saying="it to be back"
     )
     assert streams.ensured == ["0", "0"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
+    class Streams(NoStreams):
+        away = False
+
+        @override
+        async def fill(self, shard: str) -> list[StreamFill]:
+            if self.away:
+                message = "NATS does not answer"
+                raise StreamsUnavailable(message)
+            return [StreamFill("FOREBAY_RAW_0", 60, 100)]
+
+    streams, metrics, connections = Streams(), OperatorMetrics(), asyncio.Event()
+    connections.set()
+    config = installation(limits=Limits(status_seconds=0.05))
+    shards = Shards(config, streams, connections, metrics, random.Random(1), Woken())
+
+    async def is_shown() -> bool:
+        return (
+            b'forebay_stream_fill_ratio{stream="FOREBAY_RAW_0"} 0.6' in await metrics.exposition()
+        )
+
+    async def is_hidden() -> bool:
+        return b"{stream=" not in await metrics.exposition()
+
+    running = asyncio.create_task(shards.run())
+    await eventually(is_shown, saying="how full it is")
+    streams.away = True
+    # The last figure would look like health: the alert on what is missing would never begin.
+    await eventually(is_hidden, saying="nothing")
+    streams.away = False
+    await eventually(is_shown, saying="how full it is, again")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

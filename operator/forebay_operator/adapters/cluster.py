@@ -192,15 +192,14 @@ class Cluster:
 
     async def _may_list(self, kind: ManagedKind) -> bool:
         """Say whether RBAC lets us use a kind."""
-        try:
-            with _translated(f"listing {kind.name}"):
+        with _translated(f"listing {kind.name}"):
+            try:
                 await anext(aiter(self._client.list(kind.resource, chunk_size=1)), None)
-        except ObjectChanged:
-            return False  # it went meanwhile
-        except ApiRefused as error:
-            if isinstance(error.__cause__, ApiError) and error.__cause__.status.code == _FORBIDDEN:
-                return False
-            raise
+            except ApiError as error:
+                # Not found: it went meanwhile.
+                if error.status.code in {_NOT_FOUND, _FORBIDDEN}:
+                    return False
+                raise
         return True
 
     @property

@@ -22,6 +22,7 @@ from forebay_operator.models.apis.gateway import HTTPRoute
 
 __all__ = [
     "KINDS",
+    "VERBS",
     "Managed",
     "ManagedKind",
     "PruneRank",
@@ -58,8 +59,9 @@ class PruneRank(IntEnum):
     """Serves pods, or is them."""
 
 
-_APPLIED: Final = ("get", "list", "watch", "create", "patch", "delete")
-"""A server-side apply is a `patch`, and a `create` where the object is not there."""
+VERBS: Final = ("get", "list", "watch", "create", "patch", "delete")
+"""What the operator has to be allowed with each kind in its own namespace: a server-side apply is a
+`patch`, and a `create` where the object is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +78,6 @@ class ManagedKind:
 
     is_status_watched: bool = False
     """Whether what its controller writes into the status is a reason to apply again."""
-
-    verbs: tuple[str, ...] = _APPLIED
-    """What the operator has to be allowed in its own namespace."""
 
     @property
     def _info(self) -> ApiInfo:

@@ -1,6 +1,7 @@
 """Writes objects, but only those that differ from what is there, and knows which were repaired."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Literal
 
 import structlog
@@ -11,7 +12,8 @@ from forebay_operator.errors import OperatorError
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.kinds import Managed, kind_named, kind_of
 from forebay_operator.models.names import ANNOTATION_DESIRED
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
+from forebay_operator.services.routes import still_needed
 
 __all__ = ["Applied", "Applier"]
 
@@ -82,6 +84,13 @@ class Applier:
         self._made.discard(key)
         self._metrics.wrote(key.kind)
         _log.info("object_deleted", kind=key.kind, name=key.name)
+
+    async def prune(self, there: Iterable[ObjectKey], wanted: Iterable[ObjectKey]) -> None:
+        """Delete what is not wanted any more, in its order; routes that are still needed stay."""
+        kept = set(wanted)
+        unwanted = set(there) - kept
+        for key in sorted(unwanted - still_needed(self._cache, unwanted, kept), key=prune_order):
+            await self.delete(key)
 
     def forget(self, kind: str) -> None:
         """Forget what was made of a kind whose API went: that they are gone is no drift."""

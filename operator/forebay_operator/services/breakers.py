@@ -20,6 +20,7 @@ from forebay_operator.models.pods import OpenBreaker
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition
 from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.services.conditions import false, true
 
 __all__ = ["Breakers", "breaker_condition"]
 
@@ -139,10 +140,7 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
         silent.pop(destination, None)
     kind = ConditionType.DESTINATIONS_HEALTHY
     if not refusing and not silent:
-        message = "no destination's breaker is open"
-        return Condition(
-            type=kind, status="True", reason=ConditionReason.NO_BREAKER_OPEN, message=message
-        )
+        return true(kind, ConditionReason.NO_BREAKER_OPEN, "no destination's breaker is open")
     told = []
     if refusing:
         told.append(
@@ -156,7 +154,7 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
             "now and then, and what is for it waits"
         )
     reason = ConditionReason.DESTINATION_REFUSES if refusing else ConditionReason.BREAKER_OPEN
-    return Condition(type=kind, status="False", reason=reason, message="; ".join(told))
+    return false(kind, reason, "; ".join(told))
 
 
 def _listed(destinations: Mapping[str, str]) -> str:

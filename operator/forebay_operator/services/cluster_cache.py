@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from forebay.core.naming import EndpointName
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.kinds import PruneRank, kind_named
+from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
 
-__all__ = ["ClusterCache", "ObjectKey", "PodFacts", "owner_of", "prune_order"]
+__all__ = ["ClusterCache", "ObjectKey", "PodFacts", "key_of", "owner_of", "prune_order"]
 
 Document = Mapping[str, Any]
 
@@ -22,6 +22,12 @@ class ObjectKey(NamedTuple):
 
     kind: str
     name: str
+
+
+def key_of(desired: Managed) -> ObjectKey:
+    """Return the key of an object that is wanted."""
+    name = desired.metadata.name if desired.metadata else ""
+    return ObjectKey(kind_of(type(desired)), str(name))
 
 
 def prune_order(key: ObjectKey) -> tuple[PruneRank, ObjectKey]:

@@ -7,9 +7,8 @@ from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
+from forebay_operator.services.cluster_cache import ClusterCache, key_of
 from forebay_operator.services.event_recorder import EventRecorder
-from forebay_operator.services.routes import still_needed
 
 __all__ = ["EndpointObjects"]
 
@@ -44,28 +43,18 @@ class EndpointObjects:
             except ApiRefused as error:
                 return str(error)
             if applied == "repaired":
-                name = each.metadata.name if each.metadata else ""
-                message = (
-                    f"{kind_of(type(each))} {name} was changed or deleted by hand, and is put right"
-                )
+                kind, name = key_of(each)
+                message = f"{kind} {name} was changed or deleted by hand, and is put right"
                 await self._events.record(endpoint, ConditionReason.REPAIRED, message, warning=True)
         return None
 
     async def prune(self, name: EndpointName, desired: Desired) -> None:
         """Delete what is not desired any more; routes that are still needed stay."""
-        wanted = {
-            ObjectKey(kind_of(type(each)), str(each.metadata.name) if each.metadata else "")
-            for each in desired.objects
-        }
-        unwanted = self._cache.objects_of(name) - wanted
-        kept = still_needed(self._cache, unwanted, wanted)
-        for key in sorted(unwanted - kept, key=prune_order):
-            await self._applier.delete(key)
+        await self._applier.prune(self._cache.objects_of(name), map(key_of, desired.objects))
 
     async def delete_all(self, name: EndpointName) -> None:
         """Delete all that was made for an endpoint."""
-        for key in sorted(self._cache.objects_of(name), key=prune_order):
-            await self._applier.delete(key)
+        await self._applier.prune(self._cache.objects_of(name), ())
 
 
 def _is_route(desired: Managed) -> bool:

@@ -240,7 +240,10 @@ class Reconciler:
         served = self._apis.served
         desired = desired_state(accepted.manifest, accepted.route, self._config, served=served)
         if isolation_of(accepted.manifest, self._config) == "Dedicated":
-            await self._objects.apply(endpoint, desired, hold_route=False)
+            refused = await self._objects.apply(endpoint, desired, hold_route=False)
+            if refused is not None:
+                # The shared receivers serve it until the new route is there.
+                raise ApiRefused(refused)
             self._tables.put_route(name, None)
             await self._flush(name)
         else:

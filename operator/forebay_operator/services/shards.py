@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.streams import ShardConfig
 from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsMissing, StreamsRefused, StreamsUnavailable
@@ -122,15 +123,18 @@ class Shards:
 
     async def _each(self, action: Callable[[Shard], Awaitable[None]]) -> None:
         for shard in self._config.shards:
+            state = ShardHealth(None, "")
             try:
                 await action(shard)
-                state = ShardHealth(None, "")
             except StreamsUnavailable as error:
                 state = ShardHealth(ConditionReason.NATS_UNREACHABLE, str(error))
             except StreamsRefused as error:
                 state = ShardHealth(ConditionReason.STREAM_REFUSED, str(error))
             except StreamsMissing as error:
                 state = ShardHealth(ConditionReason.STREAM_MISSING, str(error))
+            if state.reason is not None:
+                # What was seen last would look like health.
+                self._metrics.forget_streams(stream_name(kind, shard.name) for kind in StreamKind)
             if state != self._states.get(shard.name):
                 self._states[shard.name] = state
                 _log.info("shard_state", shard=shard.name, reason=state.reason, why=state.message)

@@ -3,13 +3,11 @@
 from collections.abc import Collection
 
 from forebay_operator.builders.shared import SHARED_COMPONENTS, shared_state
-from forebay_operator.models.kinds import kind_of
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
+from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, key_of
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconciler import ReconcileResult
-from forebay_operator.services.routes import still_needed
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.settings.config import OperatorConfig
 
@@ -48,18 +46,14 @@ class SharedParts:
         wanted: set[ObjectKey] = set()
         for each in shared_state(hosts, self._config, served=self._apis.served):
             await self._applier.apply(each)
-            name = each.metadata.name if each.metadata else ""
-            wanted.add(ObjectKey(kind_of(type(each)), str(name)))
+            wanted.add(key_of(each))
         if complete:
             there = self._cache.objects(
                 lambda _, document: (
                     document["metadata"]["labels"].get(LABEL_COMPONENT) in SHARED_COMPONENTS
                 )
             )
-            unwanted = set(there) - wanted
-            kept = still_needed(self._cache, unwanted, wanted)
-            for key in sorted(unwanted - kept, key=prune_order):
-                await self._applier.delete(key)
+            await self._applier.prune(there, wanted)
         for refusal in refusals:
             raise refusal
         return ReconcileResult(result="ok", again_in=None)

@@ -44,9 +44,10 @@ async def uninstall(cluster: Cluster, config: OperatorConfig) -> None:
         endpoint = ClusterEndpoint.of(document)
         if endpoint.has_finalizer:
             await cluster.set_finalizer(endpoint, present=False)
-    kinds = await cluster.kinds()
+    # Those that others need last.
+    kinds = list(reversed(await cluster.kinds()))
     count = 0
-    for kind in sorted(kinds, key=lambda each: (each.prune_rank, -kinds.index(each))):
+    for kind in sorted(kinds, key=lambda each: each.prune_rank):
         for document in await cluster.managed(kind.resource):
             await cluster.delete(kind.resource, document["metadata"]["name"])
             count += 1

@@ -119,7 +119,7 @@ class Limits(SettingsGroup):
     """For one request to the API server."""
 
     discovery_seconds: Seconds = 60.0
-    """Between two polls whether the Gateway API is installed."""
+    """Between two polls which optional APIs are there."""
 
     pod_seconds: Seconds = 2.0
     """For one request to a pod's admin port."""
