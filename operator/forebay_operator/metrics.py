@@ -6,7 +6,8 @@ None of them names an endpoint: what is in the resources' status is read there.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from forebay.runtime.metrics import Declarations, MetricSet
+from forebay.runtime.metric_declarations import Declarations
+from forebay.runtime.metrics import MetricSet
 
 __all__ = ["DECLARED", "OperatorMetrics"]
 
@@ -120,7 +121,7 @@ class OperatorMetrics:
 
     def watch_age_from(self, age: Callable[[], float]) -> None:
         """Ask this for the seconds since the latest event of a watch, at each scrape."""
-        self._set.series(WATCH_AGE).follow(lambda: [((), age())])
+        self._set.series(WATCH_AGE).follow_value(age)
 
     def forget_streams(self, names: Iterable[str]) -> None:
         """Show nothing of streams that cannot be seen."""

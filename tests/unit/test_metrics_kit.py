@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from forebay.runtime.metrics import DESTINATION, ENDPOINT, SLICE, Declarations, MetricSet, Owner
+from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, Declarations
+from forebay.runtime.metrics import SLICE, MetricSet, Owner
 
 DECLARED = Declarations("test")
 DONE = DECLARED.counter(

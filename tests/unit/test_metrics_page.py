@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from forebay.runtime.metrics import Declarations
+from forebay.runtime.metric_declarations import Declarations
 from support.docs.metrics_page import METRICS, PAGE, page, sample_names
 
 ROOT: Final = Path(__file__).parents[2]

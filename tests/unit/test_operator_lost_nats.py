@@ -22,9 +22,15 @@ class Silent:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def request(self, subject: str, payload: bytes, timeout: float) -> object:  # noqa: ASYNC109  # nats-py's
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        timeout: float,  # noqa: ASYNC109  # nats-py's
+        headers: object = None,
+    ) -> object:
         """Wait for ever."""
-        del subject, payload, timeout
+        del subject, payload, timeout, headers
         self.asked += 1
         return await asyncio.Event().wait()
 

@@ -1,12 +1,15 @@
 """A table of 10,000 endpoints: a lookup costs what it costs for 10, a change never takes long."""
 
+import itertools
 import time
 import timeit
 from collections.abc import Iterator
 
 import pytest
 
+from forebay.core.naming import EndpointName
 from forebay.core.tables import ReceiverTable
+from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings
@@ -131,3 +134,19 @@ async def test_the_table_before_is_served_until_the_change_is_complete() -> None
     assert routes.find(new) is not None
     await routes.replace_in_slices(tables(10))
     assert routes.find(new) is None
+
+
+def test_who_is_refused_for_a_new_reason_during_a_scrape_does_not_end_it() -> None:
+    metrics = ReceiverMetrics(pool="test")
+    endpoints = [metrics.of(EndpointName("demo", f"whe-{number}")) for number in range(400)]
+    first, later = tuple(Reason)[:3], itertools.cycle(tuple(Reason)[3:])
+    for each in endpoints:
+        for reason in first:
+            each.refused(reason, unavailable=False)
+    lines = 0
+    # A slice of 500 samples ends within an endpoint of 3 reasons.
+    for text, reason in zip(metrics.slices(), later, strict=False):
+        lines += text.count("forebay_receiver_refused_total{")
+        for each in endpoints:
+            each.refused(reason, unavailable=False)
+    assert lines >= 3 * len(endpoints)

@@ -158,6 +158,12 @@ def in_any_partition(subject: str) -> str:
     return f"{stream}.{kind}.{shard}.*.{rest}"
 
 
+# For more endpoints than one installation has: one that is not kept costs as much as two that are.
+@functools.lru_cache(maxsize=16_384)
+def _shared_name(namespace: str, name: str) -> EndpointName:
+    return EndpointName(namespace, name)
+
+
 class RawSubject(NamedTuple):
     """Where one webhook body is stored."""
 
@@ -179,7 +185,7 @@ class RawSubject(NamedTuple):
         if kind != StreamKind.RAW:
             message = f"{subject!r} is no subject of RAW"
             raise ValueError(message)
-        return cls(shard, int(partition), Lane(lane), EndpointName(namespace, name))
+        return cls(shard, int(partition), Lane(lane), _shared_name(namespace, name))
 
 
 class EventSubject(NamedTuple):
@@ -208,7 +214,7 @@ class EventSubject(NamedTuple):
         if stream != StreamKind.EVENTS:
             message = f"{subject!r} is no subject of EVENTS"
             raise ValueError(message)
-        endpoint = EndpointName(namespace, name)
+        endpoint = _shared_name(namespace, name)
         return cls(shard, int(partition), Lane(lane), endpoint, kind, key)
 
 
@@ -222,11 +228,6 @@ def event_subjects(
     namespace, name = endpoint
     rest = f"{lane.value}.{namespace}.{name}.{kind}.{key}"
     return f"forebay.event.{shard}.{partition:02d}.{rest}", f"forebay.event.{shard}.*.{rest}"
-
-
-@functools.lru_cache(maxsize=4096)
-def _shared_name(namespace: str, name: str) -> EndpointName:
-    return EndpointName(namespace, name)
 
 
 class RetrySubject(NamedTuple):

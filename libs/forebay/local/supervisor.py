@@ -28,6 +28,7 @@ from forebay.local.reporters import Facts, Reporter
 from forebay.local.samples import sample
 from forebay.local.secrets import ENVIRONMENT_PREFIX
 from forebay.runtime.periodic import periodically
+from forebay.runtime.supervise import end_tasks
 
 __all__ = ["LocalSupervisor"]
 
@@ -254,9 +255,12 @@ class LocalSupervisor:
 
     async def _show(self, metrics: MetricsReader, tail: LogTail) -> None:
         seconds = self._reporter.counts_seconds
-        while seconds is not None:
+
+        async def show() -> None:
             self._reporter.counts(await metrics.read(), tail.read(LATEST_READ))
-            await asyncio.sleep(seconds)
+
+        if seconds is not None:
+            await periodically(show, seconds, at_once=True)
 
     async def _care_for_logs(self) -> None:
         await periodically(
@@ -335,9 +339,7 @@ class LocalSupervisor:
 
     async def _stop(self) -> None:
         self._reporter.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         for name in ("receiver", "processor", "nats"):
             if name in self._children:
                 await self._children[name].stop(STOP_SECONDS)

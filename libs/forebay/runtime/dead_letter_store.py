@@ -22,6 +22,7 @@ from forebay.runtime.jetstream.api import (
     StoredMessage,
     delete_message,
     get_direct,
+    headers_of,
     request,
     status_of,
 )
@@ -220,7 +221,7 @@ class DeadLetterStore(abc.ABC):
         answer = await get_direct(self._client, stream, subject, silence=SILENCE)
         match status_of(answer):
             case None:
-                return {str(name): text for name, text in (answer.headers or {}).items()}
+                return headers_of(answer)
             case "404":
                 return None
             case status:

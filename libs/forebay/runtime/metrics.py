@@ -1,7 +1,7 @@
 """The metrics kit: each metric is declared once, counted in plain numbers, and written in slices.
 
-A part declares its metrics in its module `metrics` (`Declarations`) and counts them through the
-verbs of one class there, over a `MetricSet`. `docs/metrics.md` is made of the declarations.
+A part declares its metrics in its module `metrics` (`metric_declarations`) and counts them through
+the verbs of one class there, over a `MetricSet`.
 
 Two things are not as in prometheus_client, and are why this is here (docs/design/0002):
 
@@ -11,32 +11,26 @@ Two things are not as in prometheus_client, and are why this is here (docs/desig
 - It writes all samples in one go: 0.75 s for 10,000 endpoints, in which no webhook is served.
   `MetricSet.slices` stops every `SLICE` samples.
 
-Labels are bounded (`LABELS`). What is counted for an endpoint or a destination that no table names
-any more is shown for a while, so that the last counts are collected, and then forgotten (`sweep`).
+Labels are bounded (`metric_declarations.LABELS`). What is counted for an endpoint or a destination
+that no table names any more is shown for a while, so that the last counts are collected, and then
+forgotten (`sweep`).
 """
 
 import asyncio
-import enum
+import functools
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from types import MappingProxyType
 from typing import Final
 
+from forebay.runtime.metric_declarations import LAG_SECONDS, Kind, Metric
 from forebay.runtime.periodic import periodically
 
 __all__ = [
     "CONTENT_TYPE",
-    "DESTINATION",
-    "ENDPOINT",
-    "LABELS",
-    "Declarations",
     "Histogram",
-    "Kind",
     "Labels",
-    "Metric",
     "MetricSet",
     "Owner",
     "Sample",
@@ -46,46 +40,11 @@ __all__ = [
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `MetricSet.exposition` returns."""
 
-LABELS: Final = MappingProxyType(
-    {
-        "namespace": "the endpoint's; empty for requests to no endpoint that there is",
-        "endpoint": "an endpoint of the tables; one that left them goes after a while",
-        "destination": "a destination of the endpoint; goes as the endpoint does",
-        "pool": "the part's pool of pods: one value in a process",
-        "lane": "`live`, `status`, `bulk`, `invalid`",
-        "kind": "a closed list of each metric's own, as its text says",
-        "outcome": "a closed list of each metric's own, as its text says",
-        "result": "a closed list of each metric's own, as its text says",
-        "reason": "a closed list of each metric's own, as its text says",
-        "state": "a closed list of each metric's own, as its text says",
-        "shard": "the shards that the process works",
-        "stream": "four streams of each shard",
-        "condition": "the types of conditions of an endpoint's status",
-        "status": "`True`, `False`, `Unknown`",
-    }
-)
-"""Every label there may be, and what bounds its values."""
-
-ENDPOINT: Final = ("namespace", "endpoint")
-DESTINATION: Final = (*ENDPOINT, "destination")
-
 SLICE: Final = 500
 """Samples that are written, or looked at, in one go: about half a millisecond."""
 
-PROMISES: Final = (0.25, 1.0)
-"""Seconds at which every histogram of times has an edge, for the providers' limits."""
-
-LONGEST: Final = 5.0
-"""Seconds that it reaches at least: 360dialog's hard limit."""
-
 SWEEPS: Final = 4
 """Looks for what is gone in the time that it is kept: a series goes within 1.25 times that."""
-
-LAG_SECONDS: Final = 0.25
-"""Between two looks at how late the event loop is."""
-
-LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds. Dense around 10 ms, the longest that anything may hold a receiver's loop."""
 
 Labels = tuple[str, ...]
 """Values of a metric's labels, in the order of its declaration, always of the same types."""
@@ -94,121 +53,6 @@ Owner = tuple[str, ...]
 """Whose a series is: namespace and endpoint, and where there is one, the destination."""
 
 Sample = tuple[Labels, float]
-
-
-class Kind(enum.StrEnum):
-    """What a metric is to Prometheus."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One metric, as it is declared."""
-
-    name: str
-    kind: Kind
-    part: str
-    says: str
-    """What it counts or measures; Prometheus' `HELP`."""
-
-    use: str
-    """What whoever watches does with it."""
-
-    unit: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def owner_size(self) -> int:
-        """How many of its first labels say whose a series is; 0 where it is the process's."""
-        return next((len(it) for it in (DESTINATION, ENDPOINT) if self.labels[: len(it)] == it), 0)
-
-    def problems(self) -> Iterator[str]:
-        """Return what is wrong with the declaration."""
-        if self.name.endswith("_total") != (self.kind is Kind.COUNTER):
-            yield "counters, and nothing else, end in _total"
-        if unknown := set(self.labels) - set(LABELS):
-            yield f"labels that are not in LABELS: {sorted(unknown)}"
-        if "endpoint" in self.labels and not self.owner_size:
-            yield "namespace, endpoint and destination are the first labels"
-        if self.kind is Kind.HISTOGRAM:
-            if self.labels != ("pool",):
-                yield "a histogram's one label is the pool"
-            is_time = self.unit == "seconds"
-            if is_time and not (set(PROMISES) <= set(self.buckets) and self.buckets[-1] >= LONGEST):
-                yield f"buckets need edges at {PROMISES} and reach {LONGEST}"
-
-
-class Declarations:
-    """The metrics of one part, in the order in which they are shown."""
-
-    def __init__(self, part: str) -> None:
-        self.part = part
-        self._metrics: dict[str, Metric] = {}
-
-    def __iter__(self) -> Iterator[Metric]:
-        """Go through all."""
-        return iter(self._metrics.values())
-
-    def counter(
-        self, name: str, says: str, *, unit: str, use: str, labels: tuple[str, ...] = ()
-    ) -> Metric:
-        """Declare what only goes up; its name ends in `_total`."""
-        return self._declare(Kind.COUNTER, name, says, unit, use, labels)
-
-    def gauge(
-        self, name: str, says: str, *, unit: str, use: str, labels: tuple[str, ...] = ()
-    ) -> Metric:
-        """Declare what goes up and down."""
-        return self._declare(Kind.GAUGE, name, says, unit, use, labels)
-
-    def histogram(
-        self, name: str, says: str, *, unit: str, use: str, buckets: tuple[float, ...]
-    ) -> Metric:
-        """Declare a distribution; `buckets` are upper edges that rise."""
-        return self._declare(Kind.HISTOGRAM, name, says, unit, use, ("pool",), buckets)
-
-    def loop_lag(self) -> Metric:
-        """Declare how late the part's event loop is: `MetricSet.run` measures it."""
-        return self.histogram(
-            f"forebay_{self.part}_loop_lag_seconds",
-            f"How late the event loop wakes, asked {round(1 / LAG_SECONDS)} times a second.",
-            unit="seconds",
-            use="Above 0.1 s the process gets too little CPU, or something holds its loop.",
-            buckets=LAG_BUCKETS,
-        )
-
-    def _declare(  # noqa: PLR0913, PLR0917  # all that a metric is
-        self,
-        kind: Kind,
-        name: str,
-        says: str,
-        unit: str,
-        use: str,
-        labels: tuple[str, ...],
-        buckets: tuple[float, ...] = (),
-    ) -> Metric:
-        metric = Metric(
-            name=name,
-            kind=kind,
-            part=self.part,
-            says=says,
-            use=use,
-            unit=unit,
-            labels=labels,
-            buckets=buckets,
-        )
-        problems = list(metric.problems())
-        if name in self._metrics:
-            problems.append("it is declared twice")
-        if problems:
-            message = f"{name}: {'; '.join(problems)}"
-            raise ValueError(message)
-        self._metrics[name] = metric
-        return metric
 
 
 class Series:
@@ -237,9 +81,16 @@ class Series:
         self._cells = dict(samples)
 
     def follow(self, read: Callable[[], Iterable[Sample]]) -> None:
-        """Ask for the samples whenever they are shown, instead of keeping any."""
+        """Ask for the samples whenever they are shown, instead of keeping any.
+
+        Others have their turns between them: a generator must not go through what they change.
+        """
         self._cells.clear()
         self._read = read
+
+    def follow_value(self, read: Callable[[], float]) -> None:
+        """Ask for the one value of a metric without labels whenever it is shown."""
+        self.follow(lambda: [((), read())])
 
     def cells(self) -> list[Labels]:
         """Return the labels of all that is kept here."""
@@ -252,8 +103,8 @@ class Series:
     def slices(self) -> Iterator[str]:
         """Return the samples in Prometheus' text format."""
         samples = iter(list(self._cells.items()) if self._read is None else self._read())
+        line = self._line
         while some := list(islice(samples, SLICE)):
-            line = self._line
             yield "".join([line % (*_escaped(labels), _number(value)) for labels, value in some])
 
 
@@ -289,15 +140,16 @@ class MetricSet:
     """All metrics of one process: all that its part declares, shown even where nothing happened."""
 
     def __init__(self, declared: Iterable[Metric], pool: str) -> None:
-        self._order: list[str] = []
+        self._shown: list[Series | Histogram] = []
         self._series: dict[str, Series] = {}
         self._histograms: dict[str, Histogram] = {}
         for metric in declared:
-            self._order.append(metric.name)
+            each: Series | Histogram
             if metric.kind is Kind.HISTOGRAM:
-                self._histograms[metric.name] = Histogram(metric, pool)
+                each = self._histograms[metric.name] = Histogram(metric, pool)
             else:
-                self._series[metric.name] = Series(metric)
+                each = self._series[metric.name] = Series(metric)
+            self._shown.append(each)
         self._surveys: list[Callable[[], Iterable[object]]] = []
         self._gone_since: dict[Owner, float] = {}
 
@@ -323,10 +175,9 @@ class MetricSet:
         for survey in self._surveys:
             for _ in survey():
                 yield ""
-        for name in self._order:
-            each = self._series.get(name) or self._histograms[name]
+        for each in self._shown:
             metric = each.metric
-            yield f"# HELP {name} {metric.says}\n# TYPE {name} {metric.kind}\n"
+            yield f"# HELP {metric.name} {metric.says}\n# TYPE {metric.name} {metric.kind}\n"
             yield from each.slices()
 
     async def exposition(self) -> bytes:
@@ -352,13 +203,14 @@ class MetricSet:
             now: Seconds that never go back.
         """
         gone: dict[Owner, float] = {}
+        is_there = functools.cache(is_known)
         for series in self._series.values():
             size = series.metric.owner_size
             if not size:
                 continue
             for number, labels in enumerate(series.cells(), start=1):
                 owner = labels[:size]
-                if not is_known(owner):
+                if not is_there(owner):
                     since = gone[owner] = self._gone_since.get(owner, now)
                     if now - since >= keep_seconds:
                         series.forget(labels)

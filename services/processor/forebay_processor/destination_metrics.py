@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from forebay.core.naming import EndpointName
-from forebay.runtime.metrics import DESTINATION, Declarations, MetricSet, Sample
+from forebay.runtime.metric_declarations import DESTINATION, Declarations, Metric
+from forebay.runtime.metrics import MetricSet, Sample
 
 __all__ = ["OF_DESTINATIONS", "DestinationFigures", "follow_destinations"]
 
@@ -101,33 +102,31 @@ def follow_destinations(
     metrics: MetricSet, read: Callable[[], Iterable[DestinationFigures | None]]
 ) -> None:
     """Ask at every look how destinations are; at each None others have their turn."""
-    shown = [metrics.series(metric) for metric in OF_DESTINATIONS]
 
     def survey() -> Iterator[None]:
-        found: list[list[Sample]] = [[] for _ in shown]
+        found: dict[str, list[Sample]] = {metric.name: [] for metric in OF_DESTINATIONS}
         for figures in read():
             if figures is None:
                 yield
             else:
-                for samples, sample in zip(found, _samples(figures), strict=True):
-                    if sample is not None:
-                        samples.append(sample)
-        for series, samples in zip(shown, found, strict=True):
-            series.replace(samples)
+                for metric, sample in _samples(figures):
+                    found[metric.name].append(sample)
+        for metric in OF_DESTINATIONS:
+            metrics.series(metric).replace(found[metric.name])
 
     metrics.before(survey)
 
 
-def _samples(figures: DestinationFigures) -> tuple[Sample | None, ...]:
-    """Return a destination's samples, in the order of their declarations."""
+def _samples(figures: DestinationFigures) -> Iterator[tuple[Metric, Sample]]:
     of = (*figures.endpoint, figures.name)
-    return (
-        (of, figures.parked),
-        (of, figures.blocked),
-        None if figures.oldest is None else (of, figures.oldest),
-        None if figures.expires is None else (of, figures.expires),
-        (of, figures.is_open),
-        ((*of, figures.breaker), 1),
-        (of, figures.batches) if figures.batches else None,
-        (of, figures.batch_items) if figures.batches else None,
-    )
+    yield PARKED, (of, figures.parked)
+    yield BLOCKED, (of, figures.blocked)
+    if figures.oldest is not None:
+        yield OLDEST_WAITING, (of, figures.oldest)
+    if figures.expires is not None:
+        yield EXPIRES, (of, figures.expires)
+    yield BREAKER, (of, figures.is_open)
+    yield BREAKER_STATE, ((*of, figures.breaker), 1)
+    if figures.batches:
+        yield BATCHES, (of, figures.batches)
+        yield BATCH_ITEMS, (of, figures.batch_items)

@@ -10,13 +10,8 @@ from typing import Final
 from forebay.core.invalid import InvalidReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
-from forebay.runtime.metrics import (
-    DESTINATION,
-    ENDPOINT,
-    Declarations,
-    MetricSet,
-    Owner,
-)
+from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, Declarations
+from forebay.runtime.metrics import MetricSet, Owner
 from forebay_processor.destination_metrics import (
     OF_DESTINATIONS,
     DestinationFigures,
@@ -247,8 +242,8 @@ class ProcessorMetrics:
 
     def follow_tables(self, endpoints: Callable[[], int], age: Callable[[], float]) -> None:
         """Ask for the number of endpoints, and the tables' age in seconds, at every look."""
-        self._set.series(ENDPOINTS).follow(lambda: [((), endpoints())])
-        self._set.series(TABLE_AGE).follow(lambda: [((), age())])
+        self._set.series(ENDPOINTS).follow_value(endpoints)
+        self._set.series(TABLE_AGE).follow_value(age)
 
     def follow_destinations(self, read: Callable[[], Iterable[DestinationFigures | None]]) -> None:
         """Ask at every look how destinations are; at each None others have their turn."""

@@ -78,9 +78,10 @@ class ProcessorSettings(BaseSettings):
     """Between two looks at whether all streams and consumers are there, and how far they are: six
     requests a shard. Where a request for messages is refused it is looked at once."""
 
-    keep_gone_seconds: Annotated[float, Field(gt=0)] = 300.0
+    keep_gone_seconds: Annotated[float, Field(gt=0)] = 7200.0
     """How long there is something of an endpoint or a destination that no table names any more: its
-    last counts, for several scrapes, and its queue, once nothing waits in it."""
+    last counts, and its queue, once nothing waits in it. Longer than the alerts look back, 75
+    minutes: dead letters of an endpoint that no table names are counted under such series."""
 
     @field_validator("nameservers", mode="before")
     @classmethod

@@ -4,14 +4,15 @@ Endpoints are those of the table, a stranger's path never becomes a label. An en
 are plain numbers of its own (`EndpointMetrics`), and go with it when it leaves the table.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 from forebay.core.naming import EndpointName
-from forebay.runtime.metrics import ENDPOINT, Declarations, Labels, MetricSet, Sample
+from forebay.runtime.metric_declarations import ENDPOINT, Declarations, Metric
+from forebay.runtime.metrics import Labels, MetricSet, Sample
 from forebay_receiver.errors import Outcome, Reason
 
-__all__ = ["DECLARED", "EndpointMetrics", "ReceiverLoad", "ReceiverMetrics"]
+__all__ = ["DECLARED", "EndpointMetrics", "ReceiverMetrics"]
 
 ACK_BUCKETS: Final = (
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125,
@@ -189,18 +190,6 @@ class EndpointMetrics:
                 yield outcome, count
 
 
-class ReceiverLoad(NamedTuple):
-    """What is read when somebody looks, not counted at each webhook."""
-
-    in_flight: int
-    in_flight_bytes: int
-    connections: int
-    tasks: int
-    endpoints: int
-    table_age: float
-    """Seconds."""
-
-
 class ReceiverMetrics:
     """All metrics of one receiver process."""
 
@@ -221,19 +210,10 @@ class ReceiverMetrics:
         self.strangers = self.of(None)
         """Requests to no endpoint that there is."""
 
-    def follow(self, load: Callable[[], ReceiverLoad]) -> None:
-        """Ask for these at every look at the metrics."""
-        shown = [
-            self._set.series(metric)
-            for metric in (IN_FLIGHT, IN_FLIGHT_BYTES, CONNECTIONS, TASKS, ENDPOINTS, TABLE_AGE)
-        ]
-
-        def read() -> Iterator[None]:
-            for series, value in zip(shown, load(), strict=True):
-                series.set(value)
-            yield
-
-        self._set.before(read)
+    def follow(self, load: Mapping[Metric, Callable[[], float]]) -> None:
+        """Ask for these at every look at the metrics, instead of counting at each webhook."""
+        for metric, read in load.items():
+            self._set.series(metric).follow_value(read)
 
     async def run(self) -> None:
         """Measure how late the loop is; until cancelled."""
@@ -279,7 +259,8 @@ def _requests(counters: EndpointMetrics, endpoint: Labels) -> Iterator[Sample]:
 
 
 def _refusals(counters: EndpointMetrics, endpoint: Labels) -> Iterator[Sample]:
-    for reason, count in (counters.reasons or {}).items():
+    # A copy: webhooks are refused for reasons of their own between two slices.
+    for reason, count in list((counters.reasons or {}).items()):
         yield (*endpoint, reason), count
 
 

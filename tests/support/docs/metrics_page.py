@@ -8,7 +8,7 @@ from forebay.core.dead_letters import DeadReason
 from forebay.core.invalid import InvalidReason
 from forebay.core.item_kinds import KINDS
 from forebay.core.subjects import Lane
-from forebay.runtime.metrics import LABELS, Kind, Metric
+from forebay.runtime.metric_declarations import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR
 from forebay_processor.destination_metrics import OF_DESTINATIONS
 from forebay_processor.destinations.answers import AnswerClass
@@ -64,7 +64,7 @@ receiver and 11 at a processor.
 
 A series of an endpoint, or of a destination, that left the tables goes too, so their number does
 not grow with time: at a receiver at once; at a processor when its last values have been shown for
-`FOREBAY_PROCESSOR_KEEP_GONE_SECONDS` (300 s) to 1.25 times that; how much waits of it is shown for
+`FOREBAY_PROCESSOR_KEEP_GONE_SECONDS` (2 h) to 1.25 times that; how much waits of it is shown for
 as long as something does. The operator's metrics name no endpoint.
 
 ## Labels

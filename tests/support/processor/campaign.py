@@ -12,7 +12,7 @@ import functools
 import time
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -21,7 +21,7 @@ from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import Webhook, post, status_template, text_template
 from support.timing.wait import eventually
 
-__all__ = ["Campaign", "Plan", "World", "run_campaign", "share"]
+__all__ = ["Campaign", "Plan", "World", "run_campaign"]
 
 STATUSES: Final = ("sent", "delivered", "read")
 
@@ -135,12 +135,6 @@ class Campaign:
         return {
             part: max(found.get(part, 0.0) for _, found in self.memory) for part in sorted(parts)
         }
-
-
-def share(seconds: Iterable[float], part: float) -> float:
-    """Return below what so large a part of the times lies; 0 of none."""
-    ordered = sorted(seconds)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else 0.0
 
 
 class _Script:

@@ -13,7 +13,7 @@ from forebay.core.cutting import ItemCutter
 from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
 from forebay.core.json_values import Json
-from forebay.core.lanes import BEGINNING, SMALL_BODY, first_and_last
+from forebay.core.lanes import BEGINNING, INVALID, LIVE, SMALL_BODY, first_and_last
 from forebay.core.reading import read_json
 from forebay.core.subjects import Lane
 
@@ -40,7 +40,7 @@ class AnyJson:
             _DECODE(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _lane_of_oddity(body)
-        return Lane.LIVE
+        return LIVE
 
     def finding_lane(self, body: bytes) -> Generator[None, None, Lane]:
         """Find the lane of a large body: at once; see `BodyFormat`."""
@@ -70,7 +70,7 @@ ANY_JSON: Final = AnyJson()
 
 def _lane_of_large(body: bytes) -> Lane:
     # Nothing else of this size is one value.
-    return Lane.LIVE if first_and_last(body) in _PAIRS else Lane.INVALID
+    return LIVE if first_and_last(body) in _PAIRS else INVALID
 
 
 def _lane_of_encoded(body: bytes, encoding: str) -> Lane:
@@ -78,8 +78,8 @@ def _lane_of_encoded(body: bytes, encoding: str) -> Lane:
     try:
         beginning(body, encoding, BEGINNING)
     except UnreadableBody:
-        return Lane.INVALID
-    return Lane.LIVE
+        return INVALID
+    return LIVE
 
 
 def _lane_of_oddity(body: bytes) -> Lane:
@@ -87,5 +87,5 @@ def _lane_of_oddity(body: bytes) -> Lane:
     try:
         read_json(body)
     except UnreadableBody:
-        return Lane.INVALID
-    return Lane.LIVE
+        return INVALID
+    return LIVE

@@ -14,7 +14,7 @@ from forebay.core.cutting import ItemCutter
 from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
 from forebay.core.json_values import Json, as_dict, as_list, as_text
-from forebay.core.lanes import BEGINNING, SMALL_BODY, first_and_last
+from forebay.core.lanes import BEGINNING, BULK, INVALID, LIVE, SMALL_BODY, first_and_last
 from forebay.core.providers.cloud_api_search import (
     LIST_NAMES,
     URGENCY,
@@ -60,11 +60,6 @@ class _Body(msgspec.Struct, gc=False):
 
 _DECODE: Final = msgspec.json.Decoder(_Body).decode
 
-_LIVE: Final = Lane.LIVE
-_BULK: Final = Lane.BULK
-_INVALID: Final = Lane.INVALID
-"""Looking up an enumeration's member takes as long as looking up four of these."""
-
 
 class CloudApi:
     """The format of the Cloud API's bodies, as Meta sends them and others pass them on."""
@@ -81,13 +76,13 @@ class CloudApi:
             document = _DECODE(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _lane_of_oddity(body)
-        found = _INVALID
+        found = INVALID
         for entry in document.entry:
-            if not entry.changes and found is _INVALID:
-                found = _BULK  # the splitter keeps it, as an item of kind `unknown`
+            if not entry.changes and found is INVALID:
+                found = BULK  # the splitter keeps it, as an item of kind `unknown`
             for change in entry.changes:
                 lane = _lane_of_change(change)
-                if lane is _LIVE:
+                if lane is LIVE:
                     return lane
                 if URGENCY[lane] < URGENCY[found]:
                     found = lane
@@ -141,11 +136,11 @@ class CloudApi:
         try:
             content, is_whole = beginning(body, encoding, BEGINNING)
         except UnreadableBody:
-            return _INVALID
+            return INVALID
         if is_whole:
             return self.lane_of(content)
         lane = _at_once(LaneSearch().through(content, _NAMES_IN_ONE_PIECE))
-        return _BULK if lane is _INVALID else lane
+        return BULK if lane is INVALID else lane
 
 
 CLOUD_API: Final = CloudApi()
@@ -153,7 +148,7 @@ CLOUD_API: Final = CloudApi()
 
 def _searching(body: bytes, names_limit: int) -> Generator[None, None, Lane]:
     if first_and_last(body) != b"{}":
-        return _INVALID
+        return INVALID
     return (yield from LaneSearch().through(body, names_limit))
 
 
@@ -161,7 +156,7 @@ def _lane_of_change(change: "_Change") -> Lane:
     for name, lane in URGENT_LISTS.get(change.field, ()):
         if getattr(change.value, name):
             return lane
-    return _BULK
+    return BULK
 
 
 def _at_once(search: Generator[None, None, Lane]) -> Lane:
@@ -178,16 +173,16 @@ def _lane_of_oddity(body: bytes) -> Lane:
     try:
         document = read_json(body).document
     except UnreadableBody:
-        return _INVALID
+        return INVALID
     envelope = as_dict(document)
     if entries := as_list(envelope.get("entry")):
         return min(map(_lane_of_odd_entry, entries), key=URGENCY.__getitem__)
     is_partner_event = isinstance(envelope.get("event"), str) and "data" in envelope
-    return _BULK if is_partner_event else _INVALID
+    return BULK if is_partner_event else INVALID
 
 
 def _lane_of_odd_entry(entry: Json) -> Lane:
-    found = _BULK
+    found = BULK
     for change in as_list(as_dict(entry).get("changes")):
         value = as_dict(as_dict(change).get("value"))
         if not value:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Final
 
 from forebay.core.item_kinds import KIND_LANES, WALKS
-from forebay.core.lanes import PIECE
+from forebay.core.lanes import BULK, INVALID, LIVE, PIECE
 from forebay.core.subjects import Lane
 
 __all__ = ["LIST_NAMES", "URGENCY", "URGENT_LISTS", "LaneSearch"]
@@ -34,11 +34,6 @@ URGENT_LISTS: Final = {
 LIST_NAMES: Final = sorted({name for lists in URGENT_LISTS.values() for name, _ in lists})
 
 _OTHER_NAMES: Final = ("field", "value", "entry", "event", "data")
-
-_LIVE: Final = Lane.LIVE
-_BULK: Final = Lane.BULK
-_INVALID: Final = Lane.INVALID
-"""Looking up an enumeration's member takes as long as looking up four of these."""
 
 _UNSEARCHED: Final = ("history", "errors")
 """A field and a list that also stands inside its items: in a search it says nothing."""
@@ -75,7 +70,7 @@ class LaneSearch:
         """Lists whose field has not come yet."""
 
         self._seen: set[str] = set()
-        self._lane = _BULK
+        self._lane = BULK
 
     def through(self, body: bytes, names_limit: int) -> Generator[None, None, Lane]:
         """Search a body, up to some number of names (and less than `_NAMES_AT_ONCE` more)."""
@@ -86,8 +81,8 @@ class LaneSearch:
                 if name.start() >= end:
                     break  # the next piece's
                 self._take(name)
-                if self._lane is _LIVE:
-                    return _LIVE
+                if self._lane is LIVE:
+                    return LIVE
                 found += 1
                 if found % _NAMES_AT_ONCE == 0:
                     if found >= names_limit:
@@ -98,7 +93,7 @@ class LaneSearch:
 
     def _known_lane(self) -> Lane:
         is_known = "entry" in self._seen or {"event", "data"} <= self._seen
-        return self._lane if is_known else _INVALID
+        return self._lane if is_known else INVALID
 
     def _take(self, name: re.Match[bytes]) -> None:
         kind = name.lastgroup or ""

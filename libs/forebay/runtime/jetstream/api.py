@@ -44,6 +44,7 @@ __all__ = [
     "direct_message",
     "find_message",
     "get_direct",
+    "headers_of",
     "moment",
     "next_subject",
     "parse_headers",
@@ -130,8 +131,6 @@ async def request(
         StoreUnavailable: where NATS does not answer.
     """
     try:
-        if headers is None:
-            return await client.request(subject, body, timeout=within)
         return await client.request(subject, body, timeout=within, headers=headers)
     except (NatsError, TimeoutError) as error:
         name = subject.removeprefix(API_PREFIX).split(".FOREBAY", maxsplit=1)[0]
@@ -228,9 +227,9 @@ async def delete_message(
     answer = await request(client, subject, body, silence=silence)
     told = msgspec.json.decode(answer.data)
     error = told.get("error")
-    if error is None and told.get("success") is True:
-        return True
     if error is None:
+        if told.get("success") is True:
+            return True
         message = f"somebody else than NATS answers for {stream}: the message may be there still"
         raise ForeignAnswer(message)
     if is_gone(error):
@@ -278,6 +277,11 @@ async def stream_info(context: JetStreamContext, stream: str) -> StreamInfo:
 
 
 # -- answers
+
+
+def headers_of(message: Msg) -> dict[str, str]:
+    """Return the headers of a message, which may have none."""
+    return {str(name): text for name, text in (message.headers or {}).items()}
 
 
 def status_of(message: Msg) -> str | None:

@@ -21,6 +21,7 @@ from forebay.runtime.jetstream.api import (
     StoredMessage,
     direct_get_subject,
     direct_message,
+    headers_of,
     status_of,
 )
 from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing
@@ -114,7 +115,7 @@ async def read_sequences(
 def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -> None:
     status = status_of(message)
     if status is None:
-        headers = _headers_of(message)
+        headers = headers_of(message)
         found[int(headers[SEQUENCE])] = headers
     elif status != "404":
         text = f"{stream} could not be read: status {status}"
@@ -144,10 +145,6 @@ async def _answers(client: Client, stream: str, inbox: str) -> AsyncIterator[Sub
         raise StoreUnavailable(message) from error
 
 
-def _headers_of(message: Msg) -> dict[str, str]:
-    return {str(name): text for name, text in (message.headers or {}).items()}
-
-
 def _from(start: int | datetime) -> dict[str, Any]:
     if isinstance(start, int):
         return {"seq": start}
@@ -160,7 +157,7 @@ async def _collect(subscription: Subscription, stream: str) -> list[StoredMessag
         message = await subscription.next_msg(timeout=API_SECONDS)
         match status_of(message):
             case None:
-                page.append(direct_message(_headers_of(message), message.data))
+                page.append(direct_message(headers_of(message), message.data))
             case "204" | "404":  # the end of the page, and nothing to show
                 return page
             case "503":

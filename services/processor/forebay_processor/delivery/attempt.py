@@ -112,8 +112,8 @@ class Attempts:
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = self._time.steady() - began
         self._breaker.note(subject.key, result, generation, failed_after)
-        ended, answer = type(result).__name__.lower(), answer_class(result).value
-        self._metrics.attempt(self._endpoint, self._name, ended, answer, seconds)
+        ended = type(result).__name__.lower()
+        self._metrics.attempt(self._endpoint, self._name, ended, answer_class(result), seconds)
         if isinstance(result, Delivered):
             # The receiver's clock can be ahead.
             took = max(0.0, self._time.now() - received_at)

@@ -166,7 +166,7 @@ class AttemptLimiter:
 
     def serve(self) -> None:
         """Call who waits, as far as attempts may begin."""
-        if self._is_serving:
+        if self._is_serving or not any(self._all):
             return
         self._is_serving = True
         try:

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.metrics import ReceiverLoad, ReceiverMetrics
+from forebay_receiver.metrics import (
+    CONNECTIONS,
+    ENDPOINTS,
+    IN_FLIGHT,
+    IN_FLIGHT_BYTES,
+    TABLE_AGE,
+    TASKS,
+    ReceiverMetrics,
+)
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 
@@ -30,7 +38,16 @@ class ReceiverStatus:
         self._tables = tables
         self._store = store
         self._connections = connections
-        metrics.follow(self._load)
+        metrics.follow(
+            {
+                IN_FLIGHT: lambda: self.in_flight,
+                IN_FLIGHT_BYTES: lambda: self.in_flight_bytes,
+                CONNECTIONS: self._connections,
+                TASKS: lambda: len(asyncio.all_tasks()),
+                ENDPOINTS: lambda: len(self._routes),
+                TABLE_AGE: lambda: self._tables.age,
+            }
+        )
         self.is_stopping = False
         """Set on SIGTERM: not ready any more, though it still serves."""
 
@@ -68,13 +85,3 @@ class ReceiverStatus:
     def warnings(self) -> list[str]:
         """Return what an operator should mend, though the receiver is ready."""
         return [*self._store.warnings(), *self._routes.warnings()]
-
-    def _load(self) -> ReceiverLoad:
-        return ReceiverLoad(
-            in_flight=self.in_flight,
-            in_flight_bytes=self.in_flight_bytes,
-            connections=self._connections(),
-            tasks=len(asyncio.all_tasks()),
-            endpoints=len(self._routes),
-            table_age=self._tables.age,
-        )
