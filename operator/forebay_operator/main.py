@@ -132,9 +132,11 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             await cluster.close()
             return 0
         kinds = filling.result()
-        queue = ReconcileQueue(cache, metrics, chance, config.limits.resync_seconds)
+        queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
         handler = WatchEventHandler(cache, queue)
-        metrics.watch_age_from(lambda: handler.age)
+        metrics.follow_queue(lambda: len(queue))
+        metrics.follow_conditions(cache.conditions)
+        metrics.follow_watch_age(lambda: handler.age)
         ended, recheck = asyncio.Event(), asyncio.Event()
         watches = Watches(handler, config.namespace, config.name, kinds, ended.set, recheck)
         applier = Applier(cluster, cache, metrics, recheck)

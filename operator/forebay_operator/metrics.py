@@ -3,13 +3,14 @@
 None of them names an endpoint: what is in the resources' status is read there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
 from forebay.runtime.metric_declarations import Declarations
 from forebay.runtime.metrics import MetricSet
 
-__all__ = ["DECLARED", "OperatorMetrics"]
+__all__ = ["DECLARED", "Condition", "OperatorMetrics"]
 
 SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """A reconcile without news takes a millisecond, one that makes all objects a tenth of a second."""
@@ -79,6 +80,10 @@ STREAM_FILL: Final = DECLARED.gauge(
 LOOP_LAG: Final = DECLARED.loop_lag()
 
 
+Condition: TypeAlias = tuple[str, str]
+"""A condition's type and its status."""
+
+
 class OperatorMetrics:
     """All metrics of one operator process."""
 
@@ -87,10 +92,8 @@ class OperatorMetrics:
         self.exposition = metrics.exposition
         self._reconciles = metrics.series(RECONCILES)
         self._seconds = metrics.histogram(RECONCILE_SECONDS)
-        self._queue = metrics.series(QUEUE)
         self._writes = metrics.series(WRITES)
         self._drift = metrics.series(DRIFT)
-        self._endpoints = metrics.series(ENDPOINTS)
         self._bytes = metrics.series(STREAM_BYTES)
         self._fill = metrics.series(STREAM_FILL)
 
@@ -103,10 +106,6 @@ class OperatorMetrics:
         self._reconciles.add((result,))
         self._seconds.observe(seconds)
 
-    def queued(self, count: int) -> None:
-        """Set how many endpoints wait."""
-        self._queue.set(count)
-
     def wrote(self, kind: str) -> None:
         """Count a write that changed something."""
         self._writes.add((kind,))
@@ -115,13 +114,31 @@ class OperatorMetrics:
         """Count an object that was put right."""
         self._drift.add()
 
-    def conditions(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Set how many endpoints have each condition with each status."""
-        self._endpoints.replace(counts.items())
+    # -- what is read at each scrape
 
-    def watch_age_from(self, age: Callable[[], float]) -> None:
-        """Ask this for the seconds since the latest event of a watch, at each scrape."""
+    def follow_queue(self, length: Callable[[], int]) -> None:
+        """Ask this for the number of endpoints that wait."""
+        self._set.series(QUEUE).follow_value(length)
+
+    def follow_conditions(self, read: Callable[[], Iterable[Condition | None]]) -> None:
+        """Ask this for the conditions of all endpoints; at each None others have their turn."""
+
+        def survey() -> Iterator[None]:
+            counts: Counter[Condition] = Counter()
+            for condition in read():
+                if condition is None:
+                    yield
+                else:
+                    counts[condition] += 1
+            self._set.series(ENDPOINTS).replace(counts.items())
+
+        self._set.before(survey)
+
+    def follow_watch_age(self, age: Callable[[], float]) -> None:
+        """Ask this for the seconds since the latest event of a watch."""
         self._set.series(WATCH_AGE).follow_value(age)
+
+    # -- what is set when it is known
 
     def forget_streams(self, names: Iterable[str]) -> None:
         """Show nothing of streams that cannot be seen."""

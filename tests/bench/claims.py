@@ -26,7 +26,6 @@ import psutil
 
 from bench.records import Section, keep, show
 from forebay.core import envelope
-from forebay.core.items import split
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
     EventSubject,
@@ -40,6 +39,7 @@ from forebay.runtime.jetstream.errors import ClaimedBefore
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
 from support.inputs.bulk_webhooks import texts
+from support.inputs.splitting import split
 from support.inputs.tables import ENDPOINT
 from support.nats.nats_server import NatsServer
 from support.nats.publishing import publishing

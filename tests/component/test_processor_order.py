@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from forebay.core.items import split
 from forebay.core.subjects import Lane
+from support.inputs.splitting import split
 from support.processor.processor_harness import CHANNEL, ProcessorHarness, token
 from support.timing.wait import eventually
 

@@ -10,7 +10,7 @@ from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from forebay.core.envelope import decode_item, encode_item
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from forebay.core.naming import EndpointName
 from forebay_processor.destinations.cloudevents import (
     CLOUDEVENTS_TYPE,
@@ -19,6 +19,7 @@ from forebay_processor.destinations.cloudevents import (
 )
 from forebay_processor.destinations.port import Attempt
 from support.inputs.corpus import Payload, payload
+from support.inputs.splitting import split
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the example of the specification
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from forebay.core.destination_spec import RetrySpec
 from forebay.core.fields import parse_duration
-from forebay.core.items import KINDS
+from forebay.core.item_kinds import KINDS
 from forebay.core.resource import KIND, WebhookEndpointSpec
 
 Json = Any

@@ -8,7 +8,6 @@ from forebay.core import envelope
 from forebay.core.bodies import body_item
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.envelope import encode_item
-from forebay.core.items import split
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
     DeadSubject,
@@ -18,6 +17,7 @@ from forebay.core.subjects import (
     replay_subjects,
 )
 from support.inputs.corpus import PAYLOADS, Payload
+from support.inputs.splitting import split
 
 SHOP = EndpointName("acme", "shop")
 DIED = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)

@@ -7,11 +7,12 @@ import pytest
 
 from forebay.core.bodies import body_item
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
-from forebay.core.items import Item, split, variant_of
+from forebay.core.item import Item, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.statuses import higher_claims
 from forebay.core.subjects import EventSubject, Lane
 from support.inputs.cases import CASES, Case
+from support.inputs.splitting import split
 
 FIRST = 1_795_930_000.0
 SHOP = EndpointName("demo", "shop")

@@ -3,8 +3,9 @@
 import pytest
 
 from forebay.core.frames import SMALL_REST_BYTES
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from support.inputs.bodies import Json, of_json
+from support.inputs.splitting import split
 
 ANNA = {"wa_id": "15550000001", "profile": {"name": "Anna"}}
 BEN = {"wa_id": "15550000002", "user_id": "US.2", "profile": {"name": "Ben"}}

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from forebay.core.items import KIND_LANES, split
+from forebay.core.item_kinds import KIND_LANES
 from support.inputs.corpus import Payload, payload
+from support.inputs.splitting import split
 
 RECEIVED_AT = 1_767_225_600.0
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.envelope import decode_item, encode_item
-from forebay.core.items import Item, split, variant_of
+from forebay.core.item import Item, variant_of
 from forebay.core.json_values import Json, canonical_json
 from support.inputs.bodies import json_values, of_json
 from support.inputs.corpus import payload
+from support.inputs.splitting import split
 
 IMAGE = {
     "id": "wamid.1",

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from forebay.core.json_values import Json
 from support.inputs.bodies import of_json
+from support.inputs.splitting import split
 from support.timing.further import one_in
 
 RECEIVED = 1_795_930_000.0

@@ -4,8 +4,9 @@ import pytest
 
 from forebay.core.envelope import encode_item
 from forebay.core.frames import SMALL_REST_BYTES
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from support.inputs.bodies import Json, of_json
+from support.inputs.splitting import split
 from support.timing.further import one_in
 
 LARGE = {"future": "x" * 500_000}

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 
 from forebay.core.envelope import encode_item
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from support.inputs.bodies import Json, Webhook, of_json, webhooks
 from support.inputs.corpus import payload
+from support.inputs.splitting import split
 
 """The machine that runs the tests is shared: a slow example is no failure."""
 

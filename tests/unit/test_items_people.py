@@ -2,11 +2,12 @@
 
 import pytest
 
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from forebay.core.json_values import Json
 from forebay.core.subjects import conversation_token
 from support.inputs.bodies import of_json
 from support.inputs.corpus import payload
+from support.inputs.splitting import split
 
 ANNA = {"from": "1555", "from_user_id": "US.1"}
 TO_ANNA = {"to": "1555", "to_user_id": "US.1"}

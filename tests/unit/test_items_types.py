@@ -2,9 +2,10 @@
 
 import pytest
 
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from forebay.core.json_values import Json
 from support.inputs.bodies import of_json
+from support.inputs.splitting import split
 
 ACCOUNT = [
     *("account_alerts", "account_review_update", "account_update", "business_capability_update"),

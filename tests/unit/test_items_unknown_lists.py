@@ -2,9 +2,10 @@
 
 import pytest
 
-from forebay.core.items import Item, split
+from forebay.core.item import Item
 from forebay.core.json_values import Json
 from support.inputs.bodies import of_json
+from support.inputs.splitting import split
 
 CHANNEL = {"metadata": {"phone_number_id": "1082"}}
 CLICK = {"action_type": "marketing_messages_link_click", "timestamp": "17"}

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from forebay.core.envelope import decode_item, encode_item
 from forebay.core.errors import UnreadableBody
-from forebay.core.items import KINDS, Item, split
+from forebay.core.item import Item
+from forebay.core.item_kinds import KINDS
 from forebay.core.providers.names import ProviderName
 from support.inputs.bodies import json_values, odd_bodies, of_json
+from support.inputs.splitting import split
 
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 

@@ -3,12 +3,13 @@
 import msgspec
 
 from forebay.core.envelope import encode_item
-from forebay.core.items import Item, split, variant_of
+from forebay.core.item import Item, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject
 from forebay_processor.splitting import claims
 from forebay_processor.splitting.claims import KnownItems
 from forebay_processor.splitting.cutting import Part, Webhook
+from support.inputs.splitting import split
 from support.processor.split_alone import NAME, SplitAlone, texts_of
 
 BODY = texts_of(("a", "1"))

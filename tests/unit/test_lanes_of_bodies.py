@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.items import split
 from forebay.core.lanes import SMALL_BODY
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane
 from support.inputs.bodies import Json, Webhook, json_values, odd_bodies, of_json, webhooks
 from support.inputs.corpus import Payload, payload
+from support.inputs.splitting import split
 from support.inputs.worst_bodies import WORST_BODIES
 from support.timing.further import one_in
 

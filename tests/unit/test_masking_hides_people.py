@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from forebay.core.items import split
 from forebay.core.json_values import Json
 from forebay.core.masking import masked
 from support.inputs.corpus import PAYLOADS, Payload
+from support.inputs.splitting import split
 
 
 def leaves(value: Json, field: str = "") -> Iterator[tuple[str, Any]]:

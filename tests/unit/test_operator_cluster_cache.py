@@ -273,7 +273,7 @@ async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task
     for name in names:
         cache.put_endpoint(endpoint(1, name))
     metrics = OperatorMetrics()
-    crashing.queue = ReconcileQueue(cache, metrics, random.Random(1), 300.0)
+    crashing.queue = ReconcileQueue(cache, random.Random(1), 300.0)
     workers = Workers(
         Limits(workers=1),
         cache,

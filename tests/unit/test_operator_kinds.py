@@ -6,6 +6,8 @@ from typing import get_args
 import pytest
 
 from forebay_operator.builders.desired import desired_state
+from forebay_operator.builders.object_hash import document_of
+from forebay_operator.builders.shared import SHARED_COMPONENTS, shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.kinds import (
     KINDS,
@@ -15,7 +17,8 @@ from forebay_operator.models.kinds import (
     kind_named,
     kind_of,
 )
-from forebay_operator.services.cluster_cache import ObjectKey, prune_order
+from forebay_operator.models.names import LABEL_COMPONENT
+from forebay_operator.services.cluster_cache import ObjectKey, owner_of, prune_order
 from support.operator.operator_alone import OperatorAlone
 from support.operator.operator_inputs import installation, read_manifest, route_of
 from support.timing.wait import eventually
@@ -46,6 +49,44 @@ def test_an_endpoint_gets_every_kind_and_one_route() -> None:
             expected = expected - {"Ingress"} | {"HTTPRoute"}
         assert {each.name for each in made} == expected
         assert [each.prune_rank for each in made].count(PruneRank.ROUTE) == 1
+
+
+OPTIONAL = [each.resource for each in KINDS if each.is_optional]
+
+
+def test_all_that_is_built_is_found_again_once_it_is_not_wanted() -> None:
+    """An object is pruned by its endpoint, or by its component where it is of no endpoint alone.
+
+    What this test's settings do not turn on is not built here: a new kind that has a setting needs
+    it in `tests/data/input/operator/config.yaml`.
+    """
+    manifest, config = read_manifest("dedicated"), installation()
+    built: list[Managed] = []
+    components = set[str]()
+    for served in ((), OPTIONAL):
+        built += desired_state(manifest, route_of(manifest), config, served=served).objects
+        shared = shared_state(["a.example.com", "b.example.com"], config, served=served)
+        assert all(owner_of(document_of(each)) is None for each in shared)
+        components |= {document_of(each)["metadata"]["labels"][LABEL_COMPONENT] for each in shared}
+        built += shared
+    assert {kind_of(type(each)) for each in built} == set(NAMES)
+    assert components == SHARED_COMPONENTS
+
+
+async def test_nothing_of_the_shared_receivers_outlives_the_last_host(alone: OperatorAlone) -> None:
+    alone.config = alone.config.model_copy(update={"isolation": "Shared"})
+    alone.cluster.optional = set(map(kind_of, OPTIONAL))
+    await alone.start()
+    before = set(alone.cluster.objects)
+    own = alone.apply("sales")
+    await alone.settle(own)
+    await alone.reconcile_routes()
+    tables = {key for key in alone.cluster.objects if key.kind == "Secret"}
+    assert set(alone.cluster.objects) - before - tables
+    alone.delete(own)
+    await alone.settle(own)
+    await alone.reconcile_routes()
+    assert set(alone.cluster.objects) - before - tables == set()
 
 
 def test_routes_are_deleted_first() -> None:

@@ -12,7 +12,6 @@ import yaml
 from forebay.core import providers
 from forebay.core.compile import compile_route
 from forebay.core.errors import ConfigurationError
-from forebay.core.items import split
 from forebay.core.providers.names import ProviderName, SimulatedName
 from forebay.core.providers.provider import Provider
 from forebay.core.providers.registry import PROVIDERS, provider_of
@@ -22,6 +21,7 @@ from forebay.core.subjects import Lane
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
 from forebay.core.validation_errors import InvalidEndpoint
 from forebay_simulator.provider import ProviderHeaders
+from support.inputs.splitting import split
 
 NAMES: Final[tuple[ProviderName, ...]] = get_args(ProviderName)
 SIMULATED: Final[tuple[SimulatedName, ...]] = get_args(SimulatedName)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forebay.core.bodies import BODY_KIND, body_item, decode_body, lane_of_items
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.errors import ForebayError
-from forebay.core.items import KINDS, split
+from forebay.core.item_kinds import KINDS
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, key_token
@@ -23,6 +23,7 @@ from forebay.core.tables import (
 )
 from forebay_processor.shared.routing import destinations_wanting, is_body_wanted
 from support.inputs.corpus import Payload, payload
+from support.inputs.splitting import split
 from support.processor.processor_harness import CHANNEL, webhook
 
 RECEIVED = 1_767_225_600.0

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import UnreadableBody
-from forebay.core.items import split
 from forebay.core.reading import (
     INTEGER_DIGITS,
     PIECE_BYTES,
@@ -25,6 +24,7 @@ from forebay.core.reading import (
 from forebay.core.slices import read_in_slices
 from support.inputs.bodies import Json, json_values, of_json
 from support.inputs.cases import CASES
+from support.inputs.splitting import split
 from support.timing.further import one_in
 
 _LARGE = 256 * 1024

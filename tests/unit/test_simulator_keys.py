@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.items import split
 from forebay_simulator.keys import item_keys
 from support.inputs.cases import CASES
 from support.inputs.corpus import Payload
+from support.inputs.splitting import split
 
 
 def test_every_file_of_the_corpus_has_the_keys_of_its_table(payload: Payload) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from forebay.core.envelope import StoredItem, decode_item, encode_item
-from forebay.core.items import Item, split, variant_of
+from forebay.core.item import Item, variant_of
 from forebay.core.json_values import Json
 from forebay.core.naming import EndpointName
 from forebay.core.statuses import MOST_CLAIMS, higher_claims
@@ -19,6 +19,7 @@ from forebay.core.subjects import (
     key_token,
 )
 from support.inputs.corpus import payload
+from support.inputs.splitting import split
 
 ASCENDING = ("sent", "failed", "delivered", "read", "played")
 SHOP = EndpointName("demo", "shop")

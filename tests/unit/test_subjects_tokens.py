@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.items import KINDS
+from forebay.core.item_kinds import KINDS
 from forebay.core.naming import EndpointName, is_dns_label
 from forebay.core.subjects import (
     PARTITIONS,

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from forebay.core.items import split
 from forebay.core.vocabulary import OTHER, known_word
 from support.inputs.corpus import Payload
+from support.inputs.splitting import split
 
 CRASH = """
 import asyncio, logging, structlog

@@ -130,7 +130,7 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.bodies import BODY_KIND
     from forebay.core.dead_letters import UNREADABLE, DeadLetterFilter, DeadReason
     from forebay.core.invalid import InvalidReason
-    from forebay.core.items import KINDS
+    from forebay.core.item_kinds import KINDS
     from forebay.core.naming import EndpointName
     from forebay.core.time_expressions import parse_time_expression
     from forebay.runtime.invalid_bodies import INVALID

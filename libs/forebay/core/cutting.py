@@ -1,8 +1,14 @@
 """Cutting a webhook that was read: entry by entry, change by change, list by list.
 
-For `items` only. All is lazy: an item is made when it is asked for, and what it shares with others
-is shared, so cutting takes time in proportion to the body, and no memory but that of the items that
-somebody holds.
+A body holds `entry x change x item`: up to 1,000 items, of several channels. Each item comes out as
+the provider's own change, reduced to that one item, so that nothing the provider sent is lost and a
+destination finds it where the provider's reference says. What no reference knows comes out as kind
+`unknown`; what is of the wrong shape is kept the same way. The keys are those of the corpus
+(tests/data/payloads): they are a stored format, see `subjects`.
+
+For the providers' formats only. Items are made lazily, when they are asked for, and what several
+have in common is stored once. So cutting takes time in proportion to the body, and no memory but
+that of the items that somebody holds.
 """
 
 from collections.abc import Iterator

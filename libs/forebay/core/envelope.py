@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from forebay.core.errors import ForebayError
-from forebay.core.items import Item
+from forebay.core.item import Item
 
 __all__ = [
     "ATTEMPTS",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from forebay.core.items import KINDS
+from forebay.core.item_kinds import KINDS
 from forebay.core.naming import NAME_LIMIT, is_dns_label
 from forebay.core.quantities import QUANTITY
 

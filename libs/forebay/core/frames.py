@@ -1,8 +1,8 @@
 """What stands around the items of a webhook, and how one item is cut out of it.
 
-For `items` only. An item keeps all that stood around it, as long as that is small: with 1,000 items
-a large rest would be stored 1,000 times, so it becomes one item of its own instead, and the others
-keep the few properties that say which account, channel and field they are of.
+For `cutting` only. An item keeps all that stood around it, as long as that is small: with 1,000
+items a large rest would be stored 1,000 times, so it becomes one item of its own instead, and the
+others keep the few properties that say which account, channel and field they are of.
 
 What is around is shared by all items of a change, never copied: cutting takes time and memory in
 proportion to the body.

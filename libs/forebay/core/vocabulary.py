@@ -7,7 +7,7 @@ the words below and say `other` where it is not.
 
 from typing import Final
 
-from forebay.core.items import ACCOUNT_FIELDS, KINDS, WALKS
+from forebay.core.item_kinds import ACCOUNT_FIELDS, KINDS, WALKS
 
 __all__ = ["OTHER", "WORDS", "is_known", "known_word"]
 

@@ -89,7 +89,7 @@ class DeadLetterStore(abc.ABC):
     """Where they are."""
 
     def __init__(self, client: Client, shards: Sequence[str]) -> None:
-        self._client = client
+        self.client = client
         self._shards = shards
 
     # -- what a kind of letters says
@@ -124,7 +124,7 @@ class DeadLetterStore(abc.ABC):
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
         start: int | datetime = wanted.since or 1
         while True:
-            read = functools.partial(read_page, self._client, stream, subjects, start)
+            read = functools.partial(read_page, self.client, stream, subjects, start)
             try:
                 messages = await _patiently(read)
             except StreamMissing as error:
@@ -218,7 +218,7 @@ class DeadLetterStore(abc.ABC):
     async def read(self, kind: StreamKind, shard: str, subject: str) -> dict[str, str] | None:
         """Return the headers of a subject's last message; None where there is none."""
         stream = stream_name(kind, shard)
-        answer = await get_direct(self._client, stream, subject, silence=SILENCE)
+        answer = await get_direct(self.client, stream, subject, silence=SILENCE)
         match status_of(answer):
             case None:
                 return headers_of(answer)
@@ -231,11 +231,11 @@ class DeadLetterStore(abc.ABC):
     async def delete(self, letter: DeadLetter) -> bool:
         """Remove a letter; False where it was gone."""
         stream = stream_name(self.kind, letter.subject.shard)
-        return await delete_message(self._client, stream, letter.sequence, silence=SILENCE)
+        return await delete_message(self.client, stream, letter.sequence, silence=SILENCE)
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Store a message; raises StoreError."""
-        answer = await request(self._client, subject, payload, headers=headers, silence=SILENCE)
+        answer = await request(self.client, subject, payload, headers=headers, silence=SILENCE)
         ack = pub_ack(answer.data, stream_of(subject))
         if isinstance(ack, StoreError):
             raise ack

@@ -73,7 +73,7 @@ class InvalidBodies(DeadLetterStore):
         shard, endpoint = letter.subject.shard, letter.subject.endpoint
         subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
         stream = stream_name(self.kind, shard)
-        there = await get_direct(self._client, stream, letter.sequence, silence=SILENCE)
+        there = await get_direct(self.client, stream, letter.sequence, silence=SILENCE)
         if (there.headers or {}).get(SUBJECT) != subject:
             return DeadLetterOutcome.GONE
         headers = {name: text for name, text in letter.headers.items() if name != envelope.REASON}

@@ -4,10 +4,11 @@ Every object has a resource version; an older one never replaces a newer one, so
 own writes and events of watches may come in any order.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from forebay.core.naming import EndpointName
+from forebay_operator.metrics import Condition
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
@@ -15,6 +16,9 @@ from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL
 __all__ = ["ClusterCache", "ObjectKey", "PodFacts", "key_of", "owner_of", "prune_order"]
 
 Document = Mapping[str, Any]
+
+SLICE: Final = 500
+"""Endpoints whose conditions are counted in one go: about a millisecond."""
 
 
 class ObjectKey(NamedTuple):
@@ -111,6 +115,15 @@ class ClusterCache:
         if not wanted:
             return []
         return [name for name, each in self.endpoints.items() if each.host in wanted]
+
+    def conditions(self) -> Iterator[Condition | None]:
+        """Return the conditions of all endpoints; None after every `SLICE` of endpoints."""
+        for number, endpoint in enumerate(list(self.endpoints.values()), start=1):
+            conditions: Iterable[Mapping[str, str]] = endpoint.status.get("conditions") or ()
+            for each in conditions:
+                yield each["type"], each["status"]
+            if number % SLICE == 0:
+                yield None
 
     def _forget_users(self, old: ClusterEndpoint | None) -> None:
         if old is None:

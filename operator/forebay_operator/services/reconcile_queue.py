@@ -8,7 +8,6 @@ from typing import Final, Literal, Protocol, TypeAlias
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
-from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.queue import WorkQueue
 
@@ -55,7 +54,6 @@ class ReconcileQueue(Enqueuer):
     def __init__(
         self,
         cache: ClusterCache,
-        metrics: OperatorMetrics,
         chance: random.Random,
         resync_seconds: float,
     ) -> None:
@@ -63,24 +61,25 @@ class ReconcileQueue(Enqueuer):
 
         Args:
             cache: Knows all endpoints.
-            metrics: Where to record how long the queue is.
             chance: Spreads resyncs, and what failed together.
             resync_seconds: Between two resyncs of a key at which nothing happens.
         """
         self._cache = cache
-        self._metrics = metrics
         self._chance = chance
         self._resync_seconds = resync_seconds
         self._queue: WorkQueue[QueueKey] = WorkQueue(chance)
         self._resync: set[QueueKey] = set()
         self._resync_at: dict[QueueKey, float] = {}
 
+    def __len__(self) -> int:
+        """Return how many keys wait for a worker now."""
+        return len(self._queue)
+
     @override
     def enqueue(self, key: QueueKey, *, resync: bool = True, live: bool = True) -> None:
         if resync:
             self._resync.add(key)
         self._queue.add(key, live=live)
-        self._metrics.queued(len(self._queue))
 
     @override
     def enqueue_all(self, *, resync: bool = False) -> None:
@@ -90,7 +89,6 @@ class ReconcileQueue(Enqueuer):
     async def get(self) -> tuple[QueueKey, bool]:
         """Wait for a key; says whether it is to be applied again. `done` has to follow."""
         key = await self._queue.get()
-        self._metrics.queued(len(self._queue))
         now = asyncio.get_running_loop().time()
         resync = key in self._resync or self._resync_at.get(key, 0.0) <= now
         self._resync.discard(key)

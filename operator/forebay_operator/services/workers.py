@@ -5,8 +5,6 @@ on. A pass that finds no change writes nothing.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
 
 import structlog
 
@@ -22,9 +20,6 @@ from forebay_operator.settings.config import Limits
 __all__ = ["Workers"]
 
 _log = structlog.get_logger(__name__)
-
-COUNT_SECONDS = 5.0
-"""Between two counts of conditions for the metrics."""
 
 
 class Workers:
@@ -58,7 +53,6 @@ class Workers:
         async with asyncio.TaskGroup() as group:
             for number in range(self._limits.workers):
                 group.create_task(self._work(), name=f"worker {number}")
-            group.create_task(self._count(), name="count")
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -104,13 +98,3 @@ class Workers:
             if not self._not_reconciled:
                 _log.info("all_endpoints_reconciled", endpoints=len(self._cache.endpoints))
                 self._queue.enqueue(SHARED)
-
-    async def _count(self) -> None:
-        while True:
-            counts: Counter[tuple[str, str]] = Counter()
-            for endpoint in self._cache.endpoints.values():
-                conditions: Iterable[dict[str, str]] = endpoint.status.get("conditions") or ()
-                for condition in conditions:
-                    counts[condition["type"], condition["status"]] += 1
-            self._metrics.conditions(counts)
-            await asyncio.sleep(COUNT_SECONDS)

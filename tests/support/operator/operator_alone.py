@@ -215,7 +215,7 @@ class OperatorAlone:
         self.tables.load()
         connections = asyncio.Event()
         connections.set()
-        queue = ReconcileQueue(cache, metrics, chance, config.limits.resync_seconds)
+        queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
         shards = Shards(config, self.streams, connections, metrics, chance, queue)
         looking = asyncio.create_task(shards.run())
         await shards.known.wait()

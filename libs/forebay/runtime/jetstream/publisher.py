@@ -336,10 +336,8 @@ class Publisher:
         """Connect, and connect anew whenever the connection ends; until cancelled."""
         try:
             while True:
-                connection = PublisherConnection(
-                    self.on_answer, self._connector.pool.learn, self.on_lost
-                )
-                if not await self._connector.connect(connection):
+                connection = await self._connector.connect(self.on_answer, self.on_lost)
+                if connection is None:
                     await asyncio.sleep(RECONNECT_SECONDS * (0.5 + random.random()))  # noqa: S311
                     continue
                 self._take(connection)

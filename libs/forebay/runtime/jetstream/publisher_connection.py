@@ -47,12 +47,12 @@ class PublisherConnection:
         on_servers: Callable[[Sequence[str]], None],
         on_lost: Callable[["PublisherConnection"], None],
     ) -> None:
-        """Prepare; `ServerConnector` connects it.
+        """Prepare; `ServerConnector` makes and connects it.
 
         Args:
             on_answer: Called with subject and payload of each message from the inbox.
             on_servers: Called with the other servers of the cluster.
-            on_lost: Called once, when the connection is gone.
+            on_lost: Called once, when the connection is gone; also where none came about.
         """
         self.on_message = on_answer
         self._on_servers = on_servers
@@ -124,15 +124,23 @@ class ServerConnector:
             name: How the server's own lists name the connection.
             inbox: The prefix of the subjects that answers come on.
         """
-        self.pool = ServerPool(settings.urls)
+        self._pool = ServerPool(settings.urls)
         self._settings = settings
         self._name = name
         self._inbox = inbox
         self._unreached = LogOnce(SAY_AGAIN_SECONDS, asyncio.get_running_loop().time)
 
-    async def connect(self, connection: PublisherConnection) -> bool:
-        """Connect to the pool's next server; returns whether that worked out."""
-        server = self.pool.next()
+    async def connect(
+        self,
+        on_answer: Callable[[bytes, bytes], None],
+        on_lost: Callable[[PublisherConnection], None],
+    ) -> PublisherConnection | None:
+        """Connect to the pool's next server; returns None where that did not work out.
+
+        Takes what `PublisherConnection` takes.
+        """
+        server = self._pool.next()
+        connection = PublisherConnection(on_answer, self._pool.learn, on_lost)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -151,17 +159,17 @@ class ServerConnector:
             # Credentials that are being replaced: whole again at one of the next attempts.
             connection.wire.close()
             self._say_failed(server.name, str(error))
-            return False
+            return None
         except (OSError, TimeoutError) as error:
             connection.wire.close()
             self._say_failed(server.name, connection.refusal or type(error).__name__)
-            return False
+            return None
         except asyncio.CancelledError:
             connection.wire.close()
             raise
         self._unreached.reset()
         _log.info("nats_connected", server=server.name, version=info.version)
-        return True
+        return connection
 
     def _say_failed(self, server: str, reason: str) -> None:
         """Log that a server could not be reached: when that is new, and then now and again."""

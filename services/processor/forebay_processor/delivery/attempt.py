@@ -6,7 +6,7 @@ from forebay.core import envelope
 from forebay.core.bodies import BODY_KIND
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
-from forebay.core.items import KIND_LANES
+from forebay.core.item_kinds import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay_processor.delivery.destination_limits import DestinationLimits

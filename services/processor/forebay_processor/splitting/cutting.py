@@ -24,7 +24,7 @@ from forebay.core.content_encoding import decode_body
 from forebay.core.envelope import encode_item
 from forebay.core.errors import ExpandsTooFar, UnreadableBody
 from forebay.core.invalid import InvalidReason
-from forebay.core.items import Item, variant_of
+from forebay.core.item import Item, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.packed import size_of, unpacked
 from forebay.core.providers.provider import BodyFormat
