@@ -126,8 +126,8 @@ sbom: $(TOOLS)/.installed $(PARTS:%=$(VENV)/%/.installed) ## a bill of materials
 		echo "dist/sbom/$$part.cdx.json"; \
 	done
 
-generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md, docs/licences.md
-	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py tests/unit/test_licences.py \
+generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md, docs/logs.md, docs/licences.md
+	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py tests/unit/test_logs_page.py tests/unit/test_licences.py \
 		--update-test-data $(ARGS)
 
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its

@@ -70,3 +70,18 @@ async def test_a_full_run_leaves_nothing_private_in_the_log(tmp_path: Path) -> N
 
 async def _stores(receiver: ReceiverHarness) -> bool:
     return (await receiver.post(receiver.new_body())).status == 200
+
+
+async def test_refusals_of_an_endpoint_have_one_line_with_reason_and_answer(
+    tmp_path: Path,
+) -> None:
+    async with ReceiverHarness(tmp_path) as receiver:
+        body = PAYLOADS["messages-text"].body
+        for _ in range(5):
+            answer = await receiver.post(body, signed(body, "a-wrong-secret"), path=PATH)
+            assert answer.status == 401
+        assert (await receiver.post(receiver.new_body())).status == 200
+        await receiver.part.terminate()
+        (line,) = receiver.part.logged("webhooks_refused")
+    assert (line["reason"], line["status"], line["count"]) == ("signature_wrong", 401, 1)
+    assert PATH.endswith(line["endpoint"])

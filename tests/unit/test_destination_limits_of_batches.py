@@ -10,6 +10,7 @@ from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.destination_limits import BATCH_ITEMS, DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
+from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.shared.stream_time import StreamTime
 from support.processor.queue_alone import NAME
 from support.timing.clocks import HandClock
@@ -25,7 +26,9 @@ def nothing(*, is_open: bool) -> None:
 
 def limits_of(target: HttpTarget, endpoint_limit: EndpointLimit | None = None) -> DestinationLimits:
     """Return the limits of a destination."""
-    limits = DestinationLimits(NAME, "sink", Random(1), StreamTime(HandClock()), nothing)
+    time = StreamTime(HandClock())
+    incidents = Incidents(time.steady).of(NAME, "sink")
+    limits = DestinationLimits(incidents, Random(1), time, nothing)
     limits.configure(settings_of(target, endpoint_limit))
     return limits
 

@@ -10,7 +10,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.destinations.port import DestinationPort
+from forebay_processor.destinations.port import DestinationPort, Failed
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
@@ -135,3 +135,18 @@ async def test_a_queue_whose_destination_comes_back_between_two_looks_stays() ->
             endpoints.replace(after)
             queues.forget_idle()
         assert list(queues) == [queue]
+
+
+async def test_what_failed_at_a_destination_is_forgotten_when_it_is_removed() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        for each in (KEPT, GONE):
+            queues.of(NAME, each.name)
+            queues.incidents.of(NAME, each.name).failed(Failed("status 500"), 0.0)
+        endpoints.replace(table(endpoint(KEPT)))
+        assert [each.destination for each in queues.incidents.failing()] == [KEPT.name]
+        endpoints.replace(table(deleted=(ENDPOINT,)))
+        assert not list(queues.incidents.failing())

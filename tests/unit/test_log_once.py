@@ -1,6 +1,8 @@
-"""A state that lasts is logged when it begins."""
+"""A state that lasts is logged when it begins; what happens often, now and again with a count."""
 
-from forebay.runtime.log_once import LogOnce
+import pytest
+
+from forebay.runtime.log_once import LogLimit, LogOnce
 
 
 def test_a_state_is_logged_once() -> None:
@@ -33,3 +35,90 @@ def test_the_same_is_logged_again_after_a_time() -> None:
     for now in (0.0, 9.0, 10.0, 19.0, 20.0):  # noqa: B007  # the clock reads it
         due.append(once.is_due("a"))  # noqa: PERF401
     assert due == [True, False, True, False, True]
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return what time it is."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def limit(clock: Clock) -> LogLimit[str, int]:
+    return LogLimit(60.0, clock, most=3)
+
+
+def test_the_first_of_each_key_is_logged_at_once(limit: LogLimit[str, int]) -> None:
+    assert [limit.count(each, 0) for each in ("a", "b", "a", "b")] == [1, 1, 0, 0]
+
+
+def test_the_next_line_counts_all_since_the_last(limit: LogLimit[str, int], clock: Clock) -> None:
+    for _ in range(5):
+        limit.count("a", 0)
+    clock.now += 60
+    assert limit.count("a", 0) == 5
+    clock.now += 60
+    assert limit.count("a", 0) == 1
+
+
+def test_what_came_after_the_last_line_is_said_though_nothing_else_comes(
+    limit: LogLimit[str, int], clock: Clock
+) -> None:
+    for number in range(3):
+        limit.count("a", number)
+    assert not list(limit.late())
+    clock.now += 60
+    assert list(limit.late()) == [("a", 2, 2)]
+    assert not list(limit.late())
+
+
+def test_each_is_said_once_whatever_comes_when(clock: Clock) -> None:
+    limit = LogLimit[str, None](60.0, clock)
+    said = dict.fromkeys("abc", 0)
+    for second in range(1200):
+        clock.now += 1
+        for key in "abc":
+            if second % (ord(key) - 90) == 0 and second < 900:
+                said[key] += limit.count(key, None)
+        if second % 7 == 0:
+            for key, count, _ in limit.late():
+                said[key] += count
+    assert said == {key: len(range(0, 900, ord(key) - 90)) for key in "abc"}
+    assert not len(limit)
+
+
+def test_what_is_quiet_takes_no_room(limit: LogLimit[str, int], clock: Clock) -> None:
+    limit.count("a", 0)
+    clock.now += 60
+    assert not list(limit.late())
+    assert not len(limit)
+
+
+def test_no_more_keys_are_remembered_than_may_be(limit: LogLimit[str, int], clock: Clock) -> None:
+    assert [limit.count(each, 0) for each in "abcd"] == [1, 1, 1, 0]
+    assert len(limit) == 3
+    clock.now += 60
+    assert limit.count("d", 0) == 1
+    assert len(limit) == 3
+    assert limit.count("b", 0) == 1  # the oldest was left out, not this one
+    assert limit.count("b", 0) == 0
+
+
+def test_what_is_gone_is_forgotten(limit: LogLimit[str, int], clock: Clock) -> None:
+    for _ in range(2):
+        limit.count("a", 0)
+    limit.forget("a")
+    limit.forget("never there")
+    clock.now += 60
+    assert not list(limit.late())
+    assert limit.count("a", 0) == 1

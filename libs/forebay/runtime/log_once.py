@@ -1,16 +1,35 @@
-"""A state that lasts is logged when it begins, not each time that somebody looks.
+"""How often something is logged: when it begins, and then now and again, with a count.
 
-Whoever logs keeps its own event and fields: `if self._unseen.is_due(): _log.warning(...)`.
+`LogOnce` is for one state that lasts, `LogLimit` for what happens to many: destinations, endpoints,
+reasons. Whoever logs keeps its own event and fields:
+
+    if self._unseen.is_due():
+        _log.warning("streams_not_seen", ...)
+    if count := self._lines.count(endpoint):
+        _log.warning("body_unreadable", count=count, ...)
 """
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final, Generic, TypeVar
 
-__all__ = ["LogOnce"]
+__all__ = ["AGAIN_SECONDS", "LATE_SECONDS", "LogLimit", "LogOnce"]
+
+AGAIN_SECONDS: Final = 60.0
+"""Between two lines about the same: often enough for an eye, and 1,440 lines a day at most."""
+
+LATE_SECONDS: Final = 5.0
+"""Between two calls of `LogLimit.late`."""
+
+MOST_KEYS: Final = 10_000
+"""That a limit remembers: 2 MB."""
 
 _NOTHING: Final = object()
+
+Key = TypeVar("Key", bound=Hashable)
+Latest = TypeVar("Latest")
 
 
 class LogOnce:
@@ -48,3 +67,97 @@ class LogOnce:
 
     def _is_old(self) -> bool:
         return self._clock() - self._logged_at >= self._again_seconds
+
+
+class LogLimit(Generic[Key, Latest]):
+    """Lets one line through for each key in `again_seconds`, and counts what it does not.
+
+    Nothing that was counted goes unsaid: what comes after the last line of a key is in the next
+    one, and where nothing else comes, `late` returns it. Only beyond `most` keys within one such
+    time there are no lines for those that are too many; metrics count them.
+    """
+
+    def __init__(
+        self,
+        again_seconds: float = AGAIN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        most: int = MOST_KEYS,
+    ) -> None:
+        """Prepare; the first line of each key is due.
+
+        Args:
+            again_seconds: Between two lines of a key.
+            clock: In seconds, that never go back.
+            most: Keys that are remembered.
+        """
+        self._again_seconds = again_seconds
+        self._clock = clock
+        self._most = most
+        self._lines: dict[Key, _Line[Latest]] = {}
+        """In the order in which they were logged, the oldest line first."""
+
+    def __len__(self) -> int:
+        """Return how many keys are remembered."""
+        return len(self._lines)
+
+    def count(self, key: Key, latest: Latest) -> int:
+        """Count one; returns how many a line is due for, 0 where none is.
+
+        Args:
+            key: What there is one line for.
+            latest: What `late` returns with the count.
+        """
+        now = self._clock()
+        line = self._lines.get(key)
+        if line is None:
+            if len(self._lines) >= self._most and not self._make_room(now):
+                return 0
+            self._lines[key] = _Line(now, latest)
+            return 1
+        line.unlogged += 1
+        line.latest = latest
+        return self._log(key, line, now) if self._is_old(line, now) else 0
+
+    def late(self) -> Iterator[tuple[Key, int, Latest]]:
+        """Return each key with what no line was due for, and the latest of it, when one is due.
+
+        To be called now and again: it also forgets what did not happen any more.
+        """
+        now = self._clock()
+        old = itertools.takewhile(lambda each: self._is_old(each[1], now), self._lines.items())
+        for key, line in list(old):
+            if line.unlogged:
+                yield key, self._log(key, line, now), line.latest
+            else:
+                del self._lines[key]
+
+    def forget(self, key: Key) -> None:
+        """Drop a key, with what was counted: it is gone."""
+        self._lines.pop(key, None)
+
+    def _log(self, key: Key, line: "_Line[Latest]", now: float) -> int:
+        count, line.unlogged, line.logged_at = line.unlogged, 0, now
+        del self._lines[key]
+        self._lines[key] = line
+        return count
+
+    def _make_room(self, now: float) -> bool:
+        key, line = next(iter(self._lines.items()))
+        if not self._is_old(line, now):
+            return False
+        del self._lines[key]
+        return True
+
+    def _is_old(self, line: "_Line[Latest]", now: float) -> bool:
+        return now - line.logged_at >= self._again_seconds
+
+
+class _Line(Generic[Latest]):
+    """What is known of a key's last line."""
+
+    __slots__ = ("latest", "logged_at", "unlogged")
+
+    def __init__(self, now: float, latest: Latest) -> None:
+        self.logged_at = now
+        self.latest = latest
+        self.unlogged = 0

@@ -292,7 +292,7 @@ class RouteTables:
                 await self._write(pool, index, news)
             except ApiRefused as error:
                 if asking is not None and asking not in news:
-                    _log.warning("table_refused", pool=pool, index=index, reason=str(error))
+                    _log.warning("table_not_written", pool=pool, index=index, reason=str(error))
                     return
                 if len(news) <= 1:
                     raise

@@ -16,7 +16,9 @@ from typing_extensions import override
 
 from forebay.core.tables import ReceiverTable
 from forebay.runtime.event_loop import PartLoop
+from forebay.runtime.log_once import LATE_SECONDS
 from forebay.runtime.logging import configure_logging, log_loop_errors
+from forebay.runtime.periodic import periodically
 from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
@@ -100,6 +102,7 @@ async def _serve(
             group.create_task(store.probe(), name="probe"),
             group.create_task(tables.follow(routes.replace_in_slices), name="tables"),
             group.create_task(metrics.run(), name="metrics"),
+            group.create_task(periodically(intake.refusals.settle, LATE_SECONDS), name="log"),
         ]
         serving = group.create_task(public.serve(sockets=[webhooks]), name="webhooks")
         # FastAPI is half of what a start takes, and webhooks need none of it: it is imported in a

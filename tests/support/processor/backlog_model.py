@@ -22,6 +22,7 @@ from forebay.runtime.supervise import end_tasks
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
+from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.lane_backlog import BacklogState
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
@@ -104,7 +105,8 @@ class _Process:
         self.bounds.max_passed = 8
         metrics = ProcessorMetrics(pool="test")
         time = StreamTime(TurnedClock(model.loop))
-        self.queue = DestinationQueue(NAME, "sink", metrics, Random(3), time, self.bounds)
+        own = Incidents(time.steady).of(NAME, "sink")
+        self.queue = DestinationQueue(own, metrics, Random(3), time, self.bounds)
         self.partition = OwnedPartition(
             "0",
             "event.00",

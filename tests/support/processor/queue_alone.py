@@ -13,6 +13,7 @@ from forebay.core.tables import Batch, Destination, HttpTarget, LogTarget, Retry
 from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import PendingDelivery
+from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
@@ -77,7 +78,9 @@ class QueueAlone:
         self.time = StreamTime(self.clock)
         metrics = ProcessorMetrics(pool="test")
         self.bounds = MemoryBounds()
-        self.queue = DestinationQueue(NAME, "sink", metrics, Random(1), self.time, self.bounds)
+        self.incidents = Incidents(self.time.steady)
+        own = self.incidents.of(NAME, "sink")
+        self.queue = DestinationQueue(own, metrics, Random(1), self.time, self.bounds)
         self._configure(Destination(name="sink", retry=_RETRY, log=LogTarget()))
         self.done: list[str] = []
         self.works: list[PendingDelivery] = []

@@ -7,13 +7,14 @@ for good on some answers of the server (a refused password); then this makes a n
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypedDict
+from typing import Final, Protocol, TypedDict
 
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.runtime.jetstream.quick_client import QuickClient
+from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
 
 __all__ = ["CONNECT_SECONDS", "LinkListener", "Login", "NatsLink", "login"]
@@ -24,6 +25,9 @@ CONNECT_SECONDS = 2
 RECONNECT_SECONDS = 0.2
 """Between two attempts: service should be back soon after NATS is, and a refused connection on
 a cluster's network costs nothing."""
+
+SAY_AGAIN_SECONDS: Final = 10.0
+"""Between two lines that say that NATS cannot be reached."""
 
 PING_SECONDS = 5
 PINGS_UNANSWERED = 2
@@ -93,6 +97,7 @@ class NatsLink:
 
     async def run(self) -> None:
         """Connect, and connect anew whenever the client ended for good; until cancelled."""
+        unreached = LogOnce(SAY_AGAIN_SECONDS)
         while True:
             closed = asyncio.Event()
             client = QuickClient()
@@ -101,11 +106,13 @@ class NatsLink:
                 self._client = client
                 await self._listener.connected(client)
                 self._reached.set()
-                _log.info("nats_connected", server=client.connected_server_version)
+                unreached.reset()
+                _log.info("nats_connected", version=client.connected_server_version)
                 await closed.wait()
                 _log.error("nats_closed", reason=_reason(client.last_error))
             except (NatsError, OSError, TimeoutError) as error:
-                _log.warning("nats_connect_failed", reason=_reason(error))
+                if unreached.is_due(reason := _reason(error)):
+                    _log.warning("nats_connect_failed", reason=reason)
             finally:
                 self._client = None
                 await _close(client)

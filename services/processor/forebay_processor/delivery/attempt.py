@@ -1,7 +1,5 @@
 """One attempt at one destination: what is handed to it, what came of it, what is counted."""
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.bodies import BODY_KIND
 from forebay.core.envelope import decode_item
@@ -9,6 +7,7 @@ from forebay.core.errors import ForebayError
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
+from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.destinations.answers import answer_class
@@ -29,8 +28,6 @@ from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Attempts"]
 
-_log = structlog.get_logger(__name__)
-
 
 class Attempts:
     """Makes the attempts of one channel; who may make one, and when, is the channel's business."""
@@ -44,6 +41,7 @@ class Attempts:
         time: StreamTime,
     ) -> None:
         self.settings = DestinationSettings()
+        self.incidents = limits.incidents
         self._batches = limits.batches
         self._breaker = limits.breaker
         self._endpoint = endpoint
@@ -55,6 +53,12 @@ class Attempts:
     def successes(self) -> int:
         """How many attempts got through."""
         return self._breaker.successes
+
+    @property
+    def blocked_seconds(self) -> float:
+        """Seconds until the breaker lets one begin; infinite where that is up to people."""
+        is_probing = self._breaker.state is BreakerState.HALF_OPEN
+        return 0.0 if is_probing else self._breaker.wait
 
     async def make(
         self,
@@ -103,17 +107,14 @@ class Attempts:
         try:
             result = await self._deliver(port, attempt, partition)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not cost an item
-            _log.error(
-                "attempt_crashed",
-                endpoint=str(self._endpoint),
-                destination=self._name,
-                error=place_of(error),
-            )
+            self.incidents.crashed(place_of(error))
             result = Failed(f"crashed: {type(error).__name__}")
         seconds = self._time.steady() - began
         self._breaker.note(subject.key, result, generation, failed_after)
         ended = type(result).__name__.lower()
         self._metrics.attempt(self._endpoint, self._name, ended, answer_class(result), seconds)
+        if not isinstance(result, Failed):
+            self.incidents.got_through()
         if isinstance(result, Delivered):
             # The receiver's clock can be ahead.
             took = max(0.0, self._time.now() - received_at)

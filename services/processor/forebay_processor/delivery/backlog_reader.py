@@ -46,7 +46,7 @@ class BacklogReader:
         time: StreamTime,
         is_open: Callable[[], bool],
         wake: Callable[[str], None],
-        about: dict[str, str],
+        about: tuple[str, str],
     ) -> None:
         """Prepare.
 
@@ -57,7 +57,7 @@ class BacklogReader:
             time: What time it is for items.
             is_open: Whether rows may be worked as fast as it goes.
             wake: Called with a conversation that may have something to be done.
-            about: What lines in the log say of the destination.
+            about: The endpoint and the destination, as the log names them.
         """
         self._backlogs = backlogs
         self._conversations = conversations
@@ -76,7 +76,7 @@ class BacklogReader:
             try:
                 await self._ask_first(backlog)
             except StoreError as error:
-                self._table.trouble("backlog_not_read", error)
+                self._table.trouble("read_backlog", error)
                 if not await backlog.partition.pause(READ_PAUSE_SECONDS):
                     return
         self.refill(backlog)
@@ -113,8 +113,14 @@ class BacklogReader:
         is_still = self._backlogs.stands_still
         if is_still != self._is_still:
             self._is_still = is_still
-            event = "backlog_stands_still" if is_still else "backlog_goes_on"
-            _log.warning(event, **self._about, blocked=self._backlogs.blocked)
+            endpoint, name = self._about
+            blocked = self._backlogs.blocked
+            if is_still:
+                _log.warning(
+                    "backlog_stands_still", endpoint=endpoint, destination=name, blocked=blocked
+                )
+            else:
+                _log.info("backlog_goes_on", endpoint=endpoint, destination=name, blocked=blocked)
 
     async def _read(self, backlog: LaneBacklog) -> None:
         try:
@@ -122,7 +128,7 @@ class BacklogReader:
                 try:
                     pause = await self._read_page(backlog)
                 except StoreError as error:
-                    self._table.trouble("backlog_not_read", error)
+                    self._table.trouble("read_backlog", error)
                     pause = READ_PAUSE_SECONDS
                 if pause and not await backlog.partition.pause(pause):
                     return
@@ -148,7 +154,6 @@ class BacklogReader:
                 pause = BEHIND_PAUSE_SECONDS if room > 1 else 0.0
         if backlog.is_dropped or partition.is_lost or backlog.cursor != cursor:
             return 0.0
-        self._table.no_trouble()
         if not rows:
             if backlog.ends(cursor, known):
                 self._wake_unstored()
@@ -199,7 +204,7 @@ class BacklogReader:
             await self._table.delete_row(partition, shard, sequence)
         except StoreError as error:
             # Whoever comes across it next does the same.
-            self._table.trouble("void_row_not_deleted", error)
+            self._table.trouble("delete_void_row", error)
 
     def _link(
         self,
@@ -271,11 +276,10 @@ class BacklogReader:
                 if first is not None and not is_whole:
                     rows.append(first)
         except StoreError as error:
-            self._table.trouble("backlog_not_read", error)
+            self._table.trouble("read_backlog", error)
             return False
         if backlog.is_dropped or self._conversations.find(key) is not conversation:
             return True
-        self._table.no_trouble()
         for row in rows:
             subject = subject_of(row)
             if row.sequence <= conversation.read or subject is None:

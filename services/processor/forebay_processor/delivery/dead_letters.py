@@ -6,8 +6,6 @@ is given up again, and the same letter takes the place of the first.
 
 from typing import Final
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import RetrySubject, dead_subject
@@ -15,8 +13,6 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 
 __all__ = ["EVERY", "dead_letter", "kept"]
-
-_log = structlog.get_logger(__name__)
 
 EVERY: Final = "-"
 """Stands for the destination in letters of an endpoint that no table knew: it has none yet."""
@@ -51,11 +47,3 @@ async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is ma
     letter = dead_subject(subject.shard, endpoint, destination, subject.key)
     await partition.publish(letter, payload, told)
     metrics.dead(endpoint, destination, reason)
-    _log.warning(
-        "dead_letter",
-        endpoint=str(endpoint),
-        destination=destination,
-        key=subject.key,
-        reason=reason,
-        error=error,
-    )

@@ -1,6 +1,6 @@
 """What stands before one destination: its limits, its share of its endpoint's, and its breaker.
 
-`AttemptLimiter` says whether one more attempt may begin; here is how the tables set it up, and what
+`AttemptLimiter` says whether one more attempt may begin; here is how the tables set it up, and who
 is told when the breaker opens and closes.
 """
 
@@ -8,20 +8,16 @@ import math
 from random import Random
 from typing import Final, Protocol
 
-import structlog
-
-from forebay.core.naming import EndpointName
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
+from forebay_processor.delivery.incidents import DestinationIncidents
 from forebay_processor.destinations.kinds import KindLimits, limits_of
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["BATCH_ITEMS", "GONE_PLACES", "DestinationLimits"]
-
-_log = structlog.get_logger(__name__)
 
 BATCH_ITEMS: Final = 1024
 """Items under way to a destination that takes batches, at most: as many as one may have requests
@@ -41,14 +37,14 @@ class OnBreakerChange(Protocol):
 class DestinationLimits:
     """Lets attempts at one destination begin."""
 
-    def __init__(  # its collaborators, each one thing
+    def __init__(
         self,
-        endpoint: EndpointName,
-        name: str,
+        incidents: DestinationIncidents,
         random: Random,
         time: StreamTime,
         on_change: OnBreakerChange,
     ) -> None:
+        self.incidents = incidents
         self.breaker = CircuitBreaker(random, time.steady)
         self._clock = time.steady
         self.breaker.on_change = self._breaker_changed
@@ -59,8 +55,6 @@ class DestinationLimits:
         """The places for requests where one of them may be for several attempts."""
 
         self.batches = BatchedAttempts(self.requests, self.attempts.serve)
-        self._endpoint = endpoint
-        self._name = name
         self._on_change = on_change
         """Called when the breaker has opened, or closed: the destination is back."""
 
@@ -129,12 +123,9 @@ class DestinationLimits:
             self.attempts.resize(GONE_PLACES)
 
     def _breaker_changed(self) -> None:
-        is_open = not self.breaker.is_closed
-        about = {"endpoint": str(self._endpoint), "destination": self._name}
-        if is_open:
-            state, reason = self.breaker.state, self.breaker.reason
-            _log.warning("breaker_opened", **about, state=state, reason=reason)
-        else:
-            _log.info("breaker_closed", **about)
+        breaker = self.breaker
+        is_open = not breaker.is_closed
+        self.incidents.breaker_changed(breaker.state, breaker.reason, is_open=is_open)
+        if not is_open:
             self.attempts.serve()
         self._on_change(is_open=not is_open)

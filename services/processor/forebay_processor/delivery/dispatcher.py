@@ -165,7 +165,7 @@ class Deliverer:
             subject = EventSubject.parse(message.subject)
         except ValueError:
             # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
-            _log.error("subject_unreadable", stream=message.subject.split(".")[1], seq=sequence)
+            _log.error("subject_unreadable", stream="events", sequence=sequence)
             await message.ack()
             return
         endpoint = await self._endpoint_of(message, subject)
@@ -227,6 +227,7 @@ class Deliverer:
         except StoreError as error:
             _log.warning("dead_letter_failed", endpoint=str(subject.endpoint), reason=str(error))
             return False
+        self._queues.incidents.of(subject.endpoint, EVERY).dead(*failure, subject.key)
         return True
 
     @staticmethod

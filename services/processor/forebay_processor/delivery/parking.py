@@ -100,7 +100,7 @@ class Parking:
             await self._table.work(entry)
         except StoreError as error:
             # The next owner delivers it again.
-            self._table.trouble("row_failed", error)
+            self._table.trouble("row", error)
 
     def _enqueue(self, conversation: ConversationQueue, work: PendingDelivery) -> RetryEntry:
         entry = RetryEntry(work.partition, work.subject, work.order, self._time.steady())

@@ -29,7 +29,6 @@ from random import Random
 from typing import Final
 
 from forebay.core.dead_letters import DeadReason
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject
 from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.attempt import Attempts
@@ -41,6 +40,7 @@ from forebay_processor.delivery.conversations import Conversations
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.delivery.entry import PendingDelivery
+from forebay_processor.delivery.incidents import DestinationIncidents
 from forebay_processor.delivery.lane_backlog import BacklogState
 from forebay_processor.delivery.pace import LINE_SECONDS, LOOK_SECONDS, Pace
 from forebay_processor.delivery.parking import Parking
@@ -72,24 +72,21 @@ class DestinationQueue:
 
     def __init__(  # its collaborators, each one thing
         self,
-        endpoint: EndpointName,
-        name: str,
+        incidents: DestinationIncidents,
         metrics: ProcessorMetrics,
         random: Random,
         time: StreamTime,
         bounds: MemoryBounds,
     ) -> None:
-        self.endpoint = endpoint
-        self.name = name
+        self.endpoint, self.name = endpoint, name = incidents.key
         self._call_later = asyncio.get_running_loop().call_later
-        self._limits = DestinationLimits(endpoint, name, random, time, self._on_breaker)
+        self._limits = DestinationLimits(incidents, random, time, self._on_breaker)
         self.breaker, self.batches = self._limits.breaker, self._limits.batches
         self._limiter = self._limits.attempts
         self._attempts = Attempts(endpoint, name, metrics, self._limits, time)
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
         self.expires_at = self._table.expires_at
-        self._settings = DestinationSettings()
-        self._conversations = Conversations()
+        self._settings, self._conversations = DestinationSettings(), Conversations()
         self._backlogs = Backlogs(endpoint, name, bounds)
         self._reader = BacklogReader(
             self._backlogs,
@@ -98,7 +95,7 @@ class DestinationQueue:
             time,
             lambda: self._limits.may_work,
             self._wake,
-            {"endpoint": str(endpoint), "destination": name},
+            (str(endpoint), name),
         )
         self._window = Window(self._backlogs, self._conversations, self._reader, time, self._wake)
         parked = functools.partial(metrics.parked, endpoint, name)
@@ -350,7 +347,7 @@ class DestinationQueue:
             if work.partition.is_lost:
                 return
             # DEAD has no room: it waits in RETRY, and so does its conversation.
-            self._table.trouble("dead_letter_failed", trouble)
+            self._table.trouble("dead_letter", trouble)
             self._parking.park_failed(key, conversation, work, Failed(error), failure)
             self._park_held(key, conversation)
         else:

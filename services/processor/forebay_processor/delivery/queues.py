@@ -11,6 +11,7 @@ from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
+from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.registry import Destinations
@@ -48,6 +49,9 @@ class DestinationQueues:
         self.bounds = MemoryBounds()
         """What all of them may have in memory."""
 
+        self.incidents = Incidents(time.steady)
+        """What goes wrong at them."""
+
         endpoints.on_change(self._follow)
 
     def __iter__(self) -> Iterator[DestinationQueue]:
@@ -58,9 +62,8 @@ class DestinationQueues:
         """Return the queue of a destination."""
         there = self._queues.get((endpoint, destination))
         if there is None:
-            there = DestinationQueue(
-                endpoint, destination, self._metrics, self._random, self.time, self.bounds
-            )
+            own = self.incidents.of(endpoint, destination)
+            there = DestinationQueue(own, self._metrics, self._random, self.time, self.bounds)
             self._queues[endpoint, destination] = there
             there.share(self._members)
             there.configure(self._settings_of(endpoint, destination))
@@ -123,10 +126,14 @@ class DestinationQueues:
         """
         idle = {key for key, queue in self._queues.items() if self._is_idle(queue)}
         for key in idle & self._idle:
-            del self._queues[key]
+            self._drop(key)
             self._destinations.forget(*key)
         self._idle = idle & self._queues.keys()
         self._forget_endpoint_limits()
+
+    def _drop(self, key: tuple[EndpointName, str]) -> None:
+        del self._queues[key]
+        self.incidents.forget(key)
 
     def _is_idle(self, queue: DestinationQueue) -> bool:
         if self._endpoints.is_named(*queue.endpoint, queue.name) or queue.parked:
@@ -139,7 +146,7 @@ class DestinationQueues:
         for key, queue in list(self._queues.items()):
             queue.configure(self._settings_of(*key))
             if self._is_over(queue):
-                del self._queues[key]
+                self._drop(key)
         self._forget_endpoint_limits()
 
     def _forget_endpoint_limits(self) -> None:
@@ -162,12 +169,14 @@ class DestinationQueues:
             is_deleted = self._endpoints.is_deleted(name)
             if is_deleted:
                 self._destinations.forget(name, destination)
+                self.incidents.forget((name, destination))
             return DestinationSettings(
                 state=DestinationState.DELETED if is_deleted else DestinationState.UNKNOWN
             )
         config = next((one for one in endpoint.destinations if one.name == destination), None)
         if config is None:
             self._destinations.forget(name, destination)
+            self.incidents.forget((name, destination))
             return DestinationSettings(state=DestinationState.REMOVED)
         return DestinationSettings(
             state=DestinationState.PAUSED if endpoint.paused else DestinationState.OPEN,

@@ -64,7 +64,7 @@ class Replays:
         except StoreError as error:
             if self._unseen.is_due():
                 _log.warning(
-                    "replays_not_seen", unit=self._partition.partition_id, reason=str(error)
+                    "replays_not_seen", partition=self._partition.partition_id, reason=str(error)
                 )
         else:
             self._unseen.reset()

@@ -201,13 +201,11 @@ class RetryQueue:
         except StoreError as error:
             if entry.partition.is_lost:
                 return
-            self._table.trouble("row_failed", error)
+            self._table.trouble("row", error)
             entry.due = self._time.steady() + ROW_PAUSE_SECONDS
             if self._limits.state is not DestinationState.OPEN:
                 # A row of a removed destination has no due time to wait for.
                 await entry.partition.pause(ROW_PAUSE_SECONDS)
-        else:
-            self._table.no_trouble()
         finally:
             if entry.state is EntryState.IN_FLIGHT:
                 entry.state = EntryState.READY if work is None else EntryState.STORING

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
@@ -27,6 +25,7 @@ from forebay_processor.delivery.backoff import backoff_seconds
 from forebay_processor.delivery.dead_letters import dead_letter, kept
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
+from forebay_processor.delivery.incidents import StoreStep
 from forebay_processor.delivery.retry_rows import epoch_of
 from forebay_processor.delivery.status_order import is_behind_a_higher
 from forebay_processor.destinations.port import Delivered, Failed
@@ -35,8 +34,6 @@ from forebay_processor.shared.partition import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["RetryTable", "Stored"]
-
-_log = structlog.get_logger(__name__)
 
 STORE_PAUSE_SECONDS: Final = (0.2, 5.0)
 """The first and the longest pause before RETRY is written again after a failure."""
@@ -85,12 +82,11 @@ class RetryTable:
         self._endpoint = endpoint
         self._name = name
         self._attempts = attempts
+        self._incidents = attempts.incidents
         self._metrics = metrics
         self._random = random
         self._time = time
         self._bounds = bounds
-        self._troubles: set[str] = set()
-        """What the store refused since it last took something: told once and not for each row."""
 
     async def store(
         self, entry: RetryEntry, work: PendingDelivery, on_no_room: Callable[[], None]
@@ -114,7 +110,7 @@ class RetryTable:
                 # RETRY is full or NATS is away.
                 if entry.partition.is_lost:
                     return Stored.LEFT
-                self.trouble("park_failed", error)
+                self.trouble("park", error)
                 if await self._has_expired(entry, work):
                     break
                 # Where no answer came the row may be there, and would be delivered once more.
@@ -131,7 +127,6 @@ class RetryTable:
                     entry.state = EntryState.STORING
                 pause = min(pause * 2, longest)
                 continue
-            self.no_trouble()
             break
         # Only of a row that was stored while the partition was certainly ours does the next owner
         # know: it asks RETRY after our lease. EVENTS may forget the item of no other.
@@ -174,7 +169,7 @@ class RetryTable:
                 entry.partition, entry.subject, work.payload, work.headers, entry.attempts, failure
             )
         except StoreError as error:
-            self.trouble("dead_letter_failed", error)
+            self.trouble("dead_letter", error)
             return False
         return True
 
@@ -331,13 +326,16 @@ class RetryTable:
     ) -> None:
         """Write a dead letter; raises StoreError."""
         await dead_letter(partition, subject, payload, headers, attempts, failure, self._metrics)
+        self._incidents.dead(*failure, subject.key)
 
     def next_try(self, entry: RetryEntry, result: Failed) -> float:
         """Return when to try again, on the steady clock: the last time is when `maxAge` ends."""
         now = self._time.steady()
         entry.asked = now + result.retry_after
         wait = max(backoff_seconds(self.retry, entry.attempts, self._random), result.retry_after)
-        return min(now + wait, max(now, entry.since + self.retry.max_age_seconds))
+        due = min(now + wait, max(now, entry.since + self.retry.max_age_seconds))
+        self._incidents.failed(result, max(due, now + self._attempts.blocked_seconds))
+        return due
 
     def expires_at(self, entry: RetryEntry) -> float:
         """Return when an item's age is over, on the steady clock.
@@ -363,14 +361,6 @@ class RetryTable:
     def _millis(self, moment: float) -> str:
         return str(int(self._time.to_streams(moment) * 1000))
 
-    def trouble(self, event: str, error: StoreError) -> None:
-        """Say that the store refuses, once until it takes something again."""
-        if event not in self._troubles:
-            self._troubles.add(event)
-            _log.warning(
-                event, endpoint=str(self._endpoint), destination=self._name, reason=str(error)
-            )
-
-    def no_trouble(self) -> None:
-        """Note that the store took something."""
-        self._troubles.clear()
+    def trouble(self, step: StoreStep, error: StoreError) -> None:
+        """Note that the store refuses."""
+        self._incidents.store_failed(step, error)

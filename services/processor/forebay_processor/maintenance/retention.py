@@ -14,6 +14,7 @@ import structlog
 
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.maintenance.consumer_progress import processed_below
@@ -62,6 +63,7 @@ class StreamRetention:
         self._metrics = metrics
         self._pause = pause
         self._is_filling = False
+        self._failing = LogOnce(AGAIN_SECONDS)
 
     async def run(self) -> None:
         """Look again and again; until cancelled."""
@@ -75,7 +77,8 @@ class StreamRetention:
             try:
                 await self.make_room(kind)
             except StoreError as error:
-                _log.warning("retention_failed", shard=self._shard, reason=str(error))
+                if self._failing.is_due():
+                    _log.warning("retention_failed", shard=self._shard, reason=str(error))
 
     async def make_room(self, kind: StreamKind) -> int:
         """Remove processed messages if the stream is nearly full; returns how many.

@@ -89,7 +89,7 @@ class ConsumerWatch:
         self._owned = owned
         self._on_floor = on_floor
         self._reported: dict[tuple[str, str], str] = {}
-        """What was wrong at the last check, in words, by event and stream."""
+        """What was wrong at the last check, in words, by kind of trouble and stream."""
 
         self._found: dict[tuple[str, str], str] = {}
 
@@ -120,9 +120,10 @@ class ConsumerWatch:
                 if kind in {StreamKind.RAW, StreamKind.EVENTS}:
                     await self._check_consumers(kind, stream, view)
             except StreamMissing:
-                self._note("stream_missing", stream, f"stream {stream} is missing")
-        for event, stream in self._reported.keys() - self._found.keys():
-            _log.info(f"{event}_no_more", stream=stream)
+                if self._note("stream_missing", stream, f"stream {stream} is missing"):
+                    _log.warning("stream_missing", shard=self._shard, stream=stream)
+        for trouble, stream in self._reported.keys() - self._found.keys():
+            _log.info("stream_trouble_over", shard=self._shard, stream=stream, trouble=trouble)
         self._reported = self._found
 
     async def _pause(self) -> None:
@@ -158,8 +159,12 @@ class ConsumerWatch:
                     partition.consumers.compare(runner.consumer, state.delivered.consumer_seq)
         self._put_right(stream, broken)
         for reason in PERSISTENT & refusals.keys():
-            text = f"{refusals[reason]} consumers of {stream} give nothing: {reason}"
-            self._note("pulls_refused", stream, text)
+            count = refusals[reason]
+            text = f"{count} consumers of {stream} give nothing: {reason}"
+            if self._note("pulls_refused", stream, text):
+                _log.warning(
+                    "pulls_refused", shard=self._shard, stream=stream, reason=reason, count=count
+                )
 
     def _put_right(self, stream: str, broken: Mapping[str, OwnedPartition]) -> None:
         """Report consumers that are missing or were changed, then have them made anew."""
@@ -168,7 +173,14 @@ class ConsumerWatch:
         text = f"consumer {min(broken)} of {stream} is missing or was changed"
         if len(broken) > 1:
             text = f"{len(broken)} consumers of {stream} are missing or were changed"
-        self._note("consumers_broken", stream, text, ", ".join(sorted(broken)[:NAMED]))
+        if self._note("consumers_broken", stream, text):
+            _log.warning(
+                "consumers_broken",
+                shard=self._shard,
+                stream=stream,
+                count=len(broken),
+                consumers=sorted(broken)[:NAMED],
+            )
         for consumer, partition in broken.items():
             # Asked again: it may be somebody else's by now.
             if partition.consumers.is_attached:
@@ -188,8 +200,7 @@ class ConsumerWatch:
             floor = runner.recently_acked.raise_floor(runner.consumer, state.floor)
             self._on_floor(partition.partition_id, runner.lane, floor)
 
-    def _note(self, event: str, stream: str, text: str, which: str = "") -> None:
-        """Note what is wrong, and report it once."""
-        self._found[event, stream] = text
-        if (event, stream) not in self._reported:
-            _log.warning(event, stream=stream, what=text, which=which)
+    def _note(self, trouble: str, stream: str, text: str) -> bool:
+        """Note what is wrong, in words; returns whether that is new, and to be logged."""
+        self._found[trouble, stream] = text
+        return (trouble, stream) not in self._reported

@@ -17,6 +17,8 @@ from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.publisher import Publisher
+from forebay.runtime.log_once import AGAIN_SECONDS, LATE_SECONDS, LogOnce
+from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.delivery.queue_figures import figures_of
@@ -200,10 +202,13 @@ class Engine:
         tidying = asyncio.create_task(
             self._factory.queues.run(self._settings.keep_gone_seconds), name="queues"
         )
-        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, watching, tidying)
+        logging = asyncio.create_task(
+            periodically(self._factory.settle_log, LATE_SECONDS), name="log"
+        )
+        tasks: tuple[asyncio.Task[Any], ...] = (acking, working, watching, tidying, logging)
         try:
             await run_until(self._stopping, tasks)
-            for task in (acking, working, tidying):
+            for task in (acking, working, tidying, logging):
                 if task.done():
                     task.result()
             if not watching.done():
@@ -226,7 +231,7 @@ class Engine:
         )
         if not leaving.done() or not leaving.result():
             # What is ours in the table is taken by others in some seconds.
-            _log.warning("left_without_goodbye")
+            _log.warning("shutdown_incomplete")
         await end_tasks({leaving})
         if working.done():
             working.result()
@@ -235,13 +240,16 @@ class Engine:
         return all(await asyncio.gather(*(shard.leave() for shard in self.shards)))
 
     async def _work_sessions(self) -> None:
+        missing = LogOnce(AGAIN_SECONDS)
         while True:
             try:
                 session = await self.connection.begin()
             except StoreError as error:
-                _log.warning("engine_cannot_begin", reason=str(error))
+                if missing.is_due():
+                    _log.warning("engine_cannot_begin", reason=str(error))
                 await asyncio.sleep(BEGIN_PAUSE_SECONDS)
                 continue
+            missing.reset()
             await self._work_session(session)
 
     async def _work_session(self, session: Session) -> None:

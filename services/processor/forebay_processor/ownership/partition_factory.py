@@ -95,6 +95,11 @@ class PartitionFactory:
         self._tidying.add(task)
         task.add_done_callback(self._tidying.discard)
 
+    def settle_log(self) -> None:
+        """Log what is due though nothing happens any more."""
+        self._tools.log.settle()
+        self.queues.incidents.settle()
+
     async def close(self) -> None:
         """End what is left beside."""
         await end_tasks(self._tidying)

@@ -18,7 +18,7 @@ import structlog
 from forebay.core.ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
-from forebay.runtime.log_once import LogOnce
+from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import all_of, end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
@@ -332,6 +332,7 @@ class ShardRunner:
 
     async def _look_through(self, partitions: list[OwnedPartition], session: Session) -> None:
         """Find and count what RETRY holds of partitions that were taken, until all is."""
+        uncounted = LogOnce(AGAIN_SECONDS)
         for partition in partitions:
             while not partition.is_closing and partition.counted_to < partition.floor:
                 try:
@@ -339,7 +340,8 @@ class ShardRunner:
                     async for sequence in self._survey.count(session.streams, partition):
                         partition.count_to(sequence)
                 except StoreError as error:
-                    _log.warning("retry_not_counted", shard=self.name, reason=str(error))
+                    if uncounted.is_due():
+                        _log.warning("retry_not_counted", shard=self.name, reason=str(error))
                     await asyncio.sleep(BEGIN_PAUSE_SECONDS)
 
     async def _sweep(self, partitions: list[OwnedPartition], session: Session, floor: int) -> None:

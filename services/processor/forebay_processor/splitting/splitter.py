@@ -26,6 +26,7 @@ one. Dies between the two: there are two copies, and a replay of both delivers e
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -45,6 +46,7 @@ from forebay_processor.shared.partition import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.splitting.body_limits import CutFailed
+from forebay_processor.splitting.body_log import BodyLog
 from forebay_processor.splitting.claims import ClaimJudge, KnownItems
 from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.turns import TURN_SECONDS, Room, Turns
@@ -102,6 +104,7 @@ class SplitterTools:
         """How long a body is cut before others get their turn."""
 
         self.known = KnownItems()
+        self.log = BodyLog(time.monotonic)
 
 
 class Splitter:
@@ -210,12 +213,8 @@ class Splitter:
         except CutFailed as failed:
             webhook.failure = failed.reason
             if failed.reason is InvalidReason.CRASHED:
-                _log.error(
-                    "split_crashed",
-                    endpoint=str(webhook.subject.endpoint),
-                    raw_sequence=webhook.message.sequence,
-                    error=failed.place,
-                )
+                endpoint_name, sequence = webhook.subject.endpoint, webhook.message.sequence
+                self._tools.log.crashed(endpoint_name, sequence, failed.place)
         webhook.is_cut = True
         await self._finish(webhook)
 
@@ -244,11 +243,8 @@ class Splitter:
         for part, outcome in await self._waves.store(parts, consumer):
             webhook = part.webhook
             if outcome is ItemOutcome.TOO_LARGE:
-                _log.error(
-                    "item_too_large",
-                    endpoint=str(webhook.subject.endpoint),
-                    raw_sequence=webhook.message.sequence,
-                    bytes=len(part.payload),
+                self._tools.log.too_large(
+                    webhook.subject.endpoint, webhook.message.sequence, len(part.payload)
                 )
                 webhook.failure = InvalidReason.ITEM_TOO_LARGE
             else:
@@ -285,12 +281,7 @@ class Splitter:
         subject, message = webhook.subject, webhook.message
         self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
         self._metrics.unreadable(subject.endpoint, reason)
-        _log.warning(
-            "body_unreadable",
-            endpoint=str(subject.endpoint),
-            raw_sequence=message.sequence,
-            reason=reason,
-        )
+        self._tools.log.unreadable(subject.endpoint, reason, message.sequence)
         await self._ack(webhook)
 
     async def _set_aside(self, webhook: Webhook, reason: InvalidReason) -> None:

@@ -29,6 +29,7 @@ from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.answer import STORED, Answer
 from forebay_receiver.services.large_bodies import LARGE_BODY, LargeBodies, Work
+from forebay_receiver.services.refusal_log import RefusalLog
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.services.store_reasons import reason_of
 from forebay_receiver.services.stored_headers import begin_message_id, event_id, stored_headers
@@ -115,6 +116,7 @@ class Intake:
         self._reserved_bytes = 0
         self._max_reserved_bytes = settings.max_reserved_bytes
         self._large = LargeBodies()
+        self.refusals = RefusalLog(self.clock)
         self._random = random.Random()  # noqa: S311  # jitter is no secret
 
     @property
@@ -385,6 +387,7 @@ class Intake:
         unavailable = status == 503  # noqa: PLR2004  # the one honest 5xx
         metrics = self._metrics.strangers if endpoint is None else endpoint.metrics
         metrics.refused(reason, unavailable=unavailable)
+        self.refusals.note("" if endpoint is None else endpoint.label, reason)
         headers: tuple[tuple[bytes, bytes], ...] = ((b"content-length", b"0"),)
         if unavailable:
             seconds = self._random.randint(*RETRY_AFTER_SECONDS)

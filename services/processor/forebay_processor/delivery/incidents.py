@@ -1,0 +1,321 @@
+"""What goes wrong at destinations: one line in the log now and again, and what there is to see now.
+
+A destination is failing from its first failed attempt until one got through and none failed for
+`QUIET_SECONDS`. Of that the log has one warning at once and then one a minute at most, with how
+often, by what, and when the next attempt comes; one line when it is over; nothing of what goes
+well. The same for breakers, dead letters and faults of our own.
+
+For metrics see `queue_figures`; here is what they cannot say: by what, and since when. Bounded:
+`MOST` destinations, beyond which there are no lines; of a queue that is gone everything is dropped.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from forebay.core.naming import EndpointName
+from forebay.runtime.jetstream.errors import StoreError
+from forebay.runtime.log_once import LogLimit
+from forebay_processor.destinations.answers import answer_class
+from forebay_processor.destinations.port import Failed
+
+__all__ = ["DestinationIncidents", "Failing", "Incidents", "StoreStep"]
+
+_log = structlog.get_logger(__name__)
+
+QUIET_SECONDS: Final = 10.0
+"""Without a failure before a destination counts as well again: a mixed one fails all the while."""
+
+FORGET_SECONDS: Final = 3600.0
+"""Beyond the next attempt: then somebody else has its items, or they are gone."""
+
+MOST: Final = 10_000
+"""Destinations that are known to be failing."""
+
+StoreStep = Literal["park", "row", "dead_letter", "read_backlog", "delete_void_row"]
+"""What NATS refused or did not answer: a row written, one worked or deleted, a dead letter, a look
+at what waits, a row deleted that counts for nothing."""
+
+_Key = tuple[EndpointName, str]
+
+
+class Failing(msgspec.Struct, kw_only=True):
+    """One destination of which attempts fail."""
+
+    endpoint: EndpointName
+    destination: str
+    since: float
+    """The first failure, as all times here on the steady clock."""
+
+    last: float
+    """The last one."""
+
+    next_at: float
+    """The next attempt; infinite where none comes before somebody changed something."""
+
+    failures: int
+    error: str
+    """What the last one said: a status or a kind of failure, never the destination's text."""
+
+    answer: str
+    """Its class, as metrics have it."""
+
+    got_through: float = -math.inf
+    """The last attempt that was delivered, or rejected for good: that is an answer, too."""
+
+    is_logged: bool = False
+    """Whether a line told of it, so that another one says that it is over."""
+
+
+class Incidents:
+    """All destinations of a process that have troubles."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Prepare; nothing is wrong.
+
+        Args:
+            clock: The steady one.
+        """
+        self.clock = clock
+        self._failing: dict[_Key, Failing] = {}
+        self._failing_lines = LogLimit[_Key, None](clock=clock)
+        self._opened_lines = LogLimit[_Key, None](clock=clock)
+        self._open: dict[_Key, tuple[str, str]] = {}
+        """State and reason of open breakers."""
+
+        self._open_logged: set[_Key] = set()
+        self._dead_lines = LogLimit[tuple[EndpointName, str, str], tuple[str, str]](clock=clock)
+        self._crashed_lines = LogLimit[_Key, str](clock=clock)
+        self._store_lines = LogLimit[tuple[EndpointName, str, StoreStep], str](clock=clock)
+
+    def of(self, endpoint: EndpointName, destination: str) -> "DestinationIncidents":
+        """Return the incidents of one destination."""
+        return DestinationIncidents(self, (endpoint, destination))
+
+    def failing(self) -> Iterator[Failing]:
+        """Return the destinations of which attempts fail."""
+        yield from list(self._failing.values())
+
+    def find(self, endpoint: EndpointName, destination: str) -> Failing | None:
+        """Return how one destination fails, if it does."""
+        return self._failing.get((endpoint, destination))
+
+    # -- what happens
+
+    def failed(self, key: _Key, result: Failed, next_at: float) -> None:
+        """Note an attempt that failed and will be made again.
+
+        Args:
+            key: Where.
+            result: What came of it.
+            next_at: When it is made again.
+        """
+        now = self.clock()
+        failing = self._failing.get(key)
+        answer = answer_class(result).value
+        if failing is None:
+            if len(self._failing) >= MOST:
+                return
+            failing = self._failing[key] = Failing(
+                endpoint=key[0],
+                destination=key[1],
+                since=now,
+                last=now,
+                next_at=next_at,
+                failures=1,
+                error=result.error,
+                answer=answer,
+            )
+        else:
+            failing.last, failing.next_at = now, next_at
+            failing.failures += 1
+            failing.error, failing.answer = result.error, answer
+        if count := self._failing_lines.count(key, None):
+            self._log_failing(failing, count)
+
+    def got_through(self, key: _Key) -> None:
+        """Note an attempt that did not fail."""
+        failing = self._failing.get(key)
+        if failing is not None:
+            failing.got_through = self.clock()
+            self._end_if_over(key, failing)
+
+    def breaker_changed(self, key: _Key, state: str, reason: str, *, is_open: bool) -> None:
+        """Note that a breaker has opened or closed."""
+        if is_open:
+            self._open[key] = (state, reason)
+            if count := self._opened_lines.count(key, None):
+                self._log_opened(key, count)
+            return
+        self._open.pop(key, None)
+        if key in self._open_logged:
+            self._open_logged.discard(key)
+            _log.info("breaker_closed", endpoint=str(key[0]), destination=key[1])
+
+    def dead(self, key: _Key, reason: str, error: str, token: str) -> None:
+        """Note a dead letter that is stored; `token` is the item's key."""
+        if count := self._dead_lines.count((*key, reason), (error, token)):
+            _log_dead(key, reason, count, error, token)
+
+    def crashed(self, key: _Key, place: str) -> None:
+        """Note an attempt that ended by a fault of our own; `place` says where."""
+        if count := self._crashed_lines.count(key, place):
+            _log_crashed(key, count, place)
+
+    def store_failed(self, key: _Key, step: StoreStep, error: StoreError) -> None:
+        """Note that NATS did not do something for a destination's items, which is tried again."""
+        reason = str(error)
+        if count := self._store_lines.count((*key, step), reason):
+            _log_store_failed(key, step, count, reason)
+
+    def forget(self, key: _Key) -> None:
+        """Drop all of a destination: its queue is gone."""
+        self._failing.pop(key, None)
+        self._failing_lines.forget(key)
+        self._open.pop(key, None)
+        self._open_logged.discard(key)
+        self._opened_lines.forget(key)
+
+    # -- now and again
+
+    def settle(self) -> None:
+        """Log what is due though nothing happens any more, and end what is over."""
+        now = self.clock()
+        for key, failing in list(self._failing.items()):
+            self._end_if_over(key, failing)
+            if now - max(failing.last, failing.next_at) > FORGET_SECONDS:
+                self._failing.pop(key, None)
+        for key, count, _ in self._failing_lines.late():
+            if (still := self._failing.get(key)) is not None:
+                self._log_failing(still, count)
+        for key, count, _ in self._opened_lines.late():
+            self._log_opened(key, count)
+        for (endpoint, name, reason), count, (error, token) in self._dead_lines.late():
+            _log_dead((endpoint, name), reason, count, error, token)
+        for key, count, place in self._crashed_lines.late():
+            _log_crashed(key, count, place)
+        for (endpoint, name, step), count, reason in self._store_lines.late():
+            _log_store_failed((endpoint, name), step, count, reason)
+
+    def _end_if_over(self, key: _Key, failing: Failing) -> None:
+        now = self.clock()
+        if failing.got_through <= failing.last or now - failing.last < QUIET_SECONDS:
+            return
+        del self._failing[key]
+        if failing.is_logged:
+            _log.info(
+                "destination_recovered",
+                endpoint=str(failing.endpoint),
+                destination=failing.destination,
+                failures=failing.failures,
+                seconds=round(failing.last - failing.since, 1),
+            )
+
+    def _log_failing(self, failing: Failing, count: int) -> None:
+        failing.is_logged = True
+        now = self.clock()
+        wait = failing.next_at - now
+        _log.warning(
+            "destination_failing",
+            endpoint=str(failing.endpoint),
+            destination=failing.destination,
+            answer=failing.answer,
+            error=failing.error,
+            count=count,
+            failing_seconds=round(now - failing.since, 1),
+            next_attempt_seconds=round(max(wait, 0.0), 1) if wait < math.inf else None,
+        )
+
+    def _log_opened(self, key: _Key, count: int) -> None:
+        """Say that a breaker is open, or, where it closed meanwhile, how often it was."""
+        endpoint, destination = key
+        found = self._open.get(key)
+        if found is None:
+            _log.info(
+                "breaker_flapped", endpoint=str(endpoint), destination=destination, count=count
+            )
+            return
+        state, reason = found
+        self._open_logged.add(key)
+        _log.warning(
+            "breaker_opened",
+            endpoint=str(endpoint),
+            destination=destination,
+            state=state,
+            reason=reason,
+            count=count,
+        )
+
+
+def _log_dead(key: _Key, reason: str, count: int, error: str, token: str) -> None:
+    endpoint, destination = key
+    _log.warning(
+        "dead_letter",
+        endpoint=str(endpoint),
+        destination=destination,
+        key=token,
+        reason=reason,
+        error=error,
+        count=count,
+    )
+
+
+def _log_crashed(key: _Key, count: int, place: str) -> None:
+    endpoint, destination = key
+    _log.error(
+        "attempt_crashed",
+        endpoint=str(endpoint),
+        destination=destination,
+        error=place,
+        count=count,
+    )
+
+
+def _log_store_failed(key: _Key, step: StoreStep, count: int, reason: str) -> None:
+    endpoint, destination = key
+    _log.warning(
+        "store_failed",
+        endpoint=str(endpoint),
+        destination=destination,
+        step=step,
+        reason=reason,
+        count=count,
+    )
+
+
+class DestinationIncidents:
+    """The same for one destination: what its queue, its limits and its attempts have."""
+
+    __slots__ = ("_all", "key")
+
+    def __init__(self, every: Incidents, key: tuple[EndpointName, str]) -> None:
+        self._all = every
+        self.key = key
+        """The endpoint and the destination's name."""
+
+    def failed(self, result: Failed, next_at: float) -> None:
+        """Note an attempt that failed and will be made again at a time."""
+        self._all.failed(self.key, result, next_at)
+
+    def got_through(self) -> None:
+        """Note an attempt that did not fail: cheap, for it is called for each."""
+        self._all.got_through(self.key)
+
+    def breaker_changed(self, state: str, reason: str, *, is_open: bool) -> None:
+        """Note that the breaker has opened or closed."""
+        self._all.breaker_changed(self.key, state, reason, is_open=is_open)
+
+    def dead(self, reason: str, error: str, token: str) -> None:
+        """Note a dead letter that is stored."""
+        self._all.dead(self.key, reason, error, token)
+
+    def store_failed(self, step: StoreStep, error: StoreError) -> None:
+        """Note that NATS did not do something for the destination's items."""
+        self._all.store_failed(self.key, step, error)
+
+    def crashed(self, place: str) -> None:
+        """Note a fault of our own."""
+        self._all.crashed(self.key, place)

@@ -1,0 +1,84 @@
+"""A queue notes what fails at its destination, when it is tried again, and what gets through."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
+from support.processor.queue_alone import NAME, QueueAlone
+from support.timing.wait import eventually
+
+
+@pytest.fixture
+async def alone() -> AsyncIterator[QueueAlone]:
+    alone = QueueAlone()
+    yield alone
+    await alone.end()
+
+
+async def failing(alone: QueueAlone) -> None:
+    """Let an item fail, and wait in RETRY with EVENTS told of it."""
+    work = alone.works[-1]
+    await eventually(lambda: work.after_ack is not None, saying="the item to be parked")
+    assert work.after_ack is not None
+    work.after_ack()
+
+
+async def test_a_first_attempt_that_fails_is_noted_with_the_next_one(alone: QueueAlone) -> None:
+    alone.offer(0, "k")
+    alone.answer(Failed("status 500"))
+    await failing(alone)
+    found = alone.incidents.find(NAME, "sink")
+    assert found is not None
+    assert (found.error, found.answer) == ("status 500", "5xx")
+    assert 0 < found.next_at - found.last < 60
+
+
+async def test_attempts_from_retry_that_fail_are_noted_too(alone: QueueAlone) -> None:
+    alone.offer(0, "k")
+    alone.answer(Failed("status 500"))
+    await failing(alone)
+    alone.answer_anew(Failed("timeout"))
+
+    def failed_again() -> bool:
+        alone.let_pass(30)
+        found = alone.incidents.find(NAME, "sink")
+        return found is not None and found.error == "timeout" and found.failures > 1
+
+    await eventually(failed_again, saying="another failure")
+
+
+async def test_where_a_credential_is_refused_there_is_no_next_attempt(alone: QueueAlone) -> None:
+    alone.offer(0, "k")
+    alone.answer(Failed("status 401", trouble=Trouble.REFUSED))
+    await failing(alone)
+    found = alone.incidents.find(NAME, "sink")
+    assert found is not None
+    assert found.next_at == float("inf")
+
+
+@pytest.mark.parametrize("result", [Delivered(), Rejected("status 400")])
+async def test_what_gets_an_answer_ends_it(alone: QueueAlone, result: Result) -> None:
+    with capture_logs() as lines:
+        alone.offer(0, "k")
+        alone.answer(Failed("status 500"))
+        await failing(alone)
+        alone.answer_anew(result)
+        alone.let_pass(30)
+        await eventually(lambda: alone.queue.parked == 0, saying="the item to be over")
+        alone.let_pass(30)
+        alone.incidents.settle()
+    assert "destination_recovered" in [each["event"] for each in lines]
+    assert alone.incidents.find(NAME, "sink") is None
+
+
+async def test_a_dead_letter_has_a_line(alone: QueueAlone) -> None:
+    with capture_logs() as lines:
+        alone.offer(0, "k")
+        alone.answer(Rejected("status 400"))
+        await eventually(lambda: alone.done == ["k"], saying="the item to be over")
+    (line,) = [each for each in lines if each["event"] == "dead_letter"]
+    assert [line[each] for each in ("reason", "error", "key", "count")] == [
+        *("Rejected", "status 400", "k", 1)
+    ]
