@@ -92,7 +92,7 @@ class Shown:
 
     def of(self, *_: object) -> Any:  # noqa: ANN401  # the only queue
         """Return the queue of any destination."""
-        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key), parked=0)
+        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key))
 
 
 @contextlib.asynccontextmanager
@@ -161,7 +161,7 @@ async def test_replayed_rows_are_found_when_nats_answers_again(
     clock, streams, queues = LoopClock(monkeypatch), Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
     shown = cast("DestinationQueues", queues)
-    replays = Replays(cast("Streams", streams), "0", own, shown, metrics())
+    replays = Replays(cast("Streams", streams), "0", own, shown)
     streams.add("first", 1)
     streams.is_silent = True
 
@@ -186,7 +186,7 @@ async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
     streams, queues = Replayed(), Shown()
     own = cast("Partition", SimpleNamespace(number=0, partition_id="event.00"))
     shown = cast("DestinationQueues", queues)
-    replays = Replays(cast("Streams", streams), "0", own, shown, metrics())
+    replays = Replays(cast("Streams", streams), "0", own, shown)
     streams.add("unreadable", 1, more=".odd")
     streams.add("next", 2)
     with capture_logs() as told:

@@ -1,9 +1,12 @@
 """What was replayed waits for a place at its destination like everything else."""
 
+import pytest
+
 from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
+from forebay_processor.metrics import REPLAYED
 from support.processor.queue_alone import ITEM, NAME, QueueAlone
 from support.timing.wait import eventually
 
@@ -22,10 +25,15 @@ def serve(alone: QueueAlone) -> None:
     alone.queue.configure(settings)
 
 
-def replayed(alone: QueueAlone, key: str) -> None:
-    """Let a row come that a person sent again."""
+def stored(alone: QueueAlone, key: str) -> tuple[RetrySubject, int]:
+    """Store a row that a person sent again; nobody was told of it."""
     subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
-    sequence = alone.table.put(str(subject), ITEM, {"Forebay-Received-At": "0"})
+    return subject, alone.table.put(str(subject), ITEM, {"Forebay-Received-At": "0"})
+
+
+def replayed(alone: QueueAlone, key: str) -> None:
+    """Let a row come that a person sent again, and that was looked for."""
+    subject, sequence = stored(alone, key)
     alone.queue.shown(alone.partitions[0], subject, sequence)
 
 
@@ -66,3 +74,47 @@ async def test_an_item_that_waits_is_not_forgotten_when_it_is_replayed() -> None
     await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
     assert alone.door.tried == ["x", "x"]
     assert alone.queue.parked == 0
+
+
+async def counted(alone: QueueAlone) -> int:
+    """Return how many replayed items the metric has counted."""
+    name = REPLAYED.name.encode()
+    lines = (await alone.metrics.exposition()).splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(name + b"{"))
+
+
+@pytest.mark.parametrize("is_shown_late", [True, False])
+async def test_a_replayed_row_that_the_reader_meets_first_is_counted_once(
+    is_shown_late: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    alone = with_one_place()
+    replayed(alone, "first")
+    second, sequence = stored(alone, "second")
+    await alone.tried("first")
+    assert (alone.queue.parked, await counted(alone)) == (2, 2), "the page held both"
+    if is_shown_late:
+        alone.queue.shown(alone.partitions[0], second, sequence)
+        assert (alone.queue.parked, await counted(alone)) == (2, 2)
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
+    assert (alone.queue.parked, await counted(alone)) == (0, 2)
+
+
+async def test_a_replayed_row_that_is_shown_first_is_counted_once() -> None:
+    alone = with_one_place()
+    replayed(alone, "first")
+    replayed(alone, "second")
+    assert (alone.queue.parked, await counted(alone)) == (2, 2)
+    alone.answer(Delivered())
+    await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
+    assert (alone.queue.parked, await counted(alone)) == (0, 2)
+
+
+async def test_a_row_that_was_replayed_before_the_partition_was_taken_is_not_counted_anew() -> None:
+    alone = with_one_place()
+    subject, sequence = stored(alone, "old")
+    alone.take_anew(0)
+    alone.queue.shown(alone.partitions[0], subject, sequence)
+    await alone.tried("old")
+    # Whoever had the partition before counted it; that it waits is for the pass over all rows.
+    assert (alone.queue.parked, await counted(alone)) == (0, 0)

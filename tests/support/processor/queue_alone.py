@@ -76,11 +76,11 @@ class QueueAlone:
         self.partitions = [self.partition(0), self.partition(1)]
         self.clock = clock or HandClock()
         self.time = StreamTime(self.clock)
-        metrics = ProcessorMetrics(pool="test")
+        self.metrics = ProcessorMetrics(pool="test")
         self.bounds = MemoryBounds()
         self.incidents = Incidents(self.time.steady)
         own = self.incidents.of(NAME, "sink")
-        self.queue = DestinationQueue(own, metrics, Random(1), self.time, self.bounds)
+        self.queue = DestinationQueue(own, self.metrics, Random(1), self.time, self.bounds)
         self._configure(Destination(name="sink", retry=_RETRY, log=LogTarget()))
         self.done: list[str] = []
         self.works: list[PendingDelivery] = []

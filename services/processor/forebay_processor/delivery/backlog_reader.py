@@ -172,6 +172,8 @@ class BacklogReader:
         is_running_out = False
         for row in rows:
             subject = subject_of(row)
+            if subject is not None and subject.is_replay:
+                self._backlogs.replayed(backlog, row.sequence)
             if subject is not None and not self._is_known(backlog.partition, subject, row):
                 key = self._conversations.key(subject)
                 conversation = self._conversations.of(key)

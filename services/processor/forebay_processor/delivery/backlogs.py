@@ -5,7 +5,7 @@ is found out again.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from forebay.core.naming import EndpointName
@@ -69,9 +69,16 @@ class MemoryBounds:
 class Backlogs:
     """The lanes of one destination, by partition."""
 
-    def __init__(self, endpoint: EndpointName, name: str, bounds: MemoryBounds) -> None:
+    def __init__(
+        self,
+        endpoint: EndpointName,
+        name: str,
+        bounds: MemoryBounds,
+        on_replayed: Callable[[], None],
+    ) -> None:
         self._endpoint = endpoint
         self._name = name
+        self._on_replayed = on_replayed
         self.bounds = bounds
         self.blocked = 0
         """Conversations of this destination that wait because an entry failed."""
@@ -146,6 +153,17 @@ class Backlogs:
         """Count rows that came, or went."""
         backlog.count += rows
         self.total += rows
+
+    def replayed(self, backlog: LaneBacklog, sequence: int) -> None:
+        """Count a replayed row that came since the partition was taken, once.
+
+        Who looks for replayed rows and who reads the lane may meet it in either order: what is read
+        can be delivered and deleted before the next look. Both go up by sequence.
+        """
+        if sequence > max(backlog.last_stored, backlog.partition.floor):
+            backlog.last_stored = sequence
+            self.count(backlog, 1)
+            self._on_replayed()
 
     def gone(self, backlog: LaneBacklog, sequence: int) -> None:
         """Count a row no more that was deleted, where it was counted."""

@@ -87,7 +87,8 @@ class DestinationQueue:
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
         self.expires_at = self._table.expires_at
         self._settings, self._conversations = DestinationSettings(), Conversations()
-        self._backlogs = Backlogs(endpoint, name, bounds)
+        replayed = functools.partial(metrics.replayed, endpoint, name)
+        self._backlogs = Backlogs(endpoint, name, bounds, replayed)
         self._reader = BacklogReader(
             self._backlogs,
             self._conversations,
@@ -153,8 +154,7 @@ class DestinationQueue:
     def shown(self, partition: Partition, subject: RetrySubject, sequence: int) -> None:
         """Take notice of a row that somebody else wrote to RETRY while this process works."""
         backlog = self._backlogs.of_subject(partition, subject)
-        if sequence > max(backlog.last_stored, partition.floor):
-            self._backlogs.count(backlog, 1)
+        self._backlogs.replayed(backlog, sequence)
         backlog.shown(sequence)
         self._reader.refill(backlog)
 

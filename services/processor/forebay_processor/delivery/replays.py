@@ -20,7 +20,6 @@ from forebay.runtime.log_once import LogOnce
 from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition import Partition
 
 __all__ = ["Replays"]
@@ -40,13 +39,11 @@ class Replays:
         shard: str,
         partition: Partition,
         queues: DestinationQueues,
-        metrics: ProcessorMetrics,
     ) -> None:
         self._streams = streams
         self._shard = shard
         self._partition = partition
         self._queues = queues
-        self._metrics = metrics
         self._unseen = LogOnce()
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
@@ -84,8 +81,5 @@ class Replays:
                 _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
                 continue
             queue = self._queues.of(subject.endpoint, subject.destination)
-            known = queue.parked
             queue.shown(self._partition, subject, stored.sequence)
-            if queue.parked > known:  # not one that was seen before
-                self._metrics.replayed(subject.endpoint, subject.destination)
         return len(page)

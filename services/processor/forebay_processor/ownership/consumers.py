@@ -146,9 +146,7 @@ class PartitionConsumers:
             running = runner.handler.run(puller)
             self._tasks.add(asyncio.create_task(running, name=runner.consumer))
         if self.deliverers:
-            replays = Replays(
-                session.streams, self._shard, self._partition, self._queues, self._metrics
-            )
+            replays = Replays(session.streams, self._shard, self._partition, self._queues)
             self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
 
     def _pull_refused(self, stream: str, _: str, reason: PullRefusal) -> None:
