@@ -41,7 +41,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
 help: ## show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 	@echo '  Further arguments go into ARGS, such as: make test ARGS="-k signature"'
 

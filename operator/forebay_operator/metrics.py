@@ -78,6 +78,7 @@ STREAM_FILL: Final = DECLARED.gauge(
     use="Above 0.8 processed data is purged before its age; higher: it is full of what waits.",
 )
 LOOP_LAG: Final = DECLARED.loop_lag()
+START_TIME: Final = DECLARED.start_time()
 
 
 Condition: TypeAlias = tuple[str, str]

@@ -1,5 +1,7 @@
 """The `forebay` command teaches, and ends with one sentence and a code that means something."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +70,46 @@ def test_help_is_wrapped_by_the_terminal_alone(
     assert all(line.count("  forebay dead ") < 2 for line in lines)
 
 
+PRINTS = """\
+import sys
+from forebay.cli import main
+@main.app.command()
+def prints(way: str) -> None:
+    if way == "rich":
+        from rich.console import Console
+        Console().print("something")
+    elif way == "flushed":
+        print("something", flush=True)
+    else:
+        print("something")
+    if way == "failed":
+        from forebay.core.errors import ForebayError
+        raise ForebayError("it failed")
+sys.exit(main.main(["prints", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("way", ["rich", "flushed", "kept until the end", "failed"])
+def test_it_ends_quietly_where_whoever_reads_its_output_has_left(way: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", PRINTS, way],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            check=False,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+        )
+    finally:
+        os.close(writer)
+    told = "forebay: it failed\n" if way == "failed" else ""
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, told)
+
+
 def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", FIRST_IMPORTS],
@@ -99,7 +141,6 @@ def test_a_bad_manifest_is_refused_with_file_line_and_field_and_nothing_is_left(
     ended = forebay("run", "-f", "a.yaml", cwd=tmp_path)
     assert ended.code == 2
     assert ended.err == (
-        "forebay: a.yaml:4: default/a: spec.authentication: this field is missing: add it\n"
         "forebay: a.yaml:6: default/a: spec.autentication: there is no such field: "
         "did you mean `authentication`?\n"
     )

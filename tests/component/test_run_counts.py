@@ -90,11 +90,34 @@ async def test_totals_go_on_when_a_part_starts_again_or_does_not_answer() -> Non
         metrics = MetricsReader((Address(HOST, receiver.server_port), Address(HOST, free_port())))
         receiver.text = requests("stored", 5)
         await metrics.read()
-        receiver.text = requests("stored", 2)  # started again: it counts from zero
+        receiver.text = requests("stored", 2)  # forgotten meanwhile: it counts from zero
         row = (await metrics.read())["demo/meta"]
     assert row.received == 7
     assert row.rate > 0
     assert (await metrics.read())["demo/meta"].received == 7
+
+
+def life(part: str, started: float) -> str:
+    name = f"forebay_{part}_start_time_seconds"
+    return f"# TYPE {name} gauge\n{name} {started}\n"
+
+
+async def test_what_a_part_counts_anew_adds_up_also_where_it_is_more_than_before() -> None:
+    with pages() as receiver, pages() as worker:
+        addresses = (Address(HOST, receiver.server_port), Address(HOST, worker.server_port))
+        metrics = MetricsReader(addresses)
+        delivered = processor("deliveries_total", destination="crm", outcome="delivered")
+        receiver.text = life("receiver", 1.79e9) + requests("stored", 5)
+        worker.text = life("processor", 1.79e9) + delivered
+        await metrics.read()
+        # Killed: its counters begin at zero and are past the old ones at the next reading.
+        worker.text = life("processor", 1.79e9 + 7.25) + delivered.replace(" 3", " 8")
+        for _ in range(2):
+            row = (await metrics.read())["demo/meta"]
+            assert (row.delivered, row.received) == (11, 5)
+        # Killed again, with nothing delivered since.
+        worker.text = life("processor", 1.79e9 + 9.5)
+        assert (await metrics.read())["demo/meta"].delivered == 11
 
 
 def item(key: str, **fields: object) -> str:

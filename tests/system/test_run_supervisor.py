@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -230,6 +231,17 @@ async def test_an_edited_manifest_is_in_force_and_a_bad_edit_is_not(bench: Bench
         bench.write("second", ENDPOINT)
         await eventually(lambda: len(reporter.changes) > 1)
         assert len(reporter.warnings) == 1
+
+
+async def test_the_line_of_an_edited_manifest_brings_a_new_item_and_no_variant(
+    bench: Bench,
+) -> None:
+    async with bench.running() as reporter:
+        bench.write("second", ENDPOINT)
+        await eventually(lambda: reporter.changes)
+    lines = [facts[0].samples[0].curl for facts in (reporter.facts, reporter.changes)]
+    ids = {name for line in lines for name in re.findall(r"wamid\.try-\w+", line)}
+    assert len(ids) == 2, lines
 
 
 async def test_a_secret_that_looks_like_a_mistake_is_told_with_its_place(bench: Bench) -> None:

@@ -53,6 +53,21 @@ def test_five_failures_in_a_row_open_it() -> None:
     assert desk.said == [BreakerState.OPEN]
 
 
+def test_it_says_since_when_it_is_open_whatever_its_probes_end_in() -> None:
+    desk = Desk()
+    desk.now = 1234.0
+    desk.open()
+    desk.probe(DOWN)
+    assert desk.now > 1234.0
+    assert desk.breaker.opened_at == 1234.0
+    desk.probe(REFUSED)
+    assert (desk.breaker.state, desk.breaker.opened_at) == (BreakerState.BLOCKED, 1234.0)
+    desk.breaker.reset()
+    desk.now = 5678.0
+    desk.open()
+    assert desk.breaker.opened_at == 5678.0
+
+
 @pytest.mark.parametrize("success", [Delivered(), Rejected("status 400")])
 def test_an_answer_between_them_begins_the_count_anew(success: Result) -> None:
     desk = Desk()

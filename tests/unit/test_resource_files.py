@@ -105,7 +105,21 @@ def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: 
         ("yes: 1\n", ":1: is not YAML that can be read: the key 'yes' is not text"),
         ("- a\n- b\n", ":1: is not YAML that can be read: a manifest starts with"),
         ("apiVersion: v1\nkind: ConfigMap\n", ":2: kind: `forebay run` takes WebhookEndpoint"),
-        (endpoint().replace("v1alpha1", "v9"), ":2: kind: `forebay run` takes WebhookEndpoint"),
+        (
+            endpoint().replace("v1alpha1", "v9"),
+            ":1: apiVersion: WebhookEndpoint is of `forebay.dev/v1alpha1` here: write that",
+        ),
+        (
+            endpoint().replace("kind: WebhookEndpoint", "kind: webhookendpont"),
+            ":2: kind: there is no such kind: did you mean `WebhookEndpoint`?",
+        ),
+        (
+            HEAD.replace("Secret", "Secrets"),
+            ":2: kind: there is no such kind: did you mean `Secret`?",
+        ),
+        (HEAD.replace("v1", "v2"), ":1: apiVersion: Secret is of `v1` here: write that"),
+        ("metadata: {name: x}\n", ":1: kind: this field is missing: `forebay run` takes"),
+        ("kind: Secret\n", ":1: apiVersion: this field is missing: `forebay run` takes"),
         (f"{HEAD}data: {{a: '%%'}}\n", ":4: data.a: this is not base64 of text"),
         (f"{HEAD}stringData: {{port: 80}}\n", ":4: stringData.port: this has to be text"),
         (f"{HEAD}stringdata: {{a: b}}\n", ":4: stringdata: there is no such field"),

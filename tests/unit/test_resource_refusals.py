@@ -330,6 +330,25 @@ def test_an_unknown_field_is_refused_with_a_hint(path: str, value: object, advic
     assert advice in problem.reason
 
 
+@pytest.mark.parametrize(
+    ("path", "misspelt"),
+    [
+        ("spec.authentication", "authentcation"),
+        ("spec.destinations.0.name", "nam"),
+        ("spec.authentication.headers.0.values.0.secretKeyRef", "secretKeyReff"),
+    ],
+)
+def test_a_required_field_that_is_misspelt_is_told_once(path: str, misspelt: str) -> None:
+    parent, _, name = path.rpartition(".")
+    document = changed(path, REMOVED)
+    record: Json = document
+    for part in parent.split("."):
+        record = record[int(part) if part.isdigit() else part]
+    record[misspelt] = {}
+    [problem] = problems(document)
+    assert problem.reason == f"there is no such field: did you mean `{name}`?"
+
+
 @pytest.mark.parametrize("kind", ["postgres", "nats", "python"])
 def test_a_destination_of_a_later_version_says_so(kind: str) -> None:
     found = problems(changed("spec.destinations", [{"name": "later", kind: {}}]))

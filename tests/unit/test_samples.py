@@ -34,6 +34,19 @@ def curl(environment: dict[str, str]) -> str:
     return sample(MANIFEST, secrets, "http://127.0.0.1:8080", mark="1", time=0).curl
 
 
+def test_a_destination_says_its_kind_and_whether_it_takes_batches() -> None:
+    document = MANIFEST.model_dump(mode="json", by_alias=True, exclude_none=True)
+    url = "https://crm.example.com/in"
+    document["spec"]["destinations"] = [
+        {"name": "log", "log": {}},
+        {"name": "crm", "http": {"url": url}},
+        {"name": "many", "http": {"url": url, "batch": {}}},
+    ]
+    secrets = LocalSecrets(IN_MANIFESTS, {})
+    shown = sample(parse_endpoint(document), secrets, "http://127.0.0.1:8080", mark="1", time=0)
+    assert shown.destinations == ("log (log)", "crm (http)", "many (http, batch)")
+
+
 def test_a_pair_from_a_manifest_stands_in_the_line() -> None:
     words = shlex.split(curl({}))
     assert words[words.index("-u") + 1] == f"the provider's:{PASSWORD}"

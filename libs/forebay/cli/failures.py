@@ -3,22 +3,27 @@
     0  all went well
     1  something failed while it ran: NATS, a part, the network
     2  what was given cannot be used: an option, a manifest, a setting, a port that is taken
+    141  whoever read our output left, as `head` does: the status that a shell gives for SIGPIPE
 
 No traceback for what was expected; one for everything else, since that is a bug of ours.
 """
 
 import importlib
 import importlib.util
+import signal
 from types import ModuleType
 from typing import Final
 
 from forebay.core.errors import ConfigurationError, ForebayError
 
-__all__ = ["FAILED", "UNUSABLE", "exit_code", "import_part", "require"]
+__all__ = ["FAILED", "READER_LEFT", "UNUSABLE", "exit_code", "import_part", "require"]
 
 FAILED: Final = 1
 UNUSABLE: Final = 2
 """The same that a shell's tools use for wrong options."""
+
+READER_LEFT: Final = 128 + signal.SIGPIPE
+"""Not by the signal itself: with it a connection that NATS closes would end the command, too."""
 
 _OURS: Final = (
     "forebay",

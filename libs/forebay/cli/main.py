@@ -3,13 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from forebay import __version__
 from forebay.cli.dead import dead
-from forebay.cli.failures import FAILED, exit_code
+from forebay.cli.failures import READER_LEFT, exit_code
 from forebay.cli.help_text import unwrap, unwrapped
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
@@ -76,14 +76,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What stands behind `forebay`; by default what the process was started with.
     """
+    output, place = sys.stdout, _place(sys.stdout)
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            # Whether anybody read all of it shows now, not when Python ends.
+            output.flush()
+            if sys.stdout is not output or _place(output) != place:
+                # What Click, or Rich, does where nobody reads; both end with a 1.
+                raise BrokenPipeError  # the same as from our own prints
+    except BrokenPipeError:
+        # Nothing can be said to anyone any more, and Python is not to try.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        return READER_LEFT
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=arguments)
     except ForebayError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"forebay: {line}\n")
         return exit_code(error)
-    except BrokenPipeError:
-        # Whoever read our output left, as `head` does; nothing can be said to anyone any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     return 0
+
+
+def _place(stream: TextIO) -> tuple[int, int] | None:
+    """Return what a stream writes to; None where that is no file."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -93,10 +93,17 @@ def explain(
     found = [(_path(details), details) for details in error.errors()]
     # An entry that could not be read is not counted: its list is then too short only by that.
     spoilt = {path[:end] for path, _ in found for end in range(len(path))}
+    # A field that is misspelt is not missing, too.
+    meant = {
+        (*path[:-1], near)
+        for path, details in found
+        if details["type"] == "extra_forbidden" and (near := _near(path, root))
+    }
     problems = [
         Problem(endpoint, path, _reason(path, details, root, hints))
         for path, details in found
         if not (details["type"] == "too_short" and path in spoilt)
+        and not (details["type"] == "missing" and path in meant)
     ]
     return list(dict.fromkeys(problems))
 
@@ -125,10 +132,15 @@ def _unknown(path: Path, root: type[BaseModel], hints: Mapping[str, str]) -> str
     if field in hints:
         return hints[field]
     known = _fields_at(path[:-1], root)
-    near = difflib.get_close_matches(to_camel(field), known, n=1)
-    if near:
-        return f"there is no such field: did you mean `{near[0]}`?"
+    if near := _near(path, root):
+        return f"there is no such field: did you mean `{near}`?"
     return f"there is no such field: those that can be here are {', '.join(known) or 'none'}"
+
+
+def _near(path: Path, root: type[BaseModel]) -> str:
+    """Return the field that an unknown one was probably meant to be; empty where there is none."""
+    near = difflib.get_close_matches(to_camel(str(path[-1])), _fields_at(path[:-1], root), n=1)
+    return near[0] if near else ""
 
 
 def _fields_at(path: Path, root: type[BaseModel]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["DataFolder", "last_line", "write_private"]
+__all__ = ["DataFolder", "last_line", "owner_of", "write_private"]
 
 LOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
 """A log that grew beyond this is put aside; the one before it goes. A line is about 250 bytes."""
@@ -156,6 +156,24 @@ class DataFolder:
                 time.sleep(0.05)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def owner_of(root: Path) -> str | None:
+    """Return the process id of the run that has a data folder; None where none has it."""
+    try:
+        lock = os.open(root / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # Shared, and for a moment only: a run that starts meanwhile tries again.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+    except OSError:
+        return None
+    finally:
+        os.close(lock)
+    return None
 
 
 def _check_writable(folder: Path) -> None:

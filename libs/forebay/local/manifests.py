@@ -7,6 +7,7 @@ that are not text.
 
 import base64
 import binascii
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,12 +172,7 @@ class _Reading:
             case "v1", "Secret":
                 self._take_secret(document)
             case version, kind:
-                self._refuse(
-                    document,
-                    ("kind",),
-                    f"`forebay run` takes {KIND} ({API_VERSION}) and Secret (v1) only, not {kind} "
-                    f"({version}): remove this document",
-                )
+                self._refuse(document, *_of_no_kind(version, kind))
 
     def _take_endpoint(self, document: _Document) -> None:
         try:
@@ -215,6 +211,27 @@ class _Reading:
 
     def _refuse(self, document: _Document, path: FieldPath, reason: str) -> None:
         self.problems.append(document.describe(Problem("", path, reason)))
+
+
+_VERSIONS: Final[Mapping[str, str]] = {KIND: API_VERSION, "Secret": "v1"}
+"""The kinds that are read, each with its `apiVersion`."""
+
+
+def _of_no_kind(version: object, kind: object) -> tuple[FieldPath, str]:
+    """Return at which field, and why, a document is none that can be read."""
+    takes = " and ".join(f"{each} ({of})" for each, of in _VERSIONS.items())
+    if kind is None or version is None:
+        field = "kind" if kind is None else "apiVersion"
+        return (field,), f"this field is missing: `forebay run` takes {takes}"
+    if kind in _VERSIONS:
+        return ("apiVersion",), f"{kind} is of `{_VERSIONS[str(kind)]}` here: write that"
+    near = difflib.get_close_matches(str(kind).lower(), map(str.lower, _VERSIONS), n=1)
+    if near:
+        meant = next(each for each in _VERSIONS if each.lower() == near[0])
+        return ("kind",), f"there is no such kind: did you mean `{meant}`?"
+    return (
+        "kind",
+    ), f"`forebay run` takes {takes} only, not {kind} ({version}): remove this document"
 
 
 def _check_keys(node: yaml.Node) -> None:

@@ -1,6 +1,8 @@
 """What the parts' metrics and the processor's log say, for the reporters.
 
-A part that is started again counts from zero; what it had counted before stays in the totals here.
+A part that is started again counts from zero; what it had counted before stays in the totals here,
+as far as it was read. That it was started again is told by its start time: with more to do than in
+the life before, its counters are the greater ones.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from forebay.local.addresses import Address
+from forebay.runtime.metric_declarations import START_TIME
 
 __all__ = ["EndpointCounts", "LastItem", "LogTail", "MetricsReader", "get"]
 
@@ -22,6 +25,8 @@ _REQUESTS: Final = "forebay_receiver_requests_total"
 _DELIVERIES: Final = "forebay_processor_deliveries_total"
 _PARKED: Final = "forebay_processor_parked_items"
 _ITEMS: Final = "forebay_processor_items_total"
+
+_STARTS: Final = tuple(f"forebay_{part}{START_TIME}" for part in ("receiver", "processor"))
 
 _COLUMNS: Final[Mapping[tuple[str, str], str]] = {
     (_REQUESTS, "stored"): "stored",
@@ -93,12 +98,17 @@ class _Counter:
     now: float = 0.0
 
     def see(self, value: float) -> None:
-        if value < self.now:
-            self.before += self.now
+        if value < self.now:  # of a destination that was gone for so long that it was forgotten
+            self.restart()
         self.now = value
 
+    def restart(self) -> None:
+        """Take it that what counts begins at zero."""
+        self.before += self.now
+        self.now = 0.0
 
-_SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
+
+_SeriesKey = tuple[Address, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(slots=True)
@@ -107,6 +117,9 @@ class MetricsReader:
 
     addresses: tuple[Address, ...]
     _counters: dict[_SeriesKey, _Counter] = field(default_factory=dict)
+    _started: dict[Address, float] = field(default_factory=dict)
+    """When each part began to count, by its own words."""
+
     _read_at: float | None = None
     _received: dict[str, int] = field(default_factory=dict)
 
@@ -115,9 +128,9 @@ class MetricsReader:
         answers = await asyncio.gather(*(get(each, "/metrics") for each in self.addresses))
         now = asyncio.get_running_loop().time()
         waiting: dict[str, int] = {}
-        for answer in answers:
+        for address, answer in zip(self.addresses, answers, strict=True):
             if answer is not None and answer[0] == http.HTTPStatus.OK:
-                self._see(answer[1], waiting)
+                self._see(address, answer[1], waiting)
         counts = self._totals()
         for endpoint, count in waiting.items():
             counts.setdefault(endpoint, EndpointCounts()).waiting = count
@@ -129,18 +142,25 @@ class MetricsReader:
         self._received = {endpoint: row.received for endpoint, row in counts.items()}
         return counts
 
-    def _see(self, text: str, waiting: dict[str, int]) -> None:
-        for name, labels, value in _samples(text):
+    def _see(self, address: Address, text: str, waiting: dict[str, int]) -> None:
+        samples = list(_samples(text))
+        for name, _, value in samples:
+            if name in _STARTS and self._started.setdefault(address, value) != value:
+                self._started[address] = value
+                for (of, _, _), counter in self._counters.items():
+                    if of == address:
+                        counter.restart()
+        for name, labels, value in samples:
             if name == _PARKED:
                 endpoint = _endpoint(labels)
                 waiting[endpoint] = waiting.get(endpoint, 0) + round(value)
-            else:
-                key = (name, tuple(sorted(labels.items())))
+            elif name not in _STARTS:
+                key = (address, name, tuple(sorted(labels.items())))
                 self._counters.setdefault(key, _Counter()).see(value)
 
     def _totals(self) -> dict[str, EndpointCounts]:
         counts: dict[str, EndpointCounts] = {}
-        for (name, labels), counter in self._counters.items():
+        for (_, name, labels), counter in self._counters.items():
             by_label = dict(labels)
             column = _COLUMNS.get((name, by_label.get("outcome", "")))
             count = round(counter.before + counter.now)
@@ -161,7 +181,7 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     # Late: a run with --quiet reads no metrics and needs no parser.
     from prometheus_client.parser import text_string_to_metric_families
 
-    wanted = (_REQUESTS, _ITEMS, _DELIVERIES, _PARKED)
+    wanted = (_REQUESTS, _ITEMS, _DELIVERIES, _PARKED, *_STARTS)
     lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(wanted))
     for family in text_string_to_metric_families(lines):
         for each in family.samples:

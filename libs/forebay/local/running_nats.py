@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from forebay.core.errors import ForebayError
+from forebay.local.folder import owner_of
 from forebay.local.nats_server import HOST, SERVER_NAME
 
 __all__ = ["running_nats"]
@@ -19,6 +21,10 @@ async def running_nats(data_dir: Path) -> str | None:
 
     Its configuration stays behind when a run was killed, and something else may have the port by
     then: so whoever listens is asked for its name.
+
+    Raises:
+        ForebayError: where a run has the folder and its server does not answer. Another NATS of
+            this machine is not what was meant.
     """
     try:
         found = _LISTEN.search((data_dir / "nats-server.conf").read_text(encoding="utf-8"))
@@ -36,5 +42,14 @@ async def running_nats(data_dir: Path) -> str | None:
                 writer.close()
         is_ours = verb == b"INFO" and json.loads(info).get("server_name") == SERVER_NAME
     except (OSError, TimeoutError, ValueError, AttributeError):
-        return None
-    return f"nats://{HOST}:{port}" if is_ours else None
+        is_ours = False
+    if is_ours:
+        return f"nats://{HOST}:{port}"
+    owner = owner_of(data_dir)
+    if owner is not None:
+        message = (
+            f"NATS of the `forebay run` in {data_dir} (process {owner}) does not answer at port "
+            f"{port}: look at {data_dir / 'logs' / 'nats.log'}, or stop that run and start it again"
+        )
+        raise ForebayError(message)
+    return None

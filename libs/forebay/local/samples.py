@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 
 from forebay.core.compile import compile_route
+from forebay.core.destination_spec import DestinationSpec
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.signatures import sign
@@ -33,7 +34,7 @@ class Sample:
     """One line."""
 
     destinations: tuple[str, ...]
-    """`name (kind)` of each."""
+    """`name (kind)` of each, `name (http, batch)` where several items go in one request."""
 
 
 def sample(
@@ -62,8 +63,13 @@ def sample(
         provider=manifest.spec.provider,
         url=url,
         curl=f"curl -i {given} --data-binary {shlex.quote(body)} {shlex.quote(url)}",
-        destinations=tuple(f"{each.name} ({each.kind})" for each in manifest.spec.destinations),
+        destinations=tuple(map(_described, manifest.spec.destinations)),
     )
+
+
+def _described(destination: DestinationSpec) -> str:
+    batch = ", batch" if destination.http is not None and destination.http.batch else ""
+    return f"{destination.name} ({destination.kind}{batch})"
 
 
 def _body(manifest: WebhookEndpoint, mark: str, time: int) -> str:

@@ -80,7 +80,6 @@ class LocalSupervisor:
         self._programs = programs or Programs()
         self._folder = DataFolder(options.data_dir)
         self._manifests = ManifestSet(options.files, environment, reporter.warn)
-        self._mark = secrets.token_hex(4)
         self._begun = time.monotonic()
         self._nats_url = options.nats_url or ""
         self._children: dict[str, Child] = {}
@@ -133,6 +132,8 @@ class LocalSupervisor:
             await self._start_nats()
             await self._provision()
         else:
+            # Of an earlier run: whoever looks for this one's NATS is not to find that.
+            self._folder.nats_config.unlink(missing_ok=True)
             provisioning = self._own(self._provision())
             done, _ = await asyncio.wait({provisioning}, timeout=EXTERNAL_NATS_SECONDS)
             if not done:
@@ -291,7 +292,8 @@ class LocalSupervisor:
                     endpoint,
                     manifests.secrets,
                     options.receiver.url,
-                    mark=self._mark,
+                    # The same mark at another time would be a variant of an item that is known.
+                    mark=secrets.token_hex(4),
                     time=int(time.time()),
                 )
                 for endpoint in manifests.endpoints

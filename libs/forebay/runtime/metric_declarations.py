@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["DESTINATION", "ENDPOINT", "LABELS", "LAG_SECONDS", "Declarations", "Kind", "Metric"]
+__all__ = [
+    "DESTINATION",
+    "ENDPOINT",
+    "LABELS",
+    "LAG_SECONDS",
+    "START_TIME",
+    "Declarations",
+    "Kind",
+    "Metric",
+]
 
 LABELS: Final = MappingProxyType(
     {
@@ -39,6 +48,9 @@ PROMISES: Final = (0.25, 1.0)
 
 LONGEST: Final = 5.0
 """Seconds that it reaches at least: 360dialog's hard limit."""
+
+START_TIME: Final = "_start_time_seconds"
+"""What the name of a process' start ends in."""
 
 LAG_SECONDS: Final = 0.25
 """Between two looks at how late the event loop is."""
@@ -121,6 +133,15 @@ class Declarations:
     ) -> Metric:
         """Declare a distribution; `buckets` are upper edges that rise."""
         return self._declare(Kind.HISTOGRAM, name, says, unit, use, ("pool",), buckets)
+
+    def start_time(self) -> Metric:
+        """Declare when the process began: `MetricSet` sets it."""
+        return self.gauge(
+            f"forebay_{self.part}{START_TIME}",
+            "When the process began to count.",
+            unit="seconds since 1970",
+            use="Another value: it was started again, and its counters began at 0.",
+        )
 
     def loop_lag(self) -> Metric:
         """Declare how late the part's event loop is: `MetricSet.run` measures it."""

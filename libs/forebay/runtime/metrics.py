@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from forebay.runtime.metric_declarations import LAG_SECONDS, Kind, Metric
+from forebay.runtime.metric_declarations import LAG_SECONDS, START_TIME, Kind, Metric
 from forebay.runtime.periodic import periodically
 
 __all__ = [
@@ -150,6 +150,8 @@ class MetricSet:
             else:
                 each = self._series[metric.name] = Series(metric)
             self._shown.append(each)
+            if metric.name.endswith(START_TIME):
+                self._series[metric.name].set(time.time())
         self._surveys: list[Callable[[], Iterable[object]]] = []
         self._gone_since: dict[Owner, float] = {}
 

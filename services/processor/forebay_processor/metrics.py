@@ -191,6 +191,7 @@ TABLE_AGE: Final = _OWN.gauge(
     use="One pod that is much older than the others of its pool does not follow the tables.",
 )
 LOOP_LAG: Final = _OWN.loop_lag()
+START_TIME: Final = _OWN.start_time()
 
 DECLARED: Final = (*_OWN, *OF_DESTINATIONS)
 

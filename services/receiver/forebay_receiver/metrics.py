@@ -125,6 +125,7 @@ TABLE_AGE: Final = DECLARED.gauge(
     use="One pod that is much older than the others of its pool does not follow the tables.",
 )
 LOOP_LAG: Final = DECLARED.loop_lag()
+START_TIME: Final = DECLARED.start_time()
 
 
 class EndpointMetrics:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
     name = processor.new_name()
     await processor.serve(name, processor.http(name))
     first = f"wamid.refused.{status}"
+    begun = datetime.now(UTC) - timedelta(seconds=1)  # NATS has its own time
     processor.sink.answer_key(token(first), status)
     await processor.send(name, first)
     await eventually(lambda: is_open(processor, name))
@@ -42,7 +44,11 @@ async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
         return await processor.rows(name) == 21
 
     await eventually(all_wait, saying="all items in RETRY")
-    assert await told(processor, name) == {
+    said = await told(processor, name)
+    assert said is not None
+    since = datetime.fromisoformat(said.pop("since"))
+    assert begun <= since <= datetime.now(UTC)
+    assert said == {
         "namespace": "demo",
         "endpoint": name,
         "destination": "sink",

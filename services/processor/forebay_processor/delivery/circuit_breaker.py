@@ -72,6 +72,9 @@ class CircuitBreaker:
         self.reason = ""
         """What the last failure said: a status or a kind of failure. Empty while it is closed."""
 
+        self.opened_at = 0.0
+        """When it opened, on its clock; of no meaning while it is closed."""
+
         self.retry = Retry()
         """The destination's pauses."""
 
@@ -190,6 +193,7 @@ class CircuitBreaker:
         was = self.state
         if was is BreakerState.CLOSED:
             self._opened_after = self.successes
+            self.opened_at = self._clock()
         self.state, self.reason = state, result.error
         self._pauses += 1
         pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)

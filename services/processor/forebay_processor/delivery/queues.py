@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from random import Random
 
+from forebay.core.item import rfc3339
 from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.periodic import periodically
@@ -89,6 +90,7 @@ class DestinationQueues:
                 "destination": queue.name,
                 "state": queue.breaker.state,
                 "reason": queue.breaker.reason,
+                "since": rfc3339(self.time.to_streams(queue.breaker.opened_at)),
                 "parked": queue.parked,
             }
             for queue in self
