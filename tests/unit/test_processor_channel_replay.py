@@ -98,6 +98,7 @@ async def test_a_replayed_row_that_the_reader_meets_first_is_counted_once(
     alone.answer(Delivered())
     await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
     assert (alone.queue.parked, await counted(alone)) == (0, 2)
+    await alone.end()
 
 
 async def test_a_replayed_row_that_is_shown_first_is_counted_once() -> None:
@@ -108,6 +109,7 @@ async def test_a_replayed_row_that_is_shown_first_is_counted_once() -> None:
     alone.answer(Delivered())
     await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
     assert (alone.queue.parked, await counted(alone)) == (0, 2)
+    await alone.end()
 
 
 async def test_a_row_that_was_replayed_before_the_partition_was_taken_is_not_counted_anew() -> None:
@@ -118,3 +120,4 @@ async def test_a_row_that_was_replayed_before_the_partition_was_taken_is_not_cou
     await alone.tried("old")
     # Whoever had the partition before counted it; that it waits is for the pass over all rows.
     assert (alone.queue.parked, await counted(alone)) == (0, 0)
+    await alone.end()
