@@ -36,28 +36,28 @@ import structlog
 
 from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.logging import configure_logging
-from forebay.runtime.process import listen
+from forebay.runtime.process_start import listen
 from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
 from forebay.runtime.supervise import end_tasks, run_until
 from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.adapters.pods import HttpPods
+from forebay_operator.adapters.pod_reports import HttpPods
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.errors import OperatorError
 from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.services.destination_health import Breakers
 from forebay_operator.services.event_recorder import EventRecorder
+from forebay_operator.services.first_lists import fill_cache
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
-from forebay_operator.services.pools import Pools
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
-from forebay_operator.services.start import fill_cache
 from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.services.uninstall import uninstall
 from forebay_operator.services.watch_events import WatchEventHandler

@@ -7,7 +7,7 @@ from typing import IO
 import msgspec
 
 from forebay.core.subjects import key_token
-from forebay_simulator.keys import RECEIPT_WINDOW
+from forebay_simulator.expected_keys import RECEIPT_WINDOW
 
 __all__ = ["WebhookRecord", "write_ledger"]
 

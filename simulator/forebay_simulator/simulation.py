@@ -13,11 +13,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from forebay_simulator.folder import FolderPayloads
 from forebay_simulator.ledger import WebhookRecord
 from forebay_simulator.payloads import GeneratedPayloads, PayloadSource
 from forebay_simulator.plan import Plan
-from forebay_simulator.provider import ProviderHeaders
+from forebay_simulator.provider_headers import ProviderHeaders
+from forebay_simulator.recorded_webhooks import FolderPayloads
 from forebay_simulator.report import Result
 from forebay_simulator.schedule import RepeatMoment, Repeats, RetryDelays, SendTimes
 from forebay_simulator.sender import ACCEPTED, HttpSender, Sender

@@ -6,7 +6,7 @@ import pytest
 
 from forebay.core.subjects import PARTITIONS
 from forebay.runtime.settings import load_settings
-from forebay_operator.adapters.pods import ADMIN_PORT
+from forebay_operator.adapters.pod_reports import ADMIN_PORT
 from forebay_processor.main import STORE_SECONDS
 from forebay_processor.settings import ProcessorSettings
 from support.cluster.chart import Manifest, Rendered, render, render_set

@@ -4,7 +4,7 @@ from aiohttp import ClientSession
 
 from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.metrics import CONTENT_TYPE
-from forebay.runtime.process import open_listener
+from forebay.runtime.process_start import open_listener
 
 
 async def exposition() -> bytes:

@@ -14,10 +14,10 @@ import pytest
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Destination, HttpTarget
-from forebay_processor.destinations.addresses import REFUSED, Guard
+from forebay_processor.destinations.address_guard import REFUSED, Guard
 from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.http_client import KEPT_SECONDS, HttpClient
-from forebay_processor.destinations.names import Names
+from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.registry import Destinations
 from support.destinations.dns_server import DnsServer

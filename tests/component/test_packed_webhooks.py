@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from forebay.core.body_packing import packing
 from forebay.core.envelope import PACKED, REASON
-from forebay.core.packed import packing
 from forebay.core.subjects import Lane
 from support.processor.processor_harness import RAW, ProcessorHarness, token, webhook
 from support.programs.dead_command import forebay_dead

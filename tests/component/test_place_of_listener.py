@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from forebay.runtime.process import place_of_listener
+from forebay.runtime.process_start import place_of_listener
 
 HOST = "127.63.1.1"
 """Of this test alone, so that nobody takes the port meanwhile."""

@@ -7,8 +7,8 @@ import pytest
 
 from forebay.core.errors import ForebayError
 from forebay.local import nats_server
+from forebay.local.find_running_nats import running_nats
 from forebay.local.folder import DataFolder
-from forebay.local.running_nats import running_nats
 from support.nats.nats_server import NatsServer
 from support.programs.dead_command import forebay_dead
 from support.programs.ports import free_port

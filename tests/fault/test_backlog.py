@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from forebay_processor.delivery.pace import PACE_SECONDS, QUICK_ENDED
+from forebay_processor.delivery.destination_speed import PACE_SECONDS, QUICK_ENDED
 from support.processor.processor_harness import ProcessorHarness, token, webhook
 from support.programs.under_load import IN_FLIGHT, worked_off
 from support.timing.wait import eventually

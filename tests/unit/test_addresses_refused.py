@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay_processor.destinations import networks
-from forebay_processor.destinations.addresses import AddressRefused, Guard
+from forebay_processor.destinations import public_networks
+from forebay_processor.destinations.address_guard import AddressRefused, Guard
 
 TABLE = Path(__file__).parents[1] / "data" / "addresses.json"
 VERDICTS: dict[str, list[str]] = json.loads(TABLE.read_text())
@@ -45,7 +45,7 @@ print(json.dumps([
 """
 
 
-def network(text: str) -> networks.Network:
+def network(text: str) -> public_networks.Network:
     return ipaddress.ip_network(text)
 
 
@@ -74,7 +74,7 @@ def test_every_python_draws_the_same_line(version: str) -> None:
         pytest.skip(f"NOT TESTED: there is no Python {version} on this machine")
     asked = [*VERDICTS["inside"], *VERDICTS["outside"]]
     done = subprocess.run(
-        [program, "-I", "-c", UNDER_ANOTHER, networks.__file__],
+        [program, "-I", "-c", UNDER_ANOTHER, public_networks.__file__],
         input=json.dumps(asked),
         capture_output=True,
         text=True,

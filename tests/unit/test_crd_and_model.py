@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from forebay.core.destination_spec import RetrySpec
-from forebay.core.fields import parse_duration
+from forebay.core.field_types import parse_duration
 from forebay.core.item_kinds import KINDS
 from forebay.core.resource import KIND, WebhookEndpointSpec
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forebay.core import envelope
-from forebay.core.bodies import body_item
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
 from forebay.core.envelope import encode_item
 from forebay.core.naming import EndpointName
@@ -16,6 +15,7 @@ from forebay.core.subjects import (
     conversation_partition,
     replay_subjects,
 )
+from forebay.core.whole_body import body_item
 from support.inputs.corpus import PAYLOADS, Payload
 from support.inputs.splitting import split
 

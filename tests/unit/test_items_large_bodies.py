@@ -3,8 +3,8 @@
 import pytest
 
 from forebay.core.envelope import encode_item
-from forebay.core.frames import SMALL_REST_BYTES
 from forebay.core.item import Item
+from forebay.core.item_context import SMALL_REST_BYTES
 from support.inputs.bodies import Json, of_json
 from support.inputs.splitting import split
 from support.timing.further import one_in

@@ -6,9 +6,9 @@ from forebay.core.envelope import encode_item
 from forebay.core.item import Item, variant_of
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject
-from forebay_processor.splitting import claims
-from forebay_processor.splitting.claims import KnownItems
+from forebay_processor.splitting import repeat_check
 from forebay_processor.splitting.cutting import Part, Webhook
+from forebay_processor.splitting.repeat_check import KnownItems
 from support.inputs.splitting import split
 from support.processor.split_alone import NAME, SplitAlone, texts_of
 
@@ -51,7 +51,7 @@ async def test_as_many_are_remembered_as_there_may_be() -> None:
     known = KnownItems()
     part = part_of(item_of(BODY))
     first = part.item
-    for number in range(claims.REMEMBERED + 1):
+    for number in range(repeat_check.REMEMBERED + 1):
         part.item = msgspec.structs.replace(first, key=f"msg:1065:{number}")
         known.add(part)
     assert part in known

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from forebay_processor.delivery.lane_backlog import BacklogState, LaneBacklog
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 FLOOR = 100
 

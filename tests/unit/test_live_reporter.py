@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from forebay.local.curl_lines import Sample
 from forebay.local.live_reporter import LiveReporter
 from forebay.local.metrics_reader import EndpointCounts
 from forebay.local.reporters import Facts
-from forebay.local.samples import Sample
 
 
 def facts(*endpoints: str) -> Facts:

@@ -16,11 +16,11 @@ from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.replays import LOOK_SECONDS, Replays
+from forebay_processor.delivery.replay_watch import LOOK_SECONDS, Replays
 from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.shared.stream_time import StreamTime
 from support.processor.queue_alone import NAME

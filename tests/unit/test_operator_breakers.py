@@ -6,14 +6,14 @@ from itertools import permutations
 from typing import Any
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.pods import ScriptedPods
+from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.pods import OpenBreaker
+from forebay_operator.models.pod_reports import OpenBreaker
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, status_document
-from forebay_operator.services.breakers import POLLS, SHOWN, Breakers, breaker_condition
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import complete, true
+from forebay_operator.services.destination_health import POLLS, SHOWN, Breakers, breaker_condition
 
 SALES = EndpointName("acme", "sales")
 POOL = {"pool": "processors"}

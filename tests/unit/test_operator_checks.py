@@ -8,7 +8,7 @@ from forebay.core.authentication_spec import ClientCertificateSpec
 from forebay.core.destination_spec import DestinationSpec, HttpSpec
 from forebay.core.naming import EndpointName
 from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
-from forebay_operator.builders.receivers import replica_bounds
+from forebay_operator.builders.dedicated_receivers import replica_bounds
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.checks import Input, first_refusal

@@ -10,22 +10,22 @@ import pytest
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.pods import ScriptedPods
+from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams, StreamFill
 from forebay_operator.errors import StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
-from forebay_operator.models.pods import PodPage
+from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
-from forebay_operator.services.pools import Pools, PoolView
 from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
 from forebay_operator.settings.config import Limits

@@ -7,7 +7,7 @@ import pytest
 
 from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.object_hash import document_of
-from forebay_operator.builders.shared import SHARED_COMPONENTS, shared_state
+from forebay_operator.builders.shared_receivers import SHARED_COMPONENTS, shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.kinds import (
     KINDS,

@@ -11,9 +11,9 @@ from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.handlers.watches import hand_over
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.pods import PodPage
+from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.cluster_cache import ClusterCache
-from forebay_operator.services.start import fill_cache
+from forebay_operator.services.first_lists import fill_cache
 
 GOOD: Mapping[str, Any] = {
     "metadata": {

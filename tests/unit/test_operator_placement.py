@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from forebay.core.naming import EndpointName
 from forebay_operator.builders.names import table_index
-from forebay_operator.services.placement import TableAllocator
+from forebay_operator.services.table_placement import TableAllocator
 
 ROOM = 1000
 

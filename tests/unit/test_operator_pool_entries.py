@@ -2,8 +2,8 @@
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
-from forebay_operator.services.placement import TABLE_BYTES
-from forebay_operator.services.pool_entries import PoolEntries
+from forebay_operator.services.pool_tables import PoolEntries
+from forebay_operator.services.table_placement import TABLE_BYTES
 
 
 def route(name: str, size: int = 0) -> ReceiverRoute:

@@ -24,11 +24,11 @@ from forebay_operator.builders.object_hash import document_of
 from forebay_operator.builders.tables import Pool, table_file, table_name
 from forebay_operator.errors import ApiRefused
 from forebay_operator.models.kinds import Managed
-from forebay_operator.models.pods import PodPage
+from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.applier import Applied, Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
-from forebay_operator.services.placement import TABLE_BYTES
-from forebay_operator.services.pools import Pools, PoolView
+from forebay_operator.services.table_placement import TABLE_BYTES
+from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.tables import RouteTables
 from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation

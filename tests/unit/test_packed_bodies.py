@@ -9,9 +9,9 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.body_packing import packing, size_of, unpacked
 from forebay.core.envelope import PACKED
 from forebay.core.errors import ExpandsTooFar, UnreadableBody
-from forebay.core.packed import packing, size_of, unpacked
 from support.inputs.worst_bodies import LARGEST, WORST_BODIES, history
 
 UNPACKABLE = "what cannot be packed"

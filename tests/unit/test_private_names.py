@@ -23,7 +23,7 @@ INHERITED = {
     "services/receiver/forebay_receiver/handlers/request_reader.py",
     "services/receiver/forebay_receiver/handlers/webhook_protocol.py",
     # nats-py's client has no other way in for whoever wants messages without a queue and a task.
-    "libs/forebay/runtime/jetstream/quick_client.py",
+    "libs/forebay/runtime/jetstream/fast_subscriptions.py",
 }
 """Modules whose classes may use private attributes of a base in another module."""
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay_processor.delivery.pace import (
+from forebay_processor.delivery.destination_speed import (
     HOLD_SECONDS,
     LINE_SECONDS,
     LOOK_SECONDS,

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from forebay_processor.maintenance.watchdog import Watchdog
+from forebay_processor.maintenance.nats_watchdog import Watchdog
 from forebay_processor.shared.lease import DEAD_SECONDS, VALID_SECONDS, Lease, lease_clock
 from support.timing.wait import eventually
 

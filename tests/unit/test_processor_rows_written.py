@@ -6,9 +6,9 @@ from forebay.core import envelope
 from forebay.core.subjects import RetrySubject
 from forebay.core.tables import Retry
 from forebay_processor.delivery.entry import RetryEntry
-from forebay_processor.delivery.retry_rows import entry_of
+from forebay_processor.delivery.retry_row_reader import entry_of
 from forebay_processor.destinations.port import Failed
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.shared.partition_view import StoredRow
 from support.processor.queue_alone import QueueAlone
 from support.timing.wait import eventually
 

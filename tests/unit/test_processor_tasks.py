@@ -7,7 +7,7 @@ from forebay.runtime.jetstream.pull_status import OnRefused
 from forebay.runtime.supervise import end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
 from forebay_processor.shared.lease import Lease
-from forebay_processor.shared.partition import PartitionStore
+from forebay_processor.shared.partition_view import PartitionStore
 from support.processor.partition_alone import owned_partition
 from support.timing.wait import eventually
 

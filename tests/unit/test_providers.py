@@ -20,7 +20,7 @@ from forebay.core.signatures import SIGNATURE_HEADERS, sign, signature_check, si
 from forebay.core.subjects import Lane
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
 from forebay.core.validation_errors import InvalidEndpoint
-from forebay_simulator.provider import ProviderHeaders
+from forebay_simulator.provider_headers import ProviderHeaders
 from support.inputs.splitting import split
 
 NAMES: Final[tuple[ProviderName, ...]] = get_args(ProviderName)

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import UnreadableBody
-from forebay.core.reading import (
+from forebay.core.sliced_json import read_in_slices
+from forebay.core.tolerant_json import (
     INTEGER_DIGITS,
     PIECE_BYTES,
     Reading,
     read_json,
     reading_damaged,
 )
-from forebay.core.slices import read_in_slices
 from support.inputs.bodies import Json, json_values, of_json
 from support.inputs.cases import CASES
 from support.inputs.splitting import split

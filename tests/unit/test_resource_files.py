@@ -8,7 +8,7 @@ import pytest
 
 from forebay.core.errors import ConfigurationError
 from forebay.local.manifests import InvalidManifests, Manifests, load_manifests
-from forebay.local.secrets import variable_name
+from forebay.local.secret_sources import variable_name
 
 ENDPOINT = """\
 apiVersion: forebay.dev/v1alpha1

@@ -3,8 +3,8 @@
 import shlex
 
 from forebay.core.resource import API_VERSION, KIND, parse_endpoint
-from forebay.local.samples import sample
-from forebay.local.secrets import LocalSecrets, SecretName
+from forebay.local.curl_lines import sample
+from forebay.local.secret_sources import LocalSecrets, SecretName
 
 PASSWORD = "pass 'word\" $HOME"
 MANIFEST = parse_endpoint(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forebay.core.errors import ConfigurationError
-from forebay_simulator.folder import FolderPayloads
+from forebay_simulator.recorded_webhooks import FolderPayloads
 from support.inputs.corpus import PAYLOADS
 
 

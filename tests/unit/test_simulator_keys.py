@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay_simulator.keys import item_keys
+from forebay_simulator.expected_keys import item_keys
 from support.inputs.cases import CASES
 from support.inputs.corpus import Payload
 from support.inputs.splitting import split

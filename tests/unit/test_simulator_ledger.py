@@ -3,7 +3,7 @@
 import io
 import json
 
-from forebay_simulator.keys import item_keys
+from forebay_simulator.expected_keys import item_keys
 from forebay_simulator.ledger import WebhookRecord, write_ledger
 from support.inputs.corpus import PAYLOADS, Payload
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay_simulator.keys import item_keys
+from forebay_simulator.expected_keys import item_keys
 from forebay_simulator.payloads import GeneratedPayloads
 from support.inputs.corpus import PAYLOADS
 

@@ -3,7 +3,7 @@
 import pytest
 
 from forebay.core.providers.names import SimulatedName
-from forebay_simulator.provider import ProviderHeaders
+from forebay_simulator.provider_headers import ProviderHeaders
 from support.inputs.corpus import PAYLOADS, VECTORS, Vector
 
 PROVIDERS: dict[str, SimulatedName] = {

@@ -243,7 +243,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         raise ConfigurationError(message)
 
     async def run(letters: "DeadLetterStore") -> None:
-        from forebay.runtime.invalid_bodies import InvalidBodies
+        from forebay.runtime.invalid_body_replay import InvalidBodies
 
         if isinstance(letters, InvalidBodies):
             letters.max_items = max_items

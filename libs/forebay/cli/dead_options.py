@@ -127,13 +127,13 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
     """Read the filters; raises ConfigurationError where one can mean nothing."""
     from datetime import datetime
 
-    from forebay.core.bodies import BODY_KIND
     from forebay.core.dead_letters import UNREADABLE, DeadLetterFilter, DeadReason
-    from forebay.core.invalid import InvalidReason
+    from forebay.core.invalid_reasons import InvalidReason
     from forebay.core.item_kinds import KINDS
     from forebay.core.naming import EndpointName
     from forebay.core.time_expressions import parse_time_expression
-    from forebay.runtime.invalid_bodies import INVALID
+    from forebay.core.whole_body import BODY_KIND
+    from forebay.runtime.invalid_body_replay import INVALID
 
     if invalid and not (destination is kind is wamid is None):
         message = (

@@ -21,8 +21,8 @@ from typing_extensions import override
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter
+from forebay.core.loggable_words import OTHER, known_word
 from forebay.core.masking import masked, printable
-from forebay.core.vocabulary import OTHER, known_word
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
 
 __all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]

@@ -114,8 +114,8 @@ def with_store(
         raise ConfigurationError(message)
 
     async def connected() -> None:
-        from forebay.runtime.dead_letters import DeadLetters
-        from forebay.runtime.invalid_bodies import InvalidBodies
+        from forebay.runtime.dead_letter_replay import DeadLetters
+        from forebay.runtime.invalid_body_replay import InvalidBodies
         from forebay.runtime.jetstream.command_client import command_client
 
         kind = InvalidBodies if invalid else DeadLetters
@@ -127,7 +127,7 @@ def with_store(
 
 async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
     """Find NATS: as said, else by the environment, else that of a run of this machine."""
-    from forebay.local.running_nats import running_nats
+    from forebay.local.find_running_nats import running_nats
     from forebay.runtime.settings import NatsSettings, load_settings
 
     settings = load_settings(NatsSettings).of_part("processor")

@@ -4,8 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from forebay.core.fields import CertificateName, HeaderName, UserName
-from forebay.core.resource_record import ResourceRecord, SecretSource, SecretSources
+from forebay.core.field_types import CertificateName, HeaderName, UserName
+from forebay.core.manifest_record import ResourceRecord, SecretSource, SecretSources
 
 __all__ = [
     "AuthenticationSpec",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from forebay.core.destination_spec import BatchSpec, DestinationSpec, HttpSpec, SigningSpec, TlsSpec
+from forebay.core.manifest_record import SecretSource
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     DeduplicationSpec,
@@ -18,8 +19,7 @@ from forebay.core.resource import (
     WebhookEndpoint,
     WebhookEndpointSpec,
 )
-from forebay.core.resource_record import SecretSource
-from forebay.core.secret_values import Secrets, SecretValues
+from forebay.core.secret_value_checks import Secrets, SecretValues
 from forebay.core.signatures import signature_check
 from forebay.core.tables import (
     Authentication,

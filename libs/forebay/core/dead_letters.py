@@ -8,17 +8,17 @@ from typing import Final
 import msgspec
 
 from forebay.core import envelope
-from forebay.core.bodies import BODY_KIND, decode_body
+from forebay.core.body_packing import size_of, unpacked
 from forebay.core.envelope import StoredItem, decode_item
 from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.naming import EndpointName
-from forebay.core.packed import size_of, unpacked
 from forebay.core.subjects import (
     REPLAY,
     DeadSubject,
     RetrySubject,
     conversation_partition,
 )
+from forebay.core.whole_body import BODY_KIND, decode_body
 
 __all__ = [
     "UNREADABLE",

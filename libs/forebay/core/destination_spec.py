@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from forebay.core.fields import (
+from forebay.core.field_types import (
     Digits,
     EventKind,
     HeaderName,
@@ -14,7 +14,7 @@ from forebay.core.fields import (
     ServerName,
     duration,
 )
-from forebay.core.resource_record import (
+from forebay.core.manifest_record import (
     ResourceRecord,
     SecretKeyRef,
     SecretSource,

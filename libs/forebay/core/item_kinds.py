@@ -5,7 +5,7 @@ For `cutting`, and for whoever has to know a kind by its name.
 
 from typing import Final
 
-from forebay.core.item_keys import is_reaction
+from forebay.core.identity_keys import is_reaction
 from forebay.core.json_values import Json, as_list, as_text
 from forebay.core.subjects import Lane
 

@@ -6,7 +6,7 @@ a provider sends varies; so all spellings stand here, in one place.
 
 from typing import Final
 
-from forebay.core.item_keys import PARTICIPANT_NAMES
+from forebay.core.identity_keys import PARTICIPANT_NAMES
 from forebay.core.json_values import Json, as_dict, as_text, first_text
 
 __all__ = ["IDENTITY_NAMES", "names_of_contact", "person_of"]

@@ -4,7 +4,7 @@ import errno
 from dataclasses import dataclass
 
 from forebay.core.errors import ConfigurationError
-from forebay.runtime.process import open_listener
+from forebay.runtime.process_start import open_listener
 
 __all__ = ["Address", "check_free"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from forebay.core.errors import ForebayError
-from forebay.local import launch
+from forebay.local import exec_wrapper
 from forebay.local.folder import last_line
 
 __all__ = ["Child", "Command", "PartFailed"]
@@ -138,9 +138,9 @@ class Child:
         with command.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-I",  # launch.py needs the standard library only
+                "-I",  # exec_wrapper.py needs the standard library only
                 "-S",
-                launch.__file__,
+                exec_wrapper.__file__,
                 str(os.getpid()),
                 str(command.niceness),
                 *command.arguments,

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from forebay.local.curl_lines import Sample
 from forebay.local.metrics_reader import EndpointCounts, LastItem
 from forebay.local.reporters import Facts, about
-from forebay.local.samples import Sample
 
 __all__ = ["LiveReporter"]
 

@@ -17,13 +17,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.fields import SecretKey, label
-from forebay.core.fields import SecretName as SecretNameText
+from forebay.core.field_types import SecretKey, label
+from forebay.core.field_types import SecretName as SecretNameText
 from forebay.core.naming import EndpointName
 from forebay.core.resource import API_VERSION, KIND, WebhookEndpoint, parse_endpoint
 from forebay.core.validation_errors import InvalidEndpoint, Problem, explain
 from forebay.core.validation_errors import Path as FieldPath
-from forebay.local.secrets import LocalSecrets, SecretName
+from forebay.local.secret_sources import LocalSecrets, SecretName
 
 __all__ = ["InvalidManifests", "Manifests", "load_manifests", "manifest_files"]
 

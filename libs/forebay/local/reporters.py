@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
+from forebay.local.curl_lines import Sample
 from forebay.local.metrics_reader import EndpointCounts, LastItem
-from forebay.local.samples import Sample
 
 __all__ = ["Facts", "JsonReporter", "PlainReporter", "QuietReporter", "Reporter", "about"]
 

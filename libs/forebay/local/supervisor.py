@@ -20,13 +20,13 @@ from forebay.core.errors import ConfigurationError
 from forebay.local import nats_server
 from forebay.local.addresses import check_free
 from forebay.local.child import Child, Command
+from forebay.local.curl_lines import sample
 from forebay.local.folder import DataFolder, write_private
 from forebay.local.manifest_set import SHARD, CompiledTables, ManifestSet
 from forebay.local.metrics_reader import LogTail, MetricsReader, get
 from forebay.local.options import ADMIN_HOST, Options, Programs
 from forebay.local.reporters import Facts, Reporter
-from forebay.local.samples import sample
-from forebay.local.secrets import ENVIRONMENT_PREFIX
+from forebay.local.secret_sources import ENVIRONMENT_PREFIX
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks
 

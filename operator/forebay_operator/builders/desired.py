@@ -5,7 +5,7 @@ from typing import Literal
 
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
-from forebay_operator.builders import receivers
+from forebay_operator.builders import dedicated_receivers
 from forebay_operator.builders.network_policies import network_policy
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import endpoint_route
@@ -56,13 +56,13 @@ def desired_state(
         return Desired(objects=(), generation=None)
     table, generation = dedicated_table(route, config)
     objects: list[Managed] = [
-        receivers.service_account(manifest, config),
+        dedicated_receivers.service_account(manifest, config),
         # Before the pods that read it, and the pods before the route that leads to them.
         table,
-        receivers.service(manifest, config),
-        receivers.deployment(manifest, config),
-        receivers.disruption_budget(manifest, config),
-        receivers.autoscaler(manifest, config),
+        dedicated_receivers.service(manifest, config),
+        dedicated_receivers.deployment(manifest, config),
+        dedicated_receivers.disruption_budget(manifest, config),
+        dedicated_receivers.autoscaler(manifest, config),
     ]
     if config.receiver.network_policy:
         objects.append(network_policy(manifest, config))

@@ -16,13 +16,13 @@ from lightkube.models.networking_v1 import (
 from lightkube.resources.networking_v1 import Ingress
 
 from forebay.core.naming import EndpointName
+from forebay_operator.builders.dedicated_receivers import WEBHOOK_PORT
 from forebay_operator.builders.names import (
     endpoint_meta,
     endpoint_object_name,
     host_object_name,
     own_labels,
 )
-from forebay_operator.builders.receivers import WEBHOOK_PORT
 from forebay_operator.models.apis.gateway import (
     HTTPBackendRef,
     HTTPPathMatch,

@@ -13,7 +13,7 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.kinds import Managed, kind_named, kind_of
 from forebay_operator.models.names import ANNOTATION_DESIRED
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
-from forebay_operator.services.routes import still_needed
+from forebay_operator.services.route_removal import still_needed
 
 __all__ = ["Applied", "Applier"]
 

@@ -6,7 +6,7 @@ from forebay_operator.builders.tables import Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount
-from forebay_operator.services.pools import PoolView
+from forebay_operator.services.table_readers import PoolView
 
 __all__ = ["complete", "false", "leaving", "pool_condition", "true"]
 

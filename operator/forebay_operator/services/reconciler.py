@@ -40,9 +40,9 @@ from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.optional_apis import OptionalApis
-from forebay_operator.services.pools import Pools
 from forebay_operator.services.reconcile_queue import SHARED, Enqueuer
 from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.settings.config import OperatorConfig
 

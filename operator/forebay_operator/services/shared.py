@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from forebay_operator.builders.shared import SHARED_COMPONENTS, shared_state
+from forebay_operator.builders.shared_receivers import SHARED_COMPONENTS, shared_state
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, key_of

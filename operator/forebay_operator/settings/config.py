@@ -16,11 +16,11 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.fields import Host, ShardName, label, parse_duration
-from forebay.core.quantities import QUANTITY
-from forebay_operator.settings.group import ObjectName, Port, Seconds, SettingsGroup
+from forebay.core.field_types import Host, ShardName, label, parse_duration
+from forebay.core.quantity_format import QUANTITY
 from forebay_operator.settings.receivers import PodSelector, ReceiverPods, SharedReceivers
 from forebay_operator.settings.routes import RouteSettings
+from forebay_operator.settings.settings_group import ObjectName, Port, Seconds, SettingsGroup
 
 __all__ = [
     "Limits",

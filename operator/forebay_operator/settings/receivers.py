@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from forebay.core.fields import HeaderName
-from forebay_operator.settings.group import LabelMap, ObjectName, Port, SettingsGroup
+from forebay.core.field_types import HeaderName
+from forebay_operator.settings.settings_group import LabelMap, ObjectName, Port, SettingsGroup
 
 __all__ = [
     "ClientCertificates",

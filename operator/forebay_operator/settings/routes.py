@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forebay_operator.settings.group import LabelMap, ObjectName, SettingsGroup
+from forebay_operator.settings.settings_group import LabelMap, ObjectName, SettingsGroup
 
 __all__ = ["GatewayParent", "GatewaySettings", "IngressSettings", "RouteSettings"]
 

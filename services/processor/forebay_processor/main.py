@@ -14,7 +14,7 @@ from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.logging import configure_logging, log_loop_errors
-from forebay.runtime.process import (
+from forebay.runtime.process_start import (
     bound_integers,
     listen,
     place_of_listener,
@@ -23,9 +23,9 @@ from forebay.runtime.process import (
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
-from forebay_processor.destinations.addresses import Guard
+from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.names import Names
+from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.metrics import ProcessorMetrics

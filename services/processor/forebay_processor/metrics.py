@@ -7,7 +7,7 @@ is (what waits, since when, its breaker) is read from its queue when somebody lo
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from forebay.core.invalid import InvalidReason
+from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, Declarations

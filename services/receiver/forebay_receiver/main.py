@@ -19,17 +19,17 @@ from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.log_once import LATE_SECONDS
 from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.periodic import periodically
-from forebay.runtime.process import LISTEN_BACKLOG, listen, settle_garbage_collector
+from forebay.runtime.process_start import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
 from forebay.runtime.table_files import TableFiles
 from forebay_receiver.adapters.store import JetStreamStore
-from forebay_receiver.handlers.connection_rules import ConnectionRules
-from forebay_receiver.handlers.uvicorn_connections import protocol_factory
+from forebay_receiver.handlers.shared_connection_state import ConnectionRules
+from forebay_receiver.handlers.uvicorn_adapter import protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake
+from forebay_receiver.services.readiness import ReceiverStatus
 from forebay_receiver.services.routes import Routes
-from forebay_receiver.services.status import ReceiverStatus
 from forebay_receiver.settings import ReceiverSettings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from forebay.core.fields import HeaderName
+from forebay.core.field_types import HeaderName
 
 __all__ = ["CertificateForm", "ReceiverSettings"]
 

@@ -15,7 +15,7 @@ from forebay.local.addresses import Address, check_free
 from forebay.runtime.event_loop import PartLoop
 from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.publisher import Publisher
-from forebay.runtime.process import open_listener
+from forebay.runtime.process_start import open_listener
 from forebay.runtime.settings import NatsSettings
 from forebay_processor.settings import ProcessorSettings
 from forebay_receiver.settings import ReceiverSettings

@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 from forebay.core.dead_letters import DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.runtime.dead_letter_replay import DeadLetters
 from forebay.runtime.dead_letter_store import DeadLetterOutcome
-from forebay.runtime.dead_letters import DeadLetters
 from forebay.runtime.jetstream.errors import ForeignAnswer, StoreError
 from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer

@@ -12,8 +12,8 @@ from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import Retry
+from forebay.runtime.dead_letter_replay import DeadLetters
 from forebay.runtime.dead_letter_store import DeadLetterOutcome
-from forebay.runtime.dead_letters import DeadLetters
 from support.inputs.statuses import status_key, status_webhook
 from support.processor.processor_harness import DEAD, RETRY, ProcessorHarness, token, webhook
 from support.programs.dead_command import Ended, ended, forebay_dead, forebay_dead_process

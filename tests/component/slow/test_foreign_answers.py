@@ -16,7 +16,7 @@ from nats.js.api import DiscardPolicy, StreamConfig
 
 from forebay.core.dead_letters import DeadLetterFilter
 from forebay.core.subjects import StreamKind, lease_subject, stream_name
-from forebay.runtime.dead_letters import DeadLetters
+from forebay.runtime.dead_letter_replay import DeadLetters
 from forebay.runtime.jetstream.errors import ForeignAnswer
 from forebay.runtime.jetstream.streams import ensure_shard
 from forebay_processor.adapters.lease_store import LeaseStore

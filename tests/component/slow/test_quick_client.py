@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from forebay.runtime.jetstream.quick_client import QuickClient, subscribe
+from forebay.runtime.jetstream.fast_subscriptions import QuickClient, subscribe
 from support.nats.nats_server import NatsServer, settled
 from support.timing.wait import eventually
 

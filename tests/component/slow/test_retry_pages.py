@@ -9,9 +9,9 @@ from nats.aio.client import Client
 
 from forebay.runtime.jetstream.api import call
 from forebay.runtime.jetstream.errors import StoreUnavailable
-from forebay.runtime.jetstream.quick_client import QuickClient
+from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.streams import ensure_shard
-from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
+from forebay_processor.adapters.retry_page_reader import RetryPages, first_row, row_at
 from forebay_processor.adapters.streams import Streams
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD

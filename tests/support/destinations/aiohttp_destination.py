@@ -16,14 +16,14 @@ from typing_extensions import override
 
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
-from forebay_processor.destinations.addresses import AddressRefused, Guard
+from forebay_processor.destinations.address_guard import AddressRefused, Guard
 from forebay_processor.destinations.http import posted, result_of
 from forebay_processor.destinations.http_connection import (
     ANSWER_LIMIT,
     ANSWER_SECONDS,
     HttpResponse,
 )
-from forebay_processor.destinations.names import Names, looking_for
+from forebay_processor.destinations.name_resolver import Names, looking_for
 from forebay_processor.destinations.port import Attempt, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.tls import UnusableTls, tls_context
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from forebay.core.dead_letters import DeadReason
-from forebay.core.invalid import InvalidReason
+from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.item_kinds import KINDS
 from forebay.core.subjects import Lane
 from forebay.runtime.metric_declarations import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR
 from forebay_processor.destination_metrics import OF_DESTINATIONS
-from forebay_processor.destinations.answers import AnswerClass
+from forebay_processor.destinations.answer_classes import AnswerClass
 from forebay_processor.metrics import DECLARED as PROCESSOR
 from forebay_receiver.errors import Outcome, Reason
 from forebay_receiver.metrics import DECLARED as RECEIVER

@@ -5,7 +5,7 @@ import hashlib
 from forebay.core.item import Item
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import provider_of
-from forebay.core.reading import read_json
+from forebay.core.tolerant_json import read_json
 
 __all__ = ["split"]
 

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.adapters.pods import ScriptedPods
+from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.object_hash import document_of
@@ -28,19 +28,19 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
 from forebay_operator.models.kinds import KINDS, Managed, ManagedKind, kind_of
 from forebay_operator.models.names import FINALIZER
-from forebay_operator.models.pods import PodPage
+from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.breakers import Breakers
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
+from forebay_operator.services.destination_health import Breakers
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
-from forebay_operator.services.pools import Pools, PoolView
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.shared import SharedParts
 from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.tables import POOLS, RouteTables
 from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation

@@ -19,7 +19,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, Retry
 from forebay.runtime.supervise import end_tasks
-from forebay_processor.delivery.backlogs import MemoryBounds
+from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
 from forebay_processor.delivery.incidents import Incidents

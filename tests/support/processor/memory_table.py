@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from forebay.core import envelope
 from forebay.runtime.jetstream.errors import ClaimedBefore, StoreFull, StoreUnavailable
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.shared.partition_view import StoredRow
 
 __all__ = ["MemoryTable"]
 

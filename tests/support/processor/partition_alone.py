@@ -7,7 +7,7 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.lease_table import Assignment
-from forebay_processor.shared.partition import PartitionStore
+from forebay_processor.shared.partition_view import PartitionStore
 from forebay_processor.shared.retention_ages import RetentionAges
 
 __all__ = ["DropsPartitions", "owned_partition"]

@@ -10,7 +10,7 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, LogTarget, Retry
-from forebay_processor.delivery.backlogs import MemoryBounds
+from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.incidents import Incidents

@@ -30,7 +30,7 @@ from forebay_processor.ownership.shard import ShardRunner
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease_table import LeaseTable, Member
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.shared.partition_view import StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 from support.processor.memory_table import MemoryTable
 from support.processor.queue_alone import ITEM, NAME, Door

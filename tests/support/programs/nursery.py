@@ -41,9 +41,9 @@ PRELOADED: Final = (
     "uvicorn.protocols.websockets.auto",
     "forebay_simulator.terminal",
     "forebay.cli.dead_printer",
-    "forebay.local.running_nats",
+    "forebay.local.find_running_nats",
     "forebay.runtime.jetstream.command_client",
-    "forebay.runtime.dead_letters",
+    "forebay.runtime.dead_letter_replay",
     "rich.console",
     "typer.rich_utils",
 )

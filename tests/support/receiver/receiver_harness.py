@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js.api import RawStreamMsg, StreamState
 from typing_extensions import override
 
-from forebay.core.packed import unpacked
+from forebay.core.body_packing import unpacked
 from forebay.core.signatures import sign
 from forebay.core.subjects import StreamKind
 from forebay.core.tables import (

@@ -30,7 +30,7 @@ from typing_extensions import override
 from forebay.core.subjects import StreamKind
 from forebay.runtime.jetstream.streams import stream_config
 from forebay_simulator import Plan, Result
-from forebay_simulator.keys import item_keys
+from forebay_simulator.expected_keys import item_keys
 from forebay_simulator.schedule import RetryDelays
 from forebay_simulator.sender import ACCEPTED, Answer
 from forebay_simulator.simulation import Simulation

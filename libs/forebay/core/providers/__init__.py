@@ -5,9 +5,9 @@
     provider     what has to be known of a provider
     meta, dialog360, generic
                  the providers; only the registry imports them
-    cloud_api, any_json
+    cloud_api_format, any_json_format
                  what bodies are like: how urgent they are, which items are in them
-    hub          the signature and the challenge of Meta's webhooks, which others use as well
+    meta_checks  the signature and the challenge of Meta's webhooks, which others use as well
 
 docs/development/adding.md says how another one is added.
 """

@@ -1,6 +1,6 @@
 """Requests of the JetStream API, each with a time limit, and what their answers mean.
 
-For this room and for adapters: a request of a kind stands here once, and so do the headers of
+For this package and for adapters: a request of a kind stands here once, and so do the headers of
 answers; the codes are in `errors`. What the server refuses comes out as `errors` has it, and no
 answer as StoreUnavailable. For requests that nats-py has a fitting call for, it is called here.
 """

@@ -13,7 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from forebay.runtime.jetstream.quick_client import QuickClient
+from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
 

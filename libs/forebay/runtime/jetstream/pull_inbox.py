@@ -11,10 +11,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from forebay.runtime.jetstream.fast_subscriptions import subscribe
 from forebay.runtime.jetstream.pull_status import OnRefused
 from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
 from forebay.runtime.jetstream.puller import EXPIRES_SECONDS, Puller
-from forebay.runtime.jetstream.quick_client import subscribe
 
 __all__ = ["LARGE_AT_ONCE", "LargeMessages", "PullInbox"]
 

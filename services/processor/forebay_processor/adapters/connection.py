@@ -17,7 +17,7 @@ from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.jetstream.pull_inbox import LargeMessages, PullInbox
 from forebay.runtime.jetstream.pull_status import OnRefused
 from forebay_processor.adapters.lease_store import LeaseStore
-from forebay_processor.adapters.retry_pages import RetryPages
+from forebay_processor.adapters.retry_page_reader import RetryPages
 from forebay_processor.adapters.streams import Streams
 
 __all__ = ["Connection", "Session"]

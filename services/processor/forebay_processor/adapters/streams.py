@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, ConsumerInfo, SequenceInfo, StreamInfo
 
-from forebay.core.ack_floors import AckFloor
 from forebay.core.envelope import DIGEST
+from forebay.core.stored_ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, replay_subjects, stream_name
 from forebay.runtime.jetstream.api import (
     API_SECONDS,
@@ -42,8 +42,8 @@ from forebay.runtime.jetstream.stream_reader import (
     read_sequences,
 )
 from forebay.runtime.jetstream.streams import consumer_config
-from forebay_processor.adapters.retry_pages import RetryPages, first_row, row_at
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.adapters.retry_page_reader import RetryPages, first_row, row_at
+from forebay_processor.shared.partition_view import StoredRow
 
 __all__ = ["Streams"]
 

@@ -1,16 +1,16 @@
 """One attempt at one destination: what is handed to it, what came of it, what is counted."""
 
 from forebay.core import envelope
-from forebay.core.bodies import BODY_KIND
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
+from forebay.core.whole_body import BODY_KIND
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
-from forebay_processor.destinations.answers import answer_class
+from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
     Attempt,
@@ -23,7 +23,7 @@ from forebay_processor.destinations.port import (
 )
 from forebay_processor.errors import place_of
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Attempts"]

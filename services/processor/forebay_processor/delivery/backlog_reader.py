@@ -14,14 +14,14 @@ import structlog
 
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
-from forebay_processor.delivery.backlogs import Backlogs
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
+from forebay_processor.delivery.destination_backlog import Backlogs
 from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.lane_backlog import BacklogState, LaneBacklog
-from forebay_processor.delivery.retry_rows import entry_of, epoch_of, subject_of
+from forebay_processor.delivery.retry_row_reader import entry_of, epoch_of, subject_of
 from forebay_processor.delivery.retry_table import RetryTable
-from forebay_processor.shared.partition import Partition, StoredRow
+from forebay_processor.shared.partition_view import Partition, StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["BacklogReader"]

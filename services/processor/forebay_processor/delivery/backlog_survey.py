@@ -20,8 +20,8 @@ from forebay.core.subjects import REPLAY, Lane, RetrySubject, StreamKind, stream
 from forebay.runtime.jetstream.errors import StoreRefused
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.retry_rows import epoch_of
-from forebay_processor.shared.partition import Partition, StoredRow
+from forebay_processor.delivery.retry_row_reader import epoch_of
+from forebay_processor.shared.partition_view import Partition, StoredRow
 
 __all__ = ["BacklogSurvey"]
 

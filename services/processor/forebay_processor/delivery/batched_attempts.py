@@ -33,7 +33,7 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["ALONE_SECONDS", "ILL", "BatchedAttempts"]
 

@@ -10,7 +10,7 @@ from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import RetrySubject, dead_subject
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["EVERY", "dead_letter", "kept"]
 

@@ -1,4 +1,4 @@
-"""What a channel needs to know from the tables: its destination's settings and its state."""
+"""What a queue needs to know from the tables: its destination's settings and its state."""
 
 import enum
 
@@ -29,7 +29,7 @@ class DestinationState(enum.Enum):
 
 
 class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a channel needs to know from the tables."""
+    """What a queue needs to know from the tables."""
 
     state: DestinationState = DestinationState.UNKNOWN
     config: Destination | None = None

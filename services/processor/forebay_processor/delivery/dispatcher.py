@@ -1,6 +1,6 @@
 """Delivers items: from EVENTS to every destination that wants them.
 
-One `Deliverer` works one lane of one partition of EVENTS. It hands each item to the queues of its
+One `Dispatcher` works one lane of one partition of EVENTS. It hands each item to the queues of its
 endpoint in the order of the stream, and acks it when every one of them has it delivered, dead or
 parked. It waits for a destination only while that one is quick and has very much in memory already.
 
@@ -26,12 +26,12 @@ from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.status_order import status_query, superseded
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
-from forebay_processor.shared.partition import Lag, Partition
+from forebay_processor.shared.partition_view import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.shared.routing import destinations_wanting
 
-__all__ = ["Acker", "Deliverer"]
+__all__ = ["Acker", "Dispatcher"]
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Acker:
         await self._queue.join()
 
 
-class Deliverer:
+class Dispatcher:
     """Works one lane of one partition of EVENTS."""
 
     def __init__(  # its collaborators, each one thing

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import DeadSubject, RetrySubject
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["EntryState", "PendingDelivery", "RetryEntry"]
 

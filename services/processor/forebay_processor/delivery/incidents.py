@@ -19,7 +19,7 @@ import structlog
 from forebay.core.naming import EndpointName
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import LogLimit
-from forebay_processor.destinations.answers import answer_class
+from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.port import Failed
 
 __all__ = ["DestinationIncidents", "Failing", "Incidents", "StoreStep"]

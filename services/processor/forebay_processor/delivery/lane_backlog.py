@@ -16,7 +16,7 @@ Nothing of it is stored: if the process dies, the next owner asks RETRY.
 
 import enum
 
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["BacklogState", "LaneBacklog"]
 

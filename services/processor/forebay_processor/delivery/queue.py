@@ -34,22 +34,22 @@ from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.attempt import Attempts
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.backlog_reader import BacklogReader
-from forebay_processor.delivery.backlogs import Backlogs, MemoryBounds
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
+from forebay_processor.delivery.destination_backlog import Backlogs, MemoryBounds
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
+from forebay_processor.delivery.destination_speed import LINE_SECONDS, LOOK_SECONDS, Pace
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.incidents import DestinationIncidents
 from forebay_processor.delivery.lane_backlog import BacklogState
-from forebay_processor.delivery.pace import LINE_SECONDS, LOOK_SECONDS, Pace
 from forebay_processor.delivery.parking import Parking
+from forebay_processor.delivery.read_ahead import Window
 from forebay_processor.delivery.retry_queue import RetryQueue
 from forebay_processor.delivery.retry_table import RetryTable
-from forebay_processor.delivery.window import Window
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["DestinationQueue"]
@@ -64,7 +64,7 @@ ITEM_BYTES: Final = 16 * 1024
 """What one item may be to count as one; a whole webhook of 3 MB counts as many."""
 
 CROWDED_ITEMS: Final = LINE_ITEMS // 2
-"""With more the deliverers are asked to wait, as long as the destination is quick."""
+"""With more the dispatchers are asked to wait, as long as the destination is quick."""
 
 
 class DestinationQueue:

@@ -8,8 +8,8 @@ from forebay.core.item import rfc3339
 from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.periodic import periodically
-from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.circuit_breaker import BreakerState
+from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.delivery.incidents import Incidents
@@ -18,7 +18,7 @@ from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["DestinationQueues"]

@@ -20,17 +20,17 @@ from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
 from forebay.runtime.jetstream.errors import ClaimedBefore, StoreError, StoreFull, StoreUnavailable
 from forebay_processor.delivery.attempt import Attempts
-from forebay_processor.delivery.backlogs import MemoryBounds
 from forebay_processor.delivery.backoff import backoff_seconds
 from forebay_processor.delivery.dead_letters import dead_letter, kept
+from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
 from forebay_processor.delivery.incidents import StoreStep
-from forebay_processor.delivery.retry_rows import epoch_of
+from forebay_processor.delivery.retry_row_reader import epoch_of
 from forebay_processor.delivery.status_order import is_behind_a_higher
 from forebay_processor.destinations.port import Delivered, Failed
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["RetryTable", "Stored"]

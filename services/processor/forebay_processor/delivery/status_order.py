@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
-from forebay.core.statuses import STATUS_KIND, higher_claims
+from forebay.core.status_ranks import STATUS_KIND, higher_claims
 from forebay.core.subjects import (
     EventSubject,
     Lane,

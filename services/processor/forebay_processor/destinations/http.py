@@ -19,10 +19,10 @@ from typing import Final
 
 from yarl import URL
 
-from forebay.core.bodies import BODY_KIND, decode_body
 from forebay.core.errors import ForebayError
 from forebay.core.naming import EndpointName
 from forebay.core.tables import HttpTarget
+from forebay.core.whole_body import BODY_KIND, decode_body
 from forebay_processor.destinations.cloudevents import (
     BATCH_TYPE,
     CLOUDEVENTS_TYPE,

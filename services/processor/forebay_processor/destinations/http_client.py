@@ -5,7 +5,7 @@ was measured. A request is one write, its time limit is a place in a line (`dead
 answer its status and `Retry-After` are kept (`http_connection`).
 
 Nothing is sent twice in here. A connection that the destination closed while a request was on its
-way is a failed attempt, which is counted as one, and the next attempt is the channel's: POST is not
+way is a failed attempt, which is counted as one, and the next attempt is the queue's: POST is not
 repeated behind anybody's back, as it was not by aiohttp.
 
 If the process dies, what was under way may have arrived.
@@ -16,11 +16,11 @@ import contextlib
 from typing import Final, Self
 
 from forebay.core.naming import EndpointName
-from forebay_processor.destinations.addresses import Guard
+from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_connecting import Connector, Origin
 from forebay_processor.destinations.http_connection import HttpConnection, HttpResponse
-from forebay_processor.destinations.names import Names, looking_for
+from forebay_processor.destinations.name_resolver import Names, looking_for
 
 __all__ = ["KEPT_LIMIT", "KEPT_SECONDS", "HttpClient", "Pool"]
 

@@ -18,10 +18,10 @@ import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
-from forebay_processor.destinations.addresses import AddressRefused, Guard
+from forebay_processor.destinations.address_guard import AddressRefused, Guard
 from forebay_processor.destinations.http_connection import HttpConnection
 from forebay_processor.destinations.http_errors import HttpFailure, NoConnection, Told
-from forebay_processor.destinations.names import NameNotFound, Names
+from forebay_processor.destinations.name_resolver import NameNotFound, Names
 
 __all__ = ["Connector", "Origin", "default_tls", "origin_of"]
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from forebay.core.ack_floors import AckFloor
+from forebay.core.stored_ack_floors import AckFloor
 from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import ConsumerMissing, StoreUnavailable
 from forebay.runtime.jetstream.pull_inbox import PullInbox
@@ -18,11 +18,11 @@ from forebay.runtime.jetstream.pull_status import PullRefusal
 from forebay.runtime.jetstream.puller import Puller, TakenOver
 from forebay.runtime.supervise import all_of, end_tasks, to_the_end
 from forebay_processor.adapters.connection import Session
-from forebay_processor.delivery.dispatcher import Deliverer
+from forebay_processor.delivery.dispatcher import Dispatcher
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.replays import Replays
+from forebay_processor.delivery.replay_watch import Replays
 from forebay_processor.metrics import ProcessorMetrics
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.splitting.splitter import Splitter
 
@@ -39,7 +39,7 @@ class ConsumerRunner(NamedTuple):
     consumer: str
     batch: int
     lane: Lane
-    handler: Splitter | Deliverer
+    handler: Splitter | Dispatcher
     recently_acked: RecentlyAcked
     """What of its stream is finished, whatever the consumer hands out."""
 
@@ -83,9 +83,9 @@ class PartitionConsumers:
         return self._session
 
     @property
-    def deliverers(self) -> list[Deliverer]:
+    def dispatchers(self) -> list[Dispatcher]:
         """What delivers the lanes; none for RAW."""
-        return [each.handler for each in self.runners if isinstance(each.handler, Deliverer)]
+        return [each.handler for each in self.runners if isinstance(each.handler, Dispatcher)]
 
     @property
     def is_attached(self) -> bool:
@@ -127,7 +127,7 @@ class PartitionConsumers:
         """Have all handed out again that is not acked; raises StoreError."""
         self._taken = await all_of(self._take_over_one(session, each) for each in self.runners)
         for runner, taken in zip(self.runners, self._taken, strict=True):
-            if isinstance(runner.handler, Deliverer):
+            if isinstance(runner.handler, Dispatcher):
                 runner.handler.expect(taken.left)
 
     async def begin(self, session: Session) -> None:
@@ -145,7 +145,7 @@ class PartitionConsumers:
             self._pullers.append(puller)
             running = runner.handler.run(puller)
             self._tasks.add(asyncio.create_task(running, name=runner.consumer))
-        if self.deliverers:
+        if self.dispatchers:
             replays = Replays(session.streams, self._shard, self._partition, self._queues)
             self._tasks.add(asyncio.create_task(replays.run(), name="replays"))
 
@@ -179,13 +179,13 @@ class PartitionConsumers:
     async def detach_for_good(self) -> None:
         """Pull no more, and expect nothing more."""
         await self.detach()
-        for deliverer in self.deliverers:
+        for dispatcher in self.dispatchers:
             # Nothing more comes here: who waits for it, for others too, need not.
-            deliverer.expect(0)
+            dispatcher.expect(0)
 
     async def confirm_acks(self) -> None:
         """Wait until the server has the acks of its items."""
-        await asyncio.gather(*(each.confirm_acks(CONFIRM_SECONDS) for each in self.deliverers))
+        await asyncio.gather(*(each.confirm_acks(CONFIRM_SECONDS) for each in self.dispatchers))
 
     async def give_back(self, session: Session) -> None:
         """Have handed out again what came to us when it was not ours any more.

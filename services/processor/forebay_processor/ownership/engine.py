@@ -25,13 +25,13 @@ from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destination_metrics import DestinationFigures
 from forebay_processor.destinations.registry import Destinations
-from forebay_processor.maintenance.watchdog import Watchdog
+from forebay_processor.maintenance.nats_watchdog import Watchdog
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition_factory import PartitionFactory
 from forebay_processor.ownership.shard import ShardRunner
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.shared.partition_view import StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Engine"]

@@ -26,7 +26,7 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.consumers import PartitionConsumers
 from forebay_processor.shared.lease import Lease
 from forebay_processor.shared.lease_table import Assignment
-from forebay_processor.shared.partition import Partition, PartitionStore, StoredRow
+from forebay_processor.shared.partition_view import Partition, PartitionStore, StoredRow
 from forebay_processor.shared.retention_ages import RetentionAges
 
 __all__ = ["OwnedPartition", "PartitionState"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from forebay.core.subjects import Lane, StreamKind, consumer_name, stream_name
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.supervise import end_tasks
-from forebay_processor.delivery.dispatcher import Acker, Deliverer
+from forebay_processor.delivery.dispatcher import Acker, Dispatcher
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.consumers import ConsumerRunner
@@ -16,13 +16,13 @@ from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.settings import ProcessorSettings
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease
-from forebay_processor.shared.partition import PartitionStore
+from forebay_processor.shared.partition_view import PartitionStore
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.splitting.body_limits import BodyLimits
 from forebay_processor.splitting.cutting import Cutter
+from forebay_processor.splitting.large_body_turns import Room
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
-from forebay_processor.splitting.turns import Room
 
 __all__ = ["PartitionFactory"]
 
@@ -128,7 +128,7 @@ class PartitionFactory:
                 consumer_name("deliver", lane, partition.number),
                 self.settings.batch,
                 lane,
-                Deliverer(
+                Dispatcher(
                     partition,
                     self._endpoints,
                     self.queues,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from forebay.core.ack_floors import AckFloor
+from forebay.core.stored_ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
@@ -26,7 +26,7 @@ from forebay_processor.delivery.backlog_survey import BacklogSurvey
 from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.ownership.assignment import KINDS, surplus
-from forebay_processor.ownership.consumer_watch import NAMED, ConsumerWatch
+from forebay_processor.ownership.consumer_check import NAMED, ConsumerWatch
 from forebay_processor.ownership.membership import Membership
 from forebay_processor.ownership.partition import OwnedPartition
 from forebay_processor.ownership.partition_factory import PartitionFactory
@@ -278,7 +278,7 @@ class ShardRunner:
             owned=len(self._partitions),
             members=len(self.table.members),
         )
-        await self._start_retry([each for each in begun if each.consumers.deliverers], session)
+        await self._start_retry([each for each in begun if each.consumers.dispatchers], session)
 
     async def _prepare(self, partitions: list[OwnedPartition], session: Session) -> None:
         await self._read_ages(session)
@@ -318,8 +318,8 @@ class ShardRunner:
         try:
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 for partition in partitions:
-                    for deliverer in partition.consumers.deliverers:
-                        await deliverer.wait_caught_up()
+                    for dispatcher in partition.consumers.dispatchers:
+                        await dispatcher.wait_caught_up()
         except TimeoutError:
             _log.warning("catch_up_ended_early", seconds=CATCH_UP_SECONDS)
         await self._factory.acker.join()

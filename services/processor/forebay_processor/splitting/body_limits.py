@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from forebay.core.errors import ForebayError
-from forebay.core.invalid import InvalidReason
+from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.item import Item
 
 __all__ = ["BodyLimits", "BodySurvey", "CutFailed"]

@@ -33,7 +33,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from forebay.core import envelope
-from forebay.core.invalid import InvalidReason
+from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.jetstream.errors import StoreError
@@ -42,15 +42,15 @@ from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay.runtime.jetstream.puller import BATCH_BYTES
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
-from forebay_processor.shared.partition import Lag, Partition
+from forebay_processor.shared.partition_view import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.splitting.body_limits import CutFailed
 from forebay_processor.splitting.body_log import BodyLog
-from forebay_processor.splitting.claims import ClaimJudge, KnownItems
 from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
-from forebay_processor.splitting.turns import TURN_SECONDS, Room, Turns
-from forebay_processor.splitting.waves import ItemOutcome, PartitionLost, Storage, WaveStore
+from forebay_processor.splitting.item_storing import ItemOutcome, PartitionLost, Storage, WaveStore
+from forebay_processor.splitting.large_body_turns import TURN_SECONDS, Room, Turns
+from forebay_processor.splitting.repeat_check import ClaimJudge, KnownItems
 
 __all__ = ["Splitter", "SplitterTools"]
 

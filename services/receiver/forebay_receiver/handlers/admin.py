@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 import forebay
 from forebay.runtime.metrics import CONTENT_TYPE
-from forebay_receiver.services.status import ReceiverStatus
+from forebay_receiver.services.readiness import ReceiverStatus
 
 __all__ = ["Load", "Probe", "RouteList", "admin_application"]
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from forebay.core.packed import packing
+from forebay.core.body_packing import packing
 from forebay.core.signatures import hashing
 from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import StoreError, StoreRefused
@@ -28,7 +28,7 @@ from forebay_receiver.errors import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.answer import STORED, Answer
-from forebay_receiver.services.large_bodies import LARGE_BODY, LargeBodies, Work
+from forebay_receiver.services.large_body_turns import LARGE_BODY, LargeBodies, Work
 from forebay_receiver.services.refusal_log import RefusalLog
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.services.store_reasons import reason_of

@@ -18,8 +18,8 @@ import re
 from typing import Final, Protocol
 
 from forebay.core.errors import ConfigurationError
+from forebay.core.manifest_record import SecretKeyRef, SecretSource
 from forebay.core.naming import EndpointName
-from forebay.core.resource_record import SecretKeyRef, SecretSource
 from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
 
 __all__ = ["SecretValues", "Secrets"]

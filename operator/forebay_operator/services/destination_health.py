@@ -14,9 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.pods import PodPages
+from forebay_operator.adapters.pod_reports import PodPages
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.pods import OpenBreaker
+from forebay_operator.models.pod_reports import OpenBreaker
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition
 from forebay_operator.services.cluster_cache import ClusterCache

@@ -6,7 +6,7 @@ from typing import Any, cast
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from forebay_receiver.handlers.connection_rules import ConnectionRules
+from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.handlers.webhook_protocol import WebhookProtocol
 
 __all__ = ["protocol_factory"]

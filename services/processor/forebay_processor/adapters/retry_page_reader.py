@@ -32,9 +32,9 @@ from forebay.runtime.jetstream.api import (
     status_of,
 )
 from forebay.runtime.jetstream.errors import ConsumerMissing, StoreError, StoreUnavailable
+from forebay.runtime.jetstream.fast_subscriptions import subscribe
 from forebay.runtime.jetstream.pulled_message import told_by
-from forebay.runtime.jetstream.quick_client import subscribe
-from forebay_processor.shared.partition import StoredRow
+from forebay_processor.shared.partition_view import StoredRow
 
 __all__ = ["RetryPages", "first_row", "row_at"]
 

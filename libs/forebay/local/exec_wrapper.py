@@ -1,9 +1,9 @@
 """Runs in front of each part: ties its life to that of `forebay run`, then becomes the part.
 
 Started as a script of its own, without the project's libraries:
-`launch.py <parent> <nice> <program> <argument>...`. What it sets outlives the exec. Doing this
-between fork and exec inside a Python program with threads can hang, so it has a process of its own,
-for 15 ms.
+`exec_wrapper.py <parent> <nice> <program> <argument>...`. What it sets outlives the exec.
+Doing this between fork and exec inside a Python program with threads can hang, so it has a process
+of its own, for 15 ms.
 """
 
 import ctypes

@@ -13,7 +13,7 @@ from forebay.core.subjects import RetrySubject
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.lane_backlog import LaneBacklog
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["Backlogs", "MemoryBounds"]
 

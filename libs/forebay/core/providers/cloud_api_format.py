@@ -10,19 +10,19 @@ from typing import Final
 import msgspec
 
 from forebay.core.content_encoding import beginning
-from forebay.core.cutting import ItemCutter
+from forebay.core.cut_webhook import ItemCutter
 from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
 from forebay.core.json_values import Json, as_dict, as_list, as_text
-from forebay.core.lanes import BEGINNING, BULK, INVALID, LIVE, SMALL_BODY, first_and_last
-from forebay.core.providers.cloud_api_search import (
+from forebay.core.lane_detection import BEGINNING, BULK, INVALID, LIVE, SMALL_BODY, first_and_last
+from forebay.core.providers.cloud_api_lanes import (
     LIST_NAMES,
     URGENCY,
     URGENT_LISTS,
     LaneSearch,
 )
-from forebay.core.reading import read_json
 from forebay.core.subjects import Lane
+from forebay.core.tolerant_json import read_json
 
 __all__ = ["CLOUD_API", "CloudApi"]
 

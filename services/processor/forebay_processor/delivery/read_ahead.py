@@ -7,12 +7,12 @@ process dies, the next owner reads RETRY.
 from collections.abc import Callable
 
 from forebay_processor.delivery.backlog_reader import BacklogReader
-from forebay_processor.delivery.backlogs import Backlogs
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
+from forebay_processor.delivery.destination_backlog import Backlogs
 from forebay_processor.delivery.entry import EntryState, RetryEntry
 from forebay_processor.delivery.lane_backlog import LaneBacklog
-from forebay_processor.shared.partition import Partition
+from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Window"]

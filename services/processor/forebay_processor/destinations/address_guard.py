@@ -12,8 +12,8 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from forebay_processor.destinations.names import FoundAddress, Names
-from forebay_processor.destinations.networks import (
+from forebay_processor.destinations.name_resolver import FoundAddress, Names
+from forebay_processor.destinations.public_networks import (
     Network,
     forms,
     is_in,

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from forebay.core.item_kinds import KINDS
 from forebay.core.naming import NAME_LIMIT, is_dns_label
-from forebay.core.quantities import QUANTITY
+from forebay.core.quantity_format import QUANTITY
 
 __all__ = [
     "CertificateName",

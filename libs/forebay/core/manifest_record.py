@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from forebay.core.fields import SecretKey, SecretName
+from forebay.core.field_types import SecretKey, SecretName
 
 __all__ = ["ResourceRecord", "SecretKeyRef", "SecretSource", "SecretSources"]
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
+from forebay.core.identity_keys import time_of
 from forebay.core.item_digests import digest_within, encoded_frame, hash_of_frame
-from forebay.core.item_keys import time_of
 from forebay.core.json_values import Json, as_dict, as_list, as_text, canonical_json
 from forebay.core.participants import IDENTITY_NAMES, names_of_contact
 

@@ -14,7 +14,7 @@ from forebay.core.subjects import EventSubject, Lane, dead_subject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
 from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
 from forebay.runtime.jetstream.puller import Puller
-from forebay_processor.delivery.dispatcher import Acker, Deliverer
+from forebay_processor.delivery.dispatcher import Acker, Dispatcher
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import Delivered
 from forebay_processor.destinations.registry import Destinations
@@ -39,7 +39,7 @@ LETTER = dead_subject("0", NAME, "-", "key")
 
 
 class DelivererAlone:
-    """One deliverer whose EVENTS, RETRY, DEAD and destination are the test's own."""
+    """One dispatcher whose EVENTS, RETRY, DEAD and destination are the test's own."""
 
     def __init__(self) -> None:
         self.table, self.acks, self.door = MemoryTable(), Acks(), Door()
@@ -52,7 +52,7 @@ class DelivererAlone:
         self.endpoints = Endpoints()
         channels = DestinationQueues(self.endpoints, cast("Destinations", self), metrics, self.time)
         self._acker, self._pull = Acker(), Pull()
-        self._deliverer = Deliverer(
+        self._dispatcher = Dispatcher(
             partition, self.endpoints, channels, self._acker, RecentlyAcked(), metrics
         )
         self._stored_at = int(self.time.now() * 1e9)
@@ -68,7 +68,7 @@ class DelivererAlone:
     async def running(self) -> AsyncIterator[None]:
         """Let it run within the block."""
         tasks = [
-            asyncio.create_task(self._deliverer.run(cast("Puller", self._pull))),
+            asyncio.create_task(self._dispatcher.run(cast("Puller", self._pull))),
             asyncio.create_task(self._acker.run()),
         ]
         try:

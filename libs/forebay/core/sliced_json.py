@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from forebay.core.json_values import Json
-from forebay.core.reading import Decode
+from forebay.core.tolerant_json import Decode
 
 __all__ = ["PIECE_BYTES", "count_values", "may_hold_more", "read_in_slices"]
 

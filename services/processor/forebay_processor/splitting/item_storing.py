@@ -31,8 +31,8 @@ from forebay.runtime.jetstream.errors import (
     StoreError,
 )
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_processor.splitting.claims import ClaimJudge, Verdict
 from forebay_processor.splitting.cutting import Part
+from forebay_processor.splitting.repeat_check import ClaimJudge, Verdict
 
 __all__ = ["ItemOutcome", "PartitionLost", "Settled", "Storage", "WaveStore"]
 

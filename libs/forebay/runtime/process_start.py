@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.reading import INTEGER_DIGITS
+from forebay.core.tolerant_json import INTEGER_DIGITS
 
 __all__ = [
     "LISTEN_BACKLOG",

@@ -7,7 +7,7 @@ import msgspec
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
-from forebay_operator.models.pods import OpenBreaker, PodPage
+from forebay_operator.models.pod_reports import OpenBreaker, PodPage
 
 __all__ = ["HttpPods", "PodPages", "ScriptedPods"]
 

@@ -15,8 +15,8 @@ import msgspec
 
 from forebay.core.envelope import CONTENT_ENCODING, CONTENT_TYPE, EVENT_ID, StoredItem
 from forebay.core.errors import ForebayError
+from forebay.core.identity_keys import REPEAT_WINDOW_SECONDS
 from forebay.core.item import Item, rfc3339
-from forebay.core.item_keys import REPEAT_WINDOW_SECONDS
 from forebay.core.json_values import Json
 from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay.core.subjects import Lane

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import structlog
 
 from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.adapters.pods import PodPages
+from forebay_operator.adapters.pod_reports import PodPages
 from forebay_operator.errors import OperatorError
 from forebay_operator.models.names import ANNOTATION_TABLES
-from forebay_operator.models.pods import PodPage
+from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.cluster_cache import ClusterCache, PodFacts
 
 __all__ = ["PoolView", "Pools"]

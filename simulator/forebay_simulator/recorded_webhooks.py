@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from forebay.core.errors import ConfigurationError
-from forebay_simulator.keys import item_keys
+from forebay_simulator.expected_keys import item_keys
 from forebay_simulator.payloads import Payload
 
 __all__ = ["FolderPayloads"]

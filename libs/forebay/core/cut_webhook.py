@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from forebay.core.frames import Frame, channel_of, identity, is_small, time_of_entry
-from forebay.core.item import Item, rfc3339
-from forebay.core.item_digests import digest_of
-from forebay.core.item_keys import (
+from forebay.core.identity_keys import (
     REPEAT_WINDOW_SECONDS,
     complete_key,
     moment_of,
     sha256_of,
     time_of,
 )
+from forebay.core.item import Item, rfc3339
+from forebay.core.item_context import Frame, channel_of, identity, is_small, time_of_entry
+from forebay.core.item_digests import digest_of
 from forebay.core.item_kinds import ACCOUNT_FIELDS, UNKNOWN, WALKS, lists_of, type_of
 from forebay.core.json_values import Json, as_dict, as_list, as_text
 from forebay.core.participants import person_of

@@ -9,7 +9,7 @@ from forebay.core.tables import Retry
 from forebay_processor.delivery.backoff import attempts_by_age
 from forebay_processor.delivery.entry import EntryState, RetryEntry
 from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
-from forebay_processor.shared.partition import Partition, StoredRow
+from forebay_processor.shared.partition_view import Partition, StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["entry_of", "epoch_of", "subject_of"]

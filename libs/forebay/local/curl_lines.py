@@ -14,7 +14,7 @@ from forebay.core.providers.registry import provider_of
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.signatures import sign
 from forebay.core.tables import SignatureCheck
-from forebay.local.secrets import LocalSecrets
+from forebay.local.secret_sources import LocalSecrets
 
 __all__ = ["Sample", "sample"]
 

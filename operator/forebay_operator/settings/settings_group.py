@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from forebay.core.fields import label
+from forebay.core.field_types import label
 
 __all__ = ["LabelMap", "ObjectName", "Port", "Seconds", "SettingsGroup"]
 

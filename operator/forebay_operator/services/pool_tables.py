@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
-from forebay_operator.services.placement import TableAllocator
+from forebay_operator.services.table_placement import TableAllocator
 
 __all__ = ["Entry", "PoolEntries"]
 
