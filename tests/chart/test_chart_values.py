@@ -95,7 +95,7 @@ def test_every_value_is_read_by_a_template() -> None:
         for path in (CHART / "templates").rglob("*")
         if path.suffix in {".yaml", ".tpl", ".txt"}
     )
-    whole = {"resources", "limits", "requests", "annotations"}  # handed on as they are
+    whole = {"resources", "limits", "requests", "labels", "annotations"}  # handed on as they are
     for path in leaves(VALUES):
         if not whole & set(path[:-1]):
             assert re.search(rf"\.{path[-1]}\b", templates), ".".join(path)

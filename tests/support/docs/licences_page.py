@@ -25,9 +25,9 @@ ALLOWED: Final = frozenset(
 )
 """What may be in an image: those that ask for their text to be kept, and for nothing else."""
 
-ALLOWED_TO_DEVELOP: Final = ALLOWED | {"MPL-2.0"}
+ALLOWED_TO_DEVELOP: Final = ALLOWED | {"MIT-CMU", "MPL-2.0"}
 """What `make init` may install, which nobody is given: MPL-2.0 asks that changes of its own files
-are published."""
+are published. MIT-CMU is MIT that keeps a name out of advertising."""
 
 SPDX: Final = {
     "apache 2": "Apache-2.0",
@@ -40,6 +40,14 @@ SPDX: Final = {
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
 }
 """What libraries without an SPDX expression call theirs. "BSD License" may be any of several."""
+
+READ: Final = {
+    "cycler": "BSD-3-Clause",
+    "kiwisolver": "BSD-3-Clause",
+    "matplotlib": "PSF-2.0",
+}
+"""Libraries that name their licence by a word that may be any of several: what their text is.
+Matplotlib's is that of Python with its own names."""
 
 NOT_HERE: Final = {"backports-zstd": "PSF-2.0", "tomli": "MIT"}
 """Libraries that only some Pythons need, for the others."""
@@ -103,6 +111,8 @@ def licence_of(name: str) -> str:
         return NOT_HERE.get(name, "unknown: not installed")
     if "License-Expression" in said:
         return said["License-Expression"]
+    if name in READ:
+        return READ[name]
     words = (said.get_all("License") or [""])[0]
     classifiers = [
         each.rpartition(" :: ")[2]
