@@ -37,7 +37,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart chart-tools lock sbom generate \
-	e2e e2e-long system interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
+	e2e e2e-long system observability pictures bench-series interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
 	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign mutants images coverage clean
 
 help: ## show this list
@@ -91,13 +91,14 @@ controlplane: $(VENV)/.installed-dev ## the operator against a real etcd and kub
 chart: $(VENV)/.installed-dev chart-tools ## the chart, rendered by Helm's engine and judged by who reads it
 	@$(PYTEST) $(SPREAD) tests/chart $(ARGS)
 
-# Prometheus' own judge of rules: the program alone out of Debian's package, nothing is started.
+# Prometheus and its own judge of rules: the programs alone out of Debian's package, nothing is started.
 chart-tools: $(VENV)/.installed-dev
-	@if [ ! -x $(BIN)/promtool ] && ! command -v promtool >/dev/null && command -v apt-get >/dev/null; then \
-		echo 'Fetching promtool into $(VENV) (once) ...'; \
+	@if ! { [ -x $(BIN)/promtool ] && [ -x $(BIN)/prometheus ]; } && \
+		! { command -v promtool && command -v prometheus; } >/dev/null && command -v apt-get >/dev/null; then \
+		echo 'Fetching prometheus and promtool into $(VENV) (once) ...'; \
 		folder=$$(mktemp -d); \
 		(cd "$$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) && \
-			install "$$folder/usr/bin/promtool" $(BIN)/; \
+			install "$$folder/usr/bin/promtool" "$$folder/usr/bin/prometheus" $(BIN)/; \
 		rm -rf "$$folder"; \
 	fi
 
@@ -126,8 +127,9 @@ sbom: $(TOOLS)/.installed $(PARTS:%=$(VENV)/%/.installed) ## a bill of materials
 		echo "dist/sbom/$$part.cdx.json"; \
 	done
 
-generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, docs/metrics.md, docs/logs.md, docs/licences.md
-	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/unit/test_metrics_page.py tests/unit/test_logs_page.py tests/unit/test_licences.py \
+generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, dashboards, docs/metrics.md, docs/logs.md, docs/licences.md
+	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/chart/test_chart_dashboards.py::test_the_files_are_what_the_code_makes \
+		tests/unit/test_metrics_page.py tests/unit/test_logs_page.py tests/unit/test_licences.py \
 		--update-test-data $(ARGS)
 
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its
@@ -161,6 +163,15 @@ e2e-long: ## the same with three servers of NATS that roll at load (5 minutes)
 
 system: $(VENV)/.installed-dev $(ALONE)/.installed ## all parts together, and a receiver by itself
 	@$(PYTEST) tests/system $(ARGS)
+
+observability: $(VENV)/.installed-dev chart-tools ## every query of dashboards and rules, asked of a real Prometheus about a real run; 1 minute
+	@$(PYTEST) tests/observability $(ARGS)
+
+pictures: $(VENV)/.installed-dev chart-tools ## the dashboards with the data of a real run, drawn into docs/images; 5 minutes
+	@PYTHONPATH=tests $(BIN)/python -m bench.pictures $(ARGS)
+
+bench-series: $(VENV)/.installed-dev ## series, scrape time and size of each part with 1,000 endpoints; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.series $(ARGS)
 
 interop: $(VENV)/.installed-dev ## other people's clients, direct and through nginx and HAProxy: those that are on the machine
 	@$(PYTEST) tests/interop $(ARGS)

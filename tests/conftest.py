@@ -14,7 +14,10 @@ from support.inputs.tables import Tables
 from support.nats.nats_server import NatsServer
 from support.programs.stack import Stack
 
-LEVELS = ("unit", "component", "controlplane", "chart", "e2e", "system", "interop", "fault", "fuzz")
+LEVELS = (
+    *("unit", "component", "controlplane", "chart", "e2e", "system", "observability", "interop"),
+    *("fault", "fuzz"),
+)
 """Folders under tests/ whose tests get the marker of the same name."""
 
 _HERE = Path(__file__).parent

@@ -198,7 +198,8 @@ class OperatorAlone:
     async def start(self) -> None:
         """Begin, with what stands in the cluster and nothing else."""
         config, cluster = self.config, self.cluster
-        metrics, chance = OperatorMetrics(), random.Random(1)
+        self.metrics = metrics = OperatorMetrics()
+        chance = random.Random(1)
         self.cache = cache = ClusterCache(config.name)
         for document in cluster.endpoint_documents.values():
             cache.put_endpoint(document)
@@ -215,7 +216,7 @@ class OperatorAlone:
         self.tables.load()
         connections = asyncio.Event()
         connections.set()
-        queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
+        self.queue = queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
         shards = Shards(config, self.streams, connections, metrics, chance, queue)
         looking = asyncio.create_task(shards.run())
         await shards.known.wait()
@@ -241,7 +242,7 @@ class OperatorAlone:
             )
         )
         self.reconciler.begin()
-        self._shared = SharedParts(config, cache, applier, self.tables, self.apis)
+        self.shared = SharedParts(config, cache, applier, self.tables, self.apis)
 
     # --- what a tenant does
 
@@ -305,7 +306,7 @@ class OperatorAlone:
 
     async def reconcile_routes(self, *, complete: bool = True) -> None:
         """Reconcile the routes of the shared receivers."""
-        await self._shared.reconcile(set(self.reconciler.shared_hosts.values()), complete=complete)
+        await self.shared.reconcile(set(self.reconciler.shared_hosts.values()), complete=complete)
 
     # --- pods
 

@@ -1,0 +1,68 @@
+"""The operator's own code on a cluster that is played, with its metrics and the run's NATS."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+from forebay.runtime.admin import admin_application, serve_admin
+from forebay.runtime.process import listen
+from forebay.runtime.settings import NatsSettings
+from forebay.runtime.supervise import end_tasks
+from forebay_operator.adapters.streams import JetStreams
+from forebay_operator.services.shards import Shards
+from forebay_operator.services.workers import Workers
+from forebay_operator.settings.config import Shard
+from support.operator.operator_alone import OperatorAlone
+from support.programs.ports import HOST
+from support.programs.stack import Stack
+
+__all__ = ["operator_part"]
+
+_CHECK_SECONDS = 1
+"""Between two looks at the streams."""
+
+
+@contextlib.asynccontextmanager
+async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]:
+    """Run an operator beside the other parts; its metrics are at the port."""
+    alone = OperatorAlone()
+    shard = stack.shard
+    alone.config = alone.config.model_copy(
+        update={
+            "shards": (
+                Shard(
+                    raw_max_bytes=shard.raw_max_bytes,
+                    events_max_bytes=shard.events_max_bytes,
+                    retry_max_bytes=shard.retry_max_bytes,
+                    dead_max_bytes=shard.dead_max_bytes,
+                ),
+            ),
+            "limits": alone.config.limits.model_copy(update={"status_seconds": _CHECK_SECONDS}),
+        }
+    )
+    await alone.start()
+    begun = asyncio.get_running_loop().time()
+    alone.metrics.watch_age_from(lambda: asyncio.get_running_loop().time() - begun)
+    streams = JetStreams(NatsSettings(url=stack.nats_server.url))
+    shards = Shards(
+        alone.config, streams, streams.connections, alone.metrics, random.Random(1), alone.queue
+    )
+    workers = Workers(
+        alone.config.limits, alone.cache, alone.reconciler, alone.shared, alone.metrics, alone.queue
+    )
+    with listen(HOST, port, "the operator's port") as listener:
+        async with serve_admin(admin_application(list, alone.metrics.exposition), listener):
+            tasks = [
+                asyncio.create_task(each)
+                for each in (
+                    streams.run(),
+                    shards.run(),
+                    workers.run(),
+                    alone.metrics.measure_lag(),
+                )
+            ]
+            try:
+                yield alone
+            finally:
+                await end_tasks(tasks)
