@@ -21,6 +21,7 @@ __all__ = [
     "MOST_AT_RECEIVER",
     "MOST_OF_DESTINATION",
     "MOST_OF_ENDPOINT",
+    "MOST_RECORDS",
     "PAGE",
     "page",
     "sample_names",
@@ -44,6 +45,9 @@ MOST_OF_ENDPOINT: Final = 3 * len(KINDS) + 3 * len(Lane) + len(InvalidReason) + 
 MOST_OF_DESTINATION: Final = 3 + 3 + len(AnswerClass) + len(DeadReason) + 1 + len(OF_DESTINATIONS)
 """Deliveries and attempts, answers, dead letters, replays, and what its queue shows."""
 
+MOST_RECORDS: Final = 29
+"""Records of the chart's rules that name an endpoint: `tests/observability` counts them."""
+
 _HEAD: Final = """\
 # Metrics
 
@@ -58,9 +62,16 @@ reaches 5 s, their limit.
 
 With `E` endpoints and `D` destinations in all, a receiver shows at most `{receiver} E` series, a
 processor `{endpoint} E + {destination} D`; less than 200 more of each part are of the process.
-These are bounds: an outcome, a reason or a kind that never occurred has no series. An endpoint that
-only ever gets text messages and statuses, at one destination that takes them, has 2 series at a
-receiver and 11 at a processor.
+These are bounds: an outcome, a reason or a kind that never occurred has no series. Endpoints that
+only ever get text messages and statuses, at destinations that take them, have `2 E` at a receiver
+and `4 E + 7 D` at a processor: `make bench-series` counts them ([1,000 endpoints with 2
+destinations each](results/bench-series.md), and what a scrape costs).
+
+Prometheus has the sum over all pods. Each of `R` receivers that serve an endpoint counts it, and of
+`P` processors those that had a partition of it since their start: at most
+`R ({receiver} E + 200) + P ({endpoint} E + {destination} D + 200)`, with plain traffic
+`R (2 E + 200) + P (4 E + 7 D + 200)`. The chart's rules add at most `{records} E` records, and less
+than 150 that name no endpoint.
 
 A series of an endpoint, or of a destination, that left the tables goes too, so their number does
 not grow with time: at a receiver at once; at a processor when its last values have been shown for
@@ -80,7 +91,10 @@ def page() -> str:
     labels = (f"| `{label}` | {says} |" for label, says in LABELS.items() if label in used)
     parts = ("\n".join(_part(name, metrics)) for name, metrics in METRICS.items())
     head = _HEAD.format(
-        receiver=MOST_AT_RECEIVER, endpoint=MOST_OF_ENDPOINT, destination=MOST_OF_DESTINATION
+        receiver=MOST_AT_RECEIVER,
+        endpoint=MOST_OF_ENDPOINT,
+        destination=MOST_OF_DESTINATION,
+        records=MOST_RECORDS,
     )
     return head + "\n".join((*labels, *parts)) + "\n"
 
