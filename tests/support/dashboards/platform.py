@@ -210,7 +210,7 @@ def _operator() -> list[Sized]:
                 "By kind. At rest there are none; some without end: somebody else writes the same objects.",
                 {f"sum by (kind) ({grown('forebay_operator_writes_total', '5m')})": "{{kind}}"},
             ),
-            8,
+            6,
             7,
         ),
         (
@@ -219,7 +219,7 @@ def _operator() -> list[Sized]:
                 "Somebody changed or deleted what the operator made: its log names the objects.",
                 {f"sum({grown('forebay_operator_drift_repairs_total', '15m')})": "objects"},
             ),
-            8,
+            6,
             7,
         ),
         (
@@ -231,7 +231,20 @@ def _operator() -> list[Sized]:
                 steps=LAG,
                 logarithmic=True,
             ),
-            8,
+            6,
+            7,
+        ),
+        (
+            lines(
+                "Restarts of processes (10 min)",
+                "Of pods that stay: a process ended and was started again, for want of memory or by its probe. Its "
+                "counters began at 0.",
+                {
+                    f"sum(changes(forebay_{part}_start_time_seconds[10m]))": f"{part}s"
+                    for part in ("receiver", "processor", "operator")
+                },
+            ),
+            6,
             7,
         ),
     ]

@@ -43,7 +43,9 @@ async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]
     )
     await alone.start()
     begun = asyncio.get_running_loop().time()
-    alone.metrics.watch_age_from(lambda: asyncio.get_running_loop().time() - begun)
+    alone.metrics.follow_queue(lambda: len(alone.queue))
+    alone.metrics.follow_conditions(alone.cache.conditions)
+    alone.metrics.follow_watch_age(lambda: asyncio.get_running_loop().time() - begun)
     streams = JetStreams(NatsSettings(url=stack.nats_server.url))
     shards = Shards(
         alone.config, streams, streams.connections, alone.metrics, random.Random(1), alone.queue
