@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator
 
 from forebay.runtime.admin import admin_application, serve_admin
-from forebay.runtime.process import listen
+from forebay.runtime.process_start import listen
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.supervise import end_tasks
 from forebay_operator.adapters.streams import JetStreams
