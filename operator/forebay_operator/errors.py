@@ -2,7 +2,7 @@
 
     OperatorError
     ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later
-    ├── ApiRefused          it refused an object: told in a condition, tried again as well
+    ├── ApiRefused          it refused an object: reported in a condition, tried again as well
     ├── ObjectChanged       an object changed or went meanwhile: tried again at once
     ├── StreamsUnavailable  NATS is away or silent
     ├── StreamsMissing      a stream or a consumer is gone from NATS: made again, later

@@ -19,14 +19,14 @@ DECLARED: Final = Declarations("operator")
 
 RECONCILES: Final = DECLARED.counter(
     "forebay_operator_reconciles_total",
-    "Looks at an endpoint: ok, waiting (for pods or NATS), refused, gone or failed.",
+    "Passes over an endpoint: ok, waiting (for pods or NATS), refused, gone or failed.",
     labels=("result",),
-    unit="looks",
+    unit="passes",
     use="failed that goes on: read the operator's log; refused: the endpoint's conditions.",
 )
 RECONCILE_SECONDS: Final = DECLARED.histogram(
     "forebay_operator_reconcile_seconds",
-    "Time of one look at an endpoint.",
+    "Time of one pass over an endpoint.",
     unit="seconds",
     use="Above a second the API server is slow.",
     buckets=SECONDS,
@@ -59,9 +59,9 @@ ENDPOINTS: Final = DECLARED.gauge(
 )
 WATCH_AGE: Final = DECLARED.gauge(
     "forebay_operator_watch_age_seconds",
-    "Since the latest event of any watch; rises for ever where watches are dead.",
+    "Since the latest event of any watch; rises forever where watches are dead.",
     unit="seconds",
-    use="Above ten minutes: restart the operator, look at the API server.",
+    use="Above ten minutes: restart the operator, check the API server.",
 )
 STREAM_BYTES: Final = DECLARED.gauge(
     "forebay_stream_bytes",
@@ -103,7 +103,7 @@ class OperatorMetrics:
         await self._set.measure_lag(LOOP_LAG)
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """Count a look at an endpoint and its time."""
+        """Count a pass over an endpoint and its time."""
         self._reconciles.add((result,))
         self._seconds.observe(seconds)
 

@@ -140,7 +140,7 @@ def _check_url(url: str, *, allow_remote: bool) -> None:
         raise ConfigurationError(message) from error
     if parts.scheme not in {"http", "https"} or not host:
         _refuse(
-            f"{url!r} is no URL to send to: it has to look like "
+            f"{url!r} is no URL to send to: it has to be of the form "
             "http://127.0.0.1:8080/v1/webhooks/demo/meta"
         )
     elif not allow_remote and not _is_loopback(host):

@@ -23,7 +23,7 @@ class FolderPayloads:
         """
         self._turns = itertools.cycle(_load(folder))
 
-    def take(self, elapsed: float) -> Payload:  # noqa: ARG002  # files tell their own time
+    def take(self, elapsed: float) -> Payload:  # noqa: ARG002  # files have a time of their own
         """Return the next webhook."""
         return next(self._turns)
 

@@ -115,7 +115,7 @@ class Result:
         return msgspec.json.encode(figures).decode()
 
     def to_table(self) -> RenderableType:
-        """Return what a person likes to look at."""
+        """Return it as a table for a person."""
         table = Table(box=box.ROUNDED, show_header=False, pad_edge=True, title="Webhooks")
         table.add_column(style="bold")
         table.add_column(justify="right")

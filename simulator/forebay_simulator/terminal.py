@@ -21,10 +21,10 @@ from forebay_simulator.simulation import Simulation
 __all__ = ["play"]
 
 REFRESH_SECONDS: Final = 0.25
-"""Between two looks at the figures: quick enough to follow, next to nothing of a core."""
+"""Between two refreshes of the figures: quick enough to follow, next to nothing of a core."""
 
 GC_THRESHOLD: Final = 50_000
-"""Allocations between two looks for cycles (Python's own: 700 or 2,000). Tasks and requests die
+"""Allocations between two searches for cycles (Python's own: 700 or 2,000). Tasks and requests die
 without help; a collection in their midst would be measured as the receiver's latency."""
 
 

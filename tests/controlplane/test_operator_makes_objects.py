@@ -33,7 +33,7 @@ async def test_status_tells_url_generation_and_what_is_missing(forebay: Forebay)
     assert status["observedGeneration"] == endpoint["metadata"]["generation"]
     assert status["receivers"] == {"ready": 0, "total": 0}
     assert forebay.condition("sales", "Ready")["reason"] == "NoPodReady"
-    assert "look at the pods" in forebay.condition("sales", "Ready")["message"]
+    assert "check the pods" in forebay.condition("sales", "Ready")["message"]
 
 
 async def test_replicas_belong_to_the_autoscaler(forebay: Forebay) -> None:

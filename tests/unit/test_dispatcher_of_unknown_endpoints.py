@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, dead_subject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
-from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay.runtime.jetstream.puller import Puller
 from forebay_processor.delivery.dispatcher import Acker, Dispatcher
 from forebay_processor.delivery.queues import DestinationQueues
@@ -86,7 +86,7 @@ class DelivererAlone:
         subject = str(EventSubject("0", 0, Lane.LIVE, NAME, "messages", key))
         headers = {envelope.RECEIVED_AT: "1", envelope.CONVERSATION: "c"}
         message = Msg(client, subject, reply, ITEM, headers)
-        self._pull.put([PulledMessage(client, message, told_by(reply) or [])])
+        self._pull.put([PulledMessage(client, message, reply_tokens(reply) or [])])
 
     def know(self) -> None:
         """Let a table name the endpoint."""

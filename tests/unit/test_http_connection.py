@@ -64,7 +64,7 @@ def told(waiting: "asyncio.Future[HttpResponse]") -> str:
     """Return what failed; an error where it did not."""
     error = waiting.exception()
     assert isinstance(error, HttpFailure)
-    return error.told
+    return error.reason
 
 
 def in_two(data: bytes) -> list[Sequence[bytes]]:

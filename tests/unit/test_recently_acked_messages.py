@@ -6,7 +6,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.core.stored_ack_floors import AckFloor
-from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay_processor.shared import recently_acked
 from forebay_processor.shared.recently_acked import RecentlyAcked
 
@@ -16,7 +16,7 @@ CONSUMER = "split-live-00"
 def message(sequence: int, stored_at: int) -> PulledMessage:
     reply = f"$JS.ACK.FOREBAY_RAW_0.{CONSUMER}.1.{sequence}.{sequence}.{stored_at}.0"
     client = cast("Client", object())
-    told = told_by(reply)
+    told = reply_tokens(reply)
     assert told is not None
     return PulledMessage(client, Msg(client, "subject", reply, b"", {}), told)
 

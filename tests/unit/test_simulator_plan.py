@@ -15,8 +15,8 @@ GOOD = Plan(url="http://127.0.0.1:8080/v1/webhooks/demo/meta", rate=10, duration
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"url": "hooks.example.com"}, "it has to look like http://127"),
-        ({"url": "ftp://127.0.0.1/"}, "it has to look like http://127"),
+        ({"url": "hooks.example.com"}, "it has to be of the form http://127"),
+        ({"url": "ftp://127.0.0.1/"}, "it has to be of the form http://127"),
         ({"url": "http://127.0.0.1:port/"}, "is no URL"),
         ({"url": "https://hooks.example.com/x"}, "needs their consent: give --allow-remote"),
         ({"url": "http://127.0.0.1.example.com/x"}, "needs their consent"),

@@ -189,7 +189,7 @@ imagePullSecrets:
 {{/* Network policies: NATS, ours or one elsewhere. */}}
 {{- define "forebay.egress.nats" -}}
 {{- if .Values.nats.external.url }}
-# Where the external NATS is, network policies cannot tell by name.
+# Network policies cannot name the external NATS by a host name.
 - {}
 {{- else }}
 - ports:

@@ -10,7 +10,7 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* The annotations of pods: where a Prometheus without PodMonitors looks, then the component's own.
+{{/* The annotations of pods: what a Prometheus without PodMonitors reads, then the component's own.
      Takes a list: the root and the component's values. */}}
 {{- define "forebay.podAnnotations" -}}
 {{- $root := index . 0 -}}

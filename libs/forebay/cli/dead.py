@@ -1,4 +1,4 @@
-"""`forebay dead`: what destinations did not take, to be looked at, sent again or removed."""
+"""`forebay dead`: what destinations did not take, to be shown, sent again or removed."""
 
 from typing import TYPE_CHECKING, Annotated
 

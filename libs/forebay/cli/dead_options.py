@@ -93,7 +93,7 @@ DataDir = Annotated[
 ]
 Shard = Annotated[
     str,
-    typer.Option(envvar="FOREBAY_SHARDS", help="The shards to look in, separated by commas."),
+    typer.Option(envvar="FOREBAY_SHARDS", help="The shards to search, separated by commas."),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")

@@ -77,7 +77,7 @@ class DeadLetterPrinter(Protocol):
     ) -> None:
         """Show what was done."""
 
-    def looking(self) -> contextlib.AbstractContextManager[Callable[[int], None]]:
+    def searching(self) -> contextlib.AbstractContextManager[Callable[[int], None]]:
         """Show that letters are counted: what it gives is called with the number so far."""
 
     def working(self, total: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
@@ -92,8 +92,8 @@ class _Moving(DeadLetterPrinter):
 
     @override
     @contextlib.contextmanager
-    def looking(self) -> Iterator[Callable[[int], None]]:
-        with self._progress(TextColumn("looking: {task.completed:,.0f} found")) as progress:
+    def searching(self) -> Iterator[Callable[[int], None]]:
+        with self._progress(TextColumn("searching: {task.completed:,.0f} found")) as progress:
             task = progress.add_task("", total=None)
             yield lambda found: progress.update(task, completed=found)
 
@@ -276,7 +276,7 @@ _LISTED: Final = (
 
 
 def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
-    """Return all that is known beside the content; what could tell a person only if revealed."""
+    """Return all but the content; what could identify a person only if revealed."""
     subject, item = letter.subject, letter.item
     facts: dict[str, Any] = {
         "id": subject.key,

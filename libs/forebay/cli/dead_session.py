@@ -34,7 +34,7 @@ async def count(
     letters: "DeadLetterStore", wanted: "DeadLetterFilter", printer: "DeadLetterPrinter"
 ) -> "DeadLetterPlan":
     """Count what is meant, and show that it is being counted."""
-    with printer.looking() as found:
+    with printer.searching() as found:
         return await letters.plan(wanted, found)
 
 

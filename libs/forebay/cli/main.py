@@ -67,7 +67,7 @@ def _forebay(
         ),
     ] = False,
 ) -> None:
-    del version  # told by its callback
+    del version  # handled by its callback
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -39,7 +39,7 @@ class SignatureSpec(ResourceRecord):
 class ClientCertificateSpec(ResourceRecord):
     """A TLS client certificate, verified by the proxy in front of the receivers.
 
-    The receivers have to be told which header of the proxy tells of it; else they refuse all.
+    The receivers have to know which header of the proxy holds it; else they refuse all.
     """
 
     names: Annotated[tuple[CertificateName, ...], Field(min_length=1, max_length=8)]

@@ -211,7 +211,7 @@ class ItemCutter:
             threads = as_list(as_dict(chunk).get("threads"))
             empty = [each for each in threads if not as_list(as_dict(each).get("messages"))]
             if len(empty) == len(threads):
-                # Progress without messages, or the business declined: told once for the value.
+                # Progress without messages, or the business declined: reported once for the value.
                 bare.append(chunk)
                 continue
             around = {name: part for name, part in chunk.items() if name != "threads"}
@@ -260,7 +260,7 @@ class ItemCutter:
             )
 
     def _of_value(self, frame: Frame, kind: str, kind_type: str, parts: list[Json]) -> Item:
-        """Make one item of a list that is told as one."""
+        """Make one item of a whole list."""
         moment = time_of(frame.first) or as_text(frame.first.get("id")) or None
         key = self._hashed(frame.scope, frame.value_with(kind, parts), moment)
         return self._item(
@@ -310,7 +310,7 @@ class ItemCutter:
         value: Json,
         moment: str | None = None,
     ) -> _Key:
-        """Return the key of something that is told of a whole account, or in an unknown field."""
+        """Return the key of something that is said of a whole account, or in an unknown field."""
         if account and field and entry_time:
             return _Key(f"acct:{account}:{field}:{entry_time}:{sha256_of(value)}")
         if moment is None:

@@ -33,7 +33,7 @@ UNREADABLE: Final = "unreadable"
 """Stands for the kind of a letter whose payload is no item."""
 
 CONTENT_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes that a packed body may come to where a person looks at it: 16 times a receiver's limit."""
+"""Bytes that a packed body may come to where a person is shown it: 16 times a receiver's limit."""
 
 KEY_DIGITS: Final = 32
 """Of a `webhook-id` in full."""
@@ -154,7 +154,7 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
         """Return the wildcard of all subjects of DEAD that can match."""
         whole = self.key is not None and len(self.key) == KEY_DIGITS
         if self.endpoint is None and self.destination is None and not whole:
-            # Not the same for the server: it need not look at each subject.
+            # Not the same for the server: it need not compare each subject.
             return ">"
         namespace, name = self.endpoint or ("*", "*")
         return (

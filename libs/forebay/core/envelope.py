@@ -2,7 +2,7 @@
 
 RAW holds the provider's bytes as they came, large bodies packed (`core.packed`); EVENTS, RETRY and
 DEAD hold one item as JSON, the `StoredItem` below. Headers carry what is needed before the payload
-is looked at.
+is read.
 """
 
 from typing import Final
@@ -68,8 +68,8 @@ PACKED: Final = "Forebay-Packed"
 came. Absent where it is stored as it came."""
 
 EVENT_ID: Final = "Forebay-Event-Id"
-"""Of a raw message of a generic endpoint: 32 hex digits that tell this event from all others. Of
-the sender's own id where it sent one, else made by the receiver for this request."""
+"""Of a raw message of a generic endpoint: 32 hex digits that distinguish this event from all
+others. Of the sender's own id where it sent one, else made by the receiver for this request."""
 
 DIGEST: Final = "Forebay-Digest"
 """On items in EVENTS: the digest of the item's content. A refused claim is a repeat only where the

@@ -13,7 +13,7 @@ __all__ = ["ConfigurationError", "ExpandsTooFar", "ForebayError", "UnreadableBod
 
 
 class ForebayError(Exception):
-    """Something that Forebay expected could happen, told in one sentence."""
+    """Something that Forebay expected could happen, described in one sentence."""
 
 
 class ConfigurationError(ForebayError):

@@ -96,7 +96,7 @@ def _http_url(text: str) -> str:
         port_fits = parts.port is None or parts.port in _PORTS
     except ValueError:
         # Not its words: they hold what stands where the port should be, which may be a password.
-        message = "this is no URL: look at its host and port"
+        message = "this is no URL: check its host and port"
         raise ValueError(message) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
         message = "give a URL with http or https and a host, such as https://crm.example.com/events"

@@ -1,6 +1,6 @@
 """Keys: what makes an item this one and no other. A stored format, version 2 (docs/design/0014).
 
-A key names one thing that happened, by all fields that tell two of its kind apart: the table of
+A key names one thing that happened, by all fields that distinguish two of its kind: the table of
 tests/data/payloads. Where one of them is missing, or is no id (null, empty, an object), the key is
 incomplete. Then the item goes by its content and its time (`hash:`), which never takes two things
 for one; only what has neither an id nor a time of its own gets the receipt's.
@@ -29,7 +29,7 @@ REPEAT_WINDOW_SECONDS: Final = 300
 two true errors can be equal, so only equals within a bucket count as repeats."""
 
 PAYMENT: Final = "payment"
-"""The type of a status that tells of a payment, and the property that holds it."""
+"""The type of a status about a payment, and the property that holds it."""
 
 PARTICIPANT_NAMES: Final = (
     "recipient_participant_user_id",

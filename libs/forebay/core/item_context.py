@@ -152,7 +152,7 @@ def _within(wholes: Iterable[Json], name: str) -> Iterator[Json]:
 class _Contacts:
     """The contacts of a change: each goes with the items of its person, and none is lost.
 
-    Contacts are told apart by their content: a batch can hold the same one for each message.
+    Contacts are distinguished by their content: a batch can hold the same one for each message.
     """
 
     def __init__(self, contacts: list[Json]) -> None:

@@ -1,6 +1,6 @@
 """Digests: what an item says, without what changes by itself. A stored format, version 2.
 
-Two items with one key and one digest are one thing told twice; with two digests the second one is a
+Two items with one key and one digest are one thing reported twice; with two digests the second one is a
 variant, and is delivered as well. So what is left out here must be known to change while the thing
 that happened stays the same. This is the whole list, and why:
 
@@ -8,7 +8,7 @@ that happened stays the same. This is the whole list, and why:
 | --- | --- |
 | who sent or got it, by number or user id (`IDENTITY_NAMES`), also within `context` | a retry can name a person by a number, and by a user id as well |
 | `contacts` beside the items | the same; and a profile's name is as it is at that moment |
-| `url` of an image, audio, video, document or sticker | a link with a token that expires: each telling has a new one |
+| `url` of an image, audio, video, document or sticker | a link with a token that expires: each report has a new one |
 | `image_url`, `video_url`, `thumbnail_url` of a `referral` | the same |
 | `time` of the entry | when the webhook was sent, not when it happened; it is in the keys that need it |
 | of a history: `metadata` of the chunk, `id` and `context` of the thread | which part of the transfer it came in, and who the person is |

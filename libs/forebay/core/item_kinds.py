@@ -108,7 +108,7 @@ def type_of(kind: str, part: dict[str, Json]) -> str:
         case "messages" if is_reaction(part):
             text = "reaction"
         case "statuses":
-            # A payment's status is not the message's: it is told as what it is of.
+            # A payment's status is not the message's: it is reported as what it is about.
             text = own if own not in {"", "message"} else as_text(part.get("status"))
         case "call-statuses":
             text = as_text(part.get("status")).lower()

@@ -1,6 +1,6 @@
 """Reading JSON of which nobody knows the shape: what is not of the wished type counts as absent.
 
-For those modules of `core` that look into a provider's webhook.
+For those modules of `core` that read a provider's webhook.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Shows the shape of a body without what people wrote, their numbers and their names.
 
-Whoever looks into a dead letter wants to know what it is, not what it says. Kept are the names of
+Whoever opens a dead letter wants to know what it is, not what it says. Kept are the names of
 fields, the kinds of values, and values that are words which we know the provider to use. Everything
 else becomes a placeholder: better one word too many hidden than one number shown.
 
@@ -65,7 +65,7 @@ def printable(text: str, limit: int | None = None) -> str:
 
     Args:
         text: Anything.
-        limit: How many of its characters are shown; the rest is told by its number.
+        limit: How many of its characters are shown; of the rest only the number is given.
     """
     left = 0 if limit is None else max(0, len(text) - limit)
     shown = _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text[:limit])

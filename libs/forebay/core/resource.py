@@ -3,7 +3,7 @@
 `forebay run` reads it from files and the operator from a cluster; both use this model, so that one
 manifest means the same in both worlds. It is strict: a field that it does not know is refused, for
 a misspelt `authentication` that was skipped would let strangers in. Every problem of a document is
-told at once, each with its field and what to do.
+reported together, each with its field and what to do.
 
 What needs several fields at once is checked at the smallest record that holds them all. The records
 of authentication and of destinations are in modules of their own.
@@ -170,7 +170,7 @@ class WebhookEndpointSpec(ResourceRecord):
     throughput: Throughput = Throughput()
     authentication: AuthenticationSpec
     deduplication: DeduplicationSpec | None = None
-    """For providers with ids in headers only: with the others the ids in the bodies tell. None for
+    """For providers with ids in headers only: with the others the ids are in the bodies. None for
     the defaults."""
 
     receiver: ReceiverSpec = ReceiverSpec()
@@ -238,7 +238,7 @@ LATER: Final[Mapping[str, str]] = {
     "registration": "registering the URL at the provider is not in this version: do it by hand",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
 }
-"""Fields that a reader of the documentation may look for where they are not, and what to do."""
+"""Fields that a reader of the documentation may expect where they are not, and what to do."""
 
 
 def parse_endpoint(document: Mapping[str, object]) -> WebhookEndpoint:

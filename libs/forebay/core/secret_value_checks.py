@@ -3,10 +3,11 @@
 A Secret is filled by people and their tools: editors put a byte order mark first, Windows ends a
 line with a carriage return, `kubectl create secret --from-file` keeps the newline at a file's end.
 
-- One newline at the end is no part of a value, and nobody is told: it is what tools do.
+- One newline at the end is no part of a value, and is not reported: tools add it.
 - What is empty but for white space cannot be meant: refused, since who compares with an empty
   secret lets strangers in.
-- What else looks like a mistake, and might be meant, is used as it stands, and told as a warning.
+- What else looks like a mistake, and might be meant, is used as it stands, and reported as a
+  warning.
 - A value that cannot be what it is for (a header's, a signing secret, PEM) is refused.
 
 No message holds a value, or a part of one.
@@ -66,7 +67,7 @@ class SecretValues:
             raise InvalidEndpoint(self._problems)
 
     def text(self, path: Path, source: SecretSource) -> str:
-        """Return a value that may be any text; what looks like a mistake in it is told."""
+        """Return a value that may be any text; what looks like a mistake in it is reported."""
         value = self._found(path, source)
         oddity = _oddity(value)
         if oddity and self._warnings is not None:

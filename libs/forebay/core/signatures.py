@@ -66,8 +66,8 @@ class Signatures:
     def hold(self, given: bytes, body: bytes) -> bool:
         """Say whether the header's value is a signature of the body under any live secret.
 
-        All secrets are tried and compared in constant time, so that the time taken tells nothing of
-        which one failed, or where. A value of the wrong form is known to the sender: it fails at
+        All secrets are tried and compared in constant time, so that the time taken reveals nothing
+        of which one failed, or where. A value of the wrong form is known to the sender: it fails at
         once.
         """
         digest = self._digest_of(given)

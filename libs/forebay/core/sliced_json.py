@@ -23,15 +23,15 @@ PIECE_BYTES: Final = 64 * 1024
 """What is decoded at once: some 0.5 ms, 3 ms at worst."""
 
 LOOK_BYTES: Final = 4 * PIECE_BYTES
-"""What is looked through at once for separators: 0.5 ms."""
+"""What is searched at once for separators: 0.5 ms."""
 
 DEPTH: Final = 24
 """Containers in containers that are opened one by one. An item of a webhook is ten deep; each level
 is passed over once more by the decoder, which must not be 1,000 times."""
 
 RESERVED_FRAMES: Final = 48
-"""Calls' worth of Python's recursion limit that the first look leaves unused: a body that is nested
-too deeply has to fail then, and nowhere later."""
+"""Calls' worth of Python's recursion limit that the first check leaves unused: a body that is
+nested too deeply has to fail then, and nowhere later."""
 
 
 _SEPARATORS: Final = (b",", b"[", b"{")
@@ -45,7 +45,7 @@ _SPACE: Final = b" \t\n\r"
 
 
 def may_hold_more(body: bytes, values: int) -> Generator[None, None, bool]:
-    """Say whether a body could hold more values than so many; a look that costs next to nothing.
+    """Say whether a body could hold more values than so many; a check that costs next to nothing.
 
     It is no more than a guess upwards: what stands in texts is counted, too.
     """

@@ -7,8 +7,8 @@ behind. Payments (`pay:`) have a course of their own, and no rank.
 
 A person's statuses are in one partition, as long as they name the person in one way. But a failed
 one of a message to a number names the number alone, where the others have the user id as well, and
-who had a number first may have a user name later. So a higher one is looked for where either name
-leads to, and everywhere where only one is told.
+who had a number first may have a user name later. So a higher one is searched for where either name
+leads to, and everywhere where only one is given.
 """
 
 from typing import Any, Final

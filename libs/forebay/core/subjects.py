@@ -272,7 +272,7 @@ class RetrySubject(NamedTuple):
 
     @property
     def row_key(self) -> str:
-        """What tells it from the other rows of its destination."""
+        """What distinguishes it from the other rows of its destination."""
         return f"{REPLAY}.{self.key}" if self.is_replay else self.key
 
 

@@ -1,4 +1,4 @@
-"""The tables that tell receivers and processors which endpoints there are.
+"""The tables from which receivers and processors know the endpoints.
 
 The operator, or `forebay run`, writes them as JSON files; the parts read them and follow their
 changes. A table is split over several files (on a cluster: one Secret each); an endpoint stands in
@@ -47,7 +47,7 @@ TABLE_FORMAT = 1
 class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What all records of a table have in common.
 
-    They hold no cycles, so the garbage collector need not look at them: reading 10,000 endpoints
+    They hold no cycles, so the garbage collector need not visit them: reading 10,000 endpoints
     made it stop everything for 20 to 80 ms.
     """
 
@@ -83,7 +83,7 @@ class BasicCheck(_Record, frozen=True, kw_only=True):
 
 
 class CertificateCheck(_Record, frozen=True, kw_only=True):
-    """A TLS client certificate that a trusted proxy has verified and tells of."""
+    """A TLS client certificate that a trusted proxy has verified and passes on."""
 
     names: tuple[str, ...]
     """Common names or DNS names; the certificate has to have one of them. Never empty."""

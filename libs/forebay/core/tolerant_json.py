@@ -46,21 +46,21 @@ _BEFORE_SURROGATE: Final = re.compile(
 )
 """From a place outside of any escape up to the next surrogate, or to an escape that is cut off.
 
-Possessive, so that what was passed over is never looked at again."""
+Possessive, so that what was passed over is never searched again."""
 
 _PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 PIECE_BYTES: Final = 64 * 1024
-"""Bytes that are looked at before others get their turn: a millisecond at worst."""
+"""Bytes that are searched before others get their turn: a millisecond at worst."""
 
 _STEPS_AT_ONCE: Final = 1000
-"""Surrogates that are looked at before others get their turn."""
+"""Surrogates that are replaced before others get their turn."""
 
 INTEGER_DIGITS: Final = 640
 """An integer of more digits is passed on as it stands: in a process that says so (`bound_integers`)
 in every body, else where a body is not readable at once. Python takes 4,300 digits by default and
-can be told to take fewer, never fewer than this."""
+can be set to take fewer, never fewer than this."""
 
 _LONG: Final = rb"[0-9]{%d}" % (INTEGER_DIGITS + 1)
 _HAS_LONG_INTEGER: Final = re.compile(rb"(?<![0-9])" + _LONG)

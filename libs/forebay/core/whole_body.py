@@ -46,7 +46,7 @@ class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
     """Content type and encoding and the provider's signatures, names in lower case."""
 
     holds: tuple[tuple[str, str], ...]
-    """Kind and channel of its items, each pair once: what filters look at."""
+    """Kind and channel of its items, each pair once: what filters compare."""
 
     @property
     def content(self) -> bytes:
@@ -76,7 +76,7 @@ def body_key(
     Args:
         body_sha256: The SHA-256 of its bytes, in hex.
         received_at: When it came, in seconds since the epoch.
-        event_id: At a generic endpoint, what tells this event from all others.
+        event_id: At a generic endpoint, what distinguishes this event from all others.
         is_dateless: Whether none of its items has an id or a time of its own.
     """
     if event_id:

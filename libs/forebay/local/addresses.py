@@ -8,7 +8,7 @@ from forebay.runtime.process_start import open_listener
 
 __all__ = ["Address", "check_free"]
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # told apart here, not bound
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared here, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def _described(address: Address, option: str, error: OSError) -> str:
         )
     if error.errno == errno.EACCES:
         return f"port {address.port} is not for this user: choose one above 1023 with {option}"
-    told = error.strerror or type(error).__name__
+    reason = error.strerror or type(error).__name__
     return (
-        f"nothing can listen on {address.host} port {address.port} ({told}): choose another place "
-        f"with --host or {option}"
+        f"nothing can listen on {address.host} port {address.port} ({reason}): choose another "
+        f"place with --host or {option}"
     )

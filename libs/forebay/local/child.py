@@ -79,7 +79,7 @@ class Child:
         return self._process.pid
 
     async def run(self) -> None:
-        """Keep the part up until it is told to stop.
+        """Keep the part up until it is asked to stop.
 
         Raises:
             PartFailed: where it dies again and again.
@@ -89,7 +89,7 @@ class Child:
         while not self._stopping.is_set():
             begun = loop.time()
             self._process = await self._start()
-            if self._stopping.is_set():  # told while it was being started
+            if self._stopping.is_set():  # asked while it was being started
                 self._send(signal.SIGTERM)
             code = await self._process.wait()
             if self._stopping.is_set():

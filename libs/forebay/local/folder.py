@@ -29,8 +29,8 @@ _TAIL_BYTES: Final = 8 * 1024
 _LINE_LIMIT: Final = 400
 
 ORPHAN_SECONDS: Final = 10.0
-"""How long the parts of a run that was killed may take to end: they are told at once, and a store
-that two nats-servers write to is lost."""
+"""How long the parts of a run that was killed may take to end: they are stopped at once, and a
+store that two nats-servers write to is lost."""
 
 
 class DataFolder:
@@ -100,9 +100,9 @@ class DataFolder:
             (self.root / ".gitignore").write_text("*\n", encoding="utf-8")
             self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            told = error.strerror or type(error).__name__
+            reason = error.strerror or type(error).__name__
             message = (
-                f"the data folder {self.root} cannot be written ({told}): "
+                f"the data folder {self.root} cannot be written ({reason}): "
                 "choose another one with --data-dir"
             )
             raise ConfigurationError(message) from error
@@ -213,5 +213,5 @@ def last_line(log: Path) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    told = [line.strip() for line in lines if line.strip()]
-    return told[-1][:_LINE_LIMIT] if told else ""
+    texts = [line.strip() for line in lines if line.strip()]
+    return texts[-1][:_LINE_LIMIT] if texts else ""

@@ -125,8 +125,8 @@ def load_manifests(paths: Sequence[Path], environment: Mapping[str, str]) -> Man
     if reading.problems:
         raise InvalidManifests(reading.problems)
     if not reading.endpoints:
-        told = ", ".join(str(path) for path in paths)
-        message = f"there is no WebhookEndpoint in {told}: see examples/ for one"
+        names = ", ".join(str(path) for path in paths)
+        message = f"there is no WebhookEndpoint in {names}: see examples/ for one"
         raise ConfigurationError(message)
     return Manifests(
         endpoints=tuple(reading.endpoints[name] for name in sorted(reading.endpoints)),
@@ -162,8 +162,8 @@ class _Reading:
             place = f":{mark.line + 1}" if mark is not None else ""
             self.problems.append(f"{file}{place}: is not YAML that can be read: {error.problem}")
         except yaml.YAMLError as error:
-            told = " ".join(str(error).split())
-            self.problems.append(f"{file}: is not YAML that can be read: {told}")
+            reason = " ".join(str(error).split())
+            self.problems.append(f"{file}: is not YAML that can be read: {reason}")
 
     def _take(self, document: _Document) -> None:
         match document.content.get("apiVersion"), document.content.get("kind"):
@@ -195,18 +195,18 @@ class _Reading:
             self.problems += [document.describe(problem) for problem in problems]
             return
         name = SecretName(secret.metadata.namespace, secret.metadata.name)
-        told = f"Secret {name.namespace}/{name.name}"
+        title = f"Secret {name.namespace}/{name.name}"
         if name in self.secrets:
-            self._refuse_twice(document, told, self.places[told])
+            self._refuse_twice(document, title, self.places[title])
             return
         self.secrets[name] = secret.values()
-        self.places[told] = document
+        self.places[title] = document
 
-    def _refuse_twice(self, document: _Document, told: str, first: _Document) -> None:
+    def _refuse_twice(self, document: _Document, title: str, first: _Document) -> None:
         self._refuse(
             document,
             ("metadata", "name"),
-            f"{told} stands in {first.file}:{first.line(())} too: remove one of them",
+            f"{title} stands in {first.file}:{first.line(())} too: remove one of them",
         )
 
     def _refuse(self, document: _Document, path: FieldPath, reason: str) -> None:

@@ -36,7 +36,7 @@ class LocalSecrets:
         manifests: Mapping[SecretName, Mapping[str, str]],
         environment: Mapping[str, str],
     ) -> None:
-        """Keep where to look: Secret manifests by name, and the environment."""
+        """Keep where the values are: Secret manifests by name, and the environment."""
         self._manifests = manifests
         self._environment = environment
 

@@ -38,7 +38,7 @@ LOG_CARE_SECONDS: Final = 30.0
 LATEST_READ: Final = 20
 
 PATIENCE_SECONDS: Final = 15.0
-"""After this a start that is not done is reported to be slow, with the log to look at."""
+"""After this a start that is not done is reported to be slow, with its log."""
 
 EXTERNAL_NATS_SECONDS: Final = 1.0
 """How long a NATS that runs elsewhere may take to answer before the parts start without it: the
@@ -218,7 +218,7 @@ class LocalSupervisor:
         options, folder = self._options, self._folder
         tables = folder.receiver_tables if name == "receiver" else folder.processor_tables
         return {
-            "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",  # no load balancer has to look elsewhere first
+            "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",  # no load balancer has to notice first
             # Whoever runs this wrote the manifests: what they name beside us may be reached.
             "FOREBAY_PROCESSOR_ALLOWED_NETWORKS": OWN_NETWORKS,
             **kept,

@@ -11,7 +11,7 @@ __all__ = ["SystemClock"]
 
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Goes on while the machine is suspended, as the streams' clocks do; where there is none, the
-next look at those makes it good."""
+next check of those makes it good."""
 
 
 class SystemClock(Clock):

@@ -180,7 +180,7 @@ class DeadLetterStore(abc.ABC):
             wanted: What the plan was made for.
             plan: How far to go.
             action: What to do, such as `purge`.
-            on_done: Told what became of each letter, once it is over.
+            on_done: Called with the outcome of each letter.
             rate: Letters a second; 0 for as many as it can.
 
         Raises:

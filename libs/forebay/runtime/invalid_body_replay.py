@@ -35,7 +35,7 @@ from forebay.runtime.jetstream.api import SUBJECT, StoredMessage, get_direct
 __all__ = ["INVALID", "InvalidBodies"]
 
 INVALID: Final = "Invalid"
-"""Stands for the reason where none is told: a receiver could not read the body."""
+"""Stands for the reason where none is given: a receiver could not read the body."""
 
 _EVERY: Final = "-"
 """Stands for the destination: a body has none yet."""

@@ -1,6 +1,6 @@
 """Structured logs on stderr: a constant event name, values as fields, no payloads, no secrets.
 
-Exceptions are told by their kinds and the lines that they went through. Their texts are left out:
+Exceptions are logged by their kinds and the lines that they went through. Their texts are left out:
 readers of JSON quote what they read, and so do many others.
 """
 
@@ -63,7 +63,7 @@ def configure_logging(settings: LogSettings, part: str) -> None:
 
 
 def log_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Tell of what goes wrong where nobody waits for it: by its kind and place.
+    """Log what fails where nobody waits for it: by its kind and place.
 
     The loop's own way prints what it has at hand: the exception's text, and what callbacks were
     called with, which can be a piece of a body.
@@ -92,16 +92,16 @@ LOOPS_WORDS: Final = (
 """What event loops and their libraries say, as far as it is the same each time."""
 
 CAUSES: Final = 5
-"""How many exceptions of a chain are told."""
+"""How many exceptions of a chain are logged."""
 
 
 def _places_of(exc_info: ExcInfo) -> str:
-    """Tell where an exception comes from, and where those that it was raised from."""
-    told: list[str] = []
+    """Describe where an exception comes from, and where those that it was raised from."""
+    causes: list[str] = []
     error: BaseException | None = exc_info[1]
-    while error is not None and len(told) < CAUSES:
+    while error is not None and len(causes) < CAUSES:
         frames = traceback.extract_tb(error.__traceback__)
         places = [f"  {each.filename}:{each.lineno} in {each.name}" for each in frames]
-        told.append("\n".join([type(error).__qualname__, *places]))
+        causes.append("\n".join([type(error).__qualname__, *places]))
         error = error.__cause__ or error.__context__
-    return "\nraised from\n".join(told)
+    return "\nraised from\n".join(causes)

@@ -53,7 +53,7 @@ START_TIME: Final = "_start_time_seconds"
 """What the name of a process' start ends in."""
 
 LAG_SECONDS: Final = 0.25
-"""Between two looks at how late the event loop is."""
+"""Between two measurements of how late the event loop is."""
 
 LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds. Dense around 10 ms, the longest that anything may hold a receiver's loop."""

@@ -41,10 +41,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `MetricSet.exposition` returns."""
 
 SLICE: Final = 500
-"""Samples that are written, or looked at, in one go: about half a millisecond."""
+"""Samples that are written, or swept, in one go: about half a millisecond."""
 
 SWEEPS: Final = 4
-"""Looks for what is gone in the time that it is kept: a series goes within 1.25 times that."""
+"""Sweeps for what is gone in the time that it is kept: a series goes within 1.25 times that."""
 
 Labels = tuple[str, ...]
 """Values of a metric's labels, in the order of its declaration, always of the same types."""

@@ -84,7 +84,7 @@ def place_of_listener(listening: socket.socket) -> str:
 
     A kernel lets one process listen on an address and port of a network namespace. So who comes
     with the same name comes after the one who had it before has ended. The host's name, which is a
-    pod's, is for sandboxes and copied machines that tell all the same boot id and namespace.
+    pod's, is for sandboxes and copied machines that all have the same boot id and namespace.
     """
     host, port = listening.getsockname()[:2]
     machine = socket.gethostname()

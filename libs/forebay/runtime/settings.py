@@ -110,7 +110,7 @@ class LogSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FOREBAY_LOG_", frozen=True)
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged; `debug` tells of every probe that fails."""
+    """The least that is logged; `debug` includes every probe that fails."""
 
     format: Literal["json", "console"] = "json"
     """`json` for log collectors, one object a line; `console` for eyes."""
@@ -126,10 +126,10 @@ class PartSettings(BaseSettings):
     answer 404 to every webhook."""
 
     shards: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = ("0",)
-    """The shards that this process looks after, separated by commas."""
+    """The shards that this process works on, separated by commas."""
 
     table_poll_seconds: Annotated[float, Field(gt=0)] = 0.5
-    """Between two looks at the table files: a change is in force within this time and the time to
+    """Between two checks of the table files: a change is in force within this time and the time to
     read it, less than the promised 2 s."""
 
     @field_validator("shards", mode="before")

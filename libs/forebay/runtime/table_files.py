@@ -1,12 +1,13 @@
 """Follows the table files in a folder: reads them at the start and again when they change.
 
 Files are polled, not watched: on a cluster they are mounted Secrets, which the kubelet replaces by
-turning a link, and a look at 16 files costs 0.1 ms. That turn makes all of them look new though one
+turning a link, and a check of 16 files costs 0.1 ms. That turn makes all of them seem new though
+one
 changed: a file with the bytes that it had is not decoded again. What changed while a part runs is
 read and decoded in a thread, so that the loop goes on serving.
 
-A file that cannot be used is told in the log and what it said before stays in force: a bad table
-must not stop the webhooks that a good one let in.
+A file that cannot be used is reported in the log and what it said before stays in force: a bad
+table must not stop the webhooks that a good one let in.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ class TableFiles(Generic[AnyTable]):
         return {name: table.generation for name, table in sorted(self._tables.items())}
 
     def refresh(self) -> bool:
-        """Read what changed since the last look; returns whether anything came into force."""
+        """Read what changed since the last check; returns whether anything came into force."""
         found = self._list()
         if found == self._stamps:
             return False
@@ -90,14 +91,14 @@ class TableFiles(Generic[AnyTable]):
     async def follow(
         self, apply: Callable[[Mapping[str, AnyTable]], Awaitable[None]] | None = None
     ) -> None:
-        """Look again and again; until cancelled.
+        """Check again and again; until cancelled.
 
         Args:
             apply: Puts changed tables into force instead of `on_change`, where that takes time; the
-                generations are told when it is done.
+                generations are reported when it is done.
         """
 
-        async def look() -> None:
+        async def poll() -> None:
             found = self._list()
             if found == self._stamps:
                 return
@@ -110,7 +111,7 @@ class TableFiles(Generic[AnyTable]):
                 await apply(changed)
             self._put(changed)
 
-        await periodically(look, self._poll_seconds)
+        await periodically(poll, self._poll_seconds)
 
     def _put(self, tables: dict[str, AnyTable]) -> None:
         self._tables = tables
@@ -123,7 +124,7 @@ class TableFiles(Generic[AnyTable]):
                 facts = path.stat()
                 found[path.name] = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
         except OSError as error:
-            # A file that vanished between the listing and the look: the next look tells.
+            # A file that vanished between the listing and the check: the next check shows it.
             _log.debug("table_poll_failed", reason=type(error).__name__)
             return self._stamps
         if not found and self._missing.is_due():

@@ -33,7 +33,7 @@ Document = Mapping[str, Any]
 ENDPOINTS: Final = create_namespaced_resource(GROUP, "v1alpha1", KIND, "webhookendpoints")
 
 TEXT_MOST: Final = 1024
-"""Characters of an answer's message that are told, as many as an Event takes."""
+"""Characters of an answer's message that are reported, as many as an Event takes."""
 
 _DENIED: Final = re.compile(r"(denied (?:the )?request).*", re.DOTALL)
 """After this come the words of who denied it."""
@@ -70,10 +70,10 @@ def _tellable(text: str, *, quotes: bool) -> str:
         text: Its words.
         quotes: Whether secret values may be in them: we sent some, and what refuses an object (a
             webhook for admission, a policy) may quote it. Then only the API server's own words are
-            told, which name who refused.
+            reported, which name who refused.
     """
     if quotes:
-        text = _DENIED.sub(r"\1 (its words may quote a secret, so they are not told)", text)
+        text = _DENIED.sub(r"\1 (its words may quote a secret, so they are left out)", text)
     return text if len(text) <= TEXT_MOST else f"{text[:TEXT_MOST]}..."
 
 
@@ -255,7 +255,7 @@ class Cluster:
     async def record(
         self, endpoint: ClusterEndpoint, *, kind: str, reason: str, message: str, now: datetime
     ) -> str:
-        """Tell a person what happened to an endpoint; returns the Event's name."""
+        """Write an Event about an endpoint, for a person; returns the Event's name."""
         name = endpoint.endpoint.name
         event = Event(
             metadata=ObjectMeta(generateName=f"{name}.", namespace=endpoint.endpoint.namespace),

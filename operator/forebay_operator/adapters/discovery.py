@@ -1,4 +1,4 @@
-"""Which kinds the API server serves, as it says itself at `/apis`: where kopf looks, too.
+"""Which kinds the API server serves, as it says itself at `/apis`: where kopf reads it, too.
 
 lightkube has no call for it, so it is asked with a client of its own, made as lightkube makes one.
 Any account may ask: Kubernetes binds `system:discovery` to all of them.

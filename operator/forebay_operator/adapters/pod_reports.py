@@ -94,7 +94,7 @@ class HttpPods(PodPages):
 
 
 class ScriptedPods(PodPages):
-    """The double: says what it was told to, by address."""
+    """The double: answers what a test has set, by address."""
 
     def __init__(self) -> None:
         self.pages: dict[str, PodPage] = {}

@@ -124,7 +124,7 @@ class JetStreams(StreamManager):
         self.connections.set()
 
     def reconnected(self) -> None:
-        """Look at the streams again (`LinkListener`)."""
+        """Check the streams again (`LinkListener`)."""
         self.connections.set()
 
     def disconnected(self) -> None:
@@ -243,7 +243,7 @@ class JetStreams(StreamManager):
     ) -> tuple[int, datetime | None]:
         """Count an endpoint's messages above a sequence.
 
-        A consumer that nobody reads is told at its creation how many messages are waiting for it:
+        The creation of a consumer that nobody reads is answered with how many messages wait for it:
         the only count by subject and sequence that the server has.
         """
         name = stream_name(kind, shard)

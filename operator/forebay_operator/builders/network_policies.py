@@ -23,7 +23,7 @@ __all__ = ["network_policy"]
 def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> NetworkPolicy:
     """Return who may talk with the pods, and they with whom; as in the chart for the shared ones.
 
-    The admin port tells the names of endpoints and how they do: Forebay's own pods ask there (the
+    The admin port shows the names of endpoints and their state: Forebay's own pods ask there (the
     operator which table a pod has), and whoever reads metrics.
     """
     selector = LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config))

@@ -1,4 +1,4 @@
-"""The Secrets that tell receivers and processors which endpoints there are.
+"""The Secrets from which receivers and processors know the endpoints.
 
 A table's generation is a hash of its content: the same endpoints give the same Secret, whoever
 writes it and however often.

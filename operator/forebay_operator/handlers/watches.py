@@ -125,7 +125,7 @@ class Watches:
             if watch.thread.is_alive():
                 _log.warning("watch_stop_timed_out", watch=watch.thread.name)
 
-    # --- who is told of what
+    # --- who is notified of what
 
     def _all_namespaces(self, handler: WatchEventHandler) -> kopf.OperatorRegistry:
         registry = _registry()
@@ -150,10 +150,10 @@ class Watches:
         return registry
 
     def _on_event(
-        self, registry: kopf.OperatorRegistry, where: tuple[str, str, str], tell: Listener
+        self, registry: kopf.OperatorRegistry, where: tuple[str, str, str], notify: Listener
     ) -> None:
         async def handler(event: kopf.RawEvent, **_: object) -> None:
-            self._loop.call_soon_threadsafe(hand_over, tell, event["type"], dict(event["object"]))
+            self._loop.call_soon_threadsafe(hand_over, notify, event["type"], dict(event["object"]))
 
         group, version, plural = where
         kopf.on.event(
@@ -196,7 +196,7 @@ class Watches:
                         )
                     )
                 )
-            except Exception as error:  # noqa: BLE001  # whatever it was: told, and acted on
+            except Exception as error:  # noqa: BLE001  # whatever it was: logged, and acted on
                 if kind is None:
                     _log.exception("watch_crashed", watch=name)
                 else:
@@ -214,14 +214,14 @@ class Watches:
             self._recheck.set()
 
 
-def hand_over(tell: Listener, change: str | None, document: Document) -> None:
-    """Tell of an event; one that cannot be taken costs itself alone.
+def hand_over(notify: Listener, change: str | None, document: Document) -> None:
+    """Hand over an event; one that cannot be taken harms no other.
 
     The loop's own words on it would quote the document, which may be a Secret.
     """
     try:
-        tell(change, document)
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with one, the others are told
+        notify(change, document)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with one, the others are handed over
         metadata = document.get("metadata") or {}
         name = f"{metadata.get('namespace')}/{metadata.get('name')}"
         _log.error(  # a traceback's last line may quote it, too
@@ -234,7 +234,7 @@ async def until_stopped(watching: Awaitable[None]) -> None:
 
     A watch that is stopped while it hands an event on leaves its generators, one in the other, to
     the loop, which closes all of them at the same time: the outer one finds the inner one closed,
-    and the loop tells that as an error. Nothing is watched any more then.
+    and the loop logs that as an error. Nothing is watched any more then.
     """
     await watching
     asyncio.get_running_loop().set_exception_handler(_closing)

@@ -65,7 +65,7 @@ class ClusterEndpoint:
 
     @property
     def served_host(self) -> str | None:
-        """The host of the URL that its status tells; None where it tells none."""
+        """The host of the URL in its status; None where there is none."""
         url = self.status.get("url")
         try:
             return urlsplit(url).hostname if isinstance(url, str) else None
@@ -118,5 +118,5 @@ def _secret_keys(spec: object) -> list[tuple[str, str]]:
 
 
 def _text(key: object) -> str:
-    # What is no text is no key; telling what it is instead could be as deep as the spec.
+    # What is no text is no key; what it is instead could be as deep as the spec.
     return key if isinstance(key, str) else ""

@@ -74,7 +74,7 @@ class ManagedKind:
     prune_rank: PruneRank
 
     is_optional: bool = False
-    """Whether its API may be missing, or come and go: `services/optional_apis.py` looks for it."""
+    """Whether its API may be missing, or come and go: `services/optional_apis.py` asks for it."""
 
     is_status_watched: bool = False
     """Whether what its controller writes into the status is a reason to apply again."""

@@ -48,7 +48,7 @@ LABEL_VERSION: Final = "app.kubernetes.io/version"
 
 ANNOTATION_TABLES: Final = "forebay.dev/tables"
 """On pods: the generation of the table that was written last. The change wakes the kubelet, which
-else looks at mounted Secrets once in 90 s only."""
+else reads mounted Secrets once in 90 s only."""
 
 ANNOTATION_DESIRED: Final = "forebay.dev/desired"
 """On every object: a hash of what was applied. With it a field that is no longer desired is seen

@@ -107,7 +107,7 @@ class ConditionReason(enum.StrEnum):
     """They serve, and say what should be mended: see the message."""
 
     BREAKER_OPEN = "BreakerOpen"
-    """Nothing gets through to a destination: look at it. What is for it waits; heals by itself."""
+    """Nothing gets through to a destination: check it. What is for it waits; heals by itself."""
 
     DESTINATION_REFUSES = "DestinationRefuses"
     """A destination refuses our credentials, or is gone: correct it. What is for it waits."""
@@ -120,7 +120,7 @@ class ConditionReason(enum.StrEnum):
     """Some ready pod has not read the latest table yet: takes seconds."""
 
     NOT_REACHED = "NotReached"
-    """An earlier condition is false, so this was not looked at."""
+    """An earlier condition is false, so this was not checked."""
 
     DELETING = "Deleting"
     """The endpoint is being deleted."""

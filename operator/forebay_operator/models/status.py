@@ -135,10 +135,10 @@ def changes(
 
 
 def tellable(news: Iterable[tuple[Condition, ConditionReason | str | None]]) -> list[Condition]:
-    """Return the changes that a person wants to be told of, each as an Event.
+    """Return the changes that are of interest to a person, each as an Event.
 
     Not what passes in seconds at every edit and every new pod, nor that it passed. Of Ready only
-    that it is true: the condition that keeps it from being ready tells why. Of destinations not
+    that it is true: the condition that keeps it from being ready says why. Of destinations not
     that they are well from the beginning.
     """
     return [condition for condition, before in news if _is_tellable(condition, before)]

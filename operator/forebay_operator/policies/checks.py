@@ -1,4 +1,4 @@
-"""Whether an endpoint is accepted: named checks in the order in which they are told."""
+"""Whether an endpoint is accepted: named checks in the order in which they are reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["CHECKS", "Input", "Refusal", "first_refusal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """All that a check may look at."""
+    """All that a check may use."""
 
     manifest: WebhookEndpoint
     config: OperatorConfig
@@ -74,7 +74,7 @@ def shared_receivers_are_installed(about: Input) -> Refusal | None:
 
 
 def client_certificates_are_told_of(about: Input) -> Refusal | None:
-    """Receivers believe no header that tells of a certificate unless the installation names it."""
+    """Receivers trust no header with a certificate unless the installation names it."""
     wanted = about.manifest.spec.authentication.client_certificate
     if wanted is None or about.config.receiver.client_certificates is not None:
         return None
@@ -102,7 +102,8 @@ def replicas_are_within(about: Input) -> Refusal | None:
     if isolation_of(about.manifest, about.config) == "Shared":
         return None
     limit = about.config.tenant_limits.replicas
-    # The CRD fills in what is left out, so a default cannot be told from one that was asked for.
+    # The CRD fills in what is left out, so a default cannot be distinguished from one that was
+    # asked for.
     asked, default = about.manifest.spec.receiver.replicas, Replicas()
     if asked.max > limit and asked.max != default.max:
         return _beyond("receiver.replicas.max", asked.max, limit, "replicas")
@@ -209,7 +210,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     host_is_allowed,
     host_is_free,
 )
-"""In this order; the first refusal is told."""
+"""In this order; the first refusal is reported."""
 
 
 def first_refusal(about: Input) -> Refusal | None:

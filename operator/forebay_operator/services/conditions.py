@@ -79,7 +79,7 @@ def pool_condition(
     count = PodCount(ready=having, total=view.total)
     if view.ready == 0:
         message = (
-            f"no {what} is ready ({view.total} there): if it stays so, look at the pods in "
+            f"no {what} is ready ({view.total} there): if it stays so, check the pods in "
             f"namespace {namespace!r}"
         )
         return false(kind, ConditionReason.NO_POD_READY, message), count

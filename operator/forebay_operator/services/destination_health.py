@@ -5,7 +5,7 @@ any of them says so. What some processor did not report leaves the condition as 
 another one knows of an open breaker.
 
 A breaker can open and close with every item, and say something else each time, so the condition
-changes once in six looks at most (a minute as shipped): the first trouble at once, what follows
+changes once in six checks at most (a minute as shipped): the first trouble at once, what follows
 when that time is over.
 """
 
@@ -67,7 +67,7 @@ class Breakers:
             cache: Where the pods are.
             pages: Asks them.
             selector: The labels of the processors.
-            seconds: Between two looks at an endpoint.
+            seconds: Between two checks of an endpoint.
             clock: Seconds that never go back, as the event loop's.
         """
         self._cache = cache
@@ -128,9 +128,9 @@ class Breakers:
 
 
 def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
-    """Return the condition of an endpoint with these open breakers, whoever told of them.
+    """Return the condition of an endpoint with these open breakers.
 
-    The same breakers give the same words, in whichever order processors told of them.
+    The same breakers give the same words, in whichever order processors reported them.
     """
     refusing: dict[str, str] = {}
     silent: dict[str, str] = {}
@@ -141,20 +141,20 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
     kind = ConditionType.DESTINATIONS_HEALTHY
     if not refusing and not silent:
         return true(kind, ConditionReason.NO_BREAKER_OPEN, "no destination's breaker is open")
-    told = []
+    sentences = []
     if refusing:
-        told.append(
+        sentences.append(
             f"we are refused by {_listed(refusing)}: mend the destination, its URL or its "
             "credentials; nothing is sent until its spec or Secret changes, or the endpoint is "
             "paused and resumed"
         )
     if silent:
-        told.append(
-            f"nothing gets through to {_listed(silent)}: look at the destination; it is tried "
+        sentences.append(
+            f"nothing gets through to {_listed(silent)}: check the destination; it is tried "
             "now and then, and what is for it waits"
         )
     reason = ConditionReason.DESTINATION_REFUSES if refusing else ConditionReason.BREAKER_OPEN
-    return false(kind, reason, "; ".join(told))
+    return false(kind, reason, "; ".join(sentences))
 
 
 def _listed(destinations: Mapping[str, str]) -> str:
@@ -167,7 +167,7 @@ def _listed(destinations: Mapping[str, str]) -> str:
 
 
 def _standing(status: Mapping[str, Any]) -> Condition | None:
-    """Return the condition that the status tells; None where it tells none that we know."""
+    """Return the condition in the status; None where there is none that we know."""
     for entry in status.get("conditions") or ():
         if entry["type"] == ConditionType.DESTINATIONS_HEALTHY:
             try:

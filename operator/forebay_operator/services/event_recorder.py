@@ -75,7 +75,7 @@ class EventRecorder:
             endpoint: Whose.
             reason: One word.
             message: A sentence.
-            warning: Whether someone should look.
+            warning: Whether someone should act.
         """
         now = asyncio.get_running_loop().time()
         if not self._may(endpoint.uid, now):

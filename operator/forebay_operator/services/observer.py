@@ -136,7 +136,7 @@ class Observer:
 def _secrets_condition(accepted: AcceptedEndpoint) -> Condition:
     if not accepted.warnings:
         return true(ConditionType.SECRETS_READY, ConditionReason.SECRETS_FOUND, _SECRETS)
-    message = f"{_SECRETS}; to be looked at: {'; '.join(accepted.warnings)}"
+    message = f"{_SECRETS}; to be checked: {'; '.join(accepted.warnings)}"
     return true(ConditionType.SECRETS_READY, ConditionReason.SECRETS_WARN, message)
 
 

@@ -133,7 +133,7 @@ class Shards:
             except StreamsMissing as error:
                 state = ShardHealth(ConditionReason.STREAM_MISSING, str(error))
             if state.reason is not None:
-                # What was seen last would look like health.
+                # The last state would pass for health.
                 self._metrics.forget_streams(stream_name(kind, shard.name) for kind in StreamKind)
             if state != self._states.get(shard.name):
                 self._states[shard.name] = state

@@ -46,8 +46,8 @@ class StreamBacklogReader:
         A new value comes a minute after the one before at the earliest, also across a restart, and
         it never goes back: what is purged or too old was stored nevertheless.
         """
-        told = endpoint.status.get("lastEventTime")
-        known = read_time(told) if isinstance(told, str) else None
+        shown = endpoint.status.get("lastEventTime")
+        known = read_time(shown) if isinstance(shown, str) else None
         now = asyncio.get_running_loop().time()
         if known is not None:
             is_young = (datetime.now(UTC) - known).total_seconds() < LATEST_SECONDS

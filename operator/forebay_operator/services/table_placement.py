@@ -30,7 +30,7 @@ class TableAllocator:
         self._places: dict[EndpointName, int] = {}
 
     def place(self, endpoint: EndpointName) -> int:
-        """Return the table that an endpoint is in, or would be looked for first."""
+        """Return the table that an endpoint is in, or would be put into first."""
         return self._places.get(endpoint, table_index(endpoint, len(self._used)))
 
     def is_placed(self, endpoint: EndpointName) -> bool:

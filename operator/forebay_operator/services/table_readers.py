@@ -1,6 +1,6 @@
 """Pods that serve tables: who is ready, which tables they have read, and the touch that wakes them.
 
-A kubelet looks at mounted Secrets once in 60 to 90 s, and at once when its pod changes: an
+A kubelet refreshes mounted Secrets once in 60 to 90 s, and at once when its pod changes: an
 annotation on the pod is such a change. One poll of a pool is shared by all who ask at the time.
 """
 

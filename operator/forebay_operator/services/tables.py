@@ -170,7 +170,7 @@ class RouteTables:
 
     def take_freed(self) -> bool:
         """Say whether any table of either pool got room since this was asked last."""
-        # Both are asked, or the second one's news would be told twice.
+        # Both are asked, or the second one's news would be reported twice.
         return any([self._receivers.take_freed(), self._processors.take_freed()])
 
     # --- what pods have read
@@ -363,7 +363,7 @@ class RouteTables:
         """Return what is listed as deleted, with the times that stand in the Secret already.
 
         The Secret is the memory: it outlives this process, and a second operator by mistake would
-        else write its own times over ours for ever.
+        else write its own times over ours forever.
         """
         found = self._listed_as_deleted(index)
         ours = {name: when for name, (table, when) in self._deleted.items() if table == index}

@@ -58,7 +58,7 @@ class ProcessSettings(BaseSettings):
 
 
 class TableSettings(SettingsGroup):
-    """The Secrets that tell receivers and processors which endpoints there are."""
+    """The Secrets from which receivers and processors know the endpoints."""
 
     count: Annotated[int, Field(ge=1, le=64)] = 16
     """Secrets for each of the two kinds: `<name>-receivers-NN` and `<name>-processors-NN`, with one

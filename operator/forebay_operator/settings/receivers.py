@@ -109,7 +109,7 @@ class ReceiverPods(SettingsGroup):
     """Higher than `preStopSeconds` + `drainSeconds` + the 2.5 s budget of a webhook."""
 
     pre_stop_seconds: Annotated[int, Field(ge=0)] = 5
-    """Before SIGTERM, for load balancers and kube-proxy to look elsewhere; 0 for none."""
+    """Before SIGTERM, for load balancers and kube-proxy to choose other pods; 0 for none."""
 
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     """After SIGTERM, how long a receiver goes on serving: FOREBAY_RECEIVER_DRAIN_SECONDS."""
@@ -123,7 +123,7 @@ class ReceiverPods(SettingsGroup):
     """Further variables of the receiver, such as FOREBAY_RECEIVER_MAX_IN_FLIGHT."""
 
     client_certificates: ClientCertificates | None = None
-    """None where no proxy tells of certificates: endpoints that ask for one are not accepted."""
+    """None where no proxy passes certificates on: endpoints that ask for one are not accepted."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     network_policy: bool = True

@@ -1,6 +1,6 @@
 """The metrics of how destinations are: what waits, since when, the breaker, batches.
 
-Nothing is counted for them as it happens: they are read from the queues when somebody looks, so
+Nothing is counted for them as it happens: they are read from the queues at a scrape, so
 they go when a queue goes. A part of `metrics`.
 """
 
@@ -27,7 +27,7 @@ BLOCKED: Final = _OWN.gauge(
     "Conversations that wait because one of their items failed: all behind it keep their order.",
     labels=DESTINATION,
     unit="conversations",
-    use="Few, while others are delivered: single items fail, look at their answers.",
+    use="Few, while others are delivered: single items fail, check their answers.",
 )
 OLDEST_WAITING: Final = _OWN.gauge(
     "forebay_processor_oldest_parked_seconds",
@@ -48,7 +48,7 @@ BREAKER: Final = _OWN.gauge(
     "1 while nothing is sent to a destination but probes.",
     labels=DESTINATION,
     unit="0 or 1",
-    use="The destination is down, or refuses us: breaker_state tells which.",
+    use="The destination is down, or refuses us: breaker_state says which.",
 )
 BREAKER_STATE: Final = _OWN.gauge(
     "forebay_processor_breaker_state",
@@ -101,7 +101,7 @@ class DestinationFigures(NamedTuple):
 def follow_destinations(
     metrics: MetricSet, read: Callable[[], Iterable[DestinationFigures | None]]
 ) -> None:
-    """Ask at every look how destinations are; at each None others have their turn."""
+    """Ask at each scrape how destinations are; at each None others have their turn."""
 
     def survey() -> Iterator[None]:
         found: dict[str, list[Sample]] = {metric.name: [] for metric in OF_DESTINATIONS}

@@ -1,4 +1,4 @@
-"""Faults of our own, as they may be told: what and where, never with a piece of somebody's data."""
+"""Faults of our own, as they may be reported: what and where, without anybody's data."""
 
 import traceback
 

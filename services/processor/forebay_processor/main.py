@@ -42,7 +42,7 @@ WATCHDOG_STATUS = 69
 _log = structlog.get_logger(__name__)
 
 STORE_SECONDS = 5.0
-"""After the time for attempts, for what JetStream has to be told of them."""
+"""After the time for attempts, for their acks to JetStream."""
 
 
 def run() -> int:

@@ -1,7 +1,7 @@
 """The processor's metrics: declared here, recorded through verbs, read on the admin port.
 
 What an endpoint or a destination did is counted in plain numbers as it happens; how a destination
-is (what waits, since when, its breaker) is read from its queue when somebody looks.
+is (what waits, since when, its breaker) is read from its queue at a scrape.
 """
 
 from collections.abc import Callable, Iterable
@@ -89,7 +89,7 @@ REDELIVERED: Final = _OWN.counter(
     "forebay_processor_redeliveries_total",
     "Messages that JetStream handed out again after they were finished here.",
     unit="messages",
-    use="Some after a restart of NATS; always: acks get lost, look at NATS.",
+    use="Some after a restart of NATS; always: acks get lost, check NATS.",
 )
 PURGED: Final = _OWN.counter(
     "forebay_processor_purged_messages_total",
@@ -110,7 +110,7 @@ RESTORED: Final = _OWN.counter(
     "Durable consumers that were missing, or changed by somebody, and were put right.",
     labels=("stream",),
     unit="consumers",
-    use="Find out who deletes them: what was acked before is looked at again.",
+    use="Find out who deletes them: what was acked before is checked again.",
 )
 OWNED: Final = _OWN.gauge(
     "forebay_processor_partitions_owned",
@@ -151,7 +151,7 @@ OLDEST: Final = _OWN.gauge(
 UNSPLIT: Final = _OWN.gauge(
     "forebay_processor_unsplit_age_ratio",
     "The age of the oldest webhook that is not split, as a share of the age at which RAW "
-    "forgets it; 0 at all processors but the one that looks.",
+    "forgets it; 0 at all processors but the one that checks.",
     labels=("pool", "shard"),
     unit="ratio",
     use="Alert at 0.5: at 1 webhooks are lost. Most likely no table names an endpoint any more.",
@@ -175,7 +175,7 @@ HEARTBEAT_SECONDS: Final = _OWN.histogram(
     "From a heartbeat's write to NATS' answer, about once a second: the round trip to NATS, its "
     "disk and quorum included.",
     unit="seconds",
-    use="Where items are late and this rises, it is NATS; where it does not, look at loop_lag.",
+    use="Where items are late and this rises, it is NATS; where it does not, see loop_lag.",
     buckets=SECONDS,
 )
 ENDPOINTS: Final = _OWN.gauge(
@@ -227,10 +227,10 @@ class ProcessorMetrics:
         self._end_to_end_seconds = metrics.histogram(END_TO_END_SECONDS)
         self._heartbeat_seconds = metrics.histogram(HEARTBEAT_SECONDS)
 
-    # -- what is read when somebody looks
+    # -- what is read at a scrape
 
     def follow(self, owned: Callable[[str], int], lag: Callable[[Lane], tuple[int, float]]) -> None:
-        """Ask for these at every look at the metrics.
+        """Ask for these at each scrape.
 
         Args:
             owned: How many partitions of a kind, `raw` or `event`, are owned.
@@ -242,12 +242,12 @@ class ProcessorMetrics:
         self._set.series(OLDEST).follow(lambda: [((pool, lane), lag(lane)[1]) for lane in Lane])
 
     def follow_tables(self, endpoints: Callable[[], int], age: Callable[[], float]) -> None:
-        """Ask for the number of endpoints, and the tables' age in seconds, at every look."""
+        """Ask for the number of endpoints, and the tables' age in seconds, at each scrape."""
         self._set.series(ENDPOINTS).follow_value(endpoints)
         self._set.series(TABLE_AGE).follow_value(age)
 
     def follow_destinations(self, read: Callable[[], Iterable[DestinationFigures | None]]) -> None:
-        """Ask at every look how destinations are; at each None others have their turn."""
+        """Ask at each scrape how destinations are; at each None others have their turn."""
         follow_destinations(self._set, read)
 
     # -- life

@@ -72,11 +72,11 @@ class ProcessorSettings(BaseSettings):
     those of that file."""
 
     retention_check_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Between two looks at how full RAW and EVENTS are; where one is half full, a tenth of it."""
+    """Between two checks of how full RAW and EVENTS are; where one is half full, a tenth of it."""
 
     stream_check_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Between two looks at whether all streams and consumers are there, and how far they are: six
-    requests a shard. Where a request for messages is refused it is looked at once."""
+    """Between two checks of whether all streams and consumers are there, and how far they are: six
+    requests a shard. Where a request for messages is refused it is checked at once."""
 
     keep_gone_seconds: Annotated[float, Field(gt=0)] = 7200.0
     """How long there is something of an endpoint or a destination that no table names any more: its

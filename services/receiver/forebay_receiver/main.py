@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 FILES_BESIDE = 384
 """Open files that are no webhook's connection: NATS, the admin port, the log, the tables, and the
-connections above the limit that are being told so."""
+connections above the limit that are being answered."""
 
 
 class _Server(uvicorn.Server):

@@ -47,7 +47,7 @@ LAST_WEBHOOK: Final = DECLARED.gauge(
     "When the last webhook was stored; none while there was none since the start.",
     labels=ENDPOINT,
     unit="seconds since 1970",
-    use="Take the greatest of all pods; much older than usual: look at the registration.",
+    use="Take the greatest of all pods; much older than usual: check the registration.",
 )
 ACK_SECONDS: Final = DECLARED.histogram(
     "forebay_receiver_ack_seconds",
@@ -151,7 +151,7 @@ class EndpointMetrics:
         self.stored_once = self.duplicates = self.challenges = 0
         self.refusals = self.unavailable = 0
         self.reasons: dict[Reason, int] | None = None
-        """None until something is refused: thousands of endpoints have nothing to tell."""
+        """None until something is refused: thousands of endpoints have nothing to show."""
 
         self.last = 0.0
         """When the last webhook was stored, seconds since the epoch."""
@@ -212,7 +212,7 @@ class ReceiverMetrics:
         """Requests to no endpoint that there is."""
 
     def follow(self, load: Mapping[Metric, Callable[[], float]]) -> None:
-        """Ask for these at every look at the metrics, instead of counting at each webhook."""
+        """Ask for these at each scrape, instead of counting at each webhook."""
         for metric, read in load.items():
             self._set.series(metric).follow_value(read)
 

@@ -15,7 +15,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Host = Annotated[str, Field(min_length=1)]
 
 CertificateForm = Literal["subject", "name", "xfcc", "traefik"]
-"""How a proxy's header tells of a client certificate:
+"""The form in which a proxy's header holds a client certificate:
 
 - `subject`: its distinguished name by RFC 4514, such as `CN=a.example.com,O=Acme` (ingress-nginx's
   `ssl-client-subject-dn`, AWS' `X-Amzn-Mtls-Clientcert-Subject`);
@@ -78,16 +78,16 @@ class ReceiverSettings(BaseSettings):
     bounds the memory of the process."""
 
     drain_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
-    """After SIGTERM, how long to go on serving: load balancers need a moment to look elsewhere.
+    """After SIGTERM, how long to go on serving: load balancers need a moment to choose other pods.
     Lower than the pod's `terminationGracePeriodSeconds` by the budget at least."""
 
     client_certificate_header: HeaderName | None = None
-    """The header by which the proxy in front tells of a TLS client certificate that it has
+    """The header in which the proxy in front passes on a TLS client certificate that it has
     verified. None: no header is believed, and an endpoint that asks for a certificate refuses all.
     The proxy has to set or remove it on every request, and nobody else may reach the port."""
 
     client_certificate_form: CertificateForm = "subject"
-    """How that header tells of the certificate: see `CertificateForm`."""
+    """The form of that header: see `CertificateForm`."""
 
     client_certificate_verified: Annotated[str, Field(pattern=r"^[^=\s]+=[!-~]+$")] | None = None
     """A header and the value that it has to have beside a certificate, such as

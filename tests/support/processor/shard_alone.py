@@ -19,7 +19,7 @@ from forebay.runtime.jetstream.consumers import ConsumerState, StreamView
 from forebay.runtime.jetstream.errors import SequenceMismatch
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.jetstream.pull_status import PullRefusal
-from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay.runtime.jetstream.puller import TakenOver
 from forebay_processor.adapters.connection import Session
 from forebay_processor.delivery.queues import DestinationQueues
@@ -272,7 +272,7 @@ class ShardAlone:
         headers = {envelope.RECEIVED_AT: "1", envelope.CONVERSATION: _CONVERSATION}
         client = cast("Client", self._client)
         message = PulledMessage(
-            client, Msg(client, subject, reply, ITEM, headers), told_by(reply) or []
+            client, Msg(client, subject, reply, ITEM, headers), reply_tokens(reply) or []
         )
         self.session.batches[message.consumer].put_nowait([message])
 

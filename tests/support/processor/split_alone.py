@@ -23,7 +23,7 @@ from forebay.runtime.jetstream.errors import (
     StoreUnavailable,
 )
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.lease import Lease, lease_clock
@@ -260,7 +260,7 @@ class SplitAlone:
         }
         subject = str(RawSubject("0", 0, lane, NAME))
         message = Msg(client, subject, reply, body, fields)
-        return PulledMessage(client, message, told_by(reply) or [])
+        return PulledMessage(client, message, reply_tokens(reply) or [])
 
     def hand_out(self, *messages: PulledMessage) -> None:
         """Have webhooks handed out in one batch."""

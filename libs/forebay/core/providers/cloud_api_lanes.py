@@ -2,7 +2,7 @@
 
 For `cloud_api` only. In JSON a quote inside a string has a backslash before it, so `"messages"`
 without one is a whole string, and with `:` behind it a name. Whether it stands where it should is
-not looked at: the provider's own bodies say so by the field of their change, which is.
+not searched: the provider's own bodies say so by the field of their change, which is.
 """
 
 import re
@@ -16,7 +16,7 @@ from forebay.core.subjects import Lane
 __all__ = ["LIST_NAMES", "URGENCY", "URGENT_LISTS", "LaneSearch"]
 
 _OVERLAP: Final = 256
-"""Bytes that are looked at beyond a piece, to see the end of what begins in it."""
+"""Bytes that are read beyond a piece, to see the end of what begins in it."""
 
 _NAMES_AT_ONCE: Final = 512
 """Names that are found before others get their turn."""
@@ -52,7 +52,7 @@ _NAMES: Final = re.compile(
     )
 )
 """A name that matters, with as much of its value as says whether it does. It begins with a quote,
-for which Python looks fastest, and what is seldom comes last."""
+which Python finds fastest, and what is seldom comes last."""
 
 
 class LaneSearch:

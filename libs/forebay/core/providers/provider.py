@@ -16,7 +16,7 @@ from forebay.core.subjects import Lane
 __all__ = ["BodyFormat", "Challenge", "EventIds", "Provider", "SignatureScheme"]
 
 EventIds = Literal["body", "headers"]
-"""Where the ids stand that tell one event from another.
+"""Where the ids stand that distinguish one event from another.
 
 - `body`: in the items. The provider repeats a webhook byte for byte, so equal bodies are one event.
 - `headers`: in a header of the sender's, which `spec.deduplication` names. Without it each POST is
@@ -90,14 +90,14 @@ class BodyFormat(Protocol):
     ) -> Iterator[Item]:
         """Cut a body that was read into its items, one by one, in the order in which they stand.
 
-        What is no webhook is told at once, before the first item.
+        What is no webhook is reported at once, before the first item.
 
         Args:
             document: The body, decoded.
             body_sha256: The SHA-256 of the body's bytes, in hex; read only where `is_one_item`.
             received_at: When it came, in seconds since the epoch: the same at every redelivery, for
                 it is part of some keys.
-            event_id: Where ids stand in headers, what tells this event from all others.
+            event_id: Where ids stand in headers, what distinguishes this event from all others.
             repaired: Whether something in the body could not be represented and was replaced.
 
         Raises:
@@ -116,7 +116,7 @@ class BodyFormat(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A provider: how its webhooks are checked, read, told apart and played."""
+    """A provider: how its webhooks are checked, read, distinguished and simulated."""
 
     name: ProviderName
     signature: SignatureScheme

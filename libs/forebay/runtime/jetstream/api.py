@@ -150,10 +150,10 @@ async def call(client: Client, name: str, body: Mapping[str, Any]) -> dict[str, 
         StoreError: where NATS refuses, or does not answer.
     """
     answer = await request(client, API_PREFIX + name, msgspec.json.encode(body))
-    told: dict[str, Any] = msgspec.json.decode(answer.data)
-    if told.get("error") is not None:
-        raise store_error(told["error"])
-    return told
+    decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+    if decoded.get("error") is not None:
+        raise store_error(decoded["error"])
+    return decoded
 
 
 async def find_message(
@@ -185,10 +185,10 @@ async def find_message(
         within=within,
         silence=silence,
     )
-    told: dict[str, Any] = msgspec.json.decode(answer.data)
-    error = told.get("error")
+    decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+    error = decoded.get("error")
     if error is None:
-        return _stored(told["message"])
+        return _stored(decoded["message"])
     if error.get("err_code") == MESSAGE_MISSING_CODE:
         return None
     raise store_error(error)
@@ -225,10 +225,10 @@ async def delete_message(
     body = msgspec.json.encode({"seq": sequence, "no_erase": True})
     subject = f"{API_PREFIX}STREAM.MSG.DELETE.{stream}"
     answer = await request(client, subject, body, silence=silence)
-    told = msgspec.json.decode(answer.data)
-    error = told.get("error")
+    decoded = msgspec.json.decode(answer.data)
+    error = decoded.get("error")
     if error is None:
-        if told.get("success") is True:
+        if decoded.get("success") is True:
             return True
         message = f"somebody else than NATS answers for {stream}: the message may be there still"
         raise ForeignAnswer(message)

@@ -30,7 +30,7 @@ async def command_client(settings: NatsSettings) -> AsyncIterator[Client]:
     A connection that is lost later is made again for as long as the command wants to wait.
 
     Raises:
-        StoreUnavailable: where NATS cannot be reached now; it says where it was looked for.
+        StoreUnavailable: where NATS cannot be reached now; it says which address was tried.
     """
     client = await _connected(settings)
     # From now on it is known to be there: it comes back after a restart.
@@ -56,7 +56,7 @@ async def _connected(settings: NatsSettings) -> Client:
                 **login(settings),
                 name="forebay-command",
                 connect_timeout=CONNECT_SECONDS,
-                # Each server once; a negative number would go on for ever.
+                # Each server once; a negative number would go on forever.
                 max_reconnect_attempts=1,
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # passed to sleep()
                 pending_size=0,

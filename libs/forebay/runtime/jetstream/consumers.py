@@ -5,8 +5,8 @@ makes it again begins behind what is known to be worked off (`AckFloor`), so tha
 is left out nor eight days of items come again. Where the stream is not the one that the floor was
 written down for, the floor does not count, and all that the stream holds comes.
 
-If the process dies while it makes one: it is there, or it is not and is made by the next one who
-looks. Several may do it at once: the server makes one of equal ones.
+If the process dies while it makes one: it is there, or it is not and the next check makes
+it. Several may do it at once: the server makes one of equal ones.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class StreamView(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one stream from another of the same name."""
+    """What distinguishes one stream from another of the same name."""
 
     created: int
     """Nanoseconds since the epoch."""
@@ -135,7 +135,7 @@ async def list_consumers(client: Client, stream: str) -> dict[str, ConsumerState
 
 
 async def view_stream(client: Client, stream: str) -> StreamView:
-    """Return what tells a stream from others of its name.
+    """Return what distinguishes a stream from others of its name.
 
     Raises:
         StreamMissing: where there is no such stream.
@@ -161,7 +161,7 @@ def difference(wanted: ConsumerConfig, found: ConsumerState) -> str | None:
 
 
 async def known_floors(client: Client, shard: str) -> dict[str, AckFloor]:
-    """Return what a shard's table of leases tells of its consumers; nothing where there is none.
+    """Return what a shard's table of leases says of its consumers; nothing where there is none.
 
     Raises:
         StoreError: where NATS refuses, or does not answer.

@@ -1,4 +1,4 @@
-"""What JetStream answers when it does not store, told apart in one place.
+"""What JetStream answers when it does not store: one error for each case.
 
     StoreError
     ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later

@@ -1,4 +1,4 @@
-"""The connection to NATS: made in the background, made again for ever, and honest about its state.
+"""The connection to NATS: made in the background, made again forever, and honest about its state.
 
 A part starts whether NATS is there or not. The client of nats-py connects again by itself, but ends
 for good on some answers of the server (a refused password); then this makes a new one.
@@ -134,7 +134,7 @@ class NatsLink:
         async def failed(error: Exception) -> None:
             _log.debug("nats_error", reason=_reason(error))
             # `asyncio.wait_for` of Python 3.11, by which nats-py connects, loses a cancellation
-            # that comes with a failure: the client would try for ever, and its owner wait.
+            # that comes with a failure: the client would try forever, and its owner wait.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError
@@ -148,7 +148,7 @@ class NatsLink:
             max_reconnect_attempts=-1,
             ping_interval=PING_SECONDS,
             max_outstanding_pings=PINGS_UNANSWERED,
-            # Nothing is kept while there is no connection: whoever publishes is told at once.
+            # Nothing is kept while there is no connection: a publish fails at once.
             pending_size=0,
             # Subjects are made by forebay.core.subjects from checked names.
             skip_subject_validation=True,

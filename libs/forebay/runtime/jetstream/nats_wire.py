@@ -46,10 +46,10 @@ class ServerInfo(msgspec.Struct, frozen=True):
 
 
 class WireListener(Protocol):
-    """Who is told what comes over one connection."""
+    """Receives what comes over one connection."""
 
     def on_info(self, info: ServerInfo) -> None:
-        """The server told about itself: at the start, and whenever its cluster changes."""
+        """The server described itself: at the start, and whenever its cluster changes."""
 
     def on_message(self, subject: bytes, payload: bytes) -> None:
         """A message came; an empty payload is a status without content."""

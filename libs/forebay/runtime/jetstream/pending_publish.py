@@ -71,7 +71,7 @@ class PendingPublish(abc.ABC):
 
     @abc.abstractmethod
     def answered(self, result: PubAck | StoreError) -> None:
-        """Be told, once, what became of it."""
+        """Take the outcome; called once."""
 
 
 class AwaitedPublish(PendingPublish):
@@ -139,7 +139,7 @@ def pub_ack(payload: bytes, stream: str) -> PubAck | StoreError:
     Args:
         payload: The answer.
         stream: The one that has to give it: a stream of another name on the same subject, or any
-            subscriber, would be believed otherwise, and the message would be where nobody looks.
+            subscriber, would be believed otherwise, and the message would be where nobody reads.
     """
     if not payload:
         # An empty answer with status 503: nobody listens on the subject.

@@ -54,7 +54,7 @@ RECONNECT_SECONDS: Final = 0.2
 connection costs nothing."""
 
 SWEEP_SECONDS: Final = 0.02
-"""Between two looks for answers that did not come in time."""
+"""Between two sweeps for answers that did not come in time."""
 
 _PIECES_AT_ONCE: Final = 4 * 32
 """Of 32 messages, after which they are sent, in the middle of a turn of the loop: in a turn with
@@ -62,7 +62,7 @@ hundreds NATS would have nothing to do until its end, and this process nothing a
 messages a write cost nats-server more (docs/design/0002)."""
 
 FOREIGN_SECONDS: Final = 30.0
-"""For which a foreign answer is told after the last one: where two answer, it is a race."""
+"""For which a foreign answer is reported after the last one: where two answer, it is a race."""
 
 _LARGE: Final = 64 * 1024
 """Bytes of a message from which it is written by itself."""
@@ -270,7 +270,8 @@ class Publisher:
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
         # Without a connection these were failed already; sent later, they would be stored behind
-        # the back of whoever was told so. And they may have been sent earlier in this turn.
+        # the back of a caller that was told they failed. And they may have been sent earlier in
+        # this turn.
         if outbox and self._connection is not None:
             self._connection.wire.write(b"".join(outbox))
         if self._sweeping is None and self._in_flight:
@@ -296,7 +297,7 @@ class Publisher:
         result: PubAck | StoreError
         try:
             result = pub_ack(payload, waiting.stream)
-        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever came
+        except Exception as error:  # noqa: BLE001  # whoever waits gets an answer, whatever came
             result = ForeignAnswer(f"an answer that cannot be read: {type(error).__name__}")
         if result.__class__ is ForeignAnswer:
             # Where the stream is there too, its own answer is late from now on.
@@ -310,10 +311,10 @@ class Publisher:
         self._foreign = (words, self.clock())
 
     def _sweep(self) -> None:
-        """Give up what would be past its deadline at the next look: nobody is answered late.
+        """Give up what would be past its deadline at the next sweep: nobody is answered late.
 
-        One look at all that is in flight costs less than a timer for each message, and is bounded
-        by what may be in flight.
+        One sweep over all that is in flight costs less than a timer for each message, and is
+        bounded by what may be in flight.
         """
         self._sweeping = None
         next_look = self.clock() + SWEEP_SECONDS

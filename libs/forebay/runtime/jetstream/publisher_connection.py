@@ -95,7 +95,7 @@ class PublisherConnection:
         self.is_lost = True
         for future in (self.info, self.pong):
             if not future.done():
-                # Not a cancellation: whoever waits could not tell it from being cancelled itself.
+                # Not a cancellation: whoever waits could not distinguish it from its own.
                 future.set_exception(ConnectionError("the connection was lost"))
                 future.exception()  # nobody may be waiting, and that is no error
         if not self.ended.done():

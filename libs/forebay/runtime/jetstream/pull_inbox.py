@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 
 from forebay.runtime.jetstream.fast_subscriptions import subscribe
 from forebay.runtime.jetstream.pull_status import OnRefused
-from forebay.runtime.jetstream.pulled_message import PulledMessage, told_by
+from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay.runtime.jetstream.puller import EXPIRES_SECONDS, Puller
 
 __all__ = ["LARGE_AT_ONCE", "LargeMessages", "PullInbox"]
@@ -113,13 +113,13 @@ class PullInbox:
             puller.forget_request()
 
     def _on_message(self, message: Msg) -> None:
-        # A message comes with its own subject and tells its consumer in the reply; a status comes
+        # A message comes with its own subject and names its consumer in the reply; a status comes
         # on the inbox's subject.
-        told = told_by(message.reply)
-        if told is not None:
-            puller = self._by_consumer.get((told[0], told[1]))
+        tokens = reply_tokens(message.reply)
+        if tokens is not None:
+            puller = self._by_consumer.get((tokens[0], tokens[1]))
             if puller is not None:
-                puller.on_message(PulledMessage(self._client, message, told))
+                puller.on_message(PulledMessage(self._client, message, tokens))
             return
         puller = self._by_number.get(message.subject[len(self._prefix) + 1 :])
         if puller is not None:

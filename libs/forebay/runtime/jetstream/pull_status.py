@@ -1,6 +1,6 @@
 """What the server says of a pull request: statuses and descriptions of ADR-9 and ADR-37 of NATS.
 
-For `puller`, which asks, and for whoever is told that nothing came of it.
+For `puller`, which asks, and for whoever is notified that a request failed.
 """
 
 import enum
@@ -37,7 +37,7 @@ class PullRefusal(enum.StrEnum):
     """The consumer does not take such a request: its settings are not ours."""
 
     UNANSWERED = "unanswered"
-    """Not even the end of the request was told: NATS stands still, or the user may not ask."""
+    """Not even the end of the request was answered: NATS stands still, or the user may not ask."""
 
 
 OnRefused = Callable[[str, str, PullRefusal], None]

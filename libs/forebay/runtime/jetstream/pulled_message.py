@@ -1,4 +1,4 @@
-"""A message as a consumer hands it out: what its reply subject tells, and the ways to answer it.
+"""A message as a consumer hands it out: what its reply subject says, and the ways to answer it.
 
 Made by `pull_inbox`, for whoever works on it.
 """
@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-__all__ = ["PulledMessage", "ack_subject", "told_by"]
+__all__ = ["PulledMessage", "ack_subject", "reply_tokens"]
 
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -17,8 +17,8 @@ _ACK_PREFIX: Final = "$JS.ACK."
 _TOKENS_WITHOUT_DOMAIN: Final = 9
 
 
-def told_by(reply: str) -> list[str] | None:
-    """Return what the reply subject of a message tells; None where no consumer handed it out.
+def reply_tokens(reply: str) -> list[str] | None:
+    """Return what the reply subject of a message says; None where no consumer handed it out.
 
     That is stream, consumer, how often it was delivered, its sequence in the stream and among all
     that the consumer handed out, when it was stored, and how many are pending. They stand behind
@@ -40,7 +40,7 @@ def ack_subject(stream: str, consumer: str, sequence: int, consumer_sequence: in
 
 
 class PulledMessage:
-    """A message of a consumer, with what its reply subject tells."""
+    """A message of a consumer, with what its reply subject says."""
 
     __slots__ = (
         "_client",
@@ -56,23 +56,23 @@ class PulledMessage:
         "subject",
     )
 
-    def __init__(self, client: Client, message: Msg, told: list[str]) -> None:
-        """Take it apart; `told` is what its reply subject tells: see `told_by`."""
+    def __init__(self, client: Client, message: Msg, tokens: list[str]) -> None:
+        """Take it apart; `tokens` is what its reply subject says: see `reply_tokens`."""
         self._client = client
         self.subject = message.subject
         self.data = message.data
         self.headers: dict[str, str] = message.headers or {}
         self.reply = message.reply
-        self.consumer = told[1]
-        self.delivered = int(told[2])
-        self.sequence = int(told[3])
-        self.consumer_sequence = int(told[4])
+        self.consumer = tokens[1]
+        self.delivered = int(tokens[2])
+        self.sequence = int(tokens[3])
+        self.consumer_sequence = int(tokens[4])
         """Which of all that the consumer has handed out this is, one that comes again included."""
 
-        self.stored_at = int(told[5])
+        self.stored_at = int(tokens[5])
         """When the stream stored it, in nanoseconds since the epoch."""
 
-        self.pending = int(told[6])
+        self.pending = int(tokens[6])
         """How many messages the consumer has not handed out yet."""
 
     async def ack(self) -> None:

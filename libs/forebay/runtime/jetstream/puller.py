@@ -10,8 +10,8 @@ A consumer numbers what it hands out, to whomever. Who pulls alone sees every nu
 missing, somebody else has an older message than the next one, or it was lost on its way. Then
 nothing more is handed on, and whoever owns the consumer takes it over anew (docs/design/0005).
 
-A request that is refused, or that nobody answers, is told to whoever opened the inbox: the consumer
-may be gone, and then it would be asked for in vain for ever (docs/design/0017).
+A request that is refused, or that nobody answers, is reported to whoever opened the inbox: the
+consumer may be gone, and then it would be asked for in vain forever (docs/design/0017).
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Puller:
         self.stream = stream
         self.consumer = consumer
         self.pending = 0
-        """How many messages the server had not handed out, as the last message told."""
+        """How many messages the server had not handed out, as the last message said."""
 
         self.has_missed = False
         """Whether a message went to somebody else or was lost. Nothing is handed on from then:
@@ -125,7 +125,7 @@ class Puller:
 
         self._handed_out: int | None = None
         """The number of the last message that the consumer had handed out, to anybody, at the last
-        look at it; None before the first."""
+        check; None before the first."""
 
         self._lost_at = 0.0
         """When an open request counts as lost, on the loop's clock."""
@@ -216,7 +216,7 @@ class Puller:
             self._large.release()
 
     def forget_request(self) -> None:
-        """Count the open request as lost: the next look makes a new one."""
+        """Count the open request as lost: the next check makes a new one."""
         self._expected = 0
         if not self._came:
             self.release()
@@ -239,10 +239,10 @@ class Puller:
         self._wake.set()
 
     def compare(self, handed_out: int) -> None:
-        """Take notice of how far the consumer is: for looks at it that are seconds apart.
+        """Take notice of how far the consumer is: for checks of it that are seconds apart.
 
-        What it had handed out by the look before, and has not come here since, went to somebody
-        else. The next message would tell by its number, but there may be none for long.
+        What it had handed out by the check before, and has not come here since, went to somebody
+        else. The next message would show it by its number, but there may be none for long.
 
         Args:
             handed_out: The number of the last message that it has handed out to anybody.

@@ -54,7 +54,7 @@ class Server(NamedTuple):
 
 
 class ServerPool:
-    """Servers to try, in turn: those of the settings, and those that servers tell of."""
+    """Servers to try, in turn: those of the settings, and those that servers announce."""
 
     def __init__(self, urls: Iterable[str]) -> None:
         configured = [Server.parse(url) for url in urls]

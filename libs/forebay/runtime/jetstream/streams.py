@@ -87,7 +87,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stream_config(kind: StreamKind, config: ShardConfig) -> StreamConfig:
-    """Return what a stream of the shard has to look like."""
+    """Return the settings that a stream of the shard has to have."""
     result = StreamConfig(
         name=stream_name(kind, config.shard),
         subjects=[stream_subjects(kind, config.shard)],

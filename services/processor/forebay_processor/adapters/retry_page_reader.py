@@ -33,7 +33,7 @@ from forebay.runtime.jetstream.api import (
 )
 from forebay.runtime.jetstream.errors import ConsumerMissing, StoreError, StoreUnavailable
 from forebay.runtime.jetstream.fast_subscriptions import subscribe
-from forebay.runtime.jetstream.pulled_message import told_by
+from forebay.runtime.jetstream.pulled_message import reply_tokens
 from forebay_processor.shared.partition_view import StoredRow
 
 __all__ = ["RetryPages", "first_row", "row_at"]
@@ -54,7 +54,7 @@ _NANOSECONDS: Final = 1_000_000_000
 
 
 class _TooManyError(Exception):
-    """More rows fit than one request may look at."""
+    """More rows match than one request may read."""
 
 
 class _Page:
@@ -280,9 +280,9 @@ class RetryPages:
     # -- what comes
 
     def _on_message(self, message: Msg) -> None:
-        told = told_by(message.reply)
-        if told is not None:
-            self._on_pulled(message, told)
+        tokens = reply_tokens(message.reply)
+        if tokens is not None:
+            self._on_pulled(message, tokens)
             return
         page = self._pages.get(message.subject[len(self._prefix) + 1 :])
         if page is None:
@@ -293,20 +293,20 @@ class RetryPages:
             return
         page.add(_row(direct_message(message.headers or {}, message.data)))
 
-    def _on_pulled(self, message: Msg, told: list[str]) -> None:
-        consumer = self._by_name.get(told[1])
+    def _on_pulled(self, message: Msg, tokens: list[str]) -> None:
+        consumer = self._by_name.get(tokens[1])
         if consumer is None:
             return
-        number = int(told[4])
+        number = int(tokens[4])
         if number != consumer.delivered + 1:
             consumer.has_missed = True
         consumer.delivered = number
         if consumer.page is None or consumer.has_missed:
             return
-        stored_at = int(told[5]) / _NANOSECONDS
+        stored_at = int(tokens[5]) / _NANOSECONDS
         headers: dict[str, str] = message.headers or {}
         consumer.page.add(
-            StoredRow(message.subject, int(told[3]), stored_at, headers, message.data)
+            StoredRow(message.subject, int(tokens[3]), stored_at, headers, message.data)
         )
 
 

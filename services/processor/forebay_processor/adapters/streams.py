@@ -89,7 +89,7 @@ class Streams:
             message = "NATS did not answer while a consumer was taken over"
             raise StoreUnavailable(message) from error
         # Acks of the owner before us that were on their way are in now. What was handed out since
-        # the first look went to a request that somebody else still has open: it counts as missed.
+        # the first check went to a request that somebody else still has open: it counts as missed.
         left = (await self.consumer_info(stream, consumer)).num_ack_pending or 0
         return TakenOver(left, delivered.consumer_seq)
 
@@ -186,7 +186,7 @@ class Streams:
         return difference(_wanted(shard, found.name), found)
 
     async def view(self, stream: str) -> StreamView:
-        """Return what tells a stream from others of its name; raises StoreError."""
+        """Return what distinguishes a stream from others of its name; raises StoreError."""
         return await view_stream(self._client, stream)
 
     async def server_time(self, stream: str) -> float:

@@ -91,7 +91,7 @@ class Attempts:
         attempt = Attempt(
             endpoint=self._endpoint,
             destination=self._name,
-            # A replayed row tells no lane; the item is in the one that it was in before.
+            # A replayed row has no lane; the item is in the one that it was in before.
             lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
             token=subject.key,
             conversation=subject.conversation,

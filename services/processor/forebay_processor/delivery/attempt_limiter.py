@@ -2,8 +2,8 @@
 
 The first attempt takes a place or goes away; what waits is called when there may be one. What waits
 of an urgent lane is called first, so that a campaign's statuses that pile up before a limit do not
-delay a reply; every `TURN`th call is for the least urgent, so that nothing waits for ever. In a
-lane what failed before has every second call, so that many that fail for ever, and are due at the
+delay a reply; every `TURN`th call is for the least urgent, so that nothing waits forever. In a
+lane what failed before has every second call, so that many that fail forever, and are due at the
 same time, are not all before the rest. While the breaker is open, what did not fail comes first:
 many that fail by themselves would keep it open for as many probes.
 """
@@ -28,7 +28,7 @@ class Share(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether there is a place; whoever was told that there is none is called when there is."""
+        """Whether there is a place; whoever got False is called when there is."""
 
     @property
     def is_held_off(self) -> bool:

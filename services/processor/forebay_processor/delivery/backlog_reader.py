@@ -147,7 +147,7 @@ class BacklogReader:
         if room > 1:
             rows = await partition.next_rows(stream, backlog.subjects, cursor, room)
         if not rows:
-            # What there is no more of is told by the leader: a replica may be behind.
+            # That there is no more is for the leader to say: a replica may be behind.
             first = await partition.first_row(stream, backlog.subjects, cursor)
             if first is not None:
                 rows = [first]

@@ -1,7 +1,7 @@
 """What RETRY holds of a partition that this process takes, beyond what its items lead to.
 
 A takeover asks for RETRY's last sequence and for one row of each partition. Beside the work then,
-every endpoint of the tables is looked for in each partition that holds rows, and a slow pass over
+every endpoint of the tables is searched for in each partition that holds rows, and a slow pass over
 all headers counts them, and finds rows of destinations that no table names, and void ones
 (docs/design/0020).
 
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 LANES: Final = (Lane.LIVE, Lane.STATUS, Lane.BULK, REPLAY)
 
 ASKED_AT_ONCE: Final = 32
-"""Endpoints that are looked for at a time: 2,000 took the server 0.5 s."""
+"""Endpoints that are searched for at a time: 2,000 took the server 0.5 s."""
 
 ROWS_AT_ONCE: Final = 1_000
 PAUSE_SECONDS: Final = 0.1
@@ -38,7 +38,7 @@ PAUSE_SECONDS: Final = 0.1
 
 
 class BacklogSurvey:
-    """Looks through one shard's RETRY."""
+    """Searches one shard's RETRY."""
 
     def __init__(self, shard: str, queues: DestinationQueues) -> None:
         self._shard = shard

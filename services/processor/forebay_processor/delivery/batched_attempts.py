@@ -70,7 +70,7 @@ class _Waiting:
             self.future.set_result(result)
 
     def crash(self, error: Exception) -> None:
-        """End with a fault of ours, which the attempt tells of."""
+        """End with a fault of ours, which the attempt reports."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -246,7 +246,7 @@ class BatchedAttempts:
         try:
             batch = [each for each in batch if await each.is_wanted()]
             result = await self._answer(batch)
-        except Exception as error:  # noqa: BLE001  # a fault of ours is told by each attempt
+        except Exception as error:  # noqa: BLE001  # a fault of ours is reported by each attempt
             for each in batch:
                 each.crash(error)
             return

@@ -119,7 +119,7 @@ class CircuitBreaker:
             self.state = BreakerState.HALF_OPEN
 
     def probe_is_over(self) -> None:
-        """Note that nothing is under way: a probe that told nothing is made again."""
+        """Note that nothing is under way: a probe without a result is made again."""
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.OPEN
 

@@ -10,7 +10,7 @@ __all__ = ["Conversations"]
 
 
 class Conversations:
-    """Finds conversations by lane and name, and entries by what tells rows apart."""
+    """Finds conversations by lane and name, and entries by what distinguishes rows."""
 
     def __init__(self) -> None:
         self.is_ordered = True
@@ -26,7 +26,7 @@ class Conversations:
         return iter(list(self._by_key.items()))
 
     def key(self, subject: RetrySubject) -> str:
-        """Return what tells a row's conversation from others."""
+        """Return what distinguishes a row's conversation from others."""
         # What was replayed is in nobody's way.
         is_ordered = self.is_ordered and not subject.is_replay
         own = subject.conversation if is_ordered else subject.key

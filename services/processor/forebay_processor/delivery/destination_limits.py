@@ -1,7 +1,7 @@
 """What stands before one destination: its limits, its share of its endpoint's, and its breaker.
 
-`AttemptLimiter` says whether one more attempt may begin; here is how the tables set it up, and who
-is told when the breaker opens and closes.
+`AttemptLimiter` says whether one more attempt may begin; here is how the tables set it up, and what
+is notified when the breaker opens and closes.
 """
 
 import math

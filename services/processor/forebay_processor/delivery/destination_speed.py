@@ -1,8 +1,8 @@
-"""Whether a destination is quick, as far as this process can tell.
+"""Whether a destination is quick, as far as this process can measure.
 
-Time alone does not tell: while this process itself is busy everything takes long. So what counts is
-how much the destination works off, and time in which this process did not run counts for nobody. If
-the process dies, the next one finds out anew.
+Time alone does not show it: while this process itself is busy everything takes long. So what counts
+is how much the destination works off, and time in which this process did not run counts for nobody.
+If the process dies, the next one finds out anew.
 """
 
 import asyncio
@@ -21,10 +21,11 @@ attempt may take where the destination works off much at the same time: there it
 the destination's that does not get the CPU, and parking would take more of that."""
 
 LOOK_SECONDS: Final = 0.05
-"""Between two looks at what is held: one look at all costs less than a timer for each. A look, or a
-judgement of the pace, that comes later than that tells of this process and not of the destination:
-it did not run, and so it saw no answer. That time counts for nobody; but of two judgements in a row
-the second one counts, for a process whose processor is throttled is late at each."""
+"""Between two checks of what is held: one check of all costs less than a timer for each. A check,
+or a judgement of the pace, that comes later than that is about this process and not about the
+destination: it did not run, and so it saw no answer. That time counts for nobody; but of two
+judgements in a row the second one counts, for a process whose processor is throttled is late at
+each."""
 
 PACE_SECONDS: Final = 0.25
 QUICK_ENDED: Final = 64
@@ -65,7 +66,7 @@ class Pace:
         return self._clock() - self._stood_still
 
     def looked(self, timer: asyncio.TimerHandle | None) -> None:
-        """Take it that a look at what is held was to come by a timer."""
+        """Take notice that a check of what is held was to come by a timer."""
         self._stood_still += self._late(timer)
 
     def takes_long(self, ended_before: int, seconds: float) -> bool:

@@ -92,7 +92,7 @@ class Dispatcher:
         self._caught_up = asyncio.Event()
 
     def expect(self, left: int) -> None:
-        """Tell how many messages an owner before us left, which come again first."""
+        """Take how many messages an owner before us left, which come again first."""
         self._left = left
         self._came.clear()
         if left <= 0:

@@ -85,7 +85,7 @@ class PendingDelivery:
         self.payload = payload
         self.headers = headers
         self.after_ack: Callable[[], None] | None = None
-        """To be called when EVENTS was told: what is parked may be tried from then on."""
+        """To be called when EVENTS has the ack: what is parked may be tried from then on."""
 
     def finish(self) -> None:
         """Say that it is delivered, dead or parked: as far as this goes, EVENTS may forget it."""
@@ -157,7 +157,7 @@ class RetryEntry:
 
         self.headers: dict[str, str] = {}
         self.work: PendingDelivery | None = None
-        """The item itself, until EVENTS was told; None of what came from RETRY."""
+        """The item itself, until EVENTS has the ack; None of what came from RETRY."""
 
         self.is_told = False
         """Whether whoever handed the item out knows that EVENTS may forget it."""
@@ -170,7 +170,7 @@ class RetryEntry:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing is known of it that its row does not tell as well."""
+        """Whether nothing is known of it that its row does not say as well."""
         return self.state is EntryState.READY and not self.attempts and self.failure is None
 
     @property

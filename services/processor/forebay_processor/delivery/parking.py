@@ -93,7 +93,7 @@ class Parking:
         elif not is_stored and conversation.being_stored is not entry:
             self._window.forget(conversation, entry)
             entry.tell()
-        # Else whoever stores it tells EVENTS, or its row is deleted in its turn.
+        # Else whoever stores it acks it in EVENTS, or its row is deleted in its turn.
 
     async def _delete(self, entry: RetryEntry) -> None:
         try:
@@ -197,7 +197,7 @@ class Parking:
             backlogs.note(backlog, conversation, entry.sequence)
 
     def _release(self, key: str, entry: RetryEntry) -> None:
-        """Take it that EVENTS was told: what is parked may be tried from now on."""
+        """Take notice that EVENTS has the ack: what is parked may be tried from now on."""
         if entry.state is EntryState.STORED:
             entry.state = EntryState.READY
         entry.work = None

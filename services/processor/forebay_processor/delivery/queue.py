@@ -106,7 +106,7 @@ class DestinationQueue:
         )
         self._pace = Pace(self._judged)
         self._holding: dict[str, ConversationQueue] = {}
-        """Conversations that hold items, or did at the last look."""
+        """Conversations that hold items, or did at the last check."""
 
         self._look_timer: asyncio.TimerHandle | None = None
         self._held = 0
@@ -122,12 +122,12 @@ class DestinationQueue:
 
     @property
     def backlogs(self) -> Backlogs:
-        """What is known of RETRY, to be looked at."""
+        """What is known of RETRY, for reading."""
         return self._backlogs
 
     @property
     def conversations(self) -> Conversations:
-        """What of RETRY is in memory, to be looked at."""
+        """What of RETRY is in memory, for reading."""
         return self._conversations
 
     @property

@@ -1,4 +1,4 @@
-"""How each destination is, for the metrics: read from the queues when somebody looks.
+"""How each destination is, for the metrics: read from the queues at a scrape.
 
 All that is in memory of RETRY is gone through for the oldest entry: kept as it changes, that would
 cost each item. It is done in slices: 200,000 entries take 30 ms.
@@ -15,7 +15,7 @@ from forebay_processor.destination_metrics import DestinationFigures
 __all__ = ["figures_of"]
 
 SLICE: Final = 5000
-"""Entries that are looked at in one go: less than a millisecond."""
+"""Entries that are read in one go: less than a millisecond."""
 
 QUEUES: Final = 50
 """Queues that are."""

@@ -44,7 +44,7 @@ class DestinationQueues:
         self._queues: dict[tuple[EndpointName, str], DestinationQueue] = {}
         self._endpoint_limits: dict[EndpointName, EndpointLimit] = {}
         self._idle: set[tuple[EndpointName, str]] = set()
-        """Queues that were of no use at the last look."""
+        """Queues that were of no use at the last check."""
 
         self._members = 1
         self.bounds = MemoryBounds()
@@ -123,7 +123,7 @@ class DestinationQueues:
     def forget_idle(self) -> None:
         """Forget queues of destinations that no table names and in which nothing is.
 
-        At the second look: whoever got one a moment ago may still be about to use it. One that is
+        At the second check: whoever got one a moment ago may still be about to use it. One that is
         needed again, for a row that somebody replays, is made again.
         """
         idle = {key for key, queue in self._queues.items() if self._is_idle(queue)}

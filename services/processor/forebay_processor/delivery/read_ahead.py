@@ -81,7 +81,7 @@ class Window:
             self._drop_released(entry)
 
     def _drop_released(self, entry: RetryEntry) -> None:
-        # What EVENTS was not told of is found here until it is.
+        # What is not acked in EVENTS is found here until it is.
         if entry.work is None:
             self.conversations.forget(entry)
 

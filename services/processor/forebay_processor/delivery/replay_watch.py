@@ -1,12 +1,12 @@
 """Learns of the rows that others wrote to RETRY: what a person replayed.
 
 The processor knows where it stored rows itself. Replayed rows come while it works. They have
-subjects of their own, so looking for them is one question to the server, whatever else waits in
-RETRY; it is asked every second, from the last row seen on. Nothing has to be told to the processor,
+subjects of their own, so finding them is one question to the server, whatever else waits in
+RETRY; it is asked every second, from the last row seen on. The processor needs no message,
 so nothing can get lost on the way: what is stored is found. A row is only taken notice of here: it
 is read in its turn, like all that waits.
 
-If the process dies, or the connection is lost, or the partition moves, the next look begins at the
+If the process dies, or the connection is lost, or the partition moves, the next poll begins at the
 first row again; rows that are known already are passed over.
 """
 
@@ -27,11 +27,11 @@ __all__ = ["Replays"]
 _log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks: a person waits for it, and a look costs 0.1 ms."""
+"""Between two polls: a person waits for it, and a poll costs 0.1 ms."""
 
 
 class Replays:
-    """Looks after the replayed rows of one partition, for as long as this process owns it."""
+    """Delivers the replayed rows of one partition, for as long as this process owns it."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Replays:
         self._unseen = LogOnce()
         self._next = 1
         """The sequence from which on rows were not seen yet. It grows only by rows that were seen:
-        a replica that is behind answers with less, and the rest comes with a later look."""
+        a replica that is behind answers with less, and the rest comes with a later poll."""
 
     async def run(self) -> None:
-        """Look again and again; until cancelled."""
+        """Check again and again; until cancelled."""
         # Not at once: what was there before is found by whoever takes over.
         await periodically(self._look_at_all, LOOK_SECONDS)
 

@@ -31,7 +31,7 @@ ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read or deleted, or its letter not be stored."""
 
 REST_SECONDS: Final = 3600.0
-"""Between two looks at a row that nobody may try: the shard's window may be changed meanwhile."""
+"""Between two checks of a row that nobody may try: the shard's window may be changed meanwhile."""
 
 _RANKS: Final[dict[str, int]] = {Lane.LIVE: 0, Lane.STATUS: 1, Lane.BULK: 2, REPLAY: 2}
 

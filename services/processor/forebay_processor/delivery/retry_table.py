@@ -94,7 +94,7 @@ class RetryTable:
         """Write a row, and again until it is stored: EVENTS keeps the item until then.
 
         Between two writes it is `UNSTORED`, where RETRY surely does not hold it: then it may be
-        tried from memory. Otherwise a full RETRY could wait for ever, for what it holds may stand
+        tried from memory. Otherwise a full RETRY could wait forever, for what it holds may stand
         behind what it has no room for. What finds no room until EVENTS is about to forget it
         becomes a dead letter.
         """

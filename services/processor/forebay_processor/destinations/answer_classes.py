@@ -7,7 +7,7 @@ They are read from the words of the result, which are a closed list: they stand 
 import enum
 from typing import Final
 
-from forebay_processor.destinations.http_errors import Told
+from forebay_processor.destinations.http_errors import NoAnswerReason
 from forebay_processor.destinations.port import Delivered, Failed, Result, Trouble
 
 __all__ = ["AnswerClass", "answer_class"]
@@ -31,7 +31,9 @@ class AnswerClass(enum.StrEnum):
 
 _STATUS: Final = "status "
 _OF_STATUS: Final = {"4": AnswerClass.REFUSED, "5": AnswerClass.BROKEN}
-_OF_CONNECTIONS: Final = frozenset(each.value for each in Told if each is not Told.NO_URL)
+_OF_CONNECTIONS: Final = frozenset(
+    each.value for each in NoAnswerReason if each is not NoAnswerReason.NO_URL
+)
 
 
 def answer_class(result: Result) -> AnswerClass:

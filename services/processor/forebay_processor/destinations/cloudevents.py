@@ -7,7 +7,7 @@ attributes are `itemkey`, `itemtype`, `lane`, `channel`, `conversation`, `otherc
 Keys, types and channels hold what a body says, which can be anything that a JSON string can hold.
 An attribute of a CloudEvent cannot: control characters and what Unicode will never assign are
 percent-encoded there (`data` has them as they came), and it ends after `ATTRIBUTE_CHARACTERS`. The
-item is told from others by its `id`, a hash of the key as it is.
+item is distinguished from others by its `id`, a hash of the key as it is.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Time limits of many things by one timer, where each thing's own timer would cost more than it.
 
 Things with the same limit stand in line in the order in which they began, so the first of each line
-is the next that is due. A look at the lines costs the same however many stand in them.
+is the next that is due. A check of the lines costs the same however many stand in them.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 __all__ = ["RESOLUTION", "Deadlines"]
 
 RESOLUTION: Final = 0.05
-"""Seconds by which a limit may be exceeded: the shortest time between two looks. Never is one cut
+"""Seconds by which a limit may be exceeded: the shortest time between two checks. Never is one cut
 short."""
 
 Member = TypeVar("Member")
@@ -87,7 +87,7 @@ class Deadlines(Generic[Member]):
         for seconds, line in list(self._lines.items()):
             self._end_due(line, now)
             if not line:
-                # Limits are settings, which change: none is kept for ever.
+                # Limits are settings, which change: none is kept forever.
                 del self._lines[seconds]
         firsts = [next(iter(line.values())) for line in self._lines.values()]
         if firsts and (first := max(min(firsts), now + RESOLUTION)) < self._next:

@@ -32,7 +32,7 @@ from forebay_processor.destinations.cloudevents import (
 from forebay_processor.destinations.http_client import HttpClient, Pool
 from forebay_processor.destinations.http_connecting import origin_of
 from forebay_processor.destinations.http_connection import HttpResponse
-from forebay_processor.destinations.http_errors import HttpFailure, NoConnection, Told
+from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason, NoConnection
 from forebay_processor.destinations.http_request import RequestHead
 from forebay_processor.destinations.port import (
     Attempt,
@@ -60,7 +60,7 @@ class HttpDestination:
     """Posts items to one URL over connections that it may share with others."""
 
     def __init__(self, target: HttpTarget, client: HttpClient, now: Callable[[], float]) -> None:
-        """Prepare; nothing raises here, what is wrong with the settings is told by each attempt.
+        """Prepare; nothing raises here: each attempt reports what is wrong with the settings.
 
         Args:
             target: Where to, and how.
@@ -82,7 +82,7 @@ class HttpDestination:
         except UnusableTls as error:
             self._unusable = Failed(str(error), trouble=Trouble.REFUSED)
         except HttpFailure as failure:
-            self._unusable = Failed(failure.told)
+            self._unusable = Failed(failure.reason)
         except ValueError as error:
             self._unusable = Failed(type(error).__name__)
         else:
@@ -132,9 +132,9 @@ class HttpDestination:
         except TimeoutError:
             return Failed("timeout")
         except NoConnection as failure:
-            return Failed(failure.told, trouble=Trouble.DESTINATION)
+            return Failed(failure.reason, trouble=Trouble.DESTINATION)
         except HttpFailure as failure:
-            return Failed(failure.told)
+            return Failed(failure.reason)
         except (OSError, ValueError) as error:
             return Failed(type(error).__name__)
         return result_of(answer, self._now())
@@ -150,9 +150,9 @@ def _url(text: str) -> URL:
     try:
         url = URL(text)
     except ValueError as error:
-        raise HttpFailure(Told.NO_URL) from error
+        raise HttpFailure(NoAnswerReason.NO_URL) from error
     if url.scheme not in {"http", "https"} or not url.raw_host:
-        raise HttpFailure(Told.NO_URL)
+        raise HttpFailure(NoAnswerReason.NO_URL)
     return url
 
 

@@ -166,7 +166,7 @@ class HttpClient:
         self._pools.pop(pool.origin, None)
 
     async def close(self) -> None:
-        """Close all connections and end lookups; who waits is told that no answer comes."""
+        """Close all connections and end lookups; who waits gets an error."""
         self._pools.clear()
         for connection in list(self._open):
             connection.abort()

@@ -20,7 +20,7 @@ from yarl import URL
 
 from forebay_processor.destinations.address_guard import AddressRefused, Guard
 from forebay_processor.destinations.http_connection import HttpConnection
-from forebay_processor.destinations.http_errors import HttpFailure, NoConnection, Told
+from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason, NoConnection
 from forebay_processor.destinations.name_resolver import NameNotFound, Names
 
 __all__ = ["Connector", "Origin", "default_tls", "origin_of"]
@@ -83,7 +83,7 @@ class Connector:
         """
         loop = asyncio.get_running_loop()
         addresses = await self._addresses(origin)
-        failed = NoConnection(Told.NO_CONNECTION)
+        failed = NoConnection(NoAnswerReason.NO_CONNECTION)
         while addresses:
             try:
                 return await self._connect(loop, origin, addresses, factory)
@@ -97,14 +97,14 @@ class Connector:
         if _is_number(host):
             if ":" not in host and not _is_address(host):
                 # `127.1`, `2130706433`: the system would make an address of them.
-                raise HttpFailure(Told.NO_URL)
+                raise HttpFailure(NoAnswerReason.NO_URL)
             return [_info(host, origin.port)]
         try:
             found = await self._guard.open_addresses(self._names, host)
         except AddressRefused as refused:
             raise NoConnection(str(refused)) from refused
         except NameNotFound as missing:
-            raise NoConnection(Told.NO_NAME) from missing
+            raise NoConnection(NoAnswerReason.NO_NAME) from missing
         return [_info(each.host, origin.port) for each in found]
 
     async def _connect(
@@ -137,20 +137,20 @@ class Connector:
 
 @contextlib.contextmanager
 def _as_failures() -> Iterator[None]:
-    """Turn what the system and TLS raise into what is told."""
+    """Turn what the system and TLS raise into what is reported."""
     try:
         yield
     except AddressRefused as refused:
         raise NoConnection(str(refused)) from refused
     except ssl.CertificateError as error:
-        raise NoConnection(Told.BAD_CERTIFICATE) from error
+        raise NoConnection(NoAnswerReason.BAD_CERTIFICATE) from error
     except ssl.SSLError as error:
-        raise NoConnection(Told.NO_TLS) from error
+        raise NoConnection(NoAnswerReason.NO_TLS) from error
     except (OSError, RuntimeError) as error:
         if isinstance(error, TimeoutError) and error.errno is None:
             # Of whoever waits for this.
             raise
-        raise NoConnection(Told.NO_CONNECTION) from error
+        raise NoConnection(NoAnswerReason.NO_CONNECTION) from error
 
 
 def _is_number(host: str) -> bool:

@@ -21,7 +21,7 @@ import httptools
 from typing_extensions import override
 
 from forebay_processor.destinations.deadlines import Deadlines
-from forebay_processor.destinations.http_errors import HttpFailure, Told
+from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason
 
 __all__ = ["ANSWER_LIMIT", "ANSWER_SECONDS", "HEAD_LIMIT", "HttpConnection", "HttpResponse"]
 
@@ -52,7 +52,7 @@ class HttpResponse(NamedTuple):
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """A connection that is asked, kept and asked again; its pool is told when it is free or gone.
+    """A connection that is kept between requests; it notifies its pool when it is free or gone.
 
     Every step of it is within one turn of the loop, so there is nothing to cancel: who does not
     want an answer any more gives up the connection.
@@ -70,10 +70,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         Args:
             buffer: What it reads into, and other connections of its loop as well: a read is over
                 before the next begins. A buffer for each read was a third of the time with TLS.
-            rest: Where the rest of an answer gets its time; who is due there is told by
+            rest: Where the rest of an answer gets its time; who is due there is notified by
                 `end_rest`.
-            on_free: Told when an answer is over and another request can be sent.
-            on_gone: Told once, when the transport is closed.
+            on_free: Called when an answer is over and another request can be sent.
+            on_gone: Called once, when the transport is closed.
         """
         self._buffer = buffer
         self._rest = rest
@@ -108,7 +108,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """
         transport = self._transport
         if transport is None or not self.is_usable:
-            raise HttpFailure(Told.DISCONNECTED)
+            raise HttpFailure(NoAnswerReason.DISCONNECTED)
         self._forget_answer()
         self._waiting = waiting
         if len(body) <= _JOINED:
@@ -128,7 +128,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close it at once; who waits for an answer is told that there is none."""
+        """Close it at once; who waits for an answer gets an error."""
         self.is_usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -209,7 +209,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._transport = None
         # It knows this connection, and what knows each other is garbage for long.
         self._parser = None
-        self._finish(is_reusable=False, told=Told.DISCONNECTED if exc is None else Told.RESET)
+        reason = NoAnswerReason.DISCONNECTED if exc is None else NoAnswerReason.RESET
+        self._finish(is_reusable=False, reason=reason)
         self._on_gone(self)
 
     # -- the parser's side
@@ -254,7 +255,9 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._is_complete = True
             self._is_kept_alive = self._parser.should_keep_alive()
 
-    def _finish(self, *, is_reusable: bool, told: Told = Told.NO_HTTP) -> None:
+    def _finish(
+        self, *, is_reusable: bool, reason: NoAnswerReason = NoAnswerReason.NO_HTTP
+    ) -> None:
         """Hand over what came, and the connection to its pool or to its end."""
         waiting, self._waiting = self._waiting, None
         if not (is_reusable and self.is_usable):
@@ -269,7 +272,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             if self._status:
                 waiting.set_result(self._answer())
             else:
-                waiting.set_exception(HttpFailure(told))
+                waiting.set_exception(HttpFailure(reason))
         if self.is_usable:
             self._on_free(self)
 

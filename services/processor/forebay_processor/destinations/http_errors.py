@@ -6,10 +6,10 @@ letters that are kept for 30 days, and people search for them. So they stay.
 
 import enum
 
-__all__ = ["HttpFailure", "NoConnection", "Told"]
+__all__ = ["HttpFailure", "NoAnswerReason", "NoConnection"]
 
 
-class Told(enum.StrEnum):
+class NoAnswerReason(enum.StrEnum):
     """What went wrong, without a name, an address or a word of the destination's."""
 
     NO_URL = "InvalidUrlClientError"
@@ -34,10 +34,10 @@ class Told(enum.StrEnum):
 class HttpFailure(Exception):  # noqa: N818  # named for what happened
     """There is no answer; whether the request arrived is not known."""
 
-    def __init__(self, told: str) -> None:
-        """Take what is told."""
-        super().__init__(told)
-        self.told = str(told)
+    def __init__(self, reason: str) -> None:
+        """Take what is reported."""
+        super().__init__(reason)
+        self.reason = str(reason)
 
 
 class NoConnection(HttpFailure):

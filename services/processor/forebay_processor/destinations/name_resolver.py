@@ -80,7 +80,7 @@ class Names:
         Args:
             clock: Seconds that never go back.
             nameservers: Whom to ask instead of the system's, with ports where they are not 53.
-            limit: How many names are kept before those whose time is over are looked for.
+            limit: How many names are kept before those whose time is over are removed.
             options: Of c-ares' channel, instead of those of `/etc/resolv.conf`.
         """
         self._clock = clock

@@ -15,7 +15,7 @@ class Destinations:
     """All destinations of this process, over one pooled HTTP client."""
 
     def __init__(self, client: HttpClient, now: Callable[[], float]) -> None:
-        """Prepare; what is made later tells times by `now`, seconds since the epoch."""
+        """Prepare; what is made later reads the time by `now`, seconds since the epoch."""
         self._client = client
         self._now = now
         self._made: dict[tuple[EndpointName, str], tuple[Destination, DestinationPort]] = {}

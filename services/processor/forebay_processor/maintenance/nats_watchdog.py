@@ -13,7 +13,7 @@ __all__ = ["Watchdog"]
 _log = structlog.get_logger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks."""
+"""Between two checks."""
 
 
 class Watchdog:
@@ -48,10 +48,10 @@ class Watchdog:
         pause = min(LOOK_SECONDS, self._patience / 10)
         silent, seen = 0.0, self._last
         while silent < self._patience:
-            looked = self._clock()
+            checked = self._clock()
             await asyncio.sleep(pause)
             # Time in which the process stood still does not count: it had no chance to ask.
-            gap = min(self._clock() - looked, 2 * pause)
+            gap = min(self._clock() - checked, 2 * pause)
             silent = silent + gap if self._last == seen else 0.0
             seen = self._last
         self.has_barked = True

@@ -3,8 +3,8 @@
 Retention is a wish, room is a duty: above 80 % of `max_bytes`, messages that every consumer has
 acked go before their age ends. What is not split or not delivered is never removed.
 
-A look costs one call for each stream; only where one is nearly full, the state of each of its
-consumers is asked for. If the process dies, the next one looks again: nothing is kept here.
+A check costs one call for each stream; only where one is nearly full, the state of each of its
+consumers is asked for. If the process dies, the next one checks again: nothing is kept here.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FULL: Final = 0.8
 
 FILLING: Final = 0.5
 HURRY: Final = 0.1
-"""Above that share of `max_bytes` the pause between two looks is so much of the usual: 0.5 s as
+"""Above that share of `max_bytes` the pause between two checks is so much of the usual: 0.5 s as
 shipped, so that a stream of 50 MB stands 5 MB/s of what is worked off, and larger ones more."""
 
 ENOUGH: Final = 0.7
@@ -37,7 +37,7 @@ ENOUGH: Final = 0.7
 
 
 class StreamRetention:
-    """Looks after RAW and EVENTS of one shard."""
+    """Makes room in RAW and EVENTS of one shard."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class StreamRetention:
         pause: float,
         is_mine: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Look after a shard's streams.
+        """Make room in a shard's streams.
 
         Args:
             streams: Over the connection of now.
             shard: Which.
             metrics: Where it is counted.
-            pause: Seconds between two looks, while there is much room.
-            is_mine: Whether it is this processor that looks: one of a shard is enough, and two
+            pause: Seconds between two checks, while there is much room.
+            is_mine: Whether it is this processor that checks: one of a shard is enough, and two
                 would do no harm.
         """
         self._is_mine = is_mine
@@ -66,7 +66,7 @@ class StreamRetention:
         self._failing = LogOnce(AGAIN_SECONDS)
 
     async def run(self) -> None:
-        """Look again and again; until cancelled."""
+        """Check again and again; until cancelled."""
         await periodically(self._look, lambda: self._pause * (HURRY if self._is_filling else 1))
 
     async def _look(self) -> None:
@@ -95,7 +95,7 @@ class StreamRetention:
         average = state.bytes / state.messages
         wanted = int((state.bytes - ENOUGH * limit) / average) + 1
         processed = await processed_below(self._streams, self._shard, kind, state.last_seq + 1)
-        # Sequences can have gaps: then less is removed now and more at the next look.
+        # Sequences can have gaps: then less is removed now and more at the next check.
         below = min(state.first_seq + wanted, processed)
         if below <= state.first_seq:
             return 0

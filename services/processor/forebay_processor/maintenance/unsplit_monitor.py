@@ -1,7 +1,7 @@
 """Warns of webhooks that wait long for their split, before RAW forgets them.
 
 Such a webhook is of an endpoint that no table knows, or nobody can store its items. What it holds
-is not known yet, so it cannot be given up item by item: a person has to see to it. They are told
+is not known yet, so it cannot be given up item by item: a person has to act. It is reported
 when half of its age is over, by a metric to alert on and by a line in the log.
 """
 
@@ -52,7 +52,7 @@ class UnsplitMonitor:
         Args:
             streams: Over the connection of now.
             shard: Which.
-            metrics: Where it is told.
+            metrics: Where it is reported.
             ages: Of the shard's streams.
             time: What time it is for webhooks.
             shortest_pause: Seconds between two checks, where RAW's age is short.
@@ -69,7 +69,7 @@ class UnsplitMonitor:
         self._unsplit = LogOnce()
 
     async def run(self) -> None:
-        """Check again and again; until cancelled, which leaves nothing told that is not true."""
+        """Check again and again; until cancelled, which leaves no figure that is not true."""
         try:
             await periodically(self._check_where_due, self._shortest_pause)
         finally:
@@ -89,7 +89,7 @@ class UnsplitMonitor:
     def _has_to_check(self) -> bool:
         if self._is_mine() and self._ages.raw < math.inf:
             return True
-        # Somebody else tells of them, or they are kept for ever.
+        # Another processor reports them, or they are kept forever.
         self._metrics.unsplit(self._shard, 0.0)
         return False
 

@@ -1,10 +1,10 @@
-"""Looks after a shard's streams and the consumers of owned partitions: nothing may go unnoticed.
+"""Checks a shard's streams and the consumers of owned partitions: nothing may go unnoticed.
 
 A consumer or a stream that is deleted by hand, or set back with a backup, leaves no error behind:
 requests for messages come to nothing, and what waits is counted by nobody. So it is asked, every
 few seconds and at once when a request came to nothing, whether all is there and as it should be.
-What is not is told once, counted, seen at `/readyz`, and put right as far as it is ours: consumers
-are, streams are the operator's (docs/design/0017).
+What is not there is logged once, counted, shown at `/readyz`, and put right as far as it is ours:
+consumers are, streams are the operator's (docs/design/0017).
 
 Each check also brings how far the consumers are. That is written down in the table of leases: a
 consumer that has to be made again begins there. And it shows what was handed out to somebody else,
@@ -51,7 +51,7 @@ class WatchedStreams(Protocol):
     """What is asked of NATS."""
 
     async def view(self, stream: str) -> StreamView:
-        """Return what tells a stream from others of its name; raises StoreError."""
+        """Return what distinguishes a stream from others of its name; raises StoreError."""
 
     async def consumers(self, stream: str) -> dict[str, ConsumerState]:
         """Return a stream's durable consumers by name; raises StoreError."""
@@ -64,7 +64,7 @@ class WatchedStreams(Protocol):
 
 
 class ConsumerWatch:
-    """Looks after one shard, over one connection; `run` is its one task."""
+    """Checks one shard, over one connection; `run` is its one task."""
 
     def __init__(  # its collaborators, each one thing
         self,
@@ -128,8 +128,8 @@ class ConsumerWatch:
 
     async def _pause(self) -> None:
         loop = asyncio.get_running_loop()
-        looked = loop.time()
-        while (waited := loop.time() - looked) < self._seconds:
+        checked = loop.time()
+        while (waited := loop.time() - checked) < self._seconds:
             if waited >= REFUSED_SECONDS and any(
                 each.consumers.is_refused for each in self._owned()
             ):

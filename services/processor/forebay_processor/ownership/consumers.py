@@ -54,10 +54,10 @@ class PartitionConsumers:
         """One for each lane; whoever sets the partition up fills it."""
 
         self.restored: list[str] = []
-        """What was put right since it was last told of."""
+        """What was put right since it was last reported."""
 
         self.is_refused = False
-        """Whether a request for messages came to nothing since it was last looked at."""
+        """Whether a request for messages came to nothing since the last check."""
 
         self.is_begun = False
         """Whether they are worked, or about to be, over the session of now."""

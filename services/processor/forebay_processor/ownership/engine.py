@@ -42,7 +42,7 @@ BEGIN_PAUSE_SECONDS: Final = 1.0
 """Between two tries to begin a session."""
 
 LEAVE_SECONDS: Final = 3.0
-"""After the time for attempts: for acks, and for the table of leases to be told."""
+"""After the time for attempts: for acks, and for the update of the table of leases."""
 
 STORES_AT_ONCE: Final = 512
 """Rows and dead letters on their way to NATS: more would only wait there, and time out."""
@@ -158,7 +158,7 @@ class Engine:
             )
 
     async def claims(self, stream: str, subjects: Sequence[str]) -> dict[str, int]:
-        """Look for claims in EVENTS; raises StoreError."""
+        """Find claims in EVENTS; raises StoreError."""
         return await self.connection.streams.claims(stream, subjects)
 
     async def digests(self, stream: str, sequences: Sequence[int]) -> dict[int, str]:
@@ -218,7 +218,7 @@ class Engine:
             await to_the_end(self._factory.close())
 
     def stop(self) -> None:
-        """Make `run` end: attempts under way end first, and JetStream is told of them."""
+        """Make `run` end: attempts under way end first, and JetStream gets their acks."""
         self._stopping.set()
 
     async def _leave(self, working: asyncio.Task[None]) -> None:

@@ -100,7 +100,7 @@ class Membership:
     async def run(self, store: LeaseStore) -> None:
         """Take steps over one connection; until cancelled."""
         with contextlib.suppress(StoreError):
-            # Without hints it looks once a second.
+            # Without hints it checks once a second.
             await store.follow(self._hint)
         try:
             while not self.left.is_set():
@@ -163,7 +163,7 @@ class Membership:
         raise StoreUnavailable(message)
 
     def _hint(self, table: LeaseTable) -> None:
-        """Look at once where another one tried to change more than its own heartbeat."""
+        """Check at once where another one tried to change more than its own heartbeat."""
         if _shape(table) != _shape(self.table):
             self._wake.set()
 

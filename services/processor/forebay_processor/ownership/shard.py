@@ -44,13 +44,13 @@ BEGIN_PAUSE_SECONDS: Final = 1.0
 """Between two tries to begin, while streams are missing or have no leader."""
 
 SWEEP_SECONDS: Final = 30.0
-"""After a partition was taken, RETRY is looked at again for what an owner before us stored late."""
+"""After a partition was taken, RETRY is read again for what an owner before us stored late."""
 
 AGES_SECONDS: Final = 60.0
-"""Between two looks at how long the streams keep what they hold: settings that seldom change."""
+"""Between two checks of how long the streams keep what they hold: settings that seldom change."""
 
 RETENTION_PARTITION: Final = "raw.00"
-"""Who owns it makes room in the shard's streams, and tells of webhooks that nobody splits."""
+"""Its owner makes room in the shard's streams, and reports webhooks that nobody splits."""
 
 
 class ShardRunner:

@@ -87,7 +87,7 @@ class Partition(PartitionStore, Protocol):
 
     @property
     def epoch(self) -> int:
-        """Tells this ownership from earlier ones."""
+        """Distinguishes this ownership from earlier ones."""
 
     @property
     def floor(self) -> int:

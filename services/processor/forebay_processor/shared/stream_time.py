@@ -5,9 +5,9 @@ lengths of time. Neither asks what this machine takes for the time of day: that 
 forth by people, by NTP after a start, by a hypervisor that lets a machine go on. With it, an hour
 back meant that nothing was tried for an hour, and 80 hours ahead that everything was `Expired`.
 
-`StreamTime` asks NATS what time it has (each answer about a stream says so), and between two looks
-goes on by the monotonic clock. Items in memory are kept by that clock alone: when NATS' own clock
-is set, what was seen before keeps its age. What is stored is the streams' time, so that all
+`StreamTime` asks NATS what time it has (each answer about a stream says so), and between two
+answers goes on by the monotonic clock. Items in memory are kept by that clock alone: when NATS' own
+clock is set, what was seen before keeps its age. What is stored is the streams' time, so that all
 processors mean the same by it.
 
 - This machine's wall clock jumps: nothing follows; `clock_jumped` is logged once.
@@ -29,7 +29,7 @@ __all__ = ["JUMP_SECONDS", "StreamTime"]
 _log = structlog.get_logger(__name__)
 
 JUMP_SECONDS: Final = 5.0
-"""What a clock may be off before it is told of: above what NTP corrects without a jump, and above
+"""What a clock may be off before it is reported: above what NTP corrects without a jump, and above
 what servers of one cluster differ by."""
 
 
@@ -37,12 +37,12 @@ class StreamTime:
     """The time of the streams, at any moment."""
 
     def __init__(self, clock: Clock) -> None:
-        """Begin with this machine's time, until NATS has told its own."""
+        """Begin with this machine's time, until NATS has sent its own."""
         self._clock = clock
         self._offset = clock.wall() - clock.monotonic()
         self._is_known = False
         self._told = 0.0
-        """By how much the wall clock was ahead when that was told last."""
+        """By how much the wall clock was ahead when that was reported last."""
 
     def steady(self) -> float:
         """Return seconds on the clock that does not jump, by which items in memory are kept."""
@@ -81,7 +81,7 @@ class StreamTime:
         self._compare(doubt)
 
     def _compare(self, doubt: float) -> None:
-        """Tell where this machine's wall clock has jumped since that was told last."""
+        """Report where this machine's wall clock has jumped since the last report."""
         ahead = self._clock.wall() - self.now()
         jumped = ahead - self._told
         if abs(jumped) <= JUMP_SECONDS + doubt:

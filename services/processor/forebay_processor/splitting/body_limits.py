@@ -12,7 +12,7 @@ MINIMUM_EXPANSION_BYTES: Final = 1024 * 1024
 """What any body may expand to: small ones hold few items, around each of which stands the rest."""
 
 MOST_SAMPLES: Final = 1024
-"""Kinds and channels of one body. Filters look at each of them, for each destination, in one step;
+"""Kinds and channels of one body. Filters compare each of them, for each destination, in one step;
 providers send at most 1,000 items in a body."""
 
 

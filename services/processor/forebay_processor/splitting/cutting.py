@@ -262,7 +262,7 @@ class Cutter:
                     # It is passed on as it stands.
                     whole = _WHOLE(body)
                     yield None
-                    body.decode()  # which the decoder did not look at
+                    body.decode()  # which the decoder did not decode
                     return Reading(whole, repaired=False)
                 return Reading((yield from read_in_slices(body)), repaired=False)
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -340,7 +340,7 @@ def _parts_of(
 ) -> Iterator[Part]:
     """Make parts of a webhook's items, and one of the whole where any destination wants that.
 
-    `samples` are what filters look at: at least one item of each kind and channel.
+    `samples` are what filters compare: at least one item of each kind and channel.
     """
     message, whole = webhook.message, None
     if is_body_wanted(endpoint, ((item.kind, item.channel) for item in samples)):

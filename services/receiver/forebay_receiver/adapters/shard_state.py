@@ -1,8 +1,8 @@
 """What the receiver knows of one shard's RAW stream, and whether storing is worth a try.
 
 It learns from JetStream's answers, which come anyway, and from a probe every few seconds. No clock,
-no I/O: `store` tells it what happened. Whoever would store asks `rejection`; in peace that is one
-look at one field.
+no I/O: `store` reports to it what happened. Whoever would store asks `rejection`; without trouble
+that is one field to read.
 
 | what was seen | then |
 | --- | --- |
@@ -46,7 +46,7 @@ class Sent(Protocol):
     """A webhook that is sent to the stream."""
 
     deadline: float
-    """When its budget ends, on the loop's clock: all have the same budget, so this also tells in
+    """When its budget ends, on the loop's clock: all have the same budget, so this also says in
     which order they came."""
 
 

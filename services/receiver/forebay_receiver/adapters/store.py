@@ -3,8 +3,8 @@
 Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
 full disk), or has no room, a webhook is refused at once instead of waiting for its budget
 (`shard_state`). Now and then one is tried, and the first that is stored ends a silence: no cheaper
-question can tell, for a leader whose disk is full knows repeats and refuses a wrong sequence, while
-it is silent on all that it would store.
+question can find out, for a leader whose disk is full knows repeats and refuses a wrong sequence,
+while it is silent on all that it would store.
 
 Readiness asks less: whether the leader is there. The probe is a publish that is never stored, since
 it asks for a last sequence that no stream can have: the leader answers 10071. Then it asks how full
@@ -47,7 +47,8 @@ PROBE_TROUBLED_SECONDS: Final = 0.5
 """Between two probes in trouble: service is back within 2 s of NATS being able to store."""
 
 LOOK_AGAIN_SECONDS: Final = 60.0
-"""Until a stream's size is asked for again that was not told: its user may lack the permission."""
+"""Until a stream's size is asked for again after a request that failed: the user may lack the
+right."""
 
 SAY_AGAIN_SECONDS: Final = 10.0
 """Between two lines in the log on trouble that comes and goes."""
@@ -89,7 +90,7 @@ class Storing(PendingPublish):
 
     @abc.abstractmethod
     def done(self, result: PubAck | StoreError) -> None:
-        """Be told, once, what became of it."""
+        """Take the outcome; called once."""
 
     @override
     def answered(self, result: PubAck | StoreError) -> None:
@@ -108,7 +109,7 @@ class Store(Protocol):
         """Return why storing is not worth a try, so that the answer is 503 at once; else None."""
 
     def store(self, webhook: Storing) -> None:
-        """Store a webhook, and tell it; inside this call where it is known at once."""
+        """Store a webhook and report to it; inside this call where the outcome is known at once."""
 
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Learn from an answer, or from its absence, and pass it on to the webhook."""
@@ -188,7 +189,7 @@ class JetStreamStore:
         return None if state.trouble is None else state.rejection(self._publisher.clock())
 
     def store(self, webhook: Storing) -> None:
-        """Store a webhook, and tell it what became of it."""
+        """Store a webhook, and report the outcome to it."""
         state = self._state(webhook.shard)
         if state.trouble is not None:
             state.sending(webhook, self._publisher.clock())
@@ -292,7 +293,7 @@ class JetStreamStore:
             state.filled(0.0)
 
     def _check_max_payload(self) -> None:
-        """Tell, once for each value, that NATS does not take the bodies that the contract takes."""
+        """Log, once for each value, that NATS does not take the bodies that the contract takes."""
         has = self._publisher.max_payload
         if has and self._payload_limit.is_due(has) and (warning := self._small_payload()):
             _log.error("max_payload_too_small", reason=warning)

@@ -33,7 +33,7 @@ FRAMING_LIMIT: Final = 8
 A chunk of one byte has five; who writes JSON token by token sends such."""
 
 SLICE_BYTES: Final = 16 * 1024
-"""Bytes that are read before the limits are looked at again; a socket may bring 256 KiB at once.
+"""Bytes that are read before the limits are checked again; a socket may bring 256 KiB at once.
 What exceeds a limit does so by this much at most. Nothing can be read that takes the loop longer
 than a slice of requests that are refused: some 400 of them, 5 ms."""
 

@@ -38,7 +38,7 @@ class Request:
         """Bytes of the body that came, also of one that is not kept."""
 
         self.reserved = 0
-        """Bytes of it that the intake was told of, since it waits for its end or its turn."""
+        """Bytes of it that the intake has counted, since it waits for its end or its turn."""
 
         self.endpoint: ServedEndpoint | None = None
         """Whom it is for; None where it has a rejection."""

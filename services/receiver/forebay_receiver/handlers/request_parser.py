@@ -8,7 +8,7 @@ httptools (llhttp) is the parser. What it leaves open is decided here, and nowhe
 - **an `Upgrade`**: passed over, by `handlers.upgrade`.
 
 The first thing that is not served ends the reading: it gets a rejection, and no byte more of
-this connection is looked at. How many bytes are read, and when, is `handlers.request_reader`'s.
+this connection is read. How many bytes are read, and when, is `handlers.request_reader`'s.
 """
 
 import abc
@@ -39,7 +39,7 @@ class RequestParser(asyncio.Protocol, abc.ABC):
     One object and not three: each webhook would pay for the calls between them.
     """
 
-    # For speed: each webhook looks at nearly all of them.
+    # For speed: each webhook reads nearly all of them.
     __slots__ = (
         "_clock",
         "_fed",
@@ -103,7 +103,7 @@ class RequestParser(asyncio.Protocol, abc.ABC):
 
     @abc.abstractmethod
     def send_continue(self) -> None:
-        """Tell the client to send the body of the request that is being read."""
+        """Ask the client to send the body of the request that is being read."""
 
     def reject(self, reason: Reason) -> None:
         """End the reading: what is being read cannot be, or may not be, read to its end."""

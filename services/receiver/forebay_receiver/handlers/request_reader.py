@@ -1,6 +1,6 @@
 """Reads a connection: how many bytes at once, up to which limits, and when others have their turn.
 
-Every byte counts, into the head's limits, the body's, or the framing's. The limits are looked at
+Every byte counts, into the head's limits, the body's, or the framing's. The limits are checked
 every `SLICE_BYTES`, in the middle of a read too. While a read that takes long leaves others their
 turn, while many requests wait, and while the client does not read its answers, no more is read.
 """
@@ -30,7 +30,7 @@ __all__ = ["RequestReader"]
 class RequestReader(RequestParser):
     """The reading half of a connection; whoever answers is a subclass of it."""
 
-    # For speed: each webhook looks at nearly all of them.
+    # For speed: each webhook reads nearly all of them.
     __slots__ = (
         "_backlog",
         "_fed_at_end",

@@ -8,7 +8,7 @@ from forebay_receiver.services.answer import STORED, Answer
 __all__ = ["CONTINUE", "OK", "encode"]
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""No answer: it tells who sent `Expect: 100-continue` to send the body."""
+"""No answer: it asks the sender of `Expect: 100-continue` for the body."""
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus

@@ -1,4 +1,4 @@
-"""What all connections of a process go by, and can be told to end by."""
+"""What all connections of a process share: their rules, and the way to end them."""
 
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.settings import ReceiverSettings
@@ -7,7 +7,7 @@ __all__ = ["ConnectionRules"]
 
 
 class ConnectionRules:
-    """What all connections of a process go by, and can be told to end by."""
+    """What all connections of a process share: their rules, and the way to end them."""
 
     def __init__(self, intake: Intake, settings: ReceiverSettings, max_connections: int) -> None:
         self.intake = intake

@@ -1,7 +1,7 @@
 """Reads the body of a request that asks for another protocol, which is passed over.
 
 llhttp ends such a request with its head and takes the rest for another protocol. So the request is
-told to a second parser by its framing alone, and that one reads its body.
+repeated to a second parser by its framing alone, and that one reads its body.
 """
 
 from typing import Protocol
@@ -34,7 +34,7 @@ class ParserCallbacks(Protocol):
 
 
 class SecondReading:
-    """What a parser calls that is told a request's head again, without its `Upgrade`.
+    """What a parser calls that gets a request's head again, without its `Upgrade`.
 
     That head was judged already, so nothing is taken from it. What follows is the reader's.
     """

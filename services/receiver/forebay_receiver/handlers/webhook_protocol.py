@@ -40,13 +40,13 @@ from forebay_receiver.services.large_body_turns import LARGE_BODY
 __all__ = ["WebhookProtocol"]
 
 TURNED_AWAY_AT_ONCE: Final = 256
-"""Connections above the limit that are told so at one time; more are cut off without a word."""
+"""Connections above the limit that are answered at one time; more are closed without an answer."""
 
 
 class WebhookProtocol(RequestReader):
     """One connection: what is read, in its order, is served and answered."""
 
-    # For speed: each webhook looks at nearly all of them.
+    # For speed: each webhook reads nearly all of them.
     __slots__ = (
         "_connections",
         "_deadline",
@@ -75,7 +75,7 @@ class WebhookProtocol(RequestReader):
         self._waiting: deque[Request] = deque()
         self._serving: Request | None = None
         self._owes_continue = False
-        """Whether the client is to be told to go on, as soon as the answers before are out."""
+        """Whether the client is to be asked to go on, as soon as the answers before are out."""
 
         self._deadline = Deadline(self._loop, self._is_late)
 
@@ -122,7 +122,7 @@ class WebhookProtocol(RequestReader):
     @override
     def eof_received(self) -> bool:
         """Keep the connection while an answer is due; the client may have closed its half."""
-        # Only where a transport reads on that was told not to: the end comes behind what came.
+        # Only where a transport reads on though it was paused: the end comes behind what came.
         self._read_backlog()
         self.has_ended = True
         return self._serving is not None or bool(self._waiting)
@@ -162,7 +162,7 @@ class WebhookProtocol(RequestReader):
     def _wait(self, request: Request) -> None:
         """Let a request wait for its turn: it is not late any more, nor owed a word to go on."""
         if request.rejection is not None:
-            request.headers = {}  # nobody looks at them any more
+            request.headers = {}  # nobody reads them any more
         self._waiting.append(request)
         self._owes_continue = False
         self._deadline.when = FOREVER
@@ -183,7 +183,7 @@ class WebhookProtocol(RequestReader):
 
     @override
     def send_continue(self) -> None:
-        """Tell the client to send the body, though not before its answers."""
+        """Ask the client to send the body, though not before its answers."""
         if self._serving is not None or self._waiting:
             self._owes_continue = True
         elif self._transport is not None:
@@ -291,7 +291,7 @@ class WebhookProtocol(RequestReader):
             return
         if self.request is None:
             # Idle or lingering. Aborted and not closed: a client that reads no answer would keep it
-            # open for ever.
+            # open forever.
             self._transport.abort()
         else:
             self._deadline.when = FOREVER

@@ -1,11 +1,12 @@
 """Who may send webhooks to an endpoint: all that its manifest asks for, and nothing left out.
 
-The answer is 401 without a text; the reason goes to a metric only. There are two looks. What stands
-in headers is checked before a body is read, so that strangers get none read; a signature is over
-the body, and is checked when that is there. Within each look time tells no more: every live value
-is compared, in constant time, and a wrong value does not end the work, so that who knows one secret
-of two headers cannot see that it was the right one. Only what a sender knows of its own request, a
-header that is missing or of the wrong form, ends it at once. That the first look was passed can be
+The answer is 401 without a text; the reason goes to a metric only. There are two checks. What
+stands in headers is checked before a body is read, so that strangers get none read; a signature is
+over the body, and is checked when that is there. Within each check, time reveals nothing: every
+live value is compared, in constant time, and a wrong value does not end the work, so that who knows
+one secret of two headers cannot see that it was the right one. Only what a sender knows of its own
+request, a header that is missing or of the wrong form, ends it at once. That the first check was
+passed can be
 seen: its 401 does not wait for the body.
 """
 
@@ -121,14 +122,14 @@ class _FurtherCredentials(Credentials):
 
     @override
     def refusal_of_head(self, headers: Mapping[bytes, bytes]) -> Reason | None:
-        # All are asked in any case: the time that it takes tells nothing of the ones before.
+        # All are asked in any case: the time that it takes reveals nothing of the ones before.
         certificate = self._certificate_refusal(headers)
         basic = self._basic_refusal(headers)
         rest = super().refusal_of_head(headers)
         return certificate or basic or rest
 
     def _certificate_refusal(self, headers: Mapping[bytes, bytes]) -> Reason | None:
-        """Look at what the proxy says; names are no secrets, so time may tell of them."""
+        """Check what the proxy says; names are no secrets, so time may reveal them."""
         if self._certificate_names is None:
             return None
         if self._proxy is None:
@@ -140,7 +141,7 @@ class _FurtherCredentials(Credentials):
         return None if names & self._certificate_names else Reason.CERTIFICATE_WRONG
 
     def _basic_refusal(self, headers: Mapping[bytes, bytes]) -> Reason | None:
-        """Look for a live pair. Digests of whole pairs are compared.
+        """Find a live pair. Digests of whole pairs are compared.
 
         So an unknown user takes as long as a wrong password, whatever the length of either.
         """

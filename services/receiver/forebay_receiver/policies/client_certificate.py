@@ -1,4 +1,4 @@
-"""What a trusted proxy tells of the TLS client certificate that it has verified.
+"""What a trusted proxy says of the TLS client certificate that it has verified.
 
 TLS ends before the receiver, so it sees a certificate only by what the proxy writes into a header,
 and each proxy writes it in a form of its own. The form is a setting and never guessed: what is an
@@ -24,7 +24,7 @@ Names = frozenset[bytes]
 """Names of a certificate, in lower case: a DNS name is the same in any case."""
 
 KNOWN: Final = 64
-"""Values that are kept with what they tell: a sender's is the same with every webhook, and reading
+"""Values that are kept with what they say: a sender's is the same with every webhook, and reading
 it costs as much as all the rest. Bounded, for strangers can send any."""
 
 NOBODY: Final[Names] = frozenset()
@@ -53,7 +53,7 @@ class CertificateProxy:
     certificate that failed, and say so beside it."""
 
     def names(self, headers: Mapping[bytes, bytes]) -> Names | None:
-        """Return the names of the request's certificate; None where the proxy tells of none."""
+        """Return the names of the request's certificate; None where the proxy names none."""
         value = headers.get(self.header)
         if not value:
             return None
@@ -76,7 +76,7 @@ def proxy_of(settings: ReceiverSettings) -> CertificateProxy | None:
 
 @functools.lru_cache(maxsize=KNOWN)
 def names_in(form: CertificateForm, value: bytes) -> Names:
-    """Return the names that a header's value tells of; none where it is not exactly of the form."""
+    """Return the names in a header's value; none where it is not exactly of the form."""
     return frozenset(name.lower() for name in _READERS[form](value))
 
 

@@ -47,7 +47,7 @@ def rejection(version: str, headers: Mapping[bytes, bytes], repeats: int) -> Rea
     if version != HTTP_1_1 and version != HTTP_1_0:  # noqa: PLR1714  # a third of the time
         return Reason.HTTP_VERSION
     if b"host" in headers:
-        # Only of repeats: a comma in a single one is a strange name, and the name is not looked at.
+        # Only of repeats: a comma in a single one is a strange name, and the name is not compared.
         if repeats and b"," in headers[b"host"]:
             return Reason.MALFORMED
     elif version == HTTP_1_1:

@@ -89,7 +89,7 @@ class _Webhook(Storing):
     @override
     def done(self, result: PubAck | StoreError) -> None:
         intake, self._intake = self._intake, None
-        if intake is not None:  # else it was told before: something broke in the midst of it
+        if intake is not None:  # else it has ended: something failed in the middle of it
             self._reply(intake.finished(self, result))
 
 
@@ -169,7 +169,7 @@ class Intake:
 
         Args:
             endpoint: From `admit`.
-            size: Bytes that came since it was told last.
+            size: Bytes that came since the last call.
         """
         reason = self._store.rejection(endpoint.route.shard)
         if reason is None and self._reserved_bytes + size > self._max_reserved_bytes:
@@ -223,7 +223,7 @@ class Intake:
         A callback and not a coroutine: a task for each webhook would cost a tenth of the rate.
 
         Args:
-            endpoint: From `admit`, which has looked at the credentials in the headers.
+            endpoint: From `admit`, which has checked the credentials in the headers.
             headers: The request's headers by lower-case name; several of one name joined by `, `.
             body: All of the body.
             started: When the request's first byte came, on the loop's clock: the budget's start.
@@ -264,7 +264,7 @@ class Intake:
             self._in_flight += 1
             self._in_flight_bytes += size
             self._store.store(webhook)
-        except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever broke
+        except Exception as error:  # noqa: BLE001  # whoever waits gets an answer, whatever failed
             self._broken(endpoint, webhook, reply)
             # Not raised: the parser, in whose call this is, would take it for a malformed request.
             asyncio.get_running_loop().call_exception_handler(

@@ -1,6 +1,6 @@
 """The endpoints that this receiver serves, by path: one dictionary, replaced as a whole.
 
-A table may hold 10,000 endpoints. So a lookup is one look into a dictionary, what an endpoint needs
+A table may hold 10,000 endpoints. So a lookup is one access to a dictionary, what an endpoint needs
 for its webhooks is made when its first one comes, and a change is worked through in slices between
 which webhooks are served.
 """
@@ -47,7 +47,7 @@ RESERVED_SHARE: Final = 1 / 8
 """Of what may be half read, the most that is for one endpoint: anybody can begin a body, and who
 begins many takes nothing from the others' large webhooks. One of the largest always fits."""
 
-TOLD: Final = 5
+MOST_NAMED: Final = 5
 """Endpoints that a line of the log names: there may be thousands."""
 
 TURN_ON: Final = (
@@ -133,7 +133,7 @@ class _Place(msgspec.Struct, gc=False):
     """An endpoint's place in the table; the endpoint itself is made when its first request comes.
 
     The table in force and the one that is being built share the places that did not change. The
-    garbage collector need not look at them: nothing in them points back.
+    garbage collector need not visit them: nothing in them points back.
     """
 
     route: ReceiverRoute
@@ -244,7 +244,7 @@ class Routes:
         if shut and shut != self._shut:
             _log.warning(
                 "client_certificates_off",
-                endpoints=[str(each) for each in shut[:TOLD]],
+                endpoints=[str(each) for each in shut[:MOST_NAMED]],
                 count=len(shut),
                 fix=f"every webhook of theirs gets 401: {TURN_ON}",
             )

@@ -8,7 +8,7 @@ of the sender's id, with the name of its header, else of an id that is made for 
 
 If the process dies here, nothing was stored and nothing answered. Where it dies after the store and
 before the answer, a sender with ids of its own sends the same id again, which is known; one without
-gets two events out of one: there is nothing by which anybody could tell.
+gets two events out of one: there is nothing by which they could be distinguished.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _SENDERS_HEADERS: Final = (
 
 
 def event_id(endpoint: ServedEndpoint, headers: Mapping[bytes, bytes]) -> str | None:
-    """Return what tells this request's event from others at a generic endpoint; else None."""
+    """Return what identifies this request's event at a generic endpoint; else None."""
     if endpoint.id_headers is None:
         return None
     for name in endpoint.id_headers:
