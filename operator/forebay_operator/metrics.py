@@ -46,7 +46,7 @@ WRITES: Final = DECLARED.counter(
 )
 DRIFT: Final = DECLARED.counter(
     "forebay_operator_drift_repairs_total",
-    "Objects that someone else changed or deleted and that were put right.",
+    "Objects that someone else changed or deleted and that were restored.",
     unit="objects",
     use="Find out who; the operator's log names the objects.",
 )
@@ -112,7 +112,7 @@ class OperatorMetrics:
         self._writes.add((kind,))
 
     def repaired(self) -> None:
-        """Count an object that was put right."""
+        """Count an object that was restored."""
         self._drift.add()
 
     # -- what is read at each scrape

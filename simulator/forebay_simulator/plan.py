@@ -46,7 +46,7 @@ class Plan:
     """Whose headers to send."""
 
     rate: float
-    """Webhooks per second. They leave by the clock, answered or not."""
+    """Webhooks per second. They are sent on a schedule, answered or not."""
 
     duration: float
     """Seconds in which new webhooks are sent."""

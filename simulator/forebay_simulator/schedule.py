@@ -1,4 +1,4 @@
-"""When to send: new webhooks by the clock, refused ones with growing delay, some of them twice."""
+"""When to send: new webhooks on a schedule, refused ones with growing delay, some of them twice."""
 
 import enum
 from dataclasses import dataclass

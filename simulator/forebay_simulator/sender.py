@@ -163,7 +163,7 @@ class _Connection(asyncio.Protocol):
             timer.cancel()
 
     def abort(self) -> None:
-        """Close without a word; a request in flight is answered `connection`."""
+        """Close at once; a request in flight is answered `connection`."""
         self._end("connection")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # type: ignore[explicit-override]  # see the class

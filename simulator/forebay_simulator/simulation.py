@@ -1,4 +1,4 @@
-"""One run: webhooks leave by the clock, refused ones come again, and all of it is counted.
+"""One run: webhooks are sent on a schedule, refused ones come again, and all of it is counted.
 
 The loop is open: the moment of each sending is fixed before the run and waits for no answer. A
 latency counts from that moment, so a sender or a server that falls behind shows in the figures
@@ -117,7 +117,7 @@ class Simulation:
         )
 
     async def _keep_schedule(self) -> None:
-        """Start each sending at its moment, whatever became of those before."""
+        """Start each sending at its moment, whatever the outcome of those before."""
         for index in range(self._times.count):
             offset = self._times.offset(index)
             wait = self._started + offset - self._clock()

@@ -23,7 +23,8 @@ true
 {{- with $annotations -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}
 
-{{/* One file of rules with the values filled in. Takes a list: the root and the file's text. */}}
+{{/* One file of rules with the values filled in, and what is between the lines `# -- counted over __WINDOW__`
+     and `# -- end of __WINDOW__` once for each window. Takes a list: the root and the file's text. */}}
 {{- define "forebay.monitoring.rules" -}}
 {{- $root := index . 0 -}}
 {{- $monitoring := $root.Values.monitoring -}}
@@ -42,6 +43,14 @@ true
       "NAMESPACE" $root.Release.Namespace
       "NAME" (include "forebay.fullname" $root) -}}
 {{- $text := index . 1 -}}
+{{- $counted := regexFind "(?s) *# -- counted over __WINDOW__.*# -- end of __WINDOW__\n" $text -}}
+{{- if $counted -}}
+{{- $windows := list -}}
+{{- range $window := list "5m" "1h" -}}
+{{- $windows = append $windows ($counted | replace "__WINDOW__" $window) -}}
+{{- end -}}
+{{- $text = $text | replace $counted (join "\n" $windows) -}}
+{{- end -}}
 {{- range $word, $value := $words -}}
 {{- $text = $text | replace (printf "__%s__" $word) (toString $value) -}}
 {{- end -}}

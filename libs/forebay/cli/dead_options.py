@@ -34,21 +34,23 @@ __all__ = [
 
 Endpoint = Annotated[
     str | None,
-    typer.Option("--endpoint", "-e", help="Of this endpoint, namespace/name.", show_default=False),
+    typer.Option(
+        "--endpoint", "-e", help="Only of this endpoint, namespace/name.", show_default=False
+    ),
 ]
 FromDestination = Annotated[
     str | None,
-    typer.Option("--destination", "-d", help="For this destination.", show_default=False),
+    typer.Option("--destination", "-d", help="Only for this destination.", show_default=False),
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="Of this kind, such as messages or statuses.", show_default=False),
+    typer.Option(help="Only of this kind, such as messages or statuses.", show_default=False),
 ]
 Reason = Annotated[
     str | None,
     typer.Option(
-        help="That died of this: Rejected, Expired or DestinationRemoved. With --invalid: that was "
-        "set aside for this, such as TooManyItems.",
+        help="Only with this reason: Rejected, Expired or DestinationRemoved. With --invalid: the "
+        "reason for which a body was set aside, such as TooManyItems.",
         show_default=False,
     ),
 ]
@@ -63,26 +65,30 @@ MaxItems = Annotated[
 Since = Annotated[
     str | None,
     typer.Option(
-        help="That died at this time or later: 2h, 1d, today, yesterday, 2026-11-22, "
+        help="Only what died at this time or later: 2h, 1d, today, yesterday, 2026-11-22, "
         "2026-11-22T14:00.",
         show_default=False,
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option(help="That died before this time, said in the same way.", show_default=False),
+    typer.Option(help="Only what died before this time, in the same formats.", show_default=False),
 ]
 Wamid = Annotated[
     str | None,
-    typer.Option(help="Of the message with this id of the provider.", show_default=False),
+    typer.Option(help="Only of the message with this id of the provider.", show_default=False),
 ]
 Id = Annotated[
     str | None,
-    typer.Option("--id", help="Whose id (webhook-id) begins so.", show_default=False),
+    typer.Option(
+        "--id", help="Only with an id (webhook-id) that begins with this.", show_default=False
+    ),
 ]
 Output = Annotated[
     Literal["table", "json"],
-    typer.Option("--output", "-o", help="For eyes, or a JSON object a line for programs."),
+    typer.Option(
+        "--output", "-o", help="A table for people, or one JSON object a line for programs."
+    ),
 ]
 NatsUrl = Annotated[
     str | None,
@@ -96,7 +102,7 @@ Shard = Annotated[
     typer.Option(envvar="FOREBAY_SHARDS", help="The shards to search, separated by commas."),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+    bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

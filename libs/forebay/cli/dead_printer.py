@@ -116,7 +116,7 @@ class _Moving(DeadLetterPrinter):
 
 
 class TablePrinter(_Moving):
-    """For eyes."""
+    """A table for people."""
 
     def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
         super().__init__()

@@ -61,7 +61,7 @@ def _forebay(
         bool,
         typer.Option(
             "--version",
-            help="Print the version and leave.",
+            help="Print the version and exit.",
             callback=lambda value: _show_version(wanted=value),
             is_eager=True,
         ),

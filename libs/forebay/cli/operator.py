@@ -15,7 +15,7 @@ def operator(
         bool,
         typer.Option(
             "--uninstall",
-            help="Stop the running operator, remove what it made, let go of all endpoints, end.",
+            help="Stop the running operator, remove what it made and its finalizers, and exit.",
         ),
     ] = False,
 ) -> None:

@@ -13,7 +13,7 @@ def receiver(
     *,
     settings: Annotated[
         bool,
-        typer.Option("--settings", help="Print every setting with its default, and leave."),
+        typer.Option("--settings", help="Print every setting with its default, and exit."),
     ] = False,
 ) -> None:
     """Run one receiver alone, as a container does.

@@ -29,7 +29,9 @@ def simulate(  # noqa: PLR0913  # one parameter per option
     provider: Annotated[SimulatedName, typer.Option(help="Whose headers to send.")] = "meta",
     rate: Annotated[
         float,
-        typer.Option(help="Webhooks per second. They leave by the clock and wait for no answer."),
+        typer.Option(
+            help="Webhooks per second. They are sent on a schedule and wait for no answer."
+        ),
     ] = 100.0,
     duration: Annotated[float, typer.Option(help="Seconds in which new webhooks leave.")] = 10.0,
     secret: Annotated[

@@ -59,7 +59,7 @@ class AuthenticationSpec(ResourceRecord):
     """Guards the GET challenge only: it lets no webhook in."""
 
     none: bool = False
-    """Anyone may send. Has to be said out loud."""
+    """Anyone may send. Has to be set explicitly."""
 
     @model_validator(mode="after")
     def _is_one_of_the_ways(self) -> Self:

@@ -103,7 +103,7 @@ class TlsSpec(ResourceRecord):
     """The name that the destination's certificate has to have, where it is not the URL's."""
 
     insecure_skip_verify: bool = False
-    """Take any certificate: whoever stands in between can read and answer. Said out loud."""
+    """Take any certificate: whoever stands in between can read and answer. Set explicitly."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

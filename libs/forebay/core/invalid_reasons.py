@@ -9,7 +9,7 @@ class InvalidReason(enum.StrEnum):
     """What stands in the header, and in `forebay dead ls --invalid`. A stored format."""
 
     NOT_JSON = "NotJson"
-    """No reader takes the body, not even one that bears what can be borne."""
+    """No reader takes the body, not even the tolerant one."""
 
     NO_ENVELOPE = "NoEnvelope"
     """It is JSON, and of no shape that the endpoint's provider sends."""

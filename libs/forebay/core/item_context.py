@@ -36,7 +36,7 @@ def channel_of(value: dict[str, Json]) -> str:
 
 
 def time_of_entry(around: dict[str, Json]) -> str:
-    """Return the time that an entry bears; empty where it has none."""
+    """Return the time of an entry; empty where it has none."""
     return time_of({"time": around.get("time")})
 
 
@@ -90,7 +90,7 @@ class Frame:
 
     @property
     def time(self) -> str:
-        """The time that the entry bears; empty where it has none."""
+        """The time of the entry; empty where it has none."""
         return time_of_entry(self._around)
 
     @cached_property

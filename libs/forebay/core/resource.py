@@ -141,7 +141,7 @@ class ReceiverSpec(ResourceRecord):
 
 
 class ProcessingSpec(ResourceRecord):
-    """Where and how items are worked off."""
+    """Where and how items are processed."""
 
     isolation: Literal["Shared", "Dedicated"] = "Shared"
     shard: ShardName = "0"

@@ -1,7 +1,7 @@
 """How far a consumer was, as its owner wrote it down in the table of leases.
 
 A consumer can vanish: deleted by hand, or set back by a backup that was restored. Then the store
-does not know any more what of its stream was worked off, and whoever makes it again begins there.
+does not know any more what of its stream was processed, and whoever makes it again begins there.
 Pure data: the processor writes it, whoever makes consumers reads it (docs/design/0017).
 """
 
@@ -27,7 +27,7 @@ class AckFloor(msgspec.Struct, frozen=True, array_like=True):
     meant, whatever its sequence: a stream that was made anew, or restored, counts again."""
 
     def covers(self, sequence: int, stored_at: int) -> bool:
-        """Say whether a message was worked off at that time."""
+        """Say whether a message was processed at that time."""
         return sequence <= self.sequence and stored_at <= self.at
 
 

@@ -90,7 +90,7 @@ class CertificateCheck(_Record, frozen=True, kw_only=True):
 
 
 class Authentication(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """All that a webhook has to prove; an empty one is refused unless `none` is said out loud.
+    """All that a webhook has to prove; an empty one is refused unless `none` is set explicitly.
 
     What is not asked for is not written: a receiver of an older version, which refuses a field that
     it does not know, can still read a table in which no endpoint uses what is new.

@@ -126,7 +126,7 @@ def reading_damaged(body: bytes, decoding: Decoding) -> Generator[None, None, Re
 
     Args:
         body: The bytes as they came.
-        decoding: How it is decoded once its text is mended.
+        decoding: How it is decoded once its text is repaired.
 
     Raises:
         UnreadableBody: where it is not JSON even so, or nested too deeply.

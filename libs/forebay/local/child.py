@@ -1,4 +1,4 @@
-"""One part as a process: started, started again when it dies, stopped in peace."""
+"""One part as a process: started, started again when it dies, stopped in order."""
 
 import asyncio
 import os

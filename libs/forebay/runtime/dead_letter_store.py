@@ -46,7 +46,7 @@ SILENCE: Final = "NATS does not answer any more"
 
 
 class DeadLetterOutcome(enum.Enum):
-    """What became of one letter."""
+    """The outcome for one letter."""
 
     REPLAYED = "replayed"
     WAITING = "waiting already"

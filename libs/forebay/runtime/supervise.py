@@ -34,7 +34,8 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait until they have ended.
 
     Once is not enough: nats-py, and `asyncio.wait_for` of Python 3.11 where an answer comes at the
-    same moment, can swallow a cancellation. What a task does at its end must therefore bear another
+    same moment, can swallow a cancellation. What a task does at its end must therefore survive
+    another
     one: see `to_the_end`.
     """
     left = set(tasks)

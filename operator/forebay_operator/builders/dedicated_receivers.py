@@ -80,7 +80,7 @@ TLS_FOLDER: Final = "/etc/forebay/nats-tls"
 def replica_bounds(manifest: WebhookEndpoint, config: OperatorConfig) -> tuple[int, int]:
     """Return the autoscaler's bounds: the floor follows from the throughput too.
 
-    The installation's lid holds here too: it cuts the bounds of an endpoint that names none.
+    The installation's limit holds here too: it lowers the bounds of an endpoint that names none.
     """
     replicas = manifest.spec.receiver.replicas
     most = min(replicas.max, config.tenant_limits.replicas)

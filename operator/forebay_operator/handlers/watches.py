@@ -28,7 +28,7 @@ STOP_SECONDS: Final = 10.0
 
 SERVER_SECONDS: Final = 300
 """Length of one streaming request: an API server of several replicas spreads its watches only when
-they end, and a load balancer between may cut a longer one without a word."""
+they end, and a load balancer between may cut a longer one silently."""
 
 OPTIONAL: Final = "watch-optional-"
 """What the threads of optional kinds are called, before the kind."""

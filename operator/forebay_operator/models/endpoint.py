@@ -1,4 +1,4 @@
-"""One `WebhookEndpoint` as it stands in the cluster, before anything is believed of its spec."""
+"""One `WebhookEndpoint` as it stands in the cluster, before its spec is checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

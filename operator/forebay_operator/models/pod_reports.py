@@ -15,7 +15,7 @@ class PodPage(NamedTuple):
     """The generation of each table file."""
 
     warnings: tuple[str, ...] = ()
-    """What somebody should mend though the pod is ready."""
+    """What somebody should fix though the pod is ready."""
 
 
 class OpenBreaker(NamedTuple):
@@ -24,7 +24,8 @@ class OpenBreaker(NamedTuple):
     endpoint: EndpointName
     destination: str
     is_refused: bool
-    """Whether it stays open until the spec changes; else it heals with the destination."""
+    """Whether it stays open until the spec changes; else it closes with the destination's
+    recovery."""
 
     reason: str
     """What the last attempt ended in."""

@@ -77,11 +77,11 @@ class ConditionReason(enum.StrEnum):
     with a new endpoint."""
 
     CLIENT_CERTIFICATES_OFF = "ClientCertificatesOff"
-    """The endpoint asks for a client certificate and no proxy is believed about them: set the
+    """The endpoint asks for a client certificate and no proxy is trusted with them: set the
     chart's `receivers.clientCertificate.header`."""
 
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # the name of a reason
-    """A Secret or a key of it is not there: make it. The endpoint then heals by itself."""
+    """A Secret or a key of it is not there: make it. The endpoint then recovers by itself."""
 
     SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105  # the name of a reason
     """A value is empty or cannot be what it is for: correct it."""
@@ -104,10 +104,10 @@ class ConditionReason(enum.StrEnum):
     """The API server refused an object of this endpoint: see the message; tried again."""
 
     RECEIVERS_WARN = "ReceiversWarn"
-    """They serve, and say what should be mended: see the message."""
+    """They serve, and say what should be fixed: see the message."""
 
     BREAKER_OPEN = "BreakerOpen"
-    """Nothing gets through to a destination: check it. What is for it waits; heals by itself."""
+    """Nothing gets through to a destination: check it. What is for it waits; recovers by itself."""
 
     DESTINATION_REFUSES = "DestinationRefuses"
     """A destination refuses our credentials, or is gone: correct it. What is for it waits."""
@@ -136,7 +136,7 @@ class ConditionReason(enum.StrEnum):
     """A Secret's value changed, and the new one is on its way to the pods."""
 
     REPAIRED = "Repaired"
-    """Someone else changed or deleted an object of ours, and it was put right."""
+    """Someone else changed or deleted an object of ours, and it was restored."""
 
     PURGE_GIVEN_UP = "PurgeGivenUp"
     """The endpoint went while NATS was away: what it had in the streams ages out there."""

@@ -80,7 +80,7 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
         return None
     return Refusal(
         ConditionReason.CLIENT_CERTIFICATES_OFF,
-        "this installation believes no proxy about client certificates: set "
+        "this installation trusts no proxy with client certificates: set "
         "`receivers.clientCertificate.header` in the chart, or remove "
         "`authentication.clientCertificate`",
     )

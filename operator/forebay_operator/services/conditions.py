@@ -89,7 +89,7 @@ def pool_condition(
     message = f"every ready {what} has the latest table"
     if view.warnings:
         # Only receivers have any.
-        message += f"; to be mended: {'; '.join(view.warnings)}"
+        message += f"; to be fixed: {'; '.join(view.warnings)}"
         return true(kind, ConditionReason.RECEIVERS_WARN, message), count
     good = ConditionReason.RECEIVERS_SERVE if is_receivers else ConditionReason.PROCESSORS_WORK
     return true(kind, good, message), count

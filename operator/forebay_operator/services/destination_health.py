@@ -144,7 +144,7 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
     sentences = []
     if refusing:
         sentences.append(
-            f"we are refused by {_listed(refusing)}: mend the destination, its URL or its "
+            f"we are refused by {_listed(refusing)}: correct the destination, its URL or its "
             "credentials; nothing is sent until its spec or Secret changes, or the endpoint is "
             "paused and resumed"
         )

@@ -44,7 +44,7 @@ class EndpointObjects:
                 return str(error)
             if applied == "repaired":
                 kind, name = key_of(each)
-                message = f"{kind} {name} was changed or deleted by hand, and is put right"
+                message = f"{kind} {name} was changed or deleted by hand, and is restored"
                 await self._events.record(endpoint, ConditionReason.REPAIRED, message, warning=True)
         return None
 

@@ -1,7 +1,7 @@
 """Events: what `kubectl describe` shows of an endpoint, once for each thing that happened.
 
 What happens again is counted in the Event that is there. An endpoint that flaps gets a burst of
-them, then one in a while: the conditions hold the truth, the Events only the history.
+them, then one in a while: the conditions say how things are, the Events only what happened.
 """
 
 import asyncio

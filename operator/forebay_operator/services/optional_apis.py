@@ -25,7 +25,7 @@ __all__ = ["KindWatches", "OptionalApis"]
 _log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS: Final = 1.0
-"""Between two questions at least. It doubles, up to the time between two by the clock, while a
+"""Between two questions at least. It doubles, up to the usual time between two, while a
 watch ends again and again of a kind that is there: each new one has all endpoints applied again."""
 
 SETTLE_SECONDS: Final = 10.0

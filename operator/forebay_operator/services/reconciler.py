@@ -305,7 +305,7 @@ class Reconciler:
         await self._objects.delete_all(name)
 
     async def _finish(self, endpoint: ClusterEndpoint, since: datetime) -> ReconcileResult:
-        """End an endpoint: out of the tables, its objects away, its subjects purged, let go."""
+        """End an endpoint: remove its entries, objects and messages, drop its finalizer."""
         name = endpoint.endpoint
         if not endpoint.has_finalizer:
             return ReconcileResult(result="gone", again_in=None)

@@ -47,7 +47,7 @@ class PoolView(NamedTuple):
 
     @property
     def warnings(self) -> list[str]:
-        """What any pod says that somebody should mend, each thing once."""
+        """What any pod says that somebody should fix, each thing once."""
         return sorted({each for page in self.pages if page is not None for each in page.warnings})
 
 

@@ -1,4 +1,4 @@
-"""Leaves a cluster: removes what the operator made and lets go of the endpoints, which stay.
+"""Leaves a cluster: removes what the operator made and its finalizers; the endpoints stay.
 
 Run before the release is uninstalled (`forebay operator --uninstall`). The running operator is
 stopped first, or it would make everything again. Streams, endpoints and their CRD are untouched: a

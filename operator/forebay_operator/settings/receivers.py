@@ -68,7 +68,7 @@ class ReceiverNats(SettingsGroup):
 
 
 class ClientCertificates(SettingsGroup):
-    """Whom receivers believe about TLS client certificates: FOREBAY_RECEIVER_CLIENT_CERTIFICATE_*.
+    """Whom receivers trust with TLS client certificates: FOREBAY_RECEIVER_CLIENT_CERTIFICATE_*.
 
     The receivers' own settings say what each value means and check it.
     """

@@ -41,7 +41,7 @@ EXPIRES: Final = _OWN.gauge(
     "Until that item is given up; none where none waits.",
     labels=DESTINATION,
     unit="seconds",
-    use="Take the least of all pods. Before it is 0: mend the destination, or pause the endpoint.",
+    use="Take the least of all pods. Before it is 0: fix the destination, or pause the endpoint.",
 )
 BREAKER: Final = _OWN.gauge(
     "forebay_processor_breaker_open",

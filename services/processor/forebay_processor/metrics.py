@@ -51,7 +51,7 @@ UNREADABLE: Final = _OWN.counter(
 )
 DELIVERIES: Final = _OWN.counter(
     "forebay_processor_deliveries_total",
-    "Items by what became of them at a destination: delivered, parked or dead.",
+    "Items by their outcome at a destination: delivered, parked or dead.",
     labels=(*DESTINATION, "outcome"),
     unit="items",
     use="parked wait for another attempt in RETRY; dead need somebody.",
@@ -83,7 +83,7 @@ REPLAYED: Final = _OWN.counter(
     "Dead letters that somebody replayed, as they were found in RETRY.",
     labels=DESTINATION,
     unit="items",
-    use="Goes with dead letters that were mended; deliveries_total says what became of them.",
+    use="Goes with dead letters that were replayed; deliveries_total says how they ended.",
 )
 REDELIVERED: Final = _OWN.counter(
     "forebay_processor_redeliveries_total",
@@ -100,14 +100,14 @@ PURGED: Final = _OWN.counter(
 )
 PULLS_REFUSED: Final = _OWN.counter(
     "forebay_processor_pulls_refused_total",
-    "Requests for messages that came to nothing: the consumer is gone, or refuses them.",
+    "Requests for messages that failed: the consumer is gone, or refuses them.",
     labels=("stream", "reason"),
     unit="requests",
     use="A rise that lasts: somebody changes consumers.",
 )
 RESTORED: Final = _OWN.counter(
     "forebay_processor_consumers_restored_total",
-    "Durable consumers that were missing, or changed by somebody, and were put right.",
+    "Durable consumers that were missing, or changed by somebody, and were restored.",
     labels=("stream",),
     unit="consumers",
     use="Find out who deletes them: what was acked before is checked again.",
@@ -314,7 +314,7 @@ class ProcessorMetrics:
         self._redelivered.add()
 
     def pull_refused(self, stream: str, reason: str) -> None:
-        """Count a request for messages that came to nothing."""
+        """Count a request for messages that failed."""
         self._pulls_refused.add((stream, reason))
 
     def consumer_restored(self, stream: str) -> None:

@@ -12,7 +12,7 @@ __all__ = ["BODY_UNREAD", "STATUS_OF", "Outcome", "Reason"]
 
 
 class Outcome(enum.StrEnum):
-    """What became of a request."""
+    """The outcome of a request."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -25,7 +25,7 @@ class Reason(enum.StrEnum):
     """Why a request was refused, or could not be served."""
 
     MALFORMED = "malformed"
-    """No HTTP, or not of the form that is served; or more of a head than is borne."""
+    """No HTTP, or not of the form that is served; or more of a head than is allowed."""
 
     HTTP_VERSION = "http_version"
     EXPECTATION = "expectation"
@@ -35,7 +35,7 @@ class Reason(enum.StrEnum):
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     CERTIFICATE_OFF = "certificate_off"
-    """The endpoint asks for a client certificate, and no setting names a header to believe."""
+    """The endpoint asks for a client certificate, and no setting names a header to trust."""
 
     CERTIFICATE_MISSING = "certificate_missing"
     CERTIFICATE_WRONG = "certificate_wrong"

@@ -30,7 +30,7 @@ DECLARED: Final = Declarations("receiver")
 
 REQUESTS: Final = DECLARED.counter(
     "forebay_receiver_requests_total",
-    "Requests by what became of them: stored, duplicate, challenge, refused, unavailable.",
+    "Requests by outcome: stored, duplicate, challenge, refused, unavailable.",
     labels=(*ENDPOINT, "outcome"),
     unit="requests",
     use="stored and duplicate over all but refused is the availability; unavailable costs retries.",

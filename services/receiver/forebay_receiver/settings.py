@@ -83,7 +83,7 @@ class ReceiverSettings(BaseSettings):
 
     client_certificate_header: HeaderName | None = None
     """The header in which the proxy in front passes on a TLS client certificate that it has
-    verified. None: no header is believed, and an endpoint that asks for a certificate refuses all.
+    verified. None: no header is trusted, and an endpoint that asks for a certificate refuses all.
     The proxy has to set or remove it on every request, and nobody else may reach the port."""
 
     client_certificate_form: CertificateForm = "subject"

@@ -1,7 +1,7 @@
 """Durable consumers: what they are like at the server, and making one again where it is missing.
 
 A consumer is only a cursor, and it can go: deleted by hand, or set back with a backup. Whoever
-makes it again begins behind what is known to be worked off (`AckFloor`), so that neither anything
+makes it again begins behind what is known to be processed (`AckFloor`), so that neither anything
 is left out nor eight days of items come again. Where the stream is not the one that the floor was
 written down for, the floor does not count, and all that the stream holds comes.
 

@@ -75,7 +75,7 @@ class StoreError(ForebayError):
 
 
 class StoreUnavailable(StoreError):  # noqa: N818  # a state, not a failure of the program
-    """Nobody could answer: what became of the message is not known, or it was never sent."""
+    """Nobody could answer: whether the message is stored is not known, or it was never sent."""
 
 
 class StreamMissing(StoreUnavailable):

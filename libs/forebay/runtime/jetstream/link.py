@@ -1,4 +1,4 @@
-"""The connection to NATS: made in the background, made again forever, and honest about its state.
+"""The connection to NATS: made in the background, and made again whenever it ends.
 
 A part starts whether NATS is there or not. The client of nats-py connects again by itself, but ends
 for good on some answers of the server (a refused password); then this makes a new one.
@@ -31,7 +31,7 @@ SAY_AGAIN_SECONDS: Final = 10.0
 
 PING_SECONDS = 5
 PINGS_UNANSWERED = 2
-"""A connection that is cut without a word is noticed after 15 s; the publishes' own deadline
+"""A connection that is cut silently is noticed after 15 s; the publishes' own deadline
 notices it long before."""
 
 

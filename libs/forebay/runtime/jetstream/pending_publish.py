@@ -37,7 +37,7 @@ Message = tuple[str, bytes, Mapping[str, str]]
 class PubAck(msgspec.Struct):
     """JetStream's answer to a publish: stored, or stored before (`duplicate`).
 
-    Whoever listens on a subject can answer, so `pub_ack` believes the subject's own stream only.
+    Whoever listens on a subject can answer, so `pub_ack` accepts the subject's own stream only.
     """
 
     stream: str = ""
@@ -139,7 +139,7 @@ def pub_ack(payload: bytes, stream: str) -> PubAck | StoreError:
     Args:
         payload: The answer.
         stream: The one that has to give it: a stream of another name on the same subject, or any
-            subscriber, would be believed otherwise, and the message would be where nobody reads.
+            subscriber, would be accepted otherwise, and the message would be where nobody reads.
     """
     if not payload:
         # An empty answer with status 503: nobody listens on the subject.

@@ -9,7 +9,7 @@ queue and a task: more than a webhook's HTTP costs (docs/design/0002). And its c
 could not be sent and sends it after a reconnect, when the webhook was answered 503 long ago.
 
 What is spoken here is what production needs: TLS, users and credentials, clusters, lame duck mode,
-reconnects. The truth about a disconnect: what was in flight may or may not be stored, so it fails
+reconnects. After a disconnect: what was in flight may or may not be stored, so it fails
 at once with StoreUnavailable, and an answer that still comes later is only counted.
 """
 

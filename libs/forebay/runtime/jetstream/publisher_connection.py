@@ -34,7 +34,7 @@ SAY_AGAIN_SECONDS: Final = 10.0
 
 PING_SECONDS: Final = 5.0
 PINGS_UNANSWERED: Final = 2
-"""A connection that is cut without a word ends after 15 s; the publishes' own deadline notices it
+"""A connection that is cut silently ends after 15 s; the publishes' own deadline notices it
 long before."""
 
 

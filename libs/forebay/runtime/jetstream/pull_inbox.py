@@ -51,7 +51,7 @@ class PullInbox:
 
         Args:
             client: A connected client.
-            on_refused: Called for each request that came to nothing.
+            on_refused: Called for each request that failed.
             large: What all inboxes of a process share.
         """
         self._client = client

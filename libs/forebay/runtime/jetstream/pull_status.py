@@ -22,7 +22,7 @@ _LEAVING: Final = "Server Shutdown"
 
 
 class PullRefusal(enum.StrEnum):
-    """Why a request for messages came to nothing; the values stand in logs and metrics."""
+    """Why a request for messages failed; the values stand in logs and metrics."""
 
     CONSUMER_DELETED = "consumer_deleted"
     """The server says so, to whoever had a request open."""

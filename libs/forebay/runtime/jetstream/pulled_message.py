@@ -95,5 +95,5 @@ class PulledMessage:
         try:
             await self._client.publish(self.reply, word)
         except NatsError:
-            # Not connected: the server delivers it again, which every caller has to bear anyway.
+            # Not connected: the server delivers it again, which every caller has to handle anyway.
             return

@@ -11,7 +11,7 @@ missing, somebody else has an older message than the next one, or it was lost on
 nothing more is handed on, and whoever owns the consumer takes it over anew (docs/design/0005).
 
 A request that is refused, or that nobody answers, is reported to whoever opened the inbox: the
-consumer may be gone, and then it would be asked for in vain forever (docs/design/0017).
+consumer may be gone, and then it would be asked for without end (docs/design/0017).
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class Puller:
         close the inbox, take the consumer over, begin anew."""
 
         self.refusal: PullRefusal | None = None
-        """Why the last request came to nothing; None where it did not."""
+        """Why the last request failed; None where it did not."""
 
         self._on_refused = on_refused
         self._large = large
@@ -166,7 +166,7 @@ class Puller:
                     self.forget_request()
 
     async def _begin_batch(self) -> None:
-        """Let go what the last batch was, and have what an owner before us left."""
+        """Release what the last batch was, and have what an owner before us left."""
         if not self._arrived and self._expected <= 0:
             self.release()
         if self._left > 0:
@@ -269,7 +269,7 @@ class Puller:
         if status == "100" or says(message, COMPLETED):
             # Its last message said so already, and the next request may be open.
             return
-        # 404 and 408: the request ended in peace. 409 and 503: the consumer is gone or its leader
+        # 404 and 408: the request ended normally. 409 and 503: the consumer is gone or its leader
         # moved, so asking again at once would only make a storm; or it was enough bytes.
         self._expected = 0
         if not self._came:

@@ -130,7 +130,7 @@ def lease_config(config: ShardConfig) -> StreamConfig:
         name=lease_stream(config.shard),
         subjects=[lease_subject(config.shard)],
         retention=RetentionPolicy.LIMITS,
-        # On disk: after a restart of NATS nobody may own what somebody believes to own.
+        # On disk: after a restart of NATS nobody may own what another still counts as its own.
         storage=StorageType.FILE,
         num_replicas=config.replicas,
         discard=DiscardPolicy.OLD,

@@ -42,7 +42,7 @@ class Session:
     async def open_inbox(self, on_refused: OnRefused) -> PullInbox:
         """Return an inbox to pull with; raises StoreUnavailable.
 
-        `on_refused` is called for each request for messages that came to nothing.
+        `on_refused` is called for each request for messages that failed.
         """
         inbox = PullInbox(self._client, on_refused, self._large)
         try:

@@ -58,7 +58,7 @@ class LeaseStore:
 
         Raises:
             SequenceMismatch: where somebody else was quicker.
-            StoreError: its other kinds; what became of the table is not known.
+            StoreError: its other kinds; whether the table is stored is not known.
         """
         payload = msgspec.json.encode(table)
         answer = await request(
@@ -75,7 +75,7 @@ class LeaseStore:
         return ack.seq
 
     async def follow(self, on_table: Callable[[LeaseTable], None]) -> None:
-        """Call with every table that somebody tries to write: a hint, not the truth."""
+        """Call with every table that somebody tries to write: a hint only."""
 
         async def hinted(message: Msg) -> None:  # nats-py wants a coroutine function
             try:

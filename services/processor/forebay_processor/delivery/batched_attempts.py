@@ -132,7 +132,7 @@ class BatchedAttempts:
 
     @property
     def has_room(self) -> bool:
-        """Whether there is a place; who asked in vain is called."""
+        """Whether there is a place; who got none is called later."""
         if self._places or self._requests.may_begin:
             return True
         self._call_when_free()

@@ -138,7 +138,7 @@ class CircuitBreaker:
 
         Args:
             item: The item's token.
-            result: What became of it.
+            result: Its outcome.
             generation: The breaker's when the attempt began.
             failed_after: `successes` when the item failed before; None where it did not fail here.
         """

@@ -102,7 +102,7 @@ class DestinationLimits:
     def _limit(self) -> None:
         config = self._settings.config
         limits = KindLimits() if config is None else limits_of(config.target)
-        # What a destination can bear, and what the endpoint may ask of it, is counted in requests.
+        # What a destination can take, and what the endpoint may ask of it, is counted in requests.
         counting = self.attempts if limits.batch is None else self.requests
         endpoint_limit = self._settings.endpoint_limit if limits.is_of_endpoint else None
         if endpoint_limit is not self._endpoint_limit or counting is not self._counting:

@@ -354,7 +354,7 @@ class DestinationQueue:
             self._parking.settle_current(conversation, work)
 
     def _end(self, key: str, conversation: ConversationQueue, limiter: AttemptLimiter) -> None:
-        """Let go of what an attempt held, and see what is next."""
+        """Release what an attempt held, and see what is next."""
         conversation.is_busy = False
         self._pace.ended += 1
         conversation.since = self._pace.now()

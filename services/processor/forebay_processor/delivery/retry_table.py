@@ -43,7 +43,7 @@ WRITES_AT_ONCE: Final = 5
 
 
 class Stored(enum.Enum):
-    """What became of storing a row."""
+    """The outcome of storing a row."""
 
     NEW = enum.auto()
     KNOWN = enum.auto()

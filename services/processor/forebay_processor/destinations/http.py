@@ -140,7 +140,7 @@ class HttpDestination:
         return result_of(answer, self._now())
 
     def close(self) -> None:
-        """Let go of connections; attempts that are under way go on."""
+        """Close connections; attempts that are under way go on."""
         if self._pool is not None and not self._is_closed:
             self._is_closed = True
             self._pool.let_go()

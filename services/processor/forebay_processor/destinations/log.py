@@ -38,4 +38,4 @@ class LogDestination:
         return Delivered()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""

@@ -92,7 +92,7 @@ class DestinationPort(Protocol):
         """Try to deliver; never raises for what the destination does."""
 
     def close(self) -> None:
-        """Let go of connections; attempts that are under way go on."""
+        """Close connections; attempts that are under way go on."""
 
 
 @runtime_checkable
@@ -113,5 +113,5 @@ class BatchPort(DestinationPort, Protocol):
             items: What `encode` made of them, in the same order.
 
         Returns:
-            What became of all of them; a failure may be any one's.
+            The outcome for all of them; a failure may be any one's.
         """

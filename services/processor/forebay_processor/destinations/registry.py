@@ -32,7 +32,7 @@ class Destinations:
         return port
 
     def forget(self, endpoint: EndpointName, name: str) -> None:
-        """Let go of a destination that no table names any more, and of its secrets."""
+        """Forget a destination that no table names any more, and its secrets."""
         there = self._made.pop((endpoint, name), None)
         if there is not None:
             there[1].close()

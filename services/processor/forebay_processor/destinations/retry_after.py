@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["RETRY_AFTER_LIMIT", "retry_after_seconds"]
 
 RETRY_AFTER_LIMIT: Final = 3600.0
-"""Seconds: longer wishes of a destination count as this."""
+"""Seconds: a longer pause that a destination asks for counts as this."""
 
 _CHARACTERS: Final = 64
 """A date has 33 at most."""

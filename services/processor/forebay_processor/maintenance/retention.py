@@ -1,6 +1,6 @@
 """Room for new webhooks: removes what is processed, oldest first, when a stream fills up.
 
-Retention is a wish, room is a duty: above 80 % of `max_bytes`, messages that every consumer has
+Room goes before retention: above 80 % of `max_bytes`, messages that every consumer has
 acked go before their age ends. What is not split or not delivered is never removed.
 
 A check costs one call for each stream; only where one is nearly full, the state of each of its
@@ -30,7 +30,7 @@ FULL: Final = 0.8
 FILLING: Final = 0.5
 HURRY: Final = 0.1
 """Above that share of `max_bytes` the pause between two checks is so much of the usual: 0.5 s as
-shipped, so that a stream of 50 MB stands 5 MB/s of what is worked off, and larger ones more."""
+shipped, so that a stream of 50 MB takes 5 MB/s of what is processed, and larger ones more."""
 
 ENOUGH: Final = 0.7
 """Of `max_bytes`: down to it."""

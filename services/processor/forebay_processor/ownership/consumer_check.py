@@ -1,8 +1,8 @@
 """Checks a shard's streams and the consumers of owned partitions: nothing may go unnoticed.
 
 A consumer or a stream that is deleted by hand, or set back with a backup, leaves no error behind:
-requests for messages come to nothing, and what waits is counted by nobody. So it is asked, every
-few seconds and at once when a request came to nothing, whether all is there and as it should be.
+requests for messages fail, and what waits is counted by nobody. So it is asked, every
+few seconds and at once when a request failed, whether all is there and as it should be.
 What is not there is logged once, counted, shown at `/readyz`, and put right as far as it is ours:
 consumers are, streams are the operator's (docs/design/0017).
 
@@ -36,7 +36,7 @@ __all__ = ["ConsumerWatch", "WatchedStreams"]
 _log = structlog.get_logger(__name__)
 
 REFUSED_SECONDS: Final = 0.5
-"""Between two checks while requests for messages come to nothing."""
+"""Between two checks while requests for messages fail."""
 
 TICK_SECONDS: Final = 0.1
 

@@ -54,10 +54,10 @@ class PartitionConsumers:
         """One for each lane; whoever sets the partition up fills it."""
 
         self.restored: list[str] = []
-        """What was put right since it was last reported."""
+        """What was restored since the last report."""
 
         self.is_refused = False
-        """Whether a request for messages came to nothing since the last check."""
+        """Whether a request for messages failed since the last check."""
 
         self.is_begun = False
         """Whether they are worked, or about to be, over the session of now."""
@@ -67,7 +67,7 @@ class PartitionConsumers:
         self._queues = queues
         self._metrics = metrics
         self._broken: set[str] = set()
-        """Consumers that are gone, or are not as ours are, until they are put right."""
+        """Consumers that are gone, or are not as ours are, until they are restored."""
 
         self._taken: list[TakenOver] = []
         """What each consumer was like when it was taken over."""
@@ -99,11 +99,11 @@ class PartitionConsumers:
 
     @property
     def is_broken(self) -> bool:
-        """Whether a consumer has to be put right: it has to be taken over anew."""
+        """Whether a consumer has to be restored: it has to be taken over anew."""
         return bool(self._broken)
 
     def refusals(self) -> dict[str, PullRefusal]:
-        """Return why requests for messages come to nothing at this moment, by consumer."""
+        """Return why requests for messages fail at this moment, by consumer."""
         return {each.consumer: each.refusal for each in self._pullers if each.refusal is not None}
 
     def compare(self, consumer: str, handed_out: int) -> None:
@@ -113,7 +113,7 @@ class PartitionConsumers:
                 puller.compare(handed_out)
 
     def put_right(self, consumer: str) -> None:
-        """Have a consumer put right when they are taken over anew."""
+        """Have a consumer restored when they are taken over anew."""
         self._broken.add(consumer)
 
     def learn(self, floors: Mapping[str, AckFloor]) -> None:

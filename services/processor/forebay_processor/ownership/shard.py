@@ -189,7 +189,7 @@ class ShardRunner:
 
         A request of an earlier owner that was stopped can do that, when it goes on. What it got is
         older than what came here next, so nothing of that was handed on (`Puller`). Where a
-        consumer is gone, or was changed, it is put right on the way.
+        consumer is gone, or was changed, it is restored on the way.
         """
         missed = [each for each in self.partitions if each.consumers.has_missed]
         broken = [

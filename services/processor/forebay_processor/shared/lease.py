@@ -1,4 +1,4 @@
-"""How long this process may believe that it owns what the table says."""
+"""How long this process may assume that it owns what the table says."""
 
 import asyncio
 import time

@@ -47,7 +47,7 @@ class PartitionLost(ForebayError):  # noqa: N818  # a state, not a failure of th
 
 
 class ItemOutcome(enum.StrEnum):
-    """What became of an item."""
+    """The outcome for an item."""
 
     NEW = "new"
     VARIANT = "variant"
@@ -181,7 +181,7 @@ class _Chains:
         return [waiting[0] for waiting in self._by_conversation.values()]
 
     def settle(self, head: Part, outcome: ItemOutcome) -> None:
-        """Note what became of one of those."""
+        """Note the outcome of one of those."""
         self._settled.append(Settled(head, outcome))
         waiting = self._by_conversation[head.chain]
         waiting.popleft()

@@ -1,10 +1,10 @@
 """The store behind the receiver: publishes to RAW, and knows whether it makes sense to try.
 
-Truth before hope. While NATS is not connected, or gave several publishes no answer at all (as on a
-full disk), or has no room, a webhook is refused at once instead of waiting for its budget
-(`shard_state`). Now and then one is tried, and the first that is stored ends a silence: no cheaper
-question can find out, for a leader whose disk is full knows repeats and refuses a wrong sequence,
-while it is silent on all that it would store.
+No answer is given on a guess. While NATS is not connected, or gave several publishes no answer at
+all (as on a full disk), or has no room, a webhook is refused at once instead of waiting for its
+budget (`shard_state`). Now and then one is tried, and the first that is stored ends a silence: no
+cheaper question can find out, for a leader whose disk is full knows repeats and refuses a wrong
+sequence, while it is silent on all that it would store.
 
 Readiness asks less: whether the leader is there. The probe is a publish that is never stored, since
 it asks for a last sequence that no stream can have: the leader answers 10071. Then it asks how full
@@ -41,7 +41,7 @@ __all__ = ["JetStreamStore", "Store", "Storing"]
 _log = structlog.get_logger(__name__)
 
 PROBE_SECONDS: Final = 2.0
-"""Between two probes in peace."""
+"""Between two probes without trouble."""
 
 PROBE_TROUBLED_SECONDS: Final = 0.5
 """Between two probes in trouble: service is back within 2 s of NATS being able to store."""
@@ -60,7 +60,7 @@ taken from a request whose head has this limit."""
 PROBE_TIMEOUT_SECONDS: Final = 1.0
 
 SILENCE_GRACE_SECONDS: Final = 10.0
-"""How long readiness bears a store without an answer: a hiccup of NATS must give our honest 503,
+"""How long readiness allows a store without an answer: a hiccup of NATS must give our own 503,
 not a gateway's 502."""
 
 STILL_STORING_PAUSE_SECONDS: Final = 0.05
@@ -164,7 +164,7 @@ class JetStreamStore:
         return self._publisher.max_payload or sys.maxsize
 
     def warnings(self) -> list[str]:
-        """Return what an operator should mend though webhooks are stored; empty when all is well.
+        """Return what an operator should fix though webhooks are stored; empty when all is well.
 
         Most bodies are small, so a NATS that takes no large ones makes nobody unready.
         """

@@ -21,7 +21,7 @@ class Probe(BaseModel):
     """What is missing; empty when all is well."""
 
     warnings: list[str] = []
-    """What somebody should mend though the process is ready."""
+    """What somebody should fix though the process is ready."""
 
 
 class RouteList(BaseModel):
@@ -34,7 +34,7 @@ class RouteList(BaseModel):
     """`namespace/name`."""
 
     warnings: list[str]
-    """What somebody should mend, as `/readyz` says it."""
+    """What somebody should fix, as `/readyz` says it."""
 
 
 class Load(BaseModel):

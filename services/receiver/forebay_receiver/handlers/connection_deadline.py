@@ -33,7 +33,7 @@ class Deadline:
             self._timer_at = when
 
     def end(self) -> None:
-        """Be never late, and let go of whoever was to be called."""
+        """Be never late, and forget whoever was to be called."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""How much of a request's form is borne: heads, framing, trailers, pipelines, endings.
+"""How much of a request's form is allowed: heads, framing, trailers, pipelines, endings.
 
 Every byte that is read counts into one of these or into the body's own limit. They are no settings:
 they are far above what any provider sends and far below what would hurt. What depends on an
@@ -59,5 +59,5 @@ LINGER_SECONDS: Final = 1.0
 """How long what comes after a closing answer is read and thrown away (RFC 9112, 9.6)."""
 
 FIRST_BYTE_SECONDS: Final = 10.0
-"""For a new connection to bring its first byte. Gateways open some ahead of need and bear that they
-are closed; one that has brought a request may be idle for longer."""
+"""For a new connection to bring its first byte. Gateways open some ahead of need and accept that
+they are closed; one that has brought a request may be idle for longer."""

@@ -121,7 +121,7 @@ class RequestParser(asyncio.Protocol, abc.ABC):
         self.request_failed(request)
 
     def end_reading(self) -> None:
-        """Let go of all that is half read: the connection is gone.
+        """Drop all that is half read: the connection is gone.
 
         The parser and this object know each other, and dead connections would keep their bodies
         until the garbage collector, which seldom comes, found them.

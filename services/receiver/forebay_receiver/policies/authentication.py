@@ -133,7 +133,7 @@ class _FurtherCredentials(Credentials):
         if self._certificate_names is None:
             return None
         if self._proxy is None:
-            # Anyone can send a header: nothing is believed that no setting names.
+            # Anyone can send a header: nothing is trusted that no setting names.
             return Reason.CERTIFICATE_OFF
         names = self._proxy.names(headers)
         if names is None:
@@ -167,7 +167,7 @@ def credentials_of(
 
     Args:
         authentication: From the table.
-        proxy: Whom to believe about client certificates; None for nobody, and then an endpoint
+        proxy: Whom to trust with client certificates; None for nobody, and then an endpoint
             that asks for one lets no webhook in.
     """
     if authentication.basic or authentication.client_certificate is not None:

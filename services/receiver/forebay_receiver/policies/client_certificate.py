@@ -42,7 +42,7 @@ _NAME = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateProxy:
-    """Which header to believe; there is none unless the settings name one."""
+    """Which header to trust; there is none unless the settings name one."""
 
     header: bytes
     """In lower case."""
@@ -63,7 +63,7 @@ class CertificateProxy:
 
 
 def proxy_of(settings: ReceiverSettings) -> CertificateProxy | None:
-    """Return whom to believe by the settings; None for nobody."""
+    """Return whom to trust by the settings; None for nobody."""
     if settings.client_certificate_header is None:
         return None
     name, _, value = (settings.client_certificate_verified or "").partition("=")

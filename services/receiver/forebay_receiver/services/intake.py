@@ -355,7 +355,7 @@ class Intake:
         self._in_flight_bytes += size
 
     def finished(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
-        """Count what became of a webhook, and return what to answer."""
+        """Count the outcome of a webhook, and return what to answer."""
         endpoint, size = webhook.endpoint, webhook.size
         endpoint.in_flight -= 1
         endpoint.in_flight_bytes -= size
@@ -384,7 +384,7 @@ class Intake:
     def refuse(self, endpoint: ServedEndpoint | None, reason: Reason) -> Answer:
         """Count a refusal and return its answer; no endpoint stands for strangers."""
         status = STATUS_OF[reason]
-        unavailable = status == 503  # noqa: PLR2004  # the one honest 5xx
+        unavailable = status == 503  # noqa: PLR2004  # the one 5xx that is meant
         metrics = self._metrics.strangers if endpoint is None else endpoint.metrics
         metrics.refused(reason, unavailable=unavailable)
         self.refusals.note("" if endpoint is None else endpoint.label, reason)

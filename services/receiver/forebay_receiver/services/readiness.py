@@ -83,5 +83,5 @@ class ReceiverStatus:
         return self._routes.names()
 
     def warnings(self) -> list[str]:
-        """Return what an operator should mend, though the receiver is ready."""
+        """Return what an operator should fix, though the receiver is ready."""
         return [*self._store.warnings(), *self._routes.warnings()]

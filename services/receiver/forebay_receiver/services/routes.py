@@ -189,7 +189,7 @@ class Routes:
         return sorted(path.removeprefix(PATH_PREFIX) for path in self._by_path)
 
     def warnings(self) -> list[str]:
-        """Return what an operator should mend."""
+        """Return what an operator should fix."""
         if not self._shut:
             return []
         return [f"{len(self._shut)} endpoints ask for a client certificate: {TURN_ON}"]
@@ -237,7 +237,7 @@ class Routes:
         self._log_shut([name for _, _, names in by_file.values() for name in names])
 
     def _is_shut(self, route: ReceiverRoute) -> bool:
-        """Say whether a route asks for a client certificate though no header is believed."""
+        """Say whether a route asks for a client certificate though no header is trusted."""
         return route.authentication.client_certificate is not None and self._proxy is None
 
     def _log_shut(self, shut: list[EndpointName]) -> None:
