@@ -311,6 +311,17 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def said(drain: Drain) -> str:
+    """Return a line about one backlog."""
+    done = drain.delivered + drain.expired
+    return (
+        f"{drain.case}: {done:,} done at {drain.entries_per_second:,.0f}/s, "
+        f"first attempt after {drain.takeover_seconds:.2f} s, "
+        f"processor {drain.processor_peak_mib:.0f} MiB and {drain.processor_cpu_us:.0f} us each, "
+        f"NATS {drain.nats_peak_mib:.0f} MiB and {drain.nats_cpu_us:.0f} us each"
+    )
+
+
 def table(found: list[Drain], entries: int) -> Section:
     """Return the figures of each backlog."""
     return Section(
@@ -361,7 +372,10 @@ def main() -> int:
         for case in CASES:
             if case.name in chosen.only:
                 print(f"{case.name}: {count:,} entries ...", flush=True)
-                found.append(asyncio.run(measure(folder / case.name, case, count, chosen.seconds)))
+                drain = asyncio.run(measure(folder / case.name, case, count, chosen.seconds))
+                # A million entries take the better part of an hour: what is known is shown.
+                print(said(drain), flush=True)
+                found.append(drain)
     reached = goals(found, first)
     sections = [goals_section(reached), table(found, count)]
     show(sections)
