@@ -19,6 +19,27 @@ NOTICEABLE_LAG_MS: Final = 50.0
 """Above this lag of the sender the table says so: the latencies hold it, too."""
 
 
+_WHY: Final = (
+    "the receiver counts the reason in forebay_receiver_refused_total{reason} on its admin port "
+    "(http://127.0.0.1:9090/metrics with `forebay run`)"
+)
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "connection": "Nothing listens there: start `forebay run`, or correct host and port of --url.",
+    "timeout": "Nothing answers there in time: look at what listens at --url.",
+    "401": "The credentials are missing or wrong: --secret takes the secret of the endpoint's "
+    "`signature`, --header what its `headers` or `basic` ask for; " + _WHY + ".",
+    "403": "The client certificate is missing or wrong, and none can be sent from here; "
+    + _WHY
+    + ".",
+    "404": "There is no such endpoint: the path of --url is /v1/webhooks/<namespace>/<name>.",
+    "503": "The receiver cannot store: is NATS there, and has its stream room? " + _WHY + ".",
+}
+"""What to do where no webhook was accepted, by what most of them were answered."""
+
+_OTHER_ADVICE: Final = "None was accepted; " + _WHY + "."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AckLatency:
     """Milliseconds from the scheduled moment to the end of a 200; None where there was none."""
@@ -138,6 +159,14 @@ class Result:
             table.add_row(f"ack {name}", "-" if value is None else f"{value:,.1f} ms", "")
         return Group(table, *self._notes())
 
+    @property
+    def advice(self) -> str:
+        """What to do where nothing at all was accepted; empty where something was."""
+        if self.accepted or not self.refused:
+            return ""
+        most = max(self.refused, key=lambda status: self.refused[status])
+        return _ADVICE.get(most, _OTHER_ADVICE)
+
     def _accepted_cell(self) -> str:
         return f"[{'red' if self.lost else 'green'}]{self.accepted:,}[/]"
 
@@ -145,7 +174,8 @@ class Result:
         return f"{self.lost:,} never answered 200" if self.lost else "all of them"
 
     def _notes(self) -> list[Text]:
-        notes = [Text(f"In {self.seconds:,.1f} s; --seed {self.seed} sends the same again.")]
+        notes = [Text(advice, style="yellow")] if (advice := self.advice) else []
+        notes += [Text(f"In {self.seconds:,.1f} s; --seed {self.seed} sends the same again.")]
         if self.started < self.planned:
             notes.append(Text(f"Ended early: {self.started:,} of {self.planned:,} webhooks."))
         if self.behind_ms > NOTICEABLE_LAG_MS:

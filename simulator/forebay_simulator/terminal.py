@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -46,6 +47,8 @@ def play(plan: Plan, *, as_json: bool, ledger: Path | None) -> Result:
             write_ledger(file, result.ledger)
     if as_json:
         print(result.to_json())  # noqa: T201  # plain: rich would wrap and colour it
+        if result.advice:
+            print(f"forebay simulate: {result.advice}", file=sys.stderr)  # noqa: T201  # as above
     else:
         Console().print(result.to_table())
     return result

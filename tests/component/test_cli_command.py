@@ -169,6 +169,31 @@ def test_a_url_that_is_none_of_nats_is_refused(tmp_path: Path) -> None:
     assert "is no URL of NATS: give one such as nats://127.0.0.1:4222" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [("generic", "such an endpoint takes any JSON"), ("mta", "there are 'meta' and '360dialog'\n")],
+)
+def test_a_provider_that_cannot_be_played_is_told_in_one_sentence(
+    provider: str, told: str, tmp_path: Path
+) -> None:
+    url = f"http://{HOST}:1/v1/webhooks/demo/meta"
+    ended = forebay("simulate", "--url", url, "--provider", provider, cwd=tmp_path)
+    assert ended.code == 2
+    assert ended.err.startswith(f"forebay simulate: --provider {provider!r} cannot be played: ")
+    assert told in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", [[], ["run"], ["dead"], ["dead", "ls"]])
+def test_h_is_help(verb: list[str], tmp_path: Path) -> None:
+    short, long = forebay(*verb, "-h", cwd=tmp_path), forebay(*verb, "--help", cwd=tmp_path)
+    assert (short.code, short.out) == (0, long.out)
+
+
+def test_shells_can_be_taught_to_complete(tmp_path: Path) -> None:
+    assert "--install-completion" in forebay("--help", cwd=tmp_path).out
+
+
 @pytest.mark.parametrize("part", ["receiver", "processor"])
 def test_a_setting_that_cannot_be_used_is_named(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,6 +84,12 @@ def test_a_value_that_cannot_be_used_is_refused_by_the_name_of_its_variable(
     assert "\n" not in sentence
 
 
+def test_what_a_value_has_to_be_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_RECEIVER_PORT", "many")
+    with pytest.raises(ConfigurationError, match=r"cannot be used: this has to be a whole number$"):
+        load_settings(ReceiverSettings)
+
+
 def test_a_header_beside_a_certificate_needs_the_certificate_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

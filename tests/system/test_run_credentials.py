@@ -47,7 +47,7 @@ async def test_a_certificate_is_believed_where_a_setting_names_the_header(
 ) -> None:
     (tmp_path / "endpoint.yaml").write_text(json.dumps(MANIFEST))
     port, admin, processor_admin = free_ports(3)
-    environment = {**os.environ, "FOREBAY_SECRET_META_PASSWORD": PASSWORD}
+    environment = {**os.environ, "FOREBAY_SECRET_DEMO_META_PASSWORD": PASSWORD}
     if is_believed:
         environment["FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER"] = CERTIFICATE_HEADER
     program = Program("forebay run", tmp_path / "run.log")

@@ -109,7 +109,11 @@ class Bench:
         self.manifests = folder / "manifests"
         self.manifests.mkdir()
         self.data = folder / "data"
-        self.environment = {**os.environ, "FOREBAY_SECRET_APP_SECRET": "s3", "FOREBAY_MARK": "x"}
+        self.environment = {
+            **os.environ,
+            "FOREBAY_SECRET_DEMO_APP_SECRET": "s3",
+            "FOREBAY_MARK": "x",
+        }
         self._part = folder / "part.py"
         self._part.write_text(PART)
         self.write("meta", ENDPOINT)
@@ -195,7 +199,7 @@ async def test_parts_get_their_settings_and_no_secrets_by_environment(bench: Ben
     assert seen["FOREBAY_SHARDS"] == "0"
     assert seen["FOREBAY_LOG_FORMAT"] == "json"
     assert seen["FOREBAY_MARK"] == "x"
-    assert "FOREBAY_SECRET_APP_SECRET" not in seen
+    assert "FOREBAY_SECRET_DEMO_APP_SECRET" not in seen
 
 
 async def test_a_second_start_goes_on_with_what_was_stored(bench: Bench) -> None:

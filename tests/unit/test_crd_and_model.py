@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import types
 import typing
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import annotated_types
 import pytest
 import yaml
-from pydantic import BaseModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -160,6 +163,77 @@ def check_bounds(path: str) -> None:
             case _:
                 pass
     assert {name: schema[name] for name in names if name in schema} == bounds
+
+
+def texts() -> dict[str, tuple[object, Json]]:
+    """Return every text with a bound, by its path: what the model makes of it, and its schema."""
+    found: dict[str, tuple[object, Json]] = {}
+    for path, (field, schema) in BY_PATH.items():
+        kind = plain(field.annotation)
+        if schema.get("type") == "array" and schema["items"].get("type") == "string":
+            (item, *_) = typing.get_args(kind)
+            found[f"{path}[]"] = (item, schema["items"])
+        elif typing.get_origin(kind) is dict:
+            for name, inner in schema["properties"].items():
+                found[f"{path}.{name}"] = (typing.get_args(kind)[1], inner)
+        elif kind is str and "enum" not in schema:
+            whole: Any = field.annotation
+            for note in field.metadata:
+                whole = typing.Annotated[whole, note]
+            found[path] = (whole, schema)
+    return {path: each for path, each in found.items() if "enum" not in each[1]}
+
+
+TEXTS = texts()
+
+
+def is_taken_by_model(kind: Any, text: str) -> bool:  # noqa: ANN401  # any type of a field
+    try:
+        TypeAdapter(kind).validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def is_taken_by_schema(schema: Json, text: str) -> bool:
+    fits = len(text) <= schema.get("maxLength", len(text))
+    return fits and bool(re.search(schema.get("pattern", ""), text.removesuffix("\n") or text))
+
+
+def test_every_text_has_a_bound() -> None:
+    assert len(TEXTS) > 12
+    assert [path for path, (_, schema) in TEXTS.items() if "maxLength" not in schema] == []
+
+
+LONG = {
+    "spec.host": "a" * 60 + ".",
+    "spec.destinations[].http.tls.serverName": "a" * 60 + ".",
+    "spec.destinations[].http.url": "https://a.example/",
+}
+"""What the longest text of a field begins with, where it is not `1` as often as there is room."""
+
+
+@pytest.mark.parametrize("path", TEXTS)
+def test_a_text_has_the_same_length(path: str) -> None:
+    kind, schema = TEXTS[path]
+    most = schema["maxLength"]
+    for length, is_taken in ((most, True), (most + 1, False)):
+        begin = LONG.get(path, "")
+        begin *= 4 if begin.endswith(".") and "/" not in begin else 1
+        text = (begin + "1" * length)[:length]
+        assert is_taken_by_model(kind, text) is is_taken, length
+
+
+@pytest.mark.parametrize("path", [path for path in TEXTS if "pattern" in TEXTS[path][1]])
+@given(data=st.data())
+@settings(max_examples=12)
+def test_a_text_has_the_same_pattern(path: str, data: st.DataObject) -> None:
+    kind, schema = TEXTS[path]
+    fitting = st.from_regex(schema["pattern"].removesuffix("$") + r"\Z")
+    odd = st.text(st.characters(codec="ascii"), max_size=8)
+    text = data.draw(fitting | odd)
+    taken = is_taken_by_schema(schema, text) and "\n" not in text
+    assert is_taken_by_model(kind, text) is taken, text
 
 
 def test_kinds_of_items_are_the_same() -> None:

@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forebay.core import envelope
-from forebay.core.dead_letters import DeadLetter, DeadLetterFilter, dead_letter_of_row, replay_row
+from forebay.core.dead_letters import (
+    DEATHS_KEPT,
+    DeadLetter,
+    DeadLetterFilter,
+    Death,
+    dead_letter_of_row,
+    replay_row,
+)
 from forebay.core.envelope import encode_item
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
@@ -113,6 +120,24 @@ def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:
     assert headers[envelope.RECEIVED_AT] == "1795165201000"
     assert envelope.REASON not in headers
     assert dead_letter_of_row(headers) == (TEXT.subject, 7)
+
+
+def test_a_letters_earlier_deaths_go_with_it_the_newest_of_them() -> None:
+    letter = TEXT
+    for number in range(DEATHS_KEPT + 1):
+        _, headers = replay_row(letter, f"to-{number}")
+        headers |= {envelope.REASON: f"reason-{number}", envelope.ATTEMPTS: str(number)}
+        subject = str(letter.subject._replace(destination=f"to-{number}"))
+        letter = DeadLetter.read(subject, 8 + number, DIED, headers, b"")
+    assert len(letter.deaths) == DEATHS_KEPT
+    assert [each.destination for each in letter.deaths] == [f"to-{n}" for n in range(DEATHS_KEPT)]
+    assert letter.deaths[-1] == Death(int(DIED.timestamp() * 1000), "to-4", "reason-4", 4, "")
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[[1]]"])
+def test_deaths_that_cannot_be_read_are_none(text: str) -> None:
+    headers = {envelope.DEATHS: text}
+    assert DeadLetter.read(str(TEXT.subject), 1, DIED, headers, b"").deaths == ()
 
 
 def test_a_replayed_row_is_told_from_the_items_own_row() -> None:

@@ -68,9 +68,16 @@ def test_secrets_come_from_both_kinds_of_data(tmp_path: Path) -> None:
 
 def test_the_environment_wins_over_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(f"{endpoint()}---\n{HEAD}stringData: {{app-key: old}}\n")
-    secrets = load(tmp_path, environment={"FOREBAY_SECRET_CRM_APP_KEY": "new"}).secrets
+    secrets = load(tmp_path, environment={"FOREBAY_SECRET_DEMO_CRM_APP_KEY": "new"}).secrets
     assert secrets("demo", "crm", "app-key") == "new"
-    assert variable_name("my.crm", "app-key") == "FOREBAY_SECRET_MY_CRM_APP_KEY"
+    assert variable_name("acme", "my.crm", "app-key") == "FOREBAY_SECRET_ACME_MY_CRM_APP_KEY"
+
+
+def test_a_variable_is_for_the_secret_of_one_namespace(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{endpoint()}---\n{HEAD}stringData: {{k: own}}\n")
+    secrets = load(tmp_path, environment={"FOREBAY_SECRET_OTHER_CRM_K": "other"}).secrets
+    assert secrets("demo", "crm", "k") == "own"
+    assert secrets("other", "crm", "k") == "other"
 
 
 def test_a_secret_that_is_nowhere_is_told_with_the_variable_that_could_hold_it(

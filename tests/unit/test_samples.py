@@ -53,7 +53,7 @@ def test_a_pair_from_a_manifest_stands_in_the_line() -> None:
 
 
 def test_a_password_from_the_environment_stays_there() -> None:
-    line = curl({"FOREBAY_SECRET_CRM_PASSWORD": "hunter2"})
+    line = curl({"FOREBAY_SECRET_DEMO_CRM_PASSWORD": "hunter2"})
     assert "hunter2" not in line
     words = shlex.split(line)
-    assert words[words.index("-u") + 1] == "the provider's:$FOREBAY_SECRET_CRM_PASSWORD"
+    assert words[words.index("-u") + 1] == "the provider's:$FOREBAY_SECRET_DEMO_CRM_PASSWORD"

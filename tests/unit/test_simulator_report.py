@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -99,3 +100,20 @@ def test_accepted_keys_are_those_of_accepted_webhooks() -> None:
         WebhookRecord(index=1, keys=("c",), accepted=False, attempts=4),
     )
     assert result(ledger=ledger).accepted_keys == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("connection", "Nothing listens there: start `forebay run`"),
+        ("401", "--secret takes the secret of the endpoint's `signature`"),
+        ("404", "/v1/webhooks/<namespace>/<name>"),
+        ("503", "is NATS there"),
+        ("418", "forebay_receiver_refused_total{reason}"),
+    ],
+)
+def test_where_nothing_is_accepted_it_says_what_to_do(status: str, advice: str) -> None:
+    assert advice in result(accepted=0, refused={"429": 1, status: 9}).advice
+    text = " ".join(shown(result(accepted=0, refused={status: 9})).split())
+    assert advice in text
+    assert result(accepted=1, refused={status: 9}).advice == ""

@@ -26,6 +26,7 @@ from forebay.cli.dead_options import (
     dead_letter_filter,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
+from forebay.cli.dead_targets import check_target
 from forebay.cli.help_text import unwrapped
 from forebay.core.errors import ConfigurationError, ForebayError
 
@@ -248,6 +249,8 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         if isinstance(letters, InvalidBodies):
             letters.max_items = max_items
         plan = await count(letters, wanted, printer)
+        if to is not None:
+            check_target(to, {group.endpoint for group in plan.groups}, nats_url, data_dir)
         printer.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
 
         async def one(letter: "DeadLetter") -> "DeadLetterOutcome":

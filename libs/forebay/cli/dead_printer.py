@@ -20,7 +20,8 @@ from rich.text import Text
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.dead_letters import DeadLetter
+from forebay.core.dead_letters import DeadLetter, Death
+from forebay.core.failure_words import plain_failure
 from forebay.core.loggable_words import OTHER, known_word
 from forebay.core.masking import masked, printable
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
@@ -159,7 +160,10 @@ class TablePrinter(_Moving):
     @override
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        for name, value in _facts(letter, reveal=reveal).items():
+        facts = _facts(letter, reveal=reveal)
+        facts["error"] = plain_failure(letter.error)
+        facts["deathsBefore"] = "; ".join(map(_death_line, letter.deaths)) or None
+        for name, value in facts.items():
             # As plain text: brackets would be taken for markup.
             table.add_row(name, Text("" if value is None else printable(str(value), CELL)))
         self._console.print(table)
@@ -254,7 +258,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
         str(letter.subject.endpoint),
         letter.subject.destination,
         letter.kind if item is None else f"{letter.kind} ({known_word(item.type)})",
-        f"{letter.reason} ({letter.error})" if letter.error else letter.reason,
+        _why(letter.reason, letter.error),
         str(letter.attempts),
         letter.subject.key[:SHORT_ID],
     )
@@ -295,12 +299,30 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "sequence": letter.sequence,
         "bytes": letter.size,
         "replayedBefore": envelope.REPLAY_OF in letter.headers,
+        "deathsBefore": [
+            {
+                "diedAt": _utc(datetime.fromtimestamp(each.at / 1000, UTC)),
+                "destination": each.destination,
+                "reason": each.reason,
+                "error": each.error,
+                "attempts": each.attempts,
+            }
+            for each in letter.deaths
+        ],
     }
     if reveal:
         facts["itemkey"] = None if item is None else item.key
         facts["conversation"] = letter.headers.get(envelope.CONVERSATION)
         facts["traceparent"] = letter.headers.get(envelope.TRACEPARENT)
     return facts
+
+
+def _death_line(death: Death) -> str:
+    return f"{death.destination}: {_why(death.reason, death.error)}, {death.attempts} tries"
+
+
+def _why(reason: str, error: str) -> str:
+    return f"{reason} ({plain_failure(error)})" if error else reason
 
 
 def _content(letter: DeadLetter, *, reveal: bool) -> Any:  # noqa: ANN401  # decoded JSON

@@ -34,7 +34,7 @@ app = typer.Typer(
     epilog=_EPILOG,
     rich_markup_mode="rich",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # A traceback is for bugs of ours; locals in it could show a secret.
     pretty_exceptions_enable=False,
 )

@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913  # one parameter for each option
     its URL and a curl line to try it. A manifest that is edited is in force a second later.
 
     Secrets come from Secret manifests beside the endpoints, or from the environment: key app-secret
-    of Secret crm is FOREBAY_SECRET_CRM_APP_SECRET.
+    of Secret crm in namespace acme is FOREBAY_SECRET_ACME_CRM_APP_SECRET.
 
     Ctrl-C stops everything in order. What is stored and not delivered goes on at the next start.
 

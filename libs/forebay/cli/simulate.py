@@ -2,16 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn, cast, get_args
 
 import typer
 
-from forebay.core.providers.names import SimulatedName
+from forebay.core.providers.names import ProviderName, SimulatedName
 
 __all__ = ["simulate"]
 
 NOT_ACCEPTED = 1
 """Exit code: some webhooks were never answered 200."""
+
+SIMULATED: Final[tuple[str, ...]] = get_args(SimulatedName)
 
 USAGE = 2
 """Exit code: a setting cannot be used."""
@@ -26,7 +28,9 @@ def simulate(  # noqa: PLR0913  # one parameter per option
             show_default=False,
         ),
     ],
-    provider: Annotated[SimulatedName, typer.Option(help="Whose headers to send.")] = "meta",
+    provider: Annotated[
+        str, typer.Option(help="Whose headers to send.", metavar=f"[{'|'.join(SIMULATED)}]")
+    ] = "meta",
     rate: Annotated[
         float,
         typer.Option(
@@ -120,7 +124,7 @@ def simulate(  # noqa: PLR0913  # one parameter per option
     try:
         plan = Plan(
             url=url,
-            provider=provider,
+            provider=_provider(provider),
             rate=rate,
             duration=duration,
             secret=secret,
@@ -139,6 +143,17 @@ def simulate(  # noqa: PLR0913  # one parameter per option
         _refuse(str(error))
     if result.lost:
         raise typer.Exit(NOT_ACCEPTED)
+
+
+def _provider(name: str) -> SimulatedName:
+    if name not in SIMULATED:
+        message = (
+            f"--provider {name!r} cannot be played: there are {' and '.join(map(repr, SIMULATED))}"
+        )
+        if name in get_args(ProviderName):
+            message += "; such an endpoint takes any JSON, as in the curl line of `forebay run`"
+        _refuse(message)
+    return cast("SimulatedName", name)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Dead letters: what is known of one, which of them are meant, and the row that replays one."""
 
 import enum
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -21,10 +22,12 @@ from forebay.core.subjects import (
 from forebay.core.whole_body import BODY_KIND, decode_body
 
 __all__ = [
+    "DEATHS_KEPT",
     "UNREADABLE",
     "DeadLetter",
     "DeadLetterFilter",
     "DeadReason",
+    "Death",
     "dead_letter_of_row",
     "replay_row",
 ]
@@ -50,6 +53,24 @@ class DeadReason(enum.StrEnum):
 
     DESTINATION_REMOVED = "DestinationRemoved"
     """The manifest does not name the destination any more."""
+
+
+class Death(msgspec.Struct, frozen=True, array_like=True):
+    """An earlier death of an item that was replayed since."""
+
+    at: int
+    """Milliseconds since the epoch."""
+
+    destination: str
+    reason: str
+    attempts: int
+    error: str
+
+
+_DEATHS: Final = tuple[Death, ...]
+
+DEATHS_KEPT: Final = 5
+"""The newest ones: about 100 bytes each."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +146,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         """How often it was tried."""
         count = self.headers.get(envelope.ATTEMPTS, "")
         return int(count) if count.isdigit() else 0
+
+    @property
+    def deaths(self) -> tuple[Death, ...]:
+        """What it died of before it was replayed, the oldest first; empty where that is unknown."""
+        try:
+            return msgspec.json.decode(self.headers.get(envelope.DEATHS, "[]"), type=_DEATHS)
+        except msgspec.DecodeError:
+            return ()
 
     @property
     def received_at(self) -> datetime | None:
@@ -210,7 +239,21 @@ def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str
         envelope.ORDER: "0",
         envelope.ATTEMPTS: "0",
         envelope.REPLAY_OF: f"{subject} {letter.sequence}",
+        envelope.DEATHS: _deaths_with(letter),
     }
+
+
+def _deaths_with(letter: DeadLetter) -> str:
+    """Return the header that tells of a letter's deaths, this one included."""
+    own = Death(
+        int(letter.died_at.timestamp() * 1000),
+        letter.subject.destination,
+        letter.reason,
+        letter.attempts,
+        letter.error,
+    )
+    deaths = (*letter.deaths, own)[-DEATHS_KEPT:]
+    return json.dumps(msgspec.to_builtins(deaths))  # ASCII, as headers are
 
 
 def dead_letter_of_row(headers: Mapping[str, str]) -> tuple[DeadSubject, int] | None:

@@ -19,6 +19,7 @@ __all__ = [
     "CONTENT_ENCODING",
     "CONTENT_TYPE",
     "CONVERSATION",
+    "DEATHS",
     "DIGEST",
     "DUE_AT",
     "ENDPOINT",
@@ -115,6 +116,10 @@ ERROR: Final = "Forebay-Error"
 
 REPLAY_OF: Final = "Forebay-Replay-Of"
 """On a replayed row: the dead letter that it came from, `<subject> <sequence>`."""
+
+DEATHS: Final = "Forebay-Deaths"
+"""On a replayed row, and on the dead letter that may come of it: the deaths before, the oldest
+first, as JSON: `[[milliseconds, destination, reason, attempts, error], ...]`."""
 
 SUPERSEDED: Final = "Forebay-Superseded"
 """On a status that waits, or died: `true` where a higher one of its message came before it."""

@@ -79,6 +79,18 @@ def label(limit: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _at_most(limit: int) -> AfterValidator:
+    """Take a text of so many characters, as the CRD does."""
+
+    def check(text: str) -> str:
+        if len(text) > limit:
+            message = f"use at most {limit} characters"
+            raise ValueError(message)
+        return text
+
+    return AfterValidator(check)
+
+
 def _matching(pattern: str, advice: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
@@ -138,13 +150,15 @@ ServerName = Annotated[
 ]
 HeaderName = Annotated[
     str,
+    _at_most(128),
     _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "an HTTP header cannot have this name"),
 ]
 HeaderValue = Annotated[
     str,
+    _at_most(4096),
     _matching(r"[!-~]([ -~]*[!-~])?", "use printable ASCII, without spaces at its ends"),
 ]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, _at_most(2048), AfterValidator(_http_url)]
 Digits = Annotated[
     str,
     _matching(r"[0-9]{1,32}", "this is an id of digits, such as 106540352242922"),
@@ -181,6 +195,7 @@ CertificateName = Annotated[
 Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) in {int, float} else value),
+    _at_most(32),
     _matching(
         QUANTITY,
         "write a quantity as Kubernetes has it, such as 500m or 256Mi",

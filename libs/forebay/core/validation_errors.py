@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from forebay.core.errors import ConfigurationError
 
-__all__ = ["InvalidEndpoint", "Path", "Problem", "explain"]
+__all__ = ["InvalidEndpoint", "Path", "Problem", "advice", "explain"]
 
 _Details = Mapping[str, Any]
 """One entry of `ValidationError.errors()`, pydantic's `ErrorDetails`."""
@@ -59,6 +59,14 @@ _ADVICE: Final[Mapping[str, str]] = {
     "literal_error": "use {expected}",
     "string_type": "this has to be text: put it in quotes",
     "bool_type": "this has to be true or false, without quotes",
+    "bool_parsing": "this has to be true or false",
+    "int_parsing": "this has to be a whole number",
+    "float_parsing": "this has to be a number",
+    "path_type": "this has to be a path",
+    "greater_than": "use more than {gt}",
+    "less_than": "use less than {lt}",
+    "string_too_short": "use at least {min_length} characters",
+    "string_too_long": "use at most {max_length} characters",
     "int_type": "this has to be a whole number, without quotes",
     "int_from_float": "this has to be a whole number",
     "float_type": "this has to be a number, without quotes",
@@ -120,6 +128,11 @@ def _reason(
 ) -> str:
     if details["type"] == "extra_forbidden":
         return _unknown(path, root, hints)
+    return advice(details)
+
+
+def advice(details: _Details) -> str:
+    """Return what to do about a value, by one entry of `ValidationError.errors()`."""
     if details["type"] in _ADVICE:
         return _ADVICE[details["type"]].format(**details.get("ctx", {}))
     message: str = details["msg"]

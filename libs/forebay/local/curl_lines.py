@@ -85,6 +85,7 @@ def _body(manifest: WebhookEndpoint, mark: str, time: int) -> str:
 def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) -> list[str]:
     """Return the options that let the webhook in, each quoted for a shell."""
     authentication = compile_route(manifest, secrets).authentication
+    namespace = manifest.endpoint.namespace
     options: list[str] = []
     for given, check in zip(
         manifest.spec.authentication.headers,
@@ -92,7 +93,7 @@ def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) ->
         strict=True,
     ):
         reference = given.values[0].secret_key_ref
-        variable = secrets.variable(reference.name, reference.key)
+        variable = secrets.variable(namespace, reference.name, reference.key)
         if variable is None:
             options.append(f"-H {shlex.quote(f'{given.name}: {check.values[0]}')}")
         else:
@@ -100,7 +101,7 @@ def _credentials(manifest: WebhookEndpoint, secrets: LocalSecrets, body: str) ->
     if authentication.basic:
         pair = authentication.basic[0]
         reference = manifest.spec.authentication.basic[0].password.secret_key_ref
-        variable = secrets.variable(reference.name, reference.key)
+        variable = secrets.variable(namespace, reference.name, reference.key)
         if variable is None:
             options.append(f"-u {shlex.quote(f'{pair.username}:{pair.password}')}")
         else:

@@ -1,8 +1,8 @@
 """Where `forebay run` takes secrets from: Secret manifests, or the environment.
 
-The variable of key `app-secret` of Secret `crm` is FOREBAY_SECRET_CRM_APP_SECRET: in capitals, with
-`_` for every other character. It wins over a manifest, so that an example's secret can be replaced
-by a real one without an edit.
+The variable of key `app-secret` of Secret `crm` in the namespace `acme` is
+FOREBAY_SECRET_ACME_CRM_APP_SECRET: in capitals, with `_` for every other character. It wins over a
+manifest, so that an example's secret can be replaced by a real one without an edit.
 """
 
 import re
@@ -23,9 +23,9 @@ class SecretName(NamedTuple):
     name: str
 
 
-def variable_name(secret: str, key: str) -> str:
+def variable_name(namespace: str, secret: str, key: str) -> str:
     """Return the environment variable that can hold a key of a Secret."""
-    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{secret}_{key}".upper())
+    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{namespace}_{secret}_{key}".upper())
 
 
 class LocalSecrets:
@@ -42,7 +42,7 @@ class LocalSecrets:
 
     def __call__(self, namespace: str, name: str, key: str, /) -> str:
         """Return a value; raises ConfigurationError where there is none."""
-        variable = variable_name(name, key)
+        variable = variable_name(namespace, name, key)
         if variable in self._environment:
             return self._environment[variable]
         values = self._manifests.get(SecretName(namespace, name))
@@ -57,7 +57,7 @@ class LocalSecrets:
             raise ConfigurationError(message)
         return values[key]
 
-    def variable(self, name: str, key: str) -> str | None:
+    def variable(self, namespace: str, name: str, key: str) -> str | None:
         """Return the variable that a value comes from; None where a manifest holds it."""
-        variable = variable_name(name, key)
+        variable = variable_name(namespace, name, key)
         return variable if variable in self._environment else None

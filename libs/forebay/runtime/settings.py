@@ -12,6 +12,7 @@ from pydantic import Field, FilePath, SecretStr, ValidationError, field_validato
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
+from forebay.core.validation_errors import advice
 
 __all__ = [
     "AnySettings",
@@ -162,5 +163,5 @@ def load_settings(kind: type[AnySettings]) -> AnySettings:
         if first["type"] == "missing":
             message = f"the setting {variable} is missing: give it as an environment variable"
             raise ConfigurationError(message) from error
-        message = f"the setting {variable} cannot be used: {first['msg']}"
+        message = f"the setting {variable} cannot be used: {advice(first)}"
         raise ConfigurationError(message) from error

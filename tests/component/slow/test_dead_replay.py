@@ -231,8 +231,35 @@ async def test_a_destination_that_is_not_there_loses_nothing(processor: Processo
     await replay(processor, name, "--to", "no-such")
     letter = await processor.letter(name, key, "no-such")
     assert (letter.headers or {})["Forebay-Reason"] == "DestinationRemoved"
+    shown = await forebay_dead(
+        *("show", key, "--output", "json"), nats_url=processor.stack.nats_server.url
+    )
+    (before,) = shown.record["deathsBefore"]
+    assert before.pop("diedAt")
+    assert before == {
+        "destination": "sink",
+        "reason": "Rejected",
+        "error": "status 422",
+        "attempts": 1,
+    }
     await replay(processor, name, "--destination", "no-such", "--to", "sink")
     await processor.wait_delivered(name, [key])
+
+
+async def test_where_the_tables_can_be_read_a_destination_that_is_not_there_is_refused(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    await dead_letters(processor, name, "wamid.refused")
+    before = await states(processor)
+    refused = await forebay_dead(
+        *("replay", "--endpoint", f"demo/{name}", "--yes", "--to", "sinc"),
+        nats_url=processor.stack.nats_server.url,
+        environment={"FOREBAY_TABLE_DIR": str(processor.stack.tables.processor_folder)},
+    )
+    told = f"forebay: --to sinc: demo/{name} has no such destination: did you mean sink?\n"
+    assert (refused.code, refused.err) == (2, told)
+    assert await states(processor) == before
 
 
 async def test_a_deleted_endpoint_gives_its_replayed_letters_back(

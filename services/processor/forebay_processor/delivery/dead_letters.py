@@ -17,7 +17,7 @@ __all__ = ["EVERY", "dead_letter", "kept"]
 EVERY: Final = "-"
 """Stands for the destination in letters of an endpoint that no table knew: it has none yet."""
 
-_KEPT: Final = (*envelope.CARRIED, envelope.REPLAY_OF)
+_KEPT: Final = (*envelope.CARRIED, envelope.REPLAY_OF, envelope.DEATHS)
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:

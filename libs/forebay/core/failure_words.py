@@ -1,0 +1,29 @@
+"""What the stored word for a failed attempt means, for people.
+
+Dead letters, logs and breakers hold words that are older than our HTTP client (they were names of
+aiohttp's exceptions) and that people search for: they stay as they are. Where a person reads them,
+this is what they say.
+"""
+
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["PLAIN_WORDS", "plain_failure"]
+
+PLAIN_WORDS: Final = MappingProxyType(
+    {
+        "InvalidUrlClientError": "its URL has no host that can be asked",
+        "ClientConnectorDNSError": "its name has no address",
+        "ClientConnectorError": "no connection",
+        "ClientConnectorSSLError": "no TLS",
+        "ClientConnectorCertificateError": "its certificate is not accepted",
+        "ServerDisconnectedError": "it closed the connection without an answer",
+        "ClientOSError": "the connection broke",
+        "ClientResponseError": "its answer is no HTTP",
+    }
+)
+
+
+def plain_failure(word: str) -> str:
+    """Return what a stored word says; what is none of them, such as `status 500`, as it is."""
+    return PLAIN_WORDS.get(word, word)
