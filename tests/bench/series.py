@@ -18,7 +18,14 @@ from pathlib import Path
 from bench.records import Goal, Section, goals_section, keep, show
 from support.destinations.quick_sink import QuickSink
 from support.docs.metrics_page import MOST_AT_RECEIVER, MOST_OF_DESTINATION, MOST_OF_ENDPOINT
-from support.observability.series import DESTINATIONS, MOST_OWN, PLAIN, ManyEndpoints, Shown
+from support.observability.series import (
+    DESTINATIONS,
+    MOST_OWN,
+    PLAIN,
+    ManyEndpoints,
+    Shown,
+    shown_at,
+)
 from support.programs.stack import Stack
 from support.timing.wait import eventually
 
@@ -37,7 +44,7 @@ async def measure(endpoints: int, folder: Path) -> Found:
 
         async def note(step: str) -> None:
             found[step] = {
-                part.kind: await many.shown(part, SCRAPES)
+                part.kind: await shown_at(part.admin_port, SCRAPES)
                 for part in (many.receiver, many.processor)
             }
 
@@ -51,13 +58,14 @@ async def measure(endpoints: int, folder: Path) -> Found:
         of_half = found["traffic"]["processor"].of_endpoints // 2
 
         async def is_gone() -> bool:
-            return (await many.shown(many.processor)).of_endpoints <= of_half
+            return (await shown_at(many.processor.admin_port)).of_endpoints <= of_half
 
         await eventually(is_gone, within=60, saying="series of deleted endpoints to go")
         await note("half deleted")
         await many.serve(whole)
         await many.traffic(whole)
         await note("made again")
+        found["traffic"]["operator"] = await many.operator(endpoints, SCRAPES)
         return found
 
 
@@ -84,8 +92,9 @@ def tables(found: Found, endpoints: int) -> list[Section]:
             f"{shown.size / 1024:,.0f}",
             f"{1000 * shown.seconds:,.0f}",
         )
-        for part in ("receiver", "processor")
+        for part in ("receiver", "processor", "operator")
         for step, parts in found.items()
+        if part in parts
         for shown in [parts[part]]
     ]
     goals = []
@@ -110,6 +119,14 @@ def tables(found: Found, endpoints: int) -> list[Section]:
                 == again.of_endpoints,
             ),
         ]
+    own = found["traffic"]["operator"]
+    goals.append(
+        Goal(
+            what="operator: no series names an endpoint",
+            reached=f"{own.of_endpoints:,} of {own.series:,}",
+            holds=own.of_endpoints == 0 and own.series <= MOST_OWN,
+        )
+    )
     columns = ("after", "series", "of endpoints", "KiB", "scrape ms")
     title = f"{endpoints:,} endpoints with {DESTINATIONS} destinations each"
     return [Section(title=title, columns=columns, rows=rows), goals_section(goals)]

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -114,6 +115,11 @@ def test_dashboards_lead_to_each_other_to_traces_and_to_logs(name: str) -> None:
     assert links["Forebay"]["tags"] == ["forebay"]
     assert "${tempo}" in links["Traces"]["url"]
     assert "${loki}" in links["Logs"]["url"]
+    for title, source in (("Logs", "loki"), ("Traces", "tempo")):
+        panes = json.loads(unquote(links[title]["url"].partition("&panes=")[2]))
+        (query,) = panes["a"]["queries"]
+        assert query["datasource"] == {"type": source, "uid": f"${{{source}}}"}
+        assert ("$endpoint" in json.dumps(query)) == (name == "endpoint")
     kinds = {each["name"]: each["type"] for each in shown["templating"]["list"]}
     assert kinds["datasource"] == kinds["loki"] == kinds["tempo"] == "datasource"
     assert ("endpoint" in kinds) == ("namespace" in kinds) == (name == "endpoint")

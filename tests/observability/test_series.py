@@ -24,6 +24,10 @@ async def test_series_are_as_many_as_the_formula_says_and_no_more_later(tmp_path
             assert shown.own <= MOST_OWN
             assert shown.series <= bound(part, ENDPOINTS)
 
+    operator = found["traffic"]["operator"]
+    assert operator.of_endpoints == 0
+    assert operator.series <= MOST_OWN
+
 
 def test_the_page_says_what_an_endpoint_with_texts_and_statuses_costs() -> None:
     at_receiver = PLAIN["receiver"][0]

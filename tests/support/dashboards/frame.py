@@ -94,21 +94,7 @@ def frame(
             .keep_time(keep_time=True)
         )
     )
-    of_endpoint = uid == ENDPOINT
-    for name, source, query in (
-        (
-            "Logs",
-            "loki",
-            '{namespace=~".+"} |= "forebay"' + (' |= "$endpoint"' if of_endpoint else ""),
-        ),
-        (
-            "Traces",
-            "tempo",
-            '{ resource.service.name =~ "forebay.*"'
-            + (' && .forebay.endpoint = "$endpoint"' if of_endpoint else "")
-            + " }",
-        ),
-    ):
+    for name, source, query in _explored(uid):
         made = made.link(
             DashboardLink(name)
             .type(models.DashboardLinkType.LINK)
@@ -190,10 +176,23 @@ def _choice(name: str, series: str, label: str) -> QueryVariable:
         QueryVariable(name)
         .label(name.capitalize())
         .datasource(DATASOURCE)
-        .query({"query": f"label_values({series}, {label})", "refId": name})
+        .query({"query": f"label_values({series}, {label})", "refId": "StandardVariableQuery"})
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
     )
+
+
+def _explored(uid: str) -> Sequence[tuple[str, str, str]]:
+    """Return what the links to logs and traces ask for: title, type of data source, query.
+
+    A line of the log names an endpoint as `namespace/name`, spans have attributes (docs/traces.md).
+    """
+    logs = '{pod=~".*(receiver|processor|operator).*"}'
+    spans = 'resource.service.name =~ "forebay.*"'
+    if uid == ENDPOINT:
+        logs += ' |= "$namespace/$endpoint"'
+        spans += ' && .forebay.namespace = "$namespace" && .forebay.endpoint = "$endpoint"'
+    return (("Logs", "loki", logs), ("Traces", "tempo", f"{{ {spans} }}"))
 
 
 def _explore(source: str, query: str) -> str:

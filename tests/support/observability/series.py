@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -14,12 +13,13 @@ from support.destinations.quick_sink import QuickSink
 from support.inputs.bulk_webhooks import status_template, text_template
 from support.inputs.corpus import APP_SECRET
 from support.inputs.tables import endpoint, http_destination, route
-from support.programs.processes import Part
+from support.observability.operator_part import operator_part
+from support.programs.ports import free_port
 from support.programs.stack import Stack
-from support.receiver.raw_http import connect, request_bytes
+from support.receiver.raw_http import connect, exchange, request_bytes
 from support.timing.wait import eventually
 
-__all__ = ["DESTINATIONS", "MOST_OWN", "PLAIN", "ManyEndpoints", "Shown"]
+__all__ = ["DESTINATIONS", "MOST_OWN", "PLAIN", "ManyEndpoints", "Shown", "shown_at"]
 
 DESTINATIONS: Final = 2
 """Of each endpoint."""
@@ -102,30 +102,19 @@ class ManyEndpoints:
 
         await eventually(all_there, within=120, saying=f"{expected} items at the destinations")
 
-    async def shown(self, part: Part, times: int = 1) -> Shown:
-        """Return what a part shows; the time is the least of so many scrapes."""
-        seconds, text = float("inf"), ""
-        for _ in range(times):
-            begun = time.perf_counter()
-            text = (await part.admin("/metrics")).body.decode()
-            seconds = min(seconds, time.perf_counter() - begun)
-        samples = [
-            sample for family in text_string_to_metric_families(text) for sample in family.samples
-        ]
-        of_endpoints = sum(1 for each in samples if each.labels.get("endpoint"))
-        return Shown(
-            series=len(samples), of_endpoints=of_endpoints, size=len(text), seconds=seconds
-        )
+    async def operator(self, count: int, times: int = 1) -> Shown:
+        """Return what an operator shows that has reconciled so many, on a played cluster."""
+        port = free_port()
+        async with operator_part(self.stack, port) as alone:
+            for number in range(count):
+                alone.apply(f"endpoint-{number:04d}")
+            alone.queue.enqueue_all()
 
-    async def by_metric(self, part: Part) -> Counter[str]:
-        """Return how many series each metric has that name an endpoint."""
-        text = (await part.admin("/metrics")).body.decode()
-        return Counter(
-            sample.name
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.labels.get("endpoint")
-        )
+            async def all_accepted() -> bool:
+                return f'condition="Accepted",status="True"}} {count}\n' in await scraped(port)
+
+            await eventually(all_accepted, within=60, saying=f"{count} endpoints to be accepted")
+            return await shown_at(port, times)
 
     def _write(self, numbers: Iterable[int]) -> tuple[str, str]:
         names = [_name(number) for number in numbers]
@@ -154,6 +143,26 @@ class ManyEndpoints:
                 await connection.send(request_bytes("POST", path, headers=headers, body=body))
                 answer = await connection.response()
                 assert answer.status == 200, answer
+
+
+async def shown_at(port: int, times: int = 1) -> Shown:
+    """Return what a part shows at a port; the time is the least of so many scrapes."""
+    seconds, text = float("inf"), ""
+    for _ in range(times):
+        begun = time.perf_counter()
+        text = await scraped(port)
+        seconds = min(seconds, time.perf_counter() - begun)
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
+    of_endpoints = sum(1 for each in samples if each.labels.get("endpoint"))
+    return Shown(series=len(samples), of_endpoints=of_endpoints, size=len(text), seconds=seconds)
+
+
+async def scraped(port: int) -> str:
+    """Return the text of `/metrics`."""
+    request = request_bytes("GET", "/metrics", headers={"Connection": "close"})
+    return (await exchange(port, request)).body.decode()
 
 
 def _name(number: int) -> str:
