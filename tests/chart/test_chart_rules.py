@@ -17,7 +17,7 @@ RUNBOOKS: Final = Path(__file__).parents[2] / "docs" / "runbooks"
 PATHS: Final = {
     "receivers": {"readyz", "routes", "load", "metrics"},
     "dedicated-receiver": {"readyz", "routes", "load", "metrics"},
-    "processors": {"readyz", "routes", "load", "breakers", "metrics"},
+    "processors": {"readyz", "routes", "load", "breakers", "destinations", "metrics"},
     "operator": {"readyz", "metrics"},
 }
 """What can be asked on the ports for operators."""

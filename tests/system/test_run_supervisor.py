@@ -25,6 +25,7 @@ from forebay.local.metrics_reader import EndpointCounts, LastItem
 from forebay.local.options import Options, Programs
 from forebay.local.reporters import Facts
 from forebay.local.supervisor import LocalSupervisor
+from forebay.local.troubles import DestinationStates
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST, free_ports
 from support.timing.wait import eventually
@@ -93,9 +94,14 @@ class Recorder:
         """Remember the warning."""
         self.warnings.append(text)
 
-    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
+    def counts(
+        self,
+        rows: Mapping[str, EndpointCounts],
+        states: DestinationStates,
+        latest: Sequence[LastItem],
+    ) -> None:
         """Count the look."""
-        del rows, latest
+        del rows, states, latest
         self.looks += 1
 
     def close(self) -> None:

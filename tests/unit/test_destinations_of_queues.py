@@ -5,11 +5,13 @@ import time
 import weakref
 
 import pytest
+from msgspec.structs import replace
 
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.delivery.troubles import troubles_of
 from forebay_processor.destinations.port import DestinationPort, Failed
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
@@ -150,3 +152,26 @@ async def test_what_failed_at_a_destination_is_forgotten_when_it_is_removed() ->
         assert [each.destination for each in queues.incidents.failing()] == [KEPT.name]
         endpoints.replace(table(deleted=(ENDPOINT,)))
         assert not list(queues.incidents.failing())
+
+
+async def test_what_there_is_to_see_is_what_fails_and_what_is_paused() -> None:
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(pool="test")
+        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+        endpoints.replace(table(endpoint(KEPT, GONE)))
+        for each in (KEPT, GONE):
+            queues.of(NAME, each.name)
+        assert troubles_of(queues) == {"destinations": [], "paused": [], "more": 0}
+
+        now = queues.incidents.clock()
+        queues.incidents.of(NAME, GONE.name).failed(Failed("status 500"), now + 1000)
+        found = troubles_of(queues)["destinations"]
+        assert isinstance(found, list)
+        (failing,) = found
+        assert failing["destination"] == GONE.name
+        assert (failing["state"], failing["reason"]) == ("Failing", "status 500")
+        assert 900 < failing["next_attempt_seconds"] <= 1000
+
+        endpoints.replace(table(replace(endpoint(KEPT), paused=True)))
+        assert troubles_of(queues)["paused"] == [ENDPOINT]

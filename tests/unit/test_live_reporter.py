@@ -10,6 +10,7 @@ from forebay.local.curl_lines import Sample
 from forebay.local.live_reporter import LiveReporter
 from forebay.local.metrics_reader import EndpointCounts
 from forebay.local.reporters import Facts
+from forebay.local.troubles import DestinationStates
 
 
 def facts(*endpoints: str) -> Facts:
@@ -36,7 +37,7 @@ def table(row: EndpointCounts) -> list[str]:
     reporter = LiveReporter(Console(file=shown, width=80, color_system=None))
     reporter.ready(facts("acme/shop"))
     shown.truncate(0)
-    reporter.counts({"acme/shop": row}, [])
+    reporter.counts({"acme/shop": row}, DestinationStates(), [])
     reporter.close()
     lines = shown.getvalue().splitlines()
     return lines[next(at for at, line in enumerate(lines) if "endpoint" in line) :]

@@ -16,6 +16,7 @@ from forebay.cli.processor import processor
 from forebay.cli.receiver import receiver
 from forebay.cli.run import run
 from forebay.cli.simulate import simulate
+from forebay.cli.status import status
 from forebay.core.errors import ForebayError
 
 __all__ = ["app", "main"]
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(status)
 app.command()(simulate)
 app.command()(receiver)
 app.command()(processor)

@@ -5,6 +5,7 @@ nats-server.conf          written at each start
 tables/receiver/          what the receiver reads (with secrets: for the owner's eyes only)
 tables/processor/         what the processor reads (the same)
 logs/                     one file for each part; a full one is kept once, as `<name>.1`
+run.json                  of the run that is there: what `forebay status` asks
 lock                      held by the run and its nats-server
 """
 

@@ -25,6 +25,8 @@ _REQUESTS: Final = "forebay_receiver_requests_total"
 _DELIVERIES: Final = "forebay_processor_deliveries_total"
 _PARKED: Final = "forebay_processor_parked_items"
 _ITEMS: Final = "forebay_processor_items_total"
+_REFUSED: Final = "forebay_receiver_refused_total"
+_UNREADABLE: Final = "forebay_processor_unreadable_bodies_total"
 
 _STARTS: Final = tuple(f"forebay_{part}{START_TIME}" for part in ("receiver", "processor"))
 
@@ -38,6 +40,12 @@ _COLUMNS: Final[Mapping[tuple[str, str], str]] = {
     (_DELIVERIES, "dead"): "dead",
 }
 """Which series, by its name and outcome, goes into which column."""
+
+_REASONS: Final[Mapping[str, str]] = {
+    _REFUSED: "refused_reasons",
+    _UNREADABLE: "unreadable_reasons",
+}
+"""Series that are counted by their reason, and where."""
 
 NO_ENDPOINT: Final = "(no endpoint)"
 """The row of requests to paths where there is none."""
@@ -57,6 +65,12 @@ class EndpointCounts:
     unavailable: int = 0
     """Answered 503: the provider sends them again."""
 
+    refused_reasons: dict[str, int] = field(default_factory=dict)
+    """Both of these by reason."""
+
+    unreadable_reasons: dict[str, int] = field(default_factory=dict)
+    """Bodies that could not be split and were set aside, by reason."""
+
     items: int = 0
     delivered: int = 0
     waiting: int = 0
@@ -65,6 +79,11 @@ class EndpointCounts:
     dead: int = 0
     rate: float = 0.0
     """Webhooks a second, since the reading before."""
+
+    @property
+    def unreadable(self) -> int:
+        """Bodies that could not be split and were set aside."""
+        return sum(self.unreadable_reasons.values())
 
     @property
     def received(self) -> int:
@@ -167,6 +186,11 @@ class MetricsReader:
             if column is not None and count:
                 row = counts.setdefault(_endpoint(by_label), EndpointCounts())
                 setattr(row, column, getattr(row, column) + count)
+            elif name in _REASONS and count:
+                row = counts.setdefault(_endpoint(by_label), EndpointCounts())
+                found: dict[str, int] = getattr(row, _REASONS[name])
+                reason = by_label.get("reason", "")
+                found[reason] = found.get(reason, 0) + count
         return counts
 
 
@@ -181,7 +205,7 @@ def _samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
     # Late: a run with --quiet reads no metrics and needs no parser.
     from prometheus_client.parser import text_string_to_metric_families
 
-    wanted = (_REQUESTS, _ITEMS, _DELIVERIES, _PARKED, *_STARTS)
+    wanted = (_REQUESTS, _ITEMS, _DELIVERIES, _PARKED, _REFUSED, _UNREADABLE, *_STARTS)
     lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(wanted))
     for family in text_string_to_metric_families(lines):
         for each in family.samples:

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TextIO
 
 from forebay.local.curl_lines import Sample
 from forebay.local.metrics_reader import EndpointCounts, LastItem
+from forebay.local.troubles import DestinationStates, TroubleLine, troubles_of
 
 __all__ = ["Facts", "JsonReporter", "PlainReporter", "QuietReporter", "Reporter", "about"]
 
@@ -68,8 +69,13 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Something went wrong, and the run goes on."""
 
-    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
-        """What came and went, by endpoint, and the items since the last call."""
+    def counts(
+        self,
+        rows: Mapping[str, EndpointCounts],
+        states: DestinationStates,
+        latest: Sequence[LastItem],
+    ) -> None:
+        """What came and went by endpoint, destinations with troubles, items since the last call."""
 
     def close(self) -> None:
         """Nothing moves any more; lines may still come."""
@@ -109,7 +115,12 @@ class QuietReporter(_Lines):
     def info(self, text: str) -> None:
         """Say nothing."""
 
-    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
+    def counts(
+        self,
+        rows: Mapping[str, EndpointCounts],
+        states: DestinationStates,
+        latest: Sequence[LastItem],
+    ) -> None:
         """Say nothing."""
 
 
@@ -147,7 +158,12 @@ class JsonReporter(_Lines):
     def info(self, text: str) -> None:
         """Say nothing."""
 
-    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
+    def counts(
+        self,
+        rows: Mapping[str, EndpointCounts],
+        states: DestinationStates,
+        latest: Sequence[LastItem],
+    ) -> None:
         """Say nothing."""
 
 
@@ -159,6 +175,7 @@ class PlainReporter(_Lines):
     def __init__(self) -> None:
         """Start with nothing shown."""
         self._shown: dict[str, tuple[int, ...]] = {}
+        self._troubled: set[tuple[str, str]] = set()
 
     def ready(self, facts: Facts) -> None:
         """Print all facts."""
@@ -178,9 +195,16 @@ class PlainReporter(_Lines):
         """Print it."""
         _say(sys.stdout, text)
 
-    def counts(self, rows: Mapping[str, EndpointCounts], latest: Sequence[LastItem]) -> None:
-        """Print a line for each endpoint where anything changed."""
+    def counts(
+        self,
+        rows: Mapping[str, EndpointCounts],
+        states: DestinationStates,
+        latest: Sequence[LastItem],
+    ) -> None:
+        """Print a line for each endpoint where anything changed, and for each new trouble."""
         del latest
+        for trouble in self._new_troubles(states):
+            _say(sys.stdout, f"{trouble.who}: {trouble.what}")
         for endpoint, row in sorted(rows.items()):
             now = (row.received, row.delivered, row.waiting, row.dead)
             if self._shown.get(endpoint, (0, 0, 0, 0)) != now:
@@ -191,6 +215,23 @@ class PlainReporter(_Lines):
                     f"repeats, {row.refused} refused, {row.unavailable} sent away with 503, "
                     f"{row.delivered} delivered, {row.waiting} waiting, {row.dead} dead",
                 )
+
+    def _new_troubles(self, states: DestinationStates) -> list[TroubleLine]:
+        """Return destinations that fail, or are paused, and did not at the last look."""
+        now = {
+            **{(each.endpoint, each.destination): each.state for each in states.destinations},
+            **{(name, ""): "paused" for name in states.paused},
+        }
+        known, self._troubled = self._troubled, set(now)
+        fresh = DestinationStates(
+            destinations=tuple(
+                each
+                for each in states.destinations
+                if (each.endpoint, each.destination) not in known
+            ),
+            paused=tuple(name for name in states.paused if (name, "") not in known),
+        )
+        return list(troubles_of(fresh, {}))
 
     def _print_sample(self, sample: Sample) -> None:
         _say(sys.stdout, f"{sample.endpoint}  {sample.url}  to {', '.join(sample.destinations)}")

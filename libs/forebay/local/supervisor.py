@@ -27,6 +27,8 @@ from forebay.local.metrics_reader import LogTail, MetricsReader, get
 from forebay.local.options import ADMIN_HOST, Options, Programs
 from forebay.local.reporters import Facts, Reporter
 from forebay.local.secret_sources import ENVIRONMENT_PREFIX
+from forebay.local.status import RunRecord
+from forebay.local.troubles import read_destinations
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks
 
@@ -80,7 +82,7 @@ class LocalSupervisor:
         self._programs = programs or Programs()
         self._folder = DataFolder(options.data_dir)
         self._manifests = ManifestSet(options.files, environment, reporter.warn)
-        self._begun = time.monotonic()
+        self._begun, self._started = time.monotonic(), time.time()
         self._nats_url = options.nats_url or ""
         self._children: dict[str, Child] = {}
         self._child_tasks: list[asyncio.Task[None]] = []
@@ -146,7 +148,9 @@ class LocalSupervisor:
         # The counts start here: what earlier runs counted is not of this one.
         metrics = MetricsReader((self._options.receiver_admin, self._options.processor_admin))
         tail = LogTail(self._folder.log("processor"))
-        self._reporter.ready(self._facts(tables))
+        facts = self._facts(tables)
+        self._record(facts)
+        self._reporter.ready(facts)
         self._begin(self._show(metrics, tail))
         self._begin(self._care_for_logs())
         await self._watch()
@@ -258,7 +262,10 @@ class LocalSupervisor:
         seconds = self._reporter.counts_seconds
 
         async def show() -> None:
-            self._reporter.counts(await metrics.read(), tail.read(LATEST_READ))
+            rows, states = await asyncio.gather(
+                metrics.read(), read_destinations(self._options.processor_admin)
+            )
+            self._reporter.counts(rows, states, tail.read(LATEST_READ))
 
         if seconds is not None:
             await periodically(show, seconds, at_once=True)
@@ -280,7 +287,12 @@ class LocalSupervisor:
         except (ConfigurationError, OSError) as error:
             self._reporter.warn(f"{error}\nthe manifests of before stay in force")
         else:
-            self._reporter.changed(self._facts(tables))
+            facts = self._facts(tables)
+            self._record(facts)
+            self._reporter.changed(facts)
+
+    def _record(self, facts: Facts) -> None:
+        RunRecord.of(facts, self._started).write(self._folder.root)
 
     def _facts(self, tables: CompiledTables) -> Facts:
         options, manifests = self._options, tables.manifests
@@ -342,6 +354,7 @@ class LocalSupervisor:
     async def _stop(self) -> None:
         self._reporter.close()
         await end_tasks(self._tasks)
+        RunRecord.remove(self._folder.root)
         for name in ("receiver", "processor", "nats"):
             if name in self._children:
                 await self._children[name].stop(STOP_SECONDS)

@@ -110,7 +110,12 @@ async def _work(
                 waiting.append(publisher.foreign_answer)
             return waiting + engine.troubles
 
-        pages = admin_pages(lambda: tables.generations, engine.load, engine.open_breakers)
+        pages = admin_pages(
+            lambda: tables.generations,
+            engine.load,
+            engine.open_breakers,
+            engine.troubles_of_destinations,
+        )
         application = admin_application(waiting_for, metrics.exposition, pages)
         async with serve_admin(application, admin):
             settle_garbage_collector()

@@ -97,6 +97,11 @@ class DestinationQueues:
             if queue.breaker.state is not BreakerState.CLOSED
         ]
 
+    def paused(self) -> list[EndpointName]:
+        """Return the endpoints that are paused, sorted."""
+        found = ((name, self._endpoints.find(name)) for name in self._endpoints.names())
+        return sorted(name for name, endpoint in found if endpoint is not None and endpoint.paused)
+
     def share(self, members: int) -> None:
         """EndpointShare every destination with so many processors, this one included."""
         if members == self._members:

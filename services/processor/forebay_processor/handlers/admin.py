@@ -9,6 +9,7 @@ def admin_pages(
     generations: Callable[[], dict[str, str]],
     load: Callable[[], dict[str, object]],
     open_breakers: Callable[[], list[dict[str, str | int]]],
+    troubles: Callable[[], dict[str, object]],
 ) -> dict[str, Callable[[], object]]:
     """Return what each path shows.
 
@@ -16,9 +17,11 @@ def admin_pages(
         generations: The generation in force of each table file.
         load: What the processor owns and what waits there.
         open_breakers: What there is to know of each destination that nothing is sent to.
+        troubles: The same, and of destinations that fail, and which endpoints are paused.
     """
     return {
         "/routes": lambda: {"generations": generations()},
         "/load": load,
         "/breakers": lambda: {"open": open_breakers()},
+        "/destinations": troubles,
     }

@@ -23,6 +23,7 @@ from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.delivery.troubles import troubles_of
 from forebay_processor.destination_metrics import DestinationFigures
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.nats_watchdog import Watchdog
@@ -191,6 +192,10 @@ class Engine:
     def open_breakers(self) -> list[dict[str, str | int]]:
         """Return what there is to know of each destination that nothing is sent to."""
         return self._factory.queues.open_breakers()
+
+    def troubles_of_destinations(self) -> dict[str, object]:
+        """Return what there is to know of destinations that fail, and who is paused."""
+        return troubles_of(self._factory.queues)
 
     # -- life
 

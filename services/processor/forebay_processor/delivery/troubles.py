@@ -1,0 +1,51 @@
+"""What there is to see of destinations that have troubles, for whoever looks at this process."""
+
+import math
+from typing import Final
+
+from forebay_processor.delivery.circuit_breaker import BreakerState
+from forebay_processor.delivery.incidents import Failing
+from forebay_processor.delivery.queue import DestinationQueue
+from forebay_processor.delivery.queues import DestinationQueues
+
+__all__ = ["troubles_of"]
+
+MOST: Final = 1000
+"""Destinations, and paused endpoints, that are listed: 300 kB."""
+
+
+def troubles_of(queues: DestinationQueues) -> dict[str, object]:
+    """Return destinations that fail or that nothing is sent to, and endpoints that are paused.
+
+    What fails for longest comes first; `more` says how many are left out.
+    """
+    now = queues.incidents.clock()
+    found = [
+        (queue, failing)
+        for queue in queues
+        if (failing := queues.incidents.find(queue.endpoint, queue.name)) is not None
+        or queue.breaker.state is not BreakerState.CLOSED
+    ]
+    found.sort(key=lambda each: now if each[1] is None else each[1].since)
+    paused = queues.paused()
+    return {
+        "destinations": [_entry(queue, failing, now) for queue, failing in found[:MOST]],
+        "paused": [str(name) for name in paused[:MOST]],
+        "more": max(len(found) - MOST, 0) + max(len(paused) - MOST, 0),
+    }
+
+
+def _entry(queue: DestinationQueue, failing: Failing | None, now: float) -> dict[str, object]:
+    breaker = queue.breaker
+    wait = math.inf if failing is None else max(failing.next_at - now, 0.0)
+    return {
+        "namespace": queue.endpoint.namespace,
+        "endpoint": queue.endpoint.name,
+        "destination": queue.name,
+        "state": "Failing" if breaker.is_closed else breaker.state.value,
+        "reason": breaker.reason or ("" if failing is None else failing.error),
+        "failures": 0 if failing is None else failing.failures,
+        "failing_seconds": None if failing is None else round(now - failing.since, 1),
+        "next_attempt_seconds": round(wait, 1) if wait < math.inf else None,
+        "parked": queue.parked,
+    }
