@@ -6,7 +6,8 @@ own that costs as little as one can (`quick_sink`). What the bare loops do: `bar
 step is measured the consumers of the other are paused at the server, and the processor is as
 shipped; its turn counts from its first item. The one that is measured has a core for itself, and
 nats-server and the destination have the others. `both` is from RAW to the destination, item by item
-and in batches of a hundred, and is compared with the two bare loops one after the other. Then the
+and in batches of a hundred, and is compared with the two bare loops one after the other; and with
+traces of 1 %, to be compared with itself without. Then the
 latency from sending a webhook to a receiver until its item is there, at a steady rate.
 
     make bench-processor                              all, about 4 minutes
@@ -51,6 +52,7 @@ from support.inputs.tables import PATH, endpoint, http_destination, route
 from support.processor.neighbours import percentile
 from support.programs.stack import Stack
 from support.timing.wait import eventually
+from support.traces.otlp_collector import OtlpCollector
 
 RAW: Final = stream_name(StreamKind.RAW, "0")
 EVENTS: Final = stream_name(StreamKind.EVENTS, "0")
@@ -60,6 +62,7 @@ GIBIBYTE: Final = 1024**3
 SPLIT_GOAL: Final = 0.7
 DELIVER_GOAL: Final = 0.8
 BOTH_GOAL: Final = 0.8
+TRACES_GOAL: Final = 0.97
 P99_GOAL_MS: Final = 150.0
 
 PATIENCE_SECONDS: Final = 120.0
@@ -96,8 +99,15 @@ class Bench:
     """The stack with one processor, whose consumers are paused between turns."""
 
     def __init__(  # what a turn is made of, and where it runs
-        self, stack: Stack, sink: QuickSink, client: Client, items: int, core: set[int]
+        self,
+        stack: Stack,
+        sink: QuickSink,
+        collector: OtlpCollector,
+        client: Client,
+        items: int,
+        core: set[int],
     ) -> None:
+        self._collector = collector
         self._stack = stack
         self._sink = sink
         self._client = client
@@ -122,6 +132,15 @@ class Bench:
         # Others than before: RAW knows those for two minutes.
         await store_all(url, texts(self._items, f"{mark}B"), Lane.LIVE)
         await self._forebay("both", self._sink.count)
+        await self._sink.forget()
+        await self._empty()
+        await store_all(url, texts(self._items, f"{mark}D"), Lane.LIVE)
+        await self._forebay(
+            "both",
+            self._sink.count,
+            "with traces",
+            OTEL_EXPORTER_OTLP_ENDPOINT=self._collector.url,
+        )
         await self._sink.forget()
         await self._empty()
         await store_all(url, texts(self._items, f"{mark}C"), Lane.LIVE)
@@ -152,10 +171,10 @@ class Bench:
         self._note(step, "bare", self._items, told["seconds"], told["cpu_seconds"], nats_cpu)
 
     async def _forebay(
-        self, step: str, done: Callable[[], Awaitable[int]], who: str = "forebay"
+        self, step: str, done: Callable[[], Awaitable[int]], who: str = "forebay", **settings: str
     ) -> None:
         """Start a processor and measure from its first item to the last one."""
-        processor = self._stack.part("processor")
+        processor = self._stack.part("processor", **settings)
         await processor.start(until_ready=False)
         move_to(self._core, processor.pid)
         first = await eventually(done, within=PATIENCE_SECONDS, saying=f"{step} to begin")
@@ -222,6 +241,7 @@ async def measure_rates(folder: Path, rounds: int, items: int) -> list[Turn]:
         core = running.enter_context(all_but_one_core())
         stack = await running.enter_async_context(Stack(folder, shard=shard))
         sink = await running.enter_async_context(QuickSink(folder))
+        collector = await running.enter_async_context(OtlpCollector())
         client = await running.enter_async_context(stack.nats_server.client())
         stack.tables.write_endpoints(endpoint(http_destination(sink.url())))
         await client.jetstream().add_stream(
@@ -235,9 +255,10 @@ async def measure_rates(folder: Path, rounds: int, items: int) -> list[Turn]:
                 discard_new_per_subject=True,
             )
         )
-        bench = Bench(stack, sink, client, items, core)
+        bench = Bench(stack, sink, collector, client, items, core)
         for number in range(rounds):
             await bench.round(f"R{number}")
+        assert collector.spans, "the collector got no span"
     return bench.turns
 
 
@@ -289,6 +310,15 @@ def rate_of_both(turns: Sequence[Turn], who: str) -> float:
     return statistics.median(both * (1 / split + 1 / deliver) for both, split, deliver in each)
 
 
+def traced_ratio(turns: Sequence[Turn]) -> float:
+    """Return the rate with traces as a part of that without: the rounds' median."""
+    without, traced = (
+        [turn.per_second for turn in turns if (turn.step, turn.who) == ("both", who)]
+        for who in ("forebay", "with traces")
+    )
+    return statistics.median(one / other for one, other in zip(traced, without, strict=True))
+
+
 def goals(turns: Sequence[Turn], latency: Latency) -> list[Goal]:
     """Compare with what the issue asks for."""
     found = []
@@ -310,6 +340,14 @@ def goals(turns: Sequence[Turn], latency: Latency) -> list[Goal]:
                 holds=reached >= goal,
             )
         )
+    reached = traced_ratio(turns)
+    found.append(
+        Goal(
+            what=f"both: rate with traces (1 %) / without, at least {TRACES_GOAL:g}",
+            reached=f"{reached:.3f}",
+            holds=reached >= TRACES_GOAL,
+        )
+    )
     found.append(
         Goal(
             what=f"webhook to destination at {latency.rate:g}/s, p99 under {P99_GOAL_MS:g} ms",

@@ -15,7 +15,7 @@ import resource
 import shutil
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +34,21 @@ from forebay.core.signatures import sign
 from support.inputs.corpus import APP_SECRET
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST
+from support.traces.otlp_collector import OtlpCollector
 
-__all__ = ["CASES", "Case", "Load", "Ratios", "Turn", "measure_rates", "stored_turn"]
+__all__ = [
+    "CASES",
+    "Case",
+    "Load",
+    "Ratios",
+    "Turn",
+    "measure_rates",
+    "measure_traces",
+    "stored_turn",
+    "traced_ratio",
+]
+
+TRACED: Final = "with traces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +231,43 @@ async def measure_rates(
                 turns.append(await stored_turn(load, receiver, nats_server, seconds))
                 turns.append(await stored_turn(load, plain, nats_server, seconds))
     return turns
+
+
+async def measure_traces(folder: Path, *, rounds: int, seconds: int) -> list[Turn]:
+    """Let a receiver without traces and one with (1 %, to a collector) take turns.
+
+    The second to begin changes with each round: the first one meets a colder machine.
+    """
+    case = CASES[0]
+    load = Load(folder, case)
+    endpoints = 2 * (rounds * load.endpoints(seconds) + load.endpoints(WARM_UP_SECONDS))
+    turns: list[Turn] = []
+    async with contextlib.AsyncExitStack() as running:
+        core = running.enter_context(all_but_one_core())
+        collector = await running.enter_async_context(OtlpCollector())
+        without, stack = await running.enter_async_context(serving_receiver(folder, endpoints))
+        part = await stack.receiver(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        traced = replace(without, name=TRACED, port=part.port, pid=part.pid)
+        pair = [without, traced]
+        for contender in pair:
+            move_to(core, contender.pid)
+            await stored_turn(load, contender, stack.nats_server, WARM_UP_SECONDS)
+        for _ in range(rounds):
+            turns += [await stored_turn(load, each, stack.nats_server, seconds) for each in pair]
+            pair.reverse()
+        if not collector.spans:
+            message = "the collector got no span"
+            raise BenchError(message)
+    return turns
+
+
+def traced_ratio(turns: Sequence[Turn]) -> float:
+    """Return the rate with traces as a part of that without: the rounds' median."""
+    rates: dict[str, list[float]] = {}
+    for turn in turns:
+        rates.setdefault(turn.server, []).append(turn.per_second)
+    without, traced = rates["receiver"], rates[TRACED]
+    return _median(one / other for one, other in zip(traced, without, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

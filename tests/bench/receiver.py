@@ -3,11 +3,11 @@
 Three servers take turns: `bare` does nothing (uvicorn with an ASGI application that answers 200),
 `receiver` is Forebay as shipped (signature, limits, deadline, lanes, metrics, a PubAck before every
 200), `fastapi` is a plain route that awaits `js.publish`. Then the receiver's latency under an open
-loop. See `rate` and `latency`.
+loop, and a receiver that traces 1 % in turns with one that does not. See `rate` and `latency`.
 
     make bench-receiver                              all, about 14 minutes
     make bench-receiver ARGS="--short"               half a minute, to see that it runs
-    make bench-receiver ARGS="--only rate"           one part; the other one is called latency
+    make bench-receiver ARGS="--only rate"           one part; the others are latency and traces
     make bench-receiver ARGS="--record"              keep the results in docs/results/
 """
 
@@ -23,12 +23,14 @@ from typing import Final
 from rich.console import Console
 
 from bench.latency import RATES, SETUPS, Latency, measure_latencies, vegeta_program
-from bench.rate import CASES, Ratios, Turn, measure_rates
+from bench.rate import CASES, Ratios, Turn, measure_rates, measure_traces, traced_ratio
 from bench.records import Goal, Section, goals_section, keep, show
 from bench.servers import BenchError
 from bench.webhooks import HALF_KB
 
-PARTS: Final = ("rate", "latency")
+PARTS: Final = ("rate", "latency", "traces")
+
+TRACES_GOAL: Final = 0.97
 
 RATE_COLUMNS: Final = (
     "KB", "connections", "server", "webhooks/s", "cpu µs", "nats µs", "load µs",
@@ -47,6 +49,7 @@ class Outcome:
     turns: Sequence[Turn]
     ratios: Sequence[Ratios]
     latencies: Sequence[Latency]
+    traced: Sequence[Turn]
 
     def goals(self) -> list[Goal]:
         """Compare with what the issue asks for."""
@@ -70,6 +73,15 @@ class Outcome:
             for each in self.latencies:
                 if each.setup == str(setup) and each.rate == 1000:
                     found.append(_latency_goal(each, p99_ms))
+        if self.traced:
+            reached = traced_ratio(self.traced)
+            found.append(
+                Goal(
+                    what=f"rate with traces (1 %) / without, at least {TRACES_GOAL:g}",
+                    reached=f"{reached:.3f}",
+                    holds=reached >= TRACES_GOAL,
+                )
+            )
         return found
 
 
@@ -93,6 +105,7 @@ async def run(chosen: argparse.Namespace) -> Outcome:
         vegeta_program()  # known to be missing now, and not after the first part
     turns: list[Turn] = []
     latencies: list[Latency] = []
+    traced: list[Turn] = []
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as name:
         folder = Path(name)
         if "rate" in parts:
@@ -109,8 +122,13 @@ async def run(chosen: argparse.Namespace) -> Outcome:
                 setups=SETUPS[:1] if chosen.short else SETUPS,
                 seconds=chosen.latency_seconds,
             )
+        if "traces" in parts:
+            (folder / "traces").mkdir()
+            traced = await measure_traces(
+                folder / "traces", rounds=chosen.rounds, seconds=chosen.seconds
+            )
     ratios = [Ratios.of(turns, case) for case in dict.fromkeys(turn.case for turn in turns)]
-    return Outcome(turns=turns, ratios=ratios, latencies=latencies)
+    return Outcome(turns=turns, ratios=ratios, latencies=latencies, traced=traced)
 
 
 def _turn_cells(turn: Turn) -> tuple[str, ...]:
@@ -168,6 +186,11 @@ def _sections(outcome: Outcome) -> list[Section]:
             title="Webhooks a second, the servers in turn; CPU for each webhook, of each process",
             columns=RATE_COLUMNS,
             rows=[_turn_cells(turn) for turn in outcome.turns],
+        ),
+        Section(
+            title="With traces and without, in turns; CPU for each webhook",
+            columns=RATE_COLUMNS,
+            rows=[_turn_cells(turn) for turn in outcome.traced],
         ),
         Section(
             title="Latency of the receiver's answers, open loop",

@@ -3,13 +3,13 @@
 from aiohttp import ClientSession
 
 from forebay.runtime.admin import admin_application, serve_admin
-from forebay.runtime.metrics import CONTENT_TYPE
+from forebay.runtime.metrics import CONTENT_TYPE, Exposition
 from forebay.runtime.process_start import open_listener
 
 
-async def exposition() -> bytes:
+async def exposition(_: str) -> Exposition:
     """Return metrics."""
-    return b"up 1\n"
+    return Exposition(b"up 1\n", CONTENT_TYPE)
 
 
 async def test_it_is_served_until_the_end_of_the_block() -> None:

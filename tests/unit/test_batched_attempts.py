@@ -68,7 +68,11 @@ class Together(BatchPort):
 
     @override
     async def deliver_batch(
-        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+        self,
+        endpoint: EndpointName,
+        tokens: Sequence[str],
+        items: Sequence[bytes],
+        traceparent: str = "",
     ) -> Result:
         assert len(set(tokens)) == len(tokens) == len(items)
         return await self._answer([each.decode() for each in items])

@@ -360,12 +360,11 @@ async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
     shards = Shards(config, streams, connections, metrics, random.Random(1), Woken())
 
     async def is_shown() -> bool:
-        return (
-            b'forebay_stream_fill_ratio{stream="FOREBAY_RAW_0"} 0.6' in await metrics.exposition()
-        )
+        shown = (await metrics.exposition()).content
+        return b'forebay_stream_fill_ratio{stream="FOREBAY_RAW_0"} 0.6' in shown
 
     async def is_hidden() -> bool:
-        return b"{stream=" not in await metrics.exposition()
+        return b"{stream=" not in (await metrics.exposition()).content
 
     running = asyncio.create_task(shards.run())
     await eventually(is_shown, saying="how full it is")

@@ -27,7 +27,7 @@ def endpoint(name: str, version: int = 1, **conditions: str) -> dict[str, Any]:
 
 
 async def shown(metrics: OperatorMetrics, name: str) -> list[str]:
-    text = (await metrics.exposition()).decode()
+    text = (await metrics.exposition()).content.decode()
     return [line for line in text.splitlines() if line.startswith(name)]
 
 

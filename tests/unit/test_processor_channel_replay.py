@@ -79,7 +79,7 @@ async def test_an_item_that_waits_is_not_forgotten_when_it_is_replayed() -> None
 async def counted(alone: QueueAlone) -> int:
     """Return how many replayed items the metric has counted."""
     name = REPLAYED.name.encode()
-    lines = (await alone.metrics.exposition()).splitlines()
+    lines = (await alone.metrics.exposition()).content.splitlines()
     return sum(int(float(line.split()[-1])) for line in lines if line.startswith(name + b"{"))
 
 

@@ -33,7 +33,11 @@ class BatchDoor(Door, BatchPort):
 
     @override
     async def deliver_batch(
-        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+        self,
+        endpoint: EndpointName,
+        tokens: Sequence[str],
+        items: Sequence[bytes],
+        traceparent: str = "",
     ) -> Result:
         return await self._answer(list(tokens))
 

@@ -186,6 +186,58 @@ imagePullSecrets:
     - { port: 53, protocol: TCP }
 {{- end -}}
 
+{{/* Variables of traces, where there is an endpoint: OpenTelemetry's own, and what a pod is. */}}
+{{- define "forebay.env.tracing" -}}
+{{- with .Values.tracing -}}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_EXPORTER_OTLP_PROTOCOL
+  value: {{ .protocol }}
+- name: FOREBAY_TRACES_RATIO
+  value: {{ .ratio | quote }}
+- name: FOREBAY_TRACES_TRUST_INCOMING
+  value: {{ .trustIncoming | quote }}
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: POD_NAMESPACE
+  valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+- name: NODE_NAME
+  valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ include "forebay.tracing.resource" . }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Of what a span is: the kubelet puts the values in. */}}
+{{- define "forebay.tracing.resource" -}}
+k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE_NAME),service.instance.id=$(POD_NAME)
+{{- end -}}
+
+{{/* The collector's port, as network policies see it: as set, or the endpoint's own. */}}
+{{- define "forebay.tracing.port" -}}
+{{- if .Values.tracing.port -}}
+{{- int .Values.tracing.port -}}
+{{- else -}}
+{{- $url := urlParse .Values.tracing.endpoint -}}
+{{- $named := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- $named | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Network policies: where traces go. */}}
+{{- define "forebay.egress.tracing" -}}
+{{- if .Values.tracing.endpoint }}
+- ports:
+    - { port: {{ include "forebay.tracing.port" . }}, protocol: TCP }
+  {{- with .Values.tracing.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Network policies: NATS, ours or one elsewhere. */}}
 {{- define "forebay.egress.nats" -}}
 {{- if .Values.nats.external.url }}

@@ -29,8 +29,9 @@ def receiver(
     if settings:
         from forebay.cli.settings_help import settings_text
         from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings
+        from forebay.runtime.tracing import TraceSettings
 
         own = import_part("forebay_receiver.settings", "receiver").ReceiverSettings
-        typer.echo(settings_text((own, PartSettings, NatsSettings, LogSettings)))
+        typer.echo(settings_text((own, PartSettings, NatsSettings, LogSettings, TraceSettings)))
         raise typer.Exit
     raise typer.Exit(import_part("forebay_receiver.main", "receiver").run())

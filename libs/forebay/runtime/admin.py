@@ -11,21 +11,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from forebay.runtime.metrics import CONTENT_TYPE
+from forebay.runtime.metrics import Exposition
 
 __all__ = ["admin_application", "serve_admin"]
 
 
 def admin_application(
     waiting_for: Callable[[], list[str]],
-    exposition: Callable[[], Awaitable[bytes]],
+    exposition: Callable[[str], Awaitable[Exposition]],
     pages: Mapping[str, Callable[[], object]] | None = None,
 ) -> web.Application:
     """Return the application of an admin port.
 
     Args:
         waiting_for: What keeps the part from being ready, in words; empty when it is.
-        exposition: Returns what `/metrics` shows.
+        exposition: Returns what `/metrics` shows, by the request's `Accept`.
         pages: Further paths, and what each shows as JSON.
     """
 
@@ -37,8 +37,9 @@ def admin_application(
         status = 503 if waiting else 200
         return web.json_response({"ok": not waiting, "waiting_for": waiting}, status=status)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=await exposition(), headers={"Content-Type": CONTENT_TYPE})
+    async def metrics(request: web.Request) -> web.Response:
+        shown = await exposition(request.headers.get("Accept", ""))
+        return web.Response(body=shown.content, headers={"Content-Type": shown.content_type})
 
     app = web.Application()
     app.add_routes(

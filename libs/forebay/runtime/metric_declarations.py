@@ -14,6 +14,7 @@ __all__ = [
     "ENDPOINT",
     "LABELS",
     "LAG_SECONDS",
+    "NO_SPANS",
     "START_TIME",
     "Declarations",
     "Kind",
@@ -54,6 +55,14 @@ START_TIME: Final = "_start_time_seconds"
 
 LAG_SECONDS: Final = 0.25
 """Between two measurements of how late the event loop is."""
+
+NO_SPANS: Final = (
+    (("exported",), 0),
+    (("failed",), 0),
+    (("dropped",), 0),
+    (("limited",), 0),
+)
+"""What became of spans where there are none: series that are there are no alarm."""
 
 LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds. Dense around 10 ms, the longest that anything may hold a receiver's loop."""
@@ -151,6 +160,17 @@ class Declarations:
             unit="seconds",
             use="Above 0.1 s the process gets too little CPU, or something holds its loop.",
             buckets=LAG_BUCKETS,
+        )
+
+    def spans(self) -> Metric:
+        """Declare what became of the part's spans: `MetricSet.follow_spans` reads it."""
+        return self.counter(
+            f"forebay_{self.part}_spans_total",
+            "Spans of traces: exported, failed (the collector did not take them), dropped (no room "
+            "in the queue), limited (above FOREBAY_TRACES_DRAWN_PER_SECOND or _ALWAYS_PER_SECOND).",
+            labels=("outcome",),
+            unit="spans",
+            use="Where failed rises, look at the collector; where dropped does, lower the ratio.",
         )
 
     def _declare(  # noqa: PLR0913, PLR0917  # all that a metric is

@@ -22,13 +22,15 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from forebay.runtime.metric_declarations import LAG_SECONDS, START_TIME, Kind, Metric
 from forebay.runtime.periodic import periodically
 
 __all__ = [
     "CONTENT_TYPE",
+    "OPENMETRICS_TYPE",
+    "Exposition",
     "Histogram",
     "Labels",
     "MetricSet",
@@ -38,7 +40,10 @@ __all__ = [
 ]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""Of what `MetricSet.exposition` returns."""
+"""Of Prometheus' text format."""
+
+OPENMETRICS_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+"""Of OpenMetrics' text format, which has exemplars."""
 
 SLICE: Final = 500
 """Samples that are written, or swept, in one go: about half a millisecond."""
@@ -53,6 +58,26 @@ Owner = tuple[str, ...]
 """Whose a series is: namespace and endpoint, and where there is one, the destination."""
 
 Sample = tuple[Labels, float]
+
+
+class Exposition(NamedTuple):
+    """What `/metrics` answers."""
+
+    content: bytes
+    content_type: str
+
+
+class _Exemplar(NamedTuple):
+    """One value of a bucket, and the trace of what it was measured at."""
+
+    value: float
+    trace_id: str
+    at: float
+    """Seconds since the epoch."""
+
+    @property
+    def text(self) -> str:
+        return f' # {{trace_id="{self.trace_id}"}} {self.value} {self.at:.3f}'
 
 
 class Series:
@@ -117,21 +142,34 @@ class Histogram:
         self._buckets = list(metric.buckets)
         self._counts = [0] * (len(metric.buckets) + 1)
         self._sum = 0.0
+        self._exemplars: dict[int, _Exemplar] = {}
+        """The newest of each bucket."""
 
     def observe(self, value: float) -> None:
         """Count one value; a quarter of a microsecond."""
         self._counts[bisect_left(self._buckets, value)] += 1
         self._sum += value
 
-    def slices(self) -> Iterator[str]:
-        """Return the buckets, the sum and the count in Prometheus' text format."""
+    def exemplify(self, value: float, trace_id: str, at: float) -> None:
+        """Name the trace of a value that was observed; `at` in seconds since the epoch."""
+        bucket = bisect_left(self._buckets, value)
+        self._exemplars[bucket] = _Exemplar(value, trace_id, at)
+
+    def slices(self, *, has_exemplars: bool = False) -> Iterator[str]:
+        """Return the buckets, the sum and the count in text.
+
+        Args:
+            has_exemplars: Whether exemplars are in it, as OpenMetrics has them.
+        """
         name, pool = self.metric.name, f'pool="{self._pool}"'
         total = 0
         lines: list[str] = []
         edges = (*map(float, self._buckets), "+Inf")
-        for edge, count in zip(edges, self._counts, strict=True):
+        for bucket, (edge, count) in enumerate(zip(edges, self._counts, strict=True)):
             total += count
-            lines.append(f'{name}_bucket{{{pool},le="{edge}"}} {total}\n')
+            told = self._exemplars.get(bucket) if has_exemplars else None
+            own = "" if told is None else told.text
+            lines.append(f'{name}_bucket{{{pool},le="{edge}"}} {total}{own}\n')
         lines.append(f"{name}_sum{{{pool}}} {self._sum}\n{name}_count{{{pool}}} {total}\n")
         yield "".join(lines)
 
@@ -154,6 +192,7 @@ class MetricSet:
                 self._series[metric.name].set(time.time())
         self._surveys: list[Callable[[], Iterable[object]]] = []
         self._gone_since: dict[Owner, float] = {}
+        self._has_exemplars = False
 
     def series(self, metric: Metric) -> Series:
         """Return a counter or a gauge."""
@@ -172,23 +211,49 @@ class MetricSet:
         """
         self._surveys.append(survey)
 
-    def slices(self) -> Iterator[str]:
-        """Return everything in Prometheus' text format, a slice at a time."""
+    def follow_spans(
+        self, spans: Metric, read: Callable[[], Iterable[tuple[tuple[str], int]]]
+    ) -> None:
+        """Ask what became of spans whenever it is shown, and show exemplars from now on."""
+        self._series[spans.name].follow(read)
+        self._has_exemplars = True
+
+    def slices(self, *, is_open: bool = False) -> Iterator[str]:
+        """Return everything in text, a slice at a time.
+
+        Args:
+            is_open: Whether in the format of OpenMetrics, with exemplars; else in Prometheus'.
+        """
         for survey in self._surveys:
             for _ in survey():
                 yield ""
         for each in self._shown:
             metric = each.metric
-            yield f"# HELP {metric.name} {metric.says}\n# TYPE {metric.name} {metric.kind}\n"
-            yield from each.slices()
+            # A counter's family has no suffix in OpenMetrics, its samples have.
+            name = metric.name.removesuffix("_total") if is_open else metric.name
+            yield f"# HELP {name} {metric.says}\n# TYPE {name} {metric.kind}\n"
+            if isinstance(each, Histogram):
+                yield from each.slices(has_exemplars=is_open)
+            else:
+                yield from each.slices()
+        if is_open:
+            yield "# EOF\n"
 
-    async def exposition(self) -> bytes:
-        """Return everything in Prometheus' text format; webhooks are served in between."""
+    async def exposition(self, accept: str = "") -> Exposition:
+        """Return everything in text; webhooks are served in between.
+
+        Prometheus asks for OpenMetrics first, and gets it where there are exemplars: nothing else
+        of it is of use here.
+
+        Args:
+            accept: The request's header of that name.
+        """
+        is_open = self._has_exemplars and "application/openmetrics-text" in accept
         text: list[str] = []
-        for each in self.slices():
+        for each in self.slices(is_open=is_open):
             text.append(each)
             await asyncio.sleep(0)
-        return "".join(text).encode()
+        return Exposition("".join(text).encode(), OPENMETRICS_TYPE if is_open else CONTENT_TYPE)
 
     # -- forgetting
 

@@ -54,6 +54,7 @@ from lightkube.resources.policy_v1 import PodDisruptionBudget
 from forebay.core.compile import webhooks_per_second
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.builders.names import endpoint_labels, endpoint_meta, endpoint_selector
+from forebay_operator.builders.tracing import tracing_variables
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import ReceiverPods
 
@@ -311,6 +312,8 @@ def _environment(manifest: WebhookEndpoint, pods: ReceiverPods) -> list[EnvVar]:
         variables.append(EnvVar(name=f"{prefix}_FORM", value=certificates.form))
         if certificates.verified is not None:
             variables.append(EnvVar(name=f"{prefix}_VERIFIED", value=certificates.verified))
+    if pods.tracing is not None:
+        variables += tracing_variables(pods.tracing)
     ours = {each.name for each in variables}
     return [
         *variables,

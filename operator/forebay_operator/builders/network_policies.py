@@ -59,6 +59,14 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
             to=[NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=dict(nats.match_labels)))],
         ),
     ]
+    tracing = config.receiver.tracing
+    if tracing is not None:
+        egress.append(
+            NetworkPolicyEgressRule(
+                ports=[NetworkPolicyPort(port=tracing.port, protocol="TCP")],
+                to=[_peer(each) for each in tracing.to] or None,
+            )
+        )
     return NetworkPolicy(
         metadata=metadata,
         spec=NetworkPolicySpec(

@@ -16,6 +16,7 @@ __all__ = [
     "ResourceNeeds",
     "SharedReceivers",
     "Toleration",
+    "Tracing",
 ]
 
 
@@ -86,6 +87,23 @@ class NetworkPeer(SettingsGroup):
     ip_block: dict[str, Any] | None = None
 
 
+class Tracing(SettingsGroup):
+    """Where receivers send traces, and which: OTEL_EXPORTER_OTLP_* and FOREBAY_TRACES_*.
+
+    The receivers' own settings say what each value means and check it.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/\s@]+(/\S*)?$")]
+    protocol: Literal["http/protobuf", "grpc"] = "http/protobuf"
+    ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    trust_incoming: bool = False
+    port: Port
+    """The collector's, for the network policy."""
+
+    to: tuple[NetworkPeer, ...] = ()
+    """Whom receivers may reach on it; empty: anyone."""
+
+
 class ReceiverPods(SettingsGroup):
     """The pods of Dedicated receivers."""
 
@@ -126,6 +144,9 @@ class ReceiverPods(SettingsGroup):
     """None where no proxy passes certificates on: endpoints that ask for one are not accepted."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tracing: Tracing | None = None
+    """None where nothing is traced."""
+
     network_policy: bool = True
     """Whether each endpoint's receivers get a NetworkPolicy: webhooks in, NATS and DNS out."""
 

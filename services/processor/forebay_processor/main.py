@@ -21,8 +21,10 @@ from forebay.runtime.process_start import (
     settle_garbage_collector,
 )
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
+from forebay.runtime.start_tracing import start_tracing
 from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
+from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.name_resolver import Names
@@ -55,23 +57,29 @@ def run() -> int:
     settings = load_settings(ProcessorSettings)
     part = load_settings(PartSettings)
     nats = load_settings(NatsSettings).of_part("processor")
+    traces = load_settings(TraceSettings)
     configure_logging(log_settings, part="processor")
     with (
         listen(settings.admin_host, settings.admin_port, "FOREBAY_PROCESSOR_ADMIN_PORT") as admin,
         asyncio.Runner(loop_factory=PartLoop) as runner,
     ):
-        return runner.run(_work(settings, part, nats, admin))
+        tracer = start_tracing("processor", traces)
+        return runner.run(_work(settings, part, nats, admin, tracer))
 
 
 async def _work(
-    settings: ProcessorSettings, part: PartSettings, nats: NatsSettings, admin: socket.socket
+    settings: ProcessorSettings,
+    part: PartSettings,
+    nats: NatsSettings,
+    admin: socket.socket,
+    tracer: Tracer | None,
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = ProcessorMetrics(pool="processor")
+    metrics = ProcessorMetrics(pool="processor", tracer=tracer)
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
@@ -134,6 +142,8 @@ async def _work(
                 ),
             ]
             code = await _until_stopped(stop, settings, engine, background)
+    if tracer is not None:
+        await tracer.close()
     _log.info("processor_stopped")
     return code
 

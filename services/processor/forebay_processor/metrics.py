@@ -10,8 +10,9 @@ from typing import Final
 from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
-from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, Declarations
+from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, NO_SPANS, Declarations
 from forebay.runtime.metrics import MetricSet, Owner
+from forebay.runtime.tracing import Tracer
 from forebay_processor.destination_metrics import (
     OF_DESTINATIONS,
     DestinationFigures,
@@ -190,6 +191,7 @@ TABLE_AGE: Final = _OWN.gauge(
     unit="seconds",
     use="One pod that is much older than the others of its pool does not follow the tables.",
 )
+SPANS: Final = _OWN.spans()
 LOOP_LAG: Final = _OWN.loop_lag()
 START_TIME: Final = _OWN.start_time()
 
@@ -202,10 +204,16 @@ _REASONS: Final = frozenset(map(str, InvalidReason))
 
 
 class ProcessorMetrics:
-    """All metrics of one processor process."""
+    """All metrics of one processor process, and what it is traced by.
 
-    def __init__(self, pool: str) -> None:
+    Both are told of the same moments by the same people, so one goes where the other goes.
+    """
+
+    def __init__(self, pool: str, tracer: Tracer | None = None) -> None:
         self._pool = pool
+        self.tracer = tracer
+        """None where nothing is traced."""
+
         self._set = metrics = MetricSet(DECLARED, pool)
         self.exposition = metrics.exposition
         self._items = metrics.series(ITEMS)
@@ -226,6 +234,10 @@ class ProcessorMetrics:
         self._delivery_seconds = metrics.histogram(DELIVERY_SECONDS)
         self._end_to_end_seconds = metrics.histogram(END_TO_END_SECONDS)
         self._heartbeat_seconds = metrics.histogram(HEARTBEAT_SECONDS)
+        if tracer is None:
+            metrics.series(SPANS).follow(lambda: NO_SPANS)
+        else:
+            metrics.follow_spans(SPANS, tracer.counts)
 
     # -- what is read at a scrape
 
@@ -291,6 +303,21 @@ class ProcessorMetrics:
         """Count a delivery; `since_receipt` in seconds."""
         self._deliveries.add((*endpoint, destination, "delivered"))
         self._end_to_end_seconds.observe(since_receipt)
+
+    def traced(
+        self, attempt_seconds: float, since_receipt: float | None, trace_id: str, at: float
+    ) -> None:
+        """Name the trace of an attempt that was observed.
+
+        Args:
+            attempt_seconds: What `attempt` was told.
+            since_receipt: What `delivered` was told; None where it was not.
+            trace_id: 32 hex digits.
+            at: When it ended, in seconds since the epoch.
+        """
+        self._delivery_seconds.exemplify(attempt_seconds, trace_id, at)
+        if since_receipt is not None:
+            self._end_to_end_seconds.exemplify(since_receipt, trace_id, at)
 
     def parked(self, endpoint: EndpointName, destination: str) -> None:
         """Count an item that begins to wait in RETRY."""

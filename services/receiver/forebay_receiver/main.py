@@ -21,7 +21,9 @@ from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.periodic import periodically
 from forebay.runtime.process_start import LISTEN_BACKLOG, listen, settle_garbage_collector
 from forebay.runtime.settings import LogSettings, NatsSettings, PartSettings, load_settings
+from forebay.runtime.start_tracing import start_tracing
 from forebay.runtime.table_files import TableFiles
+from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_receiver.adapters.store import JetStreamStore
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.handlers.uvicorn_adapter import protocol_factory
@@ -29,6 +31,7 @@ from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.client_certificate import proxy_of
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.readiness import ReceiverStatus
+from forebay_receiver.services.request_traces import RequestTraces
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings
 
@@ -63,6 +66,7 @@ def run() -> int:
     settings = load_settings(ReceiverSettings)
     part = load_settings(PartSettings)
     nats = load_settings(NatsSettings).of_part("receiver")
+    traces = load_settings(TraceSettings)
     configure_logging(log_settings, part="receiver")
     # A line for each stranger's malformed request would let strangers fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -71,7 +75,8 @@ def run() -> int:
         listen(settings.admin_host, settings.admin_port, "FOREBAY_RECEIVER_ADMIN_PORT") as admin,
         asyncio.Runner(loop_factory=PartLoop) as runner,
     ):
-        runner.run(_serve(settings, part, nats, webhooks, admin))
+        tracer = start_tracing("receiver", traces)
+        runner.run(_serve(settings, part, nats, webhooks, admin, tracer))
     return 0
 
 
@@ -81,6 +86,7 @@ async def _serve(
     nats: NatsSettings,
     webhooks: socket.socket,
     admin: socket.socket,
+    tracer: Tracer | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -92,7 +98,11 @@ async def _serve(
     tables = TableFiles(part.table_dir, ReceiverTable, routes.replace, part.table_poll_seconds)
     tables.refresh()
     store = JetStreamStore(nats, part.shards, metrics, max_body_bytes=settings.max_body_bytes)
-    intake = Intake(settings, routes, store, metrics)
+    request_traces = None
+    if tracer is not None:
+        request_traces = RequestTraces(tracer, metrics)
+        metrics.follow_spans(tracer.counts)
+    intake = Intake(settings, routes, store, metrics, request_traces)
     rules = ConnectionRules(intake, settings, _connections_allowed(settings))
     status = ReceiverStatus(intake, routes, tables, store, metrics, lambda: rules.connections)
     public = _Server(_config(_no_application, protocol_factory(rules), settings))
@@ -122,6 +132,8 @@ async def _serve(
         await admin_serving
         for task in background:
             task.cancel()
+    if tracer is not None:
+        await tracer.close()
     _log.info("receiver_stopped")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from forebay.core.naming import EndpointName
-from forebay.runtime.metric_declarations import ENDPOINT, Declarations, Metric
+from forebay.runtime.metric_declarations import ENDPOINT, NO_SPANS, Declarations, Metric
 from forebay.runtime.metrics import Labels, MetricSet, Sample
 from forebay_receiver.errors import Outcome, Reason
 
@@ -124,6 +124,7 @@ TABLE_AGE: Final = DECLARED.gauge(
     unit="seconds",
     use="One pod that is much older than the others of its pool does not follow the tables.",
 )
+SPANS: Final = DECLARED.spans()
 LOOP_LAG: Final = DECLARED.loop_lag()
 START_TIME: Final = DECLARED.start_time()
 
@@ -207,6 +208,7 @@ class ReceiverMetrics:
         self._max_payload = metrics.series(MAX_PAYLOAD)
         metrics.series(REQUESTS).follow(lambda: self._of_each(_requests))
         metrics.series(REFUSED).follow(lambda: self._of_each(_refusals))
+        metrics.series(SPANS).follow(lambda: NO_SPANS)
         metrics.series(LAST_WEBHOOK).follow(lambda: self._of_each(_last))
         self.strangers = self.of(None)
         """Requests to no endpoint that there is."""
@@ -215,6 +217,10 @@ class ReceiverMetrics:
         """Ask for these at each scrape, instead of counting at each webhook."""
         for metric, read in load.items():
             self._set.series(metric).follow_value(read)
+
+    def follow_spans(self, read: Callable[[], Iterable[tuple[tuple[str], int]]]) -> None:
+        """Ask what became of spans at every look at the metrics."""
+        self._set.follow_spans(SPANS, read)
 
     async def run(self) -> None:
         """Measure how late the loop is; until cancelled."""
@@ -225,6 +231,11 @@ class ReceiverMetrics:
         self._publish_seconds.observe(publish_seconds)
         self._ack_seconds.observe(ack_seconds)
         self._body_bytes.observe(body_bytes)
+
+    def traced(self, publish_seconds: float, ack_seconds: float, trace_id: str, at: float) -> None:
+        """Name the trace of a webhook that was observed; `at` in seconds since the epoch."""
+        self._publish_seconds.exemplify(publish_seconds, trace_id, at)
+        self._ack_seconds.exemplify(ack_seconds, trace_id, at)
 
     def stored_late(self) -> None:
         """Count a webhook that was stored after it had been answered."""

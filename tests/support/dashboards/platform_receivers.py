@@ -119,6 +119,20 @@ def receivers() -> list[Sized]:
             7,
         ),
         (
+            lines(
+                "Spans of traces",
+                "Of receivers and processors, by what became of them; nothing where traces are off. Where failed rises, "
+                "look at the collector; where dropped does, lower the ratio.",
+                {
+                    f"sum by (outcome) (rate(forebay_receiver_spans_total{RATE}))": "receivers {{outcome}}",
+                    f"sum by (outcome) (rate(forebay_processor_spans_total{RATE}))": "processors {{outcome}}",
+                },
+                unit="ops",
+            ),
+            6,
+            7,
+        ),
+        (
             rows(
                 "Tables of receivers",
                 "Age is since the newest change came into force. One pod with another number of endpoints, or a much "

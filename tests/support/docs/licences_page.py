@@ -34,6 +34,7 @@ SPDX: Final = {
     "apache 2 license": "Apache-2.0",
     "apache 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0",
+    "3-clause bsd license": "BSD-3-Clause",
     "bsd 2-clause license": "BSD-2-Clause",
     "isc license": "ISC",
     "mit license": "MIT",

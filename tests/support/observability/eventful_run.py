@@ -308,5 +308,5 @@ class EventfulRun(Scope):
             target: (await part.admin("/metrics")).body.decode()
             for target, part in zip(self.targets, parts, strict=False)
         }
-        shown[self.targets[-1]] = (await self.operator.metrics.exposition()).decode()
+        shown[self.targets[-1]] = (await self.operator.metrics.exposition()).content.decode()
         return shown

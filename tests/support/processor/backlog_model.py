@@ -86,7 +86,11 @@ class _Port(BatchPort):
 
     @override
     async def deliver_batch(
-        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+        self,
+        endpoint: EndpointName,
+        tokens: Sequence[str],
+        items: Sequence[bytes],
+        traceparent: str = "",
     ) -> Result:
         return await self._model.receive_batch(tokens, self._process)
 

@@ -77,7 +77,9 @@ class Part:
     async def start(self, *, until_ready: bool = True) -> None:
         """Start the process and, unless told otherwise, wait until it says that it is ready."""
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("FOREBAY_", "OTEL_"))
         }
         self._program.launch_python(
             [*self.launcher, self.kind],

@@ -1,5 +1,7 @@
 """One attempt at one destination: what is handed to it, what came of it, what is counted."""
 
+import time
+
 from forebay.core import envelope
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
@@ -8,6 +10,7 @@ from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.whole_body import BODY_KIND
 from forebay_processor.delivery.circuit_breaker import BreakerState
+from forebay_processor.delivery.delivery_traces import begin_attempt
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.destinations.answer_classes import answer_class
@@ -88,6 +91,8 @@ class Attempts:
             return Rejected("unreadable item")
         received_at = int(headers.get(envelope.RECEIVED_AT, "0")) / 1000
         own = self.settings.own_channel
+        tracer = self._metrics.tracer
+        trace = None if tracer is None else begin_attempt(tracer, headers, self._name, number)
         attempt = Attempt(
             endpoint=self._endpoint,
             destination=self._name,
@@ -99,6 +104,7 @@ class Attempts:
             number=number,
             received_at=received_at,
             traceparent=headers.get(envelope.TRACEPARENT, ""),
+            request_traceparent="" if trace is None else trace.header,
             other_channel=bool(own and item.channel and item.channel != own),
             superseded=envelope.SUPERSEDED in headers,
         )
@@ -115,10 +121,17 @@ class Attempts:
         self._metrics.attempt(self._endpoint, self._name, ended, answer_class(result), seconds)
         if not isinstance(result, Failed):
             self.incidents.got_through()
+        took = None
         if isinstance(result, Delivered):
             # The receiver's clock can be ahead.
             took = max(0.0, self._time.now() - received_at)
             self._metrics.delivered(self._endpoint, self._name, took)
+        if trace is not None:
+            recorded = trace.ended(
+                self._endpoint, self._name, self.settings.config, subject, result, seconds
+            )
+            if recorded is not None:
+                self._metrics.traced(seconds, took, recorded, time.time())
         return result
 
     async def _deliver(

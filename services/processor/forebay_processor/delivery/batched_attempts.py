@@ -24,7 +24,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from forebay.core.tables import Batch
+from forebay.runtime.tracing import Tracer
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
+from forebay_processor.delivery.delivery_traces import BatchTrace
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -98,13 +100,20 @@ class _Filling:
 class BatchedAttempts:
     """Gathers attempts at one destination; the share that `AttemptLimiter` takes part in."""
 
-    def __init__(self, requests: AttemptLimiter, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        requests: AttemptLimiter,
+        on_room: Callable[[], None],
+        tracer: Tracer | None = None,
+    ) -> None:
         """Begin with nothing.
 
         Args:
             requests: The places for requests under way.
             on_room: Called when an attempt may begin that could not before.
+            tracer: Records requests; None where nothing is traced.
         """
+        self._tracer = tracer
         self.settings = Batch()
         self.taken = 0
         self.sent = self.sent_items = 0
@@ -267,7 +276,13 @@ class BatchedAttempts:
         self.sent_items += len(batch)
         tokens = [each.attempt.token for each in batch]
         items = [each.item for each in batch]
-        return await first.port.deliver_batch(first.attempt.endpoint, tokens, items)
+        endpoint, deliver = first.attempt.endpoint, first.port.deliver_batch
+        if self._tracer is None:
+            return await deliver(endpoint, tokens, items)
+        trace = BatchTrace(self._tracer, [each.attempt.request_traceparent for each in batch])
+        result = await deliver(endpoint, tokens, items, trace.context.header)
+        trace.ended(endpoint, first.attempt.destination, len(batch), result)
+        return result
 
     # -- one by one
 

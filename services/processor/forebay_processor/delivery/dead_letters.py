@@ -8,7 +8,8 @@ from typing import Final
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
-from forebay.core.subjects import RetrySubject, dead_subject
+from forebay.core.subjects import RetrySubject, StreamKind, dead_subject
+from forebay_processor.delivery.delivery_traces import record_publish
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 
@@ -45,5 +46,17 @@ async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is ma
     }
     endpoint, destination = subject.endpoint, subject.destination
     letter = dead_subject(subject.shard, endpoint, destination, subject.key)
+    tracer = metrics.tracer
+    began = 0.0 if tracer is None else tracer.now()
     await partition.publish(letter, payload, told)
+    if tracer is not None:
+        record_publish(
+            tracer,
+            StreamKind.DEAD,
+            subject,
+            headers,
+            began,
+            has_failed=True,
+            reason=reason,
+        )
     metrics.dead(endpoint, destination, reason)

@@ -8,6 +8,7 @@ import math
 from random import Random
 from typing import Final, Protocol
 
+from forebay.runtime.tracing import Tracer
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter
 from forebay_processor.delivery.batched_attempts import BatchedAttempts
 from forebay_processor.delivery.circuit_breaker import CircuitBreaker
@@ -43,6 +44,7 @@ class DestinationLimits:
         random: Random,
         time: StreamTime,
         on_change: OnBreakerChange,
+        tracer: Tracer | None = None,
     ) -> None:
         self.incidents = incidents
         self.breaker = CircuitBreaker(random, time.steady)
@@ -54,7 +56,7 @@ class DestinationLimits:
         self.requests = AttemptLimiter(0)
         """The places for requests where one of them may be for several attempts."""
 
-        self.batches = BatchedAttempts(self.requests, self.attempts.serve)
+        self.batches = BatchedAttempts(self.requests, self.attempts.serve, tracer)
         self._on_change = on_change
         """Called when the breaker has opened, or closed: the destination is back."""
 

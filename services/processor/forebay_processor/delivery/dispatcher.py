@@ -16,6 +16,7 @@ from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
+from forebay.core.trace_context import trace_id_of
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay.runtime.jetstream.puller import Puller
@@ -227,7 +228,9 @@ class Dispatcher:
         except StoreError as error:
             _log.warning("dead_letter_failed", endpoint=str(subject.endpoint), reason=str(error))
             return False
-        self._queues.incidents.of(subject.endpoint, EVERY).dead(*failure, subject.key)
+        self._queues.incidents.of(subject.endpoint, EVERY).dead(
+            *failure, subject.key, trace_id_of(message.headers)
+        )
         return True
 
     @staticmethod

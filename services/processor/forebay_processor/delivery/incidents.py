@@ -41,6 +41,9 @@ at what waits, a row deleted that counts for nothing."""
 
 _Key = tuple[EndpointName, str]
 
+_Dead = tuple[str, str, str | None]
+"""Of a dead letter: what the destination said last, the item's key, and its trace."""
+
 
 class Failing(msgspec.Struct, kw_only=True):
     """One destination of which attempts fail."""
@@ -87,7 +90,7 @@ class Incidents:
         """State and reason of open breakers."""
 
         self._open_logged: set[_Key] = set()
-        self._dead_lines = LogLimit[tuple[EndpointName, str, str], tuple[str, str]](clock=clock)
+        self._dead_lines = LogLimit[tuple[EndpointName, str, str], _Dead](clock=clock)
         self._crashed_lines = LogLimit[_Key, str](clock=clock)
         self._store_lines = LogLimit[tuple[EndpointName, str, StoreStep], str](clock=clock)
 
@@ -155,10 +158,13 @@ class Incidents:
             self._open_logged.discard(key)
             _log.info("breaker_closed", endpoint=str(key[0]), destination=key[1])
 
-    def dead(self, key: _Key, reason: str, error: str, token: str) -> None:
+    def dead(
+        self, key: _Key, reason: str, error: str, token: str, trace_id: str | None = None
+    ) -> None:
         """Note a dead letter that is stored; `token` is the item's key."""
-        if count := self._dead_lines.count((*key, reason), (error, token)):
-            _log_dead(key, reason, count, error, token)
+        dead = (error, token, trace_id)
+        if count := self._dead_lines.count((*key, reason), dead):
+            _log_dead(key, reason, count, dead)
 
     def crashed(self, key: _Key, place: str) -> None:
         """Note an attempt that ended by a fault of our own; `place` says where."""
@@ -193,8 +199,8 @@ class Incidents:
                 self._log_failing(still, count)
         for key, count, _ in self._opened_lines.late():
             self._log_opened(key, count)
-        for (endpoint, name, reason), count, (error, token) in self._dead_lines.late():
-            _log_dead((endpoint, name), reason, count, error, token)
+        for (endpoint, name, reason), count, dead in self._dead_lines.late():
+            _log_dead((endpoint, name), reason, count, dead)
         for key, count, place in self._crashed_lines.late():
             _log_crashed(key, count, place)
         for (endpoint, name, step), count, reason in self._store_lines.late():
@@ -250,8 +256,8 @@ class Incidents:
         )
 
 
-def _log_dead(key: _Key, reason: str, count: int, error: str, token: str) -> None:
-    endpoint, destination = key
+def _log_dead(key: _Key, reason: str, count: int, dead: _Dead) -> None:
+    (endpoint, destination), (error, token, trace_id) = key, dead
     _log.warning(
         "dead_letter",
         endpoint=str(endpoint),
@@ -260,6 +266,7 @@ def _log_dead(key: _Key, reason: str, count: int, error: str, token: str) -> Non
         reason=reason,
         error=error,
         count=count,
+        trace_id=trace_id,
     )
 
 
@@ -308,9 +315,9 @@ class DestinationIncidents:
         """Note that the breaker has opened or closed."""
         self._all.breaker_changed(self.key, state, reason, is_open=is_open)
 
-    def dead(self, reason: str, error: str, token: str) -> None:
+    def dead(self, reason: str, error: str, token: str, trace_id: str | None = None) -> None:
         """Note a dead letter that is stored."""
-        self._all.dead(self.key, reason, error, token)
+        self._all.dead(self.key, reason, error, token, trace_id)
 
     def store_failed(self, step: StoreStep, error: StoreError) -> None:
         """Note that NATS did not do something for the destination's items."""

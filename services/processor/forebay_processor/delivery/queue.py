@@ -80,10 +80,10 @@ class DestinationQueue:
     ) -> None:
         self.endpoint, self.name = endpoint, name = incidents.key
         self._call_later = asyncio.get_running_loop().call_later
-        self._limits = DestinationLimits(incidents, random, time, self._on_breaker)
-        self.breaker, self.batches = self._limits.breaker, self._limits.batches
-        self._limiter = self._limits.attempts
-        self._attempts = Attempts(endpoint, name, metrics, self._limits, time)
+        change, tracer = self._on_breaker, metrics.tracer
+        self._limits = limits = DestinationLimits(incidents, random, time, change, tracer)
+        self.breaker, self.batches, self._limiter = limits.breaker, limits.batches, limits.attempts
+        self._attempts = Attempts(endpoint, name, metrics, limits, time)
         self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
         self.expires_at = self._table.expires_at
         self._settings, self._conversations = DestinationSettings(), Conversations()

@@ -18,10 +18,12 @@ from forebay.core.dead_letters import DeadReason
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
+from forebay.core.trace_context import trace_id_of
 from forebay.runtime.jetstream.errors import ClaimedBefore, StoreError, StoreFull, StoreUnavailable
 from forebay_processor.delivery.attempt import Attempts
 from forebay_processor.delivery.backoff import backoff_seconds
 from forebay_processor.delivery.dead_letters import dead_letter, kept
+from forebay_processor.delivery.delivery_traces import record_publish
 from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
@@ -142,6 +144,8 @@ class RetryTable:
         partition = entry.partition
         stream = stream_name(StreamKind.RETRY, entry.subject.shard)
         headers = self._row_headers(entry, work.headers)
+        tracer = self._metrics.tracer
+        began = 0.0 if tracer is None else tracer.now()
         for _ in range(WRITES_AT_ONCE):
             try:
                 ack = await partition.publish(str(entry.subject), work.payload, headers)
@@ -155,6 +159,15 @@ class RetryTable:
                 entry.sequence = there.sequence
                 return Stored.KNOWN
             entry.sequence = ack.seq
+            if tracer is not None:
+                record_publish(
+                    tracer,
+                    StreamKind.RETRY,
+                    entry.subject,
+                    headers,
+                    began,
+                    has_failed=entry.attempts > 0,
+                )
             return Stored.NEW
         message = "a row of RETRY comes and goes"
         raise StoreUnavailable(message)
@@ -326,7 +339,7 @@ class RetryTable:
     ) -> None:
         """Write a dead letter; raises StoreError."""
         await dead_letter(partition, subject, payload, headers, attempts, failure, self._metrics)
-        self._incidents.dead(*failure, subject.key)
+        self._incidents.dead(*failure, subject.key, trace_id_of(headers))
 
     def next_try(self, entry: RetryEntry, result: Failed) -> float:
         """Return when to try again, on the steady clock: the last time is when `maxAge` ends."""

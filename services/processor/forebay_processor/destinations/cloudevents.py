@@ -67,7 +67,8 @@ def encode_event(attempt: Attempt) -> bytes:
     """Return the body of a delivery.
 
     It is equal for every attempt of an item, but for a status outside the order: that can be
-    `superseded` at a later attempt.
+    `superseded` at a later attempt. Its `traceparent` (CloudEvents' extension for distributed
+    tracing) is the item's, where it began; the request that brings it has its own.
     """
     item = attempt.item
     namespace, name = attempt.endpoint

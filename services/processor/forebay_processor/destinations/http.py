@@ -102,7 +102,11 @@ class HttpDestination:
         return encode_event(attempt)
 
     async def deliver_batch(
-        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+        self,
+        endpoint: EndpointName,
+        tokens: Sequence[str],
+        items: Sequence[bytes],
+        traceparent: str = "",
     ) -> Result:
         """Post items once, together."""
         body = b"[" + b",".join(items) + b"]"
@@ -111,6 +115,8 @@ class HttpDestination:
             "Forebay-Items": str(len(items)),
             "Forebay-Endpoint": str(endpoint),
         }
+        if traceparent:
+            headers["traceparent"] = traceparent
         own = f"batch-{hashlib.sha256(chr(10).join(tokens).encode()).hexdigest()[:32]}"
         headers |= _signed(own, self._target.signing_secrets, int(self._now()), body)
         return await self._post(endpoint, body, headers)
@@ -175,7 +181,7 @@ def posted(attempt: Attempt, secrets: tuple[str, ...], now: int) -> tuple[bytes,
     headers |= {
         "Forebay-Attempt": str(attempt.number),
         "Forebay-Endpoint": str(attempt.endpoint),
-        "traceparent": attempt.traceparent,
+        "traceparent": attempt.request_traceparent or attempt.traceparent,
     }
     return body, headers | _signed(attempt.token, secrets, now, body)
 

@@ -40,11 +40,16 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """When the webhook came, seconds since the epoch."""
 
     traceparent: str
+    """The item's: the same at every attempt."""
+
     other_channel: bool
     """Whether the item is of another channel than the endpoint's."""
 
     superseded: bool = False
     """Whether it is a status that comes after a higher one of its message."""
+
+    request_traceparent: str = ""
+    """This attempt's own; empty where nothing is traced: then the item's goes along."""
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -103,7 +108,11 @@ class BatchPort(DestinationPort, Protocol):
         """Return an item as it stands in a batch."""
 
     async def deliver_batch(
-        self, endpoint: EndpointName, tokens: Sequence[str], items: Sequence[bytes]
+        self,
+        endpoint: EndpointName,
+        tokens: Sequence[str],
+        items: Sequence[bytes],
+        traceparent: str = "",
     ) -> Result:
         """Try to deliver items of one endpoint together; never raises for what is done there.
 
@@ -111,6 +120,7 @@ class BatchPort(DestinationPort, Protocol):
             endpoint: Whose they are.
             tokens: Of each item its own.
             items: What `encode` made of them, in the same order.
+            traceparent: The request's own; empty where nothing is traced.
 
         Returns:
             The outcome for all of them; a failure may be any one's.

@@ -15,6 +15,9 @@ __all__ = ["BodyLog"]
 
 _log = structlog.get_logger(__name__)
 
+_Body = tuple[int, str | None]
+"""The sequence in RAW of a webhook, and its trace."""
+
 
 class BodyLog:
     """All bodies of a process."""
@@ -25,14 +28,16 @@ class BodyLog:
         Args:
             clock: Seconds that never go back.
         """
-        self._unreadable = LogLimit[tuple[EndpointName, str], int](clock=clock)
+        self._unreadable = LogLimit[tuple[EndpointName, str], _Body](clock=clock)
         self._crashed = LogLimit[EndpointName, tuple[int, str]](clock=clock)
         self._too_large = LogLimit[EndpointName, tuple[int, int]](clock=clock)
 
-    def unreadable(self, endpoint: EndpointName, reason: str, raw_sequence: int) -> None:
+    def unreadable(
+        self, endpoint: EndpointName, reason: str, raw_sequence: int, trace_id: str | None = None
+    ) -> None:
         """Note a body that is set aside; `reason` is the value of its header."""
-        if count := self._unreadable.count((endpoint, reason), raw_sequence):
-            _log_unreadable(endpoint, reason, count, raw_sequence)
+        if count := self._unreadable.count((endpoint, reason), (raw_sequence, trace_id)):
+            _log_unreadable(endpoint, reason, count, (raw_sequence, trace_id))
 
     def crashed(self, endpoint: EndpointName, raw_sequence: int, place: str) -> None:
         """Note a body that could not be cut by a fault of our own; `place` says where."""
@@ -46,21 +51,23 @@ class BodyLog:
 
     def settle(self) -> None:
         """Log what is due though nothing else comes."""
-        for (endpoint, reason), count, raw_sequence in self._unreadable.late():
-            _log_unreadable(endpoint, reason, count, raw_sequence)
+        for (endpoint, reason), count, body in self._unreadable.late():
+            _log_unreadable(endpoint, reason, count, body)
         for endpoint, count, (raw_sequence, place) in self._crashed.late():
             _log_crashed(endpoint, count, raw_sequence, place)
         for endpoint, count, (raw_sequence, size) in self._too_large.late():
             _log_too_large(endpoint, count, raw_sequence, size)
 
 
-def _log_unreadable(endpoint: EndpointName, reason: str, count: int, raw_sequence: int) -> None:
+def _log_unreadable(endpoint: EndpointName, reason: str, count: int, body: _Body) -> None:
+    raw_sequence, trace_id = body
     _log.warning(
         "body_unreadable",
         endpoint=str(endpoint),
         raw_sequence=raw_sequence,
         reason=reason,
         count=count,
+        trace_id=trace_id,
     )
 
 

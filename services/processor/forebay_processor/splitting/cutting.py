@@ -37,6 +37,7 @@ from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay_processor.errors import place_of
 from forebay_processor.shared.routing import is_body_wanted
 from forebay_processor.splitting.body_limits import BodyLimits, BodySurvey, CutFailed
+from forebay_processor.splitting.split_traces import SplitTrace
 
 __all__ = ["Cutter", "Part", "Webhook", "is_quick"]
 
@@ -55,7 +56,7 @@ _WHOLE: Final = msgspec.json.Decoder(msgspec.Raw).decode
 class Webhook:
     """One raw message on its way, and how many of its parts are not stored yet."""
 
-    __slots__ = ("failure", "is_cut", "left", "message", "sent", "subject")
+    __slots__ = ("failure", "is_cut", "left", "message", "sent", "split", "subject")
 
     def __init__(self, message: PulledMessage, subject: RawSubject) -> None:
         self.message = message
@@ -71,6 +72,9 @@ class Webhook:
 
         self.failure: InvalidReason | None = None
         """Why it is to be kept in the lane `invalid`, if it is."""
+
+        self.split: SplitTrace | None = None
+        """None where no part of the work on it is recorded, whatever becomes of it."""
 
 
 class Part:
@@ -108,7 +112,9 @@ class Part:
         }
         trace = message.headers.get(envelope.TRACEPARENT)
         if trace is not None:
-            self.headers[envelope.TRACEPARENT] = trace
+            split = webhook.split
+            own = trace if split is None else split.of_item()
+            self.headers[envelope.TRACEPARENT] = own
         if body is not None:
             self.headers[envelope.BODY] = body
 

@@ -36,6 +36,7 @@ from forebay.core import envelope
 from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
+from forebay.core.trace_context import trace_id_of
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.pulled_message import PulledMessage
@@ -51,6 +52,7 @@ from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.item_storing import ItemOutcome, PartitionLost, Storage, WaveStore
 from forebay_processor.splitting.large_body_turns import TURN_SECONDS, Room, Turns
 from forebay_processor.splitting.repeat_check import ClaimJudge, KnownItems
+from forebay_processor.splitting.split_traces import begin_split, failed_split
 
 __all__ = ["Splitter", "SplitterTools"]
 
@@ -183,6 +185,8 @@ class Splitter:
             await message.ack()
             return None
         webhook = self._open[message.sequence] = Webhook(message, subject)
+        if self._metrics.tracer is not None:
+            webhook.split = begin_split(self._metrics.tracer, message.headers)
         return webhook
 
     async def _split(
@@ -240,6 +244,8 @@ class Splitter:
 
     async def _store(self, consumer: str, parts: list[Part]) -> None:
         """Store a wave, and answer the webhooks that have nothing left to store."""
+        tracer = self._metrics.tracer
+        began = 0.0 if tracer is None else tracer.now()
         for part, outcome in await self._waves.store(parts, consumer):
             webhook = part.webhook
             if outcome is ItemOutcome.TOO_LARGE:
@@ -249,6 +255,8 @@ class Splitter:
                 webhook.failure = InvalidReason.ITEM_TOO_LARGE
             else:
                 self._metrics.item(webhook.subject.endpoint, part.lane, part.item.kind, outcome)
+            if webhook.split is not None:
+                webhook.split.stored(webhook.subject, part.headers, began, part.item.kind, outcome)
             webhook.left -= 1
             await self._finish(webhook)
 
@@ -263,11 +271,22 @@ class Splitter:
             return
         self._metrics.webhook(webhook.subject.endpoint, webhook.subject.lane, "split")
         await self._ack(webhook)
+        self._trace(webhook, None)
 
     async def _ack(self, webhook: Webhook) -> None:
         self._open.pop(webhook.message.sequence, None)
         self._recently_acked.add(webhook.message)
         await webhook.message.ack()
+
+    def _trace(self, webhook: Webhook, reason: str | None) -> None:
+        """Record a webhook that was answered; `reason` where it is kept instead of split."""
+        tracer, headers = self._metrics.tracer, webhook.message.headers
+        if tracer is None:
+            return
+        if reason is not None and webhook.split is None:
+            webhook.split = failed_split(tracer, headers)
+        if webhook.split is not None:
+            webhook.split.ended(webhook.subject, webhook.message, reason)
 
     async def _send_back(self, webhook: Webhook) -> None:
         self._open.pop(webhook.message.sequence, None)
@@ -281,8 +300,10 @@ class Splitter:
         subject, message = webhook.subject, webhook.message
         self._metrics.webhook(subject.endpoint, subject.lane, "invalid")
         self._metrics.unreadable(subject.endpoint, reason)
-        self._tools.log.unreadable(subject.endpoint, reason, message.sequence)
+        trace_id = trace_id_of(message.headers)
+        self._tools.log.unreadable(subject.endpoint, reason, message.sequence, trace_id)
         await self._ack(webhook)
+        self._trace(webhook, reason)
 
     async def _set_aside(self, webhook: Webhook, reason: InvalidReason) -> None:
         """Keep a body in the lane `invalid`, for its age in RAW."""
@@ -305,6 +326,7 @@ class Splitter:
             await self._send_back(webhook)
             return
         await self._ack(webhook)
+        self._trace(webhook, reason)
         if is_aside:
             # The copy says why; if this fails, or the process dies, both are listed.
             with contextlib.suppress(StoreError):

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Header, Response
 from pydantic import BaseModel, Field
 
 import forebay
-from forebay.runtime.metrics import CONTENT_TYPE
+from forebay.runtime.metrics import Exposition
 from forebay_receiver.services.readiness import ReceiverStatus
 
 __all__ = ["Load", "Probe", "RouteList", "admin_application"]
@@ -45,9 +45,14 @@ class Load(BaseModel):
 
 
 def admin_application(
-    status: ReceiverStatus, exposition: Callable[[], Awaitable[bytes]]
+    status: ReceiverStatus, exposition: Callable[[str], Awaitable[Exposition]]
 ) -> FastAPI:
-    """Return the application of the admin port; `exposition` is what `/metrics` shows."""
+    """Return the application of the admin port.
+
+    Args:
+        status: How the receiver is.
+        exposition: Returns what `/metrics` shows, by the request's `Accept`.
+    """
     app = FastAPI(title="Forebay receiver", version=forebay.__version__)
 
     @app.get("/livez")
@@ -64,9 +69,10 @@ def admin_application(
         return Probe(ok=not waiting, waiting_for=waiting, warnings=status.warnings())
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics() -> Response:
-        """Return all metrics in Prometheus' text format."""
-        return Response(await exposition(), media_type=CONTENT_TYPE)
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """Return all metrics in Prometheus' text format, or OpenMetrics' where there are traces."""
+        shown = await exposition(accept)
+        return Response(shown.content, media_type=shown.content_type)
 
     @app.get("/routes")
     async def routes() -> RouteList:

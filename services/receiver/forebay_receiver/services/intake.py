@@ -16,23 +16,27 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from typing_extensions import override
-
 from forebay.core.body_packing import packing
 from forebay.core.signatures import hashing
-from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import StoreError, StoreRefused
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_receiver.adapters.store import Store, Storing
+from forebay_receiver.adapters.store import Store
 from forebay_receiver.errors import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.answer import STORED, Answer
 from forebay_receiver.services.large_body_turns import LARGE_BODY, LargeBodies, Work
+from forebay_receiver.services.received_webhook import ReceivedWebhook
 from forebay_receiver.services.refusal_log import RefusalLog
+from forebay_receiver.services.request_traces import RequestTraces
 from forebay_receiver.services.routes import Routes, ServedEndpoint
 from forebay_receiver.services.store_reasons import reason_of
-from forebay_receiver.services.stored_headers import begin_message_id, event_id, stored_headers
+from forebay_receiver.services.stored_headers import (
+    begin_message_id,
+    event_id,
+    passed_on,
+    stored_headers,
+)
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["Headers", "Intake"]
@@ -52,47 +56,6 @@ RETRY_AFTER_SECONDS: Final = (1, 5)
 refused together do not come back together."""
 
 
-class _Webhook(Storing):
-    """One webhook that was let in, until it is answered."""
-
-    __slots__ = ("_intake", "_reply", "begun", "endpoint", "received", "size", "started")
-
-    def __init__(  # noqa: PLR0913, PLR0917  # made in one place, for every webhook
-        self,
-        intake: "Intake",
-        store: Store,
-        endpoint: ServedEndpoint,
-        lane: Lane,
-        headers: bytes,
-        payload: bytes,
-        size: int,
-        received: float,
-        started: float,
-        reply: Callable[[Answer], None],
-    ) -> None:
-        # All of it here: two `super().__init__` would cost as much again.
-        self._intake: Intake | None = intake
-        self._reply = reply
-        self.endpoint = endpoint
-        self.started = started
-        self.received = received
-        self.begun = intake.clock()
-        self.store = store
-        self.shard = endpoint.route.shard
-        self.stream = endpoint.stream
-        self.subject = endpoint.subjects[lane]
-        self.payload = payload
-        self.size = size
-        self.headers = headers
-        self.deadline = started + intake.budget_seconds
-
-    @override
-    def done(self, result: PubAck | StoreError) -> None:
-        intake, self._intake = self._intake, None
-        if intake is not None:  # else it has ended: something failed in the middle of it
-            self._reply(intake.finished(self, result))
-
-
 class Intake:
     """Decides what a request gets, and stores it."""
 
@@ -102,12 +65,24 @@ class Intake:
         routes: Routes,
         store: Store,
         metrics: ReceiverMetrics,
+        traces: RequestTraces | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            settings: Its limits.
+            routes: Which endpoints there are.
+            store: Where webhooks go.
+            metrics: Where to count.
+            traces: Records what is traced; None where nothing is.
+        """
+        self.traces = traces
+        self._trace = passed_on if traces is None else traces.begin
         self._max_body_bytes = settings.max_body_bytes
         self._max_in_flight = settings.max_in_flight
         self._max_in_flight_bytes = settings.max_in_flight_bytes
         self._routes = routes
-        self._store = store
+        self.store = store
         self._metrics = metrics
         self.budget_seconds = settings.budget_seconds
         self.clock = asyncio.get_running_loop().time
@@ -151,7 +126,7 @@ class Intake:
             return self.refuse(endpoint, refusal)
         if b"content-encoding" in headers and not is_encoding_served(headers[b"content-encoding"]):
             return self.refuse(endpoint, Reason.CONTENT_ENCODING)
-        if declared > _LARGE and declared > self._store.max_body_bytes:
+        if declared > _LARGE and declared > self.store.max_body_bytes:
             return self.refuse(endpoint, Reason.ABOVE_MAX_PAYLOAD)
         return endpoint
 
@@ -171,7 +146,7 @@ class Intake:
             endpoint: From `admit`.
             size: Bytes that came since the last call.
         """
-        reason = self._store.rejection(endpoint.route.shard)
+        reason = self.store.rejection(endpoint.route.shard)
         if reason is None and self._reserved_bytes + size > self._max_reserved_bytes:
             reason = Reason.OVERLOADED
         if reason is None and endpoint.reserved_bytes + size > endpoint.max_reserved_bytes:
@@ -235,17 +210,18 @@ class Intake:
             endpoint.reserved_bytes += len(body)
             self._large.add(endpoint, self._receiving(endpoint, headers, body, started, reply))
             return
-        webhook: _Webhook | None = None
+        webhook: ReceivedWebhook | None = None
         size = len(body)
         try:
             # What costs nothing to know comes first: in trouble an answer has to be cheap.
             refusal = (
-                self._store.rejection(endpoint.route.shard)
+                self.store.rejection(endpoint.route.shard)
                 or endpoint.credentials.refusal_of_body(headers, body)
                 or self._overload(endpoint, size)
             )
             if refusal is not None:
                 reply(self.refuse(endpoint, refusal))
+                self._trace_refusal(endpoint, refusal, started)
                 return
             received, event = time.time(), None
             if endpoint.id_headers is None:  # as nearly always
@@ -254,16 +230,18 @@ class Intake:
                 event = event_id(endpoint, headers)
                 digest = begin_message_id(endpoint, event)
             digest.update(body)
-            block = stored_headers(endpoint, headers, digest.hexdigest(), event, received)
+            message_id, given = digest.hexdigest(), headers.get(b"traceparent")
+            trace = self._trace(given, message_id)
+            block = stored_headers(endpoint, headers, message_id, event, received, trace)
             lane = endpoint.body_format.lane_of(body, headers.get(b"content-encoding"))
-            webhook = _Webhook(
-                self, self._store, endpoint, lane, block, body, size, received, started, reply
+            webhook = ReceivedWebhook(
+                self, endpoint, lane, block, body, size, received, started, trace, given, reply
             )
             endpoint.in_flight += 1
             endpoint.in_flight_bytes += size
             self._in_flight += 1
             self._in_flight_bytes += size
-            self._store.store(webhook)
+            self.store.store(webhook)
         except Exception as error:  # noqa: BLE001  # whoever waits gets an answer, whatever failed
             self._broken(endpoint, webhook, reply)
             # Not raised: the parser, in whose call this is, would take it for a malformed request.
@@ -286,15 +264,16 @@ class Intake:
         """
         received, size = time.time(), len(body)
         is_reserved, is_counted = True, False
-        webhook: _Webhook | None = None
+        webhook: ReceivedWebhook | None = None
         try:
-            refusal = self._store.rejection(endpoint.route.shard)
+            refusal = self.store.rejection(endpoint.route.shard)
             if refusal is None:
                 refusal = yield from endpoint.credentials.refusing_body(headers, body)
             if refusal is None:
                 refusal = self._overload(endpoint, size)
             if refusal is not None:
                 reply(self.refuse(endpoint, refusal))
+                self._trace_refusal(endpoint, refusal, started)
                 return
             self.release(endpoint, size)
             is_reserved = False
@@ -310,23 +289,20 @@ class Intake:
             else:
                 lane = yield from endpoint.body_format.finding_lane(body)
                 packed = yield from packing(body)
-            block = stored_headers(
-                endpoint,
-                headers,
-                digest.hexdigest(),
-                event,
-                received,
-                None if packed is None else size,
-            )
+            message_id, given = digest.hexdigest(), headers.get(b"traceparent")
+            trace = self._trace(given, message_id)
+            unpacked = None if packed is None else size
+            block = stored_headers(endpoint, headers, message_id, event, received, trace, unpacked)
             if self.clock() > started + self.budget_seconds:
                 reply(self.refuse(endpoint, Reason.OVERLOADED))
+                self._trace_refusal(endpoint, Reason.OVERLOADED, started)
                 return
             payload = body if packed is None else packed
-            webhook = _Webhook(
-                self, self._store, endpoint, lane, block, payload, size, received, started, reply
+            webhook = ReceivedWebhook(
+                self, endpoint, lane, block, payload, size, received, started, trace, given, reply
             )
             is_counted = False  # `finished` sees to that
-            self._store.store(webhook)
+            self.store.store(webhook)
         except Exception:
             self._broken(endpoint, webhook, reply)
             raise
@@ -336,10 +312,14 @@ class Intake:
             if is_counted:
                 self._count(endpoint, -1, -size)
 
+    def _trace_refusal(self, endpoint: ServedEndpoint, reason: Reason, started: float) -> None:
+        if self.traces is not None:
+            self.traces.refused(endpoint, reason, started, self.clock())
+
     def _broken(
         self,
         endpoint: ServedEndpoint,
-        webhook: _Webhook | None,
+        webhook: ReceivedWebhook | None,
         reply: Callable[[Answer], None],
     ) -> None:
         """Answer, and count, what a fault of our own came between; nobody else would."""
@@ -354,7 +334,7 @@ class Intake:
         self._in_flight += webhooks
         self._in_flight_bytes += size
 
-    def finished(self, webhook: "_Webhook", result: PubAck | StoreError) -> Answer:
+    def finished(self, webhook: ReceivedWebhook, result: PubAck | StoreError) -> Answer:
         """Count the outcome of a webhook, and return what to answer."""
         endpoint, size = webhook.endpoint, webhook.size
         endpoint.in_flight -= 1

@@ -21,12 +21,12 @@ from forebay.core import envelope
 from forebay.core.signatures import SIGNATURE_HEADERS
 from forebay_receiver.services.routes import ServedEndpoint
 
-__all__ = ["begin_message_id", "event_id", "stored_headers"]
+__all__ = ["begin_message_id", "event_id", "passed_on", "stored_headers"]
 
 EVENT_ID_DIGITS: Final = 32
 """Hex digits of an event's id: as many as an item's token has."""
 
-_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _BEFORE_ID: Final = f"NATS/1.0\r\n{envelope.MESSAGE_ID}: "
 _BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
@@ -62,18 +62,33 @@ def begin_message_id(endpoint: ServedEndpoint, event: str | None) -> "hashlib._H
     return digest
 
 
-def stored_headers(
+def passed_on(given: bytes | None, message_id: str) -> str:
+    """Return the trace that a webhook is stored with where this process takes no part in it.
+
+    It is the sender's, as it came. One that begins here takes its ids from the message id, so that
+    repeats of a webhook share one.
+
+    Args:
+        given: The request's `traceparent`.
+        message_id: 64 hex digits, of `begin_message_id`.
+    """
+    if given is not None and _TRACEPARENT.fullmatch(given):
+        return given.decode()
+    return f"00-{message_id[:32]}-{message_id[32:48]}-00"
+
+
+def stored_headers(  # noqa: PLR0913, PLR0917  # all that stands in it
     endpoint: ServedEndpoint,
     headers: Mapping[bytes, bytes],
     message_id: str,
     event: str | None,
     received: float,
+    trace: str,
     packed_from: int | None = None,
 ) -> bytes:
     """Return the header block that is stored with a webhook.
 
-    Values are the request's own bytes: the HTTP parser lets no line break through. A trace that
-    begins here takes its ids from the message id, so that repeats of a webhook share one.
+    Values are the request's own bytes: the HTTP parser lets no line break through.
 
     Args:
         endpoint: Which endpoint it is for.
@@ -81,13 +96,9 @@ def stored_headers(
         message_id: 64 hex digits, of `begin_message_id`.
         event: What `event_id` gave.
         received: When the body was there, in seconds since the epoch.
+        trace: Its `traceparent`.
         packed_from: How many bytes the body has, where it is stored packed.
     """
-    given = headers.get(b"traceparent")
-    if given is not None and _TRACEPARENT.fullmatch(given):
-        trace = given.decode()
-    else:
-        trace = f"00-{message_id[:32]}-{message_id[32:48]}-00"
     lines = (
         f"{_BEFORE_ID}{message_id}{_BEFORE_TIME}{int(received * 1000)}"
         f"{_BEFORE_ENDPOINT}{endpoint.label}{_BEFORE_TRACE}{trace}"
