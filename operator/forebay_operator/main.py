@@ -120,7 +120,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     chance = random.Random()  # noqa: S311  # spreads retries, guards nothing
     waiting = ["the cluster's objects"]
     cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
-    streams = JetStreams(nats)
+    streams = JetStreams(nats, metrics.nats_answered)
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         serve_admin(admin_application(lambda: waiting, metrics.exposition), admin),
@@ -164,6 +164,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             queue=queue,
         )
         reconciler = Reconciler(parts)
+        metrics.follow_ages(reconciler.ages, streams.certificate_end)
         shared = SharedParts(config, cache, applier, tables, apis)
         workers = Workers(config.limits, cache, reconciler, shared, metrics, queue)
         watches.start()

@@ -1,19 +1,24 @@
 """The operator's metrics: declared here, recorded through verbs, read on the admin port.
 
-None of them names an endpoint: what is in the resources' status is read there.
+They name a few endpoints at most: what is in the resources' status is read there.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from forebay.runtime.metric_declarations import Declarations
+from forebay.core.naming import EndpointName
+from forebay.runtime.metric_declarations import ENDPOINT, Declarations
 from forebay.runtime.metrics import MetricSet
 
-__all__ = ["DECLARED", "Condition", "OperatorMetrics"]
+__all__ = ["DECLARED", "Age", "Condition", "OperatorMetrics"]
 
 SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """A reconcile without news takes a millisecond, one that makes all objects a tenth of a second."""
+
+OLDEST: Final = 20
+"""Endpoints that are named by how old what they trust in is."""
 
 DECLARED: Final = Declarations("operator")
 
@@ -77,12 +82,50 @@ STREAM_FILL: Final = DECLARED.gauge(
     unit="ratio",
     use="Above 0.8 processed data is purged before its age; higher: it is full of what waits.",
 )
+NATS_SECONDS: Final = DECLARED.histogram(
+    "forebay_operator_nats_seconds",
+    "From a question to NATS to its answer, several every ten seconds.",
+    unit="seconds",
+    use="Where it rises as the receivers' publish_seconds do, it is NATS.",
+    buckets=SECONDS,
+)
+NATS_CERTIFICATE: Final = DECLARED.gauge(
+    "forebay_operator_nats_certificate_end_timestamp_seconds",
+    "When the certificate of the NATS server that it is connected to ends, or its authority's, "
+    "whichever is first; none without TLS.",
+    unit="seconds since 1970",
+    use="After it no part connects any more: renew it before.",
+)
+CERTIFICATE: Final = DECLARED.gauge(
+    "forebay_operator_certificate_end_timestamp_seconds",
+    "When the first authority that an endpoint's destinations name (`tls.ca`) ends; of the "
+    f"{OLDEST} endpoints whose end first.",
+    labels=ENDPOINT,
+    unit="seconds since 1970",
+    use="After it nothing is delivered there: put the new one into its Secret before.",
+)
+SECRET: Final = DECLARED.gauge(
+    "forebay_operator_secret_changed_timestamp_seconds",
+    "When the Secret that was not changed for longest, of those that an endpoint names, was "
+    f"written; of the {OLDEST} endpoints with the oldest.",
+    labels=ENDPOINT,
+    unit="seconds since 1970",
+    use="Older than your rules for secrets allow: rotate it (list both while you do).",
+)
 LOOP_LAG: Final = DECLARED.loop_lag()
 START_TIME: Final = DECLARED.start_time()
 
 
 Condition: TypeAlias = tuple[str, str]
 """A condition's type and its status."""
+
+
+class Age(NamedTuple):
+    """How old what an endpoint trusts in is; times in seconds since 1970."""
+
+    endpoint: EndpointName
+    secret_changed: float | None
+    certificate_end: float | None
 
 
 class OperatorMetrics:
@@ -95,6 +138,8 @@ class OperatorMetrics:
         self._seconds = metrics.histogram(RECONCILE_SECONDS)
         self._writes = metrics.series(WRITES)
         self._drift = metrics.series(DRIFT)
+        self._nats = metrics.histogram(NATS_SECONDS)
+        metrics.series(NATS_CERTIFICATE).replace([])
         self._bytes = metrics.series(STREAM_BYTES)
         self._fill = metrics.series(STREAM_FILL)
 
@@ -138,6 +183,39 @@ class OperatorMetrics:
     def follow_watch_age(self, age: Callable[[], float]) -> None:
         """Ask this for the seconds since the latest event of a watch."""
         self._set.series(WATCH_AGE).follow_value(age)
+
+    def follow_ages(
+        self, read: Callable[[], Iterable[Age | None]], nats: Callable[[], float | None]
+    ) -> None:
+        """Ask for the ages of secrets and certificates; at each None others have their turn.
+
+        Args:
+            read: Of all endpoints.
+            nats: When the certificate of NATS ends.
+        """
+
+        def survey() -> Iterator[None]:
+            secrets: list[tuple[float, EndpointName]] = []
+            certificates: list[tuple[float, EndpointName]] = []
+            for age in read():
+                if age is None:
+                    yield
+                    continue
+                if age.secret_changed is not None:
+                    secrets.append((age.secret_changed, age.endpoint))
+                if age.certificate_end is not None:
+                    certificates.append((age.certificate_end, age.endpoint))
+            for metric, found in ((SECRET, secrets), (CERTIFICATE, certificates)):
+                first = heapq.nsmallest(OLDEST, found)
+                self._set.series(metric).replace((name, when) for when, name in first)
+            end = nats()
+            self._set.series(NATS_CERTIFICATE).replace([] if end is None else [((), end)])
+
+        self._set.before(survey)
+
+    def nats_answered(self, seconds: float) -> None:
+        """Observe how long NATS took for an answer."""
+        self._nats.observe(seconds)
 
     # -- what is set when it is known
 

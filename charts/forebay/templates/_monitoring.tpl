@@ -37,6 +37,8 @@ true
       "MINIMUM" (int64 $monitoring.rules.minimum)
       "EXPIRY" $monitoring.rules.expiryRatio
       "FULL_HOURS" $monitoring.rules.streamFullHours
+      "CERTIFICATE_DAYS" (int64 $monitoring.rules.certificateDays)
+      "SECRET_DAYS" (int64 $monitoring.rules.secretDays)
       "RUNBOOKS" ($monitoring.rules.runbooks | trimSuffix "/")
       "PARTITIONS" (mul 16 (len $root.Values.shards))
       "SHARED" (ternary 1 0 $root.Values.receivers.shared.enabled)

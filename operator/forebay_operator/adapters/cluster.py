@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx2
 import msgspec
@@ -26,7 +26,7 @@ from forebay_operator.models.endpoint import ClusterEndpoint, write_time
 from forebay_operator.models.kinds import KINDS, ManagedKind, kind_of
 from forebay_operator.models.names import FIELD_MANAGER, FINALIZER, GROUP, LABEL_OWNER
 
-__all__ = ["Cluster", "Document"]
+__all__ = ["Cluster", "Document", "StoredSecret"]
 
 Document = Mapping[str, Any]
 
@@ -75,6 +75,14 @@ def _tellable(text: str, *, quotes: bool) -> str:
     if quotes:
         text = _DENIED.sub(r"\1 (its words may quote a secret, so they are left out)", text)
     return text if len(text) <= TEXT_MOST else f"{text[:TEXT_MOST]}..."
+
+
+class StoredSecret(NamedTuple):
+    """A tenant's Secret."""
+
+    values: dict[str, str]
+    changed: float | None
+    """When it was written last, in seconds since 1970; None where the API server does not say."""
 
 
 class Cluster:
@@ -157,8 +165,8 @@ class Cluster:
 
     # --- secrets of tenants
 
-    async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
-        """Return the values of a Secret; None where there is none.
+    async def secret(self, namespace: str, name: str) -> StoredSecret | None:
+        """Return a Secret; None where there is none.
 
         Values that are no text are left out: none of ours can be such.
         """
@@ -176,7 +184,10 @@ class Cluster:
         for key, data in (secret.data or {}).items():
             with contextlib.suppress(binascii.Error, UnicodeDecodeError):
                 values[key] = base64.b64decode(data).decode()
-        return values
+        metadata = secret.metadata or ObjectMeta()
+        written = [each.time for each in metadata.managedFields or () if each.time is not None]
+        changed = max(written, default=metadata.creationTimestamp)
+        return StoredSecret(values, None if changed is None else changed.timestamp())
 
     # --- objects of ours
 

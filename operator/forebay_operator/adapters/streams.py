@@ -1,6 +1,8 @@
 """NATS: streams and consumers of the shards, what an endpoint has in them, and its removal."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -14,6 +16,7 @@ from typing_extensions import override
 from forebay.core.errors import ConfigurationError
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
+from forebay.runtime.certificates import connection_end
 from forebay.runtime.jetstream.api import API_PREFIX, moment, request
 from forebay.runtime.jetstream.errors import (
     MESSAGE_MISSING_CODE,
@@ -21,6 +24,7 @@ from forebay.runtime.jetstream.errors import (
     StoreError,
     StoreUnavailable,
 )
+from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
@@ -105,8 +109,18 @@ class _Consumer(NamedTuple):
 class JetStreams(StreamManager):
     """A real JetStream; `run` is its one task."""
 
-    def __init__(self, settings: NatsSettings) -> None:
+    def __init__(
+        self, settings: NatsSettings, on_answer: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: Where NATS is.
+            on_answer: Called with the seconds that each answer took.
+        """
         self._client: Client | None = None
+        self._on_answer = on_answer
+        self._authority = settings.tls_ca
         self.connections = asyncio.Event()
         """Set at every new connection: streams may be gone, or NATS another one."""
 
@@ -117,6 +131,12 @@ class JetStreams(StreamManager):
     async def run(self) -> None:
         """Keep the connection; until cancelled."""
         await self._link.run()
+
+    def certificate_end(self) -> float | None:
+        """Return when the server's certificate or its authority's ends; None without TLS."""
+        client = self._client
+        server = client.certificate if isinstance(client, QuickClient) else None
+        return connection_end(server, self._authority)
 
     async def connected(self, client: Client) -> None:
         """Take a new client (`LinkListener`)."""
@@ -292,6 +312,7 @@ class JetStreams(StreamManager):
             within=REQUEST_SECONDS,
             silence=_SILENCE,
         )
+        began = time.monotonic()
         task = asyncio.create_task(asking)
         self._asking.add(task)
         # Also where nobody waits any more: its failure is no news then.
@@ -310,6 +331,7 @@ class JetStreams(StreamManager):
             raise StreamsUnavailable(str(error)) from error
         except OSError as error:
             raise StreamsUnavailable(_silent(error)) from error
+        self._on_answer(time.monotonic() - began)
         answer: dict[str, Any] = msgspec.json.decode(reply.data)
         refused = answer.get("error")
         if refused is None:

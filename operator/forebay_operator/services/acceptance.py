@@ -1,5 +1,6 @@
 """Whether an endpoint can be served: it is accepted with its secrets resolved, or rejected."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay.core.validation_errors import InvalidEndpoint, Problem
+from forebay.runtime.certificates import first_end
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
@@ -28,6 +30,12 @@ class AcceptedEndpoint:
     processing: ProcessorEndpoint
     warnings: tuple[str, ...] = ()
     """What of its Secrets is used though it looks like a mistake."""
+
+    secret_changed: float | None = None
+    """When the Secret that was not written for longest was, in seconds since 1970."""
+
+    certificate_end: float | None = None
+    """When the first authority that it trusts ends, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +139,16 @@ def _resolved(
         route=route,
         processing=processing,
         warnings=tuple(f"{each.field}: {each.reason}" for each in warnings),
+        secret_changed=None if secrets.changed == math.inf else secrets.changed,
+        certificate_end=_certificate_end(processing),
     )
+
+
+def _certificate_end(processing: ProcessorEndpoint) -> float | None:
+    targets = (each.http for each in processing.destinations if each.http is not None)
+    authorities = {each.tls.ca for each in targets if each.tls is not None and each.tls.ca}
+    ends = (first_end(each) for each in authorities)
+    return min((each for each in ends if each is not None), default=None)
 
 
 def _reason_of(secrets: EndpointSecrets) -> ConditionReason:

@@ -4,6 +4,7 @@ Of each only the keys that the endpoint names are kept, and of them no more than
 table: a tenant may name many Secrets, each of which may hold 1 MiB.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,9 @@ class EndpointSecrets:
 
     too_large: dict[tuple[str, str], int] = field(default_factory=dict)
     """The bytes of each value that is not kept, by Secret and key."""
+
+    changed: float = math.inf
+    """When the one that was not written for longest was, in seconds since 1970."""
 
     is_missing: bool = False
     is_beyond_limit: bool = False
@@ -87,9 +91,11 @@ async def read_secrets(cluster: Cluster, endpoint: ClusterEndpoint, limit: int) 
     """
     found = EndpointSecrets(limit=limit)
     for name, keys in sorted(endpoint.secret_keys.items()):
-        values = await cluster.secret(endpoint.endpoint.namespace, name)
-        if values is None:
+        secret = await cluster.secret(endpoint.endpoint.namespace, name)
+        if secret is None:
             found.values[name] = None
-        else:
-            found.keep(name, values, keys)
+            continue
+        found.keep(name, secret.values, keys)
+        if secret.changed is not None:
+            found.changed = min(found.changed, secret.changed)
     return found

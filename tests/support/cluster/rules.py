@@ -197,6 +197,9 @@ _WELL: Final[tuple[_Series, ...]] = (
         "forebay_processor_loop_lag_seconds", 'pool="processor"', ("0.01", "0.1", "1.0"), 240
     ),
     ("forebay_operator_watch_age_seconds{}", "5", 0),
+    ("forebay_operator_nats_certificate_end_timestamp_seconds{}", "99999999", 0),
+    (f"forebay_operator_certificate_end_timestamp_seconds{{{_SHOP}}}", "99999999", 0),
+    (f"forebay_operator_secret_changed_timestamp_seconds{{{_SHOP}}}", "0", 0),
     ("forebay_operator_queue_items{}", "0", 0),
     ('forebay_operator_reconciles_total{result="ok"}', "0", 12),
     ('forebay_operator_reconciles_total{result="failed"}', "0", 0),

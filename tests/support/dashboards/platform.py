@@ -247,6 +247,45 @@ def _operator() -> list[Sized]:
             6,
             7,
         ),
+        (
+            lines(
+                "Round trip to NATS",
+                "From the operator's questions to NATS' answers. Where it rises as the receivers' and processors' "
+                "do, it is NATS.",
+                quantiles("forebay_operator_nats_seconds"),
+                unit="s",
+                steps=((1, "red"),),
+                logarithmic=True,
+            ),
+            8,
+            7,
+        ),
+        (
+            lines(
+                "Until certificates end",
+                "Of NATS, and of the authorities that destinations name, the first five. At 0 nothing connects there "
+                "any more.",
+                {
+                    "min(forebay_operator_nats_certificate_end_timestamp_seconds) - time()": "NATS",
+                    "0 - topk(5, time() - min by (namespace, endpoint) (forebay_operator_certificate_end_timestamp_seconds))": "{{namespace}}/{{endpoint}}",
+                },
+                unit="s",
+            ),
+            8,
+            7,
+        ),
+        (
+            lines(
+                "Age of Secrets",
+                "Since the Secret of an endpoint that was not changed for longest was written; the oldest five.",
+                {
+                    "topk(5, time() - min by (namespace, endpoint) (forebay_operator_secret_changed_timestamp_seconds))": "{{namespace}}/{{endpoint}}",
+                },
+                unit="s",
+            ),
+            8,
+            7,
+        ),
     ]
 
 

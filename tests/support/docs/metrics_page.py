@@ -10,6 +10,7 @@ from forebay.core.item_kinds import KINDS
 from forebay.core.subjects import Lane
 from forebay.runtime.metric_declarations import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR
+from forebay_operator.metrics import OLDEST
 from forebay_processor.destination_metrics import OF_DESTINATIONS
 from forebay_processor.destinations.answer_classes import AnswerClass
 from forebay_processor.metrics import DECLARED as PROCESSOR
@@ -76,7 +77,7 @@ than 150 that name no endpoint.
 A series of an endpoint, or of a destination, that left the tables goes too, so their number does
 not grow with time: at a receiver at once; at a processor when its last values have been shown for
 `FOREBAY_PROCESSOR_KEEP_GONE_SECONDS` (2 h) to 1.25 times that; how much waits of it is shown for
-as long as something does. The operator's metrics name no endpoint.
+as long as something does. The operator names {oldest} endpoints at most in each of two metrics.
 
 ## Labels
 
@@ -95,6 +96,7 @@ def page() -> str:
         endpoint=MOST_OF_ENDPOINT,
         destination=MOST_OF_DESTINATION,
         records=MOST_RECORDS,
+        oldest=OLDEST,
     )
     return head + "\n".join((*labels, *parts)) + "\n"
 

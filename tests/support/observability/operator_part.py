@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator
 
+from forebay.core.naming import EndpointName
 from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.process_start import listen
 from forebay.runtime.settings import NatsSettings
 from forebay.runtime.supervise import end_tasks
 from forebay_operator.adapters.streams import JetStreams
+from forebay_operator.metrics import Age
 from forebay_operator.services.shards import Shards
 from forebay_operator.services.workers import Workers
 from forebay_operator.settings.config import Shard
@@ -19,6 +22,7 @@ from support.programs.stack import Stack
 
 __all__ = ["operator_part"]
 
+_DAY = 86400.0
 _CHECK_SECONDS = 1
 """Between two looks at the streams."""
 
@@ -46,7 +50,14 @@ async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]
     alone.metrics.follow_queue(lambda: len(alone.queue))
     alone.metrics.follow_conditions(alone.cache.conditions)
     alone.metrics.follow_watch_age(lambda: asyncio.get_running_loop().time() - begun)
-    streams = JetStreams(NatsSettings(url=stack.nats_server.url))
+    streams = JetStreams(NatsSettings(url=stack.nats_server.url), alone.metrics.nats_answered)
+    now = time.time()
+    alone.cluster.secrets_changed = now - 100 * _DAY
+    # This NATS has no TLS, and no destination here an authority: what would be read is played.
+    authority = Age(EndpointName(alone.namespace, "shop"), None, now + 90 * _DAY)
+    alone.metrics.follow_ages(
+        lambda: [*alone.reconciler.ages(), authority], lambda: now + 90 * _DAY
+    )
     shards = Shards(
         alone.config, streams, streams.connections, alone.metrics, random.Random(1), alone.queue
     )

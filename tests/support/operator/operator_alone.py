@@ -17,7 +17,7 @@ from lightkube.core.resource import NamespacedResourceG
 from typing_extensions import override
 
 from forebay.core.naming import EndpointName
-from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.adapters.cluster import Cluster, StoredSecret
 from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.builders.names import endpoint_selector
@@ -63,6 +63,7 @@ class PlayedCluster(Cluster):
         self.endpoint_documents: dict[EndpointName, dict[str, Json]] = {}
         self.objects: dict[ObjectKey, dict[str, Json]] = {}
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
+        self.secrets_changed: float | None = None
         self.refused: set[str] = set()
         """Kinds that are."""
 
@@ -97,8 +98,9 @@ class PlayedCluster(Cluster):
         return document
 
     @override
-    async def secret(self, namespace: str, name: str) -> dict[str, str] | None:
-        return self.secrets.get((namespace, name))
+    async def secret(self, namespace: str, name: str) -> StoredSecret | None:
+        values = self.secrets.get((namespace, name))
+        return None if values is None else StoredSecret(values, self.secrets_changed)
 
     @override
     async def kinds(self) -> tuple[ManagedKind, ...]:

@@ -31,11 +31,11 @@ class Certificate:
 class Authority:
     """Signs certificates; trusted by nobody who is not told to."""
 
-    def __init__(self, folder: Path, name: str = "authority") -> None:
-        """Make its key and certificate in a folder."""
+    def __init__(self, folder: Path, name: str = "authority", days: int = int(_DAYS)) -> None:
+        """Make its key and certificate in a folder; it ends after so many days."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._own = self._make(name, "-x509", "-days", _DAYS, "-subj", f"/CN={name}")
+        self._own = self._make(name, "-x509", "-days", str(days), "-subj", f"/CN={name}")
 
     @property
     def pem(self) -> str:

@@ -11,6 +11,7 @@ that it calls, its table of subscriptions and their number. Its tests
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -56,6 +57,14 @@ class QuickClient(Client):
         """Make a client; nothing is connected."""
         super().__init__()
         self._short: dict[int, OnMessage] = {}
+
+    @property
+    def certificate(self) -> dict[str, Any] | None:
+        """The server's certificate, as `ssl` describes it; None without TLS or a connection."""
+        # nats-py has no way to ask for it.
+        writer = getattr(self._transport, "_io_writer", None)
+        found: dict[str, Any] | None = writer and writer.get_extra_info("peercert")
+        return found or None
 
     def shorten(self, subscription: Subscription, on_message: OnMessage) -> None:
         """Call this for each message of a subscription that has not had any yet."""

@@ -1,0 +1,36 @@
+"""When certificates end is read as openssl wrote it, and what is none is no error."""
+
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+
+from forebay.runtime.certificates import end_of, first_end
+from support.programs.authority import Authority
+
+DAY = 86400
+
+
+def test_an_authority_ends_when_it_was_made_to(tmp_path: Path) -> None:
+    end = first_end(Authority(tmp_path).pem)
+    assert end is not None
+    assert 1.9 * DAY < end - time.time() < 2.1 * DAY
+
+
+def test_of_several_the_first_end_counts(tmp_path: Path) -> None:
+    first, other = Authority(tmp_path / "a", days=2), Authority(tmp_path / "b", "other", days=9)
+    assert first_end(other.pem + first.pem) == first_end(first.pem)
+    assert first_end(other.pem) != first_end(first.pem)
+
+
+@pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAA=="])
+def test_what_is_no_certificate_has_no_end(text: str) -> None:
+    assert first_end(text) is None
+
+
+def test_an_end_is_in_seconds_since_1970() -> None:
+    text = "Jan  5 09:34:43 2018 GMT"
+    assert end_of({"notAfter": text}) == ssl.cert_time_to_seconds(text) == 1515144883
+    assert end_of(None) is None
+    assert end_of({}) is None
