@@ -134,7 +134,7 @@ async def test_screen_and_status_say_what_goes_wrong(tmp_path: Path) -> None:
         assert await screen.send("a-wrong-secret") == 401
         assert await screen.send(APP_SECRET) == 200
         await eventually(
-            lambda: screen.sees("✗ demo/meta → crm", "failing for", "no connection"),
+            lambda: screen.sees("✗ demo/meta → crm", "failing: no connection for"),
             within=20,
             saying="the failing destination on the screen",
         )
@@ -145,7 +145,7 @@ async def test_screen_and_status_say_what_goes_wrong(tmp_path: Path) -> None:
 
         code, output, errors = await status(tmp_path)
         assert (code, errors) == (0, "")
-        assert "demo/meta → crm  failing" in output
+        assert "demo/meta → crm  failing: no connection" in output
         assert "signature_wrong" in output
 
         code, output, _ = await status(tmp_path, "--json")

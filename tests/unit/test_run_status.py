@@ -77,7 +77,7 @@ def test_a_status_names_what_goes_wrong_with_reason_and_time() -> None:
     out = io.StringIO()
     show(STATUS, Console(file=out, width=80, color_system=None))
     text = out.getvalue()
-    assert "✗ acme/shop → crm  breaker open for 1 min: no answer in time, 2 waiting" in text
+    assert "✗ acme/shop → crm  breaker open: no answer in time for 1 min, 2 waiting" in text
     assert "! acme/shop  1 not taken, too_large" in text
     assert "‖ acme/shop  paused" in text
     assert "the processor waits for a connection to NATS" in text

@@ -111,13 +111,13 @@ def test_a_failing_destination_is_named_with_its_reason_and_since_when(width: in
         lines(view("acme/shop", states=DestinationStates(destinations=(STATE,))), width)
     )
     assert "acme/shop" in shown
-    assert "failing for 3 min: status 503" in shown
+    assert "failing: status 503 for 3 min" in shown
 
 
 def test_eighty_columns_hold_what_matters_of_a_failing_destination() -> None:
     shown = lines(view("acme/shop", states=DestinationStates(destinations=(STATE,))), 80)
     assert shown[2].startswith(
-        "  ✗ acme/shop → crm  failing for 3 min: status 503, 42 waiting, next try in 1"
+        "  ✗ acme/shop → crm  failing: status 503 for 3 min, 42 waiting, next try in 1"
     )
 
 
@@ -198,8 +198,8 @@ def test_troubles_are_in_the_order_of_what_they_cost() -> None:
         paused=("acme/shop",),
     )
     assert [f"{each.who}: {each.what}" for each in troubles_of(states, rows)] == [
-        "acme/shop → erp: refuses us for 1 h: status 401, till its spec changes, 12 waiting",
-        "acme/shop → crm: failing for 3 min: status 503, 42 waiting, next try in 12 s",
+        "acme/shop → erp: refuses us: status 401 for 1 h, till its spec changes, 12 waiting",
+        "acme/shop → crm: failing: status 503 for 3 min, 42 waiting, next try in 12 s",
         "acme/shop: 3 unreadable bodies, NotJson",
         "acme/shop: 11 not taken, most signature_wrong (9)",
         "acme/shop: paused, 5 waiting",
@@ -216,3 +216,20 @@ def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> Non
 
 def test_every_kind_of_failure_has_words_for_people() -> None:
     assert {each.value for each in NoAnswerReason} | {"timeout"} == set(IN_WORDS)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_of_a_long_name_neither_the_destination_nor_the_reason_is_cut(width: int) -> None:
+    state = TroubledDestination(
+        endpoint=LONG,
+        destination="erp",
+        state="Refused",
+        reason="status 401",
+        failures=1,
+        failing_seconds=4000,
+        next_attempt_seconds=None,
+        waiting=12,
+    )
+    shown = lines(view(LONG, states=DestinationStates(destinations=(state,))), width)
+    assert shown[2].startswith("  ✗ customer-supp")
+    assert "→ erp  refuses us: status 401 for 1 h" in shown[2]

@@ -36,6 +36,9 @@ LEAST_ROWS: Final = 3
 LEAST_TROUBLES: Final = 2
 """Lines on troubles, however low the terminal is: the first one, and how many more there are."""
 
+LEAST_ENDPOINT: Final = 14
+"""Columns of an endpoint's name in a line on a trouble, before the end of the line is cut."""
+
 LEAST_LATEST: Final = 3
 """Lines with the latest items, or none."""
 
@@ -123,12 +126,14 @@ def _troubles(troubles: Sequence[TroubleLine], width: int, room: float) -> list[
 
 
 def _line(trouble: TroubleLine, width: int) -> Text:
-    """Return a trouble on one line: what has to be cut is cut off the name, then off the end."""
+    """Return a trouble on one line: what has to be cut is the endpoint, then the end."""
     mark, style = _MARKS[trouble.level], _STYLES[trouble.level]
-    beside = len(trouble.what) + len(mark) + 3
-    who = Text(trouble.who, "bold")
-    who.truncate(max(width - beside, min(width // 2, len(trouble.who))), overflow="ellipsis")
-    line = Text.assemble((f"{mark} ", style), who, "  ", (trouble.what, style), no_wrap=True)
+    endpoint, destination = Text(trouble.endpoint, "bold"), trouble.who[len(trouble.endpoint) :]
+    beside = len(mark) + 1 + len(destination) + 2 + len(trouble.what)
+    least = min(LEAST_ENDPOINT, len(trouble.endpoint))
+    endpoint.truncate(max(width - beside, least), overflow="ellipsis")
+    parts = ((f"{mark} ", style), endpoint, (destination, "bold"), "  ", (trouble.what, style))
+    line = Text.assemble(*parts, no_wrap=True)
     line.truncate(width, overflow="ellipsis")
     return line
 

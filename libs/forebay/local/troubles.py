@@ -145,13 +145,14 @@ IN_WORDS: Final = {
 def _of_destination(state: TroubledDestination) -> TroubleLine:
     reason = IN_WORDS.get(state.reason, state.reason)
     since = "" if state.failing_seconds is None else f" for {span(state.failing_seconds)}"
+    told = f"{reason}{since}"
     match state.state:
         case "Failing":
-            what = f"failing{since}: {reason}"
+            what = f"failing: {told}"
         case "Refused":
-            what = f"refuses us{since}: {reason}, till its spec changes"
+            what = f"refuses us: {told}, till its spec changes"
         case _:
-            what = f"breaker {state.state.lower()}{since}: {reason}"
+            what = f"breaker {state.state.lower()}: {told}"
     if state.waiting:
         what += f", {state.waiting:,} waiting"
     if state.next_attempt_seconds is not None and state.state != "Probing":
