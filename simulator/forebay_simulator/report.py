@@ -28,10 +28,10 @@ _ADVICE: Final[Mapping[str, str]] = {
     "connection": "Nothing listens there: start `forebay run`, or correct host and port of --url.",
     "timeout": "Nothing answers there in time: look at what listens at --url.",
     "401": "The credentials are missing or wrong: --secret takes the secret of the endpoint's "
-    "`signature`, --header what its `headers` or `basic` ask for; " + _WHY + ".",
-    "403": "The client certificate is missing or wrong, and none can be sent from here; "
-    + _WHY
-    + ".",
+    "`signature`, --header what its `headers` or `basic` ask for; a client certificate cannot be "
+    "sent from here; " + _WHY + ".",
+    "403": "Forebay answers no webhook so: a proxy or a firewall before it does; look there, or "
+    "give the receiver's own address by --url.",
     "404": "There is no such endpoint: the path of --url is /v1/webhooks/<namespace>/<name>.",
     "503": "The receiver cannot store: is NATS there, and has its stream room? " + _WHY + ".",
 }

@@ -110,6 +110,12 @@ def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: 
             ":11: is not YAML that can be read: the key",
         ),
         ("yes: 1\n", ":1: is not YAML that can be read: the key 'yes' is not text"),
+        (
+            "a: 2026-02-30\n",
+            ":1: is not YAML that can be read: it holds a date or a number that is",
+        ),
+        ("a: 0b_\n", ":1: is not YAML that can be read: it holds a date or a number that is none"),
+        ("a: " + 3_000 * "[", ": is not YAML that can be read: it is nested too deeply"),
         ("- a\n- b\n", ":1: is not YAML that can be read: a manifest starts with"),
         ("apiVersion: v1\nkind: ConfigMap\n", ":2: kind: `forebay run` takes WebhookEndpoint"),
         (
@@ -125,6 +131,12 @@ def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: 
             ":2: kind: there is no such kind: did you mean `Secret`?",
         ),
         (HEAD.replace("v1", "v2"), ":1: apiVersion: Secret is of `v1` here: write that"),
+        (
+            HEAD.replace("Secret", "[Secret]"),
+            ":2: kind: there is no such kind: did you mean `Secret`?",
+        ),
+        (HEAD.replace("Secret", "{}"), ":2: kind: `forebay run` takes WebhookEndpoint"),
+        (HEAD.replace("v1", "[v1]"), ":1: apiVersion: Secret is of `v1` here: write that"),
         ("metadata: {name: x}\n", ":1: kind: this field is missing: `forebay run` takes"),
         ("kind: Secret\n", ":1: apiVersion: this field is missing: `forebay run` takes"),
         (f"{HEAD}data: {{a: '%%'}}\n", ":4: data.a: this is not base64 of text"),

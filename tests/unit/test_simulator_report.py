@@ -107,6 +107,8 @@ def test_accepted_keys_are_those_of_accepted_webhooks() -> None:
     [
         ("connection", "Nothing listens there: start `forebay run`"),
         ("401", "--secret takes the secret of the endpoint's `signature`"),
+        ("401", "a client certificate cannot be sent from here"),
+        ("403", "Forebay answers no webhook so: a proxy or a firewall before it does"),
         ("404", "/v1/webhooks/<namespace>/<name>"),
         ("503", "is NATS there"),
         ("418", "forebay_receiver_refused_total{reason}"),

@@ -67,6 +67,8 @@ class ManifestSet:
         except InvalidEndpoint as error:
             lines = [manifests.describe(problem) for problem in error.problems]
             raise InvalidManifests(lines) from error
+        if misleading := manifests.secrets.misleading_variables():
+            raise InvalidManifests(misleading)
         for warning in warnings:
             self._warn(manifests.describe(warning))
         return CompiledTables(manifests=manifests, receiver=receiver, processor=processor)

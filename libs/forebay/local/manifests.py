@@ -157,6 +157,8 @@ class _Reading:
         try:
             for document in _documents(file, text):
                 self._take(document)
+        except RecursionError:
+            self.problems.append(f"{file}: is not YAML that can be read: it is nested too deeply")
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f":{mark.line + 1}" if mark is not None else ""
@@ -223,8 +225,8 @@ def _of_no_kind(version: object, kind: object) -> tuple[FieldPath, str]:
     if kind is None or version is None:
         field = "kind" if kind is None else "apiVersion"
         return (field,), f"this field is missing: `forebay run` takes {takes}"
-    if kind in _VERSIONS:
-        return ("apiVersion",), f"{kind} is of `{_VERSIONS[str(kind)]}` here: write that"
+    if isinstance(kind, str) and kind in _VERSIONS:  # a list cannot be looked up
+        return ("apiVersion",), f"{kind} is of `{_VERSIONS[kind]}` here: write that"
     near = difflib.get_close_matches(str(kind).lower(), map(str.lower, _VERSIONS), n=1)
     if near:
         meant = next(each for each in _VERSIONS if each.lower() == near[0])
@@ -263,7 +265,12 @@ def _documents(file: Path, text: str) -> Iterator[_Document]:
             if node is None:
                 break
             _check_keys(node)
-            content = loader.construct_document(node)
+            try:
+                content = loader.construct_document(node)
+            except ValueError:  # of `datetime` and `int`: 2026-02-30, 0b_
+                problem = "it holds a date or a number that is none: put that in quotes"
+                mark = node.start_mark
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark) from None
             if content is None:
                 continue  # nothing between two lines of `---`
             if not isinstance(content, dict):

@@ -2,12 +2,15 @@
 
 The variable of key `app-secret` of Secret `crm` in the namespace `acme` is
 FOREBAY_SECRET_ACME_CRM_APP_SECRET: in capitals, with `_` for every other character. It wins over a
-manifest, so that an example's secret can be replaced by a real one without an edit.
+manifest, so that an example's secret can be replaced by a real one without an edit. A variable that
+two keys would be read from is refused, and so is one that was named without the namespace.
 """
 
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from typing_extensions import override
 
 from forebay.core.errors import ConfigurationError
 
@@ -28,6 +31,24 @@ def variable_name(namespace: str, secret: str, key: str) -> str:
     return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{namespace}_{secret}_{key}".upper())
 
 
+def _former_name(secret: str, key: str) -> str:
+    """Return the variable that held a key before its name had the namespace."""
+    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{secret}_{key}".upper())
+
+
+class _Key(NamedTuple):
+    """Which key of which Secret."""
+
+    namespace: str
+    secret: str
+    key: str
+
+    @override
+    def __str__(self) -> str:
+        """Return it as a message names it."""
+        return f"key {self.key!r} of Secret {self.namespace}/{self.secret}"
+
+
 class LocalSecrets:
     """Looks up the keys of Secrets."""
 
@@ -39,10 +60,13 @@ class LocalSecrets:
         """Keep where the values are: Secret manifests by name, and the environment."""
         self._manifests = manifests
         self._environment = environment
+        self._keys_of: dict[str, dict[_Key, None]] = {}
+        """What was looked up, by its variable, in the order of the first time."""
 
     def __call__(self, namespace: str, name: str, key: str, /) -> str:
         """Return a value; raises ConfigurationError where there is none."""
         variable = variable_name(namespace, name, key)
+        self._keys_of.setdefault(variable, {})[_Key(namespace, name, key)] = None
         if variable in self._environment:
             return self._environment[variable]
         values = self._manifests.get(SecretName(namespace, name))
@@ -56,6 +80,30 @@ class LocalSecrets:
             message = f"Secret {name!r} has no key {key!r}: add it, or set {variable}"
             raise ConfigurationError(message)
         return values[key]
+
+    def misleading_variables(self) -> list[str]:
+        """Return what is wrong with the variables of all that was looked up, one sentence each.
+
+        A value would be another secret's, or stay that of a manifest, and nobody would notice.
+        """
+        sentences = []
+        for variable, keys in self._keys_of.items():
+            if variable in self._environment:
+                if len(keys) > 1:
+                    sentences.append(
+                        f"{variable} would be read for {' and for '.join(map(str, keys))}: rename "
+                        "one of them, or unset it and write both in Secret manifests"
+                    )
+                continue
+            for key in keys:
+                former = _former_name(key.secret, key.key)
+                # It may be another key's variable of today.
+                if former in self._environment and former not in self._keys_of:
+                    sentences.append(
+                        f"{former} is no longer read for {key}: rename it to {variable}, "
+                        "or unset it"
+                    )
+        return sentences
 
     def variable(self, namespace: str, name: str, key: str) -> str | None:
         """Return the variable that a value comes from; None where a manifest holds it."""
