@@ -42,13 +42,22 @@ def traces(**settings: float) -> tuple[RequestTraces, RecordedSpans]:
 
 
 def test_repeats_of_a_webhook_share_a_trace_and_have_spans_of_their_own() -> None:
-    own, _ = traces()
+    own, _ = traces(ratio=1)
     first, second = (parse_traceparent(own.begin(None, MESSAGE_ID)) for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.trace_id == second.trace_id == "5" * 32
     assert first.span_id != second.span_id
-    assert not first.is_sampled
+
+
+@pytest.mark.parametrize("result", [StoreFull("full"), PubAck(seq=9, duplicate=True)])
+def test_repeats_that_are_recorded_without_a_draw_have_spans_of_their_own(
+    result: PubAck | StoreError,
+) -> None:
+    own, spans = traces()
+    for _ in range(2):
+        own.finished(Webhook(own.begin(None, MESSAGE_ID)), result, 52.0)
+    assert len({span.context.span_id for span in spans.spans}) == len(spans.spans) == 4
 
 
 def test_the_ratio_is_the_share_that_is_drawn() -> None:

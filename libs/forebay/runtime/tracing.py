@@ -63,11 +63,11 @@ class TraceSettings(BaseSettings):
     """A request, or an attempt at a destination, that takes longer is always traced: the
     providers' own limit for nearly all requests."""
 
-    drawn_per_second: Annotated[int, Field(ge=0)] = 50
-    """Webhooks that one receiver draws in a second: at more than 5,000/s it traces less than 1 %,
+    drawn_per_second: Annotated[int, Field(ge=0)] = 20
+    """Webhooks that one receiver draws in a second: at more than 2,000/s it traces less than 1 %,
     so that traces cost no more. What is above is counted. Raise it with the ratio."""
 
-    always_per_second: Annotated[int, Field(ge=0)] = 50
+    always_per_second: Annotated[int, Field(ge=0)] = 20
     """Spans of what was not drawn (failed, slow, tried again, replayed) that one process records in
     a second, so that an outage costs no more than that; what is above is counted."""
 
@@ -181,8 +181,7 @@ class Tracer:
         self._ratio = settings.ratio
         self._sink = sink
         self._random = random or Random()  # noqa: S311  # ids are no secrets
-        self._draws = self._random.random
-        self._bits = self._random.getrandbits
+        self._chance = self._random.random
         self._drawn = _Allowance(settings.drawn_per_second)
         self._always = _Allowance(settings.always_per_second)
 
@@ -194,11 +193,9 @@ class Tracer:
         """Return a new id of a trace: 32 hex digits, not all 0."""
         return f"{self._random.getrandbits(128) or 1:032x}"
 
-    def draw_both(self) -> str:
-        """Draw the id of a webhook's span and whether it is traced: the end of a `traceparent`."""
-        if self._draws() < self._ratio and self._drawn.take():
-            return f"{self._bits(64) or 1:016x}-01"
-        return f"{self._bits(64) or 1:016x}-00"
+    def draws(self) -> bool:
+        """Draw whether a webhook is traced."""
+        return self._chance() < self._ratio and self._drawn.take()
 
     def may_record(self) -> bool:
         """Say whether there is room in this second for one more span of what was not drawn."""

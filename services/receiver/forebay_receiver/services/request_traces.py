@@ -61,6 +61,7 @@ class RequestTraces:
     def __init__(self, tracer: Tracer, metrics: ReceiverMetrics) -> None:
         self._tracer = tracer
         self._metrics = metrics
+        self._draws = tracer.draws
         self._is_trusting = tracer.settings.trust_incoming
         self.slow_seconds = tracer.slow_seconds
 
@@ -69,15 +70,18 @@ class RequestTraces:
 
         Its trace is of the message id, so that a provider's repeats of a webhook share one; whether
         it is recorded is drawn, for a body can be made so that its hash is what one likes.
+        The span's id is drawn with that; of what is not drawn it is the message id's, as without
+        traces: it costs nothing, and of what is stored once there is no other.
 
         Args:
             given: The request's own.
             message_id: 64 hex digits.
         """
-        tracer = self._tracer
         if given is not None and self._is_trusting and (context := _read(given)) is not None:
-            return context._replace(span_id=tracer.draw_span_id()).header
-        return f"00-{message_id[:32]}-{tracer.draw_both()}"
+            return context._replace(span_id=self._tracer.draw_span_id()).header
+        if self._draws():
+            return f"00-{message_id[:32]}-{self._tracer.draw_span_id()}-01"
+        return f"00-{message_id[:32]}-{message_id[32:48]}-00"
 
     def finished(self, webhook: TracedWebhook, result: PubAck | StoreError, now: float) -> None:
         """Record a webhook that was answered, if it is to be.
@@ -97,6 +101,9 @@ class RequestTraces:
         stored = parse_traceparent(webhook.trace)
         if stored is None:
             return
+        if not is_drawn and (isinstance(result, StoreError) or result.duplicate):
+            # Nothing was stored under this id now, and what was before may have been recorded.
+            stored = stored._replace(span_id=tracer.draw_span_id())
         wall = webhook.received - webhook.begun
         parent, links = self._above(webhook.given)
         request = stored._replace(span_id=tracer.draw_span_id())
