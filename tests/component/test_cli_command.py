@@ -82,6 +82,9 @@ def prints(way: str) -> None:
         print("something", flush=True)
     else:
         print("something")
+    if way == "connection":
+        import errno
+        raise BrokenPipeError(errno.EPIPE, "a connection was closed")
     if way == "failed":
         from forebay.core.errors import ForebayError
         raise ForebayError("it failed")
@@ -108,6 +111,48 @@ def test_it_ends_quietly_where_whoever_reads_its_output_has_left(way: str, tmp_p
         os.close(writer)
     told = "forebay: it failed\n" if way == "failed" else ""
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, told)
+
+
+def test_a_broken_pipe_of_something_else_is_not_taken_for_that_of_the_output(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PRINTS, "connection"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "something\n")
+    last = ended.stderr.splitlines()[-1]
+    assert last == "BrokenPipeError: [Errno 32] a connection was closed"
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "told"),
+    [
+        (">&-", "--version", 0, ""),
+        (">&-", "dead ls --nats-url http://x", 2, "forebay: 'http://x' is no URL of NATS: "),
+        (">&-", "run", 2, "forebay: there is no folder examples/ here: "),
+        ("2>&-", "run", 2, ""),
+        ("<&-", "run", 2, "forebay: there is no folder examples/ here: "),
+    ],
+)
+def test_what_is_closed_from_the_start_is_no_hindrance(
+    closed: str, arguments: str, code: int, told: str, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m forebay {arguments} {closed}', sys.executable],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.startswith(told)
+    assert ended.stderr.count("\n") == (1 if told else 0)
 
 
 def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:

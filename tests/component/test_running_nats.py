@@ -40,12 +40,15 @@ async def test_a_run_whose_nats_is_silent_is_told_with_its_port(tmp_path: Path) 
             finally:
                 server.thaw()
     assert ended.code == 1
-    assert re.search(rf"process \d+\) does not answer at port {server.port}: look at", ended.err)
+    told = (
+        rf"process \d+\) does not answer at port {server.port}: wait until it has started, look at"
+    )
+    assert re.search(told, ended.err)
 
 
 async def test_a_run_whose_nats_is_gone_is_told_too(tmp_path: Path) -> None:
     port = free_port()
     with DataFolder(tmp_path) as folder:
         written(folder, port)
-        with pytest.raises(ForebayError, match=f"does not answer at port {port}: look at "):
+        with pytest.raises(ForebayError, match=f"does not answer at port {port}: wait until "):
             await running_nats(tmp_path)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,9 @@ import pytest
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ProcessorTable, ReceiverTable, decode_table
 from forebay.local.child import PartFailed
+from forebay.local.find_running_nats import running_nats
 from forebay.local.metrics_reader import EndpointCounts, LastItem
+from forebay.local.nats_server import SERVER_NAME, server_config
 from forebay.local.options import Options, Programs
 from forebay.local.reporters import Facts
 from forebay.local.supervisor import LocalSupervisor
@@ -134,7 +137,7 @@ class Bench:
         chosen = Options(
             files=(self.manifests,),
             data_dir=self.data,
-            port=port,
+            port=int(options.get("port", port)),
             admin_port=admin,
             processor_admin_port=processor_admin,
             nats_url=options.get("nats_url"),
@@ -289,6 +292,25 @@ async def test_a_second_run_on_the_same_folder_is_refused(bench: Bench) -> None:
     async with bench.running():
         with pytest.raises(ConfigurationError, match="another `forebay run`"):
             await bench.supervisor(Recorder()).run()
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_the_nats_of_the_run_before_is_not_found_while_one_starts(
+    bench: Bench, tmp_path: Path, *, is_own: bool
+) -> None:
+    # Whoever has its port by now, even another run.
+    async with NatsServer(tmp_path / "other", name=SERVER_NAME) as other:
+        bench.data.mkdir()
+        config = server_config(other.port, bench.data / "nats", bench.data / "nats.log")
+        (bench.data / "nats-server.conf").write_text(config)
+        assert await running_nats(bench.data) == other.url
+        with socket.create_server((HOST, 0)) as taken:
+            options = {"port": str(taken.getsockname()[1])}
+            if not is_own:
+                options["nats_url"] = f"nats://{HOST}:1"
+            with pytest.raises(ConfigurationError, match="is taken"):
+                await bench.supervisor(Recorder(), **options).run()
+        assert await running_nats(bench.data) is None
 
 
 async def test_a_nats_of_the_users_own_is_used_and_waited_for(bench: Bench, tmp_path: Path) -> None:

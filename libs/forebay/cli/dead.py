@@ -250,7 +250,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
             letters.max_items = max_items
         plan = await count(letters, wanted, printer)
         if to is not None:
-            check_target(to, {group.endpoint for group in plan.groups}, nats_url, data_dir)
+            await check_target(to, {group.endpoint for group in plan.groups}, nats_url, data_dir)
         printer.plan(plan, f"replay to {to}" if to else "replay", rate=rate)
 
         async def one(letter: "DeadLetter") -> "DeadLetterOutcome":

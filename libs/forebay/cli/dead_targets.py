@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["check_target"]
 
 
-def check_target(
+async def check_target(
     to: str, endpoints: Iterable["EndpointName"], nats_url: str | None, data_dir: Path
 ) -> None:
     """Make sure that all these endpoints have a destination.
 
     What there is stands in the processors' tables: in a pod of theirs, and in the data folder of a
     `forebay run`. From anywhere else it cannot be seen, and the processor says so by what becomes
-    of the letter.
+    of the letter. Tables of another installation than that whose NATS is used are not asked.
 
     Args:
         to: The destination's name.
@@ -35,8 +35,10 @@ def check_target(
 
     Raises:
         ConfigurationError: where one of them has no such destination.
+        ForebayError: where a run has the data folder and its NATS does not answer.
     """
-    known = _known(nats_url, data_dir)
+    folder = await _tables(nats_url, data_dir)
+    known = {} if folder is None else _known(folder)
     if not known:
         return
     for endpoint in sorted(set(endpoints)):
@@ -44,24 +46,37 @@ def check_target(
         if to in names:
             continue
         if not names:
-            message = f"--to {to}: no table names the endpoint {endpoint}: nothing goes there"
+            message = (
+                f"--to {to}: no table in {folder} names the endpoint {endpoint}: nothing goes there"
+            )
             raise ConfigurationError(message)
         near = difflib.get_close_matches(to, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
-        message = f"--to {to}: {endpoint} has no such destination: {hint}"
+        message = f"--to {to}: {endpoint} has no such destination in {folder}: {hint}"
         raise ConfigurationError(message)
 
 
-def _known(nats_url: str | None, data_dir: Path) -> Mapping[str, tuple[str, ...]]:
+async def _tables(nats_url: str | None, data_dir: Path) -> Path | None:
+    """Return the folder with the tables of the processors behind the NATS that is used.
+
+    That NATS is chosen in this order by `with_store`, too. None where nothing says which tables
+    belong to it: those that an earlier run left in the data folder do not.
+    """
+    from forebay.local.find_running_nats import running_nats
+    from forebay.local.folder import DataFolder
+
+    if nats_url is not None:
+        return None
+    if "FOREBAY_NATS_URL" not in os.environ and await running_nats(data_dir) is not None:
+        return DataFolder(data_dir).processor_tables
+    folder = os.environ.get("FOREBAY_TABLE_DIR")
+    return Path(folder) if folder else None
+
+
+def _known(folder: Path) -> Mapping[str, tuple[str, ...]]:
     """Return the destinations of each endpoint; empty where no table can be read."""
     from forebay.core.tables import ProcessorTable, decode_table
 
-    if "FOREBAY_TABLE_DIR" in os.environ:
-        folder = Path(os.environ["FOREBAY_TABLE_DIR"])
-    elif nats_url is None and "FOREBAY_NATS_URL" not in os.environ:
-        folder = data_dir / "tables" / "processor"
-    else:
-        return {}
     known: dict[str, tuple[str, ...]] = {}
     try:
         for file in sorted(folder.glob("*.json")):

@@ -1,8 +1,10 @@
 """The `forebay` command: its verbs, its help, and how it ends."""
 
 import os
+import select
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
@@ -78,30 +80,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What stands behind `forebay`; by default what the process was started with.
     """
-    output, place = sys.stdout, _place(sys.stdout)
+    _open_what_is_closed()
+    output, errors, place = sys.stdout, sys.stderr, _place(sys.stdout)
     try:
         try:
             return _run(arguments)
         finally:
             # Whether anybody read all of it shows now, not when Python ends.
             output.flush()
-            if sys.stdout is not output or _place(output) != place:
-                # What Click, or Rich, does where nobody reads; both end with a 1.
+            if _place(output) != place:
+                # What Rich does where nobody reads, to end with a 1.
                 raise BrokenPipeError  # the same as from our own prints
     except BrokenPipeError:
+        if _place(output) == place and not (_lost_its_reader(output) or _lost_its_reader(errors)):
+            raise  # of a connection: a bug of ours, since nobody said what it means
         # Nothing can be said to anyone any more, and Python is not to try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
         return READER_LEFT
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    output, errors = sys.stdout, sys.stderr
     try:
         app(args=arguments)
+    except SystemExit as end:
+        if sys.stdout is not output and isinstance(end.__context__, OSError):
+            # Click takes every broken pipe for that of our output, wraps both, and ends with a 1.
+            sys.stdout, sys.stderr = output, errors
+            raise end.__context__ from None
+        raise
     except ForebayError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"forebay: {line}\n")
         return exit_code(error)
     return 0
+
+
+def _open_what_is_closed() -> None:
+    """Put the null device in the place of what was closed as we were started (`>&-`).
+
+    Python has None there, which nothing of ours expects; and the first file or connection that is
+    opened would take the number of it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # as long as the process
+
+
+def _lost_its_reader(stream: TextIO) -> bool:
+    """Say whether a stream is a pipe, or a terminal, at whose other end nobody is any more."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), 0)  # what is asked for beside errors: nothing
+    except (OSError, ValueError):
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _place(stream: TextIO) -> tuple[int, int] | None:

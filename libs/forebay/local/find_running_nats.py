@@ -49,7 +49,8 @@ async def running_nats(data_dir: Path) -> str | None:
     if owner is not None:
         message = (
             f"NATS of the `forebay run` in {data_dir} (process {owner}) does not answer at port "
-            f"{port}: look at {data_dir / 'logs' / 'nats.log'}, or stop that run and start it again"
+            f"{port}: wait until it has started, look at {data_dir / 'logs' / 'nats.log'}, or stop "
+            "that run and start it again"
         )
         raise ForebayError(message)
     return None

@@ -84,6 +84,7 @@ class LocalSupervisor:
         self._manifests = ManifestSet(options.files, environment, reporter.warn)
         self._begun, self._started = time.monotonic(), time.time()
         self._nats_url = options.nats_url or ""
+        self._nats_port = 0
         self._children: dict[str, Child] = {}
         self._child_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,6 +99,7 @@ class LocalSupervisor:
         """
         tables = self._manifests.load()
         with self._folder:
+            self._place_nats()
             self._check_ports()
             self._manifests.write(tables, self._folder)
             loop = asyncio.get_running_loop()
@@ -113,6 +115,20 @@ class LocalSupervisor:
                     loop.remove_signal_handler(number)
 
     # --- the beginning ---------------------------------------------------------------------------
+
+    def _place_nats(self) -> None:
+        """Write where this run's NATS will be, in the place of the run before.
+
+        First of all: whoever looks for it while this run starts is not to find another one.
+        """
+        folder = self._folder
+        if self._options.nats_url is not None:
+            folder.nats_config.unlink(missing_ok=True)
+            return
+        self._nats_port = nats_server.free_port()
+        self._nats_url = f"nats://{nats_server.HOST}:{self._nats_port}"
+        config = nats_server.server_config(self._nats_port, folder.store, folder.log("nats"))
+        write_private(folder.nats_config, config.encode())
 
     def _check_ports(self) -> None:
         options = self._options
@@ -134,8 +150,6 @@ class LocalSupervisor:
             await self._start_nats()
             await self._provision()
         else:
-            # Of an earlier run: whoever looks for this one's NATS is not to find that.
-            self._folder.nats_config.unlink(missing_ok=True)
             provisioning = self._own(self._provision())
             done, _ = await asyncio.wait({provisioning}, timeout=EXTERNAL_NATS_SECONDS)
             if not done:
@@ -157,13 +171,8 @@ class LocalSupervisor:
 
     async def _start_nats(self) -> None:
         program = nats_server.find_program()
-        port = nats_server.free_port()
-        self._nats_url = f"nats://{nats_server.HOST}:{port}"
-        folder = self._folder
-        config = nats_server.server_config(port, folder.store, folder.log("nats"))
-        write_private(folder.nats_config, config.encode())
-        self._start("nats", (program, "--config", str(folder.nats_config)))
-        await self._until(lambda: nats_server.greets(port), "nats-server to start")
+        self._start("nats", (program, "--config", str(self._folder.nats_config)))
+        await self._until(lambda: nats_server.greets(self._nats_port), "nats-server to start")
 
     async def _provision(self) -> None:
         """Make the streams; try again for as long as NATS does not answer."""

@@ -252,12 +252,15 @@ async def test_where_the_tables_can_be_read_a_destination_that_is_not_there_is_r
     name = processor.plain()
     await dead_letters(processor, name, "wamid.refused")
     before = await states(processor)
+    folder = processor.stack.tables.processor_folder
     refused = await forebay_dead(
         *("replay", "--endpoint", f"demo/{name}", "--yes", "--to", "sinc"),
         nats_url=processor.stack.nats_server.url,
-        environment={"FOREBAY_TABLE_DIR": str(processor.stack.tables.processor_folder)},
+        environment={"FOREBAY_TABLE_DIR": str(folder)},
     )
-    told = f"forebay: --to sinc: demo/{name} has no such destination: did you mean sink?\n"
+    told = (
+        f"forebay: --to sinc: demo/{name} has no such destination in {folder}: did you mean sink?\n"
+    )
     assert (refused.code, refused.err) == (2, told)
     assert await states(processor) == before
 
