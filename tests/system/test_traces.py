@@ -47,10 +47,9 @@ async def test_the_store_has_every_hop_and_a_later_replay_links_to_it(tmp_path: 
         receiver = await stack.receiver(**settings)
         await stack.processor(**settings)
         told = await told_story(stack, billing, receiver, time.time)
-        ended = time.time()
 
         trace = await stored(jaeger, told.trace_id, 15)
-        judge_story(trace, told, ended)
+        judge_story(trace, told, time.time())
         assert await jaeger.services() >= {"forebay-receiver", "forebay-processor"}
         # Another item is given up, and replayed later: a trace of its own, with a link.
         billing.answer_key(token(DEAD), 422)

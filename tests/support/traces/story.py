@@ -84,7 +84,7 @@ def judge_story(trace: Trace, told: TracedWebhook, ended: float) -> Seen:
     Args:
         trace: All of its spans.
         told: What was seen from outside.
-        ended: When all of it was over, in seconds since the epoch.
+        ended: When all of its spans were there, in seconds since the epoch.
 
     Returns:
         The span of the item that failed twice, below which its deliveries are.
