@@ -71,6 +71,32 @@ async def test_every_query_of_every_panel_returns_data(run: EventfulRun) -> None
         assert await without_data() == []  # says which
 
 
+async def test_a_tile_that_shows_0_for_nothing_has_a_figure_of_its_own_here(
+    run: EventfulRun,
+) -> None:
+    """A wrong label in front of `or 0 * ...` would make the tile 0, and green, for ever."""
+    asked = {
+        str(query): query.expr.split(" or 0 * ")[0]
+        for query in queries()
+        if " or 0 * " in query.expr
+    }
+    assert asked
+
+    async def without() -> list[str]:
+        return [
+            name for name, expr in asked.items() if not await run.prometheus.query(on_shop(expr))
+        ]
+
+    async def all_have() -> bool:
+        await run.traffic(seconds=1)
+        return not await without()
+
+    try:
+        await eventually(all_have, within=20, saying="every tile to have a figure")
+    except AssertionError:
+        assert await without() == []  # says which
+
+
 async def test_every_query_that_only_a_cluster_answers_is_one_that_prometheus_reads(
     run: EventfulRun,
 ) -> None:

@@ -296,7 +296,7 @@ class EventfulRun(Scope):
         )
 
     async def _reconcile(self) -> None:
-        """Make endpoints at the operator, one that is refused, and undo what it made."""
+        """Make endpoints at the operator."""
         operator = self.operator
         for number in range(3):
             operator.apply(f"shop-{number}")
