@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from structlog.testing import capture_logs
 
 from forebay.core import envelope
 from forebay.core.subjects import EventSubject, Lane, dead_subject
@@ -169,3 +170,22 @@ async def test_what_dead_has_no_room_for_is_not_acked(alone: DelivererAlone) -> 
         alone.hand_out()
         await eventually(lambda: alone.acks.acked == [1], saying="it to be acked")
     assert list(alone.table.rows) == [LETTER]
+
+
+async def test_what_dead_has_no_room_for_has_one_line_however_often_it_comes(
+    alone: DelivererAlone,
+) -> None:
+    alone.table.full = {"forebay.dead."}
+    alone.clock.gone_by = GIVEN_UP + 100
+    with capture_logs() as lines:
+        async with alone.running():
+            for turn in range(10):
+                alone.hand_out()
+                await eventually(
+                    lambda turn=turn: len(alone.acks.sent_back) == turn + 1,  # type: ignore[misc]
+                    saying="it to be sent back",
+                )
+    (line,) = lines
+    assert [line[each] for each in ("event", "step", "endpoint", "destination", "count")] == [
+        *("store_failed", "dead_letter", str(NAME), "-", 1)
+    ]

@@ -82,3 +82,16 @@ async def test_a_dead_letter_has_a_line(alone: QueueAlone) -> None:
     assert [line[each] for each in ("reason", "error", "key", "count")] == [
         *("Rejected", "status 400", "k", 1)
     ]
+
+
+async def test_a_dead_letter_that_finds_no_room_is_no_failure_of_the_destination(
+    alone: QueueAlone,
+) -> None:
+    alone.table.full = {"forebay.dead."}
+    with capture_logs() as lines:
+        alone.offer(0, "k")
+        alone.answer(Rejected("status 400"))
+        await failing(alone)
+    assert alone.incidents.find(NAME, "sink") is None
+    (line,) = lines
+    assert [line[each] for each in ("event", "step")] == ["store_failed", "dead_letter"]

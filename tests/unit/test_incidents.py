@@ -8,6 +8,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from forebay.core.naming import EndpointName
+from forebay.runtime.jetstream.errors import StoreFull, StoreUnavailable
+from forebay.runtime.log_once import LATE_LINES
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.destinations.port import Failed, Trouble
 
@@ -40,6 +42,15 @@ class Watched:
     def lines(self, event: str) -> list[EventDict]:
         """Return the lines of an event."""
         return [line for line in self._lines if line["event"] == event]
+
+    def last(self, *events: str) -> EventDict:
+        """Return the last line of any of these events."""
+        return [line for line in self._lines if line["event"] in events][-1]
+
+    def counted(self, *events: str) -> int:
+        """Return how many the lines of these events count; of none, failed attempts."""
+        events = events or ("destination_failing", "destination_flapped", "destination_recovered")
+        return sum(line["count"] for event in events for line in self.lines(event))
 
 
 @pytest.fixture
@@ -94,6 +105,7 @@ def test_one_line_says_that_it_is_over(watched: Watched) -> None:
         "log_level": "info",
         "endpoint": "acme/shop",
         "destination": "crm",
+        "count": 19,
         "failures": 20,
         "seconds": 19.0,
     }
@@ -116,6 +128,111 @@ def test_one_that_comes_and_goes_has_two_lines_a_minute_at_most(watched: Watched
     failing, recovered = map(watched.lines, ("destination_failing", "destination_recovered"))
     assert 13 <= len(failing) <= 15
     assert len(recovered) <= len(failing)
+    watched.passes(61)
+    assert watched.counted() == 60
+
+
+def test_failures_between_two_lines_are_counted_though_it_is_well_by_then(
+    watched: Watched,
+) -> None:
+    watched.fails(0)
+    watched.own.got_through()
+    watched.passes(20)
+    watched.own.got_through()
+    watched.passes(1)
+    watched.fails(5, times=500)
+    watched.passes(1)
+    watched.own.got_through()
+    watched.passes(40)
+    assert len(watched.lines("destination_recovered")) == 1
+    assert watched.lines("destination_flapped") == [
+        {
+            "event": "destination_flapped",
+            "log_level": "info",
+            "endpoint": "acme/shop",
+            "destination": "crm",
+            "answer": "5xx",
+            "error": "status 503",
+            "count": 500,
+        }
+    ]
+    assert watched.counted() == 501
+
+
+def test_what_a_recovery_counted_is_not_in_the_line_of_the_next_failure(
+    watched: Watched,
+) -> None:
+    watched.fails(10, times=100)
+    watched.passes(1)
+    watched.own.got_through()
+    watched.passes(10)
+    (recovered,) = watched.lines("destination_recovered")
+    assert (recovered["failures"], recovered["count"]) == (100, 99)
+    watched.fails(60, times=30)
+    assert watched.lines("destination_failing")[-1]["count"] <= 30
+    watched.every.settle(everything=True)
+    assert watched.counted() == 130
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+def test_at_the_end_of_the_process_what_was_held_back_is_logged(
+    watched: Watched, *, recovers: bool
+) -> None:
+    watched.fails(1, times=7)
+    watched.own.breaker_changed("Open", "timeout", is_open=True)
+    watched.own.breaker_changed("Open", "timeout", is_open=True)
+    if recovers:
+        watched.passes(1)
+        watched.own.got_through()
+        watched.passes(20)
+    for _ in range(5):
+        watched.own.dead("Rejected", "status 400", "key")
+        watched.own.crashed("KeyError at http.py:1")
+        watched.own.store_failed("park", StoreFull("maximum bytes exceeded"))
+        watched.every.strays.void("0", 1)
+    watched.every.settle(everything=True)
+    assert watched.counted() == 7
+    assert watched.counted("breaker_opened") == 2
+    for event in ("dead_letter", "attempt_crashed", "store_failed", "void_row_deleted"):
+        assert watched.counted(event) == 5
+
+
+def test_of_all_that_are_well_at_the_same_time_some_are_logged_at_a_time(
+    watched: Watched,
+) -> None:
+    for number in range(250):
+        own = watched.every.of(SHOP, f"crm-{number}")
+        own.failed(BROKEN, watched.now + 30)
+        watched.now += 0.01
+        own.got_through()
+    watched.now += 11
+    turns = []
+    for _ in range(4):
+        before = len(watched.lines("destination_recovered"))
+        watched.every.settle()
+        turns.append(len(watched.lines("destination_recovered")) - before)
+    assert turns == [LATE_LINES, LATE_LINES, 50, 0]
+
+
+def test_what_the_store_refuses_has_a_line_for_each_step_and_reason_whose_ever_it_is(
+    watched: Watched,
+) -> None:
+    for number in range(1000):
+        own = watched.every.of(EndpointName("acme", f"shop-{number}"), "crm")
+        own.store_failed("park", StoreFull("maximum bytes exceeded"))
+        own.store_failed("dead_letter", StoreFull("maximum bytes exceeded"))
+        own.store_failed("park", StoreUnavailable("no answer"))
+    lines = watched.lines("store_failed")
+    assert [(line["step"], line["reason"]) for line in lines] == [
+        ("park", "maximum bytes exceeded"),
+        ("dead_letter", "maximum bytes exceeded"),
+        ("park", "no answer"),
+    ]
+    watched.passes(61)
+    rest = watched.lines("store_failed")[3:]
+    assert [(line["count"], line["endpoint"], line["destination"]) for line in rest] == [
+        (999, "acme/shop-999", "crm")
+    ] * 3
 
 
 def test_what_goes_well_is_not_logged(watched: Watched) -> None:
@@ -172,7 +289,7 @@ def test_a_breaker_that_flaps_has_few_lines_and_the_last_one_says_how_it_is(
     counted = opened + watched.lines("breaker_flapped")
     assert len(counted) <= 4
     assert sum(line["count"] for line in counted) == 61
-    assert counted[-1] is opened[-1] or opened[-1]["count"] > 0
+    assert watched.last(*{line["event"] for line in counted}) is opened[-1]
     watched.own.breaker_changed("Closed", "", is_open=False)
     assert watched.lines("breaker_closed")
 

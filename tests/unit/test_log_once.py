@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.runtime.log_once import LogLimit, LogOnce
+from forebay.runtime.log_once import LATE_LINES, LogLimit, LogOnce
 
 
 def test_a_state_is_logged_once() -> None:
@@ -122,3 +122,45 @@ def test_what_is_gone_is_forgotten(limit: LogLimit[str, int], clock: Clock) -> N
     clock.now += 60
     assert not list(limit.late())
     assert limit.count("a", 0) == 1
+
+
+def test_what_is_in_no_line_yet_is_not_dropped_for_another_key(
+    limit: LogLimit[str, int], clock: Clock
+) -> None:
+    for each in "aabc":
+        limit.count(each, 0)
+    clock.now += 60
+    assert limit.count("d", 0) == 0
+    assert list(limit.late()) == [("a", 1, 0)]
+    assert limit.count("d", 0) == 1
+
+
+def test_of_thousands_that_are_due_some_are_returned_at_a_time_and_all_in_the_end(
+    clock: Clock,
+) -> None:
+    limit = LogLimit[int, None](60.0, clock)
+    for _ in range(3):
+        for key in range(5 * LATE_LINES // 2):
+            limit.count(key, None)
+    clock.now += 60
+    turns = [list(limit.late()) for _ in range(4)]
+    assert [len(each) for each in turns] == [LATE_LINES, LATE_LINES, LATE_LINES // 2, 0]
+    assert {key: count for turn in turns for key, count, _ in turn} == dict.fromkeys(
+        range(5 * LATE_LINES // 2), 2
+    )
+
+
+def test_at_the_end_all_is_returned_that_is_in_no_line(limit: LogLimit[str, int]) -> None:
+    for number, each in enumerate("aabbc"):
+        limit.count(each, number)
+    assert list(limit.late(everything=True)) == [("a", 1, 1), ("b", 1, 3)]
+    assert not list(limit.late(everything=True))
+
+
+def test_what_is_taken_is_in_no_line_of_the_limit(limit: LogLimit[str, int], clock: Clock) -> None:
+    for _ in range(5):
+        limit.count("a", 0)
+    assert (limit.take("a"), limit.take("a"), limit.take("never there")) == (4, 0, 0)
+    assert limit.count("a", 0) == 0
+    clock.now += 60
+    assert limit.count("a", 0) == 2

@@ -15,6 +15,7 @@ from forebay.core.subjects import REPLAY, RetrySubject
 from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_processor.adapters.streams import Streams
+from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replay_watch import LOOK_SECONDS, Replays
 from forebay_processor.maintenance.retention import StreamRetention
@@ -88,6 +89,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.time = StreamTime(HandClock())
+        self.incidents = Incidents(self.time.steady)
         self.keys: list[str] = []
 
     def of(self, *_: object) -> Any:  # noqa: ANN401  # the only queue

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from forebay.runtime.log_once import LATE_LINES
 from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.services.refusal_log import OF_INSTALLATION, RefusalLog
 
@@ -78,3 +79,24 @@ def test_strangers_are_no_warning(watched: Watched) -> None:
     watched.log.note("", Reason.UNKNOWN_ENDPOINT)
     (line,) = watched.lines
     assert (line["event"], line["log_level"]) == ("strangers_refused", "info")
+
+
+def test_where_thousands_are_due_at_once_few_lines_are_written_at_a_time(
+    watched: Watched,
+) -> None:
+    for _ in range(3):
+        for number in range(1000):
+            watched.log.note(f"acme/shop-{number}", Reason.SIGNATURE_WRONG)
+    watched.now += 60
+    before = len(watched.lines)
+    watched.log.settle()
+    assert len(watched.lines) - before == LATE_LINES
+    watched.passes(20)
+    assert sum(line["count"] for line in watched.lines) == 3000
+
+
+def test_at_the_end_of_the_process_what_was_held_back_is_logged(watched: Watched) -> None:
+    for _ in range(100):
+        watched.log.note("acme/shop", Reason.SIGNATURE_WRONG)
+    watched.log.settle(everything=True)
+    assert [line["count"] for line in watched.lines] == [1, 99]

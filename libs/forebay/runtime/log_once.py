@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
-__all__ = ["AGAIN_SECONDS", "LATE_SECONDS", "LogLimit", "LogOnce"]
+__all__ = ["AGAIN_SECONDS", "LATE_LINES", "LATE_SECONDS", "LogLimit", "LogOnce"]
 
 AGAIN_SECONDS: Final = 60.0
 """Between two lines about the same: often enough for an eye, and 1,440 lines a day at most."""
 
-LATE_SECONDS: Final = 5.0
+LATE_SECONDS: Final = 1.0
 """Between two calls of `LogLimit.late`."""
+
+LATE_LINES: Final = 100
+"""That such a call returns at most: to write them holds up the loop for some milliseconds."""
 
 MOST_KEYS: Final = 10_000
 """That a limit remembers: 2 MB."""
@@ -73,8 +76,8 @@ class LogLimit(Generic[Key, Latest]):
     """Lets one line through for each key in `again_seconds`, and counts what it does not.
 
     Nothing that was counted goes unsaid: what comes after the last line of a key is in the next
-    one, and where nothing else comes, `late` returns it. Only beyond `most` keys within one such
-    time there are no lines for those that are too many; metrics count them.
+    one, and where nothing else comes, `late` returns it. Only beyond `most` keys there are no lines
+    for those that are too many; metrics count them.
     """
 
     def __init__(
@@ -118,18 +121,38 @@ class LogLimit(Generic[Key, Latest]):
         line.latest = latest
         return self._log(key, line, now) if self._is_old(line, now) else 0
 
-    def late(self) -> Iterator[tuple[Key, int, Latest]]:
+    def late(self, *, everything: bool = False) -> Iterator[tuple[Key, int, Latest]]:
         """Return each key with what no line was due for, and the latest of it, when one is due.
 
-        To be called now and again: it also forgets what did not happen any more.
+        To be called now and again: it also forgets what did not happen any more. Returns
+        `LATE_LINES` at most, those that have waited for longest; the next call returns more.
+
+        Args:
+            everything: Whether to return all that is in no line yet, since nobody asks again.
         """
         now = self._clock()
-        old = itertools.takewhile(lambda each: self._is_old(each[1], now), self._lines.items())
+        due: list[tuple[Key, _Line[Latest]]] = []
+        old = itertools.takewhile(
+            lambda each: everything or self._is_old(each[1], now), self._lines.items()
+        )
         for key, line in list(old):
             if line.unlogged:
-                yield key, self._log(key, line, now), line.latest
+                due.append((key, line))
             else:
                 del self._lines[key]
+        for key, line in due if everything else due[:LATE_LINES]:
+            yield key, self._log(key, line, now), line.latest
+
+    def take(self, key: Key) -> int:
+        """Return how many of a key are in no line yet, for a line of another kind that is due.
+
+        When the next line of the key is due does not change.
+        """
+        line = self._lines.get(key)
+        if line is None:
+            return 0
+        count, line.unlogged = line.unlogged, 0
+        return count
 
     def forget(self, key: Key) -> None:
         """Drop a key, with what was counted: it is gone."""
@@ -143,7 +166,8 @@ class LogLimit(Generic[Key, Latest]):
 
     def _make_room(self, now: float) -> bool:
         key, line = next(iter(self._lines.items()))
-        if not self._is_old(line, now):
+        if line.unlogged or not self._is_old(line, now):
+            # What is counted and in no line stays until it is.
             return False
         del self._lines[key]
         return True

@@ -134,6 +134,7 @@ async def _serve(
             task.cancel()
     if tracer is not None:
         await tracer.close()
+    intake.refusals.settle(everything=True)
     _log.info("receiver_stopped")
 
 

@@ -36,3 +36,24 @@ async def test_a_destination_that_fails_and_comes_back_has_two_lines(
         lambda: lines("destination_recovered"), within=30, saying="the line on its recovery"
     )
     assert (recovered["destination"], recovered["failures"]) == ("sink", 3)
+
+
+async def test_what_the_log_held_back_is_in_it_when_the_processor_ends(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name))
+    for number in range(5):
+        processor.sink.answer_key(token(f"wamid.rejected.{number}"), 422)
+    await processor.send(name, *(f"wamid.rejected.{number}" for number in range(5)))
+
+    async def all_are_dead() -> bool:
+        return await processor.letters(name) == 5
+
+    await eventually(all_are_dead, saying="all to be dead letters")
+    assert await processor.part.terminate() == 0
+    lines = [
+        each for each in processor.part.logged("dead_letter") if each["endpoint"] == f"demo/{name}"
+    ]
+    await processor.part.start()
+    assert [each["count"] for each in lines] == [1, 4]

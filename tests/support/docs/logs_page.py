@@ -62,8 +62,9 @@ which is one of those below and does not change lightly: search by it. All else 
 - **What goes wrong is logged when it begins, then once a minute at most**, for each destination,
   endpoint and reason by itself. `count` is how many there were since the line before, this one
   included. What comes after the last line is in one that follows within 65 s, though nothing else
-  happens. When a destination or a breaker is well again, one line says so. 10,000 of each are
-  remembered; where more fail within a minute, those beyond have no line.
+  happens, or at the end of the process; of one kind 100 such lines a second at most, so where
+  thousands are due they follow later. When a destination or a breaker is well again, one line says
+  so. 10,000 of each are remembered; where more fail within a minute, those beyond have no line.
 - **Nothing private**: no body, URL, header, secret or phone number, and of a destination's answer
   nothing but its status. Exceptions are named by kind and place, without their texts.
 """

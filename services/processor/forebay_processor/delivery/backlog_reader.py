@@ -171,7 +171,7 @@ class BacklogReader:
         now = self._time.steady()
         is_running_out = False
         for row in rows:
-            subject = subject_of(row)
+            subject = self._subject_of(backlog, row)
             if subject is not None and subject.is_replay:
                 self._backlogs.replayed(backlog, row.sequence)
             if subject is not None and not self._is_known(backlog.partition, subject, row):
@@ -188,6 +188,13 @@ class BacklogReader:
             backlog.passes(row.sequence)
         backlog.is_running_out = is_running_out
 
+    def _subject_of(self, backlog: LaneBacklog, row: StoredRow) -> RetrySubject | None:
+        """Read a row's subject; None, and it is noted, where no part writes such a row."""
+        subject = subject_of(row)
+        if subject is None:
+            self._table.strays.row(_shard(backlog), row.sequence)
+        return subject
+
     def _is_known(self, partition: Partition, subject: RetrySubject, row: StoredRow) -> bool:
         """Say whether nothing is to be done for a row; deletes a void one."""
         if self._table.is_deleted(subject.shard, row.sequence):
@@ -201,7 +208,7 @@ class BacklogReader:
         return False
 
     async def _delete_void(self, partition: Partition, shard: str, sequence: int) -> None:
-        _log.info("void_row_deleted", shard=shard, seq=sequence)
+        self._table.strays.void(shard, sequence)
         try:
             await self._table.delete_row(partition, shard, sequence)
         except StoreError as error:
@@ -221,6 +228,7 @@ class BacklogReader:
         if entry is None:
             entry = entry_of(backlog.partition, subject, row, self._table.retry, self._time)
             if entry is None:
+                self._table.strays.row(subject.shard, row.sequence)
                 return None
             entries[subject.row_key] = entry
         entry.sequence = row.sequence
@@ -283,7 +291,7 @@ class BacklogReader:
         if backlog.is_dropped or self._conversations.find(key) is not conversation:
             return True
         for row in rows:
-            subject = subject_of(row)
+            subject = self._subject_of(backlog, row)
             if row.sequence <= conversation.read or subject is None:
                 continue
             if not self._is_known(partition, subject, row):
@@ -298,4 +306,8 @@ class BacklogReader:
 
 
 def _stream(backlog: LaneBacklog) -> str:
-    return stream_name(StreamKind.RETRY, backlog.subjects.split(".", 3)[2])
+    return stream_name(StreamKind.RETRY, _shard(backlog))
+
+
+def _shard(backlog: LaneBacklog) -> str:
+    return backlog.subjects.split(".", 3)[2]

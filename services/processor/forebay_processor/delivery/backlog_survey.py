@@ -154,5 +154,5 @@ class BacklogSurvey:
                         await self._delete_void(streams, row.sequence)
 
     async def _delete_void(self, streams: Streams, sequence: int) -> None:
-        _log.info("void_row_deleted", shard=self._shard, seq=sequence)
+        self._queues.incidents.strays.void(self._shard, sequence)
         await streams.delete(self._stream, sequence)

@@ -10,8 +10,6 @@ same; what is in flight here is known by its sequence and goes on as if nothing 
 
 import asyncio
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.subjects import EventSubject, RetrySubject
@@ -33,8 +31,6 @@ from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryO
 from forebay_processor.shared.routing import destinations_wanting
 
 __all__ = ["Acker", "Dispatcher"]
-
-_log = structlog.get_logger(__name__)
 
 
 class Acker:
@@ -166,7 +162,7 @@ class Dispatcher:
             subject = EventSubject.parse(message.subject)
         except ValueError:
             # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
-            _log.error("subject_unreadable", stream="events", sequence=sequence)
+            self._queues.incidents.strays.subject("events", sequence)
             await message.ack()
             return
         endpoint = await self._endpoint_of(message, subject)
@@ -221,16 +217,15 @@ class Dispatcher:
             return False
         row = self._row(subject, message, EVERY)
         failure = (DeadReason.EXPIRED, "no table names the endpoint")
+        incidents = self._queues.incidents.of(subject.endpoint, EVERY)
         try:
             await dead_letter(
                 self._partition, row, message.data, message.headers, 0, failure, self._metrics
             )
         except StoreError as error:
-            _log.warning("dead_letter_failed", endpoint=str(subject.endpoint), reason=str(error))
+            incidents.store_failed("dead_letter", error)
             return False
-        self._queues.incidents.of(subject.endpoint, EVERY).dead(
-            *failure, subject.key, trace_id_of(message.headers)
-        )
+        incidents.dead(*failure, subject.key, trace_id_of(message.headers))
         return True
 
     @staticmethod

@@ -18,9 +18,10 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay.runtime.jetstream.errors import StoreError
-from forebay.runtime.log_once import LogLimit
+from forebay.runtime.log_once import LATE_LINES, LogLimit
 from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.port import Failed
+from forebay_processor.shared.stray_log import StrayLog
 
 __all__ = ["DestinationIncidents", "Failing", "Incidents", "StoreStep"]
 
@@ -84,7 +85,7 @@ class Incidents:
         """
         self.clock = clock
         self._failing: dict[_Key, Failing] = {}
-        self._failing_lines = LogLimit[_Key, None](clock=clock)
+        self._failing_lines = LogLimit[_Key, tuple[str, str]](clock=clock)
         self._opened_lines = LogLimit[_Key, None](clock=clock)
         self._open: dict[_Key, tuple[str, str]] = {}
         """State and reason of open breakers."""
@@ -92,7 +93,9 @@ class Incidents:
         self._open_logged: set[_Key] = set()
         self._dead_lines = LogLimit[tuple[EndpointName, str, str], _Dead](clock=clock)
         self._crashed_lines = LogLimit[_Key, str](clock=clock)
-        self._store_lines = LogLimit[tuple[EndpointName, str, StoreStep], str](clock=clock)
+        self._store_lines = LogLimit[tuple[StoreStep, str], _Key](clock=clock)
+        self.strays = StrayLog(clock)
+        """Messages of EVENTS and RETRY that are nobody's."""
 
     def of(self, endpoint: EndpointName, destination: str) -> "DestinationIncidents":
         """Return the incidents of one destination."""
@@ -136,7 +139,7 @@ class Incidents:
             failing.last, failing.next_at = now, next_at
             failing.failures += 1
             failing.error, failing.answer = result.error, answer
-        if count := self._failing_lines.count(key, None):
+        if count := self._failing_lines.count(key, (answer, result.error)):
             self._log_failing(failing, count)
 
     def got_through(self, key: _Key) -> None:
@@ -172,9 +175,12 @@ class Incidents:
             _log_crashed(key, count, place)
 
     def store_failed(self, key: _Key, step: StoreStep, error: StoreError) -> None:
-        """Note that NATS did not do something for a destination's items, which is tried again."""
+        """Note that NATS did not do something for a destination's items, which is tried again.
+
+        By step and reason alone: while NATS is away, or RETRY is full, it is all destinations.
+        """
         reason = str(error)
-        if count := self._store_lines.count((*key, step), reason):
+        if count := self._store_lines.count((step, reason), key):
             _log_store_failed(key, step, count, reason)
 
     def forget(self, key: _Key) -> None:
@@ -187,38 +193,54 @@ class Incidents:
 
     # -- now and again
 
-    def settle(self) -> None:
-        """Log what is due though nothing happens any more, and end what is over."""
+    def settle(self, *, everything: bool = False) -> None:
+        """Log what is due though nothing happens any more, and end what is over.
+
+        Args:
+            everything: Whether to log all that is in no line yet: the process ends.
+        """
         now = self.clock()
+        ended = 0
         for key, failing in list(self._failing.items()):
-            self._end_if_over(key, failing)
+            if ended < LATE_LINES:
+                # When NATS or the network is back, all of them are over at the same time.
+                ended += self._end_if_over(key, failing)
             if now - max(failing.last, failing.next_at) > FORGET_SECONDS:
                 self._failing.pop(key, None)
-        for key, count, _ in self._failing_lines.late():
+        for key, count, (answer, error) in self._failing_lines.late(everything=everything):
             if (still := self._failing.get(key)) is not None:
                 self._log_failing(still, count)
-        for key, count, _ in self._opened_lines.late():
+            else:
+                _log_flapped(key, count, answer, error)
+        for key, count, _ in self._opened_lines.late(everything=everything):
             self._log_opened(key, count)
-        for (endpoint, name, reason), count, dead in self._dead_lines.late():
+        for (endpoint, name, reason), count, dead in self._dead_lines.late(everything=everything):
             _log_dead((endpoint, name), reason, count, dead)
-        for key, count, place in self._crashed_lines.late():
+        for key, count, place in self._crashed_lines.late(everything=everything):
             _log_crashed(key, count, place)
-        for (endpoint, name, step), count, reason in self._store_lines.late():
-            _log_store_failed((endpoint, name), step, count, reason)
+        for (step, reason), count, key in self._store_lines.late(everything=everything):
+            _log_store_failed(key, step, count, reason)
+        self.strays.settle(everything=everything)
 
-    def _end_if_over(self, key: _Key, failing: Failing) -> None:
+    def _end_if_over(self, key: _Key, failing: Failing) -> bool:
+        """End what is over; returns whether it was.
+
+        One of which no line told stays in the limit: the next line that is due counts it.
+        """
         now = self.clock()
         if failing.got_through <= failing.last or now - failing.last < QUIET_SECONDS:
-            return
+            return False
         del self._failing[key]
         if failing.is_logged:
             _log.info(
                 "destination_recovered",
                 endpoint=str(failing.endpoint),
                 destination=failing.destination,
+                count=self._failing_lines.take(key),
                 failures=failing.failures,
                 seconds=round(failing.last - failing.since, 1),
             )
+        return True
 
     def _log_failing(self, failing: Failing, count: int) -> None:
         failing.is_logged = True
@@ -254,6 +276,18 @@ class Incidents:
             reason=reason,
             count=count,
         )
+
+
+def _log_flapped(key: _Key, count: int, answer: str, error: str) -> None:
+    endpoint, destination = key
+    _log.info(
+        "destination_flapped",
+        endpoint=str(endpoint),
+        destination=destination,
+        answer=answer,
+        error=error,
+        count=count,
+    )
 
 
 def _log_dead(key: _Key, reason: str, count: int, dead: _Dead) -> None:
@@ -302,6 +336,11 @@ class DestinationIncidents:
         self._all = every
         self.key = key
         """The endpoint and the destination's name."""
+
+    @property
+    def strays(self) -> StrayLog:
+        """Messages that are nobody's, of all destinations."""
+        return self._all.strays
 
     def failed(self, result: Failed, next_at: float) -> None:
         """Note an attempt that failed and will be made again at a time."""

@@ -68,13 +68,25 @@ class Parking:
         result: Failed,
         failure: tuple[DeadReason, str] | None = None,
     ) -> None:
-        """Store an item that was tried for the first time: before all that follows it."""
+        """Store an item that was tried for the first time: before all that follows it.
+
+        Args:
+            key: The conversation's.
+            conversation: Where it is the current one.
+            work: The item.
+            result: From which follows when it is due again.
+            failure: Why it was given up, where only its dead letter is still to be stored.
+        """
         entry = conversation.current_entry
         if entry is None:
             entry = conversation.current_entry = self._enqueue(conversation, work)
         entry.attempts = 1
         entry.failed_after = self._limits.breaker.successes
-        entry.due = self._table.next_try(entry, result)
+        if failure is None:
+            entry.due = self._table.failed(entry, result)
+        else:
+            # The destination has answered: it is DEAD that will be tried again.
+            entry.due = self._table.next_try(entry, result)
         entry.failure = failure
         self._window.block(conversation, entry)
         self.begin(key, conversation)

@@ -78,7 +78,7 @@ class Replays:
             try:
                 subject = RetrySubject.parse(stored.subject)
             except ValueError:
-                _log.error("row_unreadable", shard=self._shard, seq=stored.sequence)
+                self._queues.incidents.strays.row(self._shard, stored.sequence)
                 continue
             queue = self._queues.of(subject.endpoint, subject.destination)
             queue.shown(self._partition, subject, stored.sequence)

@@ -1,7 +1,5 @@
 """Reads rows of RETRY: what an entry is that another process, or this one, stored."""
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.dead_letters import dead_letter_of_row
 from forebay.core.subjects import RetrySubject
@@ -14,15 +12,12 @@ from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["entry_of", "epoch_of", "subject_of"]
 
-_log = structlog.get_logger(__name__)
-
 
 def subject_of(row: StoredRow) -> RetrySubject | None:
-    """Read a row's subject; None, and a line in the log, where it is of no row of ours."""
+    """Read a row's subject; None where it is of no row of ours."""
     try:
         return RetrySubject.parse(row.subject)
     except ValueError:
-        _log.error("row_unreadable", seq=row.sequence)
         return None
 
 
@@ -35,7 +30,7 @@ def epoch_of(row: StoredRow) -> int | None:
 def entry_of(
     partition: Partition, subject: RetrySubject, row: StoredRow, retry: Retry, time: StreamTime
 ) -> RetryEntry | None:
-    """Read a row; None, and a line in the log, where its headers are none of ours.
+    """Read a row; None where its headers are none of ours.
 
     A row without times of its own, such as a replayed one, is as old as its message, and due. Its
     times are the streams': where they are ahead of that all the same, its age is that of its
@@ -49,7 +44,6 @@ def entry_of(
         attempts = int(headers.get(envelope.ATTEMPTS, "0"))
         due = time.to_steady(int(headers.get(envelope.DUE_AT, "0")) / 1000)
     except (ValueError, OverflowError):
-        _log.error("row_unreadable", seq=row.sequence)
         return None
     now = time.steady()
     entry.attempts = attempts_by_age(retry, now - since, attempts)

@@ -85,6 +85,9 @@ class RetryTable:
         self._name = name
         self._attempts = attempts
         self._incidents = attempts.incidents
+        self.strays = attempts.incidents.strays
+        """Notes rows that count for nothing."""
+
         self._metrics = metrics
         self._random = random
         self._time = time
@@ -249,7 +252,7 @@ class RetryTable:
             case Delivered():
                 return True
             case Failed():
-                entry.due = self.next_try(entry, outcome)
+                entry.due = self.failed(entry, outcome)
                 return False
             case _:
                 await self.dead_letter(
@@ -341,14 +344,19 @@ class RetryTable:
         await dead_letter(partition, subject, payload, headers, attempts, failure, self._metrics)
         self._incidents.dead(*failure, subject.key, trace_id_of(headers))
 
+    def failed(self, entry: RetryEntry, result: Failed) -> float:
+        """Note an attempt that failed, and return when to make the next one."""
+        due = self.next_try(entry, result)
+        blocked = self._time.steady() + self._attempts.blocked_seconds
+        self._incidents.failed(result, max(due, blocked))
+        return due
+
     def next_try(self, entry: RetryEntry, result: Failed) -> float:
         """Return when to try again, on the steady clock: the last time is when `maxAge` ends."""
         now = self._time.steady()
         entry.asked = now + result.retry_after
         wait = max(backoff_seconds(self.retry, entry.attempts, self._random), result.retry_after)
-        due = min(now + wait, max(now, entry.since + self.retry.max_age_seconds))
-        self._incidents.failed(result, max(due, now + self._attempts.blocked_seconds))
-        return due
+        return min(now + wait, max(now, entry.since + self.retry.max_age_seconds))
 
     def expires_at(self, entry: RetryEntry) -> float:
         """Return when an item's age is over, on the steady clock.

@@ -221,6 +221,7 @@ class Engine:
         finally:
             await to_the_end(end_tasks(set(tasks)))
             await to_the_end(self._factory.close())
+            self._factory.settle_log(everything=True)
 
     def stop(self) -> None:
         """Make `run` end: attempts under way end first, and JetStream gets their acks."""

@@ -95,10 +95,10 @@ class PartitionFactory:
         self._tidying.add(task)
         task.add_done_callback(self._tidying.discard)
 
-    def settle_log(self) -> None:
-        """Log what is due though nothing happens any more."""
-        self._tools.log.settle()
-        self.queues.incidents.settle()
+    def settle_log(self, *, everything: bool = False) -> None:
+        """Log what is due though nothing happens any more; at the process's end, everything."""
+        self._tools.log.settle(everything=everything)
+        self.queues.incidents.settle(everything=everything)
 
     async def close(self) -> None:
         """End what is left beside."""

@@ -10,6 +10,7 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay.runtime.log_once import LogLimit
+from forebay_processor.shared.stray_log import StrayLog
 
 __all__ = ["BodyLog"]
 
@@ -31,6 +32,8 @@ class BodyLog:
         self._unreadable = LogLimit[tuple[EndpointName, str], _Body](clock=clock)
         self._crashed = LogLimit[EndpointName, tuple[int, str]](clock=clock)
         self._too_large = LogLimit[EndpointName, tuple[int, int]](clock=clock)
+        self.strays = StrayLog(clock)
+        """Messages of RAW that are no bodies."""
 
     def unreadable(
         self, endpoint: EndpointName, reason: str, raw_sequence: int, trace_id: str | None = None
@@ -49,13 +52,14 @@ class BodyLog:
         if count := self._too_large.count(endpoint, (raw_sequence, size)):
             _log_too_large(endpoint, count, raw_sequence, size)
 
-    def settle(self) -> None:
-        """Log what is due though nothing else comes."""
-        for (endpoint, reason), count, body in self._unreadable.late():
+    def settle(self, *, everything: bool = False) -> None:
+        """Log what is due though nothing else comes; at the process's end, everything."""
+        self.strays.settle(everything=everything)
+        for (endpoint, reason), count, body in self._unreadable.late(everything=everything):
             _log_unreadable(endpoint, reason, count, body)
-        for endpoint, count, (raw_sequence, place) in self._crashed.late():
+        for endpoint, count, (raw_sequence, place) in self._crashed.late(everything=everything):
             _log_crashed(endpoint, count, raw_sequence, place)
-        for endpoint, count, (raw_sequence, size) in self._too_large.late():
+        for endpoint, count, (raw_sequence, size) in self._too_large.late(everything=everything):
             _log_too_large(endpoint, count, raw_sequence, size)
 
 

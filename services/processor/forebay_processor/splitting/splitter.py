@@ -30,8 +30,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-import structlog
-
 from forebay.core import envelope
 from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
@@ -55,8 +53,6 @@ from forebay_processor.splitting.repeat_check import ClaimJudge, KnownItems
 from forebay_processor.splitting.split_traces import begin_split, failed_split
 
 __all__ = ["Splitter", "SplitterTools"]
-
-_log = structlog.get_logger(__name__)
 
 WAVE_ITEMS: Final = 500
 """Items of a wave. They wait for their answers together, so more would only take more memory."""
@@ -181,7 +177,7 @@ class Splitter:
             subject = RawSubject.parse(message.subject)
         except ValueError:
             # No part of Forebay writes such a thing, and it must not stop those who wait behind it.
-            _log.error("subject_unreadable", stream="raw", sequence=message.sequence)
+            self._tools.log.strays.subject("raw", message.sequence)
             await message.ack()
             return None
         webhook = self._open[message.sequence] = Webhook(message, subject)

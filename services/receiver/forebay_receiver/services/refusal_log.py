@@ -54,9 +54,9 @@ class RefusalLog:
         if count := self._lines.count(key, None):
             _say(*key, count)
 
-    def settle(self) -> None:
-        """Log what is due though nothing else comes."""
-        for key, count, _ in self._lines.late():
+    def settle(self, *, everything: bool = False) -> None:
+        """Log what is due though nothing else comes; at the process's end, everything."""
+        for key, count, _ in self._lines.late(everything=everything):
             _say(*key, count)
 
 

@@ -1,0 +1,61 @@
+"""What the log says of messages in Forebay's streams that count for nothing: counted, as all is.
+
+Whoever may publish to the streams can store a thousand such a second, and a processor that stood
+still leaves as many rows. They are passed over or deleted; the log says where, and which came last.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from forebay.runtime.log_once import LogLimit
+
+__all__ = ["StrayLog"]
+
+_log = structlog.get_logger(__name__)
+
+_Kind = Literal["subject", "row", "void"]
+
+
+class StrayLog:
+    """All such messages of a process; for RAW, and for EVENTS and RETRY, there is one each."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Prepare.
+
+        Args:
+            clock: Seconds that never go back.
+        """
+        self._lines = LogLimit[tuple[_Kind, str], int](clock=clock)
+
+    def subject(self, stream: str, sequence: int) -> None:
+        """Note a message with a subject that no part writes; `stream` is `raw` or `events`."""
+        self._count("subject", stream, sequence)
+
+    def row(self, shard: str, sequence: int) -> None:
+        """Note a row of RETRY that no part writes."""
+        self._count("row", shard, sequence)
+
+    def void(self, shard: str, sequence: int) -> None:
+        """Note a row that is deleted, for who stored it did not own its partition any more."""
+        self._count("void", shard, sequence)
+
+    def settle(self, *, everything: bool = False) -> None:
+        """Log what is due though nothing else comes; at the process's end, everything."""
+        for (kind, where), count, sequence in self._lines.late(everything=everything):
+            _say(kind, where, sequence, count)
+
+    def _count(self, kind: _Kind, where: str, sequence: int) -> None:
+        if count := self._lines.count((kind, where), sequence):
+            _say(kind, where, sequence, count)
+
+
+def _say(kind: _Kind, where: str, sequence: int, count: int) -> None:
+    match kind:
+        case "subject":
+            _log.error("subject_unreadable", stream=where, sequence=sequence, count=count)
+        case "row":
+            _log.error("row_unreadable", shard=where, seq=sequence, count=count)
+        case "void":
+            _log.info("void_row_deleted", shard=where, seq=sequence, count=count)
