@@ -1,6 +1,6 @@
 """What is stored around a body or an item: header names and the item's own form. Version 2.
 
-RAW holds the provider's bytes as they came, large bodies packed (`core.packed`); EVENTS, RETRY and
+RAW holds the provider's bytes as they came, large ones packed (`body_packing`); EVENTS, RETRY and
 DEAD hold one item as JSON, the `StoredItem` below. Headers carry what is needed before the payload
 is read.
 """
@@ -65,7 +65,7 @@ CONTENT_ENCODING: Final = "Content-Encoding"
 """Of a raw message: what has to be taken off its bytes before they are read. Absent for nothing."""
 
 PACKED: Final = "Forebay-Packed"
-"""Of a raw message whose payload was packed by `core.packed`: how many bytes the body had as it
+"""Of a raw message whose payload `body_packing` packed: how many bytes the body had as it
 came. Absent where it is stored as it came."""
 
 EVENT_ID: Final = "Forebay-Event-Id"

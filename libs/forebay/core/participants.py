@@ -1,7 +1,7 @@
 """Who an item is of: the person whose conversation it belongs to, and whose contact goes with it.
 
-For `cutting` and `frames` only. A person is named by a user id, a number or both, and which of them
-a provider sends varies; so all spellings stand here, in one place.
+For `cut_webhook` and `item_context`. A person is named by a user id, a number or both; which of
+them a provider sends varies, so all spellings stand here, in one place.
 """
 
 from typing import Final

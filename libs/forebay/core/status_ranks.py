@@ -1,7 +1,7 @@
 """Statuses of one message: which is higher, and where a higher one would be claimed.
 
 A message's statuses say how far it has come; the highest one seen is where it is. Ranks are those
-of tests/data/payloads. A key ends in the status (`item_keys`), so the keys of all others of the
+of tests/data/payloads. A key ends in the status (`identity_keys`), so the keys of all others of the
 same message follow from one: `st:<channel>:<message>:<status>`, in a group with `:<participant>`
 behind. Payments (`pay:`) have a course of their own, and no rank.
 

@@ -61,7 +61,7 @@ def host_object_name(purpose: str, host: str, config: OperatorConfig) -> str:
 
 
 def table_index(endpoint: EndpointName, count: int) -> int:
-    """Return the table that is tried first for an endpoint; `services.placement` decides."""
+    """Return the table that is tried first for an endpoint; `services.table_placement` decides."""
     digest = hashlib.sha256(str(endpoint).encode()).digest()
     return int.from_bytes(digest[:8]) % count
 

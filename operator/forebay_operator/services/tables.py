@@ -5,7 +5,7 @@ endpoints yet never writes a table without the other half.
 
 Tenants share the tables, so none may keep another one's news from being written: what one endpoint
 brings is bounded (`TenantLimits.table_kib`), an endpoint goes where there is room for it
-(`services.placement`), how many deleted ones are listed is bounded, and a table that the API server
+(`table_placement`), how many deleted ones are listed is bounded, and a table that the API server
 refuses is written again with the news of one endpoint alone, whose refusal is then its own.
 """
 

@@ -1,7 +1,7 @@
 """The Cloud API's webhooks: `entry x change x item`, and the partner events beside them.
 
 For the modules of `providers` only. Which lists of a change hold items is in `core.item_kinds`, how
-they are cut in `core.cutting`; a body that is large or compressed is searched, see `core.lanes`.
+they are cut in `core.cut_webhook`; a large or compressed body is searched (`core.lane_detection`).
 """
 
 from collections.abc import Generator, Iterator

@@ -1,6 +1,6 @@
 """Searching a large body of the Cloud API for what makes it urgent, without making objects of it.
 
-For `cloud_api` only. In JSON a quote inside a string has a backslash before it, so `"messages"`
+For `cloud_api_format`. In JSON a quote inside a string has a backslash before it, so `"messages"`
 without one is a whole string, and with `:` behind it a name. Whether it stands where it should is
 not searched: the provider's own bodies say so by the field of their change, which is.
 """

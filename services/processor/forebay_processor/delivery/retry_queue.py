@@ -2,7 +2,7 @@
 
 Of each conversation one thing is under way at a time. How things get here is the business of
 `parking` (from EVENTS) and `backlog_reader` (from RETRY); what of it may be in memory, of
-`backlogs`.
+`destination_backlog`.
 
 If the process dies: the states of an entry, and what follows in each, are in docs/design/0020.
 """

@@ -2,11 +2,11 @@
 
 One `Splitter` works one lane of one partition of RAW. Storing is claiming: EVENTS takes one message
 for each item, so one that was seen within the window is refused, and that is how a repeat ends
-(`claims`).
+(`repeat_check`).
 
 Order: webhooks are cut in the order of RAW, into waves of some hundred items; a wave is stored
-(`waves`) before anything of the next one is sent, and that one is cut meanwhile. What could not be
-stored is tried again in place: nothing newer overtakes it.
+(`item_storing`) before anything of the next one is sent; that one is cut meanwhile. What could
+not be stored is tried again in place: nothing newer overtakes it.
 
 What is held in memory: the bodies of one pull; of large ones, those that `Room` lets be taken apart
 at a time; two waves. Not what a body expands to. A body of 12,000 items is cut in turns of some

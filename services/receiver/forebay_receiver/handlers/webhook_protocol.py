@@ -2,7 +2,7 @@
 
 The ASGI server was measured to be the largest cost of a webhook (docs/design/0002): a scope, a
 task, two events and two messages for each. So uvicorn is given this protocol for its connections
-(`handlers.uvicorn_connections`). It serves all that comes to the port, and nothing else does: what
+(`handlers.uvicorn_adapter`). It serves all that comes to the port, and nothing else does: what
 is on the closed list of `policies.served_requests` is read by `handlers.request_reader` and
 answered by `services.intake`, what is not gets one answer and a closed connection.
 
