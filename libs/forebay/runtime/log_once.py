@@ -1,12 +1,14 @@
 """How often something is logged: when it begins, and then now and again, with a count.
 
 `LogOnce` is for one state that lasts, `LogLimit` for what happens to many: destinations, endpoints,
-reasons. Whoever logs keeps its own event and fields:
+reasons; `LimitedLog` is one that writes its lines. Whoever logs keeps its own event and fields:
 
     if self._unseen.is_due():
         _log.warning("streams_not_seen", ...)
-    if count := self._lines.count(endpoint):
-        _log.warning("body_unreadable", count=count, ...)
+
+    lines = LimitedLog(write)  # def write(endpoint, count, reason): _log.warning(..., count=count)
+    lines.note(endpoint, reason)
+    await periodically(lines.settle, LATE_SECONDS)
 """
 
 import itertools
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
-__all__ = ["AGAIN_SECONDS", "LATE_LINES", "LATE_SECONDS", "LogLimit", "LogOnce"]
+__all__ = ["AGAIN_SECONDS", "LATE_LINES", "LATE_SECONDS", "LimitedLog", "LogLimit", "LogOnce"]
 
 AGAIN_SECONDS: Final = 60.0
 """Between two lines about the same: often enough for an eye, and 1,440 lines a day at most."""
@@ -174,6 +176,34 @@ class LogLimit(Generic[Key, Latest]):
 
     def _is_old(self, line: "_Line[Latest]", now: float) -> bool:
         return now - line.logged_at >= self._again_seconds
+
+
+class LimitedLog(LogLimit[Key, Latest]):
+    """A limit that writes the lines which are due."""
+
+    def __init__(
+        self,
+        write: Callable[[Key, int, Latest], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; the first line of each key is due.
+
+        Args:
+            write: Writes a line, of a key, how many it counts, and the latest of them.
+            clock: In seconds, that never go back.
+        """
+        super().__init__(clock=clock)
+        self._write = write
+
+    def note(self, key: Key, latest: Latest) -> None:
+        """Count one, and write a line if one is due; half a microsecond where none is."""
+        if count := self.count(key, latest):
+            self._write(key, count, latest)
+
+    def settle(self, *, everything: bool = False) -> None:
+        """Write what is due though nothing else comes, as `late` has it."""
+        for key, count, latest in self.late(everything=everything):
+            self._write(key, count, latest)
 
 
 class _Line(Generic[Latest]):

@@ -18,7 +18,7 @@ import structlog
 
 from forebay.core.naming import EndpointName
 from forebay.runtime.jetstream.errors import StoreError
-from forebay.runtime.log_once import LATE_LINES, LogLimit
+from forebay.runtime.log_once import LATE_LINES, LimitedLog
 from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.port import Failed
 from forebay_processor.shared.stray_log import StrayLog
@@ -41,6 +41,9 @@ StoreStep = Literal["park", "row", "dead_letter", "read_backlog", "delete_void_r
 at what waits, a row deleted that counts for nothing."""
 
 _Key = tuple[EndpointName, str]
+
+_DeadKey = tuple[EndpointName, str, str]
+"""Endpoint, destination, and the reason of a dead letter."""
 
 _Dead = tuple[str, str, str | None]
 """Of a dead letter: what the destination said last, the item's key, and its trace."""
@@ -85,15 +88,15 @@ class Incidents:
         """
         self.clock = clock
         self._failing: dict[_Key, Failing] = {}
-        self._failing_lines = LogLimit[_Key, tuple[str, str]](clock=clock)
-        self._opened_lines = LogLimit[_Key, None](clock=clock)
+        self._failing_lines = LimitedLog(self._log_failing, clock)
+        self._opened_lines = LimitedLog(self._log_opened, clock)
         self._open: dict[_Key, tuple[str, str]] = {}
         """State and reason of open breakers."""
 
         self._open_logged: set[_Key] = set()
-        self._dead_lines = LogLimit[tuple[EndpointName, str, str], _Dead](clock=clock)
-        self._crashed_lines = LogLimit[_Key, str](clock=clock)
-        self._store_lines = LogLimit[tuple[StoreStep, str], _Key](clock=clock)
+        self._dead_lines = LimitedLog(_log_dead, clock)
+        self._crashed_lines = LimitedLog(_log_crashed, clock)
+        self._store_lines = LimitedLog(_log_store_failed, clock)
         self.strays = StrayLog(clock)
         """Messages of EVENTS and RETRY that are nobody's."""
 
@@ -139,8 +142,7 @@ class Incidents:
             failing.last, failing.next_at = now, next_at
             failing.failures += 1
             failing.error, failing.answer = result.error, answer
-        if count := self._failing_lines.count(key, (answer, result.error)):
-            self._log_failing(failing, count)
+        self._failing_lines.note(key, (answer, result.error))
 
     def got_through(self, key: _Key) -> None:
         """Note an attempt that did not fail."""
@@ -153,8 +155,7 @@ class Incidents:
         """Note that a breaker has opened or closed."""
         if is_open:
             self._open[key] = (state, reason)
-            if count := self._opened_lines.count(key, None):
-                self._log_opened(key, count)
+            self._opened_lines.note(key, None)
             return
         self._open.pop(key, None)
         if key in self._open_logged:
@@ -165,23 +166,18 @@ class Incidents:
         self, key: _Key, reason: str, error: str, token: str, trace_id: str | None = None
     ) -> None:
         """Note a dead letter that is stored; `token` is the item's key."""
-        dead = (error, token, trace_id)
-        if count := self._dead_lines.count((*key, reason), dead):
-            _log_dead(key, reason, count, dead)
+        self._dead_lines.note((*key, reason), (error, token, trace_id))
 
     def crashed(self, key: _Key, place: str) -> None:
         """Note an attempt that ended by a fault of our own; `place` says where."""
-        if count := self._crashed_lines.count(key, place):
-            _log_crashed(key, count, place)
+        self._crashed_lines.note(key, place)
 
     def store_failed(self, key: _Key, step: StoreStep, error: StoreError) -> None:
         """Note that NATS did not do something for a destination's items, which is tried again.
 
         By step and reason alone: while NATS is away, or RETRY is full, it is all destinations.
         """
-        reason = str(error)
-        if count := self._store_lines.count((step, reason), key):
-            _log_store_failed(key, step, count, reason)
+        self._store_lines.note((step, str(error)), key)
 
     def forget(self, key: _Key) -> None:
         """Drop all of a destination: its queue is gone."""
@@ -207,19 +203,11 @@ class Incidents:
                 ended += self._end_if_over(key, failing)
             if now - max(failing.last, failing.next_at) > FORGET_SECONDS:
                 self._failing.pop(key, None)
-        for key, count, (answer, error) in self._failing_lines.late(everything=everything):
-            if (still := self._failing.get(key)) is not None:
-                self._log_failing(still, count)
-            else:
-                _log_flapped(key, count, answer, error)
-        for key, count, _ in self._opened_lines.late(everything=everything):
-            self._log_opened(key, count)
-        for (endpoint, name, reason), count, dead in self._dead_lines.late(everything=everything):
-            _log_dead((endpoint, name), reason, count, dead)
-        for key, count, place in self._crashed_lines.late(everything=everything):
-            _log_crashed(key, count, place)
-        for (step, reason), count, key in self._store_lines.late(everything=everything):
-            _log_store_failed(key, step, count, reason)
+        self._failing_lines.settle(everything=everything)
+        self._opened_lines.settle(everything=everything)
+        self._dead_lines.settle(everything=everything)
+        self._crashed_lines.settle(everything=everything)
+        self._store_lines.settle(everything=everything)
         self.strays.settle(everything=everything)
 
     def _end_if_over(self, key: _Key, failing: Failing) -> bool:
@@ -242,7 +230,12 @@ class Incidents:
             )
         return True
 
-    def _log_failing(self, failing: Failing, count: int) -> None:
+    def _log_failing(self, key: _Key, count: int, latest: tuple[str, str]) -> None:
+        """Say that a destination fails, or, where it is well meanwhile, how often it did."""
+        failing = self._failing.get(key)
+        if failing is None:
+            _log_flapped(key, count, *latest)
+            return
         failing.is_logged = True
         now = self.clock()
         wait = failing.next_at - now
@@ -257,7 +250,7 @@ class Incidents:
             next_attempt_seconds=round(max(wait, 0.0), 1) if wait < math.inf else None,
         )
 
-    def _log_opened(self, key: _Key, count: int) -> None:
+    def _log_opened(self, key: _Key, count: int, _latest: None) -> None:
         """Say that a breaker is open, or, where it closed meanwhile, how often it was."""
         endpoint, destination = key
         found = self._open.get(key)
@@ -290,8 +283,8 @@ def _log_flapped(key: _Key, count: int, answer: str, error: str) -> None:
     )
 
 
-def _log_dead(key: _Key, reason: str, count: int, dead: _Dead) -> None:
-    (endpoint, destination), (error, token, trace_id) = key, dead
+def _log_dead(key: _DeadKey, count: int, dead: _Dead) -> None:
+    (endpoint, destination, reason), (error, token, trace_id) = key, dead
     _log.warning(
         "dead_letter",
         endpoint=str(endpoint),
@@ -315,8 +308,8 @@ def _log_crashed(key: _Key, count: int, place: str) -> None:
     )
 
 
-def _log_store_failed(key: _Key, step: StoreStep, count: int, reason: str) -> None:
-    endpoint, destination = key
+def _log_store_failed(refusal: tuple[StoreStep, str], count: int, latest: _Key) -> None:
+    (step, reason), (endpoint, destination) = refusal, latest
     _log.warning(
         "store_failed",
         endpoint=str(endpoint),

@@ -9,7 +9,7 @@ from typing import Literal
 
 import structlog
 
-from forebay.runtime.log_once import LogLimit
+from forebay.runtime.log_once import LimitedLog
 
 __all__ = ["StrayLog"]
 
@@ -27,31 +27,27 @@ class StrayLog:
         Args:
             clock: Seconds that never go back.
         """
-        self._lines = LogLimit[tuple[_Kind, str], int](clock=clock)
+        self._lines = LimitedLog(_write, clock)
 
     def subject(self, stream: str, sequence: int) -> None:
         """Note a message with a subject that no part writes; `stream` is `raw` or `events`."""
-        self._count("subject", stream, sequence)
+        self._lines.note(("subject", stream), sequence)
 
     def row(self, shard: str, sequence: int) -> None:
         """Note a row of RETRY that no part writes."""
-        self._count("row", shard, sequence)
+        self._lines.note(("row", shard), sequence)
 
     def void(self, shard: str, sequence: int) -> None:
         """Note a row that is deleted, for who stored it did not own its partition any more."""
-        self._count("void", shard, sequence)
+        self._lines.note(("void", shard), sequence)
 
     def settle(self, *, everything: bool = False) -> None:
         """Log what is due though nothing else comes; at the process's end, everything."""
-        for (kind, where), count, sequence in self._lines.late(everything=everything):
-            _say(kind, where, sequence, count)
-
-    def _count(self, kind: _Kind, where: str, sequence: int) -> None:
-        if count := self._lines.count((kind, where), sequence):
-            _say(kind, where, sequence, count)
+        self._lines.settle(everything=everything)
 
 
-def _say(kind: _Kind, where: str, sequence: int, count: int) -> None:
+def _write(key: tuple[_Kind, str], count: int, sequence: int) -> None:
+    kind, where = key
     match kind:
         case "subject":
             _log.error("subject_unreadable", stream=where, sequence=sequence, count=count)

@@ -9,12 +9,15 @@ from collections.abc import Callable
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay.runtime.log_once import LogLimit
+from forebay.runtime.log_once import LimitedLog
 from forebay_processor.shared.stray_log import StrayLog
 
 __all__ = ["BodyLog"]
 
 _log = structlog.get_logger(__name__)
+
+_Unreadable = tuple[EndpointName, str]
+"""The endpoint, and why."""
 
 _Body = tuple[int, str | None]
 """The sequence in RAW of a webhook, and its trace."""
@@ -29,9 +32,9 @@ class BodyLog:
         Args:
             clock: Seconds that never go back.
         """
-        self._unreadable = LogLimit[tuple[EndpointName, str], _Body](clock=clock)
-        self._crashed = LogLimit[EndpointName, tuple[int, str]](clock=clock)
-        self._too_large = LogLimit[EndpointName, tuple[int, int]](clock=clock)
+        self._unreadable = LimitedLog(_log_unreadable, clock)
+        self._crashed = LimitedLog(_log_crashed, clock)
+        self._too_large = LimitedLog(_log_too_large, clock)
         self.strays = StrayLog(clock)
         """Messages of RAW that are no bodies."""
 
@@ -39,32 +42,26 @@ class BodyLog:
         self, endpoint: EndpointName, reason: str, raw_sequence: int, trace_id: str | None = None
     ) -> None:
         """Note a body that is set aside; `reason` is the value of its header."""
-        if count := self._unreadable.count((endpoint, reason), (raw_sequence, trace_id)):
-            _log_unreadable(endpoint, reason, count, (raw_sequence, trace_id))
+        self._unreadable.note((endpoint, reason), (raw_sequence, trace_id))
 
     def crashed(self, endpoint: EndpointName, raw_sequence: int, place: str) -> None:
         """Note a body that could not be cut by a fault of our own; `place` says where."""
-        if count := self._crashed.count(endpoint, (raw_sequence, place)):
-            _log_crashed(endpoint, count, raw_sequence, place)
+        self._crashed.note(endpoint, (raw_sequence, place))
 
     def too_large(self, endpoint: EndpointName, raw_sequence: int, size: int) -> None:
         """Note an item of so many bytes, which NATS does not take."""
-        if count := self._too_large.count(endpoint, (raw_sequence, size)):
-            _log_too_large(endpoint, count, raw_sequence, size)
+        self._too_large.note(endpoint, (raw_sequence, size))
 
     def settle(self, *, everything: bool = False) -> None:
         """Log what is due though nothing else comes; at the process's end, everything."""
         self.strays.settle(everything=everything)
-        for (endpoint, reason), count, body in self._unreadable.late(everything=everything):
-            _log_unreadable(endpoint, reason, count, body)
-        for endpoint, count, (raw_sequence, place) in self._crashed.late(everything=everything):
-            _log_crashed(endpoint, count, raw_sequence, place)
-        for endpoint, count, (raw_sequence, size) in self._too_large.late(everything=everything):
-            _log_too_large(endpoint, count, raw_sequence, size)
+        self._unreadable.settle(everything=everything)
+        self._crashed.settle(everything=everything)
+        self._too_large.settle(everything=everything)
 
 
-def _log_unreadable(endpoint: EndpointName, reason: str, count: int, body: _Body) -> None:
-    raw_sequence, trace_id = body
+def _log_unreadable(key: _Unreadable, count: int, body: _Body) -> None:
+    (endpoint, reason), (raw_sequence, trace_id) = key, body
     _log.warning(
         "body_unreadable",
         endpoint=str(endpoint),
@@ -75,7 +72,8 @@ def _log_unreadable(endpoint: EndpointName, reason: str, count: int, body: _Body
     )
 
 
-def _log_crashed(endpoint: EndpointName, count: int, raw_sequence: int, place: str) -> None:
+def _log_crashed(endpoint: EndpointName, count: int, latest: tuple[int, str]) -> None:
+    raw_sequence, place = latest
     _log.error(
         "split_crashed",
         endpoint=str(endpoint),
@@ -85,7 +83,8 @@ def _log_crashed(endpoint: EndpointName, count: int, raw_sequence: int, place: s
     )
 
 
-def _log_too_large(endpoint: EndpointName, count: int, raw_sequence: int, size: int) -> None:
+def _log_too_large(endpoint: EndpointName, count: int, latest: tuple[int, int]) -> None:
+    raw_sequence, size = latest
     _log.error(
         "item_too_large",
         endpoint=str(endpoint),

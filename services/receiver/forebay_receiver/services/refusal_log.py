@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from forebay.runtime.log_once import LogLimit
+from forebay.runtime.log_once import LimitedLog
 from forebay_receiver.errors import STATUS_OF, Reason
 
 __all__ = ["RefusalLog"]
@@ -41,7 +41,7 @@ class RefusalLog:
         Args:
             clock: Seconds that never go back.
         """
-        self._lines = LogLimit[tuple[str, Reason], None](clock=clock)
+        self._lines = LimitedLog(_write, clock)
 
     def note(self, endpoint: str, reason: Reason) -> None:
         """Note a refusal; half a microsecond, since it is called for each.
@@ -50,17 +50,15 @@ class RefusalLog:
             endpoint: Its name, `namespace/name`; empty where there is none.
             reason: Why.
         """
-        key = ("" if reason in OF_INSTALLATION else endpoint, reason)
-        if count := self._lines.count(key, None):
-            _say(*key, count)
+        self._lines.note(("" if reason in OF_INSTALLATION else endpoint, reason), None)
 
     def settle(self, *, everything: bool = False) -> None:
         """Log what is due though nothing else comes; at the process's end, everything."""
-        for key, count, _ in self._lines.late(everything=everything):
-            _say(*key, count)
+        self._lines.settle(everything=everything)
 
 
-def _say(endpoint: str, reason: Reason, count: int) -> None:
+def _write(key: tuple[str, Reason], count: int, _latest: None) -> None:
+    endpoint, reason = key
     if endpoint:
         _log.warning(
             "webhooks_refused",
