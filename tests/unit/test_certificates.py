@@ -29,6 +29,33 @@ def test_what_is_no_certificate_has_no_end(text: str) -> None:
     assert first_end(text) is None
 
 
+def odd(authority: Authority, field: bytes, becomes: bytes) -> str:
+    """Return its certificate with some bytes replaced: OpenSSL takes it all the same."""
+    whole = ssl.PEM_cert_to_DER_cert(authority.pem)
+    assert field in whole
+    return ssl.DER_cert_to_PEM_cert(whole.replace(field, becomes))
+
+
+def test_a_certificate_whose_end_is_no_time_has_none(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    end = time.gmtime(first_end(authority.pem))
+    text = odd(authority, time.strftime("%y%m%d%H%M%SZ", end).encode(), b"309901000000Z")
+    ssl.create_default_context(cadata=text)
+    assert first_end(text) is None
+
+
+def test_a_certificate_of_which_python_cannot_read_all_has_no_end(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, url="http://crl.example/")
+    text = odd(authority, b"http://crl.example/", b"http://\xff\xff\xff.example/")
+    ssl.create_default_context(cadata=text)
+    assert first_end(text) is None
+
+
+def test_comments_of_a_bundle_may_be_in_any_language(tmp_path: Path) -> None:
+    pem = Authority(tmp_path).pem
+    assert first_end(f"# Főtanúsítvány\n{pem}") == first_end(pem) is not None
+
+
 def test_an_end_is_in_seconds_since_1970() -> None:
     text = "Jan  5 09:34:43 2018 GMT"
     assert end_of({"notAfter": text}) == ssl.cert_time_to_seconds(text) == 1515144883

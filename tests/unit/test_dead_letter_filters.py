@@ -134,10 +134,31 @@ def test_a_letters_earlier_deaths_go_with_it_the_newest_of_them() -> None:
     assert letter.deaths[-1] == Death(int(DIED.timestamp() * 1000), "to-4", "reason-4", 4, "")
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[[1]]"])
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "[[1]]",
+        pytest.param(f'[[1,"a","b",1,"c",{DEEP}]]', id="deep"),
+        f'[[{2**63 - 1},"a","b",1,"c"]]',
+        '[[-99999999999999,"a","b",1,"c"]]',
+    ],
+)
 def test_deaths_that_cannot_be_read_are_none(text: str) -> None:
     headers = {envelope.DEATHS: text}
     assert DeadLetter.read(str(TEXT.subject), 1, DIED, headers, b"").deaths == ()
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "²", "1e3", "9" * 15, "9" * 30, "9" * 5000])
+def test_a_number_that_is_none_keeps_no_letter_from_being_shown(text: str) -> None:
+    headers = {envelope.RECEIVED_AT: text, envelope.ATTEMPTS: f"{text}{text}"}
+    odd = DeadLetter.read(str(TEXT.subject), 1, DIED, headers, b"")
+    assert odd.received_at is None
+    assert odd.attempts == 0
 
 
 def test_a_replayed_row_is_told_from_the_items_own_row() -> None:

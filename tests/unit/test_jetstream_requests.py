@@ -111,3 +111,8 @@ async def test_a_replica_is_asked_by_sequence_or_by_subject() -> None:
 
 def test_lines_that_are_no_header_are_left_out() -> None:
     assert parse_headers(b"NATS/1.0\r\nA: 1\r\nB:2\r\n\r\n") == {"A": "1", "B": "2"}
+
+
+@pytest.mark.parametrize("value", [b"x\ny", b"x\ry", b"x\nC: 3", b"x\n\ry"])
+def test_a_header_that_nobody_could_store_again_is_left_out(value: bytes) -> None:
+    assert parse_headers(b"NATS/1.0\r\nA: " + value + b"\r\nB: 2\r\n\r\n") == {"B": "2"}

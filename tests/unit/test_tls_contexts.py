@@ -25,6 +25,11 @@ def test_only_our_own_authority_is_trusted(authority: Authority) -> None:
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
+def test_an_authority_may_have_a_comment_in_any_language(authority: Authority) -> None:
+    context = tls_context(HttpTls(ca=f"# Főtanúsítvány\n{authority.pem}"))
+    assert len(context.get_ca_certs()) == 1
+
+
 def test_without_one_the_systems_are() -> None:
     context = tls_context(HttpTls(server_name="crm"))
     assert context.verify_mode is ssl.CERT_REQUIRED

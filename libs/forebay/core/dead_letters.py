@@ -4,7 +4,7 @@ import enum
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -58,7 +58,7 @@ class DeadReason(enum.StrEnum):
 class Death(msgspec.Struct, frozen=True, array_like=True):
     """An earlier death of an item that was replayed since."""
 
-    at: int
+    at: Annotated[int, msgspec.Meta(ge=0, le=envelope.LATEST_MILLIS)]
     """Milliseconds since the epoch."""
 
     destination: str
@@ -66,6 +66,9 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
     attempts: int
     error: str
 
+
+COUNT_DIGITS: Final = 18
+"""Of a number of attempts."""
 
 _DEATHS: Final = tuple[Death, ...]
 
@@ -145,21 +148,23 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     def attempts(self) -> int:
         """How often it was tried."""
         count = self.headers.get(envelope.ATTEMPTS, "")
-        return int(count) if count.isdigit() else 0
+        is_count = len(count) <= COUNT_DIGITS and count.isascii() and count.isdigit()
+        return int(count) if is_count else 0
 
     @property
     def deaths(self) -> tuple[Death, ...]:
         """What it died of before it was replayed, the oldest first; empty where that is unknown."""
         try:
             return msgspec.json.decode(self.headers.get(envelope.DEATHS, "[]"), type=_DEATHS)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
+            # Somebody else's: the letter is as good as any other.
             return ()
 
     @property
     def received_at(self) -> datetime | None:
         """When its webhook came."""
-        millis = self.headers.get(envelope.RECEIVED_AT, "")
-        return datetime.fromtimestamp(int(millis) / 1000, tz=UTC) if millis.isdigit() else None
+        millis = envelope.received_millis(self.headers)
+        return datetime.fromtimestamp(millis / 1000, tz=UTC) if millis else None
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

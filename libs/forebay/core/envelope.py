@@ -5,6 +5,7 @@ DEAD hold one item as JSON, the `StoredItem` below. Headers carry what is needed
 is read.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = [
     "EXPECTED_SEQUENCE",
     "EXPECTED_SUBJECT",
     "FIRST_TRIED_AT",
+    "LATEST_MILLIS",
     "MAX_ITEMS",
     "MESSAGE_ID",
     "ORDER",
@@ -42,6 +44,7 @@ __all__ = [
     "StoredItem",
     "decode_item",
     "encode_item",
+    "received_millis",
 ]
 
 MESSAGE_ID: Final = "Nats-Msg-Id"
@@ -148,6 +151,24 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(StoredItem).decode
+
+
+LATEST_MILLIS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: what is later is no time that can be written down."""
+
+_MILLIS_DIGITS: Final = 15
+
+
+def received_millis(headers: Mapping[str, str]) -> int:
+    """Return when a webhook came, in milliseconds since the epoch; 0 where nothing says so.
+
+    What stands there can be anybody's who may publish: a value that is no such time is none.
+    """
+    text = headers.get(RECEIVED_AT, "")
+    if len(text) > _MILLIS_DIGITS or not (text.isascii() and text.isdigit()):
+        return 0
+    millis = int(text)
+    return millis if millis <= LATEST_MILLIS else 0
 
 
 def encode_item(item: Item) -> bytes:

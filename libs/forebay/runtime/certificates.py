@@ -6,21 +6,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["connection_end", "end_of", "first_end"]
+__all__ = ["authorities_text", "connection_end", "end_of", "first_end"]
+
+
+def authorities_text(pem: str) -> str:
+    """Return authorities in PEM as `ssl` takes them: ASCII, which all but comments is.
+
+    Bundles name each authority above it, many of them with letters of their own language.
+    """
+    return pem.encode("ascii", "ignore").decode()
 
 
 def first_end(pem: str) -> float | None:
     """Return when the first of the authorities in a text ends, in seconds since 1970.
 
-    None where there is none that can be read: whoever uses it says so.
+    None where there is none that can be read: whoever uses it says so. One that OpenSSL takes can
+    still have fields that Python cannot read (a URL that is no UTF-8): then none is known.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(cadata=pem)
+        context.load_verify_locations(cadata=authorities_text(pem))
+        certificates = context.get_ca_certs()
     except (ssl.SSLError, ValueError):
         return None
-    ends = (end_of(each) for each in context.get_ca_certs())
-    return min((each for each in ends if each is not None), default=None)
+    return min((end for each in certificates if (end := end_of(each)) is not None), default=None)
 
 
 def connection_end(server: Mapping[str, Any] | None, authority: Path | None) -> float | None:
@@ -38,6 +47,12 @@ def connection_end(server: Mapping[str, Any] | None, authority: Path | None) -> 
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> float | None:
-    """Return when a certificate ends, as `ssl` describes it; None where there is none."""
+    """Return when a certificate ends, as `ssl` describes it; None where there is none.
+
+    None, too, where its end is no time: anybody can write one that OpenSSL takes.
+    """
     end = (certificate or {}).get("notAfter")
-    return None if end is None else float(ssl.cert_time_to_seconds(end))
+    try:
+        return None if end is None else float(ssl.cert_time_to_seconds(end))
+    except ValueError:
+        return None

@@ -31,11 +31,21 @@ class Certificate:
 class Authority:
     """Signs certificates; trusted by nobody who is not told to."""
 
-    def __init__(self, folder: Path, name: str = "authority", days: int = int(_DAYS)) -> None:
-        """Make its key and certificate in a folder; it ends after so many days."""
+    def __init__(
+        self, folder: Path, name: str = "authority", days: int = int(_DAYS), url: str = ""
+    ) -> None:
+        """Make its key and certificate in a folder.
+
+        Args:
+            folder: Which one.
+            name: Its common name, and the name of its files.
+            days: After which it ends.
+            url: Where its list of revoked ones is; empty for none.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._own = self._make(name, "-x509", "-days", str(days), "-subj", f"/CN={name}")
+        own = ("-addext", f"crlDistributionPoints=URI:{url}") if url else ()
+        self._own = self._make(name, "-x509", "-days", str(days), "-subj", f"/CN={name}", *own)
 
     @property
     def pem(self) -> str:

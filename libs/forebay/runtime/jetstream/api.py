@@ -304,9 +304,17 @@ def moment(text: str) -> datetime:
 
 
 def parse_headers(raw: bytes) -> dict[str, str]:
-    """Read a header block (ADR-4); lines that are no header are left out."""
+    """Read a header block (ADR-4); lines that are no header are left out.
+
+    So are those with half a line break in them, which NATS lets anybody store: nobody could store
+    them again, and what is to be written with an item's headers would never be.
+    """
     found: dict[str, str] = {}
-    for line in raw.decode("utf-8", "replace").split("\r\n"):
+    text = raw.decode("utf-8", "replace")
+    lines = text.split("\r\n")
+    if not text.count("\r") == text.count("\n") == len(lines) - 1:
+        lines = [each for each in lines if "\r" not in each and "\n" not in each]
+    for line in lines:
         name, colon, value = line.partition(":")
         if colon:
             found[name.strip()] = value.strip()

@@ -8,6 +8,7 @@ from forebay.core.errors import ForebayError
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
+from forebay.core.trace_context import is_traceparent
 from forebay.core.whole_body import BODY_KIND
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.delivery_traces import begin_attempt
@@ -89,7 +90,8 @@ class Attempts:
             item = decode_item(payload)
         except ForebayError:
             return Rejected("unreadable item")
-        received_at = int(headers.get(envelope.RECEIVED_AT, "0")) / 1000
+        received_at = envelope.received_millis(headers) / 1000
+        told = headers.get(envelope.TRACEPARENT, "")
         own = self.settings.own_channel
         tracer = self._metrics.tracer
         trace = None if tracer is None else begin_attempt(tracer, headers, self._name, number)
@@ -103,7 +105,8 @@ class Attempts:
             item=item,
             number=number,
             received_at=received_at,
-            traceparent=headers.get(envelope.TRACEPARENT, ""),
+            # It can come from anybody who may publish, and goes into a header of a request.
+            traceparent=told if is_traceparent(told) else "",
             request_traceparent="" if trace is None else trace.header,
             other_channel=bool(own and item.channel and item.channel != own),
             superseded=envelope.SUPERSEDED in headers,

@@ -14,7 +14,12 @@ from forebay.core import envelope
 from forebay.core.naming import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Destination, HttpTarget
-from forebay.core.trace_context import TraceContext, context_of, parse_traceparent
+from forebay.core.trace_context import (
+    TraceContext,
+    context_of,
+    is_traceparent,
+    parse_traceparent,
+)
 from forebay.runtime.tracing import Kind, SpanRecord, Tracer
 from forebay_processor.destinations.port import Delivered, Result
 
@@ -130,7 +135,7 @@ def begin_attempt(
     """
     is_replay = envelope.REPLAY_OF in headers
     text = headers.get(envelope.TRACEPARENT, "")
-    if number == 1 and not is_replay and text[_FLAGS_AT:] == _NOT_SAMPLED:
+    if number == 1 and not is_replay and text.endswith(_NOT_SAMPLED) and is_traceparent(text):
         # As nearly always: nothing is made but what the destination is told.
         own_header = f"{text[:_SPAN_AT]}{tracer.draw_span_id()}{_NOT_SAMPLED}"
         return AttemptTrace(tracer, own_header, text[_SPAN_AT:_FLAGS_AT], (), number)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay.core.tables import HttpTls
+from forebay.runtime.certificates import authorities_text
 
 __all__ = ["UnusableTls", "tls_context"]
 
@@ -23,7 +24,7 @@ def tls_context(tls: HttpTls) -> ssl.SSLContext:
         UnusableTls: where a certificate or key cannot be read, or they do not belong together.
     """
     try:
-        context = ssl.create_default_context(cadata=tls.ca or None)
+        context = ssl.create_default_context(cadata=authorities_text(tls.ca) or None)
     except (ssl.SSLError, ValueError) as error:
         message = "tls.ca cannot be read: give certificates in PEM"
         raise UnusableTls(message) from error

@@ -102,7 +102,7 @@ class Part:
             item.token,
         )
         self.headers = {
-            envelope.RECEIVED_AT: message.headers.get(envelope.RECEIVED_AT, "0"),
+            envelope.RECEIVED_AT: str(envelope.received_millis(message.headers)),
             envelope.ENDPOINT: str(name),
             envelope.RAW_SEQUENCE: str(message.sequence),
             envelope.CONVERSATION: item.conversation,
@@ -326,7 +326,7 @@ def _read(body: bytes) -> Reading:
 
 
 def _received_at(message: PulledMessage) -> float:
-    return int(message.headers.get(envelope.RECEIVED_AT, "0")) / 1000
+    return envelope.received_millis(message.headers) / 1000
 
 
 def _items(
