@@ -1,9 +1,13 @@
 """Spans over HTTP: what a collector is sent, and what it may answer."""
 
 import asyncio
+import contextlib
 import gzip
+import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -14,7 +18,9 @@ from forebay.core.trace_context import TraceContext
 from forebay.runtime.otlp_http import OtlpHttpExporter
 from forebay.runtime.span_export import OtlpSink
 from forebay.runtime.tracing import SpanRecord
+from support.programs.authority import Authority
 from support.programs.ports import HOST, free_port
+from support.timing.wait import eventually
 
 SPAN = SpanRecord(
     "deliver", "client", TraceContext("5" * 32, "6" * 16, is_sampled=True), None, 1.0, 2.0, {}
@@ -22,7 +28,9 @@ SPAN = SpanRecord(
 
 
 @asynccontextmanager
-async def collector(*statuses: int) -> AsyncIterator[tuple[str, list[web.Request], list[bytes]]]:
+async def collector(
+    *statuses: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, list[web.Request], list[bytes]]]:
     """Give a server that answers so, one after the other; its URL, and what it got."""
     requests: list[web.Request] = []
     bodies: list[bytes] = []
@@ -40,9 +48,9 @@ async def collector(*statuses: int) -> AsyncIterator[tuple[str, list[web.Request
     runner = web.AppRunner(app, access_log=None, auto_decompress=False)
     await runner.setup()
     port = free_port()
-    await web.TCPSite(runner, HOST, port).start()
+    await web.TCPSite(runner, HOST, port, ssl_context=tls).start()
     try:
-        yield f"http://{HOST}:{port}", requests, bodies
+        yield f"http{'' if tls is None else 's'}://{HOST}:{port}", requests, bodies
     finally:
         await runner.cleanup()
 
@@ -106,6 +114,61 @@ async def test_a_collector_that_is_not_there_is_given_up_in_its_time() -> None:
     }
     exporter = OtlpHttpExporter(environ)
     assert await asyncio.to_thread(exporter.export, []) is SpanExportResult.FAILURE
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [(b"HTTP/1.1 200 OK\r\n", b"X"), (HEAD + b"\r\n", b"X"), (b"", b"HTTP/1.1 100 Go\r\n\r\n")],
+    ids=["header", "body", "interim answers"],
+)
+async def test_an_answer_without_end_is_given_up_in_its_time(begin: bytes, again: bytes) -> None:
+    left = asyncio.Event()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(begin)
+            while not writer.is_closing():
+                writer.write(again)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(answer, HOST, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{port}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "0.3",
+        }
+        exporter = OtlpHttpExporter(environ)
+        results: list[SpanExportResult] = []
+        # A thread that nobody has to wait for, should it never end.
+        threading.Thread(target=lambda: results.append(exporter.export([])), daemon=True).start()
+        await eventually(lambda: results, within=10, saying="the export to be given up")
+        assert results == [SpanExportResult.FAILURE]
+        # The connection is closed, too.
+        await asyncio.wait_for(left.wait(), 10)
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_over_tls_the_authority_that_is_named_is_trusted(
+    tmp_path: Path, *, is_trusted: bool
+) -> None:
+    authority, other = Authority(tmp_path / "own"), Authority(tmp_path / "other")
+    server = authority.issue("collector", f"IP:{HOST}")
+    trusted = tmp_path / "ca.pem"
+    trusted.write_text(authority.pem if is_trusted else other.pem)
+    async with collector(200, tls=authority.server_context(server, asks=False)) as (url, got, _):
+        environ = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(trusted),
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "5" if is_trusted else "0.3",
+        }
+        result = await asyncio.to_thread(OtlpHttpExporter(environ).export, [])
+    assert (result is SpanExportResult.SUCCESS) == is_trusted == bool(got)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:4318", "ftp://a"])

@@ -6,15 +6,19 @@ system's. The bytes are made by OpenTelemetry's encoder; what is left is one POS
 library, with the standard's variables.
 """
 
+import contextlib
+import functools
 import gzip
+import http.client
 import os
+import socket
 import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, Self
 from urllib.parse import unquote
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -35,6 +39,86 @@ _AGAIN: Final = frozenset({429, 502, 503, 504})
 
 _ANSWER_BYTES: Final = 4096
 """Of an answer that are read."""
+
+
+class _Deadline:
+    """Cuts the connection of one request when its time is over.
+
+    The timeout of a socket is for each read: an answer that comes byte by byte, or that is
+    announced without end (`100 Continue`), would hold up all spans for good.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def watch(self, connected: socket.socket) -> None:
+        """Take what is to be cut."""
+        self._socket = connected
+
+    def _cut(self) -> None:
+        self.is_over = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Request(urllib.request.Request):
+    """One that has to be over in time."""
+
+    def __init__(self, url: str, body: bytes, headers: dict[str, str], deadline: _Deadline) -> None:
+        super().__init__(url, body, headers)
+        self.deadline = deadline
+
+
+class _HttpConnection(http.client.HTTPConnection):
+    def __init__(self, host: str, *, deadline: _Deadline, **settings: Any) -> None:  # noqa: ANN401  # urllib's
+        super().__init__(host, **settings)
+        self._deadline = deadline
+
+    @override
+    def connect(self) -> None:
+        super().connect()
+        self._deadline.watch(self.sock)
+
+
+class _HttpsConnection(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, deadline: _Deadline, **settings: Any) -> None:  # noqa: ANN401  # urllib's
+        super().__init__(host, **settings)
+        self._deadline = deadline
+
+    @override
+    def connect(self) -> None:
+        super().connect()
+        self._deadline.watch(self.sock)
+
+
+class _Http(urllib.request.HTTPHandler):
+    @override
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        assert isinstance(req, _Request)  # noqa: S101  # there are no others
+        return self.do_open(functools.partial(_HttpConnection, deadline=req.deadline), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(context=tls)
+        self._tls = tls
+
+    @override
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        assert isinstance(req, _Request)  # noqa: S101  # there are no others
+        made = functools.partial(_HttpsConnection, deadline=req.deadline, context=self._tls)
+        return self.do_open(made, req)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -73,9 +157,7 @@ class OtlpHttpExporter(SpanExporter):
         tls = ssl.create_default_context(cafile=of("CERTIFICATE") or None)
         if own := of("CLIENT_CERTIFICATE"):
             tls.load_cert_chain(own, of("CLIENT_KEY") or None)
-        self._opener = urllib.request.build_opener(
-            _NoRedirects, urllib.request.HTTPSHandler(context=tls)
-        )
+        self._opener = urllib.request.build_opener(_NoRedirects, _Http, _Https(tls))
         self._is_ending = threading.Event()
 
     @override
@@ -98,16 +180,22 @@ class OtlpHttpExporter(SpanExporter):
 
     def _send(self, body: bytes, within: float) -> bool | None:
         """Make one request; returns whether it was taken, None where it may be tried again."""
-        request = urllib.request.Request(self.url, body, self._headers)  # noqa: S310  # see above
         try:
-            with self._opener.open(request, timeout=within) as answer:
+            with (
+                _Deadline(within) as deadline,
+                self._opener.open(
+                    _Request(self.url, body, self._headers, deadline), timeout=within
+                ) as answer,
+            ):
                 answer.read(_ANSWER_BYTES)
         except urllib.error.HTTPError as error:
             with error:
                 return None if error.code in _AGAIN else False
-        except (OSError, ValueError):  # no connection, no answer in time, or one that is none
+        # No connection, no answer in time, or one that is none.
+        except (OSError, ValueError, http.client.HTTPException):
             return None
-        return True
+        # What was cut can look like an answer.
+        return None if deadline.is_over else True
 
     @override
     def shutdown(self) -> None:
