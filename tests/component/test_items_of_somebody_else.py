@@ -31,6 +31,10 @@ HEADERS = {
     "trace that is not ASCII": {envelope.TRACEPARENT: "é" * 55},
     "trace with a line of its own": {envelope.TRACEPARENT: f"00-{'z' * 9}\nX-Own: 1\n-00"},
     "receipt that is no time": {envelope.RECEIVED_AT: "x"},
+    "conversation of two tokens": {envelope.CONVERSATION: "x y  z"},
+    "conversation with a wildcard": {envelope.CONVERSATION: "x.>"},
+    "conversation that is none": {envelope.CONVERSATION: ""},
+    "conversation of 5 kB": {envelope.CONVERSATION: "c" * 5000},
     "receipt after all years": {envelope.RECEIVED_AT: "9" * 5000},
 }
 

@@ -227,7 +227,7 @@ def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str
     clock of whoever replays it has no say in that.
     """
     subject = letter.subject
-    conversation = letter.headers.get(envelope.CONVERSATION) or subject.key[:16]
+    conversation = envelope.conversation_of(letter.headers, subject.key)
     row = RetrySubject(
         subject.shard,
         conversation_partition(subject.endpoint, conversation),

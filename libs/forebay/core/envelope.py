@@ -5,6 +5,7 @@ DEAD hold one item as JSON, the `StoredItem` below. Headers carry what is needed
 is read.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -42,6 +43,7 @@ __all__ = [
     "SUPERSEDED",
     "TRACEPARENT",
     "StoredItem",
+    "conversation_of",
     "decode_item",
     "encode_item",
     "received_millis",
@@ -157,6 +159,23 @@ LATEST_MILLIS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: what is later is no time that can be written down."""
 
 _MILLIS_DIGITS: Final = 15
+
+
+_TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+
+def conversation_of(headers: Mapping[str, str], key: str) -> str:
+    """Return the conversation of a stored item; one of its own where none is told.
+
+    It becomes a part of subjects: what would be more than one token of them, or none, is not one
+    of ours, and nothing could be stored under it.
+
+    Args:
+        headers: The item's.
+        key: The item's.
+    """
+    told = headers.get(CONVERSATION, "")
+    return told if _TOKEN.fullmatch(told) else key[:16]
 
 
 def received_millis(headers: Mapping[str, str]) -> int:

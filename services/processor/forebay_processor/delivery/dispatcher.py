@@ -236,7 +236,7 @@ class Dispatcher:
             subject.lane,
             subject.endpoint,
             destination,
-            message.headers.get(envelope.CONVERSATION, subject.key[:16]),
+            envelope.conversation_of(message.headers, subject.key),
             subject.key,
         )
 

@@ -1,5 +1,7 @@
 """Reads rows of RETRY: what an entry is that another process, or this one, stored."""
 
+from typing import Final
+
 from forebay.core import envelope
 from forebay.core.dead_letters import dead_letter_of_row
 from forebay.core.subjects import RetrySubject
@@ -13,6 +15,10 @@ from forebay_processor.shared.stream_time import StreamTime
 __all__ = ["entry_of", "epoch_of", "subject_of"]
 
 
+_EPOCH_DIGITS: Final = 20
+"""Of the largest sequence that there is: a longer number is nobody's, and `int` may refuse it."""
+
+
 def subject_of(row: StoredRow) -> RetrySubject | None:
     """Read a row's subject; None where it is of no row of ours."""
     try:
@@ -24,7 +30,9 @@ def subject_of(row: StoredRow) -> RetrySubject | None:
 def epoch_of(row: StoredRow) -> int | None:
     """Return whose row it is; None where no processor stored it."""
     text = row.headers.get(envelope.EPOCH)
-    return int(text) if text is not None and text.isdecimal() else None
+    if text is None or len(text) > _EPOCH_DIGITS or not text.isdecimal():
+        return None
+    return int(text)
 
 
 def entry_of(
