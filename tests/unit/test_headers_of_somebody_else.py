@@ -1,8 +1,10 @@
-"""Headers that no part writes: they say nothing, and nothing raises."""
+"""Headers and items that no part writes: none stops what reads them."""
 
 import pytest
 
 from forebay.core import envelope
+from forebay.core.envelope import decode_item
+from forebay.core.errors import ForebayError
 from forebay_processor.delivery.retry_row_reader import epoch_of
 from forebay_processor.shared.partition_view import StoredRow
 
@@ -33,3 +35,10 @@ def test_what_is_no_time_is_no_receipt(text: str) -> None:
 def test_what_is_no_token_of_a_subject_is_no_conversation(text: str) -> None:
     assert envelope.conversation_of({envelope.CONVERSATION: text}, "k" * 32) == "k" * 16
     assert envelope.conversation_of({envelope.CONVERSATION: "c" * 16}, "k" * 32) == "c" * 16
+
+
+@pytest.mark.parametrize("field", ["data", "other"])
+def test_an_item_of_any_depth_is_one_that_cannot_be_read(field: str) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(ForebayError, match="a stored item cannot be read"):
+        decode_item(f'{{"{field}":{deep}}}'.encode())

@@ -210,6 +210,6 @@ def decode_item(payload: bytes) -> StoredItem:
     """Read a stored item; raises ForebayError where the payload is none."""
     try:
         return _DECODE(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         message = f"a stored item cannot be read: {error}"
         raise ForebayError(message) from error
