@@ -24,6 +24,15 @@ def test_of_several_the_first_end_counts(tmp_path: Path) -> None:
     assert first_end(other.pem) != first_end(first.pem)
 
 
+def test_the_same_authorities_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = Authority(tmp_path).pem
+    end = first_end(pem)
+    monkeypatch.delattr(ssl, "SSLContext")
+    assert first_end(pem) == end
+
+
 @pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAA=="])
 def test_what_is_no_certificate_has_no_end(text: str) -> None:
     assert first_end(text) is None

@@ -1,6 +1,7 @@
 """When certificates end: of authorities that somebody stored, and of a server that answers."""
 
 import contextlib
+import functools
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,12 @@ def authorities_text(pem: str) -> str:
     return pem.encode("ascii", "ignore").decode()
 
 
+@functools.lru_cache(maxsize=64)
 def first_end(pem: str) -> float | None:
     """Return when the first of the authorities in a text ends, in seconds since 1970.
+
+    It is remembered: to read one takes half a millisecond, the operator asks at each pass over an
+    endpoint, and a thousand of them name the same few.
 
     None where there is none that can be read: whoever uses it says so. One that OpenSSL takes can
     still have fields that Python cannot read (a URL that is no UTF-8): then none is known.
