@@ -26,6 +26,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from typing_extensions import override
 
+from forebay.runtime.tracing import otlp_variable
+
 __all__ = ["OtlpHttpExporter"]
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -137,11 +139,7 @@ class OtlpHttpExporter(SpanExporter):
             OSError: where a certificate or key cannot be read.
             ValueError: where a variable cannot be used.
         """
-
-        def of(name: str) -> str:
-            own = environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
-            return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
-
+        of = functools.partial(otlp_variable, environ)
         # The signal's own endpoint is taken as it stands, the common one is a base.
         self.url = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
         if not self.url:

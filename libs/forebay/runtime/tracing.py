@@ -37,6 +37,7 @@ __all__ = [
     "TraceSettings",
     "Tracer",
     "otlp_endpoint",
+    "otlp_variable",
 ]
 
 Attributes = Mapping[str, str | int | float | bool]
@@ -87,24 +88,25 @@ class OtlpEndpoint(NamedTuple):
     protocol: Literal["grpc", "http/protobuf"]
 
 
+def otlp_variable(environ: Mapping[str, str], name: str) -> str:
+    """Return an exporter's variable, the one of traces before the common one; empty without."""
+    own = environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
+    return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+
+
 def otlp_endpoint(environ: Mapping[str, str]) -> OtlpEndpoint | None:
     """Return how spans are sent, by OpenTelemetry's variables; None where they are not.
 
     Raises:
         ConfigurationError: where the protocol is none that is known.
     """
-
-    def of(name: str) -> str:
-        own = environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
-        return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
-
     is_off = (
         environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
         or environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none"
     )
-    if is_off or not of("ENDPOINT"):
+    if is_off or not otlp_variable(environ, "ENDPOINT"):
         return None
-    match of("PROTOCOL"):
+    match otlp_variable(environ, "PROTOCOL"):
         case "" | "http/protobuf":
             return OtlpEndpoint("http/protobuf")
         case "grpc":
