@@ -12,21 +12,19 @@ gets two events out of one: there is nothing by which they could be distinguishe
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Mapping
 from typing import Final
 
 from forebay.core import envelope
 from forebay.core.signatures import SIGNATURE_HEADERS
+from forebay.core.trace_context import is_traceparent
 from forebay_receiver.services.routes import ServedEndpoint
 
 __all__ = ["begin_message_id", "event_id", "passed_on", "stored_headers"]
 
 EVENT_ID_DIGITS: Final = 32
 """Hex digits of an event's id: as many as an item's token has."""
-
-_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _BEFORE_ID: Final = f"NATS/1.0\r\n{envelope.MESSAGE_ID}: "
 _BEFORE_ENDPOINT: Final = f"\r\n{envelope.ENDPOINT}: "
@@ -72,8 +70,8 @@ def passed_on(given: bytes | None, message_id: str) -> str:
         given: The request's `traceparent`.
         message_id: 64 hex digits, of `begin_message_id`.
     """
-    if given is not None and _TRACEPARENT.fullmatch(given):
-        return given.decode()
+    if given is not None and given.isascii() and is_traceparent(text := given.decode()):
+        return text
     return f"00-{message_id[:32]}-{message_id[32:48]}-00"
 
 
