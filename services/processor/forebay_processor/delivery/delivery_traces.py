@@ -142,20 +142,20 @@ def begin_attempt(
     above = context_of(headers, destination)
     if above is None:
         return None
-    is_wanted = above.is_sampled and not is_replay
-    if not is_wanted and (number > 1 or is_replay):
+    links: tuple[TraceContext, ...] = ()
+    if is_replay:
         is_wanted = tracer.may_record()
-    if not is_replay:
-        own = TraceContext(above.trace_id, tracer.draw_span_id(), is_sampled=is_wanted)
-        return AttemptTrace(tracer, own.header, above.span_id, (), number)
-    item = parse_traceparent(text)
-    links = () if item is None else (item,)
-    if number == 1:
+        item = parse_traceparent(text)
+        links = () if item is None else (item,)
+    else:
+        is_wanted = above.is_sampled or (number > 1 and tracer.may_record())
+    if is_replay and number == 1:
         # It stands for the replay: those that follow are below it.
-        root = above._replace(is_sampled=is_wanted)
-        return AttemptTrace(tracer, root.header, None, links, number)
-    own = TraceContext(above.trace_id, tracer.draw_span_id(), is_sampled=is_wanted)
-    return AttemptTrace(tracer, own.header, above.span_id, links, number)
+        span_id, parent_id = above.span_id, None
+    else:
+        span_id, parent_id = tracer.draw_span_id(), above.span_id
+    own = TraceContext(above.trace_id, span_id, is_sampled=is_wanted)
+    return AttemptTrace(tracer, own.header, parent_id, links, number)
 
 
 class BatchTrace:
