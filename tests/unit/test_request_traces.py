@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from forebay.core.naming import EndpointName
 from forebay.core.trace_context import parse_traceparent
 from forebay.runtime.jetstream.errors import StoreError, StoreFull
 from forebay.runtime.jetstream.pending_publish import PubAck
@@ -18,7 +19,7 @@ from support.traces.recorded import RecordedSpans, recording_tracer
 STRANGER = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 MESSAGE_ID = "5" * 64
 STORED = PubAck(stream="FOREBAY_RAW_0", seq=9)
-ENDPOINT = cast("ServedEndpoint", SimpleNamespace(label="demo/meta"))
+ENDPOINT = cast("ServedEndpoint", SimpleNamespace(name=EndpointName("demo", "meta")))
 
 
 @dataclass

@@ -25,6 +25,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
+from forebay.core.naming import EndpointName
 from forebay.core.trace_context import TraceContext
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "SpanSink",
     "TraceSettings",
     "Tracer",
+    "endpoint_attributes",
+    "message_attributes",
     "otlp_endpoint",
     "otlp_variable",
 ]
@@ -136,6 +139,28 @@ class SpanRecord(NamedTuple):
     """A kind of failure, never a text of somebody else's."""
 
     links: tuple[TraceContext, ...] = ()
+
+
+def endpoint_attributes(endpoint: EndpointName) -> dict[str, str]:
+    """Return what a span says of whose webhook it is about."""
+    return {"forebay.namespace": endpoint.namespace, "forebay.endpoint": endpoint.name}
+
+
+def message_attributes(
+    operation: Literal["publish", "split", "deliver"], stream: str
+) -> dict[str, str]:
+    """Return what a span says of a message, by OpenTelemetry's conventions for messaging.
+
+    Args:
+        operation: What is done with it.
+        stream: Where it is stored, or comes from.
+    """
+    return {
+        "messaging.system": "nats",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": "send" if operation == "publish" else "process",
+        "messaging.destination.name": stream,
+    }
 
 
 class SpanSink(Protocol):

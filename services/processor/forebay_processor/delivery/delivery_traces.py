@@ -20,7 +20,13 @@ from forebay.core.trace_context import (
     is_traceparent,
     parse_traceparent,
 )
-from forebay.runtime.tracing import Kind, SpanRecord, Tracer
+from forebay.runtime.tracing import (
+    Kind,
+    SpanRecord,
+    Tracer,
+    endpoint_attributes,
+    message_attributes,
+)
 from forebay_processor.destinations.port import Delivered, Result
 
 __all__ = ["AttemptTrace", "BatchTrace", "begin_attempt", "record_publish"]
@@ -91,10 +97,7 @@ class AttemptTrace:
         stream = stream_name(StreamKind.EVENTS if is_first else StreamKind.RETRY, subject.shard)
         attributes: _Attributes = {
             **_about(endpoint, destination),
-            "messaging.system": "nats",
-            "messaging.operation.name": "deliver",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": stream,
+            **message_attributes("deliver", stream),
             "forebay.attempt": self._number,
             "forebay.webhook_id": subject.key,
         }
@@ -247,10 +250,7 @@ def record_publish(  # noqa: PLR0913  # all that is told of it
             tracer.now(),
             {
                 **_about(subject.endpoint, subject.destination),
-                "messaging.system": "nats",
-                "messaging.operation.name": "publish",
-                "messaging.operation.type": "send",
-                "messaging.destination.name": stream,
+                **message_attributes("publish", stream),
                 "forebay.webhook_id": subject.key,
                 **({} if reason is None else {"error.type": reason}),
             },
@@ -260,11 +260,7 @@ def record_publish(  # noqa: PLR0913  # all that is told of it
 
 
 def _about(endpoint: EndpointName, destination: str) -> _Attributes:
-    return {
-        "forebay.namespace": endpoint.namespace,
-        "forebay.endpoint": endpoint.name,
-        "forebay.destination": destination,
-    }
+    return {**endpoint_attributes(endpoint), "forebay.destination": destination}
 
 
 def _failure(error: str) -> _Attributes:

@@ -8,11 +8,10 @@ then under the same trace.
 from collections.abc import Mapping
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import RawSubject, StreamKind, stream_name
 from forebay.core.trace_context import TraceContext, parse_traceparent
 from forebay.runtime.jetstream.pulled_message import PulledMessage
-from forebay.runtime.tracing import SpanRecord, Tracer
+from forebay.runtime.tracing import SpanRecord, Tracer, endpoint_attributes, message_attributes
 
 __all__ = ["SplitTrace", "begin_split", "failed_split"]
 
@@ -64,11 +63,8 @@ class SplitTrace:
                 began,
                 self._tracer.now(),
                 {
-                    **_about(subject.endpoint),
-                    "messaging.system": "nats",
-                    "messaging.operation.name": "publish",
-                    "messaging.operation.type": "send",
-                    "messaging.destination.name": stream,
+                    **endpoint_attributes(subject.endpoint),
+                    **message_attributes("publish", stream),
                     "forebay.lane": subject.lane.value,
                     "forebay.kind": kind,
                     "forebay.outcome": outcome,
@@ -95,11 +91,8 @@ class SplitTrace:
                 self._began,
                 self._tracer.now(),
                 {
-                    **_about(subject.endpoint),
-                    "messaging.system": "nats",
-                    "messaging.operation.name": "split",
-                    "messaging.operation.type": "process",
-                    "messaging.destination.name": stream,
+                    **endpoint_attributes(subject.endpoint),
+                    **message_attributes("split", stream),
                     "forebay.lane": subject.lane.value,
                     "forebay.sequence": message.sequence,
                     "forebay.items": self._items,
@@ -126,7 +119,3 @@ def failed_split(tracer: Tracer, headers: Mapping[str, str]) -> SplitTrace | Non
     if context is None or not tracer.may_record():
         return None
     return SplitTrace(tracer, context)
-
-
-def _about(endpoint: EndpointName) -> dict[str, str]:
-    return {"forebay.namespace": endpoint.namespace, "forebay.endpoint": endpoint.name}

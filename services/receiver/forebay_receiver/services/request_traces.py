@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from forebay.core.trace_context import TraceContext, parse_traceparent
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay.runtime.tracing import SpanRecord, Tracer
+from forebay.runtime.tracing import SpanRecord, Tracer, endpoint_attributes, message_attributes
 from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.services.routes import ServedEndpoint
@@ -127,12 +127,7 @@ class RequestTraces:
                 links,
             )
         )
-        attributes: dict[str, str | int | bool] = {
-            "messaging.system": "nats",
-            "messaging.operation.name": "publish",
-            "messaging.operation.type": "send",
-            "messaging.destination.name": webhook.stream,
-        }
+        attributes: dict[str, str | int | bool] = {**message_attributes("publish", webhook.stream)}
         if isinstance(result, PubAck):
             attributes["forebay.sequence"] = result.seq
             attributes["forebay.duplicate"] = result.duplicate
@@ -198,9 +193,4 @@ def _read(given: bytes) -> TraceContext | None:
 
 
 def _about(endpoint: ServedEndpoint) -> dict[str, str | int | bool]:
-    namespace, _, name = endpoint.label.partition("/")
-    return {
-        "http.request.method": "POST",
-        "forebay.namespace": namespace,
-        "forebay.endpoint": name,
-    }
+    return {"http.request.method": "POST", **endpoint_attributes(endpoint.name)}
