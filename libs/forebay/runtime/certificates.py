@@ -3,11 +3,11 @@
 import contextlib
 import functools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["authorities_text", "connection_end", "end_of", "first_end"]
+__all__ = ["authorities_text", "connection_end", "earliest", "end_of", "first_end"]
 
 
 def authorities_text(pem: str) -> str:
@@ -34,7 +34,7 @@ def first_end(pem: str) -> float | None:
         certificates = context.get_ca_certs()
     except (ssl.SSLError, ValueError):
         return None
-    return min((end for each in certificates if (end := end_of(each)) is not None), default=None)
+    return earliest(map(end_of, certificates))
 
 
 def connection_end(server: Mapping[str, Any] | None, authority: Path | None) -> float | None:
@@ -48,6 +48,11 @@ def connection_end(server: Mapping[str, Any] | None, authority: Path | None) -> 
     if authority is not None:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             ends.append(first_end(authority.read_text()))
+    return earliest(ends)
+
+
+def earliest(ends: Iterable[float | None]) -> float | None:
+    """Return the first of some ends; None where none is known."""
     return min((each for each in ends if each is not None), default=None)
 
 

@@ -9,7 +9,7 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay.core.validation_errors import InvalidEndpoint, Problem
-from forebay.runtime.certificates import first_end
+from forebay.runtime.certificates import earliest, first_end
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
@@ -147,8 +147,7 @@ def _resolved(
 def _certificate_end(processing: ProcessorEndpoint) -> float | None:
     targets = (each.http for each in processing.destinations if each.http is not None)
     authorities = {each.tls.ca for each in targets if each.tls is not None and each.tls.ca}
-    ends = (first_end(each) for each in authorities)
-    return min((each for each in ends if each is not None), default=None)
+    return earliest(map(first_end, authorities))
 
 
 def _reason_of(secrets: EndpointSecrets) -> ConditionReason:
