@@ -190,7 +190,7 @@ class BacklogReader:
 
     def _subject_of(self, backlog: LaneBacklog, row: StoredRow) -> RetrySubject | None:
         """Read a row's subject; None, and it is noted, where no part writes such a row."""
-        subject = subject_of(row)
+        subject = subject_of(row.subject)
         if subject is None:
             self._table.strays.row(_shard(backlog), row.sequence)
         return subject

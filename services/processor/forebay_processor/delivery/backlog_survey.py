@@ -16,11 +16,11 @@ from typing import Final
 import structlog
 
 from forebay.core.naming import EndpointName
-from forebay.core.subjects import REPLAY, Lane, RetrySubject, StreamKind, stream_name
+from forebay.core.subjects import REPLAY, Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreRefused
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.retry_row_reader import epoch_of
+from forebay_processor.delivery.retry_row_reader import epoch_of, subject_of
 from forebay_processor.shared.partition_view import Partition, StoredRow
 
 __all__ = ["BacklogSurvey"]
@@ -130,9 +130,8 @@ class BacklogSurvey:
         if partition.is_void(epoch_of(row), row.sequence):
             await self._delete_void(streams, row.sequence)
             return
-        try:
-            subject = RetrySubject.parse(row.subject)
-        except ValueError:
+        subject = subject_of(row.subject)
+        if subject is None:
             return  # whoever reads its lane says so
         queue = self._queues.of(subject.endpoint, subject.destination)
         queue.counted(partition, subject, row.sequence)

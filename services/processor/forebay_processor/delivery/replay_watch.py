@@ -14,12 +14,12 @@ from typing import Final
 
 import structlog
 
-from forebay.core.subjects import RetrySubject
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.delivery.retry_row_reader import subject_of
 from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["Replays"]
@@ -75,9 +75,8 @@ class Replays:
         page = await self._streams.replayed(self._shard, self._partition.number, self._next)
         for stored in page:
             self._next = stored.sequence + 1
-            try:
-                subject = RetrySubject.parse(stored.subject)
-            except ValueError:
+            subject = subject_of(stored.subject)
+            if subject is None:
                 self._queues.incidents.strays.row(self._shard, stored.sequence)
                 continue
             queue = self._queues.of(subject.endpoint, subject.destination)

@@ -19,10 +19,10 @@ _EPOCH_DIGITS: Final = 20
 """Of the largest sequence that there is: a longer number is nobody's, and `int` may refuse it."""
 
 
-def subject_of(row: StoredRow) -> RetrySubject | None:
+def subject_of(text: str) -> RetrySubject | None:
     """Read a row's subject; None where it is of no row of ours."""
     try:
-        return RetrySubject.parse(row.subject)
+        return RetrySubject.parse(text)
     except ValueError:
         return None
 
