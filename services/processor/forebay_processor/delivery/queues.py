@@ -103,7 +103,7 @@ class DestinationQueues:
         return sorted(name for name, endpoint in found if endpoint is not None and endpoint.paused)
 
     def share(self, members: int) -> None:
-        """EndpointShare every destination with so many processors, this one included."""
+        """Share every destination with so many processors, this one included."""
         if members == self._members:
             return
         self._members = members
@@ -134,13 +134,17 @@ class DestinationQueues:
         idle = {key for key, queue in self._queues.items() if self._is_idle(queue)}
         for key in idle & self._idle:
             self._drop(key)
-            self._destinations.forget(*key)
         self._idle = idle & self._queues.keys()
         self._forget_endpoint_limits()
 
     def _drop(self, key: tuple[EndpointName, str]) -> None:
         del self._queues[key]
-        self.incidents.forget(key)
+        self._forget(*key)
+
+    def _forget(self, name: EndpointName, destination: str) -> None:
+        """Forget what is kept of a destination besides its queue."""
+        self._destinations.forget(name, destination)
+        self.incidents.forget((name, destination))
 
     def _is_idle(self, queue: DestinationQueue) -> bool:
         if self._endpoints.is_named(*queue.endpoint, queue.name) or queue.parked:
@@ -175,15 +179,13 @@ class DestinationQueues:
         if endpoint is None:
             is_deleted = self._endpoints.is_deleted(name)
             if is_deleted:
-                self._destinations.forget(name, destination)
-                self.incidents.forget((name, destination))
+                self._forget(name, destination)
             return DestinationSettings(
                 state=DestinationState.DELETED if is_deleted else DestinationState.UNKNOWN
             )
         config = next((one for one in endpoint.destinations if one.name == destination), None)
         if config is None:
-            self._destinations.forget(name, destination)
-            self.incidents.forget((name, destination))
+            self._forget(name, destination)
             return DestinationSettings(state=DestinationState.REMOVED)
         return DestinationSettings(
             state=DestinationState.PAUSED if endpoint.paused else DestinationState.OPEN,
