@@ -220,8 +220,7 @@ class Intake:
                 or self._overload(endpoint, size)
             )
             if refusal is not None:
-                reply(self.refuse(endpoint, refusal))
-                self._trace_refusal(endpoint, refusal, started)
+                self._answer_refusal(endpoint, refusal, started, reply)
                 return
             received, event = time.time(), None
             if endpoint.id_headers is None:  # as nearly always
@@ -272,8 +271,7 @@ class Intake:
             if refusal is None:
                 refusal = self._overload(endpoint, size)
             if refusal is not None:
-                reply(self.refuse(endpoint, refusal))
-                self._trace_refusal(endpoint, refusal, started)
+                self._answer_refusal(endpoint, refusal, started, reply)
                 return
             self.release(endpoint, size)
             is_reserved = False
@@ -294,8 +292,7 @@ class Intake:
             unpacked = None if packed is None else size
             block = stored_headers(endpoint, headers, message_id, event, received, trace, unpacked)
             if self.clock() > started + self.budget_seconds:
-                reply(self.refuse(endpoint, Reason.OVERLOADED))
-                self._trace_refusal(endpoint, Reason.OVERLOADED, started)
+                self._answer_refusal(endpoint, Reason.OVERLOADED, started, reply)
                 return
             payload = body if packed is None else packed
             webhook = ReceivedWebhook(
@@ -312,7 +309,15 @@ class Intake:
             if is_counted:
                 self._count(endpoint, -1, -size)
 
-    def _trace_refusal(self, endpoint: ServedEndpoint, reason: Reason, started: float) -> None:
+    def _answer_refusal(
+        self,
+        endpoint: ServedEndpoint,
+        reason: Reason,
+        started: float,
+        reply: Callable[[Answer], None],
+    ) -> None:
+        """Answer a webhook that is not to be stored, and record it after that."""
+        reply(self.refuse(endpoint, reason))
         if self.traces is not None:
             self.traces.refused(endpoint, reason, started, self.clock())
 
