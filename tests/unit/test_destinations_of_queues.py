@@ -1,8 +1,10 @@
 """A destination, with its connections and its secrets, is there for as long as a table names it."""
 
+import contextlib
 import gc
 import time
 import weakref
+from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
@@ -34,6 +36,19 @@ def table(
     return {"t": ProcessorTable(generation="1", endpoints=endpoints, deleted=deleted)}
 
 
+@contextlib.asynccontextmanager
+async def delivery() -> AsyncIterator[tuple[Endpoints, Destinations, DestinationQueues]]:
+    """Yield what names destinations, what has their connections, and the queues of both."""
+    async with own_client() as client:
+        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+        metrics = ProcessorMetrics(pool="test")
+        yield (
+            endpoints,
+            destinations,
+            DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock())),
+        )
+
+
 def is_let_go(port: "weakref.ref[DestinationPort]") -> bool:
     gc.collect()
     return port() is None
@@ -45,10 +60,7 @@ def is_let_go(port: "weakref.ref[DestinationPort]") -> bool:
     ids=["the destination", "its endpoint"],
 )
 async def test_what_is_removed_is_let_go(after: dict[str, ProcessorTable]) -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, destinations, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queues.of(NAME, GONE.name)
         port = weakref.ref(destinations.of(NAME, GONE))
@@ -58,10 +70,7 @@ async def test_what_is_removed_is_let_go(after: dict[str, ProcessorTable]) -> No
 
 
 async def test_what_no_table_names_for_a_while_is_kept() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, destinations, queues):
         endpoints.replace(table(endpoint(KEPT)))
         queues.of(NAME, KEPT.name)
         port = weakref.ref(destinations.of(NAME, KEPT))
@@ -72,10 +81,7 @@ async def test_what_no_table_names_for_a_while_is_kept() -> None:
 
 
 async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queue = weakref.ref(queues.of(NAME, GONE.name))
         waiting = queues.of(NAME, KEPT.name)
@@ -95,10 +101,7 @@ async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them(
 
 
 async def test_queues_of_what_no_table_names_go_at_the_second_look_that_finds_nothing() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         kept, gone = queues.of(NAME, KEPT.name), queues.of(NAME, GONE.name)
         queues.forget_idle()
@@ -127,10 +130,7 @@ async def test_queues_of_what_no_table_names_go_at_the_second_look_that_finds_no
 
 
 async def test_a_queue_whose_destination_comes_back_between_two_looks_stays() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queue = queues.of(NAME, GONE.name)
         for after in (table(endpoint(KEPT)), table(endpoint(KEPT, GONE)), table(endpoint(KEPT))):
@@ -140,10 +140,7 @@ async def test_a_queue_whose_destination_comes_back_between_two_looks_stays() ->
 
 
 async def test_what_failed_at_a_destination_is_forgotten_when_it_is_removed() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         for each in (KEPT, GONE):
             queues.of(NAME, each.name)
@@ -155,10 +152,7 @@ async def test_what_failed_at_a_destination_is_forgotten_when_it_is_removed() ->
 
 
 async def test_what_there_is_to_see_is_what_fails_and_what_is_paused() -> None:
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
-        metrics = ProcessorMetrics(pool="test")
-        queues = DestinationQueues(endpoints, destinations, metrics, StreamTime(HandClock()))
+    async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         for each in (KEPT, GONE):
             queues.of(NAME, each.name)
