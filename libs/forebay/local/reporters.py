@@ -175,7 +175,7 @@ class PlainReporter(_Lines):
     def __init__(self) -> None:
         """Start with nothing shown."""
         self._shown: dict[str, tuple[int, ...]] = {}
-        self._troubled: set[tuple[str, str]] = set()
+        self._troubled: set[str] = set()
 
     def ready(self, facts: Facts) -> None:
         """Print all facts."""
@@ -218,20 +218,9 @@ class PlainReporter(_Lines):
 
     def _new_troubles(self, states: DestinationStates) -> list[TroubleLine]:
         """Return destinations that fail, or are paused, and did not at the last look."""
-        now = {
-            **{(each.endpoint, each.destination): each.state for each in states.destinations},
-            **{(name, ""): "paused" for name in states.paused},
-        }
-        known, self._troubled = self._troubled, set(now)
-        fresh = DestinationStates(
-            destinations=tuple(
-                each
-                for each in states.destinations
-                if (each.endpoint, each.destination) not in known
-            ),
-            paused=tuple(name for name in states.paused if (name, "") not in known),
-        )
-        return list(troubles_of(fresh, {}))
+        troubles = troubles_of(states, {})
+        known, self._troubled = self._troubled, {each.who for each in troubles}
+        return [each for each in troubles if each.who not in known]
 
     def _print_sample(self, sample: Sample) -> None:
         _say(sys.stdout, f"{sample.endpoint}  {sample.url}  to {', '.join(sample.destinations)}")
