@@ -5,6 +5,7 @@ endpoints are, those with troubles and traffic last. What is left out is said.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -92,7 +93,7 @@ def picture(view: View, width: int, height: int | None) -> RenderableType:
         width: Columns of the terminal.
         height: Its rows; None for no limit.
     """
-    room = math.inf if height is None else height - 1
+    room = sys.maxsize if height is None else height - 1
     title = view.title.copy()
     title.truncate(width - INDENT, overflow="ellipsis")
     shown: list[RenderableType] = [title, Text()]
@@ -106,18 +107,18 @@ def picture(view: View, width: int, height: int | None) -> RenderableType:
         shown += [*troubles, Text()]
         room -= len(troubles) + 1
 
-    table, lines = layout.table(names, room)
+    table, lines = layout.table(room)
     shown.append(table)
     room -= lines
-    latest = list(reversed(view.latest))[: max(int(min(room - 1, len(view.latest))), 0)]
-    if len(latest) >= min(LEAST_LATEST, len(view.latest)) and latest:
+    latest = view.latest[::-1][: max(room - 1, 0)]
+    if latest and len(latest) >= min(LEAST_LATEST, len(view.latest)):
         shown += [Text(), _latest_table(latest)]
     return Padding(Group(*shown), (0, 0, 0, INDENT))
 
 
-def _troubles(troubles: Sequence[TroubleLine], width: int, room: float) -> list[Text]:
+def _troubles(troubles: Sequence[TroubleLine], width: int, room: int) -> list[Text]:
     fits = len(troubles) <= room
-    some = troubles if fits else troubles[: max(int(room) - 1, 0)]
+    some = troubles if fits else troubles[: room - 1]
     lines = [_line(each, width) for each in some]
     if not fits:
         left = len(troubles) - len(some)
@@ -142,7 +143,7 @@ class _Layout:
     """Which columns there are, and how wide."""
 
     def __init__(self, view: View, names: Sequence[str], width: int) -> None:
-        self._view = view
+        self._view, self._names = view, names
         self._troubled = {each.endpoint for each in view.troubles}
         columns = [each for each in COLUMNS if view.has_rates or each != PER_SECOND]
         cells = {name: _cells(view.rows.get(name, EndpointCounts())) for name in names}
@@ -161,7 +162,7 @@ class _Layout:
         left = width - _beside(columns, widths)
         self._name_width = max(min(longest, left), LEAST_NAME_COLUMNS)
 
-    def table(self, names: Sequence[str], room: float) -> tuple[Table, int]:
+    def table(self, room: int) -> tuple[Table, int]:
         """Return the table, with as many rows as there is room for, and how many lines it takes."""
         table = Table(
             box=box.SIMPLE_HEAD,
@@ -173,23 +174,23 @@ class _Layout:
         table.add_column("endpoint", style="cyan", overflow="fold", width=self._name_width)
         for column in self._columns:
             table.add_column(column, justify="right", no_wrap=True)
-        shown, lines = self._fitting(names, room)
+        shown, lines = self._fitting(room)
         for name in shown:
             table.add_row(name, *(self._cells[name][column] for column in self._columns))
-        if len(shown) < len(names):
-            more = f"+ {len(names) - len(shown):,} more"
+        if left := len(self._names) - len(shown):
+            more = f"+ {left:,} more"
             table.add_row(Text(more, "dim", no_wrap=True, overflow="ellipsis"))
             lines += 1
         return table, lines
 
-    def _fitting(self, names: Sequence[str], room: float) -> tuple[Sequence[str], int]:
-        heights = {name: max(math.ceil(len(name) / self._name_width), 1) for name in names}
+    def _fitting(self, room: int) -> tuple[Sequence[str], int]:
+        heights = {name: max(math.ceil(len(name) / self._name_width), 1) for name in self._names}
         lines = HEAD_LINES + sum(heights.values())
         if lines <= room:
-            return names, lines
+            return self._names, lines
         rows = self._view.rows
         urgent = sorted(
-            names,
+            self._names,
             key=lambda name: (
                 name not in self._troubled,
                 not (name in rows and rows[name].received),
