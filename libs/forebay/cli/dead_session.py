@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan, DeadLetterStore
     from forebay.runtime.settings import NatsSettings
 
-__all__ = ["carry_out", "count", "goes_on", "printer_as", "with_store"]
+__all__ = ["carry_out", "count", "goes_on", "nats_of_run", "printer_as", "with_store"]
 
 
 def printer_as(output: Literal["table", "json"], *, invalid: bool) -> "DeadLetterPrinter":
@@ -127,7 +127,6 @@ def with_store(
 
 async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
     """Find NATS: as said, else by the environment, else that of a run of this machine."""
-    from forebay.local.find_running_nats import running_nats
     from forebay.runtime.settings import NatsSettings, load_settings
 
     settings = load_settings(NatsSettings).of_part("processor")
@@ -136,9 +135,21 @@ async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
             message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"
             raise ConfigurationError(message)
         return settings.model_copy(update={"url": nats_url})
-    if "FOREBAY_NATS_URL" not in os.environ:
-        local = await running_nats(data_dir)
-        if local is not None:
-            # It has no users and no certificates, whatever the environment says of others.
-            return NatsSettings.model_construct(url=local)
+    local = await nats_of_run(nats_url, data_dir)
+    if local is not None:
+        # It has no users and no certificates, whatever the environment says of others.
+        return NatsSettings.model_construct(url=local)
     return settings
+
+
+async def nats_of_run(nats_url: str | None, data_dir: Path) -> str | None:
+    """Return the URL of the NATS of a run of this machine; None where another one is used.
+
+    Raises:
+        ForebayError: where a run has the data folder and its NATS does not answer.
+    """
+    from forebay.local.find_running_nats import running_nats
+
+    if nats_url is not None or "FOREBAY_NATS_URL" in os.environ:
+        return None
+    return await running_nats(data_dir)

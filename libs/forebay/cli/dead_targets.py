@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forebay.cli.dead_session import nats_of_run
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,15 +60,14 @@ async def check_target(
 async def _tables(nats_url: str | None, data_dir: Path) -> Path | None:
     """Return the folder with the tables of the processors behind the NATS that is used.
 
-    That NATS is chosen in this order by `with_store`, too. None where nothing says which tables
-    belong to it: those that an earlier run left in the data folder do not.
+    None where nothing says which tables belong to it: those that an earlier run left in the data
+    folder do not.
     """
-    from forebay.local.find_running_nats import running_nats
     from forebay.local.folder import DataFolder
 
     if nats_url is not None:
         return None
-    if "FOREBAY_NATS_URL" not in os.environ and await running_nats(data_dir) is not None:
+    if await nats_of_run(nats_url, data_dir) is not None:
         return DataFolder(data_dir).processor_tables
     folder = os.environ.get("FOREBAY_TABLE_DIR")
     return Path(folder) if folder else None
