@@ -28,12 +28,16 @@ class SecretName(NamedTuple):
 
 def variable_name(namespace: str, secret: str, key: str) -> str:
     """Return the environment variable that can hold a key of a Secret."""
-    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{namespace}_{secret}_{key}".upper())
+    return _variable(f"{namespace}_{secret}_{key}")
 
 
 def _former_name(secret: str, key: str) -> str:
     """Return the variable that held a key before its name had the namespace."""
-    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", f"{secret}_{key}".upper())
+    return _variable(f"{secret}_{key}")
+
+
+def _variable(words: str) -> str:
+    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", words.upper())
 
 
 class _Key(NamedTuple):
