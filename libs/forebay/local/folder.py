@@ -147,7 +147,7 @@ class DataFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                owner = os.pread(lock, 32, 0).decode(errors="replace").strip()
+                owner = _written_owner(lock)
                 if _is_alive(owner) or time.monotonic() > deadline:
                     message = (
                         f"another `forebay run` (process {owner or 'unknown'}) uses {self.root}: "
@@ -169,12 +169,17 @@ def owner_of(root: Path) -> str | None:
         # Shared, and for a moment only: a run that starts meanwhile tries again.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        return _written_owner(lock) or "unknown"
     except OSError:
         return None
     finally:
         os.close(lock)
     return None
+
+
+def _written_owner(lock: int) -> str:
+    """Return the process id that stands in a lock's file; empty where none does."""
+    return os.pread(lock, 32, 0).decode(errors="replace").strip()
 
 
 def _check_writable(folder: Path) -> None:
