@@ -98,16 +98,10 @@ class _Lines:
         """Have nothing to end."""
 
 
-class QuietReporter(_Lines):
-    """The ready line with the URLs, and what went wrong."""
+class _OnlyReady(_Lines):
+    """Of a run that goes well nothing is said after it is ready."""
 
     counts_seconds: Final = None
-
-    def ready(self, facts: Facts) -> None:
-        """Print one line for each endpoint, and that all is ready."""
-        for sample in facts.samples:
-            _say(sys.stdout, f"{sample.endpoint}  {sample.url}")
-        _say(sys.stdout, f"ready in {facts.seconds:.1f} s")
 
     def changed(self, facts: Facts) -> None:
         """Say nothing."""
@@ -124,10 +118,18 @@ class QuietReporter(_Lines):
         """Say nothing."""
 
 
-class JsonReporter(_Lines):
-    """For a program that starts Forebay: one line says all."""
+class QuietReporter(_OnlyReady):
+    """The ready line with the URLs, and what went wrong."""
 
-    counts_seconds: Final = None
+    def ready(self, facts: Facts) -> None:
+        """Print one line for each endpoint, and that all is ready."""
+        for sample in facts.samples:
+            _say(sys.stdout, f"{sample.endpoint}  {sample.url}")
+        _say(sys.stdout, f"ready in {facts.seconds:.1f} s")
+
+
+class JsonReporter(_OnlyReady):
+    """For a program that starts Forebay: one line says all."""
 
     def ready(self, facts: Facts) -> None:
         """Print the one object."""
@@ -151,20 +153,6 @@ class JsonReporter(_Lines):
             "pids": dict(facts.pids),
         }
         _say(sys.stdout, json.dumps(document))
-
-    def changed(self, facts: Facts) -> None:
-        """Say nothing."""
-
-    def info(self, text: str) -> None:
-        """Say nothing."""
-
-    def counts(
-        self,
-        rows: Mapping[str, EndpointCounts],
-        states: DestinationStates,
-        latest: Sequence[LastItem],
-    ) -> None:
-        """Say nothing."""
 
 
 class PlainReporter(_Lines):
