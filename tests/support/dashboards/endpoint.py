@@ -2,17 +2,19 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from support.dashboards.endpoint_destinations import (
-    AT,
-    BREAKER,
-    OF,
-    POOL,
-    RATE,
-    breaker,
-    destinations,
-)
+from support.dashboards.endpoint_destinations import AT, BREAKER, OF, POOL, breaker, destinations
 from support.dashboards.frame import ENDPOINT, Sized, endpoint_variables, frame
-from support.dashboards.kit import NOT_ZERO, at_least, grown, heat, lines, number
+from support.dashboards.kit import (
+    BUDGET_LEFT,
+    EXPIRES,
+    NOT_ZERO,
+    RATE,
+    REQUESTS,
+    grown,
+    heat,
+    lines,
+    number,
+)
 
 __all__ = ["endpoint"]
 
@@ -25,7 +27,7 @@ def _state() -> list[Sized]:
                 "What is left of 30 days' budget of requests answered 503. At 0 % the objective is missed.",
                 f'clamp_min(min(forebay:objective_budget_left:ratio30d{{objective="endpoint_availability",{OF}}}), -10)',
                 unit="percentunit",
-                steps=at_least(0.5, 0.0001),
+                steps=BUDGET_LEFT,
                 decimals=1,
             ),
             4,
@@ -64,7 +66,7 @@ def _state() -> list[Sized]:
                 f"min(forebay_processor_oldest_parked_expires_seconds{{{AT}}})"
                 f" or 0 * max(forebay_processor_breaker_open{{{AT}}}) + Inf",
                 unit="s",
-                steps=at_least(6 * 3600, 3600),
+                steps=EXPIRES,
                 names={float("inf"): ("nothing waits", "green")},
             ),
             4,
@@ -108,13 +110,7 @@ def _edge() -> list[Sized]:
                 },
                 unit="reqps",
                 stacked=True,
-                colours={
-                    "stored": "green",
-                    "duplicate": "blue",
-                    "challenge": "purple",
-                    "refused": "orange",
-                    "unavailable": "red",
-                },
+                colours=REQUESTS,
             ),
             8,
             8,

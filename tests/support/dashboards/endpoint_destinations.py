@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from support.dashboards.frame import Sized
-from support.dashboards.kit import grown, lines, states
+from support.dashboards.kit import RATE, grown, lines, states
 
-__all__ = ["AT", "BREAKER", "OF", "POOL", "RATE", "breaker", "destinations"]
+__all__ = ["AT", "BREAKER", "OF", "POOL", "breaker", "destinations"]
 
 OF: Final = 'namespace="$namespace",endpoint="$endpoint"'
 AT: Final = f'{OF},destination=~"$destination"'
-RATE: Final = "[$__rate_interval]"
 
 BREAKER: Final[Mapping[float, tuple[str, str]]] = {
     0: ("closed", "green"),

@@ -35,10 +35,14 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColor
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 __all__ = [
+    "ANSWER",
+    "BUDGET_LEFT",
     "DATASOURCE",
+    "EXPIRES",
     "LAG",
     "NOT_ZERO",
     "RATE",
+    "REQUESTS",
     "Steps",
     "at_least",
     "bars",
@@ -59,22 +63,39 @@ DATASOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NOTHING: Final = "#6e7178"
 """The colour of a number that is not there."""
 
+REQUESTS: Final[Mapping[str, str]] = {
+    "stored": "green",
+    "duplicate": "blue",
+    "challenge": "purple",
+    "refused": "orange",
+    "unavailable": "red",
+}
+"""Colours of requests by their outcome."""
+
 Steps = Sequence[tuple[float, str]]
 """Colours by the value at which they begin; what is below the first is green."""
 
 NOT_ZERO: Final[Steps] = ((0.000001, "red"),)
 """Of a number that is 0 on a good day."""
 
-
 RATE: Final = "[$__rate_interval]"
 
 LAG: Final[Steps] = ((0.1, "red"),)
 """Seconds. Above it a process gets too little CPU (alert ForebayLoopLag)."""
 
+ANSWER: Final[Steps] = ((0.25, "yellow"), (1, "orange"), (5, "red"))
+"""Seconds to the answer 200: the objective, the providers' standard, their limit."""
+
 
 def at_least(good: float, fair: float) -> Steps:
     """Return the colours of a number that is good from a value on, and bad below another."""
     return ((float("-inf"), "red"), (fair, "orange"), (good, "green"))
+
+
+BUDGET_LEFT: Final = at_least(0.5, 0.0001)
+
+EXPIRES: Final = at_least(6 * 3600, 3600)
+"""Seconds until an item that waits is given up."""
 
 
 def grown(selector: str, window: str) -> str:
@@ -90,7 +111,7 @@ def grown(selector: str, window: str) -> str:
 
 def quantiles(name: str, selector: str = "", by: str = "pool") -> dict[str, str]:
     """Return queries for the median, 99 % and 99.9 % of a histogram of times."""
-    rate = f"sum by (le, {by}) (rate({name}_bucket{selector}[$__rate_interval]))"
+    rate = f"sum by (le, {by}) (rate({name}_bucket{selector}{RATE}))"
     return {
         f"histogram_quantile({share}, {rate})": f"{{{{{by}}}}} {title}"
         for share, title in ((0.5, "50 %"), (0.99, "99 %"), (0.999, "99.9 %"))

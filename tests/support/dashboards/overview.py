@@ -5,12 +5,22 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from support.dashboards.frame import OVERVIEW, TO_ENDPOINT, Sized, frame
-from support.dashboards.kit import NOT_ZERO, at_least, bars, grown, lines, number, quantiles
+from support.dashboards.kit import (
+    ANSWER,
+    BUDGET_LEFT,
+    EXPIRES,
+    NOT_ZERO,
+    RATE,
+    REQUESTS,
+    bars,
+    grown,
+    lines,
+    number,
+    quantiles,
+)
 from support.dashboards.tables import Column, rows
 
 __all__ = ["overview"]
-
-_BUDGET: Final = at_least(0.5, 0.0001)
 
 DANGERS: Final = {
     "unavailable": "webhooks answered 503",
@@ -32,7 +42,7 @@ def _budget(title: str, objective: str, says: str) -> Sized:
             "missed; below it, by how much, to ten times. Grey: nothing was measured, which is no good sign.",
             f'clamp_min(min(forebay:objective_budget_left:ratio30d{{objective="{objective}"}}), -10)',
             unit="percentunit",
-            steps=_BUDGET,
+            steps=BUDGET_LEFT,
             decimals=1,
         ),
         4,
@@ -152,7 +162,7 @@ def _objectives() -> list[Sized]:
                 "counts as none.",
                 quantiles("forebay_receiver_ack_seconds"),
                 unit="s",
-                steps=((0.25, "yellow"), (1, "orange"), (5, "red")),
+                steps=ANSWER,
                 logarithmic=True,
             ),
             8,
@@ -181,18 +191,10 @@ def _flow() -> list[Sized]:
                 "Requests by outcome",
                 "stored and duplicate are answered 200, unavailable 503: the provider sends those again. refused is "
                 "the sender's fault.",
-                {
-                    "sum by (outcome) (rate(forebay_receiver_requests_total[$__rate_interval]))": "{{outcome}}"
-                },
+                {f"sum by (outcome) (rate(forebay_receiver_requests_total{RATE}))": "{{outcome}}"},
                 unit="reqps",
                 stacked=True,
-                colours={
-                    "stored": "green",
-                    "duplicate": "blue",
-                    "challenge": "purple",
-                    "refused": "orange",
-                    "unavailable": "red",
-                },
+                colours=REQUESTS,
             ),
             6,
             8,
@@ -202,7 +204,7 @@ def _flow() -> list[Sized]:
                 "Items by what became of them",
                 "At all destinations. parked wait in RETRY for another attempt; dead need somebody.",
                 {
-                    "sum by (outcome) (rate(forebay_processor_deliveries_total[$__rate_interval]))": "{{outcome}}"
+                    f"sum by (outcome) (rate(forebay_processor_deliveries_total{RATE}))": "{{outcome}}"
                 },
                 unit="ops",
                 stacked=True,
@@ -302,7 +304,7 @@ def _endpoints() -> list[Sized]:
                         title="expires in",
                         expr=f"min by ({destination}) (forebay_processor_oldest_parked_expires_seconds) {there}",
                         unit="s",
-                        steps=at_least(6 * 3600, 3600),
+                        steps=EXPIRES,
                     ),
                     Column(
                         title="breaker",

@@ -1,7 +1,7 @@
 """The dashboard *Platform*: receivers."""
 
 from support.dashboards.frame import Sized
-from support.dashboards.kit import LAG, RATE, grown, lines, quantiles
+from support.dashboards.kit import ANSWER, LAG, RATE, grown, lines, quantiles
 from support.dashboards.tables import Column, rows
 
 __all__ = ["receivers"]
@@ -28,7 +28,7 @@ def receivers() -> list[Sized]:
                 "where that does not, it is CPU.",
                 quantiles("forebay_receiver_ack_seconds"),
                 unit="s",
-                steps=((0.25, "yellow"), (1, "orange"), (5, "red")),
+                steps=ANSWER,
                 logarithmic=True,
             ),
             8,
