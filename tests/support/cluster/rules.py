@@ -26,7 +26,7 @@ __all__ = [
     "alerts",
     "check",
     "groups",
-    "promtool",
+    "prometheus_program",
     "rules",
     "try_rules",
     "well_series",
@@ -42,13 +42,11 @@ _Series = tuple[str, str, int]
 """A series, its first value, and by how much it grows in a minute."""
 
 
-def promtool() -> str:
-    """Return the program: of the PATH, of this environment, or of the test cluster's programs."""
+def prometheus_program(name: str) -> str:
+    """Return `prometheus` or `promtool`: of the PATH, this environment, or the test cluster."""
     folders = (Path(sys.executable).parent, Path.home() / ".cache" / "cluster" / "bin")
-    found = shutil.which("promtool") or shutil.which(
-        "promtool", path=os.pathsep.join(map(str, folders))
-    )
-    assert found, "promtool is missing: install Prometheus (Debian and Ubuntu: `make chart-tools`)"
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, folders)))
+    assert found, f"{name} is missing: install Prometheus (Debian and Ubuntu: `make chart-tools`)"
     return found
 
 
@@ -99,7 +97,11 @@ def try_rules(test: Mapping[str, Any], folder: Path) -> str:
 
 def _run(*arguments: str) -> str:
     done = subprocess.run(
-        [promtool(), *arguments], capture_output=True, text=True, check=False, timeout=55
+        [prometheus_program("promtool"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=55,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,11 +1,8 @@
 """A real Prometheus: it scrapes what it is told to, with the chart's own rules."""
 
 import asyncio
-import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import Any, Final, Self
 import aiohttp
 import yaml
 
-from support.cluster.rules import promtool
+from support.cluster.rules import prometheus_program
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
 from support.timing.wait import eventually
@@ -108,7 +105,7 @@ class Prometheus:
         """Start it, and wait until it answers."""
         self._program.launch(
             [
-                _program(),
+                prometheus_program("prometheus"),
                 f"--config.file={self.folder / 'prometheus.yaml'}",
                 f"--storage.tsdb.path={self.data}",
                 "--storage.tsdb.retention.time=60d",
@@ -172,7 +169,7 @@ class Prometheus:
         """
         run = await asyncio.to_thread(
             subprocess.run,
-            [promtool(), "tsdb", "create-blocks-from", *arguments],
+            [prometheus_program("promtool"), "tsdb", "create-blocks-from", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -200,13 +197,3 @@ class Prometheus:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
-
-
-def _program() -> str:
-    """Return the program: of the PATH, of this environment, or of the test cluster's programs."""
-    folders = (Path(sys.executable).parent, Path.home() / ".cache" / "cluster" / "bin")
-    found = shutil.which("prometheus") or shutil.which(
-        "prometheus", path=os.pathsep.join(map(str, folders))
-    )
-    assert found, "prometheus is missing: install it (Debian and Ubuntu: `make chart-tools`)"
-    return found
