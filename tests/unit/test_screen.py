@@ -1,6 +1,7 @@
 """The picture of a run on terminals of all sizes: names stay, what is left out is said."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -28,6 +29,16 @@ STATE = TroubledDestination(
     failing_seconds=200.0,
     next_attempt_seconds=12.4,
     waiting=42,
+)
+REFUSED = TroubledDestination(
+    endpoint="acme/shop",
+    destination="erp",
+    state="Refused",
+    reason="status 401",
+    failures=1,
+    failing_seconds=4000,
+    next_attempt_seconds=None,
+    waiting=12,
 )
 BUSY = EndpointCounts(
     stored=899_991,
@@ -184,16 +195,7 @@ def test_troubles_are_in_the_order_of_what_they_cost() -> None:
     states = DestinationStates(
         destinations=(
             STATE,
-            TroubledDestination(
-                endpoint="acme/shop",
-                destination="erp",
-                state="Refused",
-                reason="status 401",
-                failures=1,
-                failing_seconds=4000,
-                next_attempt_seconds=None,
-                waiting=12,
-            ),
+            REFUSED,
         ),
         paused=("acme/shop",),
     )
@@ -220,16 +222,7 @@ def test_every_kind_of_failure_has_words_for_people() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_of_a_long_name_neither_the_destination_nor_the_reason_is_cut(width: int) -> None:
-    state = TroubledDestination(
-        endpoint=LONG,
-        destination="erp",
-        state="Refused",
-        reason="status 401",
-        failures=1,
-        failing_seconds=4000,
-        next_attempt_seconds=None,
-        waiting=12,
-    )
+    state = replace(REFUSED, endpoint=LONG)
     shown = lines(view(LONG, states=DestinationStates(destinations=(state,))), width)
     assert shown[2].startswith("  ✗ customer-supp")
     assert "→ erp  refuses us: status 401 for 1 h" in shown[2]
