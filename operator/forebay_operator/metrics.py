@@ -82,6 +82,13 @@ STREAM_FILL: Final = DECLARED.gauge(
     unit="ratio",
     use="Above 0.8 processed data is purged before its age; higher: it is full of what waits.",
 )
+MISSING_REPLICAS: Final = DECLARED.gauge(
+    "forebay_stream_missing_replicas",
+    "Servers of NATS that should hold a stream and are away, or have not all of it yet.",
+    labels=("stream",),
+    unit="servers",
+    use="Above 0 for minutes: which server is not ready? One of three may be; two stop everything.",
+)
 NATS_SECONDS: Final = DECLARED.histogram(
     "forebay_operator_nats_seconds",
     "From a question to NATS to its answer, several every ten seconds.",
@@ -142,6 +149,7 @@ class OperatorMetrics:
         metrics.series(NATS_CERTIFICATE).replace([])
         self._bytes = metrics.series(STREAM_BYTES)
         self._fill = metrics.series(STREAM_FILL)
+        self._missing_replicas = metrics.series(MISSING_REPLICAS)
 
     async def measure_lag(self) -> None:
         """Measure how late the loop is; until cancelled."""
@@ -222,10 +230,11 @@ class OperatorMetrics:
     def forget_streams(self, names: Iterable[str]) -> None:
         """Show nothing of streams that cannot be seen."""
         for name in names:
-            for series in (self._bytes, self._fill):
+            for series in (self._bytes, self._fill, self._missing_replicas):
                 series.forget((name,))
 
-    def stream(self, name: str, size: int, limit: int) -> None:
-        """Set a stream's bytes and how full it is."""
+    def stream(self, name: str, size: int, limit: int, missing_replicas: int) -> None:
+        """Set a stream's bytes, how full it is, and how many servers lack it."""
         self._bytes.set(size, (name,))
         self._fill.set(size / limit if limit > 0 else 0.0, (name,))
+        self._missing_replicas.set(missing_replicas, (name,))

@@ -30,7 +30,7 @@ async def test_the_first_end_of_servers_certificate_and_authority_is_told(tmp_pa
             shorter = Authority(tmp_path / "shorter", days=1).pem
             own.certificate.write_text(own.certificate.read_text() + shorter)
             assert streams.certificate_end() == first_end(shorter)
-            assert await streams.fill("0") == []
+            assert await streams.states("0") == []
             assert len(took) == 4
             assert all(seconds > 0 for seconds in took)
         finally:

@@ -11,13 +11,14 @@ from typing_extensions import override
 
 from forebay.core.naming import EndpointName
 from forebay_operator.adapters.pod_reports import ScriptedPods
-from forebay_operator.adapters.streams import NoStreams, StreamFill
+from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.errors import StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
 from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.models.reasons import ConditionReason
+from forebay_operator.models.stream_state import StreamState
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
@@ -348,11 +349,11 @@ async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
         away = False
 
         @override
-        async def fill(self, shard: str) -> list[StreamFill]:
+        async def states(self, shard: str) -> list[StreamState]:
             if self.away:
                 message = "NATS does not answer"
                 raise StreamsUnavailable(message)
-            return [StreamFill("FOREBAY_RAW_0", 60, 100)]
+            return [StreamState("FOREBAY_RAW_0", 60, 100, 1)]
 
     streams, metrics, connections = Streams(), OperatorMetrics(), asyncio.Event()
     connections.set()
@@ -361,7 +362,10 @@ async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
 
     async def is_shown() -> bool:
         shown = (await metrics.exposition()).content
-        return b'forebay_stream_fill_ratio{stream="FOREBAY_RAW_0"} 0.6' in shown
+        return (
+            b'forebay_stream_fill_ratio{stream="FOREBAY_RAW_0"} 0.6' in shown
+            and b'forebay_stream_missing_replicas{stream="FOREBAY_RAW_0"} 1' in shown
+        )
 
     async def is_hidden() -> bool:
         return b"{stream=" not in (await metrics.exposition()).content

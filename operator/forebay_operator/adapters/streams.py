@@ -29,8 +29,9 @@ from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.models.stream_state import StreamState
 
-__all__ = ["JetStreams", "NoStreams", "StreamFill", "StreamManager", "Waiting", "endpoint_filters"]
+__all__ = ["JetStreams", "NoStreams", "StreamManager", "Waiting", "endpoint_filters"]
 
 _log = structlog.get_logger(__name__)
 
@@ -46,14 +47,6 @@ class Waiting(NamedTuple):
 
     items: int
     oldest: datetime | None
-
-
-class StreamFill(NamedTuple):
-    """How full a stream is."""
-
-    name: str
-    size: int
-    limit: int
 
 
 class StreamManager(Protocol):
@@ -76,8 +69,8 @@ class StreamManager(Protocol):
     async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
         """Return when the latest webhook that is still kept was stored; None where none is."""
 
-    async def fill(self, shard: str) -> list[StreamFill]:
-        """Return how full each stream of a shard is; those that are missing are left out."""
+    async def states(self, shard: str) -> list[StreamState]:
+        """Return the state of each stream of a shard; those that are missing are left out."""
 
     async def missing(self, shard: str) -> list[str]:
         """Return the streams of a shard, and the consumers of its streams, that are not there.
@@ -199,14 +192,13 @@ class JetStreams(StreamManager):
         return await self._time_of(stream_name(StreamKind.RAW, shard), {"last_by_subj": subjects})
 
     @override
-    async def fill(self, shard: str) -> list[StreamFill]:
+    async def states(self, shard: str) -> list[StreamState]:
         found = []
         for kind in StreamKind:
             name = stream_name(kind, shard)
             answer = await self._ask(f"STREAM.INFO.{name}", {})
             if answer is not None:
-                limit = int(answer["config"].get("max_bytes", -1))
-                found.append(StreamFill(name, int(answer["state"]["bytes"]), limit))
+                found.append(StreamState.of(name, answer))
         return found
 
     @override
@@ -382,7 +374,7 @@ class NoStreams(StreamManager):
         return self.times.get(endpoint)
 
     @override
-    async def fill(self, shard: str) -> list[StreamFill]:
+    async def states(self, shard: str) -> list[StreamState]:
         self._check()
         return []
 

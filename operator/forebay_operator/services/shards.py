@@ -149,8 +149,8 @@ class Shards:
         if missing:
             # Reported first: the next check, in two seconds, makes it again.
             raise StreamsMissing(_missing_text(missing))
-        for fill in await self._streams.fill(shard.name):
-            self._metrics.stream(fill.name, fill.size, fill.limit)
+        for each in await self._streams.states(shard.name):
+            self._metrics.stream(each.name, each.size, each.limit, each.missing_replicas)
 
 
 def _missing_text(missing: list[str]) -> str:

@@ -214,6 +214,10 @@ _WELL: Final[tuple[_Series, ...]] = (
         for stream in ("RAW", "EVENTS", "RETRY", "DEAD")
     ),
     *(
+        (f'forebay_stream_missing_replicas{{stream="FOREBAY_{stream}_0"}}', "0", 0)
+        for stream in ("RAW", "EVENTS", "RETRY", "DEAD")
+    ),
+    *(
         (f'up{{job="webhooks/acme-forebay-{part}",pod="{part}-1"}}', "1", 0)
         for part in ("receivers", "processors", "operator")
     ),

@@ -26,7 +26,7 @@ def _state() -> list[Sized]:
                 none="none seen",
                 decimals=0,
             ),
-            4,
+            3,
             4,
         ),
         (
@@ -37,7 +37,7 @@ def _state() -> list[Sized]:
                 steps=at_least(2, 1),
                 none="none seen",
             ),
-            4,
+            3,
             4,
         ),
         (
@@ -73,6 +73,17 @@ def _state() -> list[Sized]:
                 steps=((0.8, "orange"), (0.9, "red")),
                 decimals=0,
             ),
+            3,
+            4,
+        ),
+        (
+            number(
+                "Servers of NATS missing",
+                "That should hold a stream and are away, or behind. Of three one may; with two away no webhook is taken.",
+                "max(forebay_stream_missing_replicas)",
+                steps=((1, "orange"), (2, "red")),
+                none="none seen",
+            ),
             4,
             4,
         ),
@@ -85,7 +96,7 @@ def _state() -> list[Sized]:
                 steps=((1, "orange"),),
                 none="no operator seen",
             ),
-            4,
+            3,
             4,
         ),
     ]
