@@ -50,10 +50,14 @@ def test_a_lookup_costs_the_same_for_10_and_for_10_000(
             for path in paths:
                 assert routes.find(path) is not None
 
-        look()
-        return min(timeit.repeat(look, number=500, repeat=7))
+        return timeit.timeit(look, timer=time.thread_time, number=500)
 
-    assert seconds(many[0]) < 2 * seconds(few)
+    # In turns, so that what slows the machine down slows both.
+    among_few, among_many = [], []
+    for _ in range(15):
+        among_few.append(seconds(few))
+        among_many.append(seconds(many[0]))
+    assert min(among_many) < 2 * min(among_few)
 
 
 def test_the_longest_slice_of_a_change_is_a_small_part_of_it(
