@@ -104,6 +104,7 @@ async def test_a_refused_credential_is_a_state_of_the_breaker(processor: Process
     await wait_shown(processor, 1, "breaker_state", endpoint=name, state="Refused")
     assert await shown(processor, "breaker_open", endpoint=name) == 1
     assert await shown(processor, "breaker_state", endpoint=name) == 1, "one state at a time"
+    assert 0 < await shown(processor, "breaker_next_attempt_seconds", endpoint=name) <= 60
 
 
 async def test_batches_are_counted_with_their_items(processor: ProcessorHarness) -> None:

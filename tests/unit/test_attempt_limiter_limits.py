@@ -85,6 +85,21 @@ async def test_an_open_breaker_lets_one_begin_when_its_pause_is_over() -> None:
     assert served == ["0", "1", "2", "3", "4"]
 
 
+async def test_who_waits_for_hours_is_called_in_time_where_the_breaker_began_anew() -> None:
+    breaker = CircuitBreaker(Random(1), time.monotonic)
+    breaker.retry = Retry(initial_delay_seconds=0.05, max_delay_seconds=0.05)
+    limiter, served = AttemptLimiter(10, breaker), list[str]()
+    breaker.on_change = limiter.serve_anew
+    breaker.note("0", Failed("status 429", 3600, Trouble.REFUSED), breaker.generation)
+    limiter.call_when_free(lambda: served.append("nothing to do"))
+    limiter.call_when_free(taker(limiter, "waits", served))
+    assert not served
+    breaker.note("1", Failed("no", 0, Trouble.DESTINATION), breaker.generation)
+    breaker.begin()
+    breaker.note("2", Failed("no", 0, Trouble.DESTINATION), breaker.generation)
+    await eventually(lambda: served == ["nothing to do", "waits"], saying="the one that waits")
+
+
 @pytest.mark.parametrize("limit", [1, 3])
 def test_a_place_of_the_endpoint_goes_to_another_destination(limit: int) -> None:
     endpoint_limit, served = EndpointLimit(), list[str]()

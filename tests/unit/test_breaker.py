@@ -128,21 +128,76 @@ def test_a_probe_that_told_nothing_is_made_again() -> None:
     assert desk.breaker.wait == 0
 
 
-def test_a_refused_credential_opens_it_at_once_and_until_the_settings_change() -> None:
+def test_a_refused_credential_opens_it_at_once_and_new_settings_close_it() -> None:
     desk = Desk()
     desk.note(REFUSED)
-    desk.now += 10_000_000
-    assert (desk.breaker.state, desk.breaker.wait) == (BreakerState.BLOCKED, math.inf)
+    assert desk.breaker.state is BreakerState.BLOCKED
+    assert 30 <= desk.breaker.wait <= 60
     desk.breaker.reset()
     assert desk.breaker.wait == 0
     assert desk.said == [BreakerState.BLOCKED, BreakerState.CLOSED]
+
+
+def test_one_that_is_refused_is_probed_after_pauses_that_grow_from_a_minute_to_four_hours() -> None:
+    desk = Desk()
+    desk.note(REFUSED)
+    pauses = []
+    for _ in range(12):
+        pauses.append(desk.breaker.wait / 60)
+        desk.probe(REFUSED)
+        assert desk.breaker.state is BreakerState.BLOCKED
+    longest = (1, 2, 4, 8, 16, 32, 64, 128, 240, 240, 240, 240)
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, longest, strict=True))
+    assert desk.said == [BreakerState.BLOCKED]
+
+
+def test_a_probe_that_gets_through_closes_one_that_was_refused_and_its_pauses_begin_anew() -> None:
+    desk = Desk()
+    desk.note(REFUSED)
+    for _ in range(8):
+        desk.probe(REFUSED)
+    desk.probe(Delivered())
+    assert desk.breaker.is_closed
+    assert desk.said == [BreakerState.BLOCKED, BreakerState.CLOSED]
+    desk.note(REFUSED)
+    assert desk.breaker.wait <= 60
+
+
+def test_refusals_of_what_was_under_way_together_are_one() -> None:
+    desk = Desk()
+    desk.note(*[REFUSED] * 20)
+    assert desk.breaker.wait <= 60
+
+
+def test_one_that_is_refused_is_shown_so_while_it_is_probed() -> None:
+    desk = Desk()
+    desk.note(REFUSED)
+    desk.now += 60
+    desk.breaker.begin()
+    assert (desk.breaker.shown, desk.breaker.next_probe) == (BreakerState.BLOCKED, None)
+    # A probe without a result is made again.
+    desk.breaker.probe_is_over()
+    assert (desk.breaker.shown, desk.breaker.next_probe) == (BreakerState.BLOCKED, 0)
+
+
+def test_a_probe_that_finds_it_down_instead_is_told_and_refusals_go_on_where_they_were() -> None:
+    desk = Desk()
+    desk.note(REFUSED)
+    for _ in range(5):
+        desk.probe(REFUSED)
+    desk.probe(CUT_OFF)
+    assert desk.breaker.shown is BreakerState.OPEN
+    assert desk.breaker.wait <= 30
+    desk.probe(REFUSED)
+    assert 32 * 60 <= desk.breaker.wait <= 64 * 60
+    assert desk.said == [BreakerState.BLOCKED, BreakerState.OPEN, BreakerState.BLOCKED]
 
 
 def test_a_probe_that_is_refused_ends_probing() -> None:
     desk = Desk()
     desk.open()
     desk.probe(REFUSED)
-    assert desk.breaker.wait == math.inf
+    assert 30 <= desk.breaker.wait <= 60
     assert desk.said == [BreakerState.OPEN, BreakerState.BLOCKED]
 
 

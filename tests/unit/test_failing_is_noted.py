@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 from support.processor.queue_alone import NAME, QueueAlone
 from support.timing.wait import eventually
@@ -49,13 +50,33 @@ async def test_attempts_from_retry_that_fail_are_noted_too(alone: QueueAlone) ->
     await eventually(failed_again, saying="another failure")
 
 
-async def test_where_a_credential_is_refused_there_is_no_next_attempt(alone: QueueAlone) -> None:
+async def test_where_a_credential_is_refused_the_next_attempt_is_the_next_probe(
+    alone: QueueAlone,
+) -> None:
     alone.offer(0, "k")
     alone.answer(Failed("status 401", trouble=Trouble.REFUSED))
     await failing(alone)
     found = alone.incidents.find(NAME, "sink")
     assert found is not None
-    assert found.next_at == float("inf")
+    assert 29 < found.next_at - found.last <= 60
+
+
+async def test_what_a_refused_probe_was_made_with_is_delivered_by_the_one_that_gets_through(
+    alone: QueueAlone,
+) -> None:
+    refused = Failed("status 401", trouble=Trouble.REFUSED)
+    alone.offer(0, "k")
+    alone.answer(refused)
+    await failing(alone)
+    for probes in range(2, 5):
+        await eventually(lambda: alone.queue.breaker.state is BreakerState.BLOCKED)
+        alone.let_pass(60 * 2 ** (probes - 2))
+        await alone.tried(*["k"] * probes)
+    alone.answer_anew(Delivered())
+    alone.let_pass(600)
+    await eventually(lambda: alone.queue.parked == 0, saying="the item to be over")
+    assert alone.queue.breaker.is_closed
+    assert not [each for each in alone.table.rows if "dead" in each]
 
 
 @pytest.mark.parametrize("result", [Delivered(), Rejected("status 400")])

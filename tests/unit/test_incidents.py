@@ -1,6 +1,5 @@
 """What the log says of destinations: that they begin to fail, now and again, that it is over."""
 
-import math
 from collections.abc import Iterator
 
 import pytest
@@ -84,12 +83,11 @@ def test_a_destination_that_fails_has_a_line_a_minute_that_counts(watched: Watch
     assert lines[-1]["failing_seconds"] > 500
 
 
-def test_where_nothing_is_tried_before_somebody_acts_there_is_no_next_attempt(
-    watched: Watched,
-) -> None:
-    watched.own.failed(Failed("status 401", trouble=Trouble.REFUSED), math.inf)
+def test_what_is_tried_in_hours_is_not_forgotten_meanwhile(watched: Watched) -> None:
+    refused = Failed("status 401", trouble=Trouble.REFUSED)
+    watched.own.failed(refused, watched.every.clock() + 4 * 3600)
     (line,) = watched.lines("destination_failing")
-    assert line["next_attempt_seconds"] is None
+    assert line["next_attempt_seconds"] == 4 * 3600
     watched.passes(7200)
     assert [each.error for each in watched.every.failing()] == ["status 401"]
 
@@ -179,8 +177,8 @@ def test_at_the_end_of_the_process_what_was_held_back_is_logged(
     watched: Watched, *, recovers: bool
 ) -> None:
     watched.fails(1, times=7)
-    watched.own.breaker_changed("Open", "timeout", is_open=True)
-    watched.own.breaker_changed("Open", "timeout", is_open=True)
+    watched.own.breaker_changed("Open", "timeout", 0, is_open=True)
+    watched.own.breaker_changed("Open", "timeout", 0, is_open=True)
     if recovers:
         watched.passes(1)
         watched.own.got_through()
@@ -254,9 +252,9 @@ def test_a_destination_without_items_any_more_is_not_called_failing_for_ever(
 
 def test_of_what_was_removed_nothing_is_kept(watched: Watched) -> None:
     watched.fails(1, times=2)
-    watched.own.breaker_changed("Open", "status 503", is_open=True)
+    watched.own.breaker_changed("Open", "status 503", 0, is_open=True)
     watched.every.forget((SHOP, "crm"))
-    watched.own.breaker_changed("Closed", "", is_open=False)
+    watched.own.breaker_changed("Closed", "", 0, is_open=False)
     assert not list(watched.every.failing())
     watched.passes(120)
     assert len(watched.lines("destination_failing")) == 1
@@ -264,8 +262,8 @@ def test_of_what_was_removed_nothing_is_kept(watched: Watched) -> None:
 
 
 def test_a_breaker_is_logged_when_it_opens_and_when_it_closes(watched: Watched) -> None:
-    watched.own.breaker_changed("Open", "timeout", is_open=True)
-    watched.own.breaker_changed("Closed", "", is_open=False)
+    watched.own.breaker_changed("Open", "timeout", 0, is_open=True)
+    watched.own.breaker_changed("Closed", "", 0, is_open=False)
     (opened,), (closed,) = map(watched.lines, ("breaker_opened", "breaker_closed"))
     assert [opened[each] for each in ("state", "reason", "log_level")] == [
         "Open",
@@ -279,18 +277,18 @@ def test_a_breaker_that_flaps_has_few_lines_and_the_last_one_says_how_it_is(
     watched: Watched,
 ) -> None:
     for _ in range(60):
-        watched.own.breaker_changed("Open", "timeout", is_open=True)
+        watched.own.breaker_changed("Open", "timeout", 0, is_open=True)
         watched.passes(1)
-        watched.own.breaker_changed("Closed", "", is_open=False)
+        watched.own.breaker_changed("Closed", "", 0, is_open=False)
         watched.passes(1)
-    watched.own.breaker_changed("Open", "timeout", is_open=True)
+    watched.own.breaker_changed("Open", "timeout", 0, is_open=True)
     watched.passes(61)
     opened = watched.lines("breaker_opened")
     counted = opened + watched.lines("breaker_flapped")
     assert len(counted) <= 4
     assert sum(line["count"] for line in counted) == 61
     assert watched.last(*{line["event"] for line in counted}) is opened[-1]
-    watched.own.breaker_changed("Closed", "", is_open=False)
+    watched.own.breaker_changed("Closed", "", 0, is_open=False)
     assert watched.lines("breaker_closed")
 
 

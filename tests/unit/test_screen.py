@@ -37,7 +37,7 @@ REFUSED = TroubledDestination(
     reason="status 401",
     failures=1,
     failing_seconds=4000,
-    next_attempt_seconds=None,
+    next_attempt_seconds=1700,
     waiting=12,
 )
 BUSY = EndpointCounts(
@@ -200,7 +200,7 @@ def test_troubles_are_in_the_order_of_what_they_cost() -> None:
         paused=("acme/shop",),
     )
     assert [f"{each.who}: {each.what}" for each in troubles_of(states, rows)] == [
-        "acme/shop → erp: refuses us: status 401 for 1 h, till its spec changes, 12 waiting",
+        "acme/shop → erp: refuses us: status 401 for 1 h, 12 waiting, next try in 28 min",
         "acme/shop → crm: failing: status 503 for 3 min, 42 waiting, next try in 12 s",
         "acme/shop: 3 unreadable bodies, NotJson",
         "acme/shop: 11 not taken, most signature_wrong (9)",

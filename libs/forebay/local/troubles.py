@@ -150,7 +150,7 @@ def _of_destination(state: TroubledDestination) -> TroubleLine:
         case "Failing":
             what = f"failing: {told}"
         case "Refused":
-            what = f"refuses us: {told}, till its spec changes"
+            what = f"refuses us: {told}"
         case _:
             what = f"breaker {state.state.lower()}: {told}"
     if state.waiting:

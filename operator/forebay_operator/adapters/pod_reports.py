@@ -14,7 +14,7 @@ __all__ = ["HttpPods", "PodPages", "ScriptedPods"]
 ADMIN_PORT = 9090
 
 _REFUSED: Final = "Refused"
-"""The state of a breaker that only a change of the spec closes."""
+"""The state of a breaker whose destination refuses us."""
 
 
 class PodPages(Protocol):

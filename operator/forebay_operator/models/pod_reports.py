@@ -24,8 +24,7 @@ class OpenBreaker(NamedTuple):
     endpoint: EndpointName
     destination: str
     is_refused: bool
-    """Whether it stays open until the spec changes; else it closes with the destination's
-    recovery."""
+    """Whether the destination refuses us, which most often needs a person."""
 
     reason: str
     """What the last attempt ended in."""

@@ -145,8 +145,8 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
     if refusing:
         sentences.append(
             f"we are refused by {_listed(refusing)}: correct the destination, its URL or its "
-            "credentials; nothing is sent until its spec or Secret changes, or the endpoint is "
-            "paused and resumed"
+            "credentials; it is tried at once when its spec or Secret changes, else after pauses "
+            "that grow to 4 h"
         )
     if silent:
         sentences.append(

@@ -52,11 +52,18 @@ BREAKER: Final = _OWN.gauge(
 )
 BREAKER_STATE: Final = _OWN.gauge(
     "forebay_processor_breaker_state",
-    "1 for the state that a destination's breaker is in: Closed, Open, Probing, or Refused, which "
-    "lasts until the destination's spec changes.",
+    "1 for the state that a destination's breaker is in: Closed, Open, Probing, or Refused, where "
+    "pauses between two attempts grow to hours.",
     labels=(*DESTINATION, "state"),
     unit="1",
     use="Refused needs somebody: a credential is wrong, or the destination is gone for good.",
+)
+NEXT_PROBE: Final = _OWN.gauge(
+    "forebay_processor_breaker_next_attempt_seconds",
+    "Until an open breaker lets the next attempt begin; none while it is closed, or one is made.",
+    labels=DESTINATION,
+    unit="seconds",
+    use="0 that stays: nothing waits there that could be tried.",
 )
 BATCHES: Final = _OWN.counter(
     "forebay_processor_batches_total",
@@ -93,6 +100,9 @@ class DestinationFigures(NamedTuple):
     breaker: str
     """The state's name."""
 
+    next_probe: float | None
+    """Seconds until the breaker's next attempt; None where there is none to wait for."""
+
     is_open: bool
     batches: int
     batch_items: int
@@ -127,6 +137,8 @@ def _samples(figures: DestinationFigures) -> Iterator[tuple[Metric, Sample]]:
         yield EXPIRES, (of, figures.expires)
     yield BREAKER, (of, figures.is_open)
     yield BREAKER_STATE, ((*of, figures.breaker), 1)
+    if figures.next_probe is not None:
+        yield NEXT_PROBE, (of, figures.next_probe)
     if figures.batches:
         yield BATCHES, (of, figures.batches)
         yield BATCH_ITEMS, (of, figures.batch_items)

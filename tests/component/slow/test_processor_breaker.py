@@ -26,7 +26,7 @@ async def told(processor: ProcessorHarness, name: str) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 410])
-async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
+async def test_who_refuses_us_gets_nothing_for_a_while_and_all_when_its_spec_changes(
     processor: ProcessorHarness, status: int
 ) -> None:
     name = processor.new_name()
@@ -48,6 +48,7 @@ async def test_who_refuses_us_gets_nothing_more_until_its_spec_changes(
     assert said is not None
     since = datetime.fromisoformat(said.pop("since"))
     assert begun <= since <= datetime.now(UTC)
+    assert 0 < said.pop("next_attempt_seconds") <= 60
     assert said == {
         "namespace": "demo",
         "endpoint": name,

@@ -88,7 +88,7 @@ def _state() -> list[Sized]:
             number(
                 "Worst breaker",
                 "open: the destination is down, one probe at a time is let through. refused: it refuses our "
-                "credentials, and nothing is sent until its spec changes.",
+                "credentials, and is probed after pauses that grow to hours.",
                 f"max({breaker()})",
                 steps=((1, "orange"), (2, "red"), (3, "purple")),
                 names=BREAKER,

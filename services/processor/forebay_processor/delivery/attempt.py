@@ -60,7 +60,7 @@ class Attempts:
 
     @property
     def blocked_seconds(self) -> float:
-        """Seconds until the breaker lets one begin; infinite where that is up to people."""
+        """Seconds until the breaker lets one begin; 0 while one is under way."""
         is_probing = self._breaker.state is BreakerState.HALF_OPEN
         return 0.0 if is_probing else self._breaker.wait
 

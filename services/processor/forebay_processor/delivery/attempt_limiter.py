@@ -164,6 +164,14 @@ class AttemptLimiter:
             self._share.give_back()
         self.serve()
 
+    def serve_anew(self) -> None:
+        """Do the same where the breaker has changed: what was planned may be hours too late."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.serve()
+        self._plan()
+
     def serve(self) -> None:
         """Call who waits, as far as attempts may begin."""
         if self._is_serving or not any(self._all):

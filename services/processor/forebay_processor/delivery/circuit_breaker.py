@@ -12,8 +12,10 @@ Open, it lets one attempt through after a pause that grows from the destination'
 `PROBE_SECONDS`: the next item in the line that was not tried yet, else one that was
 (`attempt_limiter`). Any success closes it. What waits meanwhile uses up no attempts.
 
-A refused credential (401, 403) and a destination that is gone (410) open it at once, and for good:
-until the destination's spec changes, it is paused and resumed, or the process starts anew.
+A refused credential (401, 403) and a destination that is gone (410) open it at once: it is
+`Refused`, and the pauses between its attempts grow from a minute to hours (`REFUSED_PAUSES`): often
+enough that a mended credential at the other side is noticed, seldom enough that nobody locks us out
+for asking. It begins anew where the destination's spec changes or it is paused and resumed.
 One that says when to come again (429 and 503 with `Retry-After`) is left alone until then.
 
 If the process dies: a breaker is closed when it comes back, which costs a destination that is still
@@ -41,6 +43,10 @@ MIN_DISTINCT_ITEMS: Final = 3
 PROBE_SECONDS: Final = 30.0
 """The longest pause between two probes: what a destination's return goes unnoticed at most."""
 
+REFUSED_PAUSES: Final = Retry(initial_delay_seconds=60.0, max_delay_seconds=4 * 3600.0)
+"""Those between two probes of a destination that refuses us: some sixteen requests on the first
+day and eight on each that follows."""
+
 
 class BreakerState(enum.StrEnum):
     """What a breaker lets through; the values are shown to people and keep their words."""
@@ -55,7 +61,7 @@ class BreakerState(enum.StrEnum):
     """One attempt, which is under way."""
 
     BLOCKED = "Refused"
-    """Nothing until the spec changes."""
+    """Nothing, until a pause is over that grows to hours."""
 
 
 class CircuitBreaker:
@@ -78,6 +84,9 @@ class CircuitBreaker:
         self.retry = Retry()
         """The destination's pauses."""
 
+        self.is_refused = False
+        """Whether the destination's last word was that it refuses us."""
+
         self.successes = 0
         """How many attempts got through. An item notes it when it fails."""
 
@@ -85,12 +94,15 @@ class CircuitBreaker:
         """Goes up with each `reset`: an attempt that began under older settings says nothing."""
 
         self.on_change: Callable[[], None] = lambda: None
-        """Called after it opened or closed."""
+        """Called after it opened or closed, or found out that it is refused, or no longer."""
 
         self._random = random
         self._clock = clock
         self._until = 0.0
         self._pauses = 0
+        self._refusals = 0
+        """Refused probes in a row, whatever came between them but a success."""
+
         self._failures = 0
         self._cut_off = 0
         self._items: set[str] = set()
@@ -103,25 +115,39 @@ class CircuitBreaker:
         return self.state is BreakerState.CLOSED
 
     @property
+    def shown(self) -> BreakerState:
+        """What people are shown: one that is refused stays so while it is probed."""
+        return BreakerState.BLOCKED if self.is_refused else self.state
+
+    @property
     def wait(self) -> float:
-        """Seconds until an attempt may begin; infinite where that is no matter of time."""
+        """Seconds until an attempt may begin; infinite while the one probe is under way."""
         match self.state:
             case BreakerState.CLOSED:
                 return 0.0
-            case BreakerState.OPEN:
+            case BreakerState.OPEN | BreakerState.BLOCKED:
                 return max(self._until - self._clock(), 0.0)
-            case BreakerState.HALF_OPEN | BreakerState.BLOCKED:
+            case BreakerState.HALF_OPEN:
                 return math.inf
+
+    @property
+    def next_probe(self) -> float | None:
+        """Seconds until the next probe, for people; None while it is under way or none is needed.
+
+        It is 0 where the next item that comes, or is due, is the probe.
+        """
+        wait = self.wait
+        return None if self.is_closed or wait == math.inf else round(wait, 1)
 
     def begin(self) -> None:
         """Note that an attempt begins, which `wait` has allowed."""
-        if self.state is BreakerState.OPEN:
+        if not self.is_closed:
             self.state = BreakerState.HALF_OPEN
 
     def probe_is_over(self) -> None:
         """Note that nothing is under way: a probe without a result is made again."""
         if self.state is BreakerState.HALF_OPEN:
-            self.state = BreakerState.OPEN
+            self.state = BreakerState.BLOCKED if self.is_refused else BreakerState.OPEN
 
     def failed_with_others(self, failed_after: int | None) -> bool:
         """Say whether an item failed when nothing got through, rather than by itself.
@@ -149,7 +175,7 @@ class CircuitBreaker:
                 self.successes += 1
                 self._close()
             case Failed(trouble=Trouble.REFUSED):
-                self._open(BreakerState.BLOCKED, result)
+                self._refused(result)
             case Failed():
                 self._failed(item, result, failed_after)
 
@@ -161,10 +187,21 @@ class CircuitBreaker:
 
     def _close(self) -> None:
         self._failures = self._cut_off = self._pauses = 0
+        self._refusals = 0
         self._items.clear()
         if not self.is_closed:
-            self.state, self.reason = BreakerState.CLOSED, ""
+            self.state, self.reason, self.is_refused = BreakerState.CLOSED, "", False
             self.on_change()
+
+    def _refused(self, result: Failed) -> None:
+        if self.state is BreakerState.BLOCKED:
+            return  # many were under way when the first was refused: they are one refusal
+        self._refusals += 1
+        self._open(
+            BreakerState.BLOCKED,
+            result,
+            backoff_seconds(REFUSED_PAUSES, self._refusals, self._random),
+        )
 
     def _failed(self, item: str, result: Failed, failed_after: int | None) -> None:
         match self.state:
@@ -174,7 +211,7 @@ class CircuitBreaker:
                 # It began before the others failed; but when to come again is worth knowing.
                 self._until = max(self._until, self._clock() + result.retry_after)
             case BreakerState.HALF_OPEN:
-                self._open(BreakerState.OPEN, result)
+                self._probe_again(result)
             case BreakerState.CLOSED:
                 is_cut_off = result.trouble is Trouble.DESTINATION
                 if not is_cut_off and failed_after is not None and failed_after < self.successes:
@@ -187,16 +224,20 @@ class CircuitBreaker:
                 is_asked = is_cut_off and result.retry_after > 0
                 distinct = self._cut_off + len(self._items)
                 if is_asked or (self._failures >= FAILURES and distinct >= MIN_DISTINCT_ITEMS):
-                    self._open(BreakerState.OPEN, result)
+                    self._probe_again(result)
 
-    def _open(self, state: BreakerState, result: Failed) -> None:
-        was = self.state
+    def _probe_again(self, result: Failed) -> None:
+        self._pauses += 1
+        pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)
+        self._open(BreakerState.OPEN, result, pause)
+
+    def _open(self, state: BreakerState, result: Failed, pause: float) -> None:
+        was, was_refused = self.state, self.is_refused
         if was is BreakerState.CLOSED:
             self._opened_after = self.successes
             self.opened_at = self._clock()
         self.state, self.reason = state, result.error
-        self._pauses += 1
-        pause = min(backoff_seconds(self.retry, self._pauses, self._random), PROBE_SECONDS)
+        self.is_refused = state is BreakerState.BLOCKED
         self._until = self._clock() + max(pause, result.retry_after)
-        if was is BreakerState.CLOSED or (state is not was and state is BreakerState.BLOCKED):
+        if was is BreakerState.CLOSED or self.is_refused is not was_refused:
             self.on_change()

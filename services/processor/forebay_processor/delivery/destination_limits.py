@@ -127,7 +127,8 @@ class DestinationLimits:
     def _breaker_changed(self) -> None:
         breaker = self.breaker
         is_open = not breaker.is_closed
-        self.incidents.breaker_changed(breaker.state, breaker.reason, is_open=is_open)
-        if not is_open:
-            self.attempts.serve()
+        self.incidents.breaker_changed(
+            breaker.shown, breaker.reason, self._clock() + breaker.wait, is_open=is_open
+        )
+        self.attempts.serve_anew()
         self._on_change(is_open=not is_open)

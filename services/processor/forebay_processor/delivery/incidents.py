@@ -61,7 +61,7 @@ class Failing(msgspec.Struct, kw_only=True):
     """The last one."""
 
     next_at: float
-    """The next attempt; infinite where none comes before somebody changed something."""
+    """The next attempt."""
 
     failures: int
     error: str
@@ -90,8 +90,8 @@ class Incidents:
         self._failing: dict[_Key, Failing] = {}
         self._failing_lines = LimitedLog(self._log_failing, clock)
         self._opened_lines = LimitedLog(self._log_opened, clock)
-        self._open: dict[_Key, tuple[str, str]] = {}
-        """State and reason of open breakers."""
+        self._open: dict[_Key, tuple[str, str, float]] = {}
+        """State and reason of open breakers, and when the next attempt may begin."""
 
         self._open_logged: set[_Key] = set()
         self._dead_lines = LimitedLog(_log_dead, clock)
@@ -151,10 +151,12 @@ class Incidents:
             failing.got_through = self.clock()
             self._end_if_over(key, failing)
 
-    def breaker_changed(self, key: _Key, state: str, reason: str, *, is_open: bool) -> None:
-        """Note that a breaker has opened or closed."""
+    def breaker_changed(
+        self, key: _Key, state: str, reason: str, next_at: float, *, is_open: bool
+    ) -> None:
+        """Note that a breaker has opened or closed, or is refused now, or no longer."""
         if is_open:
-            self._open[key] = (state, reason)
+            self._open[key] = (state, reason, next_at)
             self._opened_lines.note(key, None)
             return
         self._open.pop(key, None)
@@ -247,7 +249,7 @@ class Incidents:
             error=failing.error,
             count=count,
             failing_seconds=round(now - failing.since, 1),
-            next_attempt_seconds=round(max(wait, 0.0), 1) if wait < math.inf else None,
+            next_attempt_seconds=round(max(wait, 0.0), 1),
         )
 
     def _log_opened(self, key: _Key, count: int, _latest: None) -> None:
@@ -259,7 +261,8 @@ class Incidents:
                 "breaker_flapped", endpoint=str(endpoint), destination=destination, count=count
             )
             return
-        state, reason = found
+        state, reason, next_at = found
+        wait = max(next_at - self.clock(), 0.0)
         self._open_logged.add(key)
         _log.warning(
             "breaker_opened",
@@ -268,6 +271,7 @@ class Incidents:
             state=state,
             reason=reason,
             count=count,
+            next_attempt_seconds=round(wait, 1),
         )
 
 
@@ -343,9 +347,9 @@ class DestinationIncidents:
         """Note an attempt that did not fail: cheap, for it is called for each."""
         self._all.got_through(self.key)
 
-    def breaker_changed(self, state: str, reason: str, *, is_open: bool) -> None:
-        """Note that the breaker has opened or closed."""
-        self._all.breaker_changed(self.key, state, reason, is_open=is_open)
+    def breaker_changed(self, state: str, reason: str, next_at: float, *, is_open: bool) -> None:
+        """Note that the breaker has opened or closed; `next_at` is on the steady clock."""
+        self._all.breaker_changed(self.key, state, reason, next_at, is_open=is_open)
 
     def dead(self, reason: str, error: str, token: str, trace_id: str | None = None) -> None:
         """Note a dead letter that is stored."""

@@ -81,16 +81,17 @@ class DestinationQueues:
             return []
         return [self.of(name, each.name) for each in endpoint.destinations]
 
-    def open_breakers(self) -> list[dict[str, str | int]]:
+    def open_breakers(self) -> list[dict[str, str | float | None]]:
         """Return what there is to know of each destination that nothing is sent to."""
         return [
             {
                 "namespace": queue.endpoint.namespace,
                 "endpoint": queue.endpoint.name,
                 "destination": queue.name,
-                "state": queue.breaker.state,
+                "state": queue.breaker.shown,
                 "reason": queue.breaker.reason,
                 "since": rfc3339(self.time.to_streams(queue.breaker.opened_at)),
+                "next_attempt_seconds": queue.breaker.next_probe,
                 "parked": queue.parked,
             }
             for queue in self

@@ -1,9 +1,8 @@
 """What there is to see of destinations that have troubles, for whoever looks at this process."""
 
-import math
 from typing import Final
 
-from forebay_processor.delivery.circuit_breaker import BreakerState
+from forebay_processor.delivery.circuit_breaker import BreakerState, CircuitBreaker
 from forebay_processor.delivery.incidents import Failing
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
@@ -37,15 +36,24 @@ def troubles_of(queues: DestinationQueues) -> dict[str, object]:
 
 def _entry(queue: DestinationQueue, failing: Failing | None, now: float) -> dict[str, object]:
     breaker = queue.breaker
-    wait = math.inf if failing is None else max(failing.next_at - now, 0.0)
     return {
         "namespace": queue.endpoint.namespace,
         "endpoint": queue.endpoint.name,
         "destination": queue.name,
-        "state": "Failing" if breaker.is_closed else breaker.state.value,
+        "state": "Failing" if breaker.is_closed else breaker.shown.value,
         "reason": breaker.reason or ("" if failing is None else failing.error),
         "failures": 0 if failing is None else failing.failures,
         "failing_seconds": None if failing is None else round(now - failing.since, 1),
-        "next_attempt_seconds": round(wait, 1) if wait < math.inf else None,
+        "next_attempt_seconds": _next_attempt(breaker, failing, now),
         "parked": queue.parked,
     }
+
+
+def _next_attempt(breaker: CircuitBreaker, failing: Failing | None, now: float) -> float | None:
+    """Return seconds; None while the one probe of an open breaker is under way.
+
+    Where a breaker's pause is over, its probe is the item that is due first.
+    """
+    if not breaker.is_closed and breaker.next_probe != 0:
+        return breaker.next_probe
+    return breaker.next_probe if failing is None else round(max(failing.next_at - now, 0.0), 1)

@@ -4,7 +4,7 @@
 | --- | --- |
 | 2xx | delivered |
 | 400, 413, 415, 422 | rejected: this item will never be taken, it becomes a dead letter at once |
-| 401, 403, 410 | the destination refuses us: nothing more is sent until its spec changes |
+| 401, 403, 410 | the destination refuses us: it is tried again after pauses up to hours |
 | 429, 503 with `Retry-After` | nothing more is sent until then |
 | any other status, no connection, no answer in time | tried again, later |
 

@@ -8,7 +8,7 @@ __all__ = ["admin_pages"]
 def admin_pages(
     generations: Callable[[], dict[str, str]],
     load: Callable[[], dict[str, object]],
-    open_breakers: Callable[[], list[dict[str, str | int]]],
+    open_breakers: Callable[[], list[dict[str, str | float | None]]],
     troubles: Callable[[], dict[str, object]],
 ) -> dict[str, Callable[[], object]]:
     """Return what each path shows.

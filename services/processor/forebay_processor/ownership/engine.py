@@ -189,7 +189,7 @@ class Engine:
         """Remove what a subject holds below a sequence; raises StoreError."""
         await self.connection.streams.purge_below(stream, below, subject)
 
-    def open_breakers(self) -> list[dict[str, str | int]]:
+    def open_breakers(self) -> list[dict[str, str | float | None]]:
         """Return what there is to know of each destination that nothing is sent to."""
         return self._factory.queues.open_breakers()
 
