@@ -59,6 +59,16 @@ async def test_items_of_different_people_come_together_as_cloudevents(
         assert read.get_source() == f"/forebay/demo/{name}"
 
 
+async def test_batches_can_come_as_plain_json(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, batch=BATCH, content_type="application/json"))
+    keys = await send_apart(processor, name, 20)
+    await processor.wait_delivered(name, keys)
+    assert batches(processor, name)
+    for arrival in processor.arrivals(name):
+        assert arrival.headers["content-type"] == "application/json"
+
+
 async def test_items_of_one_person_come_one_after_the_other(processor: ProcessorHarness) -> None:
     name = processor.new_name()
     await processor.serve(

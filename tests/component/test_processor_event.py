@@ -6,6 +6,7 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from forebay import __version__
 from support.processor.processor_harness import CHANNEL, ProcessorHarness, token, webhook
 from support.timing.wait import eventually
 
@@ -77,3 +78,30 @@ async def test_a_second_attempt_has_the_same_id_and_body(processor: ProcessorHar
     first, second = processor.arrivals(name)
     assert (first.key, first.body) == (second.key, second.body)
     assert (first.attempt, second.attempt) == (1, 2)
+
+
+async def test_a_destination_can_have_events_as_plain_json(processor: ProcessorHarness) -> None:
+    name = processor.new_name()
+    await processor.serve(name, processor.http(name, content_type="application/json"))
+    await processor.wait_delivered(name, await processor.send(name, "wamid.1"))
+    (arrival,) = processor.arrivals(name)
+    assert arrival.headers["content-type"] == "application/json"
+    assert arrival.event["specversion"] == "1.0"
+
+
+async def test_the_subject_is_the_message_s_id_whatever_stands_in_it(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    await processor.wait_delivered(name, await processor.send(name, "wamid.a/b+c:d=="))
+    (arrival,) = processor.arrivals(name)
+    assert arrival.event["subject"] == "wamid.a/b+c:d=="
+
+
+async def test_requests_say_that_they_are_forebay_s_and_of_which_version(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.plain()
+    await processor.wait_delivered(name, await processor.send(name, "wamid.1"))
+    (arrival,) = processor.arrivals(name)
+    assert arrival.headers["user-agent"] == f"Forebay/{__version__}"

@@ -223,6 +223,19 @@ def test_a_secret_written_into_a_manifest_is_refused_and_not_repeated_in_the_mes
             "`batch` is for events",
         ),
         (
+            {
+                "name": "a",
+                "http": {"url": "http://a/", "format": "Raw", "contentType": "application/json"},
+            },
+            "[0].http",
+            "`contentType` is for events",
+        ),
+        (
+            {"name": "a", "http": {"url": "http://a/", "contentType": "text/plain"}},
+            "[0].http.contentType",
+            "use 'application/cloudevents+json' or 'application/json'",
+        ),
+        (
             {"name": "a", "http": {"url": "http://a/", "batch": {"maxWait": "1m"}}},
             "[0].http.batch.maxWait",
             "use 10ms to 5s",

@@ -267,6 +267,7 @@ def _http(values: SecretValues, path: Path, spec: HttpSpec) -> HttpTarget:
     return HttpTarget(
         url=spec.url,
         format=spec.format,
+        content_type=spec.content_type,
         headers=headers,
         signing_secrets=_signing(values, (*path, "signing"), spec.signing),
         tls=_tls(values, (*path, "tls"), spec.tls) if spec.tls is not None else None,

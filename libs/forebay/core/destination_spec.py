@@ -135,6 +135,11 @@ class HttpSpec(ResourceRecord):
 
     url: HttpUrl
     format: Literal["Event", "Raw"] = "Event"
+    content_type: Literal["application/cloudevents+json", "application/json"] = (
+        "application/cloudevents+json"
+    )
+    """Of events: the second for programs that read JSON under no other name."""
+
     headers: Annotated[tuple[OutgoingHeader, ...], Field(max_length=16)] = ()
     signing: SigningSpec | None = None
     tls: TlsSpec | None = None
@@ -152,6 +157,16 @@ class HttpSpec(ResourceRecord):
     def _batches_events_only(self) -> Self:
         if self.batch is not None and self.format == "Raw":
             message = "`batch` is for events: set `format: Event`, or remove `batch`"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _names_events_only(self) -> Self:
+        if self.format == "Raw" and self.content_type == "application/json":
+            message = (
+                "`contentType` is for events, a webhook has the provider's: set `format: Event`, "
+                "or remove `contentType`"
+            )
             raise ValueError(message)
         return self
 

@@ -187,6 +187,11 @@ class HttpTarget(_Record, frozen=True, kw_only=True):
 
     url: str
     format: Literal["Event", "Raw"] = "Event"
+    content_type: Literal["application/cloudevents+json", "application/json"] = (
+        "application/cloudevents+json"
+    )
+    """Of events, one or several in a POST."""
+
     headers: dict[str, str] = {}
     signing_secrets: tuple[str, ...] = ()
     """Standard Webhooks secrets, `whsec_...`; each signs (rotation)."""

@@ -60,7 +60,7 @@ class Arrival:
     @property
     def is_batch(self) -> bool:
         """Whether it brings several CloudEvents."""
-        return "cloudevents-batch" in self.headers.get("content-type", "")
+        return "forebay-items" in self.headers
 
     @property
     def items(self) -> list[str]:

@@ -142,11 +142,15 @@ class ProcessorHarness(Scope):
         headers: Mapping[str, str] | None = None,
         tls: HttpTls | None = None,
         batch: Batch | None = None,
+        content_type: Literal["application/cloudevents+json", "application/json"] = (
+            "application/cloudevents+json"
+        ),
     ) -> Destination:
         """Return a destination that posts to a path of the sink, or to another address."""
         target = HttpTarget(
             url=url or self.sink.url(f"/{path}"),
             format=format,
+            content_type=content_type,
             headers=dict(headers or {}),
             max_in_flight=max_in_flight,
             timeout_seconds=timeout_seconds,

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from forebay.core.events import TYPE_PREFIX, Event, subject_of
 from forebay_processor.destinations.port import Attempt
 
 __all__ = ["BATCH_TYPE", "CLOUDEVENTS_TYPE", "encode_event", "standard_webhooks_signature"]
@@ -40,26 +41,6 @@ surrogates and noncharacters."""
 _SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix that the standard gives secrets
 
 
-class _Event(msgspec.Struct, kw_only=True, omit_defaults=True):
-    specversion: str
-    id: str
-    source: str
-    type: str
-    time: str
-    datacontenttype: str
-    traceparent: str = ""
-    itemkey: str
-    itemtype: str
-    lane: str
-    channel: str = ""
-    conversation: str
-    otherchannel: bool = False
-    superseded: bool = False
-    variant: bool = False
-    repaired: bool = False
-    data: msgspec.Raw
-
-
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -73,11 +54,12 @@ def encode_event(attempt: Attempt) -> bytes:
     item = attempt.item
     namespace, name = attempt.endpoint
     return _ENCODE(
-        _Event(
+        Event(
             specversion="1.0",
             id=attempt.token,
             source=f"/forebay/{namespace}/{name}",
-            type=f"dev.forebay.whatsapp.{item.kind}",
+            type=TYPE_PREFIX + item.kind,
+            subject=_attribute(subject_of(item.kind, item.data)),
             time=item.time,
             datacontenttype="application/json",
             traceparent=attempt.traceparent,

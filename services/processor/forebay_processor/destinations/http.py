@@ -53,7 +53,7 @@ _WAITING: Final = frozenset({429, 503})
 """With `Retry-After` these speak of the whole destination, not of one item."""
 
 JSON_TYPE: Final = "application/json"
-"""What a webhook is where the provider did not say."""
+"""What a webhook is where the provider did not say, and an event where a manifest wants it so."""
 
 
 class HttpDestination:
@@ -75,6 +75,9 @@ class HttpDestination:
 
         self._pool: Pool | None = None
         self._is_closed = False
+        is_plain = target.content_type == JSON_TYPE
+        self._event_type = JSON_TYPE if is_plain else CLOUDEVENTS_TYPE
+        self._batch_type = JSON_TYPE if is_plain else BATCH_TYPE
         try:
             url = _url(target.url)
             self._head = RequestHead(url, target.headers)
@@ -92,7 +95,9 @@ class HttpDestination:
     async def deliver(self, attempt: Attempt) -> Result:
         """Post the item once."""
         try:
-            body, headers = posted(attempt, self._target.signing_secrets, int(self._now()))
+            body, headers = posted(
+                attempt, self._target.signing_secrets, int(self._now()), self._event_type
+            )
         except ForebayError:
             return Rejected("unreadable item")
         return await self._post(attempt.endpoint, body, headers)
@@ -111,7 +116,7 @@ class HttpDestination:
         """Post items once, together."""
         body = b"[" + b",".join(items) + b"]"
         headers = {
-            "content-type": BATCH_TYPE,
+            "content-type": self._batch_type,
             "Forebay-Items": str(len(items)),
             "Forebay-Endpoint": str(endpoint),
         }
@@ -162,13 +167,16 @@ def _url(text: str) -> URL:
     return url
 
 
-def posted(attempt: Attempt, secrets: tuple[str, ...], now: int) -> tuple[bytes, dict[str, str]]:
+def posted(
+    attempt: Attempt, secrets: tuple[str, ...], now: int, event_type: str = CLOUDEVENTS_TYPE
+) -> tuple[bytes, dict[str, str]]:
     """Return the body of an attempt's POST, and Forebay's headers.
 
     Args:
         attempt: What is sent.
         secrets: What to sign it with; no signature where there are none.
         now: Seconds since the epoch, for the receiver's check against replays.
+        event_type: The content type of an event; a webhook has its own.
 
     Raises:
         ForebayError: where a webhook cannot be read.
@@ -177,7 +185,7 @@ def posted(attempt: Attempt, secrets: tuple[str, ...], now: int) -> tuple[bytes,
         webhook = decode_body(attempt.item)
         body, headers = webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
     else:
-        body, headers = encode_event(attempt), {"content-type": CLOUDEVENTS_TYPE}
+        body, headers = encode_event(attempt), {"content-type": event_type}
     headers |= {
         "Forebay-Attempt": str(attempt.number),
         "Forebay-Endpoint": str(attempt.endpoint),
