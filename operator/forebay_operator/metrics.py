@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.metric_declarations import ENDPOINT, Declarations
 from forebay.runtime.metrics import MetricSet
 

@@ -26,7 +26,7 @@ import psutil
 
 from bench.records import Section, keep, show
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     EventSubject,
     Lane,

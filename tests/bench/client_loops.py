@@ -23,8 +23,8 @@ import msgspec
 import uvloop
 from typing_extensions import override
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 from forebay.core.tables import HttpTarget, HttpTls
 from forebay.runtime.process_start import settle_garbage_collector

@@ -26,7 +26,7 @@ from typing import Final
 import psutil
 
 from bench.records import Goal, Section, goals_section, keep, show
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partition, stream_name
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.jetstream.streams import ShardConfig

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination, HttpTarget
 from forebay_processor.destinations.address_guard import REFUSED, Guard
 from forebay_processor.destinations.http import HttpDestination

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_processor.destinations.name_resolver import (
     CACHE_SECONDS,
     LOOKUPS,

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from forebay.runtime.certificates import first_end
+from forebay.runtime.certificate_expiry import first_end
 from forebay.runtime.settings import NatsSettings
 from forebay_operator.adapters.streams import JetStreams
 from support.nats.nats_server import NatsServer

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.signatures import sign
 from forebay.core.subjects import endpoint_partition
 from support.inputs.corpus import PAYLOADS, PLATFORM_SECRET, VECTORS, Vector, payload

@@ -4,7 +4,7 @@ from typing import Any
 
 from nats.js import JetStreamContext
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     EventSubject,
     Lane,

@@ -2,7 +2,7 @@
 
 from nats.aio.client import Client
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import EventSubject, Lane, RawSubject, RetrySubject, dead_subject
 from support.nats.nats_server import NatsServer
 from support.operator.operator_process import OBJECTS, Forebay, manifest

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RawSubject, StreamKind, consumer_name, endpoint_partition
 from forebay.core.subjects import stream_name as name_of
 from support.nats.nats_server import NatsServer

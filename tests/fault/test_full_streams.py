@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from support.processor.processor_harness import EVENTS, RETRY

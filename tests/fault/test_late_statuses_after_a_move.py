@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, conversation_partition, conversation_token
 from support.inputs.statuses import status_key, status_webhook
 from support.processor.processor_harness import CHANNEL, EVENTS, ProcessorHarness

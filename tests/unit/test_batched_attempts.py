@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Batch
 from forebay_processor.delivery import batched_attempts
 from forebay_processor.delivery.attempt_limiter import AttemptLimiter

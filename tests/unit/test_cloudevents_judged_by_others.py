@@ -9,9 +9,9 @@ from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import decode_item, encode_item
 from forebay.core.item import Item
-from forebay.core.naming import EndpointName
 from forebay_processor.destinations.cloudevents import (
     CLOUDEVENTS_TYPE,
     encode_event,

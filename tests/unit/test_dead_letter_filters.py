@@ -13,8 +13,8 @@ from forebay.core.dead_letters import (
     dead_letter_of_row,
     replay_row,
 )
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import encode_item
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
     DeadSubject,
     Lane,

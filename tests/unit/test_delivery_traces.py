@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch
 from forebay.core.trace_context import parse_traceparent

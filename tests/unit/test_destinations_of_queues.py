@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 from forebay_processor.delivery.queues import DestinationQueues

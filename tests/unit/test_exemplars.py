@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.metrics import CONTENT_TYPE, OPENMETRICS_TYPE
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_receiver.metrics import ReceiverMetrics

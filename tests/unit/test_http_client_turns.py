@@ -6,7 +6,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_client import HttpClient

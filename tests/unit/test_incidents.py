@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.jetstream.errors import StoreFull, StoreUnavailable
 from forebay.runtime.log_once import LATE_LINES
 from forebay_processor.delivery.incidents import Incidents

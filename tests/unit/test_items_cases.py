@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.item import Item, variant_of
-from forebay.core.naming import EndpointName
 from forebay.core.status_ranks import higher_claims
 from forebay.core.subjects import EventSubject, Lane
 from forebay.core.whole_body import body_item

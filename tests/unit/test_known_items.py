@@ -2,9 +2,9 @@
 
 import msgspec
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import encode_item
 from forebay.core.item import Item, variant_of
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, RawSubject
 from forebay_processor.splitting import repeat_check
 from forebay_processor.splitting.cutting import Part, Webhook

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from forebay.core.naming import EndpointName
-from forebay.runtime.certificates import first_end
+from forebay.core.endpoint_name import EndpointName
+from forebay.runtime.certificate_expiry import first_end
 from forebay_operator.metrics import (
     CERTIFICATE,
     NATS_CERTIFICATE,

@@ -10,7 +10,7 @@ from lightkube import ApiError
 from lightkube.models.meta_v1 import ObjectMeta, Status
 from lightkube.resources.core_v1 import Secret, Service
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters import cluster as adapter
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged, OperatorError

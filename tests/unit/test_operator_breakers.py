@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import permutations
 from typing import Any
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pod_reports import OpenBreaker

@@ -6,7 +6,7 @@ import pytest
 
 from forebay.core.authentication_spec import ClientCertificateSpec
 from forebay.core.destination_spec import DestinationSpec, HttpSpec
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
 from forebay_operator.builders.dedicated_receivers import replica_bounds
 from forebay_operator.models.endpoint import ClusterEndpoint

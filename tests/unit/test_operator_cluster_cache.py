@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.errors import StreamsUnavailable

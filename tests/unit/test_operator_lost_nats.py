@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.settings import NatsSettings
 from forebay_operator.adapters import streams as adapter
 from forebay_operator.adapters.streams import JetStreams

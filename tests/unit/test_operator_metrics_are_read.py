@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.cluster_cache import SLICE, ClusterCache
 from forebay_operator.services.reconcile_queue import ReconcileQueue

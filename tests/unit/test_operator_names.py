@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.naming import EndpointName, is_dns_label
+from forebay.core.endpoint_name import EndpointName, is_dns_label
 from forebay_operator.builders.names import endpoint_object_name, host_object_name, table_index
 from support.operator.operator_inputs import installation
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.handlers.watches import hand_over
 from forebay_operator.models.endpoint import ClusterEndpoint

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.builders.names import table_index
 from forebay_operator.services.table_placement import TableAllocator
 

@@ -1,6 +1,6 @@
 """What the tables of a pool are to say while endpoints come, grow, move and go."""
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
 from forebay_operator.services.pool_tables import PoolEntries
 from forebay_operator.services.table_placement import TABLE_BYTES

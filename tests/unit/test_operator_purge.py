@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     EventSubject,
     Lane,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import (
     Authentication,
     HeaderCheck,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     DeadSubject,
     EventSubject,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane
 from forebay.core.tables import Batch
 from forebay_processor.destinations.port import Attempt, BatchPort, Delivered, Result

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.core.errors import UnreadableBody
-from forebay.core.sliced_json import read_in_slices
+from forebay.core.incremental_json import read_in_slices
 from forebay.core.tolerant_json import (
     INTEGER_DIGITS,
     PIECE_BYTES,

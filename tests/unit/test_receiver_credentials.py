@@ -16,7 +16,7 @@ from forebay.core.tables import (
     HeaderCheck,
     SignatureCheck,
 )
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.policies.authentication import Credentials, credentials_of
 from forebay_receiver.policies.client_certificate import CertificateProxy
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import ReceiverTable
-from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings
 from support.receiver.many_routes import FILES, many_routes, path_to

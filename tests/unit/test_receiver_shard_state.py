@@ -20,7 +20,7 @@ from forebay_receiver.adapters.shard_state import (
     TRIAL_SECONDS,
     ShardState,
 )
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 
 
 @pytest.fixture

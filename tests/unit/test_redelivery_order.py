@@ -1,6 +1,6 @@
 """Messages that were sent back keep their order."""
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_processor.shared.redelivery_order import FORGOTTEN_SECONDS, RedeliveryOrder
 
 ONE, OTHER = EndpointName("demo", "one"), EndpointName("demo", "other")

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from forebay.runtime.log_once import LATE_LINES
-from forebay_receiver.errors import STATUS_OF, Reason
+from forebay_receiver.outcomes import STATUS_OF, Reason
 from forebay_receiver.services.refusal_log import OF_INSTALLATION, RefusalLog
 
 

@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.trace_context import parse_traceparent
 from forebay.runtime.jetstream.errors import StoreError, StoreFull
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.services.request_traces import RequestTraces
 from forebay_receiver.services.routes import ServedEndpoint
 from support.traces.recorded import RecordedSpans, recording_tracer

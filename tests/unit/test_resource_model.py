@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import API_VERSION, KIND, WebhookEndpoint, parse_endpoint
 
 SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from forebay.core.manifest_record import SecretKeyRef, SecretSource
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.secret_value_checks import SecretValues
+from forebay.core.spec_base import SecretKeyRef, SecretSource
 from forebay.core.validation_errors import InvalidEndpoint, Problem
 
 SOURCE = SecretSource(secret_key_ref=SecretKeyRef(name="meta", key="app-secret"))

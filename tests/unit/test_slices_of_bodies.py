@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.incremental_json import PIECE_BYTES, count_values, may_hold_more, read_in_slices
 from forebay.core.json_values import Json
-from forebay.core.sliced_json import PIECE_BYTES, count_values, may_hold_more, read_in_slices
 
 T = TypeVar("T")
 

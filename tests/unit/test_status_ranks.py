@@ -6,10 +6,10 @@ import time
 import msgspec
 import pytest
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, decode_item, encode_item
 from forebay.core.item import Item, variant_of
 from forebay.core.json_values import Json
-from forebay.core.naming import EndpointName
 from forebay.core.status_ranks import MOST_CLAIMS, higher_claims
 from forebay.core.subjects import (
     EventSubject,

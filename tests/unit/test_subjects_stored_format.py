@@ -5,7 +5,7 @@ A test that fails here does not ask for another value, it asks for a design note
 
 import pytest
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     FORMAT_VERSION,
     PARTITIONS,

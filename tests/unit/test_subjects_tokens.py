@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.endpoint_name import EndpointName, is_dns_label
 from forebay.core.item_kinds import KINDS
-from forebay.core.naming import EndpointName, is_dns_label
 from forebay.core.subjects import (
     PARTITIONS,
     EventSubject,

@@ -26,8 +26,8 @@ from forebay.cli.dead_options import (
     dead_letter_filter,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
-from forebay.cli.dead_targets import check_target
-from forebay.cli.help_text import unwrapped
+from forebay.cli.help_formatting import unwrapped
+from forebay.cli.replay_targets import check_target
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:

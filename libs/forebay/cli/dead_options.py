@@ -134,9 +134,9 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
     from datetime import datetime
 
     from forebay.core.dead_letters import UNREADABLE, DeadLetterFilter, DeadReason
+    from forebay.core.endpoint_name import EndpointName
     from forebay.core.invalid_reasons import InvalidReason
     from forebay.core.item_kinds import KINDS
-    from forebay.core.naming import EndpointName
     from forebay.core.time_expressions import parse_time_expression
     from forebay.core.whole_body import BODY_KIND
     from forebay.runtime.invalid_body_replay import INVALID
@@ -185,7 +185,7 @@ def dead_letter_filter(  # noqa: PLR0913  # one parameter for each option
 
 def check_label(name: str, option: str) -> None:
     """Raise ConfigurationError where a name can be no destination's."""
-    from forebay.core.naming import NAME_LIMIT, is_dns_label
+    from forebay.core.endpoint_name import NAME_LIMIT, is_dns_label
 
     if not is_dns_label(name, NAME_LIMIT):
         message = f"{option} {name!r} is no name of a destination: give one such as crm"

@@ -106,7 +106,7 @@ def with_store(
     Raises:
         ConfigurationError: where NATS or the shards that are named cannot be.
     """
-    from forebay.core.naming import is_dns_label
+    from forebay.core.endpoint_name import is_dns_label
 
     shards = tuple(part.strip() for part in shard.split(",") if part.strip())
     if not shards or not all(is_dns_label(each) for each in shards):

@@ -12,7 +12,7 @@ import typer
 from forebay import __version__
 from forebay.cli.dead import dead
 from forebay.cli.failures import READER_LEFT, exit_code
-from forebay.cli.help_text import unwrap, unwrapped
+from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
 from forebay.cli.receiver import receiver

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from forebay.core.field_types import CertificateName, HeaderName, UserName
-from forebay.core.manifest_record import ResourceRecord, SecretSource, SecretSources
+from forebay.core.spec_base import ResourceRecord, SecretSource, SecretSources
 
 __all__ = [
     "AuthenticationSpec",

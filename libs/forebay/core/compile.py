@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from forebay.core.destination_spec import BatchSpec, DestinationSpec, HttpSpec, SigningSpec, TlsSpec
-from forebay.core.manifest_record import SecretSource
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     DeduplicationSpec,
@@ -21,6 +20,7 @@ from forebay.core.resource import (
 )
 from forebay.core.secret_value_checks import Secrets, SecretValues
 from forebay.core.signatures import signature_check
+from forebay.core.spec_base import SecretSource
 from forebay.core.tables import (
     Authentication,
     BasicCheck,

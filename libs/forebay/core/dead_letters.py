@@ -10,9 +10,9 @@ import msgspec
 
 from forebay.core import envelope
 from forebay.core.body_packing import size_of, unpacked
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, decode_item
 from forebay.core.errors import ForebayError, UnreadableBody
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import (
     REPLAY,
     DeadSubject,

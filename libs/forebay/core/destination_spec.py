@@ -14,7 +14,7 @@ from forebay.core.field_types import (
     ServerName,
     duration,
 )
-from forebay.core.manifest_record import (
+from forebay.core.spec_base import (
     ResourceRecord,
     SecretKeyRef,
     SecretSource,

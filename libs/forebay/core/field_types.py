@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
+from forebay.core.endpoint_name import NAME_LIMIT, is_dns_label
 from forebay.core.item_kinds import KINDS
-from forebay.core.naming import NAME_LIMIT, is_dns_label
 from forebay.core.quantity_format import QUANTITY
 
 __all__ = [

@@ -1,6 +1,6 @@
 """What stands around the items of a webhook, and how one item is cut out of it.
 
-For `cut_webhook` only. An item keeps all that stood around it, as long as that is small: with 1,000
+For `item_cutter` only. An item keeps all that stood around it, as long as that is small: with 1,000
 items a large rest would be stored 1,000 times, so it becomes one item of its own instead, and the
 others keep the few properties that say which account, channel and field they are of.
 

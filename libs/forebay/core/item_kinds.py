@@ -1,6 +1,6 @@
 """The kinds of items: which there are, how urgent each is, and where in a webhook they stand.
 
-For `cut_webhook`, and for whoever has to know a kind by its name.
+For `item_cutter`, and for whoever has to know a kind by its name.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """Who an item is of: the person whose conversation it belongs to, and whose contact goes with it.
 
-For `cut_webhook` and `item_context`. A person is named by a user id, a number or both; which of
+For `item_cutter` and `item_context`. A person is named by a user id, a number or both; which of
 them a provider sends varies, so all spellings stand here, in one place.
 """
 

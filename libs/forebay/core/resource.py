@@ -17,11 +17,11 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from forebay.core.authentication_spec import AuthenticationSpec
 from forebay.core.destination_spec import DestinationSpec
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.field_types import Digits, HeaderName, Host, Name, Quantity, ShardName, label
-from forebay.core.manifest_record import ResourceRecord
-from forebay.core.naming import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import names_with_ids_in_headers, provider_of
+from forebay.core.spec_base import ResourceRecord
 from forebay.core.validation_errors import InvalidEndpoint, explain
 
 __all__ = [

@@ -18,9 +18,9 @@ import binascii
 import re
 from typing import Final, Protocol
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.manifest_record import SecretKeyRef, SecretSource
-from forebay.core.naming import EndpointName
+from forebay.core.spec_base import SecretKeyRef, SecretSource
 from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
 
 __all__ = ["SecretValues", "Secrets"]

@@ -24,7 +24,7 @@ from typing import Final, Literal, NamedTuple
 
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 
 __all__ = [
     "FORMAT_VERSION",

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.naming import EndpointName
 from forebay.core.providers.names import ProviderName
 
 __all__ = [

@@ -16,10 +16,10 @@ from typing import Annotated, Final, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
 from forebay.core.field_types import SecretKey, label
 from forebay.core.field_types import SecretName as SecretNameText
-from forebay.core.naming import EndpointName
 from forebay.core.resource import API_VERSION, KIND, WebhookEndpoint, parse_endpoint
 from forebay.core.validation_errors import InvalidEndpoint, Problem, explain
 from forebay.core.validation_errors import Path as FieldPath

@@ -16,7 +16,7 @@ import msgspec
 from nats.aio.client import Client
 
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import StreamKind, stream_name, stream_of
 from forebay.runtime.jetstream.api import (
     StoredMessage,

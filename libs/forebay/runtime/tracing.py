@@ -24,8 +24,8 @@ from typing import Annotated, Final, Literal, NamedTuple, Protocol
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.naming import EndpointName
 from forebay.core.trace_context import TraceContext
 
 __all__ = [

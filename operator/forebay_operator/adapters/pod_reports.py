@@ -6,7 +6,7 @@ import aiohttp
 import msgspec
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.models.pod_reports import OpenBreaker, PodPage
 
 __all__ = ["HttpPods", "PodPages", "ScriptedPods"]

@@ -13,10 +13,10 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from typing_extensions import override
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
-from forebay.runtime.certificates import connection_end
+from forebay.runtime.certificate_expiry import connection_end
 from forebay.runtime.jetstream.api import API_PREFIX, moment, request
 from forebay.runtime.jetstream.errors import (
     MESSAGE_MISSING_CODE,

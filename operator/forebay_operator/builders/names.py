@@ -4,7 +4,7 @@ import hashlib
 
 from lightkube.models.meta_v1 import ObjectMeta
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.models.names import (
     LABEL_COMPONENT,
     LABEL_ENDPOINT,

@@ -15,7 +15,7 @@ from lightkube.models.networking_v1 import (
 )
 from lightkube.resources.networking_v1 import Ingress
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.builders.dedicated_receivers import WEBHOOK_PORT
 from forebay_operator.builders.names import (
     endpoint_meta,

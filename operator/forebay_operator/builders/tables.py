@@ -13,7 +13,7 @@ from typing import Final, Literal
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import (
     ProcessorEndpoint,
     ProcessorTable,

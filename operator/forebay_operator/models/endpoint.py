@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.models.names import FINALIZER
 
 __all__ = ["ClusterEndpoint", "read_time", "write_time"]

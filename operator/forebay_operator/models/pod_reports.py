@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 
 __all__ = ["OpenBreaker", "PodPage"]
 

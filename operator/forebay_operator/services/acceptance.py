@@ -9,7 +9,7 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay.core.validation_errors import InvalidEndpoint, Problem
-from forebay.runtime.certificates import earliest, first_end
+from forebay.runtime.certificate_expiry import earliest, first_end
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType

@@ -7,7 +7,7 @@ own writes and events of watches may come in any order.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.metrics import Condition
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of

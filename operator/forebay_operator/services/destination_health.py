@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.pod_reports import PodPages
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.pod_reports import OpenBreaker

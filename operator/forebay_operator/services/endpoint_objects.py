@@ -1,6 +1,6 @@
 """The objects that were made for one endpoint: applied in their order, pruned, deleted."""
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.builders.desired import Desired
 from forebay_operator.errors import ApiRefused
 from forebay_operator.models.endpoint import ClusterEndpoint

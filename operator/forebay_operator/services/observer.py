@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint

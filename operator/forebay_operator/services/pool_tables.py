@@ -11,7 +11,7 @@ time: so a refusal meets the endpoint that it is about.
 
 from typing import Generic, TypeVar
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay_operator.services.table_placement import TableAllocator
 

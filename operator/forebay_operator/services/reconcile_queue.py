@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.queue import WorkQueue
 

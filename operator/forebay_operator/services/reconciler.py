@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.builders.desired import desired_state, host_of, isolation_of

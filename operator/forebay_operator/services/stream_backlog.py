@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.streams import StreamManager, Waiting
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 from forebay_operator.models.endpoint import ClusterEndpoint, read_time

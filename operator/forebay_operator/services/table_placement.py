@@ -8,7 +8,7 @@ it stays there, until it grows out of it. Pure: nothing here knows what a Secret
 import hashlib
 from typing import Final
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.builders.names import table_index
 
 __all__ = ["TABLE_BYTES", "TableAllocator"]

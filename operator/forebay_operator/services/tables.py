@@ -20,8 +20,8 @@ from typing import Final
 
 import structlog
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.naming import EndpointName
 from forebay.core.tables import (
     AnyTable,
     ProcessorEndpoint,

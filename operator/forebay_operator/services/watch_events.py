@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.models.kinds import kind_named
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, owner_of
 from forebay_operator.services.reconcile_queue import SHARED, Enqueuer, QueueKey

@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.errors import ObjectChanged, OperatorError
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.cluster_cache import ClusterCache

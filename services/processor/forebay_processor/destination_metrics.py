@@ -7,7 +7,7 @@ they go when a queue goes. A part of `metrics`.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.metric_declarations import DESTINATION, Declarations, Metric
 from forebay.runtime.metrics import MetricSet, Sample
 

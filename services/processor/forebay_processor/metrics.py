@@ -7,8 +7,8 @@ is (what waits, since when, its breaker) is read from its queue at a scrape.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.invalid_reasons import InvalidReason
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 from forebay.runtime.metric_declarations import DESTINATION, ENDPOINT, NO_SPANS, Declarations
 from forebay.runtime.metrics import MetricSet, Owner

@@ -7,10 +7,10 @@ are plain numbers of its own (`EndpointMetrics`), and go with it when it leaves 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.metric_declarations import ENDPOINT, NO_SPANS, Declarations, Metric
 from forebay.runtime.metrics import Labels, MetricSet, Sample
-from forebay_receiver.errors import Outcome, Reason
+from forebay_receiver.outcomes import Outcome, Reason
 
 __all__ = ["DECLARED", "EndpointMetrics", "ReceiverMetrics"]
 

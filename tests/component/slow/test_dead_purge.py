@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from forebay.core.dead_letters import DeadLetterFilter
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.dead_letter_replay import DeadLetters
 from forebay.runtime.dead_letter_store import DeadLetterOutcome

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import Retry
 from forebay.runtime.dead_letter_replay import DeadLetters

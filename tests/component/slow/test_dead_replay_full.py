@@ -4,7 +4,7 @@ import msgspec
 from nats.aio.client import Client
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer

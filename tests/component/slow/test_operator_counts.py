@@ -8,7 +8,7 @@ from typing import Final
 import pytest_asyncio
 from nats.aio.client import Client
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import endpoint_partition
 from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.streams import ensure_shard

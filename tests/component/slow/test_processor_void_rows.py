@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     Lane,
     RetrySubject,

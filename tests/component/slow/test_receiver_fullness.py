@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from forebay.core.subjects import StreamKind
 from forebay.runtime.jetstream.streams import stream_config
 from forebay.runtime.settings import NatsSettings
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 from support.nats.nats_operator import NatsOperator
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD

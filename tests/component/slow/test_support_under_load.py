@@ -4,7 +4,7 @@ import pytest
 from nats.aio.client import Client
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     EventSubject,
     Lane,

@@ -14,8 +14,8 @@ from forebay_operator.metrics import OLDEST
 from forebay_processor.destination_metrics import OF_DESTINATIONS
 from forebay_processor.destinations.answer_classes import AnswerClass
 from forebay_processor.metrics import DECLARED as PROCESSOR
-from forebay_receiver.errors import Outcome, Reason
 from forebay_receiver.metrics import DECLARED as RECEIVER
+from forebay_receiver.outcomes import Outcome, Reason
 
 __all__ = [
     "METRICS",

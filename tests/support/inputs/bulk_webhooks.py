@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.signatures import sign
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition, key_token
 from forebay.runtime.settings import NatsSettings

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import decode_item, encode_item
 from forebay.core.events import Event, read_event
 from forebay.core.item import Item
-from forebay.core.naming import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay_processor.destinations.cloudevents import encode_event
 from forebay_processor.destinations.port import Attempt

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.admin import admin_application, serve_admin
 from forebay.runtime.process_start import listen
 from forebay.runtime.settings import NatsSettings

@@ -16,7 +16,7 @@ from typing import Any, Final
 from lightkube.core.resource import NamespacedResourceG
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.cluster import Cluster, StoredSecret
 from forebay_operator.adapters.pod_reports import ScriptedPods
 from forebay_operator.adapters.streams import NoStreams

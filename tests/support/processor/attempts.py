@@ -2,8 +2,8 @@
 
 import msgspec
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane, key_token
 from forebay_processor.destinations.port import Attempt
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import psutil
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RetrySubject, conversation_partition
 from forebay.runtime.settings import NatsSettings
 from support.nats.publishing import publishing

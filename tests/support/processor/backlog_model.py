@@ -15,7 +15,7 @@ from typing import Literal, cast
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, Retry
 from forebay.runtime.supervise import end_tasks
@@ -23,7 +23,7 @@ from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
 from forebay_processor.delivery.incidents import Incidents
-from forebay_processor.delivery.lane_backlog import BacklogState
+from forebay_processor.delivery.lane_cursor import BacklogState
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.destinations.port import (

@@ -19,7 +19,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 from typing_extensions import override
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RawSubject, endpoint_partition
 from forebay.core.tables import (
     Batch,

@@ -7,7 +7,7 @@ import msgspec
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, LogTarget, Retry
 from forebay_processor.delivery.destination_backlog import MemoryBounds

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from typing_extensions import override
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, RawSubject
 from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable

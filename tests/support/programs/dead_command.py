@@ -15,8 +15,8 @@ from nats.aio.client import Client
 
 from forebay.cli.main import main
 from forebay.core import envelope
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import encode_item
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import DeadSubject
 from support.inputs.splitting import split
 from support.processor.processor_harness import webhook

@@ -16,10 +16,10 @@ from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_receiver.adapters.store import Storing
-from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.handlers.uvicorn_adapter import protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.routes import Routes
 from forebay_receiver.settings import ReceiverSettings

@@ -1,7 +1,8 @@
 """The Cloud API's webhooks: `entry x change x item`, and the partner events beside them.
 
 For the modules of `providers` only. Which lists of a change hold items is in `core.item_kinds`, how
-they are cut in `core.cut_webhook`; a large or compressed body is searched (`core.lane_detection`).
+they are cut in `core.item_cutter`; a large or compressed body is searched within
+`core.lane_search_limits`.
 """
 
 from collections.abc import Generator, Iterator
@@ -10,12 +11,19 @@ from typing import Final
 import msgspec
 
 from forebay.core.content_encoding import beginning
-from forebay.core.cut_webhook import ItemCutter
 from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
+from forebay.core.item_cutter import ItemCutter
 from forebay.core.json_values import Json, as_dict, as_list, as_text
-from forebay.core.lane_detection import BEGINNING, BULK, INVALID, LIVE, SMALL_BODY, first_and_last
-from forebay.core.providers.cloud_api_lanes import (
+from forebay.core.lane_search_limits import (
+    BEGINNING,
+    BULK,
+    INVALID,
+    LIVE,
+    SMALL_BODY,
+    first_and_last,
+)
+from forebay.core.providers.cloud_api_urgency import (
     LIST_NAMES,
     URGENCY,
     URGENT_LISTS,

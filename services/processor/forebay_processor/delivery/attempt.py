@@ -3,10 +3,10 @@
 import time
 
 from forebay.core import envelope
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.item_kinds import KIND_LANES
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.trace_context import is_traceparent
 from forebay.core.whole_body import BODY_KIND
@@ -25,7 +25,7 @@ from forebay_processor.destinations.port import (
     Rejected,
     Result,
 )
-from forebay_processor.errors import place_of
+from forebay_processor.fault_place import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime

@@ -18,7 +18,7 @@ from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
 from forebay_processor.delivery.destination_backlog import Backlogs
 from forebay_processor.delivery.entry import RetryEntry
-from forebay_processor.delivery.lane_backlog import BacklogState, LaneBacklog
+from forebay_processor.delivery.lane_cursor import BacklogState, LaneCursor
 from forebay_processor.delivery.retry_row_reader import entry_of, epoch_of, subject_of
 from forebay_processor.delivery.retry_table import RetryTable
 from forebay_processor.shared.partition_view import Partition, StoredRow
@@ -70,7 +70,7 @@ class BacklogReader:
 
     # -- a lane
 
-    async def learn(self, backlog: LaneBacklog) -> None:
+    async def learn(self, backlog: LaneCursor) -> None:
         """Ask what RETRY holds of a lane, until that is known or the partition is not ours."""
         while backlog.state is BacklogState.UNKNOWN and not backlog.is_dropped:
             try:
@@ -81,7 +81,7 @@ class BacklogReader:
                     return
         self.refill(backlog)
 
-    async def _ask_first(self, backlog: LaneBacklog) -> None:
+    async def _ask_first(self, backlog: LaneCursor) -> None:
         partition = backlog.partition
         first = await partition.first_row(_stream(backlog), backlog.subjects, 0)
         backlog.begin(None if first is None else first.sequence, partition.floor)
@@ -91,13 +91,13 @@ class BacklogReader:
         for backlog in self._backlogs:
             self.refill(backlog)
 
-    def refill(self, backlog: LaneBacklog) -> None:
+    def refill(self, backlog: LaneCursor) -> None:
         """Read a lane if there is more of it, room for it, and nobody who does."""
         if self._wants(backlog) and not backlog.is_reading:
             backlog.is_reading = True
             backlog.partition.spawn(self._read(backlog))
 
-    def _wants(self, backlog: LaneBacklog) -> bool:
+    def _wants(self, backlog: LaneCursor) -> bool:
         return (
             not backlog.is_caught_up
             and not backlog.is_dropped
@@ -105,7 +105,7 @@ class BacklogReader:
             and self._room(backlog) > 0
         )
 
-    def _room(self, backlog: LaneBacklog) -> int:
+    def _room(self, backlog: LaneCursor) -> int:
         self._tell_still()
         return self._backlogs.room(backlog, is_open=self._is_open())
 
@@ -122,7 +122,7 @@ class BacklogReader:
             else:
                 _log.info("backlog_goes_on", endpoint=endpoint, destination=name, blocked=blocked)
 
-    async def _read(self, backlog: LaneBacklog) -> None:
+    async def _read(self, backlog: LaneCursor) -> None:
         try:
             while self._wants(backlog):
                 try:
@@ -135,7 +135,7 @@ class BacklogReader:
         finally:
             backlog.is_reading = False
 
-    async def _read_page(self, backlog: LaneBacklog) -> float:
+    async def _read_page(self, backlog: LaneCursor) -> float:
         """Read the next rows; returns for how long to wait before the next ones."""
         if backlog.state is BacklogState.UNKNOWN:
             await self._ask_first(backlog)
@@ -167,7 +167,7 @@ class BacklogReader:
             if conversation.storing:
                 self._wake(key)
 
-    def _take(self, backlog: LaneBacklog, rows: list[StoredRow]) -> None:
+    def _take(self, backlog: LaneCursor, rows: list[StoredRow]) -> None:
         now = self._time.steady()
         is_running_out = False
         for row in rows:
@@ -188,7 +188,7 @@ class BacklogReader:
             backlog.passes(row.sequence)
         backlog.is_running_out = is_running_out
 
-    def _subject_of(self, backlog: LaneBacklog, row: StoredRow) -> RetrySubject | None:
+    def _subject_of(self, backlog: LaneCursor, row: StoredRow) -> RetrySubject | None:
         """Read a row's subject; None, and it is noted, where no part writes such a row."""
         subject = subject_of(row.subject)
         if subject is None:
@@ -217,7 +217,7 @@ class BacklogReader:
 
     def _link(
         self,
-        backlog: LaneBacklog,
+        backlog: LaneCursor,
         conversation: ConversationQueue,
         subject: RetrySubject,
         row: StoredRow,
@@ -254,7 +254,7 @@ class BacklogReader:
             backlog.partition.spawn(work())
 
     async def _read_conversation(
-        self, key: str, conversation: ConversationQueue, backlog: LaneBacklog
+        self, key: str, conversation: ConversationQueue, backlog: LaneCursor
     ) -> None:
         try:
             while not await self._read_noted(key, conversation, backlog):
@@ -267,7 +267,7 @@ class BacklogReader:
             self.refill(backlog)
 
     async def _read_noted(
-        self, key: str, conversation: ConversationQueue, backlog: LaneBacklog
+        self, key: str, conversation: ConversationQueue, backlog: LaneCursor
     ) -> bool:
         """Read the next noted rows; returns whether RETRY answered."""
         stream, partition = _stream(backlog), backlog.partition
@@ -305,9 +305,9 @@ class BacklogReader:
         return True
 
 
-def _stream(backlog: LaneBacklog) -> str:
+def _stream(backlog: LaneCursor) -> str:
     return stream_name(StreamKind.RETRY, _shard(backlog))
 
 
-def _shard(backlog: LaneBacklog) -> str:
+def _shard(backlog: LaneCursor) -> str:
     return backlog.subjects.split(".", 3)[2]

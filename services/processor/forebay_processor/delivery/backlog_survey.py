@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import REPLAY, Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreRefused
 from forebay_processor.adapters.streams import Streams

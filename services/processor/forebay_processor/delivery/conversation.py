@@ -11,7 +11,7 @@ Nothing of it is stored: if the process dies, the next owner reads RETRY.
 import asyncio
 
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.lane_backlog import LaneBacklog
+from forebay_processor.delivery.lane_cursor import LaneCursor
 
 __all__ = ["ConversationQueue"]
 
@@ -90,7 +90,7 @@ class ConversationQueue:
         self.passed = 0
         """How many of the noted rows its lane counts as passed over."""
 
-        self.backlog: LaneBacklog | None = None
+        self.backlog: LaneCursor | None = None
         """The lane of its rows, once there are any."""
 
         self._timer: asyncio.TimerHandle | None = None

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from forebay.core import envelope
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Destination, HttpTarget
 from forebay.core.trace_context import (

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import RetrySubject
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.entry import RetryEntry
-from forebay_processor.delivery.lane_backlog import LaneBacklog
+from forebay_processor.delivery.lane_cursor import LaneCursor
 from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["Backlogs", "MemoryBounds"]
@@ -86,9 +86,9 @@ class Backlogs:
         self.total = 0
         """How many rows there are, as far as they were counted."""
 
-        self._lanes: dict[tuple[Partition, str], LaneBacklog] = {}
+        self._lanes: dict[tuple[Partition, str], LaneCursor] = {}
 
-    def __iter__(self) -> Iterator[LaneBacklog]:
+    def __iter__(self) -> Iterator[LaneCursor]:
         """Go through all lanes."""
         return iter(list(self._lanes.values()))
 
@@ -100,7 +100,7 @@ class Backlogs:
             bounds.blocked >= bounds.max_blocked and self.blocked >= bounds.always_blocked
         )
 
-    def of(self, partition: Partition, shard: str, lane: str) -> LaneBacklog:
+    def of(self, partition: Partition, shard: str, lane: str) -> LaneCursor:
         """Return the lane of a partition."""
         backlog = self._lanes.get((partition, lane))
         if backlog is None:
@@ -109,12 +109,12 @@ class Backlogs:
                 f"forebay.retry.{shard}.{partition.number:02d}.{lane}."
                 f"{namespace}.{name}.{self._name}.>"
             )
-            backlog = self._lanes[partition, lane] = LaneBacklog(partition, subjects)
+            backlog = self._lanes[partition, lane] = LaneCursor(partition, subjects)
             if partition.is_vacant:
                 backlog.begin(None, partition.floor)
         return backlog
 
-    def of_subject(self, partition: Partition, subject: RetrySubject) -> LaneBacklog:
+    def of_subject(self, partition: Partition, subject: RetrySubject) -> LaneCursor:
         """Return the lane of a row."""
         return self.of(partition, subject.shard, subject.lane)
 
@@ -126,7 +126,7 @@ class Backlogs:
                 self.count(backlog, -backlog.count)
                 del self._lanes[key]
 
-    def room(self, backlog: LaneBacklog, *, is_open: bool) -> int:
+    def room(self, backlog: LaneCursor, *, is_open: bool) -> int:
         """Return how many rows of a lane may be read now.
 
         Args:
@@ -142,19 +142,19 @@ class Backlogs:
         # Half a page at least, or there would be a request for each row.
         return left if left * 2 >= limit else 0
 
-    def has_room(self, backlog: LaneBacklog) -> bool:
+    def has_room(self, backlog: LaneCursor) -> bool:
         """Say whether one more row may be in memory that was not tried."""
         return (
             backlog.loaded < self.bounds.window
             and self.bounds.payload_bytes < self.bounds.max_payload_bytes
         )
 
-    def count(self, backlog: LaneBacklog, rows: int) -> None:
+    def count(self, backlog: LaneCursor, rows: int) -> None:
         """Count rows that came, or went."""
         backlog.count += rows
         self.total += rows
 
-    def replayed(self, backlog: LaneBacklog, sequence: int) -> None:
+    def replayed(self, backlog: LaneCursor, sequence: int) -> None:
         """Count a replayed row that came since the partition was taken, once.
 
         Who looks for replayed rows and who reads the lane may meet it in either order: what is read
@@ -165,7 +165,7 @@ class Backlogs:
             self.count(backlog, 1)
             self._on_replayed()
 
-    def gone(self, backlog: LaneBacklog, sequence: int) -> None:
+    def gone(self, backlog: LaneCursor, sequence: int) -> None:
         """Count a row no more that was deleted, where it was counted."""
         partition = backlog.partition
         if sequence and (sequence > partition.floor or sequence <= partition.counted_to):
@@ -173,13 +173,13 @@ class Backlogs:
 
     # -- what is in memory
 
-    def take(self, backlog: LaneBacklog, entry: RetryEntry) -> None:
+    def take(self, backlog: LaneCursor, entry: RetryEntry) -> None:
         """Count an entry as one of its lane's window."""
         if not entry.is_counted:
             entry.is_counted = True
             backlog.loaded += 1
 
-    def leave(self, backlog: LaneBacklog, entry: RetryEntry) -> None:
+    def leave(self, backlog: LaneCursor, entry: RetryEntry) -> None:
         """Count an entry no more: it was tried, or is forgotten."""
         if entry.is_counted:
             entry.is_counted = False
@@ -198,7 +198,7 @@ class Backlogs:
         entry.payload = None
         entry.headers = {}
 
-    def block(self, backlog: LaneBacklog, conversation: ConversationQueue) -> None:
+    def block(self, backlog: LaneCursor, conversation: ConversationQueue) -> None:
         """Count a conversation as one that waits."""
         if not conversation.is_blocked:
             conversation.is_blocked = True
@@ -213,14 +213,14 @@ class Backlogs:
             self.blocked -= 1
             self.bounds.blocked -= 1
 
-    def note(self, backlog: LaneBacklog, conversation: ConversationQueue, sequence: int) -> None:
+    def note(self, backlog: LaneCursor, conversation: ConversationQueue, sequence: int) -> None:
         """Note that a conversation has a row that is not in memory."""
         conversation.backlog = backlog
         if conversation.note(sequence) and not conversation.is_blocked:
             conversation.passed += 1
             backlog.passed += 1
 
-    def unpass(self, backlog: LaneBacklog, conversation: ConversationQueue, rows: int) -> None:
+    def unpass(self, backlog: LaneCursor, conversation: ConversationQueue, rows: int) -> None:
         """Count so many noted rows as passed over no more."""
         rows = min(rows, conversation.passed)
         conversation.passed -= rows

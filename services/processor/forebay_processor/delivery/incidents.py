@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import LATE_LINES, LimitedLog
 from forebay_processor.destinations.answer_classes import answer_class

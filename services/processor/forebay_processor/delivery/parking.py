@@ -15,8 +15,8 @@ from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.read_ahead import Window
 from forebay_processor.delivery.retry_table import RetryTable, Stored
+from forebay_processor.delivery.rows_in_memory import Window
 from forebay_processor.destinations.port import Failed
 from forebay_processor.shared.stream_time import StreamTime
 

@@ -42,11 +42,11 @@ from forebay_processor.delivery.destination_settings import DestinationSettings
 from forebay_processor.delivery.destination_speed import LINE_SECONDS, LOOK_SECONDS, Pace
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.incidents import DestinationIncidents
-from forebay_processor.delivery.lane_backlog import BacklogState
+from forebay_processor.delivery.lane_cursor import BacklogState
 from forebay_processor.delivery.parking import Parking
-from forebay_processor.delivery.read_ahead import Window
 from forebay_processor.delivery.retry_queue import RetryQueue
 from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.rows_in_memory import Window
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition

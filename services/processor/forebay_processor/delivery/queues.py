@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 from random import Random
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.item import rfc3339
-from forebay.core.naming import EndpointName
 from forebay.core.tables import ProcessorEndpoint
 from forebay.runtime.periodic import periodically
 from forebay_processor.delivery.circuit_breaker import BreakerState

@@ -21,8 +21,8 @@ from forebay_processor.delivery.destination_limits import GONE_PLACES, Destinati
 from forebay_processor.delivery.destination_settings import DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
 from forebay_processor.delivery.parking import Parking
-from forebay_processor.delivery.read_ahead import Window
 from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.rows_in_memory import Window
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["ROW_PAUSE_SECONDS", "RetryQueue"]

@@ -15,7 +15,7 @@ from typing import Final
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import RetrySubject, StreamKind, stream_name
 from forebay.core.tables import Retry
 from forebay.core.trace_context import trace_id_of

@@ -19,8 +19,8 @@ from typing import Final
 
 from yarl import URL
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
-from forebay.core.naming import EndpointName
 from forebay.core.tables import HttpTarget
 from forebay.core.whole_body import BODY_KIND, decode_body
 from forebay_processor.destinations.cloudevents import (

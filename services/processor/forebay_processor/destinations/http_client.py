@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from typing import Final, Self
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_connecting import Connector, Origin

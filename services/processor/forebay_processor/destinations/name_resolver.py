@@ -23,7 +23,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 
 if TYPE_CHECKING:
     from aiodns import DNSResolver

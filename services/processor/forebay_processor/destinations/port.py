@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem
-from forebay.core.naming import EndpointName
 from forebay.core.subjects import Lane
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.kinds import made_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from forebay.core.tables import HttpTls
-from forebay.runtime.certificates import authorities_text
+from forebay.runtime.certificate_expiry import authorities_text
 
 __all__ = ["UnusableTls", "tls_context"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
 
 __all__ = ["Endpoints"]

@@ -8,7 +8,7 @@ out; so they are sent back, too, until the older ones have come again.
 from bisect import insort
 from typing import Final
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 
 __all__ = ["DELAY_SECONDS", "RedeliveryOrder"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.log_once import LimitedLog
 from forebay_processor.shared.stray_log import StrayLog
 

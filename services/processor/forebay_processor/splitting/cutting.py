@@ -21,20 +21,20 @@ import msgspec
 from forebay.core import envelope
 from forebay.core.body_packing import size_of, unpacked
 from forebay.core.content_encoding import decode_body
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import encode_item
 from forebay.core.errors import ExpandsTooFar, UnreadableBody
+from forebay.core.incremental_json import count_values, may_hold_more, read_in_slices
 from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.item import Item, variant_of
-from forebay.core.naming import EndpointName
 from forebay.core.providers.provider import BodyFormat
 from forebay.core.providers.registry import provider_of
-from forebay.core.sliced_json import count_values, may_hold_more, read_in_slices
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
 from forebay.core.tables import ProcessorEndpoint
 from forebay.core.tolerant_json import Reading, read_json, reading_damaged
 from forebay.core.whole_body import body_item, lane_of_items
 from forebay.runtime.jetstream.pulled_message import PulledMessage
-from forebay_processor.errors import place_of
+from forebay_processor.fault_place import place_of
 from forebay_processor.shared.routing import is_body_wanted
 from forebay_processor.splitting.body_limits import BodyLimits, BodySurvey, CutFailed
 from forebay_processor.splitting.split_traces import SplitTrace

@@ -23,8 +23,8 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
-from forebay.core.naming import EndpointName
 from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     SequenceMismatch,

@@ -22,7 +22,7 @@ from forebay.runtime.jetstream.errors import (
     StoreUnavailable,
     StreamMissing,
 )
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 
 __all__ = ["ALMOST_FULL", "IN_A_ROW", "ROOM_AGAIN", "TRIAL_SECONDS", "ShardState"]
 

@@ -33,8 +33,8 @@ from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
 from forebay_receiver.adapters.shard_state import ShardState
-from forebay_receiver.errors import Reason
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.outcomes import Reason
 
 __all__ = ["JetStreamStore", "Store", "Storing"]
 

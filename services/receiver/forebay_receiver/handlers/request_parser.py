@@ -19,10 +19,10 @@ from urllib.parse import parse_qsl
 
 import httptools
 
-from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.limits import HEAD_LIMIT, HEADERS_LIMIT
 from forebay_receiver.handlers.request import NO_HEADERS, Request
 from forebay_receiver.handlers.upgrade import SecondReading, framing_of
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.policies.served_requests import HTTP_1_1, path_and_query, rejection
 from forebay_receiver.services.answer import Answer
 from forebay_receiver.services.intake import Intake

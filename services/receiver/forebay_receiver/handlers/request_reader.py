@@ -12,7 +12,6 @@ from time import perf_counter
 import httptools
 from typing_extensions import override
 
-from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.limits import (
     BACKLOG_LIMIT,
     FRAMING_LIMIT,
@@ -23,6 +22,7 @@ from forebay_receiver.handlers.limits import (
 from forebay_receiver.handlers.request import Request
 from forebay_receiver.handlers.request_parser import RequestParser
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
+from forebay_receiver.outcomes import Reason
 
 __all__ = ["RequestReader"]
 

@@ -21,7 +21,6 @@ from typing import Final, cast
 
 from typing_extensions import override
 
-from forebay_receiver.errors import Reason
 from forebay_receiver.handlers.connection_deadline import FOREVER, Deadline
 from forebay_receiver.handlers.limits import (
     FIRST_BYTE_SECONDS,
@@ -34,6 +33,7 @@ from forebay_receiver.handlers.request import Request
 from forebay_receiver.handlers.request_reader import RequestReader
 from forebay_receiver.handlers.responses import CONTINUE, OK, encode
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
+from forebay_receiver.outcomes import Reason
 from forebay_receiver.services.answer import STORED, Answer
 from forebay_receiver.services.large_body_turns import LARGE_BODY
 

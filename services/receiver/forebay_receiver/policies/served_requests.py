@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from forebay.core.content_encoding import is_supported
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 
 __all__ = ["HTTP_1_0", "HTTP_1_1", "is_encoding_served", "path_and_query", "rejection"]
 

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from forebay.runtime.log_once import LimitedLog
-from forebay_receiver.errors import STATUS_OF, Reason
+from forebay_receiver.outcomes import STATUS_OF, Reason
 
 __all__ = ["RefusalLog"]
 

@@ -18,8 +18,8 @@ from forebay.core.trace_context import TraceContext, parse_traceparent
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.tracing import SpanRecord, Tracer, endpoint_attributes, message_attributes
-from forebay_receiver.errors import STATUS_OF, Reason
 from forebay_receiver.metrics import ReceiverMetrics
+from forebay_receiver.outcomes import STATUS_OF, Reason
 from forebay_receiver.services.routes import ServedEndpoint
 from forebay_receiver.services.store_reasons import reason_of
 

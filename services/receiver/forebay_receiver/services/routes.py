@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from forebay.core.naming import EndpointName
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partition, stream_name
 from forebay.core.tables import ReceiverRoute, ReceiverTable

@@ -7,7 +7,7 @@ from forebay.runtime.jetstream.errors import (
     StoreUnavailable,
     StreamMissing,
 )
-from forebay_receiver.errors import Reason
+from forebay_receiver.outcomes import Reason
 
 __all__ = ["reason_of"]
 

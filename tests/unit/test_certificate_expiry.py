@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.runtime.certificates import end_of, first_end
+from forebay.runtime.certificate_expiry import end_of, first_end
 from support.programs.authority import Authority
 
 DAY = 86400

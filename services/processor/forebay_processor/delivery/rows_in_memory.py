@@ -11,7 +11,7 @@ from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.conversations import Conversations
 from forebay_processor.delivery.destination_backlog import Backlogs
 from forebay_processor.delivery.entry import EntryState, RetryEntry
-from forebay_processor.delivery.lane_backlog import LaneBacklog
+from forebay_processor.delivery.lane_cursor import LaneCursor
 from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
@@ -35,7 +35,7 @@ class Window:
         self._time = time
         self._wake = wake
 
-    def lane(self, entry: RetryEntry) -> LaneBacklog:
+    def lane(self, entry: RetryEntry) -> LaneCursor:
         """Return the lane of an entry."""
         return self.backlogs.of_subject(entry.partition, entry.subject)
 

@@ -4,15 +4,15 @@ from typing import cast
 
 import pytest
 
-from forebay_processor.delivery.lane_backlog import BacklogState, LaneBacklog
+from forebay_processor.delivery.lane_cursor import BacklogState, LaneCursor
 from forebay_processor.shared.partition_view import Partition
 
 FLOOR = 100
 
 
-def lane(first: int | None = None) -> LaneBacklog:
+def lane(first: int | None = None) -> LaneCursor:
     """Return a lane whose first row is this one, in a RETRY that ended at 100."""
-    backlog = LaneBacklog(cast("Partition", None), "forebay.retry.0.00.live.demo.shop.sink.>")
+    backlog = LaneCursor(cast("Partition", None), "forebay.retry.0.00.live.demo.shop.sink.>")
     backlog.begin(first, FLOOR)
     return backlog
 
@@ -35,7 +35,7 @@ def test_the_first_answer_counts() -> None:
 
 
 def test_a_row_that_was_stored_before_the_answer_is_read() -> None:
-    backlog = LaneBacklog(cast("Partition", None), ">")
+    backlog = LaneCursor(cast("Partition", None), ">")
     assert not backlog.stored(120, has_room=True)
     backlog.begin(None, FLOOR)
     assert (backlog.state, backlog.cursor) == (BacklogState.BEHIND, FLOOR)

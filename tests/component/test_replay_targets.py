@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from forebay.cli.dead_targets import check_target
+from forebay.cli.replay_targets import check_target
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.naming import EndpointName
 from forebay.local.folder import DataFolder
 from forebay.local.nats_server import SERVER_NAME, server_config
 from support.inputs.tables import Tables, endpoint, http_destination

@@ -18,7 +18,7 @@ import enum
 
 from forebay_processor.shared.partition_view import Partition
 
-__all__ = ["BacklogState", "LaneBacklog"]
+__all__ = ["BacklogState", "LaneCursor"]
 
 
 class BacklogState(enum.Enum):
@@ -29,7 +29,7 @@ class BacklogState(enum.Enum):
     CAUGHT_UP = enum.auto()
 
 
-class LaneBacklog:
+class LaneCursor:
     """The rows of one lane of one partition at one destination."""
 
     __slots__ = (

@@ -14,7 +14,7 @@ from forebay.cli.dead_session import nats_of_run
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from forebay.core.naming import EndpointName
+    from forebay.core.endpoint_name import EndpointName
 
 __all__ = ["check_target"]
 
