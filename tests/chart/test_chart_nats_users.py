@@ -21,7 +21,7 @@ from support.cluster.chart_nats import USERS, Users, accounts, server_with_users
 from support.destinations.sink import Sink
 from support.inputs.tables import PATH, Tables, endpoint, http_destination, route
 from support.processor.processor_harness import token, webhook
-from support.programs.dead_command import PERSON, forebay_dead
+from support.programs.dead_command import PERSON, forebay, forebay_dead
 from support.programs.processes import Part
 from support.receiver.raw_http import exchange, request_bytes
 from support.receiver.receiver_harness import signed
@@ -63,6 +63,8 @@ PUBLISH: Final[Mapping[str, set[NatsUser]]] = {
     "forebay.retry.x.00.live.demo.meta.crm.c.k": {"processor"},
     "forebay.dead.x.demo.meta.crm.k": {"processor"},
     "forebay.lease.x": {"processor"},
+    "forebay.control.destinations": {"processor"},
+    "forebay.control.answer.x": {"processor"},
     "forebay.else": set(),
     "forebay": set(),
     "acme.whatsapp": set(),
@@ -115,6 +117,8 @@ SUBSCRIBE: Final[Mapping[str, set[NatsUser]]] = {
     "_INBOX_forebay_processor.one.*": {"processor"},
     "forebay.lease.>": {"processor"},
     "forebay.lease.x": {"processor"},
+    "forebay.control.destinations": {"processor"},
+    "forebay.control.answer.x": {"processor"},
     # Everything that would take these in is somebody else's too.
     ">": set(),
     "*": set(),
@@ -277,6 +281,11 @@ async def test_parts_and_commands_need_no_more_than_their_users_have(tmp_path: P
                 *("replay", "--yes"), environment=users.environment("processor")
             )
             assert "replayed: 1" in done.out, done
+            listed = await forebay(
+                *("destinations", "ls", "--json"), environment=users.environment("processor")
+            )
+            assert '"destination":"sink"' in listed.out, listed
+            assert not listed.err
             await sink.wait_for(3, within=20)
         finally:
             for part in parts:

@@ -40,7 +40,9 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"forebay {__version__}\n")
 
 
-@pytest.mark.parametrize("verb", ["run", "simulate", "receiver", "processor", "dead"])
+@pytest.mark.parametrize(
+    "verb", ["run", "simulate", "receiver", "processor", "dead", "destinations"]
+)
 def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path: Path) -> None:
     assert verb in forebay("--help", cwd=tmp_path).out
     ended = forebay(verb, "--help", cwd=tmp_path)
@@ -55,6 +57,7 @@ def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path:
         ("run", "a receiver and a processor, and serves the WebhookEndpoint manifests"),
         ("simulate", "with growing delay, as the providers do"),
         ("dead", "unless you ask for it with show --reveal"),
+        ("destinations", "so what is shown is of all of them together"),
     ],
 )
 def test_help_is_wrapped_by_the_terminal_alone(

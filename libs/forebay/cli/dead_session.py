@@ -4,21 +4,21 @@ Only `dead` uses it.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from forebay.cli.nats_session import with_client
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
     from forebay.cli.dead_printer import DeadLetterPrinter
     from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
     from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan, DeadLetterStore
-    from forebay.runtime.settings import NatsSettings
+    from forebay.runtime.jetstream.command_client import CommandClient
 
-__all__ = ["carry_out", "count", "goes_on", "nats_of_run", "printer_as", "with_store"]
+__all__ = ["carry_out", "count", "goes_on", "printer_as", "with_store"]
 
 
 def printer_as(output: Literal["table", "json"], *, invalid: bool) -> "DeadLetterPrinter":
@@ -113,43 +113,11 @@ def with_store(
         message = f"--shard {shard!r} is none: give one such as 0"
         raise ConfigurationError(message)
 
-    async def connected() -> None:
+    async def run(client: "CommandClient") -> None:
         from forebay.runtime.dead_letter_replay import DeadLetters
         from forebay.runtime.invalid_body_replay import InvalidBodies
-        from forebay.runtime.jetstream.command_client import command_client
 
         kind = InvalidBodies if invalid else DeadLetters
-        async with command_client(await _nats(nats_url, data_dir)) as client:
-            await work(kind(client, shards))
+        await work(kind(client, shards))
 
-    asyncio.run(connected())
-
-
-async def _nats(nats_url: str | None, data_dir: Path) -> "NatsSettings":
-    """Find NATS: as said, else by the environment, else that of a run of this machine."""
-    from forebay.runtime.settings import NatsSettings, load_settings
-
-    settings = load_settings(NatsSettings).of_part("processor")
-    if nats_url is not None:
-        if not nats_url.startswith(("nats://", "tls://")):
-            message = f"{nats_url!r} is no URL of NATS: give one such as nats://127.0.0.1:4222"
-            raise ConfigurationError(message)
-        return settings.model_copy(update={"url": nats_url})
-    local = await nats_of_run(nats_url, data_dir)
-    if local is not None:
-        # It has no users and no certificates, whatever the environment says of others.
-        return NatsSettings.model_construct(url=local)
-    return settings
-
-
-async def nats_of_run(nats_url: str | None, data_dir: Path) -> str | None:
-    """Return the URL of the NATS of a run of this machine; None where another one is used.
-
-    Raises:
-        ForebayError: where a run has the data folder and its NATS does not answer.
-    """
-    from forebay.local.find_running_nats import running_nats
-
-    if nats_url is not None or "FOREBAY_NATS_URL" in os.environ:
-        return None
-    return await running_nats(data_dir)
+    with_client(run, nats_url, data_dir)

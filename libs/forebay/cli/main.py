@@ -11,6 +11,7 @@ import typer
 
 from forebay import __version__
 from forebay.cli.dead import dead
+from forebay.cli.destinations import destinations
 from forebay.cli.failures import READER_LEFT, exit_code
 from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
@@ -48,8 +49,10 @@ app.command()(receiver)
 app.command()(processor)
 app.command()(operator)
 app.add_typer(dead)
+app.add_typer(destinations)
 unwrap(app)
 unwrap(dead)
+unwrap(destinations)
 
 
 def _show_version(*, wanted: bool) -> None:

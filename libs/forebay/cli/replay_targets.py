@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forebay.cli.dead_session import nats_of_run
+from forebay.cli.nats_session import nats_of_run
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -146,7 +146,7 @@ def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:
         sentences.append(
             f"we are refused by {_listed(refusing)}: correct the destination, its URL or its "
             "credentials; it is tried at once when its spec or Secret changes, else after pauses "
-            "that grow to 4 h"
+            "that grow to 4 h, or now by `forebay destinations retry-now`"
         )
     if silent:
         sentences.append(

@@ -25,11 +25,13 @@ from forebay.runtime.start_tracing import start_tracing
 from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
 from forebay.runtime.tracing import Tracer, TraceSettings
+from forebay_processor.adapters.control_listener import ControlListener
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_pages
+from forebay_processor.handlers.control import DestinationControl
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.engine import Engine
 from forebay_processor.settings import ProcessorSettings
@@ -89,6 +91,7 @@ async def _work(
     async with HttpClient(guard, names) as client:
         time = StreamTime(clock)
         publisher = Publisher(nats, "forebay-processor-publish")
+        me = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         engine = Engine(
             settings,
             part.shards,
@@ -97,13 +100,15 @@ async def _work(
             Destinations(client, time.now),
             metrics,
             time,
-            me=f"{socket.gethostname()}-{secrets.token_hex(4)}",
+            me=me,
             listener_id=place_of_listener(admin),
         )
         metrics.follow(engine.owned, engine.lag)
         metrics.follow_destinations(engine.destinations)
         metrics.follow_tables(lambda: len(endpoints.names()), lambda: tables.age)
-        link = NatsLink(nats, "forebay-processor", engine.connection)
+        control = DestinationControl(engine.queues, me, engine.members)
+        listener = ControlListener(engine.connection, control.answer)
+        link = NatsLink(nats, "forebay-processor", listener)
 
         def waiting_for() -> list[str]:
             waiting = []

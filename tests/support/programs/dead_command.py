@@ -28,6 +28,7 @@ __all__ = [
     "Ended",
     "dead_letter",
     "ended",
+    "forebay",
     "forebay_dead",
     "forebay_dead_process",
 ]
@@ -53,7 +54,18 @@ async def forebay_dead(
     if nats_url is not None:
         own["FOREBAY_NATS_URL"] = nats_url
     async with asyncio.timeout(COMMAND_SECONDS):
-        return await asyncio.to_thread(_call, arguments, own, cwd)
+        return await asyncio.to_thread(_call, ("dead", *arguments), own, cwd)
+
+
+async def forebay(
+    *arguments: str, nats_url: str | None = None, environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run another verb of the command in the same way."""
+    own = dict(environment or {})
+    if nats_url is not None:
+        own["FOREBAY_NATS_URL"] = nats_url
+    async with asyncio.timeout(COMMAND_SECONDS):
+        return await asyncio.to_thread(_call, arguments, own, None)
 
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -69,7 +81,7 @@ def _call(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path | 
         contextlib.redirect_stderr(io.StringIO()) as err,
     ):
         try:
-            code = main(["dead", *arguments])
+            code = main(list(arguments))
         except SystemExit as ended:
             code = ended.code
     return Ended(code=int(code or 0), out=out.getvalue(), err=err.getvalue())

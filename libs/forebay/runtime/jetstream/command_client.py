@@ -13,7 +13,10 @@ from forebay.runtime.jetstream.link import login
 from forebay.runtime.jetstream.servers import Server
 from forebay.runtime.settings import NatsSettings
 
-__all__ = ["command_client"]
+__all__ = ["CommandClient", "command_client"]
+
+CommandClient = Client
+"""What a command talks to NATS with, by a name for those who only hand it on."""
 
 CONNECT_SECONDS: Final = 3
 RECONNECT_SECONDS: Final = 0.5

@@ -139,6 +139,13 @@ class CircuitBreaker:
         wait = self.wait
         return None if self.is_closed or wait == math.inf else round(wait, 1)
 
+    def probe_now(self) -> bool:
+        """Let the next attempt begin at once; returns whether there was a pause to end."""
+        if self.is_closed or not 0 < self.wait < math.inf:
+            return False
+        self._until = self._clock()
+        return True
+
     def begin(self) -> None:
         """Note that an attempt begins, which `wait` has allowed."""
         if not self.is_closed:

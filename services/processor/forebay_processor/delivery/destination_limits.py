@@ -96,6 +96,19 @@ class DestinationLimits:
         if settings.config != before.config or is_resumed:
             self.breaker.reset()
 
+    def probe_now(self) -> bool:
+        """Let an open breaker's next attempt begin at once; returns whether it had to wait."""
+        is_early = self.breaker.probe_now()
+        if is_early:
+            self.attempts.serve_anew()
+        return is_early
+
+    def close_breaker(self) -> bool:
+        """Begin anew with the breaker, as with new settings; returns whether it was open."""
+        was_open = not self.breaker.is_closed
+        self.breaker.reset()
+        return was_open
+
     def share(self, members: int) -> None:
         """Take no more of the limits than is fair among so many processors."""
         self._members = members

@@ -104,6 +104,7 @@ class DestinationQueue:
         self._retry = RetryQueue(
             self._window, self._parking, self._table, self._limits, time, self._wake, self._end
         )
+        self.retry_now, self.close_breaker = self._retry.retry_now, limits.close_breaker
         self._pace = Pace(self._judged)
         self._holding: dict[str, ConversationQueue] = {}
         """Conversations that hold items, or did at the last check."""

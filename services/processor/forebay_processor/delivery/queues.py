@@ -70,6 +70,25 @@ class DestinationQueues:
             there.configure(self._settings_of(endpoint, destination))
         return there
 
+    def find(self, endpoint: EndpointName, destination: str) -> DestinationQueue | None:
+        """Return the queue of a destination that had something to do; None for any other."""
+        return self._queues.get((endpoint, destination))
+
+    def named(self) -> set[tuple[EndpointName, str]]:
+        """Return all destinations that the tables name."""
+        found = (self._endpoints.find(name) for name in self._endpoints.names())
+        return {
+            (endpoint.endpoint, each.name)
+            for endpoint in found
+            if endpoint is not None
+            for each in endpoint.destinations
+        }
+
+    def is_paused(self, name: EndpointName) -> bool:
+        """Say whether an endpoint is paused."""
+        endpoint = self._endpoints.find(name)
+        return endpoint is not None and endpoint.paused
+
     def endpoints(self) -> list[EndpointName]:
         """Return the endpoints that the tables name."""
         return self._endpoints.names()

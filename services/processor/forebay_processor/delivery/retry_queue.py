@@ -30,6 +30,9 @@ __all__ = ["ROW_PAUSE_SECONDS", "RetryQueue"]
 ROW_PAUSE_SECONDS: Final = 3.0
 """Before a row is tried again when it could not be read or deleted, or its letter not be stored."""
 
+SLICE: Final = 1000
+"""Conversations that are gone through in one go: there may be 150,000."""
+
 REST_SECONDS: Final = 3600.0
 """Between two checks of a row that nobody may try: the shard's window may be changed meanwhile."""
 
@@ -108,6 +111,25 @@ class RetryQueue:
                 self._set_timer(key, conversation, expires - now)
         else:
             self._give_up(key, conversation, entry)
+
+    async def retry_now(self) -> int:
+        """Try what waits in memory for its time now, and probe an open breaker.
+
+        A person asks for it, so it is done also where the destination said when to come again. What
+        is not in memory has no pause of its own. Returns how many attempts may begin sooner.
+        """
+        is_probed = self._limits.probe_now()
+        now, count = self._time.steady(), 0
+        for number, (key, conversation) in enumerate(self._window.conversations, start=1):
+            entry = conversation.entries[0] if conversation.entries else None
+            if entry is not None and entry.state is EntryState.READY and entry.due > now:
+                entry.due = now
+                count += 1
+                self._wake(key)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        # Behind an open breaker all of them wait for the one attempt.
+        return count if self._limits.breaker.is_closed else int(is_probed or count > 0)
 
     def _first(self, key: str, conversation: ConversationQueue) -> RetryEntry | None:
         """Return what is to be tried first, where that may be; has it read where it is not here."""

@@ -7,7 +7,7 @@ from forebay_processor.delivery.incidents import Failing
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 
-__all__ = ["troubles_of"]
+__all__ = ["next_attempt_of", "troubles_of"]
 
 MOST: Final = 1000
 """Destinations, and paused endpoints, that are listed: 300 kB."""
@@ -44,12 +44,12 @@ def _entry(queue: DestinationQueue, failing: Failing | None, now: float) -> dict
         "reason": breaker.reason or ("" if failing is None else failing.error),
         "failures": 0 if failing is None else failing.failures,
         "failing_seconds": None if failing is None else round(now - failing.since, 1),
-        "next_attempt_seconds": _next_attempt(breaker, failing, now),
+        "next_attempt_seconds": next_attempt_of(breaker, failing, now),
         "parked": queue.parked,
     }
 
 
-def _next_attempt(breaker: CircuitBreaker, failing: Failing | None, now: float) -> float | None:
+def next_attempt_of(breaker: CircuitBreaker, failing: Failing | None, now: float) -> float | None:
     """Return seconds; None while the one probe of an open breaker is under way.
 
     Where a breaker's pause is over, its probe is the item that is due first.

@@ -110,6 +110,15 @@ class Engine:
 
     # -- what others ask
 
+    @property
+    def queues(self) -> DestinationQueues:
+        """The queues of all destinations."""
+        return self._factory.queues
+
+    def members(self) -> set[str]:
+        """Return the ids of all processors that the tables of its shards name."""
+        return {member for shard in self.shards for member in shard.table.members}
+
     def owned(self, kind: str) -> int:
         """Return how many partitions of a kind (`raw`, `event`) are owned."""
         return sum(
