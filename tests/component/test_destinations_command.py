@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 
 from forebay.core.control import CONTROL_SUBJECT, ControlRequest, ControlVerb
 from forebay.core.tables import Retry
+from support.inputs.tables import QUICK_RETRY
 from support.processor.processor_harness import ProcessorHarness, token
 from support.programs.dead_command import forebay
 from support.timing.wait import eventually
@@ -65,6 +66,7 @@ async def test_one_that_is_well_is_listed_as_up(processor: ProcessorHarness) -> 
         "expires_seconds": None,
         "failing_seconds": None,
         "next_attempt_seconds": None,
+        "max_age_seconds": QUICK_RETRY.max_age_seconds,
     }
 
 
@@ -163,6 +165,7 @@ async def test_a_request_is_answered_below_the_subject_for_answers_only(
     await answers.unsubscribe()
 
 
+@pytest.mark.asyncio(loop_scope="function")
 async def test_without_a_processor_the_command_says_so(client: Client) -> None:
     url = client.connected_url
     assert url is not None

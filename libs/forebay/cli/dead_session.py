@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from forebay.cli.nats_session import with_client
+from forebay.cli.nats_session import shard_names, with_client
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
@@ -106,12 +106,7 @@ def with_store(
     Raises:
         ConfigurationError: where NATS or the shards that are named cannot be.
     """
-    from forebay.core.endpoint_name import is_dns_label
-
-    shards = tuple(part.strip() for part in shard.split(",") if part.strip())
-    if not shards or not all(is_dns_label(each) for each in shards):
-        message = f"--shard {shard!r} is none: give one such as 0"
-        raise ConfigurationError(message)
+    shards = shard_names(shard)
 
     async def run(client: "CommandClient") -> None:
         from forebay.runtime.dead_letter_replay import DeadLetters

@@ -20,6 +20,7 @@ from forebay.cli.receiver import receiver
 from forebay.cli.run import run
 from forebay.cli.simulate import simulate
 from forebay.cli.status import status
+from forebay.cli.waiting import waiting
 from forebay.core.errors import ForebayError
 
 __all__ = ["app", "main"]
@@ -50,9 +51,11 @@ app.command()(processor)
 app.command()(operator)
 app.add_typer(dead)
 app.add_typer(destinations)
+app.add_typer(waiting)
 unwrap(app)
 unwrap(dead)
 unwrap(destinations)
+unwrap(waiting)
 
 
 def _show_version(*, wanted: bool) -> None:

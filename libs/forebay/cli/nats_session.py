@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from forebay.runtime.jetstream.command_client import CommandClient
     from forebay.runtime.settings import NatsSettings
 
-__all__ = ["nats_of_run", "nats_settings", "with_client"]
+__all__ = ["nats_of_run", "nats_settings", "shard_names", "with_client"]
 
 
 def with_client(
@@ -39,6 +39,17 @@ def with_client(
             await work(client)
 
     asyncio.run(connected())
+
+
+def shard_names(text: str) -> tuple[str, ...]:
+    """Read `--shard`; raises ConfigurationError where it names none."""
+    from forebay.core.endpoint_name import is_dns_label
+
+    shards = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not shards or not all(is_dns_label(each) for each in shards):
+        message = f"--shard {text!r} is none: give one such as 0"
+        raise ConfigurationError(message)
+    return shards
 
 
 async def nats_settings(nats_url: str | None, data_dir: Path) -> "NatsSettings":

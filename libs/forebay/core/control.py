@@ -105,6 +105,9 @@ class DestinationReport(msgspec.Struct, frozen=True, kw_only=True):
     next_attempt_seconds: float | None = None
     """Until the next attempt; None where none is waited for."""
 
+    max_age_seconds: float | None = None
+    """How long an item is tried, its `retry.maxAge`; None of a destination that was removed."""
+
 
 class ControlAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What one processor answers."""

@@ -29,6 +29,7 @@ __all__ = [
     "DeadReason",
     "Death",
     "dead_letter_of_row",
+    "is_of_message",
     "replay_row",
 ]
 
@@ -204,20 +205,21 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.key is None or letter.subject.key.startswith(self.key))
             and (self.since is None or letter.died_at >= self.since)
             and (self.until is None or letter.died_at < self.until)
-            and (self.wamid is None or _is_of_message(letter, self.wamid))
+            and (self.wamid is None or is_of_message(letter.item, self.wamid))
         )
 
 
-def _is_of_message(letter: DeadLetter, wamid: str) -> bool:
-    if letter.item is None:
+def is_of_message(item: StoredItem | None, wamid: str) -> bool:
+    """Say whether an item is of the message with this id of the provider."""
+    if item is None:
         return False
-    if letter.item.kind == BODY_KIND:
+    if item.kind == BODY_KIND:
         try:
-            return f'"{wamid}"'.encode() in decode_body(letter.item).content
+            return f'"{wamid}"'.encode() in decode_body(item).content
         except ForebayError:
             return False
     # Keys are `kind:channel:id` and what else there is: no id of a provider holds a colon.
-    return letter.item.key.split(":")[2:3] == [wamid]
+    return item.key.split(":")[2:3] == [wamid]
 
 
 def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str]]:

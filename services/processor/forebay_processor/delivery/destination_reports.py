@@ -9,6 +9,7 @@ from typing import Final
 
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.endpoint_name import EndpointName
+from forebay.core.tables import Destination
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.troubles import next_attempt_of
@@ -39,7 +40,7 @@ async def reports_of(
     named = queues.named()
     waiting = {key for key, each in figures.items() if each.parked}
     found = [
-        _report(queues, key, figures.get(key), is_named=key in named)
+        _report(queues, key, figures.get(key), named.get(key))
         for key in sorted({*named, *waiting})
         if endpoint in {None, key[0]} and destination in {"", key[1]}
     ]
@@ -51,12 +52,11 @@ def _report(
     queues: DestinationQueues,
     key: tuple[EndpointName, str],
     figures: DestinationFigures | None,
-    *,
-    is_named: bool,
+    config: Destination | None,
 ) -> DestinationReport:
     name, destination = key
     queue, failing = queues.find(name, destination), queues.incidents.find(name, destination)
-    state = DestinationCondition.UP if is_named else DestinationCondition.REMOVED
+    state = DestinationCondition.UP if config is not None else DestinationCondition.REMOVED
     if queues.is_paused(name):
         state = DestinationCondition.PAUSED
     elif queue is not None and not queue.breaker.is_closed:
@@ -80,6 +80,7 @@ def _report(
             if queue is None or state is DestinationCondition.PAUSED
             else next_attempt_of(queue.breaker, failing, now)
         ),
+        max_age_seconds=None if config is None else config.retry.max_age_seconds,
     )
 
 

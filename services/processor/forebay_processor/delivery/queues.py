@@ -6,7 +6,7 @@ from random import Random
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.item import rfc3339
-from forebay.core.tables import ProcessorEndpoint
+from forebay.core.tables import Destination, ProcessorEndpoint
 from forebay.runtime.periodic import periodically
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_backlog import MemoryBounds
@@ -74,11 +74,11 @@ class DestinationQueues:
         """Return the queue of a destination that had something to do; None for any other."""
         return self._queues.get((endpoint, destination))
 
-    def named(self) -> set[tuple[EndpointName, str]]:
-        """Return all destinations that the tables name."""
+    def named(self) -> dict[tuple[EndpointName, str], Destination]:
+        """Return all destinations that the tables name, by endpoint and name."""
         found = (self._endpoints.find(name) for name in self._endpoints.names())
         return {
-            (endpoint.endpoint, each.name)
+            (endpoint.endpoint, each.name): each
             for endpoint in found
             if endpoint is not None
             for each in endpoint.destinations

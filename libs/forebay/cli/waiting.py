@@ -1,0 +1,152 @@
+"""`forebay waiting`: what waits to be delivered again."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forebay.cli.dead_options import (
+    DATA_DIR,
+    DataDir,
+    Endpoint,
+    FromDestination,
+    Id,
+    Kind,
+    NatsUrl,
+    Shard,
+    Wamid,
+    dead_letter_filter,
+)
+from forebay.cli.destinations import AsJson
+from forebay.cli.help_formatting import unwrapped
+from forebay.cli.nats_session import shard_names, with_client
+from forebay.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from forebay.core.control import DestinationReport
+    from forebay.core.endpoint_name import EndpointName
+    from forebay.runtime.jetstream.command_client import CommandClient
+
+__all__ = ["waiting"]
+
+TABLE_LIMIT = 100
+
+waiting = typer.Typer(
+    name="waiting",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help=unwrapped("""Show what waits to be delivered: items that failed, and those behind them.
+
+    Each waits in its order until a try gets through, or its `maxAge` is over: then it is a dead
+    letter, which [bold]forebay dead[/bold] lists. [bold]forebay destinations retry-now[/bold] has
+    what waits for a destination tried at once.
+    """),
+    epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
+    "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
+    "cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay waiting ls",
+)
+
+
+@waiting.command()
+def ls(  # noqa: PLR0913  # one parameter for each option
+    *,
+    endpoint: Endpoint = None,
+    destination: FromDestination = None,
+    kind: Kind = None,
+    wamid: Wamid = None,
+    id_: Id = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            help="Only of this conversation, by its token as `--reveal` shows it.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Show so many, those stored first first; 0 for all. Default: 100 in a table, all "
+            "in JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    reveal: Annotated[
+        bool,
+        typer.Option("--reveal", help="Show the messages' ids and their conversations' tokens."),
+    ] = False,
+    as_json: AsJson = False,
+    nats_url: NatsUrl = None,
+    data_dir: DataDir = DATA_DIR,
+    shard: Shard = "0",
+) -> None:
+    """List what waits: where to, what, why, since when, when it is tried next and when it expires.
+
+    The state and the last answer are of the destination, as the running processors know them. The
+    next try is an estimate: pauses after the first attempt are known to the processor alone.
+    Without a processor that answers, there is neither, nor when an item expires.
+
+    Endpoint, destination and conversation are found by NATS; for --wamid everything that these
+    leave is read.
+
+    Examples:
+      forebay waiting ls --endpoint acme/shop --destination crm
+
+      forebay waiting ls --wamid wamid.HBgL... --json
+    """
+    from forebay.core.waiting_items import WaitingFilter
+
+    checked = dead_letter_filter(
+        endpoint=endpoint, destination=destination, kind=kind, wamid=wamid, id_=id_
+    )
+    if conversation is not None and not set(conversation) <= set("0123456789abcdef"):
+        message = f"--conversation {conversation!r} is no token: it is of hex digits"
+        raise ConfigurationError(message)
+    wanted = WaitingFilter(
+        endpoint=checked.endpoint,
+        destination=checked.destination,
+        kind=checked.kind,
+        wamid=checked.wamid,
+        key=checked.key,
+        conversation=conversation or None,
+    )
+    shards = shard_names(shard)
+    most = limit if limit is not None else (0 if as_json else TABLE_LIMIT)
+
+    async def run(client: "CommandClient") -> None:
+        from forebay.cli.waiting_printer import WaitingPrinter
+        from forebay.runtime.waiting_store import find_waiting
+
+        reports = await _reports(client, checked.endpoint, destination)
+        printer, shown, is_cut = WaitingPrinter(reports, as_json=as_json, reveal=reveal), 0, False
+        async for page in find_waiting(client, shards, wanted):
+            rest = len(page) if not most else most - shown
+            printer.rows(page[:rest])
+            shown += len(page[:rest])
+            is_cut = len(page) > rest
+            if is_cut:
+                break
+        printer.end(shown, is_cut=is_cut)
+
+    with_client(run, nats_url, data_dir)
+
+
+async def _reports(
+    client: "CommandClient", endpoint: "EndpointName | None", destination: str | None
+) -> "dict[tuple[str, str], DestinationReport]":
+    """Ask how destinations are; nothing where no processor answers, which is said."""
+    from forebay.core.control import ControlRequest, ControlVerb, merged
+    from forebay.runtime.jetstream.control_client import ask_processors
+    from forebay.runtime.jetstream.errors import StoreUnavailable
+
+    request = ControlRequest(
+        verb=ControlVerb.LIST,
+        endpoint=str(endpoint) if endpoint else "",
+        destination=destination or "",
+    )
+    try:
+        found = await ask_processors(client, request)
+    except StoreUnavailable as error:
+        sys.stderr.write(f"forebay: {error} Why and until when is not shown\n")
+        return {}
+    return {(each.endpoint, each.destination): each for each in merged(found.answers)}

@@ -1,0 +1,50 @@
+"""Reads what waits in RETRY, page by page, for the `forebay waiting` command; changes nothing."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from forebay.core.subjects import StreamKind, stream_name
+from forebay.core.waiting_items import WaitingFilter, WaitingItem
+from forebay.runtime.jetstream.api import StoredMessage
+from forebay.runtime.jetstream.command_client import CommandClient
+from forebay.runtime.jetstream.errors import StreamMissing
+from forebay.runtime.jetstream.stream_reader import read_page
+
+__all__ = ["find_waiting"]
+
+
+async def find_waiting(
+    client: CommandClient, shards: Sequence[str], wanted: WaitingFilter
+) -> AsyncIterator[list[WaitingItem]]:
+    """Yield the rows that are meant, shard by shard, in the order in which they were stored.
+
+    Never more than a page is in memory. Rows that are delivered meanwhile may be missing.
+
+    Raises:
+        StoreUnavailable: where NATS does not answer or a shard has no such stream.
+    """
+    for shard in shards:
+        stream, subjects, start = stream_name(StreamKind.RETRY, shard), wanted.subjects(shard), 1
+        while True:
+            try:
+                messages = await read_page(client, stream, subjects, start)
+            except StreamMissing as error:
+                message = (
+                    f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard "
+                    "right?"
+                )
+                raise StreamMissing(message) from error
+            if not messages:
+                break
+            rows = [row for each in messages if (row := _row(each)) is not None]
+            yield [row for row in rows if wanted.matches(row)]
+            start = messages[-1].sequence + 1
+
+
+def _row(stored: StoredMessage) -> WaitingItem | None:
+    """Read a row; None of what somebody else put there."""
+    try:
+        return WaitingItem.read(
+            stored.subject, stored.sequence, stored.stored_at, stored.headers, stored.payload
+        )
+    except ValueError:
+        return None
