@@ -46,6 +46,9 @@ in [destinations.md](destinations.md#http). Programs read it by
   it came, `.typed()` the data as a typed model of its kind, or None where it has another shape
   than the provider's reference.
 
+Handlers in Python, Node, Go and PHP that verify, deduplicate and answer are in
+[examples/handlers](../examples/handlers/README.md).
+
 ## What may change
 
 - `data` is the provider's: it has what came, whatever the provider adds or changes, and no
