@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from forebay.core.tables import Batch, Destination, HttpTarget
 from support.inputs.corpus import payload
 from support.inputs.events import corpus_events
 from support.inputs.splitting import split
-from support.inputs.tables import PATH, endpoint, route
+from support.inputs.tables import endpoint, route
 from support.programs.command import run
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
@@ -42,6 +42,10 @@ OTHER: Final = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 START_SECONDS: Final = 50.0
 """For a handler to listen: Go compiles."""
+
+LANGUAGES: Final = ("python", "node", "go", "php")
+BATCHED: Final = "-in-batches"
+"""At the end of an endpoint's name."""
 
 SENT: Final = ("messages-text", "batch-mixed", "status-failed", "unknown-field", "user-preferences")
 
@@ -129,12 +133,41 @@ class Handler:
         await self.program.end(signal.SIGKILL, within=10)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["python", "node", "go", "php"])
+@pytest.fixture(scope="module")
+def ports() -> Mapping[str, int]:
+    """Give each handler its port."""
+    return {language: free_port() for language in LANGUAGES}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def receiver_port(
+    ports: Mapping[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[int]:
+    """Give the port of a Forebay's receiver, with two endpoints for each handler."""
+    async with Stack(tmp_path_factory.mktemp("forebay")) as stack:
+        names = {name_of(each, batch=batch): each for each in LANGUAGES for batch in (False, True)}
+        stack.tables.write_routes(*map(route, names))
+        stack.tables.write_endpoints(
+            *(endpoint(destination(ports[each], name), name=name) for name, each in names.items())
+        )
+        receiver = await stack.receiver()
+        await stack.processor()
+        yield receiver.port
+
+
+def name_of(language: str, *, batch: bool) -> str:
+    """Return the endpoint whose events a handler gets, one by one or in batches."""
+    return f"demo/{language}{BATCHED if batch else ''}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=LANGUAGES)
 async def handler(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    ports: Mapping[str, int],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Handler]:
     """Give a handler that listens."""
-    folder, port = tmp_path_factory.mktemp("handler"), free_port()
+    folder, port = tmp_path_factory.mktemp("handler"), ports[request.param]
     program = Program(request.param, folder / "handler.log")
     settings = {"FOREBAY_SECRET": SECRET, "FOREBAY_SEEN": str(folder / "seen")}
     arguments = await command(request.param, port, folder)
@@ -172,45 +205,42 @@ def signed(body: bytes, *, secret: str = SECRET, at: float | None = None) -> dic
     }
 
 
-def destination(url: str, batch: Batch | None) -> Destination:
-    """Return the handler as a destination."""
+def destination(port: int, name: str) -> Destination:
+    """Return a handler as the destination of an endpoint."""
+    batch = Batch(max_wait_seconds=0.2) if name.endswith(BATCHED) else None
     target = HttpTarget(
-        url=url, signing_secrets=(OTHER, SECRET), content_type="application/json", batch=batch
+        url=f"http://{HOST}:{port}/",
+        signing_secrets=(OTHER, SECRET),
+        content_type="application/json",
+        batch=batch,
     )
     return Destination(name="handler", http=target)
 
 
-@pytest.mark.parametrize("batch", [None, Batch(max_wait_seconds=0.2)], ids=["single", "batch"])
+@pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
 async def test_a_live_forebay_s_events_are_verified_and_handled_once(
-    handler: Handler, tmp_path: Path, batch: Batch | None
+    handler: Handler, receiver_port: int, *, batch: bool
 ) -> None:
     before = len(handler.handled())
+    path = f"/v1/webhooks/{name_of(handler.program.name, batch=batch)}"
     bodies = [payload(name).body for name in SENT]
-    if batch is not None:
-        # The handler remembers the ids of those that came one by one.
+    if batch:
+        # The handler remembers the ids of those that come one by one.
         bodies = [
             body.replace(b'"wamid.', b'"wamid.B').replace(b"1795165", b"1795166") for body in bodies
         ]
     expected = [item.token for body in bodies for item in split("meta", body, time.time())]
-    async with Stack(tmp_path) as stack:
-        stack.tables.write_routes(route())
-        stack.tables.write_endpoints(endpoint(destination(handler.url, batch)))
-        receiver = await stack.receiver()
-        await stack.processor()
-        for body in bodies:
-            answer = await exchange(
-                receiver.port, request_bytes("POST", PATH, headers=from_meta(body), body=body)
-            )
-            assert answer.status == 200
-        await eventually(
-            lambda: {each["id"] for each in handler.handled()[before:]} >= set(expected),
-            saying="all events to be handled",
-        )
+    for body in bodies:
+        request = request_bytes("POST", path, headers=from_meta(body), body=body)
+        assert (await exchange(receiver_port, request)).status == 200
+    await eventually(
+        lambda: {each["id"] for each in handler.handled()[before:]} >= set(expected),
+        saying="all events to be handled",
+    )
     handled = handler.handled()[before:]
     assert sorted(each["id"] for each in handled) == sorted(expected)
-    assert {each["type"].rpartition(".")[2] for each in handled} == {
-        *("messages", "statuses", "unknown", "preferences")
-    }
+    kinds = {each["type"].rpartition(".")[2] for each in handled}
+    assert kinds == {"messages", "statuses", "unknown", "preferences"}
 
 
 async def test_an_event_that_comes_again_is_answered_and_not_handled(handler: Handler) -> None:
