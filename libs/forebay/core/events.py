@@ -174,7 +174,7 @@ _SUBJECTS: Final = {
 def subject_of(kind: str, data: msgspec.Raw) -> str:
     """Return the provider's id of what an item is about; empty where it names nothing.
 
-    It is read anew from the data at each attempt, which costs less than a microsecond for a
+    It is read anew from the data at each attempt, which costs one or two microseconds for a
     message, so that items which were stored by earlier versions have it as well.
     """
     known = _SUBJECTS.get(kind)
