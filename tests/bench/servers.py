@@ -89,6 +89,7 @@ def bench_shard(*, replicas: int = 1, raw_gibibytes: int = 1) -> ShardConfig:
         events_max_bytes=_GIBIBYTE // 8,
         retry_max_bytes=_GIBIBYTE // 8,
         dead_max_bytes=_GIBIBYTE // 8,
+        index_max_bytes=_GIBIBYTE // 8,
         replicas=replicas,
     )
 

@@ -43,6 +43,7 @@ SMALL = ShardConfig(
     events_max_bytes=8 * MEBIBYTE,
     retry_max_bytes=8 * MEBIBYTE,
     dead_max_bytes=8 * MEBIBYTE,
+    index_max_bytes=8 * MEBIBYTE,
 )
 
 
@@ -68,6 +69,7 @@ PUBLISH: Final[Mapping[str, set[NatsUser]]] = {
     "forebay.else": set(),
     "forebay": set(),
     "acme.whatsapp": set(),
+    "forebay.index.x.0": {"processor"},
     # Answers of others, and what they pull.
     "_INBOX.x": set(),
     "_INBOX_forebay_receiver.x": set(),
@@ -133,6 +135,7 @@ SUBSCRIBE: Final[Mapping[str, set[NatsUser]]] = {
     "forebay.event.>": set(),
     "forebay.retry.>": set(),
     "forebay.dead.>": set(),
+    "forebay.index.>": set(),
     "$JS.>": set(),
     "$JS.API.>": set(),
     "$JS.ACK.>": set(),

@@ -80,7 +80,15 @@ ANSWERS: Final = {
     "plain": (OK, HttpResponse(200, None)),
     "wish": (
         b"HTTP/1.1 503 Away\r\nX: y\r\nretry-after: 7\r\nContent-Length: 2\r\n\r\nno",
-        HttpResponse(503, "7"),
+        HttpResponse(503, "7", b"no"),
+    ),
+    "long": (
+        b"HTTP/1.1 500 Broken\r\nContent-Length: 300\r\n\r\n" + b"word " * 60,
+        HttpResponse(500, None, (b"word " * 60)[:256]),
+    ),
+    "taken": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno",
+        HttpResponse(200, None),
     ),
     "chunks": (
         b"HTTP/1.1 201 A\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nRetry-After: 9\r\n\r\n",
@@ -259,7 +267,7 @@ async def test_a_status_counts_though_its_rest_takes_too_long(line: Line) -> Non
     waiting = line.ask()
     line.hear(b"HTTP/1.1 422 No\r\nContent-Length: 10\r\n\r\nhalf")
     assert len(line.rest) == 1
-    assert line.connection.decided(waiting) == HttpResponse(422, None)
+    assert line.connection.decided(waiting) == HttpResponse(422, None, b"half")
     line.connection.end_rest()
     assert waiting.result().status == 422
     assert line.wire.ended == "aborted"

@@ -27,7 +27,7 @@
 {{- $names := list -}}
 {{- range .Values.shards -}}
 {{- /* And one for the table in which the shard's processors share its partitions. */ -}}
-{{- $sum = add $sum (int .raw.maxMiB) (int .events.maxMiB) (int .retry.maxMiB) (int .dead.maxMiB) 1 -}}
+{{- $sum = add $sum (int .raw.maxMiB) (int .events.maxMiB) (int .retry.maxMiB) (int .dead.maxMiB) (int (include "forebay.shardIndex" . | fromYaml).maxMiB) 1 -}}
 {{- if has .name $names -}}
 {{- $problems = append $problems (printf "two shards are called %q: give each a name of its own" .name) -}}
 {{- end -}}

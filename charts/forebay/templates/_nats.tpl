@@ -155,3 +155,7 @@ otherwise double its heap while a large backlog is deleted (docs/design/0020). T
 {{- int64 (mulf (float64 $number) (float64 (get $units $unit)) 0.8) -}}
 {{- end -}}
 {{- end -}}
+{{- /* How a shard's index is kept, as YAML: lists of shards from before there was one name none. */ -}}
+{{- define "forebay.shardIndex" -}}
+{{- toYaml (.index | default (dict "maxAge" "192h" "maxMiB" 384)) -}}
+{{- end -}}

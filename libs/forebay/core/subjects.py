@@ -7,6 +7,7 @@ partitions is a migration with a design note of its own, never an edit (docs/des
     forebay.event.<shard>.<p>.<lane>.<namespace>.<name>.<kind>.<key>
     forebay.retry.<shard>.<p>.<lane>.<namespace>.<name>.<destination>.<conversation>.<key>
     forebay.dead.<shard>.<namespace>.<name>.<destination>.<key>
+    forebay.index.<shard>.<bucket>
 
 In RETRY the word `replay` stands in the place of the lane for an item that a person sent again:
 rows that the processor did not write itself, and that are outside the order (docs/design/0006).
@@ -43,6 +44,8 @@ __all__ = [
     "endpoint_partition",
     "event_subjects",
     "in_any_partition",
+    "index_stream",
+    "index_subject",
     "key_token",
     "lease_stream",
     "lease_subject",
@@ -103,6 +106,7 @@ def stream_subjects(kind: StreamKind, shard: str) -> str:
 _NAMES_OF_SUBJECTS: Final = {
     **{str(kind): f"FOREBAY_{name}_" for kind, name in _STREAM_NAMES.items()},
     "lease": "FOREBAY_LEASE_",
+    "index": "FOREBAY_INDEX_",
 }
 
 
@@ -123,6 +127,19 @@ def lease_stream(shard: str) -> str:
 def lease_subject(shard: str) -> str:
     """Return the one subject of that stream."""
     return f"forebay.lease.{shard}"
+
+
+def index_stream(shard: str) -> str:
+    """Return the name of the stream that holds what happened to each item (`index_records`).
+
+    Nothing is delivered from it: what it loses is missing in the answers to people only.
+    """
+    return f"FOREBAY_INDEX_{shard}"
+
+
+def index_subject(shard: str, bucket: str) -> str:
+    """Return the subject of one bucket of that stream; `*` stands for all of them."""
+    return f"forebay.index.{shard}.{bucket}"
 
 
 def key_token(key: str) -> str:

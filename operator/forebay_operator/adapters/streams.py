@@ -15,7 +15,13 @@ from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
-from forebay.core.subjects import StreamKind, endpoint_partition, lease_stream, stream_name
+from forebay.core.subjects import (
+    StreamKind,
+    endpoint_partition,
+    index_stream,
+    lease_stream,
+    stream_name,
+)
 from forebay.runtime.certificate_expiry import connection_end
 from forebay.runtime.jetstream.api import API_PREFIX, moment, request
 from forebay.runtime.jetstream.errors import (
@@ -204,7 +210,8 @@ class JetStreams(StreamManager):
 
     @override
     async def missing(self, shard: str) -> list[str]:
-        names = [*(stream_name(kind, shard) for kind in StreamKind), lease_stream(shard)]
+        names = [stream_name(kind, shard) for kind in StreamKind]
+        names += [lease_stream(shard), index_stream(shard)]
         missing = [name for name in names if await self._ask(f"STREAM.INFO.{name}", {}) is None]
         if not missing:
             try:

@@ -49,6 +49,8 @@ def shard_config(shard: Shard) -> ShardConfig:
         events_max_bytes=shard.events_max_bytes,
         retry_max_bytes=shard.retry_max_bytes,
         dead_max_bytes=shard.dead_max_bytes,
+        index_max_age=shard.index_max_age,
+        index_max_bytes=shard.index_max_bytes,
         replicas=shard.replicas,
     )
 

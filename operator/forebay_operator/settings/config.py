@@ -84,11 +84,15 @@ class Shard(SettingsGroup):
 
     dead_max_age: Age = timedelta(hours=720)
     raw_max_bytes: Bytes = 1024 * 1024 * 1024
-    """Bytes on each server; the four together have to fit the volume with 20 % to spare."""
+    """Bytes on each server; the five together have to fit the volume with 20 % to spare."""
 
     events_max_bytes: Bytes = 1024 * 1024 * 1024
     retry_max_bytes: Bytes = 512 * 1024 * 1024
     dead_max_bytes: Bytes = 512 * 1024 * 1024
+    index_max_age: Age = timedelta(hours=192)
+    """How long it is kept what happened to each item."""
+
+    index_max_bytes: Bytes = 256 * 1024 * 1024
     replicas: Literal[1, 3, 5] = 1
     """Servers that hold each message before a webhook is answered."""
 

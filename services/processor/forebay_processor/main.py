@@ -45,6 +45,9 @@ WATCHDOG_STATUS = 69
 
 _log = structlog.get_logger(__name__)
 
+INDEX_SECONDS = 1.0
+"""At the end, for what is left of the index."""
+
 STORE_SECONDS = 5.0
 """After the time for attempts, for their acks to JetStream."""
 
@@ -105,6 +108,8 @@ async def _work(
         )
         metrics.follow(engine.owned, engine.lag)
         metrics.follow_destinations(engine.destinations)
+        if settings.index:
+            metrics.keep_index(publisher, time.now)
         metrics.follow_tables(lambda: len(endpoints.names()), lambda: tables.age)
         control = DestinationControl(engine.queues, me, engine.members)
         listener = ControlListener(engine.connection, control.answer)
@@ -146,7 +151,7 @@ async def _work(
                     name="metrics",
                 ),
             ]
-            code = await _until_stopped(stop, settings, engine, background)
+            code = await _until_stopped(stop, settings, engine, background, metrics)
     if tracer is not None:
         await tracer.close()
     _log.info("processor_stopped")
@@ -158,6 +163,7 @@ async def _until_stopped(
     settings: ProcessorSettings,
     engine: Engine,
     background: list[asyncio.Task[None]],
+    metrics: ProcessorMetrics,
 ) -> int:
     """Run everything until a signal comes or a part of it fails; returns the exit code."""
     working = asyncio.create_task(engine.run(), name="engine")
@@ -170,5 +176,7 @@ async def _until_stopped(
     _log.info("processor_draining", seconds=settings.stop_seconds)
     engine.stop()
     await asyncio.wait([working], timeout=settings.stop_seconds + STORE_SECONDS)
+    if metrics.index is not None:
+        await metrics.index.close(INDEX_SECONDS)
     await end_tasks((working, *background))
     return 1 if crashed else 0

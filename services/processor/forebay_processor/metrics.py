@@ -18,6 +18,7 @@ from forebay_processor.destination_metrics import (
     DestinationFigures,
     follow_destinations,
 )
+from forebay_processor.index_writer import IndexPublishing, IndexWriter
 
 __all__ = ["DECLARED", "ProcessorMetrics"]
 
@@ -191,6 +192,14 @@ TABLE_AGE: Final = _OWN.gauge(
     unit="seconds",
     use="One pod that is much older than the others of its pool does not follow the tables.",
 )
+INDEX_RECORDS: Final = _OWN.counter(
+    "forebay_processor_index_records_total",
+    "Records of what happened to items, for `forebay events`: written or dropped.",
+    labels=("outcome",),
+    unit="records",
+    use="dropped: answers of `forebay events` have gaps; NATS was away or slow, or the stream "
+    "FOREBAY_INDEX_<shard> is missing. Deliveries are not affected.",
+)
 SPANS: Final = _OWN.spans()
 LOOP_LAG: Final = _OWN.loop_lag()
 START_TIME: Final = _OWN.start_time()
@@ -204,13 +213,16 @@ _REASONS: Final = frozenset(map(str, InvalidReason))
 
 
 class ProcessorMetrics:
-    """All metrics of one processor process, and what it is traced by.
+    """All metrics of one processor process, what it is traced by, and the index of items.
 
-    Both are told of the same moments by the same people, so one goes where the other goes.
+    All are told of the same moments by the same people, so one goes where the other goes.
     """
 
     def __init__(self, pool: str, tracer: Tracer | None = None) -> None:
         self._pool = pool
+        self.index: IndexWriter | None = None
+        """None where nothing is kept of what happens to items."""
+
         self.tracer = tracer
         """None where nothing is traced."""
 
@@ -252,6 +264,18 @@ class ProcessorMetrics:
         self._set.series(OWNED).follow(lambda: [((pool, kind), owned(kind)) for kind in kinds])
         self._set.series(LAG).follow(lambda: [((pool, lane), lag(lane)[0]) for lane in Lane])
         self._set.series(OLDEST).follow(lambda: [((pool, lane), lag(lane)[1]) for lane in Lane])
+
+    def keep_index(self, publisher: IndexPublishing, now: Callable[[], float]) -> None:
+        """Keep what happens to items from now on: before any of them comes.
+
+        Args:
+            publisher: Stores it.
+            now: Seconds since the epoch, by the time of the NATS servers.
+        """
+        self.index = index = IndexWriter(publisher, now)
+        self._set.series(INDEX_RECORDS).follow(
+            lambda: [(("written",), index.written), (("dropped",), index.dropped)]
+        )
 
     def follow_tables(self, endpoints: Callable[[], int], age: Callable[[], float]) -> None:
         """Ask for the number of endpoints, and the tables' age in seconds, at each scrape."""

@@ -66,6 +66,10 @@ class ProcessorSettings(BaseSettings):
     """Networks in which no destination may be though their addresses are public; goes before
     `allowed_networks`."""
 
+    index: bool = True
+    """Whether it is kept what happened to each item, for `forebay events`. It takes some 300 bytes
+    of NATS' disk an item, and less than a twentieth of the processor's time."""
+
     nameservers: Annotated[tuple[str, ...], NoDecode] = ()
     """Name servers to ask for destinations' names, separated by commas, instead of those of
     `/etc/resolv.conf`, such as `10.96.0.10` or `[fd00::a]:5353`; search domains and options stay

@@ -14,6 +14,9 @@ __all__ = ["platform"]
 _HPA: Final = 'horizontalpodautoscaler=~".*(forebay|receiver|processors).*"'
 
 
+DROPPED: Final = 'forebay_processor_index_records_total{outcome="dropped"}'
+
+
 def _state() -> list[Sized]:
     return [
         (
@@ -145,11 +148,13 @@ def _streams() -> list[Sized]:
             lines(
                 "Trouble with streams (5 min)",
                 "Processed messages purged for room (of EVENTS: repeats are recognised for a shorter time), requests "
-                "for messages that came to nothing, consumers that somebody deleted and that were put right.",
+                "for messages that came to nothing, consumers that somebody deleted and that were put right, records "
+                "of the index that were not stored (`forebay events` has gaps).",
                 {
                     f"sum by (stream) ({grown('forebay_processor_purged_messages_total', '5m')})": "{{stream}} purged",
                     f"sum by (stream, reason) ({grown('forebay_processor_pulls_refused_total', '5m')})": "{{stream}} {{reason}}",
                     f"sum by (stream) ({grown('forebay_processor_consumers_restored_total', '5m')})": "{{stream}} restored",
+                    f"sum by (outcome) ({grown(DROPPED, '5m')})": "index {{outcome}}",
                 },
             ),
             6,

@@ -83,6 +83,9 @@ class Sink:
         self.headers: dict[str, str] = {}
         """What answers carry besides, such as `Retry-After`."""
 
+        self.text: str | None = None
+        """What answers say; nothing by default."""
+
         self.delay_seconds = 0.0
         """How long each answer takes."""
 
@@ -209,7 +212,7 @@ class Sink:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        return web.Response(status=status, headers=self.headers)
+        return web.Response(status=status, headers=self.headers, text=self.text)
 
     def _choose(self, arrival: Arrival) -> int:
         for item in arrival.items if self._refused else ():

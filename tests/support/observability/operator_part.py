@@ -40,6 +40,7 @@ async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]
                     events_max_bytes=shard.events_max_bytes,
                     retry_max_bytes=shard.retry_max_bytes,
                     dead_max_bytes=shard.dead_max_bytes,
+                    index_max_bytes=shard.index_max_bytes,
                 ),
             ),
             "limits": alone.config.limits.model_copy(update={"status_seconds": _CHECK_SECONDS}),

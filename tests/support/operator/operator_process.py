@@ -190,6 +190,7 @@ class Forebay:
                     "eventsMaxBytes": 16 * 2**20,
                     "retryMaxBytes": 16 * 2**20,
                     "deadMaxBytes": 16 * 2**20,
+                    "indexMaxBytes": 16 * 2**20,
                 }
             ],
             "limits": {"statusSeconds": 1, "podSeconds": 1},

@@ -23,6 +23,7 @@ SHARD = ShardConfig(
     events_max_bytes=64 * _MEBIBYTE,
     retry_max_bytes=32 * _MEBIBYTE,
     dead_max_bytes=32 * _MEBIBYTE,
+    index_max_bytes=32 * _MEBIBYTE,
 )
 """Streams as they are shipped, but small: the server reserves what they may grow to."""
 

@@ -31,6 +31,8 @@ from forebay.core.subjects import (
     Lane,
     StreamKind,
     consumer_name,
+    index_stream,
+    index_subject,
     lease_stream,
     lease_subject,
     stream_name,
@@ -44,6 +46,7 @@ __all__ = [
     "consumer_config",
     "consumer_configs",
     "ensure_shard",
+    "index_config",
     "lease_config",
     "missing_consumers",
     "stream_config",
@@ -83,6 +86,10 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True):
     events_max_bytes: int = 1024 * MEBIBYTE
     retry_max_bytes: int = 512 * MEBIBYTE
     dead_max_bytes: int = 512 * MEBIBYTE
+    index_max_age: timedelta = timedelta(hours=192)
+    index_max_bytes: int = 256 * MEBIBYTE
+    """Of what happened to each item: about 300 bytes each. The oldest goes where it is full."""
+
     replicas: int = 1
 
 
@@ -140,6 +147,23 @@ def lease_config(config: ShardConfig) -> StreamConfig:
     )
 
 
+def index_config(config: ShardConfig) -> StreamConfig:
+    """Return the stream that holds what happened to each item (docs/design/0031)."""
+    return StreamConfig(
+        name=index_stream(config.shard),
+        subjects=[index_subject(config.shard, "*")],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        num_replicas=config.replicas,
+        allow_direct=True,
+        # Unlike the streams that hold items: it is better to forget what happened long ago.
+        discard=DiscardPolicy.OLD,
+        max_age=config.index_max_age.total_seconds(),
+        max_bytes=config.index_max_bytes,
+        metadata={FORMAT_KEY: FORMAT_VERSION},
+    )
+
+
 def consumer_config(step: str, shard: str, lane: Lane, partition: int) -> ConsumerConfig:
     """Return a durable consumer of one lane and partition; `step` is `split` or `deliver`."""
     stream = "raw" if step == "split" else "event"
@@ -167,6 +191,7 @@ async def ensure_shard(client: Client, config: ShardConfig) -> None:
     for kind in StreamKind:
         await _ensure_stream(context, stream_config(kind, config))
     await _ensure_stream(context, lease_config(config))
+    await _ensure_stream(context, index_config(config))
     floors = await known_floors(client, config.shard)
     for step, kind in (("split", StreamKind.RAW), ("deliver", StreamKind.EVENTS)):
         await _ensure_consumers(client, stream_name(kind, config.shard), step, config, floors)

@@ -4,8 +4,9 @@ import time
 
 from forebay.core import envelope
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.envelope import decode_item
+from forebay.core.envelope import StoredItem, decode_item
 from forebay.core.errors import ForebayError
+from forebay.core.index_records import IndexOutcome
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.trace_context import is_traceparent
@@ -26,6 +27,7 @@ from forebay_processor.destinations.port import (
     Result,
 )
 from forebay_processor.fault_place import place_of
+from forebay_processor.index_writer import IndexWriter
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
@@ -122,6 +124,8 @@ class Attempts:
         self._breaker.note(subject.key, result, generation, failed_after)
         ended = type(result).__name__.lower()
         self._metrics.attempt(self._endpoint, self._name, ended, answer_class(result), seconds)
+        if self._metrics.index is not None:
+            self._record(self._metrics.index, subject, item, result, number, seconds)
         if not isinstance(result, Failed):
             self.incidents.got_through()
         took = None
@@ -136,6 +140,28 @@ class Attempts:
             if recorded is not None:
                 self._metrics.traced(seconds, took, recorded, time.time())
         return result
+
+    @staticmethod
+    def _record(  # what an attempt was
+        index: IndexWriter,
+        subject: RetrySubject,
+        item: StoredItem,
+        result: Result,
+        number: int,
+        seconds: float,
+    ) -> None:
+        outcome, why, said = IndexOutcome.DELIVERED, "", ""
+        if not isinstance(result, Delivered):
+            outcome = IndexOutcome.FAILED if isinstance(result, Failed) else IndexOutcome.REJECTED
+            why, said = result.error, result.said
+        index.handled(
+            subject, item.kind, item.key, item.channel, outcome, number, seconds, why, said
+        )
+
+    def due(self, subject: RetrySubject, moment: float) -> None:
+        """Say when an attempt that has just failed is repeated, on the steady clock."""
+        if self._metrics.index is not None:
+            self._metrics.index.due(subject, self._time.to_streams(moment))
 
     async def _deliver(
         self, port: DestinationPort, attempt: Attempt, partition: Partition

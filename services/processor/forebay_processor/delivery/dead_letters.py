@@ -8,8 +8,10 @@ from typing import Final
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
+from forebay.core.index_records import IndexOutcome
 from forebay.core.subjects import RetrySubject, StreamKind, dead_subject
 from forebay_processor.delivery.delivery_traces import record_publish
+from forebay_processor.delivery.item_records import record_untried
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 
@@ -60,3 +62,4 @@ async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is ma
             reason=reason,
         )
     metrics.dead(endpoint, destination, reason)
+    record_untried(metrics.index, subject, payload, IndexOutcome.DEAD, reason)

@@ -12,6 +12,7 @@ import asyncio
 
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
+from forebay.core.index_records import IndexOutcome
 from forebay.core.subjects import EventSubject, RetrySubject
 from forebay.core.tables import ProcessorEndpoint
 from forebay.core.trace_context import trace_id_of
@@ -20,6 +21,7 @@ from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay.runtime.jetstream.puller import Puller
 from forebay_processor.delivery.dead_letters import EVERY, dead_letter
 from forebay_processor.delivery.entry import PendingDelivery
+from forebay_processor.delivery.item_records import record_untried
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.status_order import status_query, superseded
@@ -182,6 +184,9 @@ class Dispatcher:
                 await queue.learn(self._partition, subject.shard, subject.lane)
             if queue.is_crowded:
                 await queue.room()
+        if not routing:
+            row = self._row(subject, message, "")
+            record_untried(self._metrics.index, row, message.data, IndexOutcome.UNWANTED)
         headers = message.headers
         if is_late and endpoint.status_order == "Monotonic":
             headers = {**headers, envelope.SUPERSEDED: "true"}

@@ -11,13 +11,16 @@ import functools
 from collections.abc import Callable
 
 from forebay.core.dead_letters import DeadReason
+from forebay.core.index_records import IndexOutcome
 from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
+from forebay_processor.delivery.item_records import record_untried
 from forebay_processor.delivery.retry_table import RetryTable, Stored
 from forebay_processor.delivery.rows_in_memory import Window
 from forebay_processor.destinations.port import Failed
+from forebay_processor.index_writer import IndexWriter
 from forebay_processor.shared.stream_time import StreamTime
 
 __all__ = ["Parking"]
@@ -26,7 +29,7 @@ __all__ = ["Parking"]
 class Parking:
     """Stores what has to wait for one destination."""
 
-    def __init__(  # its collaborators, each one thing
+    def __init__(  # noqa: PLR0913, PLR0917  # its collaborators, each one thing
         self,
         window: Window,
         table: RetryTable,
@@ -34,6 +37,7 @@ class Parking:
         time: StreamTime,
         wake: Callable[[str], None],
         on_parked: Callable[[], None],
+        index: IndexWriter | None,
     ) -> None:
         """Prepare.
 
@@ -44,6 +48,7 @@ class Parking:
             time: What time it is for items.
             wake: Called with a conversation that may have something to be done.
             on_parked: Called for each item that begins to wait.
+            index: Where it is kept that an item waits; None where nothing is.
         """
         self._window = window
         self._table = table
@@ -51,6 +56,7 @@ class Parking:
         self._time = time
         self._wake = wake
         self._on_parked = on_parked
+        self._index = index
 
     def park(self, key: str, conversation: ConversationQueue, work: PendingDelivery) -> None:
         """Put an item behind what its conversation has; it is stored as soon as that is."""
@@ -58,6 +64,7 @@ class Parking:
         if current is not None and conversation.current_entry is None:
             conversation.current_entry = self._enqueue(conversation, current)
         self._enqueue(conversation, work)
+        record_untried(self._index, work.subject, work.payload, IndexOutcome.PARKED)
         self.begin(key, conversation)
 
     def park_failed(

@@ -100,7 +100,9 @@ class DestinationQueue:
         )
         self._window = Window(self._backlogs, self._conversations, self._reader, time, self._wake)
         parked = functools.partial(metrics.parked, endpoint, name)
-        self._parking = Parking(self._window, self._table, self._limits, time, self._wake, parked)
+        self._parking = Parking(
+            self._window, self._table, limits, time, self._wake, parked, metrics.index
+        )
         self._retry = RetryQueue(
             self._window, self._parking, self._table, self._limits, time, self._wake, self._end
         )

@@ -349,6 +349,7 @@ class RetryTable:
         due = self.next_try(entry, result)
         blocked = self._time.steady() + self._attempts.blocked_seconds
         self._incidents.failed(result, max(due, blocked))
+        self._attempts.due(entry.subject, due)
         return due
 
     def next_try(self, entry: RetryEntry, result: Failed) -> float:

@@ -19,6 +19,7 @@ from typing import Final
 
 from yarl import URL
 
+from forebay.core.answer_excerpt import answer_excerpt
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
@@ -208,11 +209,12 @@ def result_of(answer: HttpResponse, now: float) -> Result:
     if 200 <= status < 300:  # noqa: PLR2004  # 2xx
         return Delivered()
     error = f"status {status}"
+    said = answer_excerpt(answer.begins_with)
     if status in _REJECTED:
-        return Rejected(error)
+        return Rejected(error, said)
     if status in _REFUSED:
-        return Failed(error, trouble=Trouble.REFUSED)
+        return Failed(error, trouble=Trouble.REFUSED, said=said)
     asked = retry_after_seconds(answer.retry_after, now)
     if asked and status in _WAITING:
-        return Failed(error, asked, Trouble.DESTINATION)
-    return Failed(error, asked)
+        return Failed(error, asked, Trouble.DESTINATION, said)
+    return Failed(error, asked, said=said)

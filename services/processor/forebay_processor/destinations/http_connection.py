@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, cast
 import httptools
 from typing_extensions import override
 
+from forebay.core.answer_excerpt import EXCERPT_BYTES
 from forebay_processor.destinations.deadlines import Deadlines
 from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason
 
@@ -42,6 +43,7 @@ _LENGTHS: Final = frozenset({len("Retry-After"), len("Content-Length")})
 
 _SWITCHING: Final = 101
 _FINAL: Final = 200
+_FAILED: Final = 300
 
 
 class HttpResponse(NamedTuple):
@@ -49,6 +51,8 @@ class HttpResponse(NamedTuple):
 
     status: int
     retry_after: str | None
+    begins_with: bytes = b""
+    """The first bytes of its body, of those that came with the status; empty for a success."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -90,6 +94,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _forget_answer(self) -> None:
         self._status = 0
         self._retry_after: bytes | None = None
+        self._begins_with = b""
         self._read = 0
         self._is_long = self._is_complete = self._is_surplus = self._is_kept_alive = False
 
@@ -249,6 +254,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._retry_after = None
             self._is_long = False
 
+    def on_body(self, body: bytes) -> None:
+        """Keep what a failure begins with: people read it, nothing is decided by it."""
+        if self._status >= _FAILED and not self._is_complete:
+            self._begins_with += body[: EXCERPT_BYTES - len(self._begins_with)]
+
     def on_message_complete(self) -> None:
         """Note the end of an answer."""
         if self._status and not self._is_complete and self._parser is not None:
@@ -279,8 +289,9 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _answer(self) -> HttpResponse:
         wish = self._retry_after
         if wish is None:
-            return HttpResponse(self._status, None)
-        return HttpResponse(self._status, wish.decode("utf-8", "surrogateescape").strip(" \t"))
+            return HttpResponse(self._status, None, self._begins_with)
+        told = wish.decode("utf-8", "surrogateescape").strip(" \t")
+        return HttpResponse(self._status, told, self._begins_with)
 
     def _part(self) -> None:
         """Close it: in order after a whole answer, at once otherwise."""

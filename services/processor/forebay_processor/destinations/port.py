@@ -80,11 +80,15 @@ class Failed(msgspec.Struct, frozen=True):
 
     trouble: Trouble = Trouble.ITEM
 
+    said: str = ""
+    """The first words of its answer, without what could be private: for the index only."""
+
 
 class Rejected(msgspec.Struct, frozen=True):
     """The destination will never take this item: trying again is of no use."""
 
     error: str
+    said: str = ""
 
 
 Result = Delivered | Failed | Rejected

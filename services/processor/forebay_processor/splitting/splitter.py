@@ -47,6 +47,7 @@ from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryO
 from forebay_processor.splitting.body_limits import CutFailed
 from forebay_processor.splitting.body_log import BodyLog
 from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
+from forebay_processor.splitting.item_records import record_stored
 from forebay_processor.splitting.item_storing import ItemOutcome, PartitionLost, Storage, WaveStore
 from forebay_processor.splitting.large_body_turns import TURN_SECONDS, Room, Turns
 from forebay_processor.splitting.repeat_check import ClaimJudge, KnownItems
@@ -251,6 +252,8 @@ class Splitter:
                 webhook.failure = InvalidReason.ITEM_TOO_LARGE
             else:
                 self._metrics.item(webhook.subject.endpoint, part.lane, part.item.kind, outcome)
+                if self._metrics.index is not None:
+                    record_stored(self._metrics.index, part, outcome)
             if webhook.split is not None:
                 webhook.split.stored(webhook.subject, part.headers, began, part.item.kind, outcome)
             webhook.left -= 1
