@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from forebay import __version__
+from forebay.cli import events
 from forebay.cli.dead import dead
 from forebay.cli.destinations import destinations
 from forebay.cli.failures import READER_LEFT, exit_code
@@ -43,6 +44,8 @@ app = typer.Typer(
     # A traceback is for bugs of ours; locals in it could show a secret.
     pretty_exceptions_enable=False,
 )
+app.add_typer(events.events)
+unwrap(events.events)
 app.command()(run)
 app.command()(status)
 app.command()(simulate)

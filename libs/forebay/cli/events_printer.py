@@ -1,0 +1,156 @@
+"""What `forebay events show` prints: lines by time for people, or JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from forebay.core import envelope
+from forebay.core.failure_words import plain_failure
+from forebay.core.index_records import IndexOutcome, ItemHandled, ItemStored
+from forebay.core.masking import printable
+from forebay.core.subjects import DeadSubject, RetrySubject
+from forebay.runtime.item_index import ItemStory
+
+__all__ = ["print_stories", "utc_text"]
+
+_STORED: Final = {
+    IndexOutcome.NEW: "stored as an item",
+    IndexOutcome.VARIANT: "stored as a variant: its id had come with other content",
+    IndexOutcome.REPEAT: "repeat: the same came before, nothing was done",
+}
+
+
+def print_stories(
+    stories: Sequence[ItemStory], output: Literal["table", "json"], *, reveal: bool
+) -> None:
+    """Print what is known of some items; what destinations answered only where it is revealed."""
+    for number, story in enumerate(stories):
+        if output == "json":
+            _write(json.dumps(_facts(story, reveal=reveal), ensure_ascii=False))
+            continue
+        if number:
+            _write("")
+        first = story.stored[0]
+        _write(f"{first.kind} at {first.endpoint}, id {story.token}")
+        for at, text in sorted(_lines(story, reveal=reveal)):
+            _write(f"  {_text_of(at)}  {text}")
+        for text in _present(story):
+            _write(f"  {'now':<24}  {text}")
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a time as it is shown: UTC, with milliseconds."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _lines(story: ItemStory, *, reveal: bool) -> Iterator[tuple[int, str]]:
+    for stored in story.stored:
+        if stored.received:
+            yield stored.received, f"received (webhook {stored.raw} of RAW)"
+        yield stored.at, _STORED.get(stored.outcome, stored.outcome)
+    for handled in story.handled:
+        yield handled.at, _handled(handled, reveal=reveal)
+
+
+def _handled(record: ItemHandled, *, reveal: bool) -> str:
+    why = plain_failure(record.why)
+    match record.outcome:
+        case IndexOutcome.UNWANTED:
+            return "no destination of the endpoint is for it"
+        case IndexOutcome.PARKED:
+            return f"{record.destination}: waits, not tried yet"
+        case IndexOutcome.DEAD:
+            return f"{record.destination}: given up ({why})"
+        case _:
+            pass
+    text = f"{record.destination}: attempt {record.attempt} {record.outcome}"
+    if why:
+        text += f" ({why})"
+    text += f" in {record.millis} ms"
+    if record.due:
+        text += f", next attempt {_text_of(record.due)}"
+    if record.said:
+        said = record.said if reveal else f"{len(record.said)} characters, --reveal shows them"
+        text += f", answer: {said}"
+    return text
+
+
+def _present(story: ItemStory) -> list[str]:
+    """Say where an item is at this moment."""
+    told = []
+    for row in story.waiting:
+        destination = RetrySubject.parse(row.subject).destination
+        last = [each for each in story.handled if each.destination == destination and each.due]
+        until = f", next attempt {_text_of(last[-1].due)} or later" if last else ""
+        told.append(f"{destination}: waits since {utc_text(row.stored_at)}{until}")
+    for letter in story.dead:
+        subject = DeadSubject.parse(letter.subject)
+        reason = letter.headers.get(envelope.REASON, "")
+        told.append(
+            f"{subject.destination}: dead letter ({reason}), see `forebay dead show "
+            f"{subject.key[:12]}`"
+        )
+    places = {text.partition(":")[0] for text in told}
+    for destination in sorted({each.destination for each in story.handled} - places - {""}):
+        is_delivered = any(
+            each.destination == destination and each.outcome is IndexOutcome.DELIVERED
+            for each in story.handled
+        )
+        told.append(
+            f"{destination}: delivered"
+            if is_delivered
+            else f"{destination}: not delivered as far as is known, and waits nowhere"
+        )
+    if not told and not any(each.outcome is IndexOutcome.UNWANTED for each in story.handled):
+        told.append("stored, and no attempt is known: it is about to be tried, or waits for that")
+    return told
+
+
+def _facts(story: ItemStory, *, reveal: bool) -> dict[str, Any]:
+    first = story.stored[0]
+    return {
+        "id": story.token,
+        "endpoint": first.endpoint,
+        "kind": first.kind,
+        "channel": first.channel,
+        "conversation": first.conversation,
+        "shard": story.shard,
+        "stored": [_stored_facts(each) for each in story.stored],
+        "handled": [_handled_facts(each, reveal=reveal) for each in story.handled],
+        "now": _present(story),
+    }
+
+
+def _stored_facts(record: ItemStored) -> dict[str, Any]:
+    return {
+        "at": _text_of(record.at),
+        "outcome": record.outcome,
+        "receivedAt": _text_of(record.received) if record.received else None,
+        "rawSequence": record.raw,
+    }
+
+
+def _handled_facts(record: ItemHandled, *, reveal: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "at": _text_of(record.at),
+        "destination": record.destination,
+        "outcome": record.outcome,
+        "attempt": record.attempt or None,
+        "milliseconds": record.millis,
+        "error": record.why or None,
+        "nextAttemptAt": _text_of(record.due) if record.due else None,
+    }
+    if reveal:
+        facts["answer"] = record.said or None
+    return facts
+
+
+def _text_of(millis: int) -> str:
+    return utc_text(datetime.fromtimestamp(millis / 1000, UTC))
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(printable(line, None) + "\n")

@@ -1,0 +1,120 @@
+"""Reads the index: what happened to messages, and where they are now. For `forebay events`.
+
+Nothing of a stream is held but a page, and what was asked for. A record may be there twice, or
+missing (`core/index_records.py`): where an item waits, or is dead, is asked of RETRY and DEAD.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import msgspec
+from nats.aio.client import Client
+
+from forebay.core.index_records import (
+    IndexRecord,
+    ItemHandled,
+    ItemStored,
+    bucket_of,
+    decode_records,
+    message_digest,
+)
+from forebay.core.subjects import StreamKind, index_stream, index_subject, stream_name
+from forebay.runtime.jetstream.api import StoredMessage
+from forebay.runtime.jetstream.stream_reader import read_page
+
+__all__ = ["ItemIndex", "ItemStory"]
+
+
+class ItemStory(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one item."""
+
+    token: str
+    """Its `webhook-id`."""
+
+    shard: str
+    stored: tuple[ItemStored, ...]
+    """When it was cut out of a webhook: the first time, and each repeat."""
+
+    handled: tuple[ItemHandled, ...]
+    """What happened at destinations, by time."""
+
+    waiting: tuple[StoredMessage, ...] = ()
+    """Its rows in RETRY, at this moment."""
+
+    dead: tuple[StoredMessage, ...] = ()
+    """Its dead letters, at this moment."""
+
+
+class ItemIndex:
+    """The indexes of some shards, over one connection."""
+
+    def __init__(self, client: Client, shards: Sequence[str]) -> None:
+        self._client = client
+        self._shards = tuple(shards)
+
+    async def of_message(self, message: str) -> list[ItemStory]:
+        """Return all items about a message of a provider, in the order in which they were stored.
+
+        Args:
+            message: The provider's id of it.
+
+        Raises:
+            StoreError: where NATS does not answer, or a shard has no index.
+        """
+        digest, bucket = message_digest(message), bucket_of(message)
+        found = []
+        for shard in self._shards:
+            stored: dict[str, set[ItemStored]] = {}
+            handled: dict[str, dict[tuple[object, ...], ItemHandled]] = {}
+            async for record in self._records(shard, bucket, 1):
+                if isinstance(record, ItemHandled):
+                    own = handled.setdefault(record.token, {})
+                    own[msgspec.structs.astuple(record)] = record
+                elif record.message == digest:
+                    stored.setdefault(record.token, set()).add(record)
+            for token, times in stored.items():
+                story = ItemStory(
+                    token=token,
+                    shard=shard,
+                    stored=tuple(sorted(times, key=_at)),
+                    handled=tuple(sorted(handled.get(token, {}).values(), key=_at)),
+                )
+                found.append(await self._with_present(story))
+        return sorted(found, key=lambda story: story.stored[0].at)
+
+    async def begins(self) -> datetime | None:
+        """Return since when there is an index; None where it is empty. Raises StoreError."""
+        first = [
+            page[0].stored_at for shard in self._shards if (page := await self._page(shard, "*", 1))
+        ]
+        return min(first, default=None)
+
+    async def _with_present(self, story: ItemStory) -> ItemStory:
+        shard, token = story.shard, story.token
+        rows = f"forebay.retry.{shard}.*.*.*.*.*.*.{token}"
+        letters = f"forebay.dead.{shard}.*.*.*.{token}"
+        return msgspec.structs.replace(
+            story,
+            waiting=tuple(
+                await read_page(self._client, stream_name(StreamKind.RETRY, shard), rows, 1)
+            ),
+            dead=tuple(
+                await read_page(self._client, stream_name(StreamKind.DEAD, shard), letters, 1)
+            ),
+        )
+
+    async def _records(self, shard: str, bucket: str, start: int) -> AsyncIterator[IndexRecord]:
+        while page := await self._page(shard, bucket, start):
+            for stored in page:
+                for record in decode_records(stored.payload):
+                    yield record
+            start = page[-1].sequence + 1
+
+    async def _page(self, shard: str, bucket: str, start: int) -> list[StoredMessage]:
+        return await read_page(
+            self._client, index_stream(shard), index_subject(shard, bucket), start
+        )
+
+
+def _at(record: IndexRecord) -> int:
+    return record.at
