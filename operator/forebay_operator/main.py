@@ -43,6 +43,7 @@ from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pod_reports import HttpPods
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.errors import OperatorError
+from forebay_operator.handlers.scaling import add_scaling
 from forebay_operator.handlers.watches import Watches
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.applier import Applier
@@ -52,6 +53,7 @@ from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.first_lists import fill_cache
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
+from forebay_operator.services.pool_load import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shards import Shards
@@ -121,11 +123,16 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     waiting = ["the cluster's objects"]
     cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
     streams = JetStreams(nats, metrics.nats_answered)
+    cache = ClusterCache(config.name)
+    processors = config.processors.pods.match_labels
+    application = admin_application(lambda: waiting, metrics.exposition)
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-        serve_admin(admin_application(lambda: waiting, metrics.exposition), admin),
+        contextlib.AsyncExitStack() as serving,
     ):
-        cache = ClusterCache(config.name)
+        pages = HttpPods(session, config.limits.pod_seconds)
+        add_scaling(application, PoolLoad(cache, pages, processors, loop.time).read)
+        await serving.enter_async_context(serve_admin(application, admin))
         filling = asyncio.create_task(fill_cache(cluster, cache), name="list")
         if not await run_until(stop, [filling]):
             await end_tasks([filling])
@@ -141,9 +148,7 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         watches = Watches(handler, config.namespace, config.name, kinds, ended.set, recheck)
         applier = Applier(cluster, cache, metrics, recheck)
         apis = OptionalApis(cluster, cache, applier, queue, watches, kinds=kinds)
-        pages = HttpPods(session, config.limits.pod_seconds)
         pools = Pools(cache, pages, cluster)
-        processors = config.processors.pods.match_labels
         breakers = Breakers(cache, pages, processors, config.limits.status_seconds, loop.time)
         tables = RouteTables(config, cache, applier, pools)
         tables.load()

@@ -1,13 +1,13 @@
-"""What pods say of themselves: the tables that they have read, warnings, and open breakers."""
+"""What pods say of themselves: the tables that they have read, warnings, open breakers, load."""
 
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import aiohttp
 import msgspec
 from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.models.pod_reports import OpenBreaker, PodPage
+from forebay_operator.models.pod_reports import Deliverable, OpenBreaker, PodPage
 
 __all__ = ["HttpPods", "PodPages", "ScriptedPods"]
 
@@ -25,6 +25,9 @@ class PodPages(Protocol):
 
     async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
         """Return the open breakers of a processor; None for no answer."""
+
+    async def deliverable(self, address: str) -> Deliverable | None:
+        """Return what a processor could deliver now; None for no answer."""
 
 
 class _Routes(msgspec.Struct, frozen=True):
@@ -44,12 +47,22 @@ class _Breakers(msgspec.Struct, frozen=True):
     open: list[_Breaker]
 
 
+class _Deliverable(msgspec.Struct, frozen=True):
+    items: Annotated[int, msgspec.Meta(ge=0)]
+    oldest_seconds: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Load(msgspec.Struct, frozen=True):
+    deliverable: _Deliverable
+
+
 _ROUTES: Final = msgspec.json.Decoder(_Routes)
 _BREAKERS: Final = msgspec.json.Decoder(_Breakers)
+_LOAD: Final = msgspec.json.Decoder(_Load)
 
 
 class HttpPods(PodPages):
-    """Asks `/routes` and `/breakers` on the admin port."""
+    """Asks `/routes`, `/breakers` and `/load` on the admin port."""
 
     def __init__(self, session: aiohttp.ClientSession, seconds: float) -> None:
         self._session = session
@@ -83,6 +96,15 @@ class HttpPods(PodPages):
             for each in found.open
         )
 
+    @override
+    async def deliverable(self, address: str) -> Deliverable | None:
+        body = await self._get(address, "load")
+        try:
+            found = None if body is None else _LOAD.decode(body).deliverable
+        except msgspec.DecodeError:
+            return None
+        return None if found is None else Deliverable(found.items, found.oldest_seconds)
+
     async def _get(self, address: str, path: str) -> bytes | None:
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{ADMIN_PORT}/{path}"
@@ -99,6 +121,9 @@ class ScriptedPods(PodPages):
     def __init__(self) -> None:
         self.pages: dict[str, PodPage] = {}
         self.opened: dict[str, tuple[OpenBreaker, ...]] = {}
+        self.loads: dict[str, Deliverable] = {}
+        self.asked = 0
+        """How often a load was asked for."""
 
     @override
     async def page(self, address: str) -> PodPage | None:
@@ -107,3 +132,8 @@ class ScriptedPods(PodPages):
     @override
     async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
         return self.opened.get(address)
+
+    @override
+    async def deliverable(self, address: str) -> Deliverable | None:
+        self.asked += 1
+        return self.loads.get(address)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from forebay.core.endpoint_name import EndpointName
 
-__all__ = ["OpenBreaker", "PodPage"]
+__all__ = ["Deliverable", "OpenBreaker", "PodPage"]
 
 
 class PodPage(NamedTuple):
@@ -28,3 +28,11 @@ class OpenBreaker(NamedTuple):
 
     reason: str
     """What the last attempt ended in."""
+
+
+class Deliverable(NamedTuple):
+    """What could be delivered now if there were more processors."""
+
+    items: int
+    oldest_seconds: float
+    """The age of the oldest of them; 0 where there is none."""

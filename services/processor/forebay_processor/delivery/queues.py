@@ -122,6 +122,16 @@ class DestinationQueues:
         found = ((name, self._endpoints.find(name)) for name in self._endpoints.names())
         return sorted(name for name, endpoint in found if endpoint is not None and endpoint.paused)
 
+    def taking(self) -> Iterator[DestinationQueue]:
+        """Go through the queues of destinations that take what is sent.
+
+        None that is paused, of an endpoint that no table names, or whose breaker is open.
+        """
+        for queue in self:
+            endpoint = self._endpoints.find(queue.endpoint)
+            if endpoint is not None and not endpoint.paused and queue.breaker.is_closed:
+                yield queue
+
     def share(self, members: int) -> None:
         """Share every destination with so many processors, this one included."""
         if members == self._members:

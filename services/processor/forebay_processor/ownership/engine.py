@@ -21,6 +21,7 @@ from forebay.runtime.log_once import AGAIN_SECONDS, LATE_SECONDS, LogOnce
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
+from forebay_processor.delivery.deliverable import parked_deliverable
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.troubles import troubles_of
@@ -152,7 +153,16 @@ class Engine:
                 str(lane): dict(zip(("items", "oldest_seconds"), self.lag(lane), strict=True))
                 for lane in Lane
             },
+            "deliverable": self._deliverable(),
         }
+
+    def _deliverable(self) -> dict[str, object]:
+        """Return what more processors would deliver sooner."""
+        items, oldest = parked_deliverable(self._factory.queues)
+        for lane in Lane:
+            lag, age = self.lag(lane)
+            items, oldest = items + lag, max(oldest, age)
+        return {"items": items, "oldest_seconds": oldest}
 
     def destinations(self) -> Iterator[DestinationFigures | None]:
         """Return how each destination is, for the metrics; at each None others have their turn."""
