@@ -12,6 +12,8 @@ from support.dashboards.declared import FOREIGN, metrics_of
 from support.dashboards.files import Query, queries, variables
 from support.dashboards.filled import filled
 from support.docs.metrics_page import METRICS, MOST_RECORDS, sample_names
+from support.incidents.incident import Place
+from support.incidents.panels import alarming
 from support.observability.eventful_run import BUSY, PAUSED, SHOP, EventfulRun
 from support.timing.wait import eventually
 
@@ -169,6 +171,19 @@ async def test_endpoints_in_danger_are_listed_with_what_they_are_in_danger_of(
 
     await eventually(are_listed, within=20, saying=f"{expected} in the list")
     assert PAUSED not in {name for name, _ in await listed()}, "it was paused on purpose"
+
+
+async def test_what_went_wrong_is_orange_or_red_on_each_dashboard(run: EventfulRun) -> None:
+    async def shown() -> bool:
+        found = await alarming(run.prometheus, Place(namespace=NAMESPACE, endpoint=ENDPOINT))
+        at_risk = [each for each in found if f"{SHOP} destination_down" in each]
+        return bool(at_risk) and {each.partition(":")[0] for each in found} == {
+            "endpoint",
+            "overview",
+            "platform",
+        }
+
+    await eventually(shown, within=20, saying="figures beyond their limits")
 
 
 async def test_every_metric_that_is_declared_is_seen_or_said_to_be_missing(

@@ -1,4 +1,7 @@
-"""A destination that runs as a pod: counts each item by its key, and answers as it is told."""
+"""A destination that runs as a pod: counts each item by its key, and answers as it is told.
+
+What is no item, such as a notification of Alertmanager, is counted by its path.
+"""
 
 import json
 from collections.abc import Set as AbstractSet
@@ -12,15 +15,17 @@ from support.timing.wait import eventually
 __all__ = ["PROGRAM", "SinkPod"]
 
 PROGRAM: Final = """
-import collections, os
+import asyncio, collections
 from aiohttp import web
 arrivals = collections.Counter()
 answers = {}
 async def take(request):
     await request.read()
     status = answers.get(request.path, 200)
+    if status == 0:
+        await asyncio.sleep(3600)
     if status == 200:
-        arrivals[request.headers["webhook-id"]] += 1
+        arrivals[request.headers.get("webhook-id", request.path)] += 1
     return web.Response(status=status)
 async def learn(request):
     answers["/" + request.match_info["path"]] = int(await request.text())
@@ -97,7 +102,12 @@ class SinkPod:
         return True
 
     async def answer(self, path: str, status: int) -> None:
-        """Have a path answer so from now on; what is not answered 200 is not counted."""
+        """Have a path answer so from now on; what is not answered 200 is not counted.
+
+        Args:
+            path: Its name.
+            status: What it answers; 0 for nothing at all.
+        """
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
             aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,

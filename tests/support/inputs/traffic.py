@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -35,14 +36,14 @@ _PEOPLE: Final = 100
 """Senders: each has a conversation of its own, whose items arrive one after the other."""
 
 
-def _body(own: str, person: int) -> bytes:
+def _body(own: str, person: int, text: str) -> bytes:
     """Return a text message with an id."""
     message = {
         "from": f"1555000{person:04d}",
         "id": own,
         "timestamp": str(int(time.time())),
         "type": "text",
-        "text": {"body": "hello"},
+        "text": {"body": text},
     }
     metadata = {"display_phone_number": "15550009999", "phone_number_id": _CHANNEL}
     value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": [message]}
@@ -56,6 +57,9 @@ class Traffic:
 
     def __init__(self, url: str, secret: str) -> None:
         """Say where it goes and how it is signed; `secret` may be changed while it runs."""
+        self.text_bytes = 0
+        """Of random letters in each message, which no compression makes much smaller; 0: a word."""
+
         self.url = url
         self.secret = secret
         self.answers: Counter[int] = Counter()
@@ -122,7 +126,8 @@ class Traffic:
     async def _post(self, session: aiohttp.ClientSession) -> None:
         number = next(_numbers)
         own = f"wamid.{number}"
-        body = _body(own, number % _PEOPLE)
+        text = secrets.token_urlsafe(self.text_bytes * 3 // 4) if self.text_bytes else "hello"
+        body = _body(own, number % _PEOPLE, text)
         headers = {"X-Hub-Signature-256": f"sha256={sign(self.secret, body)}"}
         began = time.monotonic()
         try:

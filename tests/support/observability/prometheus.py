@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import aiohttp
 import yaml
 
 from support.cluster.rules import prometheus_program
+from support.observability.prometheus_api import ASK_SECONDS, PrometheusApi
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
 from support.timing.wait import eventually
@@ -21,13 +21,8 @@ __all__ = ["JOBS", "Prometheus", "Target"]
 
 READY_SECONDS: Final = 30.0
 
-ASK_SECONDS: Final = 20.0
-
 JOBS: Final = "webhooks/acme-forebay-"
 """What jobs of PodMonitors begin with, in the release that rules are rendered for."""
-
-Samples = list[dict[str, Any]]
-"""Series with their values, as Prometheus' API returns them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +45,7 @@ class Target:
         }
 
 
-class Prometheus:
+class Prometheus(PrometheusApi):
     """A process with its data in a folder that outlives a restart."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,13 +53,8 @@ class Prometheus:
         self.data = folder / "data"
         self.data.mkdir(parents=True)
         self.port = free_port()
+        super().__init__(f"http://{HOST}:{self.port}")
         self._program = Program("prometheus", folder / "prometheus.log")
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://{HOST}:{self.port}"
 
     def configure(
         self, targets: Iterable[Target], groups: Sequence[Mapping[str, Any]], *, every: str
@@ -114,13 +104,12 @@ class Prometheus:
             ],
             cwd=self.folder,
         )
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_SECONDS))
-        await eventually(self._is_ready, within=READY_SECONDS, saying="prometheus to be ready")
+        await self.open()
+        await eventually(self._is_up, within=READY_SECONDS, saying="prometheus to be ready")
 
     async def stop(self) -> None:
         """End it; the data stays."""
-        if self._session is not None:
-            await self._session.close()
+        await self.close()
         if self._program.running:
             await self._program.end(signal.SIGTERM, within=READY_SECONDS)
 
@@ -138,30 +127,6 @@ class Prometheus:
         """End it."""
         await self.stop()
 
-    async def query(self, expr: str, *, at: float | None = None) -> Samples:
-        """Return what a query says of an instant; an error of Prometheus fails the test."""
-        asked = {"query": expr} | ({} if at is None else {"time": str(at)})
-        data = await self._ask("query", asked)
-        assert data["resultType"] == "vector", expr
-        found: Samples = data["result"]
-        return found
-
-    async def query_range(self, expr: str, *, since: float, to: float, step: float) -> Samples:
-        """Return what a query says of each step in a range of seconds since 1970."""
-        asked = {"query": expr, "start": str(since), "end": str(to), "step": str(step)}
-        found: Samples = (await self._ask("query_range", asked))["result"]
-        return found
-
-    async def rules(self) -> Samples:
-        """Return every rule as Prometheus has it, with its health and last error."""
-        groups = (await self._ask("rules", {}))["groups"]
-        return [rule for group in groups for rule in group["rules"]]
-
-    async def targets(self) -> Samples:
-        """Return what it scrapes."""
-        found: Samples = (await self._ask("targets", {}))["activeTargets"]
-        return found
-
     async def take_blocks(self, *arguments: str) -> None:
         """Have promtool make blocks out of something, in the folder of the data.
 
@@ -177,23 +142,6 @@ class Prometheus:
         )
         assert run.returncode == 0, run.stdout + run.stderr
 
-    async def _ask(self, what: str, asked: Mapping[str, str]) -> dict[str, Any]:
-        assert self._session is not None, "not started"
-        async with (
-            self._session.post(f"{self.url}/api/v1/{what}", data=asked)
-            if asked
-            else (self._session.get(f"{self.url}/api/v1/{what}")) as answer
-        ):
-            body = await answer.json()
-        assert body["status"] == "success", f"{asked}: {body}"
-        data: dict[str, Any] = body["data"]
-        return data
-
-    async def _is_ready(self) -> bool:
+    async def _is_up(self) -> bool:
         self._program.check()
-        assert self._session is not None
-        try:
-            async with self._session.get(f"{self.url}/-/ready") as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
+        return await self.is_ready()
