@@ -42,7 +42,8 @@ class NothingScraped(Incident):
     """Somebody deletes the PodMonitor of the operator."""
 
     title = "a scrape that stops"
-    fires_within = 360.0
+    # The Prometheus Operator and the kubelet took 143 s until Prometheus knew.
+    fires_within = 600.0
     cause = (
         r"\Akubectl [^\n]*podmonitors[^\n]*\n[\s\S]*forebay-receivers",
         # That of the operator is not among them.
