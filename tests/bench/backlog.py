@@ -14,13 +14,15 @@ comparison.
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.records import Goal, Section, goals_section, keep, show
+from bench.records import Goal, Progress, Section, goals_section, keep, show
 from bench.servers import cpu_seconds
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.core.tables import Retry
@@ -138,7 +140,9 @@ async def measure(folder: Path, case: Case, entries: int, seconds: float) -> Dra
             )
         )
         stored = case.rows(entries, names)
-        await store_rows(stack.nats_server.url, stored)
+        await store_rows(
+            stack.nats_server.url, stored, Progress(f"{case.name} stored", entries).reached
+        )
         await sink.refuse(FAILING)
         marks = [row.key[0] for row in stored]
         wanted = Finished(
@@ -150,11 +154,11 @@ async def measure(folder: Path, case: Case, entries: int, seconds: float) -> Dra
         processor = stack.part("processor")
         began = time.time()
         await processor.start(until_ready=False)
-        reached, peak = await _drained(stack, sink, processor, wanted, seconds)
+        reached, peak = await _drained(stack, sink, processor, wanted, seconds, case.name)
         arrivals = await sink.arrivals()
         first, last = arrivals[0][1], max(arrivals[-1][1], reached.at)
         keys = [key for key, _ in arrivals]
-        done = reached.delivered + reached.expired
+        done = reached.all_of_it
         return Drain(
             case=case.name,
             destinations=case.destinations,
@@ -183,31 +187,38 @@ class Finished:
     at: float = 0.0
     """Unix time of the last dead letter that was seen."""
 
+    @property
+    def all_of_it(self) -> int:
+        """Whatever came of them."""
+        return self.delivered + self.expired
+
     def has_all(self, wanted: "Finished") -> bool:
         """Say whether it is as much as was wanted.
 
         What is too old is tried once more where there is a place: then it is delivered.
         """
-        done, all_of_it = self.delivered + self.expired, wanted.delivered + wanted.expired
-        return self.delivered >= wanted.delivered and done >= all_of_it
+        return self.delivered >= wanted.delivered and self.all_of_it >= wanted.all_of_it
 
 
 async def _drained(
-    stack: Stack, sink: QuickSink, processor: Part, wanted: Finished, seconds: float
+    stack: Stack, sink: QuickSink, processor: Part, wanted: Finished, seconds: float, what: str
 ) -> tuple[Finished, float]:
     """Wait until all is done; returns what is, and nats-server's most memory, in MiB."""
     most, ends, finished = 0.0, time.monotonic() + seconds, Finished(0, 0)
+    progress = Progress(f"{what} done", wanted.all_of_it)
     async with stack.nats_server.client() as client:
         context = client.jetstream()
 
         async def is_done() -> bool:
             nonlocal most, finished
-            most = max(most, resident_mib(stack.nats_server.pid))
+            resident = resident_mib(stack.nats_server.pid)
+            most = max(most, resident)
             assert processor.running
             info = await context.stream_info(stream_name(StreamKind.DEAD, "0"))
             dead = info.state.messages
             at = time.time() if dead > finished.expired else finished.at
             finished = Finished(await sink.count(), dead, at)
+            progress.reached(finished.all_of_it, f", NATS {resident:,.0f} MiB")
             return finished.has_all(wanted) or time.monotonic() > ends
 
         await eventually(is_done, saying="all to be delivered", within=2 * seconds)
@@ -222,36 +233,23 @@ async def first_attempts(folder: Path, count: int) -> float:
         await processor.start()
         # Split and delivered at once, as they are where nothing waits.
         await store_all(stack.nats_server.url, texts(count), Lane.LIVE)
-        await _drained(stack, sink, processor, Finished(count, 0), SECONDS)
+        await _drained(stack, sink, processor, Finished(count, 0), SECONDS, FIRST)
         arrivals = await sink.arrivals()
         return count / (arrivals[-1][1] - arrivals[0][1])
 
 
-def bench_stack(folder: Path) -> "_BenchStack":
-    """Return nats-server with room for the backlog, and a destination that answers at once."""
-    return _BenchStack(folder)
-
-
-class _BenchStack:
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        shard = ShardConfig(
-            raw_max_bytes=GIBIBYTE,
-            events_max_bytes=GIBIBYTE,
-            retry_max_bytes=16 * GIBIBYTE,
-            dead_max_bytes=16 * GIBIBYTE,
-        )
-        self._stack = Stack(folder, shard=shard)
-        self._sink = QuickSink(folder)
-
-    async def __aenter__(self) -> tuple[Stack, QuickSink]:
-        await self._sink.__aenter__()
-        await self._stack.__aenter__()
-        return self._stack, self._sink
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.__aexit__(None, None, None)
-        await self._sink.__aexit__(None, None, None)
+@contextlib.asynccontextmanager
+async def bench_stack(folder: Path) -> AsyncIterator[tuple[Stack, QuickSink]]:
+    """Give nats-server with room for the backlog, and a destination that answers at once."""
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    shard = ShardConfig(
+        raw_max_bytes=GIBIBYTE,
+        events_max_bytes=GIBIBYTE,
+        retry_max_bytes=16 * GIBIBYTE,
+        dead_max_bytes=16 * GIBIBYTE,
+    )
+    async with QuickSink(folder) as sink, Stack(folder, shard=shard) as stack:
+        yield stack, sink
 
 
 def goals(found: list[Drain], first: float) -> list[Goal]:
@@ -311,18 +309,19 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def said(drain: Drain) -> str:
-    """Return a line about one backlog."""
+def said(drain: Drain, first: float) -> str:
+    """Return a line about one backlog, beside the rate of first attempts."""
     done = drain.delivered + drain.expired
     return (
-        f"{drain.case}: {done:,} done at {drain.entries_per_second:,.0f}/s, "
+        f"{drain.case}: {done:,} done at {drain.entries_per_second:,.0f}/s "
+        f"({drain.entries_per_second / first:.2f} of first attempts), "
         f"first attempt after {drain.takeover_seconds:.2f} s, "
         f"processor {drain.processor_peak_mib:.0f} MiB and {drain.processor_cpu_us:.0f} us each, "
         f"NATS {drain.nats_peak_mib:.0f} MiB and {drain.nats_cpu_us:.0f} us each"
     )
 
 
-def table(found: list[Drain], entries: int) -> Section:
+def table(found: list[Drain], entries: int, first: float) -> Section:
     """Return the figures of each backlog."""
     return Section(
         title=f"{entries:,} entries that wait",
@@ -334,6 +333,7 @@ def table(found: list[Drain], entries: int) -> Section:
             "expired",
             "first attempt s",
             "entries/s",
+            "of first attempts",
             "processor MiB",
             "CPU us",
             "NATS MiB",
@@ -349,6 +349,7 @@ def table(found: list[Drain], entries: int) -> Section:
                 f"{each.expired:,}",
                 f"{each.takeover_seconds:.2f}",
                 f"{each.entries_per_second:,.0f}",
+                f"{each.entries_per_second / first:.2f}",
                 f"{each.processor_peak_mib:.0f}",
                 f"{each.processor_cpu_us:.0f}",
                 f"{each.nats_mib:.0f}",
@@ -369,15 +370,16 @@ def main() -> int:
         folder = Path(name)
         print(f"first attempts of {FIRST_ATTEMPTS:,} items ...", flush=True)
         first = asyncio.run(first_attempts(folder / FIRST, FIRST_ATTEMPTS))
+        print(f"first attempts: {first:,.0f}/s", flush=True)
         for case in CASES:
             if case.name in chosen.only:
                 print(f"{case.name}: {count:,} entries ...", flush=True)
                 drain = asyncio.run(measure(folder / case.name, case, count, chosen.seconds))
                 # A million entries take the better part of an hour: what is known is shown.
-                print(said(drain), flush=True)
+                print(said(drain, first), flush=True)
                 found.append(drain)
     reached = goals(found, first)
-    sections = [goals_section(reached), table(found, count)]
+    sections = [goals_section(reached), table(found, count, first)]
     show(sections)
     if chosen.record:
         figures = {

@@ -1,4 +1,4 @@
-"""What the benches print and keep: tables, and the same as a page and as JSON in docs/results/."""
+"""What the benches print and keep: progress, tables, and those as a page and as JSON as well."""
 
 import datetime as dt
 import json
@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,9 +16,31 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["RESULTS", "Goal", "Section", "goals_section", "keep", "show"]
+__all__ = ["RESULTS", "Goal", "Progress", "Section", "goals_section", "keep", "show"]
 
 RESULTS: Final = Path(__file__).parents[2] / "docs" / "results"
+
+PROGRESS_SECONDS: Final = 15.0
+"""Between two lines on work that takes long."""
+
+
+class Progress:
+    """A line from time to time on how far something is."""
+
+    def __init__(self, what: str, of: int) -> None:
+        self._what = what
+        self._of = of
+        self._done = 0
+        self._at = time.monotonic()
+
+    def reached(self, done: int, more: str = "") -> None:
+        """Say it, where the last line is long ago."""
+        seconds = time.monotonic() - self._at
+        if seconds < PROGRESS_SECONDS:
+            return
+        rate = (done - self._done) / seconds
+        self._done, self._at = done, time.monotonic()
+        print(f"  {self._what}: {done:,} of {self._of:,}, {rate:,.0f}/s{more}", flush=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

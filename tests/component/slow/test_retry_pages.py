@@ -78,6 +78,39 @@ async def test_one_conversation_is_read_up_to_its_last_noted_row(client: Client)
     assert [row.sequence for row in found] == [stored[13], stored[23], stored[33]]
 
 
+async def test_a_long_conversation_is_read_by_one_consumer_and_never_beyond_what_was_noted(
+    client: Client,
+) -> None:
+    context = client.jetstream()
+    acks = await asyncio.gather(
+        *(context.publish(f"{OWN}c.{number}", b"") for number in range(LARGE))
+    )
+    stored = sorted(each.seq for each in acks)
+    pages = RetryPages(client)
+    subjects = f"{OWN}c.*"
+    names = set()
+    found: list[int] = []
+    while len(found) < 100:
+        page = await pages.rows(STREAM, subjects, found[-1] if found else 0, 32, stored[99])
+        found += [row.sequence for row in page]
+        names.update(await consumers(client))
+    assert found == stored[:100]
+    assert len(names) == 1
+    # The last page went beyond that, and those rows are not lost.
+    page = await pages.rows(STREAM, subjects, stored[99], 32, stored[-1])
+    assert [row.sequence for row in page] == stored[100:132]
+
+
+async def test_a_consumer_goes_on_behind_what_its_reader_got_elsewhere(client: Client) -> None:
+    stored = await store(client, LARGE)
+    pages = RetryPages(client)
+    await pages.rows(STREAM, f"{OWN}>", 0, 10)
+    (name,) = await consumers(client)
+    found = await pages.rows(STREAM, f"{OWN}>", stored[12], 10)
+    assert [row.sequence for row in found] == stored[13:20]
+    assert await consumers(client) == [name]
+
+
 async def test_a_large_lane_is_read_by_a_consumer_and_in_order(client: Client) -> None:
     stored = await store(client, LARGE)
     pages = RetryPages(client)
@@ -143,6 +176,22 @@ async def test_no_more_consumers_are_there_than_may_be(client: Client) -> None:
         for lane in lanes:
             assert len(await pages.rows(STREAM, f"{lane}>", 0, 5)) == 5
             assert len(await consumers(client)) <= 2
+
+
+async def test_the_consumer_that_was_not_used_for_longest_goes_first(client: Client) -> None:
+    context = client.jetstream()
+    lanes = [f"forebay.retry.0.{number:02d}.bulk.demo.shop.sink.>" for number in range(3)]
+    for lane in lanes:
+        await asyncio.gather(
+            *(context.publish(f"{lane[:-1]}c.{number}", b"") for number in range(LARGE))
+        )
+    pages = RetryPages(client, consumers=2)
+    first = await pages.rows(STREAM, lanes[0], 0, 5)
+    (used,) = await consumers(client)
+    await pages.rows(STREAM, lanes[1], 0, 5)
+    await pages.rows(STREAM, lanes[0], first[-1].sequence, 5)
+    await pages.rows(STREAM, lanes[2], 0, 5)
+    assert used in await consumers(client)
 
 
 async def test_headers_are_read_whole_though_rows_go_meanwhile(client: Client) -> None:

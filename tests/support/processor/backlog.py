@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -92,13 +92,21 @@ def rows(
         yield Row(endpoint, lane, f"{person:016x}", f"{mark}{number:031x}")
 
 
-async def store_rows(nats_url: str, some: Iterable[Row]) -> None:
-    """Store rows as quickly as they are taken; each conversation's in their order."""
+async def store_rows(
+    nats_url: str, some: Iterable[Row], on_stored: Callable[[int], None] = lambda _: None
+) -> None:
+    """Store rows as quickly as they are taken; each conversation's in their order.
+
+    Args:
+        nats_url: Where the streams are.
+        some: What to store.
+        on_stored: Called from time to time with how many are stored.
+    """
     now = time.time()
     young, old = _headers(now), _headers(now - EXPIRED_FOR)
     async with publishing(NatsSettings(url=nats_url)) as publisher:
         await publisher.wait_reached()
-        left = iter(some)
+        left, stored = iter(some), 0
         while chunk := list(itertools.islice(left, AT_ONCE)):
             await asyncio.gather(
                 *(
@@ -111,6 +119,8 @@ async def store_rows(nats_url: str, some: Iterable[Row]) -> None:
                     for row in chunk
                 )
             )
+            stored += len(chunk)
+            on_stored(stored)
 
 
 def _headers(when: float) -> dict[str, str]:

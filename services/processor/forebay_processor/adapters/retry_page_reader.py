@@ -3,7 +3,8 @@
 A page is one direct get of the last message of each subject (`multi_last`, nats-server 2.11): each
 subject of RETRY has one, so that is all rows, in order. Where more than 1,024 subjects fit the
 server refuses, and an ephemeral pull consumer reads on: without acks, in memory, with one filter.
-What was measured, and why nothing else is used, is in docs/design/0020.
+What was measured, and why nothing else is used, is in docs/design/0020; why a request never says
+`up_to_seq`, in docs/design/0028: the server would go through every older block for it.
 
 Nothing is left behind: a consumer that nobody asks ends by itself within a minute, also where this
 process dies. One that is gone, or whose numbers show that a message was lost on its way, is made
@@ -14,7 +15,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from nats.aio.client import Client
@@ -135,16 +136,22 @@ class RetryPages:
         """
         try:
             await self._subscribe()
-            there = self._consumers.get((stream, subjects))
-            if not self._is_headers_only and (there is None or there.position != after):
-                with contextlib.suppress(_TooManyError):
-                    return await self._at_once(stream, subjects, after, limit, up_to)
-            async with self._places:
-                rows = await self._of_consumer(stream, subjects, after, limit)
+            rows = await self._next_rows(stream, subjects, after, limit)
         except (NatsError, TimeoutError) as error:
             message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
             raise StoreUnavailable(message) from error
         return [row for row in rows if not up_to or row.sequence <= up_to]
+
+    async def _next_rows(
+        self, stream: str, subjects: str, after: int, limit: int
+    ) -> list[StoredRow]:
+        there = self._consumers.get((stream, subjects))
+        if not self._is_headers_only and (there is None or there.position > after):
+            with contextlib.suppress(_TooManyError):
+                return await self._at_once(stream, subjects, after, limit)
+        async with self._places:
+            rows = await self._of_consumer(stream, subjects, after, limit)
+        return [row for row in rows if row.sequence > after]
 
     async def _subscribe(self) -> None:
         async with self._subscribing:
@@ -162,17 +169,13 @@ class RetryPages:
             with contextlib.suppress(NatsError):
                 await subscription.unsubscribe()
 
-    async def _at_once(
-        self, stream: str, subjects: str, after: int, limit: int, up_to: int
-    ) -> list[StoredRow]:
-        wanted: dict[str, Any] = {
+    async def _at_once(self, stream: str, subjects: str, after: int, limit: int) -> list[StoredRow]:
+        wanted = {
             "multi_last": [subjects],
             "seq": after + 1,
             "batch": limit,
             "max_bytes": PAGE_BYTES,
         }
-        if up_to:
-            wanted["up_to_seq"] = up_to
         page = _Page(0)
         status = await self._ask(page, direct_get_subject(stream), msgspec.json.encode(wanted))
         match status:
@@ -200,7 +203,10 @@ class RetryPages:
         self, stream: str, subjects: str, after: int, limit: int
     ) -> list[StoredRow]:
         consumer = self._consumers.get((stream, subjects))
-        if consumer is not None and consumer.position == after and not consumer.has_missed:
+        # What it has behind it and the caller has not, it cannot hand out again. What it has before
+        # it and the caller knows is left out: it is gone, or little.
+        if consumer is not None and consumer.position <= after and not consumer.has_missed:
+            self._consumers.move_to_end((stream, subjects))
             try:
                 return await self._pull(stream, consumer, limit)
             except ConsumerMissing:
