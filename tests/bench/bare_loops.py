@@ -126,12 +126,12 @@ async def _run(what: str, url: str, count: int, target: str = "") -> None:
                 for worker in workers:
                     worker.cancel()
     await client.flush()
-    told = {
+    result = {
         "items": count,
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu,
     }
-    print(json.dumps(told))
+    print(json.dumps(result))
     await client.close()
 
 

@@ -69,13 +69,13 @@ async def measure(folder: Path, rounds: int, items: int) -> list[Turn]:
                 url = f"{case.scheme}://{HOST}:{port}/"
                 for _ in range(rounds):
                     for who in WHO:
-                        told = await _turn(core, who, url, items, case.at_once, trusted)
+                        result = await _turn(core, who, url, items, case.at_once, trusted)
                         turns.append(
                             Turn(
                                 case=case,
                                 who=who,
-                                per_second=round(items / told["seconds"], 1),
-                                cpu_us=round(told["cpu_seconds"] / items * 1e6, 1),
+                                per_second=round(items / result["seconds"], 1),
+                                cpu_us=round(result["cpu_seconds"] / items * 1e6, 1),
                             )
                         )
                         await sink.forget()
@@ -95,8 +95,8 @@ async def _turn(  # what a turn is made of
     async with asyncio.timeout(PATIENCE_SECONDS):
         output, _ = await process.communicate()
     assert process.returncode == 0, f"{who} failed"
-    told: dict[str, float] = json.loads(output)
-    return told
+    result: dict[str, float] = json.loads(output)
+    return result
 
 
 def ratio(turns: Sequence[Turn], case: Case, one: str, other: str) -> float:

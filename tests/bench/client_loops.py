@@ -171,10 +171,10 @@ async def _post_bare(
         for _, protocol in made:
             protocol.go()
         await round_.done.wait()
-    told = time.perf_counter() - began, time.process_time() - cpu
+    seconds = time.perf_counter() - began, time.process_time() - cpu
     for transport, _ in made:
         transport.abort()
-    return told
+    return seconds
 
 
 async def _post_items(port: DestinationPort, count: int, at_once: int) -> tuple[float, float]:

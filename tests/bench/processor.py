@@ -167,8 +167,10 @@ class Bench:
         async with asyncio.timeout(PATIENCE_SECONDS):
             output, _ = await process.communicate()
         assert process.returncode == 0, "the bare loop failed"
-        told = json.loads(output)
-        self._note(step, "bare", self._items, told["seconds"], told["cpu_seconds"], nats_cpu)
+        reported = json.loads(output)
+        self._note(
+            step, "bare", self._items, reported["seconds"], reported["cpu_seconds"], nats_cpu
+        )
 
     async def _forebay(
         self, step: str, done: Callable[[], Awaitable[int]], who: str = "forebay", **settings: str
@@ -223,8 +225,8 @@ class Bench:
         for stream, consumer in consumers:
             subject = f"$JS.API.CONSUMER.PAUSE.{stream}.{consumer}"
             answer = await self._client.request(subject, msgspec.json.encode(request), timeout=5)
-            told: dict[str, Any] = json.loads(answer.data)
-            assert bool(told.get("paused")) is (until is not None), told
+            reported: dict[str, Any] = json.loads(answer.data)
+            assert bool(reported.get("paused")) is (until is not None), reported
 
     async def _empty(self) -> None:
         context = self._client.jetstream()

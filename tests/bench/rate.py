@@ -4,7 +4,7 @@ All get the same requests over as many connections, and take turns within one ru
 else the machine does hits all. That each 200 was stored is counted after each turn.
 
 A server under test has a core for itself; load generator and nats-server have the others, one on a
-machine with two. CPU is told for all three.
+machine with two. CPU is given for all three.
 """
 
 import asyncio

@@ -94,7 +94,7 @@ async def run(*, rate: float, seconds: float) -> Outcome:
         folder = Path(name)
         ledger = folder / "ledger.jsonl"
         async with LocalRun(folder, {"name": "log", "log": {}}) as local_run:
-            told = await local_run.simulate(
+            report = await local_run.simulate(
                 *("--rate", f"{rate:g}", "--duration", f"{seconds:g}", "--ledger", str(ledger)),
                 *("--duplicates", str(SHARE_SENT_TWICE)),
             )
@@ -111,19 +111,19 @@ async def run(*, rate: float, seconds: float) -> Outcome:
     return Outcome(
         rate=rate,
         seconds=seconds,
-        sent=told["sent"],
-        accepted=told["accepted"],
-        refused=told["refused"],
-        repeats=told["repeats"],
-        items=told["items"],
+        sent=report["sent"],
+        accepted=report["accepted"],
+        refused=report["refused"],
+        repeats=report["repeats"],
+        items=report["items"],
         stored_new=int(_sum(metrics, "forebay_processor_items_total", outcome="new")),
         delivered=len(lines),
         delivered_twice=sum(1 for count in lines.values() if count > 1),
         missing=len(wanted - lines.keys()),
-        ack_p50_ms=told["ack_ms"]["p50"],
-        ack_p99_ms=told["ack_ms"]["p99"],
-        ack_max_ms=told["ack_ms"]["max"],
-        behind_ms=told["behind_ms"],
+        ack_p50_ms=report["ack_ms"]["p50"],
+        ack_p99_ms=report["ack_ms"]["p99"],
+        ack_max_ms=report["ack_ms"]["max"],
+        behind_ms=report["behind_ms"],
         end_to_end_p99_ms=_quantile(metrics, "forebay_processor_end_to_end_seconds", 0.99) * 1000,
     )
 

@@ -63,7 +63,7 @@ def cpu_seconds(pid: int) -> float:
 def all_but_one_core() -> Iterator[set[int]]:
     """Keep this process and those that it starts off one core, which is given: for `move_to`.
 
-    A comparison of servers then tells what a core's worth of each does, and not how often the
+    A comparison of servers then shows what a core's worth of each does, and not how often the
     kernel put the load generator or nats-server onto it. Where there is one core only, it is
     everybody's.
     """

@@ -188,8 +188,8 @@ def test_the_documentation_says_what_the_chart_gives() -> None:
         block = text[text.index(f"user: {user},") :]
         given = set(re.findall(r'"([^"]+)"', block[: block.index("}")]))
         (row,) = re.findall(rf"^\| {user} \|( `.*)\|$", table, re.MULTILINE)
-        told = set(re.findall(r"`([^`]+)`", row))
-        assert given == told, user
+        documented = set(re.findall(r"`([^`]+)`", row))
+        assert given == documented, user
 
 
 async def test_the_receivers_user_stores_and_the_processors_user_reads(users: Users) -> None:

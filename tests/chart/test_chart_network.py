@@ -56,7 +56,7 @@ def test_the_operator_gives_dedicated_receivers_the_same_peers(tmp_path: Path) -
     assert operator_config(render_set("minimal"), tmp_path).receiver.admin_from == ()
 
 
-def test_the_operator_gets_every_lid_of_the_values(tmp_path: Path) -> None:
+def test_the_operator_gets_every_limit_of_the_values(tmp_path: Path) -> None:
     limits = operator_config(render_set("everything"), tmp_path).tenant_limits
     values = yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())["limits"]
     assert limits.hosts == tuple(values["hosts"])

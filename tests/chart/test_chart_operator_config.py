@@ -1,4 +1,4 @@
-"""What the chart tells the operator is what the operator reads, and is there."""
+"""What the chart sets for the operator is what the operator reads, and is there."""
 
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def test_a_changed_file_starts_a_new_operator() -> None:
     assert len(sums) == 2
 
 
-def test_lids_may_be_given_as_plain_numbers(tmp_path: Path) -> None:
+def test_limits_may_be_given_as_plain_numbers(tmp_path: Path) -> None:
     whole = {"cpu": 2, "memory": 2147483648}
     for limits, cpu in ((whole, "2"), (whole | {"cpu": 2.5}, "2.5")):
         rendered = render({"host": "hooks.example.com", "limits": limits})

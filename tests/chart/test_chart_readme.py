@@ -25,14 +25,14 @@ def test_the_readme_is_what_the_values_say(request: pytest.FixtureRequest) -> No
 
 
 def test_every_value_has_a_row_or_is_a_part_of_one() -> None:
-    told = {row.path for row in rows()}
+    documented = {row.path for row in rows()}
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for path in leaves(values):
         above = {path[:length] for length in range(1, len(path) + 1)}
-        assert above & told, f"{'.'.join(path)} has no comment that begins with `# --`"
+        assert above & documented, f"{'.'.join(path)} has no comment that begins with `# --`"
 
 
-def test_rows_are_told_with_their_defaults() -> None:
+def test_rows_have_their_defaults() -> None:
     by_name = {row.name: row for row in rows()}
     assert by_name["nats.replicas"].default == 3
     assert by_name["shards[].raw.maxAge"].default == "168h"

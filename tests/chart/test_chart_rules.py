@@ -25,7 +25,7 @@ PATHS: Final = {
 NAMES = sorted({rule["alert"] for rule in alerts()})
 
 
-def told(name: str) -> dict[str, Any]:
+def cases_of(name: str) -> dict[str, Any]:
     tests: dict[str, Any] = yaml.safe_load((FILES / f"{name}.yaml").read_text())
     return tests
 
@@ -40,14 +40,14 @@ def test_promtool_finds_nothing_to_mend(availability: float | None, tmp_path: Pa
     [
         pytest.param(test, id=f"{name}: {test['name']}")
         for name in NAMES
-        for test in told(name)["tests"]
+        for test in cases_of(name)["tests"]
     ],
 )
 def test_alert_fires_when_it_should_and_no_other(test: dict[str, Any], tmp_path: Path) -> None:
     assert "SUCCESS" in try_rules(test, tmp_path)
 
 
-@pytest.mark.parametrize("test", told("objectives")["tests"], ids=lambda test: test["name"])
+@pytest.mark.parametrize("test", cases_of("objectives")["tests"], ids=lambda test: test["name"])
 def test_records_are_what_a_hand_reckons(test: dict[str, Any], tmp_path: Path) -> None:
     assert "SUCCESS" in try_rules(test, tmp_path)
 
@@ -57,7 +57,7 @@ def expected() -> list[tuple[str, dict[str, str]]]:
     return [
         (asked["alertname"], each["exp_labels"])
         for name in NAMES
-        for test in told(name)["tests"]
+        for test in cases_of(name)["tests"]
         for asked in test["alert_rule_test"]
         for each in asked["exp_alerts"]
     ]
@@ -74,7 +74,7 @@ def test_every_alert_is_seen_to_begin_and_to_end() -> None:
     for name in NAMES:
         seen = [
             [bool(each["exp_alerts"]) for each in asked if each["alertname"] == name]
-            for asked in (test["alert_rule_test"] for test in told(name)["tests"])
+            for asked in (test["alert_rule_test"] for test in cases_of(name)["tests"])
         ]
         assert any(True in each and not each[0] and not each[-1] for each in seen), name
 

@@ -43,7 +43,7 @@ def test_nothing_is_traced_as_shipped(tmp_path: Path) -> None:
     assert operator_config(rendered, tmp_path).receiver.tracing is None
 
 
-def test_all_parts_are_told_the_same_and_understand_it(tmp_path: Path) -> None:
+def test_all_parts_get_the_same_settings_and_understand_them(tmp_path: Path) -> None:
     rendered = render_set("everything")
     tracing = operator_config(rendered, tmp_path).receiver.tracing
     assert tracing is not None
@@ -52,12 +52,12 @@ def test_all_parts_are_told_the_same_and_understand_it(tmp_path: Path) -> None:
     environ = {each["name"]: each.get("value", "") for each in dedicated}
     assert otlp_endpoint(environ) == OtlpEndpoint("grpc")
     prefix = "FOREBAY_TRACES_"
-    told = {
+    environment = {
         name.removeprefix(prefix).lower(): value
         for name, value in environ.items()
         if name.startswith(prefix)
     }
-    settings = TraceSettings.model_validate(told)
+    settings = TraceSettings.model_validate(environment)
     assert (settings.ratio, settings.trust_incoming) == (0.05, True)
 
 

@@ -164,7 +164,7 @@ def test_values_that_do_not_fit_each_other_are_refused(values: dict[str, Any], s
     assert said in str(refused.value)
 
 
-def test_all_that_does_not_fit_is_told_at_once() -> None:
+def test_all_that_does_not_fit_is_reported_at_once() -> None:
     with pytest.raises(helm.HelmError) as refused:
         render(merged(LOCAL, {"host": "", "processors": {"stopSeconds": 25}}))
     assert str(refused.value).count("\n- ") == 2

@@ -1,4 +1,4 @@
-"""What the API server refuses, it tells whoever applies, with what to do."""
+"""Whoever applies what the API server refuses reads why, and what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ def test_each_way_to_authenticate_is_taken(
     ],
     ids=["unknown field", "unknown field inside", "destination without url"],
 )
-def test_what_only_the_operator_can_tell_is_taken_and_kept(
+def test_what_only_the_operator_can_check_is_taken_and_kept(
     control_plane: ControlPlane, spec: Json
 ) -> None:
     answer = control_plane.api.ask("POST", DRY, manifest("default", "sales", **spec))

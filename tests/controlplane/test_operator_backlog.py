@@ -74,7 +74,7 @@ async def test_each_endpoint_has_its_own(forebay: Forebay, nats_server: NatsServ
         assert all(name.startswith("split-") for name in names)
 
 
-async def test_age_of_the_oldest_is_told(forebay: Forebay, nats_server: NatsServer) -> None:
+async def test_age_of_the_oldest_is_reported(forebay: Forebay, nats_server: NatsServer) -> None:
     forebay.secret()
     endpoint = EndpointName(forebay.tenant, "sales")
     forebay.apply(manifest(*endpoint))

@@ -1,4 +1,4 @@
-"""Events tell what happened to an endpoint, each thing once, and never a flood."""
+"""Events report what happened to an endpoint, each thing once, and never a flood."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from support.timing.wait import eventually
 Json = Any
 
 
-def told(forebay: Forebay, reason: str) -> list[Json]:
+def events(forebay: Forebay, reason: str) -> list[Json]:
     return [each for each in forebay.event_objects("sales") if each["reason"] == reason]
 
 
@@ -26,7 +26,7 @@ async def pod(forebay: Forebay, pool: str) -> AsyncIterator[None]:
         await played.stop()
 
 
-async def test_a_life_is_told_from_its_beginning_to_its_trouble(forebay: Forebay) -> None:
+async def test_an_endpoint_is_reported_from_its_beginning_to_its_trouble(forebay: Forebay) -> None:
     shared = {"isolation": "Shared"}
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales", receiver=shared))
@@ -34,35 +34,37 @@ async def test_a_life_is_told_from_its_beginning_to_its_trouble(forebay: Forebay
         async with pod(forebay, "receivers"):
             await forebay.operator().start()
             await forebay.wait_condition("sales", "Ready", "Ready")
-            (ready,) = await eventually(lambda: told(forebay, "Ready"), saying="the Event Ready")
+            (ready,) = await eventually(lambda: events(forebay, "Ready"), saying="the Event Ready")
             for reason in ("Accepted", "SecretsFound", "StreamsThere"):
-                (event,) = told(forebay, reason)
+                (event,) = events(forebay, reason)
                 assert (event["type"], event["count"]) == ("Normal", 1)
             assert ready["type"] == "Normal"
 
             forebay.secret(token="other-token")
-            (rotated,) = await eventually(lambda: told(forebay, "Rotated"), saying="the rotation")
+            (rotated,) = await eventually(lambda: events(forebay, "Rotated"), saying="the rotation")
             assert rotated["type"] == "Normal"
             assert "other-token" not in rotated["message"]
 
             forebay.apply(manifest(forebay.tenant, "sales", receiver=shared, paused=True))
-            (updated,) = await eventually(lambda: told(forebay, "Updated"), saying="the edit")
+            (updated,) = await eventually(lambda: events(forebay, "Updated"), saying="the edit")
             assert "generation 2" in updated["message"]
 
             def is_ready_anew() -> bool:
-                # The edit is told before the status is written: what stands there until then is
+                # The edit is reported before the status is written: what stands there until then is
                 # of the generation before.
                 status = (forebay.endpoint("sales") or {}).get("status") or {}
                 ready = forebay.condition("sales", "Ready")["reason"] == "Ready"
                 return ready and status.get("observedGeneration") == 2
 
             await eventually(is_ready_anew, within=20, saying="the edit to be served")
-        (lost,) = await eventually(lambda: told(forebay, "Degraded"), within=20, saying="the loss")
+        (lost,) = await eventually(
+            lambda: events(forebay, "Degraded"), within=20, saying="the loss"
+        )
     assert lost["type"] == "Warning"
     assert "no receiver is ready" in lost["message"]
 
 
-async def test_repairs_are_told_and_counted_in_one_event(forebay: Forebay) -> None:
+async def test_repairs_are_reported_and_counted_in_one_event(forebay: Forebay) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales"))
     await forebay.operator().start()
@@ -79,9 +81,9 @@ async def test_repairs_are_told_and_counted_in_one_event(forebay: Forebay) -> No
             return bool(now["spec"]["selector"] == service["spec"]["selector"])
 
         await eventually(is_right, saying="the Service to be repaired")
-    (repaired,) = told(forebay, "Repaired")
+    (repaired,) = events(forebay, "Repaired")
     assert repaired["type"] == "Warning"
     assert service["metadata"]["name"] in repaired["message"]
-    # What came before it took a part of the burst, and the rest is not told.
+    # What came before it took a part of the burst, and the rest is not reported.
     assert 1 < repaired["count"] < times
     assert len(forebay.event_objects("sales")) < BURST

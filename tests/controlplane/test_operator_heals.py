@@ -65,7 +65,7 @@ async def test_spec_that_the_schema_lets_through(forebay: Forebay, spec: Json, a
     await forebay.wait_condition("sales", "ReceiversReady", GOOD)
 
 
-async def test_client_certificates_that_no_proxy_tells_of(forebay: Forebay) -> None:
+async def test_client_certificates_that_no_proxy_passes_on(forebay: Forebay) -> None:
     forebay.secret()
     signed = {"signature": {"secrets": [{"secretKeyRef": {"name": "crm", "key": "token"}}]}}
     certified = {**signed, "clientCertificate": {"names": ["client.webhooks.fbclientcerts.com"]}}

@@ -1,4 +1,4 @@
-"""The status tells when the latest webhook was stored: coarsely, so that it is written seldom."""
+"""The status says when the latest webhook was stored: coarsely, so that it is written seldom."""
 
 from datetime import UTC, datetime
 
@@ -23,13 +23,13 @@ async def store(nats_server: NatsServer, endpoint: EndpointName) -> None:
             await message.ack_sync()
 
 
-def told(forebay: Forebay, name: str) -> str | None:
+def latest(forebay: Forebay, name: str) -> str | None:
     status = (forebay.endpoint(name) or {}).get("status") or {}
     found = status.get("lastEventTime")
     return found if isinstance(found, str) else None
 
 
-async def test_it_is_told_once_and_a_restart_writes_nothing(
+async def test_it_is_reported_once_and_a_restart_writes_nothing(
     forebay: Forebay, nats_server: NatsServer
 ) -> None:
     forebay.secret()
@@ -40,14 +40,14 @@ async def test_it_is_told_once_and_a_restart_writes_nothing(
     await operator.start()
     for each in (endpoint, quiet):
         await forebay.wait_condition(each.name, "StreamsReady", "StreamsThere")
-    assert told(forebay, "sales") is None
+    assert latest(forebay, "sales") is None
 
     began = datetime.now(UTC).replace(microsecond=0)
     await store(nats_server, endpoint)
-    first = await eventually(lambda: told(forebay, "sales"), saying="the time of the webhook")
+    first = await eventually(lambda: latest(forebay, "sales"), saying="the time of the webhook")
     assert first is not None
     assert began <= datetime.fromisoformat(first) <= datetime.now(UTC)
-    assert told(forebay, "quiet") is None
+    assert latest(forebay, "quiet") is None
 
     # Within the same minute another one is no news; neither is a restart.
     await store(nats_server, endpoint)
@@ -56,4 +56,4 @@ async def test_it_is_told_once_and_a_restart_writes_nothing(
     await operator.start()
     await operator.settle()
     assert forebay.versions() == before
-    assert told(forebay, "sales") == first
+    assert latest(forebay, "sales") == first

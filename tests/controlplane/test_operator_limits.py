@@ -1,16 +1,18 @@
-"""What an endpoint may ask for has lids, told in a condition that says which and what to do."""
+"""What an endpoint may ask for has limits; a condition says which is exceeded and what to do."""
 
 from support.operator.operator_process import Forebay, manifest
 from support.timing.wait import eventually
 
 
-async def test_what_is_beyond_a_lid_is_told_and_heals_with_the_spec(forebay: Forebay) -> None:
+async def test_what_is_above_a_limit_is_reported_and_recovers_with_the_spec(
+    forebay: Forebay,
+) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "greedy", receiver={"replicas": {"min": 2, "max": 80}}))
     await forebay.operator().start()
-    told = await forebay.wait_condition("greedy", "Accepted", "LimitExceeded")
-    assert told["status"] == "False"
-    assert "receiver.replicas.max is 80, and this installation gives 20" in told["message"]
+    condition = await forebay.wait_condition("greedy", "Accepted", "LimitExceeded")
+    assert condition["status"] == "False"
+    assert "receiver.replicas.max is 80, and this installation gives 20" in condition["message"]
     await eventually(lambda: "LimitExceeded" in forebay.events("greedy"), saying="the Event")
     assert forebay.objects("deployments") == []
 
@@ -25,8 +27,8 @@ async def test_a_host_that_is_not_allowed_is_refused_and_held_by_nobody(forebay:
     forebay.apply(manifest(forebay.tenant, "first", host=host))
     limits = {"hosts": ["*.{namespace}.example.com"]}
     await forebay.operator(tenantLimits=limits).start()
-    told = await forebay.wait_condition("first", "Accepted", "HostNotAllowed")
-    assert "`limits.hosts`" in told["message"]
+    condition = await forebay.wait_condition("first", "Accepted", "HostNotAllowed")
+    assert "`limits.hosts`" in condition["message"]
     assert forebay.objects("ingresses") == []
 
     # Who named it first may not have it, so it is free for the one who may.
@@ -34,7 +36,7 @@ async def test_a_host_that_is_not_allowed_is_refused_and_held_by_nobody(forebay:
     await forebay.wait_condition("second", "Accepted", "Accepted", forebay.other)
 
 
-async def test_what_was_served_goes_on_when_a_lid_is_lowered(forebay: Forebay) -> None:
+async def test_what_was_served_goes_on_when_a_limit_is_lowered(forebay: Forebay) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "old", throughput={"messagesPerSecond": 900}))
     first = forebay.operator()

@@ -20,7 +20,7 @@ async def test_dedicated_endpoint_has_one_object_of_each_kind(forebay: Forebay) 
     assert (listed["namespace"], listed["name"]) == (forebay.tenant, "sales")
 
 
-async def test_status_tells_url_generation_and_what_is_missing(forebay: Forebay) -> None:
+async def test_status_shows_url_generation_and_what_is_missing(forebay: Forebay) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales"))
     await forebay.operator().start()

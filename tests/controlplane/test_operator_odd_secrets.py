@@ -1,4 +1,4 @@
-"""A value that looks as if it was stored by mistake is used and told; no message shows a value."""
+"""A value that looks like a mistake is used and reported; no message shows a value."""
 
 import json
 
@@ -22,13 +22,13 @@ async def test_a_carriage_return_at_the_end_is_a_warning_until_it_is_gone(foreba
     forebay.apply(signed(forebay))
     operator = forebay.operator()
     await operator.start()
-    told = await forebay.wait_condition("sales", "SecretsReady", "SecretsWarn")
-    assert told["status"] == "True"
+    condition = await forebay.wait_condition("sales", "SecretsReady", "SecretsWarn")
+    assert condition["status"] == "True"
     assert (
         "spec.authentication.signature.secrets[0]: key 'app-secret' of Secret 'meta' ends"
-        in (told["message"])
+        in (condition["message"])
     )
-    assert "carriage return" in told["message"]
+    assert "carriage return" in condition["message"]
     (event,) = await eventually(
         lambda: [e for e in forebay.event_objects("sales") if e["reason"] == "SecretsWarn"],
         saying="the Event",
@@ -45,8 +45,8 @@ async def test_white_space_alone_is_refused(forebay: Forebay) -> None:
     forebay.secret(name="meta", **{"app-secret": "\ufeff \r\n"})
     forebay.apply(signed(forebay))
     await forebay.operator().start()
-    told = await forebay.wait_condition("sales", "SecretsReady", "SecretUnusable")
-    assert "nothing but white space: give it a value" in told["message"]
+    condition = await forebay.wait_condition("sales", "SecretsReady", "SecretUnusable")
+    assert "nothing but white space: give it a value" in condition["message"]
 
 
 async def test_nothing_of_a_secret_is_in_conditions_events_and_log(forebay: Forebay) -> None:
@@ -83,9 +83,9 @@ async def test_nothing_of_a_secret_is_in_conditions_events_and_log(forebay: Fore
     await pod.start()
     operator = forebay.operator()
     await operator.start()
-    told = await forebay.wait_condition("sales", "SecretsReady", "LimitExceeded")
+    condition = await forebay.wait_condition("sales", "SecretsReady", "LimitExceeded")
     for field in ("headers[0]", "signing", "tls.ca", "tls.certificate", "tls.key"):
-        assert field in told["message"]
+        assert field in condition["message"]
     forebay.apply(signed(forebay))
     forebay.secret(name="meta", **{"app-secret": f" {SECRET}"})
     await forebay.wait_condition("sales", "SecretsReady", "SecretsWarn")

@@ -28,7 +28,7 @@ def version(forebay: Forebay, name: str) -> str:
     return str((forebay.endpoint(name) or {})["metadata"]["resourceVersion"])
 
 
-def told(forebay: Forebay, name: str, reason: str) -> list[str]:
+def event_types(forebay: Forebay, name: str, reason: str) -> list[str]:
     return [each["type"] for each in forebay.event_objects(name) if each["reason"] == reason]
 
 
@@ -54,7 +54,7 @@ async def test_every_processor_has_to_have_the_table(forebay: Forebay) -> None:
         assert (forebay.endpoint("sales") or {})["status"]["processors"]["ready"] == 2
 
 
-async def test_an_open_breaker_of_any_processor_is_told(forebay: Forebay) -> None:
+async def test_an_open_breaker_of_any_processor_is_reported(forebay: Forebay) -> None:
     forebay.secret()
     for name in ("sales", "support"):
         forebay.apply(manifest(forebay.tenant, name, receiver=SHARED))
@@ -77,7 +77,7 @@ async def test_an_open_breaker_of_any_processor_is_told(forebay: Forebay) -> Non
         assert condition["status"] == "False"
         assert "nothing gets through to 'log' (503)" in condition["message"]
         await eventually(
-            lambda: told(forebay, "sales", "BreakerOpen") == ["Warning"], saying="the Event"
+            lambda: event_types(forebay, "sales", "BreakerOpen") == ["Warning"], saying="the Event"
         )
         assert forebay.condition("sales", "Ready")["status"] == "True"
 
@@ -100,12 +100,12 @@ async def test_an_open_breaker_of_any_processor_is_told(forebay: Forebay) -> Non
             played[name].breakers = []
         await forebay.wait_condition("sales", "DestinationsHealthy", "NoBreakerOpen")
         await eventually(
-            lambda: told(forebay, "sales", "NoBreakerOpen") == ["Normal"], saying="the Event"
+            lambda: event_types(forebay, "sales", "NoBreakerOpen") == ["Normal"], saying="the Event"
         )
-        assert told(forebay, "support", "NoBreakerOpen") == []
+        assert event_types(forebay, "support", "NoBreakerOpen") == []
 
 
-async def test_what_receivers_warn_of_is_told(forebay: Forebay) -> None:
+async def test_what_receivers_warn_of_is_reported(forebay: Forebay) -> None:
     forebay.secret()
     forebay.apply(manifest(forebay.tenant, "sales", receiver=SHARED))
     async with pods(forebay, one="receivers", two="receivers", p="processors") as played:
@@ -117,7 +117,8 @@ async def test_what_receivers_warn_of_is_told(forebay: Forebay) -> None:
         assert condition["message"].count(TOO_SMALL) == 1
         await forebay.wait_condition("sales", "Ready", "Ready")
         await eventually(
-            lambda: told(forebay, "sales", "ReceiversWarn") == ["Warning"], saying="the Event"
+            lambda: event_types(forebay, "sales", "ReceiversWarn") == ["Warning"],
+            saying="the Event",
         )
         assert "max_payload" in forebay.events("sales")["ReceiversWarn"]
 

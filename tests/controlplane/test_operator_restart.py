@@ -41,7 +41,7 @@ async def test_killed_in_the_middle_makes_everything_once(forebay: Forebay) -> N
             for number in range(COUNT)
         ),
         within=30,
-        saying="all to be told of",
+        saying="all to be reported",
     )
     listed = [each["name"] for table in forebay.tables("processors") for each in table["endpoints"]]
     assert sorted(listed) == sorted(f"e{number}" for number in range(COUNT))

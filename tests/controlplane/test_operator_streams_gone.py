@@ -1,4 +1,4 @@
-"""Streams and consumers that are gone from NATS: told in `StreamsReady`, and made again."""
+"""Streams and consumers that are gone from NATS: reported in `StreamsReady`, and made again."""
 
 import pytest
 
@@ -14,7 +14,7 @@ async def serve(forebay: Forebay) -> None:
     await forebay.wait_condition("sales", "StreamsReady", "StreamsThere")
 
 
-async def test_a_consumer_that_is_gone_is_told_and_made_again(
+async def test_a_consumer_that_is_gone_is_reported_and_made_again(
     forebay: Forebay, nats_server: NatsServer
 ) -> None:
     await serve(forebay)
@@ -22,23 +22,23 @@ async def test_a_consumer_that_is_gone_is_told_and_made_again(
         context = client.jetstream()
         before = (await context.stream_info("FOREBAY_RAW_0")).state.consumer_count
         await context.delete_consumer("FOREBAY_RAW_0", "split-live-03")
-        told = await forebay.wait_condition("sales", "StreamsReady", "StreamMissing")
-        assert told["status"] == "False"
-        assert "split-live-03" in told["message"]
+        condition = await forebay.wait_condition("sales", "StreamsReady", "StreamMissing")
+        assert condition["status"] == "False"
+        assert "split-live-03" in condition["message"]
         await forebay.wait_condition("sales", "StreamsReady", "StreamsThere")
         assert (await context.stream_info("FOREBAY_RAW_0")).state.consumer_count == before
 
 
 @pytest.mark.parametrize("stream", ["FOREBAY_DEAD_0", "FOREBAY_LEASE_0"])
-async def test_a_stream_that_is_gone_is_told_and_made_again(
+async def test_a_stream_that_is_gone_is_reported_and_made_again(
     forebay: Forebay, nats_server: NatsServer, stream: str
 ) -> None:
     await serve(forebay)
     async with nats_server.client() as client:
         context = client.jetstream()
         await context.delete_stream(stream)
-        told = await forebay.wait_condition("sales", "StreamsReady", "StreamMissing")
-        assert stream in told["message"]
+        condition = await forebay.wait_condition("sales", "StreamsReady", "StreamMissing")
+        assert stream in condition["message"]
         await forebay.wait_condition("sales", "StreamsReady", "StreamsThere")
 
         async def is_there() -> bool:

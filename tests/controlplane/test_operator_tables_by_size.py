@@ -50,7 +50,9 @@ async def pods(forebay: Forebay) -> AsyncIterator[list[PlayedPod]]:
             await pod.stop()
 
 
-async def test_an_authority_of_888_kib_is_told_and_its_neighbour_goes_on(forebay: Forebay) -> None:
+async def test_an_authority_of_888_kib_is_reported_and_its_neighbour_goes_on(
+    forebay: Forebay,
+) -> None:
     forebay.secret()
     forebay.secret(name="ca", **{"ca.crt": authority(888)})
     async with pods(forebay):
@@ -60,13 +62,13 @@ async def test_an_authority_of_888_kib_is_told_and_its_neighbour_goes_on(forebay
         await forebay.wait_condition("neighbour", "Ready", "Ready")
 
         forebay.apply(trusting(forebay, "large"))
-        told = await forebay.wait_condition("large", "SecretsReady", "LimitExceeded")
-        assert told["status"] == "False"
+        condition = await forebay.wait_condition("large", "SecretsReady", "LimitExceeded")
+        assert condition["status"] == "False"
         assert (
             "spec.destinations[0].http.tls.ca: key 'ca.crt' of Secret 'ca' has 888 KiB"
-            in (told["message"])
+            in (condition["message"])
         )
-        assert "`limits.tableKiB`" in told["message"]
+        assert "`limits.tableKiB`" in condition["message"]
         await eventually(lambda: "LimitExceeded" in forebay.events("large"), saying="the Event")
 
         forebay.apply(manifest(forebay.tenant, "neighbour", receiver=SHARED, paused=True))
@@ -116,8 +118,8 @@ async def test_many_uses_of_a_certificate_count_each(forebay: Forebay) -> None:
     document["spec"]["destinations"] = [{**one, "name": f"d{number}"} for number in range(8)]
     forebay.apply(document)
     await forebay.operator().start()
-    told = await forebay.wait_condition("many", "SecretsReady", "LimitExceeded")
-    assert "in the processors' table, and 64 KiB are for one" in told["message"]
+    condition = await forebay.wait_condition("many", "SecretsReady", "LimitExceeded")
+    assert "in the processors' table, and 64 KiB are for one" in condition["message"]
 
 
 async def test_large_endpoints_spread_over_the_tables_until_none_has_room(forebay: Forebay) -> None:
@@ -142,8 +144,8 @@ async def test_large_endpoints_spread_over_the_tables_until_none_has_room(foreba
         assert sorted(name for table in tables for name in table) == names
 
         forebay.apply(trusting(forebay, "fifth"))
-        told = await forebay.wait_condition("fifth", "Accepted", "TablesFull")
-        assert "`tables.count`" in told["message"]
+        condition = await forebay.wait_condition("fifth", "Accepted", "TablesFull")
+        assert "`tables.count`" in condition["message"]
         assert names_by_table(forebay, "processors") == tables
 
         # Places are kept by those who are there, and by an operator that starts anew.
@@ -264,11 +266,11 @@ async def test_a_table_that_is_refused_for_one_endpoint_is_written_for_the_other
         async with pods(forebay):
             await forebay.operator(tables={"count": 1}).start()
             forebay.apply(trusting(forebay, "culprit"))
-            told = await forebay.wait_condition("culprit", "ProcessorsReady", "ApiRefused")
-            # Who refused it is told, and nothing of what it quotes.
-            assert f"'small-secrets-{forebay.namespace}'" in told["message"]
-            assert "denied request (its words may quote a secret" in told["message"]
-            assert "MMMM" not in told["message"]
+            condition = await forebay.wait_condition("culprit", "ProcessorsReady", "ApiRefused")
+            # Who refused it is named, and nothing of what it quotes.
+            assert f"'small-secrets-{forebay.namespace}'" in condition["message"]
+            assert "denied request (its words may quote a secret" in condition["message"]
+            assert "MMMM" not in condition["message"]
             for number in range(3):
                 name = f"neighbour-{number}"
                 forebay.apply(manifest(forebay.tenant, name, receiver=SHARED))

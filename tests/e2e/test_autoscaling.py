@@ -44,6 +44,6 @@ async def test_receivers_come_and_go_with_the_load_and_every_answer_is_200(
     refused = await tenant.refusals("meta")
     async with traffic.flowing(5):
         await eventually(one, within=180, saying="one receiver again")
-    told = f"slowest {traffic.slowest:.1f} s, refused: {refused}"
-    assert traffic.answers == {200: traffic.accepted}, told
+    seen = f"slowest {traffic.slowest:.1f} s, refused: {refused}"
+    assert traffic.answers == {200: traffic.accepted}, seen
     await tenant.sink.wait_keys(traffic.keys)

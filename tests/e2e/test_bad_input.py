@@ -68,7 +68,7 @@ async def test_a_host_that_another_namespace_holds_is_refused(tenant: Tenant) ->
     ],
     ids=["unknown field", "destination without URL"],
 )
-async def test_what_cannot_be_used_is_told_with_its_field_until_it_is_mended(
+async def test_what_cannot_be_used_is_reported_with_its_field_until_it_is_mended(
     tenant: Tenant, spec: dict[str, object], said: str
 ) -> None:
     cluster = tenant.cluster

@@ -55,7 +55,7 @@ async def test_get_shows_url_readiness_and_backlog(tenant: Tenant) -> None:
     assert (name, ready, backlog) == ("meta", "True", "0")
 
 
-async def test_describe_tells_the_story(tenant: Tenant) -> None:
+async def test_describe_shows_what_happened(tenant: Tenant) -> None:
     await tenant.cluster.apply(tenant.secret(), tenant.endpoint())
     await tenant.cluster.wait_ready("meta", tenant.namespace)
     story = await tenant.cluster.kubectl("describe", "whe", "meta", "-n", tenant.namespace)

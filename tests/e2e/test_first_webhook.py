@@ -1,4 +1,4 @@
-"""What docs/kubernetes.md tells a newcomer to type works as it stands there."""
+"""The commands of docs/kubernetes.md work as they stand there."""
 
 import re
 import secrets
@@ -15,7 +15,7 @@ EXAMPLE = ROOT / "examples" / "meta.yaml"
 
 
 def commands(heading: str) -> str:
-    """Return what a section of the page tells to type."""
+    """Return the commands of a section of the page."""
     section = PAGE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
     found = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     assert found, heading
@@ -28,15 +28,15 @@ async def test_the_first_webhook_arrives(cluster: Cluster, release: Helm, tmp_pa
     example.write_text(EXAMPLE.read_text().replace("namespace: demo", f"namespace: {namespace}"))
     script = commands("The first webhook")
     port = free_port()
-    for told, here in (
+    for written, here in (
         ("examples/meta.yaml", str(example)),
         ("-n forebay ", f"-n {release.namespace} "),
         ("demo", namespace),
         ("8080:8080", f"{port}:8080"),
         ("127.0.0.1:8080", f"127.0.0.1:{port}"),
     ):
-        assert told in script, told
-        script = script.replace(told, here)
+        assert written in script, written
+        script = script.replace(written, here)
     try:
         said = await run("bash", "-euc", f"trap 'kill %1' EXIT\n{script}", within=100)
     finally:

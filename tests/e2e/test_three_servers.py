@@ -59,7 +59,7 @@ async def test_servers_roll_and_nothing_is_lost(
         seconds = time.monotonic() - began
         there = traffic.accepted
         await eventually(lambda: traffic.accepted > there + RATE, within=20, saying="200 still")
-    print(  # noqa: T201  # the result that docs/results tells
+    print(  # noqa: T201  # the result that docs/results has
         f"{way}: {seconds:.0f} s, answers {dict(traffic.answers)}, slowest "
         f"{traffic.slowest:.2f} s, refused {await own.refusals('meta', shared=True)}"
     )

@@ -1,4 +1,4 @@
-"""What cannot be finished is told of, or becomes a dead letter, before its stream forgets it."""
+"""What cannot be finished is reported, or becomes a dead letter, before its stream forgets it."""
 
 import functools
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ def age_of(letter: RawStreamMsg) -> timedelta:
     return timedelta(seconds=letter.time.timestamp() - received)
 
 
-def told(letter: RawStreamMsg) -> tuple[str, str, str]:
+def reason_error_attempts(letter: RawStreamMsg) -> tuple[str, str, str]:
     headers = letter.headers or {}
     names = ("Forebay-Reason", "Forebay-Error", "Forebay-Attempts")
     reason, error, attempts = (headers[name] for name in names)
@@ -60,7 +60,7 @@ async def test_an_endpoint_paused_past_its_window_has_its_items_in_dead(
     await eventually(lambda: rows_are(brief, name, 5), saying="all to be parked")
     for key in keys:
         letter = await brief.letter(name, key)
-        assert told(letter) == ("Expired", "not tried: paused", "0")
+        assert reason_error_attempts(letter) == ("Expired", "not tried: paused", "0")
         assert age_of(letter) > NOT_BEFORE
     await eventually(lambda: rows_are(brief, name, 0), saying="RETRY to be empty")
     assert not brief.arrivals(name)
@@ -105,7 +105,7 @@ async def test_items_of_an_endpoint_that_nobody_knows_any_more_are_in_dead(
         (token("wamid.unknown"), "-", "no table names the endpoint"),
     ):
         letter = await brief.letter(name, key, destination)
-        assert told(letter) == ("Expired", error, "0")
+        assert reason_error_attempts(letter) == ("Expired", error, "0")
     await eventually(functools.partial(none_unacked, brief, EVENTS), saying="all to be acked")
 
 
@@ -117,13 +117,13 @@ async def test_what_retry_has_no_room_for_is_in_dead(tmp_path: Path) -> None:
         keys = await processor.send(name, *(f"wamid.full.{number}" for number in range(12)))
         await eventually(lambda: processor.part.logged("store_failed"), saying="RETRY to be full")
         letters = [await processor.letter(name, key) for key in keys]
-        errors = {told(letter)[1] for letter in letters}
+        errors = {reason_error_attempts(letter)[1] for letter in letters}
         assert errors == {"RETRY has no room", "not tried: paused"}
         await eventually(lambda: rows_are(processor, name, 0), saying="RETRY to be empty")
         assert not processor.arrivals(name)
 
 
-async def test_webhooks_that_nobody_splits_are_told_of_at_half_their_age(
+async def test_webhooks_that_nobody_splits_are_reported_at_half_their_age(
     brief: ProcessorHarness,
 ) -> None:
     name, known = brief.new_name(), brief.plain()

@@ -118,7 +118,7 @@ async def test_raw_is_deleted_and_made_again(outage: StoreOutage, *, listener: b
     stored = await outage.stored()
     since = {each.body for each in load.sendings if each.sent_at > deleted and each.answer == 200}
     assert since - stored.keys() == set()
-    # What was stored before went with the stream: only who heard of it can tell.
+    # What was stored before went with the stream: only who noted the answers knows.
     if listener:
         assert stored.keys() <= spy.stored().keys()
         judge_stored(load, spy.stored())

@@ -58,7 +58,7 @@ async def test_a_server_in_lame_duck_mode_is_left(
         await load.flows()
         home.leave_clients()
         await eventually(
-            lambda: receiver.logged("nats_lame_duck"), saying="the receiver to be told"
+            lambda: receiver.logged("nats_lame_duck"), saying="the receiver to learn of it"
         )
         await eventually(lambda: not home.running, within=20, saying="the server to leave")
         back = await outage.able(cluster.others(home)[0])

@@ -1,8 +1,8 @@
 """The same webhooks reach two processors at the same moment: each item is delivered once.
 
-RAW tells a repeat by its bytes, within two minutes. What it does not tell (the provider put the
-same items into other bytes, or asked again after hours) is told by the claims in EVENTS. Here each
-webhook is in two partitions of RAW at once, which two processors own.
+RAW recognises a repeat by its bytes, within two minutes. What comes in other bytes, or after
+hours, is recognised by the claims in EVENTS. Here each webhook is in two partitions of RAW at once,
+which two processors own.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """Python reads this at its start, where `bench.shapes_receiver` put the folder on its path.
 
-It makes the loop of a receiver tell how late it was each time, to a file: beside the receiver's own
+It makes the loop of a receiver write to a file how late it was each time: beside the receiver's own
 code, which knows nothing of it.
 """
 
@@ -34,7 +34,7 @@ class _Probe:
         self._worked = time.thread_time()
 
     def look(self) -> None:
-        """Tell how late it is, without the time for which the process stood in the run queue.
+        """Write how late it is, without the time for which the process stood in the run queue.
 
         And how long it worked meanwhile: a machine that is one of several on its host is also
         late by what those take, of which the kernel knows nothing.
@@ -57,7 +57,7 @@ if FILE:
     _run = uvloop.Loop.run_until_complete
 
     def run_until_complete(loop: uvloop.Loop, future: Any) -> Any:  # noqa: ANN401  # as they are
-        """Run a loop that tells how late it is."""
+        """Run a loop that writes how late it is."""
         loop.call_soon(lambda: _Probe(loop, FILE or "").look())
         return _run(loop, future)
 
