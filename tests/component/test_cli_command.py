@@ -27,7 +27,7 @@ def forebay(*arguments: str, cwd: Path) -> Ended:
     return python("-m", "forebay", *arguments, cwd=cwd).outcome()
 
 
-def test_the_version_is_told(tmp_path: Path) -> None:
+def test_the_version_is_printed(tmp_path: Path) -> None:
     """By an interpreter of its own: nothing is imported beforehand."""
     ended = subprocess.run(
         [sys.executable, "-m", "forebay", "--version"],
@@ -112,8 +112,8 @@ def test_it_ends_quietly_where_whoever_reads_its_output_has_left(way: str, tmp_p
         )
     finally:
         os.close(writer)
-    told = "forebay: it failed\n" if way == "failed" else ""
-    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, told)
+    message = "forebay: it failed\n" if way == "failed" else ""
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, message)
 
 
 def test_a_broken_pipe_of_something_else_is_not_taken_for_that_of_the_output(
@@ -133,7 +133,7 @@ def test_a_broken_pipe_of_something_else_is_not_taken_for_that_of_the_output(
 
 
 @pytest.mark.parametrize(
-    ("closed", "arguments", "code", "told"),
+    ("closed", "arguments", "code", "message"),
     [
         (">&-", "--version", 0, ""),
         (">&-", "dead ls --nats-url http://x", 2, "forebay: 'http://x' is no URL of NATS: "),
@@ -143,7 +143,7 @@ def test_a_broken_pipe_of_something_else_is_not_taken_for_that_of_the_output(
     ],
 )
 def test_what_is_closed_from_the_start_is_no_hindrance(
-    closed: str, arguments: str, code: int, told: str, tmp_path: Path
+    closed: str, arguments: str, code: int, message: str, tmp_path: Path
 ) -> None:
     ended = subprocess.run(
         ["/bin/sh", "-c", f'exec "$0" -m forebay {arguments} {closed}', sys.executable],
@@ -154,8 +154,8 @@ def test_what_is_closed_from_the_start_is_no_hindrance(
         timeout=20,
     )
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert ended.stderr.startswith(told)
-    assert ended.stderr.count("\n") == (1 if told else 0)
+    assert ended.stderr.startswith(message)
+    assert ended.stderr.count("\n") == (1 if message else 0)
 
 
 def test_help_is_quick_for_it_imports_no_part(tmp_path: Path) -> None:
@@ -218,17 +218,17 @@ def test_a_url_that_is_none_of_nats_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "told"),
+    ("provider", "message"),
     [("generic", "such an endpoint takes any JSON"), ("mta", "there are 'meta' and '360dialog'\n")],
 )
-def test_a_provider_that_cannot_be_played_is_told_in_one_sentence(
-    provider: str, told: str, tmp_path: Path
+def test_a_provider_that_cannot_be_played_is_reported_in_one_sentence(
+    provider: str, message: str, tmp_path: Path
 ) -> None:
     url = f"http://{HOST}:1/v1/webhooks/demo/meta"
     ended = forebay("simulate", "--url", url, "--provider", provider, cwd=tmp_path)
     assert ended.code == 2
     assert ended.err.startswith(f"forebay simulate: --provider {provider!r} cannot be played: ")
-    assert told in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 
@@ -267,7 +267,7 @@ def test_what_cannot_be_used_and_what_failed_have_codes_of_their_own() -> None:
     assert exit_code(ForebayError("x")) == 1
 
 
-def test_a_missing_library_is_told_with_the_extra_that_brings_it(
+def test_a_missing_library_is_reported_with_the_extra_that_brings_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "needs_a_library.py").write_text("import no_such_library.client\n")

@@ -1,4 +1,4 @@
-"""`forebay dead --invalid`: bodies that no parser took are found, and split again when told so."""
+"""`forebay dead --invalid`: bodies that no parser took are found, and split again on request."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from support.timing.wait import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def told(processor: ProcessorHarness, name: str, verb: str, *options: str) -> Ended:
+async def dead(processor: ProcessorHarness, name: str, verb: str, *options: str) -> Ended:
     """Run a verb on an endpoint's invalid bodies; it has to go well."""
     done = await forebay_dead(
         *(verb, "--invalid", "--endpoint", f"demo/{name}", *options),
@@ -25,7 +25,7 @@ async def told(processor: ProcessorHarness, name: str, verb: str, *options: str)
 
 async def bodies(processor: ProcessorHarness, name: str) -> list[dict[str, Any]]:
     """Return what `ls` says of them."""
-    return (await told(processor, name, "ls", "-o", "json")).records
+    return (await dead(processor, name, "ls", "-o", "json")).records
 
 
 async def test_a_body_that_can_be_read_at_last_is_split_and_delivered_once(
@@ -41,7 +41,7 @@ async def test_a_body_that_can_be_read_at_last_is_split_and_delivered_once(
     assert (found["reason"], found["kind"]) == ("Invalid", "unreadable")
     # Twice: each is split again, and the claims let nothing through that was delivered.
     for _ in range(2):
-        done = await told(processor, name, "replay", "--yes", "-o", "json")
+        done = await dead(processor, name, "replay", "--yes", "-o", "json")
         assert done.record["outcomes"]["replayed"] == 1
 
     async def repeats() -> bool:
@@ -56,17 +56,17 @@ async def test_what_still_cannot_be_read_stays(processor: ProcessorHarness) -> N
     name = processor.plain()
     await processor.store(name, b"\xffno json", lane=Lane.INVALID)
     (before,) = await bodies(processor, name)
-    assert "no json" not in (await told_of(processor, before["id"])).out
-    assert "no json" in (await told_of(processor, before["id"], "--reveal")).out
-    await told(processor, name, "replay", "--yes")
+    assert "no json" not in (await shown(processor, before["id"])).out
+    assert "no json" in (await shown(processor, before["id"], "--reveal")).out
+    await dead(processor, name, "replay", "--yes")
     (after,) = await bodies(processor, name)
     assert after["id"] == before["id"]
     assert after["diedAt"] > before["diedAt"]
-    assert "removed: 1" in (await told(processor, name, "purge", "--yes")).out
+    assert "removed: 1" in (await dead(processor, name, "purge", "--yes")).out
     assert await bodies(processor, name) == []
 
 
-async def told_of(processor: ProcessorHarness, own: str, *options: str) -> Ended:
+async def shown(processor: ProcessorHarness, own: str, *options: str) -> Ended:
     return await forebay_dead(
         *("show", "--invalid", own, *options), nats_url=processor.stack.nats_server.url
     )
@@ -90,7 +90,7 @@ async def test_a_body_whose_provider_was_wrong_reaches_its_destination(
 
     await eventually(was_looked_at)
     await processor.serve(name, processor.http(name), provider="generic")
-    await told(processor, name, "replay", "--yes")
+    await dead(processor, name, "replay", "--yes")
     await eventually(lambda: len(processor.delivered(name)) == 1)
     assert processor.arrivals(name)[0].event["data"] == {"order": 7}
 
@@ -140,14 +140,14 @@ async def test_a_body_that_expands_too_far_is_kept_whole_and_can_be_let_through(
     assert found["reason"] == "ExpandsTooFar"
     assert processor.arrivals(name) == []
     assert (
-        await told(processor, name, "ls", "--reason", "TooManyItems", "-o", "json")
+        await dead(processor, name, "ls", "--reason", "TooManyItems", "-o", "json")
     ).records == []
-    done = await told(processor, name, "replay", "--reason", "ExpandsTooFar", "--yes")
+    done = await dead(processor, name, "replay", "--reason", "ExpandsTooFar", "--yes")
     assert "replayed: 1" in done.out
     # As it is it is still too much.
     await eventually(lambda: _is_listed(processor, name), saying="the body to be set aside again")
     assert processor.arrivals(name) == []
-    await told(processor, name, "replay", "--max-items", "1000", "--yes")
+    await dead(processor, name, "replay", "--max-items", "1000", "--yes")
     await processor.wait_delivered(name, [token(f"m{number}") for number in range(600)], within=20)
     assert len(processor.arrivals(name)) == 600
 

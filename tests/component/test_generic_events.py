@@ -30,7 +30,7 @@ async def ring(whole_path: WholePath, own: str, **headers: str) -> None:
 
 
 def rings(whole_path: WholePath, own: str) -> tuple[int, int]:
-    """Return how many arrived as events and how many as they came, each told by its own id."""
+    """Return how many arrived as events and how many as they came, each known by its own id."""
     events = [each for each in whole_path.items(own) if each.accepted]
     bodies = [each for each in whole_path.bodies(own) if each.accepted]
     for arrivals in (events, bodies):

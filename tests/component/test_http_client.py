@@ -1,7 +1,7 @@
 """Connections to destinations over real sockets: when they are opened, kept, shared and ended.
 
 What a server's answer means is in `test_http_client_as_aiohttp`. All of this is on the loop that a
-processor has, but where time has to pass; what a loop is told of as an error fails the test.
+processor has, but where time has to pass; what reaches a loop as an error fails the test.
 """
 
 import asyncio
@@ -289,7 +289,7 @@ async def test_a_destination_with_another_path_goes_on_with_the_same_connections
 
 
 @on_a_processors_loop
-async def test_the_end_closes_everything_and_tells_who_waits() -> None:
+async def test_the_end_closes_everything_and_fails_who_waits() -> None:
     gate = Gate()
     async with Hostile(gate) as server:
         async with own_client() as client:
@@ -364,7 +364,7 @@ async def test_a_name_that_is_not_found_in_time_is_late_like_an_answer() -> None
 
 
 @on_a_processors_loop
-async def test_settings_that_cannot_be_used_are_told_at_each_attempt() -> None:
+async def test_settings_that_cannot_be_used_are_reported_at_each_attempt() -> None:
     async with own_client() as client:
         for url in ("http://", "ftp://crm.example.com/", "crm.example.com", "http://[::1/"):
             port = destination(client, url)

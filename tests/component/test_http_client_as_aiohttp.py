@@ -1,4 +1,4 @@
-"""Whatever a server says, our own client makes of it what aiohttp made of it, but where told here.
+"""Our own client takes every answer as aiohttp takes it, except where it is said here.
 
 Every script is met by both, over the same loops that a processor and a test have; what an attempt
 comes to has to be the same, three times in a row. What it is to come to without aiohttp, the fast
@@ -22,8 +22,8 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 def answer(first: str, *lines: str, body: bytes = b"", length: bool = True) -> bytes:
     """Return an answer whose lines are as they are given."""
-    told = [f"Content-Length: {len(body)}"] if length else []
-    return "\r\n".join([f"HTTP/1.1 {first}", *lines, *told, "", ""]).encode() + body
+    length_line = [f"Content-Length: {len(body)}"] if length else []
+    return "\r\n".join([f"HTTP/1.1 {first}", *lines, *length_line, "", ""]).encode() + body
 
 
 STATUSES: Final = (
@@ -307,8 +307,8 @@ def test_a_request_has_the_line_and_the_headers_that_it_had(loop: str, url: str)
             text = server.peers[0].heads[0].decode().replace(str(server.port), "port")
             first, *fields = text.removesuffix("\r\n\r\n").split("\r\n")
             pairs = [field.partition(": ") for field in fields]
-            told = sorted(f"{name.lower()}: {value}" for name, _, value in pairs)
-            return [first, *(each for each in told if not each.startswith(OF_ITS_OWN))]
+            headers = sorted(f"{name.lower()}: {value}" for name, _, value in pairs)
+            return [first, *(each for each in headers if not each.startswith(OF_ITS_OWN))]
 
     async def run() -> tuple[list[str], list[str]]:
         return await heads(serving), await heads(serving_over_aiohttp)

@@ -119,9 +119,9 @@ async def test_an_item_with_any_headers_is_delivered_and_holds_up_nobody(both: B
         both.billing.answer_key(key, 500)
         await both.store_like_first("FOREBAY_EVENTS_0", headers, key)
         await both.delivered(key)
-        (told, *_) = both.stack.sink.of(key)
-        assert "X-Own" not in told.headers
-        assert len(told.headers.get("traceparent", "")) in {0, 55}
+        (arrival, *_) = both.stack.sink.of(key)
+        assert "X-Own" not in arrival.headers
+        assert len(arrival.headers.get("traceparent", "")) in {0, 55}
     await both.send("wamid.after")
 
 

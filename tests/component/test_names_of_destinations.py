@@ -124,7 +124,7 @@ async def test_addresses_are_kept_for_as_long_as_the_server_says(
     assert dns.asked["good.test"] == 1
     dns.names["good.test"] = ("127.0.0.9",)
     clock.now += dns.ttl + 0.1
-    # The library keeps what it was told for as long, by the machine's own clock.
+    # The library keeps an answer for as long as it says, by the machine's own clock.
     await eventually(lambda: _is_known(names, clock, "127.0.0.9"))
 
 

@@ -1,4 +1,4 @@
-"""The operator tells when the certificate ends that NATS shows it, or the authority in its file."""
+"""The operator reports the end of the certificate that NATS shows, or of the authority's."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,9 @@ from support.programs.ports import HOST
 from support.timing.wait import eventually
 
 
-async def test_the_first_end_of_servers_certificate_and_authority_is_told(tmp_path: Path) -> None:
+async def test_the_first_end_of_servers_certificate_and_authority_is_reported(
+    tmp_path: Path,
+) -> None:
     own = make_certificate(tmp_path, "nats")
     config = f'tls {{ cert_file: "{own.certificate}", key_file: "{own.key}" }}'
     took: list[float] = []

@@ -74,8 +74,8 @@ async def test_it_is_posted_with_the_headers_that_were_set() -> None:
     assert request.path == "/base/v1/traces"
     assert request.headers["Content-Type"] == "application/x-protobuf"
     assert (request.headers["x-tenant"], request.headers["x-other"]) == ("a b", "c")
-    told = ExportTraceServiceRequest.FromString(body)
-    assert told.resource_spans[0].scope_spans[0].spans[0].trace_id.hex() == "5" * 32
+    request = ExportTraceServiceRequest.FromString(body)
+    assert request.resource_spans[0].scope_spans[0].spans[0].trace_id.hex() == "5" * 32
 
 
 async def test_the_endpoint_of_traces_is_taken_as_it_stands_and_bodies_may_be_packed() -> None:

@@ -1,4 +1,4 @@
-"""Large webhooks are packed in the stream, and nobody outside of it can tell."""
+"""Large webhooks are packed in the stream, which nobody outside of it sees."""
 
 import gzip
 import json
@@ -98,7 +98,7 @@ async def test_what_cannot_be_unpacked_is_set_aside_as_it_is(
     assert (kept.headers or {})[REASON] == reason
 
 
-async def test_one_that_was_set_aside_is_shown_as_it_came_and_split_when_told_so(
+async def test_one_that_was_set_aside_is_shown_as_it_came_and_split_on_request(
     processor: ProcessorHarness,
 ) -> None:
     name = processor.plain()
@@ -117,16 +117,16 @@ async def test_one_that_was_set_aside_is_shown_as_it_came_and_split_when_told_so
     )
     assert body.decode() in shown.record.values()
     assert shown.record["bytes"] == len(body)
-    await told(processor, name, "replay", "--yes", "-o", "json")
+    await dead(processor, name, "replay", "--yes", "-o", "json")
     await processor.wait_delivered(name, [token(each) for each in ids])
 
 
 async def listed(processor: ProcessorHarness, name: str) -> list[dict[str, Any]]:
-    lines = (await told(processor, name, "ls", "-o", "json")).splitlines()
+    lines = (await dead(processor, name, "ls", "-o", "json")).splitlines()
     return [json.loads(line) for line in lines]
 
 
-async def told(processor: ProcessorHarness, name: str, verb: str, *options: str) -> str:
+async def dead(processor: ProcessorHarness, name: str, verb: str, *options: str) -> str:
     done = await forebay_dead(
         *(verb, *options, "--invalid", "--endpoint", f"demo/{name}"),
         nats_url=processor.stack.nats_server.url,

@@ -21,6 +21,6 @@ def test_two_that_listen_have_two_places(monkeypatch: pytest.MonkeyPatch) -> Non
     with socket.create_server((HOST, 0)) as one, socket.create_server((HOST, 0)) as other:
         place = place_of_listener(one)
         assert place != place_of_listener(other)
-        # Another pod, of a runtime that tells the same boot id and namespace to all.
+        # Another pod, of a runtime that shows the same boot id and namespace to all.
         monkeypatch.setattr(socket, "gethostname", lambda: "forebay-processors-abc")
         assert place_of_listener(one) != place

@@ -40,7 +40,7 @@ async def test_content_that_comes_after_a_placeholder_is_delivered_with_an_id_of
     assert await outcomes(processor, name, "repeat") == 2
 
 
-async def test_a_processor_that_has_just_begun_tells_repeats_from_variants(
+async def test_a_processor_that_has_just_begun_distinguishes_repeats_from_variants(
     processor: ProcessorHarness,
 ) -> None:
     name = processor.plain()

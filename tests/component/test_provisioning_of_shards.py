@@ -167,7 +167,7 @@ async def test_a_stream_of_another_format_is_refused_and_left_alone(
     assert kept.max_msgs_per_subject == 7
 
 
-async def test_subjects_that_another_stream_has_are_told_in_a_sentence(client: Client) -> None:
+async def test_subjects_that_another_stream_has_are_reported_in_a_sentence(client: Client) -> None:
     await client.jetstream().add_stream(
         StreamConfig(name="OTHER", subjects=["forebay.raw.taken.>"])
     )
@@ -240,7 +240,7 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(client: Client) -> No
     assert (await context.get_last_msg("FOREBAY_RAW_small", subject)).data == b"1" * 2_000
 
 
-async def test_a_server_without_room_is_told_in_a_sentence(tmp_path: Path) -> None:
+async def test_a_server_without_room_is_reported_in_a_sentence(tmp_path: Path) -> None:
     async with (
         NatsServer(tmp_path / "nats", max_file_store="16MB") as server,
         server.client() as client,
@@ -249,6 +249,6 @@ async def test_a_server_without_room_is_told_in_a_sentence(tmp_path: Path) -> No
             await ensure_shard(client, SHARD)
 
 
-async def test_without_a_server_it_is_told_in_a_sentence() -> None:
+async def test_without_a_server_it_is_reported_in_a_sentence() -> None:
     with pytest.raises(StoreUnavailable, match="NATS did not answer"):
         await provision(NatsSettings(url="nats://127.0.0.1:1"), SHARD)

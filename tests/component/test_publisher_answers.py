@@ -1,4 +1,4 @@
-"""What JetStream answers reaches whoever published, told apart by kind."""
+"""What JetStream answers reaches whoever published, each kind as its own error."""
 
 import asyncio
 import contextlib
@@ -103,7 +103,9 @@ async def test_payload_and_headers_are_stored_as_given(nats_server: NatsServer) 
     assert (stored.data, stored.headers) == (payload, headers)
 
 
-async def test_a_repeat_within_the_window_is_told_and_stored_once(nats_server: NatsServer) -> None:
+async def test_a_repeat_within_the_window_is_reported_and_stored_once(
+    nats_server: NatsServer,
+) -> None:
     await make_stream(nats_server, StreamKind.RAW)
     headers = {"Nats-Msg-Id": "the-same"}
     async with connected(nats_server) as publisher:
@@ -114,7 +116,7 @@ async def test_a_repeat_within_the_window_is_told_and_stored_once(nats_server: N
     assert await messages(nats_server, "FOREBAY_RAW_0") == 1
 
 
-async def test_a_second_claim_is_refused_in_the_words_that_we_look_for(
+async def test_a_second_claim_is_refused_in_the_words_that_we_expect(
     nats_server: NatsServer,
 ) -> None:
     await make_stream(nats_server, StreamKind.EVENTS)
@@ -145,7 +147,7 @@ async def test_a_claim_in_a_full_stream_is_still_a_repeat(nats_server: NatsServe
             await publisher.publish(EVENT, b"x" * 1_000, {}, SECONDS)
 
 
-async def test_a_subject_without_a_stream_is_told_at_once(nats_server: NatsServer) -> None:
+async def test_a_subject_without_a_stream_is_reported_at_once(nats_server: NatsServer) -> None:
     async with connected(nats_server) as publisher:
         async with asyncio.timeout(SECONDS / 2):
             with pytest.raises(StreamMissing):
@@ -186,7 +188,7 @@ async def test_a_message_above_the_stream_s_size_is_refused(nats_server: NatsSer
             await publisher.publish("forebay.raw.small.x", b"x" * 11, {}, SECONDS)
 
 
-async def test_without_a_connection_nothing_is_sent_and_it_is_told_at_once() -> None:
+async def test_without_a_connection_nothing_is_sent_and_it_is_reported_at_once() -> None:
     publisher = Publisher(NatsSettings(url="nats://127.0.0.1:1"), "test")
     assert not publisher.is_connected
     with pytest.raises(StoreUnavailable, match="not connected"):

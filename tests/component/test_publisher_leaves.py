@@ -1,6 +1,6 @@
 """A NATS server that falls silent, or asks to be left: the publisher makes a new connection.
 
-The server is played, for a real one does neither when it is told to; the clock of the loop is
+The server is played, for a real one does neither on request; the clock of the loop is
 pushed on by the test.
 """
 
@@ -35,7 +35,7 @@ class Client:
         self.replies: list[str] = []
         """Where the answers to its messages are to go."""
 
-    def tell(self, line: bytes) -> None:
+    def send_line(self, line: bytes) -> None:
         """Send a command."""
         self.send(line + b"\r\n")
 
@@ -45,12 +45,12 @@ class Client:
 
     async def read(self, reader: asyncio.StreamReader) -> None:
         """Greet, and take what comes until the end."""
-        self.tell(b'INFO {"max_payload":1048576,"headers":true}')
+        self.send_line(b'INFO {"max_payload":1048576,"headers":true}')
         while line := await reader.readline():
             if line == b"PING\r\n":
                 self.pings += 1
                 if self.is_answered:
-                    self.tell(b"PONG")
+                    self.send_line(b"PONG")
             elif line == b"PONG\r\n":
                 self.pongs += 1
             elif line.startswith(b"HPUB "):
@@ -65,8 +65,8 @@ class Client:
 
     def answer(self) -> None:
         """Say of the first message that it is stored."""
-        self.tell(f"MSG {self.replies[0]} 1 {len(ANSWER)}".encode())
-        self.tell(ANSWER)
+        self.send_line(f"MSG {self.replies[0]} 1 {len(ANSWER)}".encode())
+        self.send_line(ANSWER)
 
 
 class PlayedNats:
@@ -150,7 +150,7 @@ async def test_who_asks_to_be_left_is_left_and_still_brings_its_answers(
         (first,) = played.clients
         before = publisher.send(SUBJECT, b"1", {}, 20.0)
         await eventually(lambda: first.replies, saying="the message")
-        first.tell(b'INFO {"max_payload":1048576,"headers":true,"ldm":true}')
+        first.send_line(b'INFO {"max_payload":1048576,"headers":true,"ldm":true}')
         await eventually(lambda: changes == [True, True], saying="another connection")
         assert not first.has_ended
         first.answer()
@@ -166,7 +166,7 @@ async def test_a_server_that_asks_for_a_sign_of_life_gets_one(played: PlayedNats
     async with publishing(NatsSettings(url=played.url)) as publisher:
         await publisher.wait_reached()
         (only,) = played.clients
-        only.tell(b"PING")
+        only.send_line(b"PING")
         await eventually(lambda: only.pongs == 1, saying="a PONG")
 
 

@@ -1,4 +1,4 @@
-"""A server that is lost or silent: whoever published is told in time, and nothing is sent later."""
+"""A server is lost or silent: who published gets an error in time, and nothing is sent later."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ LONG = 20.0
 
 
 class Watched:
-    """A publisher with what it tells its owner."""
+    """A publisher with what it reports to its owner."""
 
     def __init__(self, server: NatsServer) -> None:
         """Prepare; nothing is connected yet."""
@@ -96,7 +96,7 @@ async def test_what_failed_with_the_connection_is_not_sent_over_the_next_one(
     assert await stored(nats_server) == 1
 
 
-async def test_it_comes_back_with_the_server_and_tells_so(
+async def test_it_comes_back_with_the_server_and_reports_so(
     nats_server: NatsServer, watched: Watched
 ) -> None:
     await nats_server.kill()
@@ -162,7 +162,7 @@ async def test_a_sender_that_goes_away_does_not_disturb_the_others(watched: Watc
 
 @contextlib.asynccontextmanager
 async def telling_of(other: str) -> AsyncIterator[str]:
-    """Give the URL of a server of a cluster that tells of another one, and goes with the block."""
+    """Give the URL of a server of a cluster that announces another one, and ends with the block."""
     writers: list[asyncio.StreamWriter] = []
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -21,11 +21,11 @@ async def test_a_receiver_that_can_store_says_so(receiver: ReceiverHarness) -> N
     assert (await receiver.part.admin("/livez")).status == 200
 
 
-async def test_routes_are_told_by_name_only(receiver: ReceiverHarness) -> None:
+async def test_routes_are_shown_by_name_only(receiver: ReceiverHarness) -> None:
     body = (await receiver.part.admin("/routes")).body
-    told = json.loads(body)
-    assert told["endpoints"] == sorted(f"{route.namespace}/{route.name}" for route in ROUTES)
-    assert told["generations"] == {"0.json": "1"}
+    shown = json.loads(body)
+    assert shown["endpoints"] == sorted(f"{route.namespace}/{route.name}" for route in ROUTES)
+    assert shown["generations"] == {"0.json": "1"}
     for secret in (APP_SECRET, TOKEN, VERIFY_TOKEN):
         assert secret.encode() not in body
 

@@ -158,15 +158,15 @@ async def test_refusals_are_the_same_whatever_was_wrong(receiver: ReceiverHarnes
     assert len({(each.status, each.body, tuple(each.headers.items())) for each in answers}) == 1
 
 
-async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_path: Path) -> None:
+async def test_no_header_stands_for_a_certificate_unless_a_setting_names_it(tmp_path: Path) -> None:
     off = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER": ""}
     async with ReceiverHarness(tmp_path, **off) as receiver, receiver.nothing_stored():
         for name, headers in (("certified", CERTIFIED), ("everything", ALL)):
             assert (await receiver.post(BODY, headers, path=path_of(name))).status == 401
         assert await receiver.refused("certificate_off") == 2
-        (told,) = receiver.part.logged("client_certificates_off")
-        assert (told["endpoints"], told["count"]) == (["demo/certified", "demo/everything"], 2)
-        assert "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in told["fix"]
+        (line,) = receiver.part.logged("client_certificates_off")
+        assert (line["endpoints"], line["count"]) == (["demo/certified", "demo/everything"], 2)
+        assert "set FOREBAY_RECEIVER_CLIENT_CERTIFICATE_HEADER" in line["fix"]
         ready = json.loads((await receiver.part.admin("/readyz")).body)
         assert ready["ok"]
         (warning,) = [each for each in ready["warnings"] if "certificate" in each]
@@ -176,14 +176,14 @@ async def test_no_header_tells_of_a_certificate_unless_a_setting_names_it(tmp_pa
 async def test_a_certificate_that_failed_beside_the_header_is_refused(tmp_path: Path) -> None:
     verified = {"FOREBAY_RECEIVER_CLIENT_CERTIFICATE_VERIFIED": "SSL-Client-Verify=SUCCESS"}
     async with ReceiverHarness(tmp_path, **verified) as receiver:
-        for told, status in (
+        for verdict, status in (
             ({"ssl-client-verify": "SUCCESS"}, 200),
             ({"ssl-client-verify": "FAILED:self-signed certificate"}, 401),
             ({"ssl-client-verify": "NONE"}, 401),
             ({}, 401),
         ):
             answer = await receiver.post(
-                receiver.new_body(), {**CERTIFIED, **told}, path=path_of("certified")
+                receiver.new_body(), {**CERTIFIED, **verdict}, path=path_of("certified")
             )
             assert answer.status == status
 

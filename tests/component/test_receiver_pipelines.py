@@ -51,7 +51,7 @@ async def turns() -> None:
 async def test_what_comes_behind_an_answer_is_stored_behind_what_waits(
     receiver: InProcessReceiver,
 ) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     protocol.data_received(post(b"A") + post(b"B"))
     receiver.store.answer_next()
@@ -74,7 +74,7 @@ async def test_what_comes_behind_an_answer_is_stored_behind_what_waits(
 async def test_what_ends_a_connection_is_answered_behind_what_waits(
     receiver: InProcessReceiver, ending: bytes, status: int
 ) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     protocol.data_received(post(b"A") + post(b"B"))
     receiver.store.answer_next()
@@ -90,7 +90,7 @@ async def test_what_ends_a_connection_is_answered_behind_what_waits(
 async def test_a_client_is_told_to_go_on_behind_the_answers_before(
     receiver: InProcessReceiver,
 ) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     protocol.data_received(post(b"A") + post(b"B"))
     receiver.store.answer_next()
@@ -145,7 +145,7 @@ HALF_READ = {
 async def test_a_closed_connection_leaves_nothing_in_memory(
     receiver: InProcessReceiver, kind: str
 ) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     before = len(alive())
     protocol, _ = receiver.connect()
     for piece in HALF_READ[kind]:
@@ -164,7 +164,7 @@ ENDLESS = 256 * 1024
 
 
 async def test_what_waits_on_a_connection_is_held_and_bounded(receiver: InProcessReceiver) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     empty = post(b"", Padding="x" * 100)
     before = len(alive())
@@ -185,7 +185,7 @@ async def test_what_waits_on_a_connection_is_held_and_bounded(receiver: InProces
 
 
 async def test_a_pipeline_of_webhooks_is_stored_whole(receiver: InProcessReceiver) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     bodies = [b"%d" % number for number in range(1000)]
     protocol, transport = receiver.connect()
     padding = "x" * 100
@@ -200,7 +200,7 @@ async def test_a_pipeline_of_webhooks_is_stored_whole(receiver: InProcessReceive
 
 
 async def test_more_requests_than_may_wait_end_the_connection(receiver: InProcessReceiver) -> None:
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     tiny = f"POST {PATH} HTTP/1.1\r\nHost:a\r\nAuthorization:it\r\nContent-Length:0\r\n\r\n"
     protocol.data_received(tiny.encode() * (SLICE_BYTES // len(tiny)))
@@ -238,7 +238,7 @@ async def test_what_came_before_the_end_is_read_though_others_have_their_turn(
 
 async def test_many_connections_leave_no_more_unread_than_the_limit() -> None:
     receiver = InProcessReceiver(ROUTE)
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     read = post(b"") * (ENDLESS // len(post(b"")))
     connections = [receiver.connect() for _ in range(100)]
     for protocol, _ in connections:
@@ -251,26 +251,26 @@ async def test_many_connections_leave_no_more_unread_than_the_limit() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 200_000], ids=["small", "large"])
-@pytest.mark.parametrize("is_told_later", [True, False])
-async def test_a_fault_in_storing_is_answered_once_and_told(
-    receiver: InProcessReceiver, size: int, *, is_told_later: bool
+@pytest.mark.parametrize("is_answered_later", [True, False])
+async def test_a_fault_in_storing_is_answered_once_and_reported(
+    receiver: InProcessReceiver, size: int, *, is_answered_later: bool
 ) -> None:
-    told = list[object]()
+    reported = list[object]()
     asyncio.get_running_loop().set_exception_handler(
-        lambda _, context: told.append(context.get("exception"))
+        lambda _, context: reported.append(context.get("exception"))
     )
-    receiver.store.answers_when_told = is_told_later
+    receiver.store.answers_on_request = is_answered_later
     receiver.store.breaks = True
     protocol, transport = receiver.connect()
     protocol.data_received(post(b"x" * size))
-    await eventually(lambda: told, saying="the fault to be told")
+    await eventually(lambda: reported, saying="the fault to be reported")
     receiver.store.breaks = False
-    if is_told_later:
+    if is_answered_later:
         receiver.store.answer_next()
-    assert [type(each) for each in told] == [RuntimeError]
-    expected = [503] if is_told_later else [200]
+    assert [type(each) for each in reported] == [RuntimeError]
+    expected = [503] if is_answered_later else [200]
     assert statuses_in(bytes(transport.written)) == expected
     assert receiver.intake.in_flight == receiver.intake.in_flight_bytes == 0
-    receiver.store.answers_when_told = False
+    receiver.store.answers_on_request = False
     protocol.data_received(post(b"{}"))
     assert statuses_in(bytes(transport.written)) == [*expected, 200]

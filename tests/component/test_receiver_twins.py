@@ -16,7 +16,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay_receiver.adapters.store import STILL_STORING_PAUSE_SECONDS, JetStreamStore
 from support.nats.nats_server import NatsServer
 from support.programs.stack import SHARD
-from support.receiver.receiver_store import Told, storing
+from support.receiver.receiver_store import RecordedResults, storing
 from support.timing.wait import eventually
 
 
@@ -32,7 +32,7 @@ async def store(nats_server: NatsServer) -> AsyncIterator[JetStreamStore]:
 async def test_who_is_being_stored_elsewhere_is_asked_for_until_it_is_there(
     store: JetStreamStore,
 ) -> None:
-    webhook = Told(store, b"{}", seconds=5.0)
+    webhook = RecordedResults(store, b"{}", seconds=5.0)
     store.take_answer(webhook, StillStoring("10158"))
     assert webhook.results == []
     await eventually(lambda: webhook.results, saying="an answer")
@@ -40,7 +40,7 @@ async def test_who_is_being_stored_elsewhere_is_asked_for_until_it_is_there(
     assert store.rejection("0") is None
 
 
-async def test_who_has_no_time_left_is_told_so(store: JetStreamStore) -> None:
-    webhook = Told(store, b"{}", seconds=STILL_STORING_PAUSE_SECONDS / 2)
+async def test_who_has_no_time_left_gets_an_answer(store: JetStreamStore) -> None:
+    webhook = RecordedResults(store, b"{}", seconds=STILL_STORING_PAUSE_SECONDS / 2)
     store.take_answer(webhook, StillStoring("10158"))
     assert [type(each) for each in webhook.results] == [StillStoring]

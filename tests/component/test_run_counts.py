@@ -54,9 +54,9 @@ def requests(outcome: str, count: int) -> str:
 
 
 def processor(metric: str, **labels: str) -> str:
-    given = {"namespace": "demo", "endpoint": "meta", **labels}
-    told = ",".join(f'{name}="{value}"' for name, value in given.items())
-    return f"forebay_processor_{metric}{{{told}}} 3\n"
+    every = {"namespace": "demo", "endpoint": "meta", **labels}
+    text = ",".join(f'{name}="{value}"' for name, value in every.items())
+    return f"forebay_processor_{metric}{{{text}}} 3\n"
 
 
 async def test_figures_are_the_sums_over_kinds_and_destinations() -> None:

@@ -28,7 +28,7 @@ async def test_without_a_run_there_is_none(tmp_path: Path) -> None:
     assert await running_nats(tmp_path) is None, "a run that was killed"
 
 
-async def test_a_run_whose_nats_is_silent_is_told_with_its_port(tmp_path: Path) -> None:
+async def test_a_run_whose_nats_is_silent_is_reported_with_its_port(tmp_path: Path) -> None:
     async with NatsServer(tmp_path / "nats") as server:
         with DataFolder(tmp_path / "data") as folder:
             written(folder, server.port)
@@ -40,13 +40,13 @@ async def test_a_run_whose_nats_is_silent_is_told_with_its_port(tmp_path: Path) 
             finally:
                 server.thaw()
     assert ended.code == 1
-    told = (
+    message = (
         rf"process \d+\) does not answer at port {server.port}: wait until it has started, look at"
     )
-    assert re.search(told, ended.err)
+    assert re.search(message, ended.err)
 
 
-async def test_a_run_whose_nats_is_gone_is_told_too(tmp_path: Path) -> None:
+async def test_a_run_whose_nats_is_gone_is_reported_too(tmp_path: Path) -> None:
     port = free_port()
     with DataFolder(tmp_path) as folder:
         written(folder, port)

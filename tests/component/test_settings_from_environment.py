@@ -1,4 +1,4 @@
-"""Settings come from the environment; one that cannot be used is named, its value never told."""
+"""Settings come from the environment; one that cannot be used is named, its value never shown."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def test_a_receiver_s_budget_is_within_the_providers_limit() -> None:
     assert settings.body_seconds < settings.budget_seconds < 5.0
 
 
-def test_several_servers_of_nats_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_servers_of_nats_are_distinguished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_NATS_URL", "nats://a:4222,nats://b:4222,")
     assert load_settings(NatsSettings).urls == ("nats://a:4222", "nats://b:4222")
 
 
-def test_several_shards_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_several_shards_are_distinguished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FOREBAY_TABLE_DIR", str(tmp_path))
     monkeypatch.setenv("FOREBAY_SHARDS", "0, 1,eu")
     assert load_settings(PartSettings).shards == ("0", "1", "eu")
@@ -174,7 +174,7 @@ def test_every_setting_is_frozen() -> None:
         assert kind.model_config["frozen"]
 
 
-def test_a_file_without_credentials_is_told(
+def test_a_file_without_credentials_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "user.creds"

@@ -21,7 +21,7 @@ from support.receiver.receiver_harness import signed
 from support.timing.wait import eventually
 from support.traces.otlp_collector import OtlpCollector
 from support.traces.spans import Seen
-from support.traces.story import FAILING, judge_story, serve_two, told_story
+from support.traces.story import FAILING, judge_story, recorded_story, serve_two
 
 STRANGER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -59,13 +59,13 @@ async def test_a_traced_webhook_shows_every_hop_and_a_replay_links_to_it(traced:
     stack, collector = traced.stack, traced.collector
     receiver = await stack.receiver(**settings)
     processor = await stack.processor(**settings)
-    told = await told_story(stack, traced.billing, receiver, time.time, STRANGER)
+    sent = await recorded_story(stack, traced.billing, receiver, time.time, STRANGER)
     await collector.wait_for(
-        lambda: len(collector.trace(told.trace_id).spans) >= 15, "all spans of the webhook"
+        lambda: len(collector.trace(sent.trace_id).spans) >= 15, "all spans of the webhook"
     )
-    trace = collector.trace(told.trace_id)
+    trace = collector.trace(sent.trace_id)
     # The last attempt ends when its answer is read, after the destination has counted it.
-    item = judge_story(trace, told, time.time())
+    item = judge_story(trace, sent, time.time())
     # A stranger's trace is linked to, and not continued.
     assert trace.one("POST webhook").links == ((STRANGER[3:35], STRANGER[36:52]),)
     assert {span.service for span in trace.spans} == {"forebay-receiver", "forebay-processor"}
@@ -88,7 +88,7 @@ async def test_a_traced_webhook_shows_every_hop_and_a_replay_links_to_it(traced:
         "the replay",
     )
     (replay,) = (each for each in _named(collector, "deliver FOREBAY_RETRY_0") if each.links)
-    assert replay.trace_id not in {told.trace_id, dead.trace_id}
+    assert replay.trace_id not in {sent.trace_id, dead.trace_id}
     assert replay.links == ((dead.trace_id, dead.parent_id),)
     assert replay.parent_id == ""
     # Logs name the trace, metrics its exemplars, and nothing holds what is private.
@@ -108,9 +108,9 @@ async def test_what_fails_is_traced_though_nothing_was_drawn(traced: Traced) -> 
     stack, collector = traced.stack, traced.collector
     receiver = await stack.receiver(**settings)
     await stack.processor(**settings)
-    told = await told_story(stack, traced.billing, receiver, time.time, STRANGER)
+    sent = await recorded_story(stack, traced.billing, receiver, time.time, STRANGER)
     await collector.wait_for(lambda: len(collector.spans) >= 4, "the item that failed")
-    names = [(each.name, each.is_error) for each in collector.trace(told.trace_id).spans]
+    names = [(each.name, each.is_error) for each in collector.trace(sent.trace_id).spans]
     assert names == [
         ("deliver FOREBAY_EVENTS_0", True),
         ("publish FOREBAY_RETRY_0", False),
@@ -118,7 +118,7 @@ async def test_what_fails_is_traced_though_nothing_was_drawn(traced: Traced) -> 
         ("deliver FOREBAY_RETRY_0", False),
     ]
     assert {each.attributes.get("forebay.webhook_id") for each in collector.spans} == {FAILING}
-    # A destination is told what is recorded: a sender's wish counts for nothing.
+    # A destination gets the flag of what is recorded: a sender's wish counts for nothing.
     assert all(each.headers["traceparent"].endswith("-00") for each in stack.sink.arrivals)
     flags = [each.headers["traceparent"][-2:] for each in traced.billing.of(FAILING)]
     assert flags == ["00", "01", "01"]
@@ -130,7 +130,7 @@ async def test_nothing_is_sent_and_traces_pass_through_without_an_endpoint(
     stack = traced.stack
     receiver = await stack.receiver(FOREBAY_TRACES_RATIO="1")
     await stack.processor(FOREBAY_TRACES_RATIO="1")
-    await told_story(stack, traced.billing, receiver, time.time, STRANGER)
+    await recorded_story(stack, traced.billing, receiver, time.time, STRANGER)
     assert not traced.collector.requests
     arrivals = [*stack.sink.arrivals, *traced.billing.arrivals]
     assert {each.headers["traceparent"] for each in arrivals} == {STRANGER}
@@ -142,7 +142,7 @@ async def test_a_collector_that_takes_nothing_holds_up_nothing(traced: Traced) -
     stack = traced.stack
     receiver = await stack.receiver(**settings)
     processor = await stack.processor(**settings)
-    await told_story(stack, traced.billing, receiver, time.time)
+    await recorded_story(stack, traced.billing, receiver, time.time)
 
     async def is_counted() -> bool:
         name = "forebay_processor_spans_total"

@@ -47,21 +47,21 @@ ROUTES = (
 )
 
 
-def judge(requests: list[GeneratedRequest], outcome: Outcome, told: object) -> list[bool]:
+def judge(requests: list[GeneratedRequest], outcome: Outcome, context: object) -> list[bool]:
     """Hold what came of a connection to what its requests are; returns which were stored."""
-    assert len(outcome.statuses) <= len(requests), ("two answers for one request", told)
+    assert len(outcome.statuses) <= len(requests), ("two answers for one request", context)
     stored = [status == 200 for status in outcome.statuses]
     for request, status in zip(requests, outcome.statuses, strict=False):
-        assert request.is_served == (status == 200), (request, status, told)
-        assert status in {200, 400, 401, 403, 404, 405, 415, 417, 505}, (request, status, told)
+        assert request.is_served == (status == 200), (request, status, context)
+        assert status in {200, 400, 401, 403, 404, 405, 415, 417, 505}, (request, status, context)
     bodies = [request.body for request, is_in in zip(requests, stored, strict=False) if is_in]
-    assert outcome.stored == bodies, ("stored is not what was sent", told)
+    assert outcome.stored == bodies, ("stored is not what was sent", context)
     if len(stored) < len(requests):
         # Nothing is left out, unless an answer has ended the connection.
-        assert outcome.has_ended, ("no answer", told)
+        assert outcome.has_ended, ("no answer", context)
         last = requests[len(stored) - 1] if stored else None
-        assert last is not None, ("closed without a word", told)
-        assert last.is_last or not last.is_served, ("closed without a reason", told)
+        assert last is not None, ("closed without a word", context)
+        assert last.is_last or not last.is_served, ("closed without a reason", context)
     return stored
 
 
@@ -146,20 +146,20 @@ async def test_a_200_is_for_the_bytes_that_were_sent_and_for_nothing_else() -> N
         requests = [generate(rand) for _ in range(rand.choice((1, 1, 2, 3)))]
         seen["requests"] += len(requests)
         data = b"".join(request.data for request in requests)
-        told = (SEED, seen["requests"], data)
+        context = (SEED, seen["requests"], data)
         receiver.store.answers_later = rand.random() < 0.5
-        stored = judge(requests, await receiver.send([data]), told)
-        receiver.store.answers_when_told = timing.random() < 0.5
+        stored = judge(requests, await receiver.send([data]), context)
+        receiver.store.answers_on_request = timing.random() < 0.5
         # What comes right behind an answer must not be served before what waits.
         outcome = await receiver.send(cut(data, rand), lambda: timing.random() < 0.5)
-        receiver.store.answers_when_told = False
-        again = judge(requests, outcome, told)
+        receiver.store.answers_on_request = False
+        again = judge(requests, outcome, context)
         # How it is cut decides nothing but whether a 401 ends the connection.
-        assert again == stored[: len(again)], told
-        assert len(again) == len(stored) or not again[-1], told
+        assert again == stored[: len(again)], context
+        assert len(again) == len(stored) or not again[-1], context
         seen["stored"] += sum(stored)
-        compare(requests, stored, list(bodies_by_h11(data)), "h11", seen, told)
-        compare(requests, stored, await reference.bodies(data), "uvicorn", seen, told)
+        compare(requests, stored, list(bodies_by_h11(data)), "h11", seen, context)
+        compare(requests, stored, await reference.bodies(data), "uvicorn", seen, context)
         if seen["requests"] % 100 == 0:
             await asyncio.sleep(0)
     # It is no test where the others refuse most, or where nothing is refused.
@@ -174,7 +174,7 @@ def compare(
     bodies: list[bytes],
     who: str,
     seen: Counter[str],
-    told: object,
+    context: object,
 ) -> None:
     """See that another server found the same bodies, as far as it came."""
     for request, is_stored, body in zip(requests, stored, bodies, strict=False):
@@ -184,7 +184,7 @@ def compare(
         if who == "uvicorn" and any(name == "Upgrade" for name, _ in request.headers):
             # It drops the body of these: the fault that this test is here for.
             return
-        assert body == request.body, (who, request, told)
+        assert body == request.body, (who, request, context)
         seen[who] += 1
 
 

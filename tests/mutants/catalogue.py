@@ -1,7 +1,7 @@
 """The catalogue of mutations: one file an area, each entry a fault that a user would meet.
 
 An entry names its place by an anchor: text that stands exactly once in its file. So it survives
-that lines move, and tells at once when the code that it is about is not there any more
+that lines move, and fails at once when the code that it is about is not there any more
 (tests/unit/test_mutants.py looks at all of them).
 """
 

@@ -57,7 +57,7 @@ _NOTHING: Final = Mutation(
 
 
 class CheckError(Exception):
-    """The tests cannot tell a fault from none; the message says why."""
+    """The tests pass with and without a fault, or fail with both; the message says why."""
 
 
 def check_trees(trees: Sequence[Tree]) -> None:

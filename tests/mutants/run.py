@@ -6,7 +6,7 @@ copied as it is, and never changed.
 
     make mutants                               all of it, on two copies at a time
     make mutants ARGS=--short                  a part that unit tests notice: under 3 minutes
-    make mutants ARGS="--area core processor"  some areas; --list tells which there are
+    make mutants ARGS="--area core processor"  some areas; --list names them
     make mutants ARGS="--only group-message --show"
                                                one entry, with its diff and what the tests said
     make mutants ARGS=--record                 keep the result in docs/results/mutants.md
@@ -159,7 +159,7 @@ def _run(
         tried = [pool.submit(attempt, each) for each in wanted]
         for future in as_completed(tried):
             trials.append(future.result())
-            _tell(trials[-1], len(trials), len(tried), began)
+            _print_trial(trials[-1], len(trials), len(tried), began)
             if chosen.show:
                 print(_diff(trials[-1].mutation), flush=True)
     return sorted(trials, key=lambda each: wanted.index(each.mutation))
@@ -174,7 +174,7 @@ def _noticed_before() -> dict[str, str]:
     return {each["id"]: each["by"] for each in found if "::" in each["by"]}
 
 
-def _tell(trial: Trial, done: int, count: int, began: float) -> None:
+def _print_trial(trial: Trial, done: int, count: int, began: float) -> None:
     left = (time.monotonic() - began) / done * (count - done)
     mark = {Outcome.SURVIVED: "!!", Outcome.BROKEN: "??"}.get(trial.outcome, "  ")
     print(

@@ -132,19 +132,19 @@ async def test_every_series_that_an_alert_looks_at_is_there(run: EventfulRun) ->
             assert await run.prometheus.query(name), (rule.get("alert"), name)
 
 
-async def test_what_went_wrong_is_what_alerts_tell(run: EventfulRun) -> None:
-    async def told() -> set[str]:
+async def test_what_went_wrong_is_what_alerts_report(run: EventfulRun) -> None:
+    async def firing() -> set[str]:
         found = await run.prometheus.query('ALERTS{alertname=~"Forebay.+"}')
         return {each["metric"]["alertname"] for each in found}
 
     expected = {"ForebayDeadLetters", "ForebayDestinationDown"}
 
-    async def are_told() -> bool:
-        return expected <= await told()
+    async def have_fired() -> bool:
+        return expected <= await firing()
 
-    await eventually(are_told, within=20, saying=f"alerts {sorted(expected)}")
-    # Parts are there, partitions have processors: nothing of that is told.
-    assert not {"ForebayMetricsMissing", "ForebayPartitionsUnowned"} & await told()
+    await eventually(have_fired, within=20, saying=f"alerts {sorted(expected)}")
+    # Parts are there, partitions have processors: nothing of that is reported.
+    assert not {"ForebayMetricsMissing", "ForebayPartitionsUnowned"} & await firing()
 
 
 async def test_endpoints_in_danger_are_listed_with_what_they_are_in_danger_of(

@@ -313,7 +313,7 @@ async def test_nothing_private_is_shown_by_receiver_and_processor(stack: Stack, 
         texts[f"log of {part.kind}"] = part.log.read_text()
     texts["log of nats-server"] = stack.nats_server.log.read_text()
 
-    # It is a full run: what should be told is told.
+    # It is a full run: what should be reported is reported.
     assert "signature_wrong" in texts["receiver /metrics"]
     assert "demo/everything" in texts["receiver /routes"]
     assert len(texts["log of processor"].splitlines()) > 100

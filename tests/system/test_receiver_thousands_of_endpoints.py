@@ -38,8 +38,8 @@ async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
 
 
 async def in_force(receiver: ReceiverHarness, generation: str) -> bool:
-    told = json.loads((await receiver.part.admin("/routes")).body)
-    return generation in told["generations"].values()
+    shown = json.loads((await receiver.part.admin("/routes")).body)
+    return generation in shown["generations"].values()
 
 
 async def use_all(receiver: ReceiverHarness, routes: Sequence[ReceiverRoute]) -> int:

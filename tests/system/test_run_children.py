@@ -33,7 +33,7 @@ asyncio.run(Child(command, print).run())
 
 
 class Running:
-    """A child under test, and what was told of it."""
+    """A child under test, and what was reported of it."""
 
     def __init__(self, folder: Path, program: str, *, niceness: int = 0) -> None:
         self.log = folder / "part.log"
@@ -69,7 +69,7 @@ async def running(folder: Path, program: str, *, niceness: int = 0) -> AsyncIter
         await asyncio.gather(part.task, return_exceptions=True)
 
 
-async def test_a_part_that_is_killed_is_started_again_and_that_is_told(tmp_path: Path) -> None:
+async def test_a_part_that_is_killed_is_started_again_and_that_is_reported(tmp_path: Path) -> None:
     async with running(tmp_path, LIVES) as part:
         first = await part.up()
         os.kill(first, signal.SIGKILL)
@@ -101,7 +101,9 @@ async def test_a_part_that_is_told_to_stop_is_not_started_again(tmp_path: Path) 
         assert part.warnings == []
 
 
-async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(tmp_path: Path) -> None:
+async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_reported(
+    tmp_path: Path,
+) -> None:
     async with running(tmp_path, STUBBORN) as part:
         process = await part.up()
         await part.child.stop(within=0.2)

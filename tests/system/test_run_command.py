@@ -89,10 +89,10 @@ async def test_a_pasted_curl_gets_200_and_its_item_reaches_the_destination(tmp_p
     if shutil.which("curl") is None:
         pytest.skip("there is no curl here")
     async with running(tmp_path, "--json") as run:
-        told = await run.ready()
-        assert told["seconds"] < 5
-        assert [each["endpoint"] for each in told["endpoints"]] == ["demo/d360", "demo/meta"]
-        for endpoint in told["endpoints"]:
+        ready = await run.ready()
+        assert ready["seconds"] < 5
+        assert [each["endpoint"] for each in ready["endpoints"]] == ["demo/d360", "demo/meta"]
+        for endpoint in ready["endpoints"]:
             shell = await asyncio.create_subprocess_shell(
                 f"{endpoint['curl']} --silent",
                 cwd="/",
@@ -103,7 +103,7 @@ async def test_a_pasted_curl_gets_200_and_its_item_reaches_the_destination(tmp_p
         await eventually(lambda: len(items(run.data)) == 2, saying="both items in the log")
         assert {record["endpoint"] for record in items(run.data)} == {"meta", "d360"}
         assert all(record["destination"] == "log" for record in items(run.data))
-        pids = told["pids"].values()
+        pids = ready["pids"].values()
         assert await run.program.end(signal.SIGINT, within=40) == 0
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
@@ -123,7 +123,7 @@ async def test_the_examples_take_the_corpus_and_a_second_start_goes_on(tmp_path:
     async with running(tmp_path, "--json") as run:
         await run.ready()
         assert await send(run) == 200
-        # What comes after the repeat tells that the repeat has been worked off.
+        # What comes after the repeat shows that the repeat has been worked off.
         other = PAYLOADS["messages-text-reply"].body
         request = request_bytes(
             "POST",
@@ -168,7 +168,7 @@ def taken() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port", "--processor-admin-port"])
-async def test_a_port_that_is_taken_is_told_with_the_option_that_changes_it(
+async def test_a_port_that_is_taken_is_reported_with_the_option_that_changes_it(
     option: str, taken: int, tmp_path: Path
 ) -> None:
     async with running(tmp_path, option, str(taken)) as run:
@@ -180,7 +180,7 @@ async def test_a_port_that_is_taken_is_told_with_the_option_that_changes_it(
     )
 
 
-async def test_a_data_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_a_data_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file, not a folder")
     async with running(tmp_path) as run:
         assert await run.ended() == 2

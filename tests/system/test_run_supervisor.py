@@ -77,9 +77,9 @@ class Recorder:
     def __init__(self) -> None:
         self.facts: list[Facts] = []
         self.changes: list[Facts] = []
-        self.told: list[str] = []
+        self.printed: list[str] = []
         self.warnings: list[str] = []
-        self.looks = 0
+        self.shown = 0
 
     def ready(self, facts: Facts) -> None:
         """Remember the facts."""
@@ -91,7 +91,7 @@ class Recorder:
 
     def info(self, text: str) -> None:
         """Remember the text."""
-        self.told.append(text)
+        self.printed.append(text)
 
     def warn(self, text: str) -> None:
         """Remember the warning."""
@@ -103,9 +103,9 @@ class Recorder:
         states: DestinationStates,
         latest: Sequence[LastItem],
     ) -> None:
-        """Count the look."""
+        """Count the call."""
         del rows, states, latest
-        self.looks += 1
+        self.shown += 1
 
     def close(self) -> None:
         """Have nothing to end."""
@@ -180,7 +180,7 @@ async def test_all_parts_come_up_with_streams_and_tables_and_go_again(bench: Ben
         client = await nats.connect(facts.nats)
         names = {info.config.name for info in await client.jetstream().streams_info()}
         await client.close()
-        await eventually(lambda: reporter.looks > 1, saying="figures to be shown")
+        await eventually(lambda: reporter.shown > 1, saying="figures to be shown")
     assert names == {f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE")}
     assert facts.seconds < 5
     assert [sample.endpoint for sample in facts.samples] == ["demo/meta"]
@@ -190,7 +190,7 @@ async def test_all_parts_come_up_with_streams_and_tables_and_go_again(bench: Ben
     assert set(processes) == {"run", "nats", "processor", "receiver"}
     assert [name for name, process in processes.items() if process.is_running()] == ["run"]
     assert reporter.warnings == []
-    assert reporter.told[-1] == f"stopped; what is stored waits in {bench.data / 'nats'}"
+    assert reporter.printed[-1] == f"stopped; what is stored waits in {bench.data / 'nats'}"
 
 
 async def test_parts_get_their_settings_and_no_secrets_by_environment(bench: Bench) -> None:
@@ -257,7 +257,7 @@ async def test_the_line_of_an_edited_manifest_brings_a_new_item_and_no_variant(
     assert len(ids) == 2, lines
 
 
-async def test_a_secret_that_looks_like_a_mistake_is_told_with_its_place(bench: Bench) -> None:
+async def test_a_secret_that_looks_like_a_mistake_is_reported_with_its_place(bench: Bench) -> None:
     async with bench.running() as reporter:
         bench.write("second", ENDPOINT.replace("{name: app,", "{name: odd,") + ODD_SECRET)
         await eventually(lambda: reporter.changes)

@@ -19,7 +19,7 @@ from support.receiver.receiver_harness import signed
 from support.timing.wait import eventually
 from support.traces.jaeger import MISSING, Jaeger, jaeger_program
 from support.traces.spans import Trace
-from support.traces.story import judge_story, serve_two, told_story
+from support.traces.story import judge_story, recorded_story, serve_two
 
 pytestmark = pytest.mark.skipif(jaeger_program() is None, reason=MISSING)
 
@@ -46,10 +46,10 @@ async def test_the_store_has_every_hop_and_a_later_replay_links_to_it(tmp_path: 
         }
         receiver = await stack.receiver(**settings)
         await stack.processor(**settings)
-        told = await told_story(stack, billing, receiver, time.time)
+        sent = await recorded_story(stack, billing, receiver, time.time)
 
-        trace = await stored(jaeger, told.trace_id, 15)
-        judge_story(trace, told, time.time())
+        trace = await stored(jaeger, sent.trace_id, 15)
+        judge_story(trace, sent, time.time())
         assert await jaeger.services() >= {"forebay-receiver", "forebay-processor"}
         # Another item is given up, and replayed later: a trace of its own, with a link.
         billing.answer_key(token(DEAD), 422)

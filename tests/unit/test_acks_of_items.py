@@ -1,4 +1,4 @@
-"""EVENTS is told of an item before what was parked of it may be tried."""
+"""EVENTS gets the ack of an item before what was parked of it may be tried."""
 
 import asyncio
 import contextlib
@@ -14,25 +14,25 @@ from support.processor.queue_alone import ITEM, NAME, QueueAlone
 class Message:
     """A message of EVENTS whose ack takes its time."""
 
-    def __init__(self, told: list[str]) -> None:
-        self._told = told
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
 
     async def ack(self) -> None:
         """Note that it is acked."""
         await asyncio.sleep(0)
-        self._told.append("acked")
+        self._calls.append("acked")
 
 
 async def test_an_item_is_acked_before_its_row_may_be_tried() -> None:
-    told = list[str]()
+    calls = list[str]()
     subject = RetrySubject("0", 0, Lane.LIVE, NAME, "sink", "c0", "k")
     work = PendingDelivery(QueueAlone().partitions[0], subject, 1, ITEM, {}, lambda: None)
-    work.after_ack = lambda: told.append("released")
+    work.after_ack = lambda: calls.append("released")
     acker = Acker()
     running = asyncio.create_task(acker.run())
-    acker.put(cast("PulledMessage", Message(told)), [work])
+    acker.put(cast("PulledMessage", Message(calls)), [work])
     await acker.join()
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    assert told == ["acked", "released"]
+    assert calls == ["acked", "released"]

@@ -86,9 +86,9 @@ def test_every_python_draws_the_same_line(version: str) -> None:
     assert done.returncode == 0, done.stderr
     spoken, verdicts = json.loads(done.stdout)
     assert ".".join(map(str, spoken)) == version
-    told = dict(zip(asked, verdicts, strict=True))
-    assert [each for each in VERDICTS["inside"] if told[each]] == []
-    assert [each for each in VERDICTS["outside"] if not told[each]] == []
+    verdict_of = dict(zip(asked, verdicts, strict=True))
+    assert [each for each in VERDICTS["inside"] if verdict_of[each]] == []
+    assert [each for each in VERDICTS["outside"] if not verdict_of[each]] == []
 
 
 def test_allowed_networks_open_what_they_name_and_nothing_else() -> None:

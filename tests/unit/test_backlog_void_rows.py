@@ -49,7 +49,7 @@ async def test_a_void_row_is_deleted_where_it_is_read() -> None:
     # The owner of epoch 5 had asked RETRY before the row came.
     partition.found(Assignment(epoch=6, loaded=5, floor=0), alone.table.last, is_vacant=False)
     alone.answer(Delivered())
-    alone.queue.look_into(partition, "0", Lane.LIVE)
+    alone.queue.read_lane(partition, "0", Lane.LIVE)
     await eventually(lambda: not alone.table.rows, saying="the row to go")
     await alone.settled()
     assert alone.door.tried == []

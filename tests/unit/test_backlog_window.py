@@ -136,7 +136,7 @@ async def test_what_is_too_old_behind_a_destination_that_is_away_goes_page_by_pa
         lambda: all("dead" in each for each in alone.table.rows), saying="all to be dead letters"
     )
     assert len(alone.table.rows) == MANY
-    # In pages, and not one row after the other as they are looked at behind a closed door.
+    # In pages, and not one row after the other, as they are read while a door is closed.
     assert alone.table.reads > 1
     assert alone.door.tried == []
 

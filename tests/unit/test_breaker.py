@@ -119,7 +119,7 @@ def test_a_success_closes_it_and_the_pauses_begin_anew() -> None:
     assert desk.breaker.wait <= 1
 
 
-def test_a_probe_that_told_nothing_is_made_again() -> None:
+def test_a_probe_without_a_result_is_made_again() -> None:
     desk = Desk()
     desk.open()
     desk.now += 1
@@ -180,7 +180,9 @@ def test_one_that_is_refused_is_shown_so_while_it_is_probed() -> None:
     assert (desk.breaker.shown, desk.breaker.next_probe) == (BreakerState.BLOCKED, 0)
 
 
-def test_a_probe_that_finds_it_down_instead_is_told_and_refusals_go_on_where_they_were() -> None:
+def test_a_probe_that_finds_it_down_instead_is_reported_and_refusals_go_on_where_they_were() -> (
+    None
+):
     desk = Desk()
     desk.note(REFUSED)
     for _ in range(5):
@@ -241,7 +243,7 @@ def test_items_that_failed_with_the_destination_speak_for_it_again(
     assert desk.breaker.state is BreakerState.OPEN
 
 
-def test_who_failed_with_the_destination_is_told_from_who_failed_by_itself() -> None:
+def test_who_failed_with_the_destination_is_distinguished_from_who_failed_by_itself() -> None:
     desk = Desk()
     desk.note(Delivered())
     by_itself = desk.breaker.successes

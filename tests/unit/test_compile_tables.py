@@ -397,7 +397,7 @@ def test_one_set_of_streams_can_be_given_for_all() -> None:
     assert (receiver.routes[0].shard, processor.endpoints[0].shard) == ("0", "0")
 
 
-def test_the_problems_of_all_endpoints_are_told_at_once() -> None:
+def test_the_problems_of_all_endpoints_are_reported_at_once() -> None:
     with pytest.raises(InvalidEndpoint) as caught:
         build_tables([parse("a"), parse("b")], Vault({}))
     assert [problem.endpoint for problem in caught.value.problems] == ["acme/a", "acme/b"]

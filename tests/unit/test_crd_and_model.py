@@ -29,7 +29,7 @@ CRD = Path(__file__).parents[2] / "charts/forebay/files/crds/webhookendpoints.ya
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 LEFT_TO_THE_OPERATOR = {"spec.destinations[].http.url"}
-"""Fields that the model needs and the schema does not: told in a condition, see the CRD."""
+"""Fields that the model needs and the schema does not: reported in a condition, see the CRD."""
 
 
 DURATIONS = {

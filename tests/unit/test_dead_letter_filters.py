@@ -161,7 +161,7 @@ def test_a_number_that_is_none_keeps_no_letter_from_being_shown(text: str) -> No
     assert odd.attempts == 0
 
 
-def test_a_replayed_row_is_told_from_the_items_own_row() -> None:
+def test_a_replayed_row_is_distinguished_from_the_items_own_row() -> None:
     own = RetrySubject("0", 3, Lane.LIVE, SHOP, "crm", "c" * 16, "k" * 32)
     replayed = own._replace(lane="replay")
     assert not own.is_replay

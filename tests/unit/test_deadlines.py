@@ -1,4 +1,4 @@
-"""Time limits by one timer: none is cut short, and none is exceeded by more than a look's pause."""
+"""Time limits by one timer: none is cut short, none is exceeded by more than a check's pause."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from support.timing.clocks import LoopClock
 
 
 class Line:
-    """What was due, in the order in which it was told."""
+    """What was due, in the order in which it was reported."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = LoopClock(monkeypatch)
@@ -62,7 +62,7 @@ async def test_none_is_exceeded_by_more_than_the_resolution(line: Line) -> None:
     line.deadlines.begin("first", 1.0)
     await line.pass_by(RESOLUTION / 10)
     line.deadlines.begin("second", 1.0)
-    # The look at the first is too early for the second, whose own is a pause later.
+    # The check of the first is too early for the second, whose own is a pause later.
     assert await line.pass_by(1.0 - RESOLUTION / 20) == ["first"]
     assert await line.pass_by(RESOLUTION) == ["first", "second"]
 
@@ -89,7 +89,7 @@ async def test_a_loop_that_always_stands_still_ends_things_all_the_same(line: Li
     assert await line.pass_by(5.0) == ["a"]
 
 
-async def test_one_that_ends_another_is_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_ends_another_is_reported_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = LoopClock(monkeypatch)
     clock.stop()
     due: list[str] = []

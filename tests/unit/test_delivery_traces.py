@@ -1,4 +1,4 @@
-"""The spans of attempts: what a destination is told, what is recorded, and links of batches."""
+"""The spans of attempts: what a destination gets, what is recorded, and links of batches."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ def test_of_what_was_not_drawn_an_attempt_that_gets_through_leaves_nothing() -> 
     tracer, spans = recording_tracer()
     trace = begin_attempt(tracer, headers("00"), "crm", 1)
     assert trace is not None
-    told = parse_traceparent(trace.header)
-    assert told is not None
-    assert (told.trace_id, told.is_sampled) == (TRACE, False)
-    assert told.span_id != SPAN
+    parsed = parse_traceparent(trace.header)
+    assert parsed is not None
+    assert (parsed.trace_id, parsed.is_sampled) == (TRACE, False)
+    assert parsed.span_id != SPAN
     assert trace.ended(ENDPOINT, "crm", None, row(), Delivered(), 0.1) is None
     assert not spans.spans
 

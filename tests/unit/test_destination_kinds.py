@@ -1,4 +1,4 @@
-"""Each kind of destination is known wherever kinds are told apart; none is forgotten."""
+"""Each kind of destination is known wherever kinds are distinguished; none is forgotten."""
 
 import time
 import typing

@@ -100,7 +100,7 @@ async def test_queues_of_an_endpoint_that_is_gone_go_when_nothing_waits_in_them(
         assert list(queues) == []
 
 
-async def test_queues_of_what_no_table_names_go_at_the_second_look_that_finds_nothing() -> None:
+async def test_queues_of_what_no_table_names_go_at_the_second_check_that_finds_nothing() -> None:
     async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         kept, gone = queues.of(NAME, KEPT.name), queues.of(NAME, GONE.name)
@@ -129,7 +129,7 @@ async def test_queues_of_what_no_table_names_go_at_the_second_look_that_finds_no
         assert list(queues) == []
 
 
-async def test_a_queue_whose_destination_comes_back_between_two_looks_stays() -> None:
+async def test_a_queue_whose_destination_comes_back_between_two_checks_stays() -> None:
     async with delivery() as (endpoints, _, queues):
         endpoints.replace(table(endpoint(KEPT, GONE)))
         queue = queues.of(NAME, GONE.name)

@@ -19,7 +19,7 @@ async def alone() -> AsyncIterator[QueueAlone]:
 
 
 async def failing(alone: QueueAlone) -> None:
-    """Let an item fail, and wait in RETRY with EVENTS told of it."""
+    """Let an item fail, and wait in RETRY, acked in EVENTS."""
     work = alone.works[-1]
     await eventually(lambda: work.after_ack is not None, saying="the item to be parked")
     assert work.after_ack is not None

@@ -1,4 +1,4 @@
-"""A failed attempt is told in plain words where a person reads of it."""
+"""A failed attempt is described in plain words where a person reads of it."""
 
 import pytest
 

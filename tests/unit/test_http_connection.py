@@ -60,7 +60,7 @@ async def line() -> Line:
     return Line()
 
 
-def told(waiting: "asyncio.Future[HttpResponse]") -> str:
+def error_name(waiting: "asyncio.Future[HttpResponse]") -> str:
     """Return what failed; an error where it did not."""
     error = waiting.exception()
     assert isinstance(error, HttpFailure)
@@ -177,7 +177,7 @@ async def test_a_head_is_as_long_as_its_bound_and_no_longer(
     waiting = line.ask()
     line.hear(*(said[n : n + piece] for n in range(0, len(said), piece)))
     if over:
-        assert told(waiting) == "ClientResponseError"
+        assert error_name(waiting) == "ClientResponseError"
         assert line.wire.ended == "aborted"
     else:
         assert waiting.result().status == 200
@@ -187,7 +187,7 @@ async def test_a_head_is_as_long_as_its_bound_and_no_longer(
 async def test_1xx_without_end_count_as_one_head(line: Line) -> None:
     waiting = line.ask()
     line.hear(*[b"HTTP/1.1 102 Processing\r\n\r\n" * 1000] * 3)
-    assert told(waiting) == "ClientResponseError"
+    assert error_name(waiting) == "ClientResponseError"
     assert line.wire.ended == "aborted"
 
 
@@ -221,14 +221,14 @@ async def test_chunks_are_read_as_far_as_the_bound(line: Line) -> None:
 async def test_what_is_no_http_fails_and_ends_the_connection(line: Line) -> None:
     waiting = line.ask()
     line.hear(b"220 mail.example.com ESMTP\r\n")
-    assert told(waiting) == "ClientResponseError"
+    assert error_name(waiting) == "ClientResponseError"
     assert line.wire.ended == "aborted"
 
 
 async def test_a_zero_byte_in_a_header_is_no_http(line: Line) -> None:
     waiting = line.ask()
     line.hear(b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n")
-    assert told(waiting) == "ClientResponseError"
+    assert error_name(waiting) == "ClientResponseError"
 
 
 @pytest.mark.parametrize(
@@ -240,13 +240,13 @@ async def test_a_zero_byte_in_a_header_is_no_http(line: Line) -> None:
         (b"", ConnectionResetError(), "ClientOSError"),
     ],
 )
-async def test_a_connection_that_is_gone_before_the_status_is_told(
+async def test_a_connection_that_is_gone_before_the_status_is_reported(
     line: Line, said: bytes, error: Exception | None, meant: str
 ) -> None:
     waiting = line.ask()
     line.hear(said) if said else None
     line.lose(error)
-    assert told(waiting) == meant
+    assert error_name(waiting) == meant
     assert line.gone == [line.connection]
     assert line.free == []
 

@@ -33,7 +33,7 @@ class Watched:
             self.every.settle()
 
     def passes(self, seconds: float) -> None:
-        """Let time pass, in which is looked after the log."""
+        """Let time pass in which the log is checked."""
         for _ in range(int(seconds)):
             self.now += 1
             self.every.settle()

@@ -1,4 +1,4 @@
-"""Inputs from the field come out as the items that they are: none lost, none told twice."""
+"""Inputs from the field come out as the items that they are: none lost, none twice."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def items_of(name: str) -> Iterator[tuple[Item, Item]]:
             yield item, whole
 
 
-def told(items: Iterator[Item]) -> list[Item]:
+def claimed_items(items: Iterator[Item]) -> list[Item]:
     """Return the items that a store of claims lets through."""
     claimed: dict[tuple[str, str], Item] = {}
     for item in items:
@@ -44,7 +44,7 @@ def told(items: Iterator[Item]) -> list[Item]:
 
 
 def test_it_comes_out_as_the_items_that_it_holds(name: str) -> None:
-    items = told(item for item, _ in items_of(name))
+    items = claimed_items(item for item, _ in items_of(name))
     assert len(items) == CASES[name].items
     assert len({item.token for item in items}) == len(items)
 
@@ -57,7 +57,7 @@ def test_as_whole_webhooks_it_is_as_many_as_there_are_events(name: str) -> None:
 
 
 def test_every_item_can_be_stored_and_read_again(name: str) -> None:
-    for item in told(item for item, _ in items_of(name)):
+    for item in claimed_items(item for item, _ in items_of(name)):
         stored = decode_item(encode_item(item))
         assert (stored.key, stored.variant, stored.repaired) == (
             item.key,
@@ -72,7 +72,7 @@ def test_nothing_of_a_payment_is_behind_a_status_of_its_message(name: str) -> No
         subject = EventSubject("0", 0, Lane.STATUS, SHOP, item.kind, item.token)
         return [each.rpartition(".")[2] for each in higher_claims(subject, stored)]
 
-    items = told(item for item, _ in items_of(name))
+    items = claimed_items(item for item, _ in items_of(name))
     payments = {item.token for item in items if item.key.startswith("pay:")}
     assert len(payments) == (5 if name == "payment-statuses" else 0)
     for item in items:

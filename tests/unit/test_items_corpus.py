@@ -29,8 +29,8 @@ def test_every_item_has_a_lane_and_a_time(payload: Payload) -> None:
 
 def test_the_time_is_the_provider_s() -> None:
     (item,) = split("meta", payload("messages-text").body, RECEIVED_AT)
-    told = json.loads(payload("messages-text").body)
-    seconds = int(told["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"])
+    body = json.loads(payload("messages-text").body)
+    seconds = int(body["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"])
     (again,) = split("meta", payload("messages-text").body, float(seconds))
     assert item.time == again.time
     assert item.time != split("meta", payload("messages-errors").body, RECEIVED_AT)[0].time
@@ -41,10 +41,10 @@ def test_the_time_is_the_receipt_s_where_the_provider_says_none() -> None:
     assert item.time == "2026-01-01T00:00:00.000Z"
 
 
-@pytest.mark.parametrize("told", ["soon", "1e400", "9" * 30, "9" * 100_000])
-def test_a_time_that_is_none_is_the_receipt_s(told: str) -> None:
+@pytest.mark.parametrize("sent_at", ["soon", "1e400", "9" * 30, "9" * 100_000])
+def test_a_time_that_is_none_is_the_receipt_s(sent_at: str) -> None:
     document = json.loads(payload("messages-text").body)
-    document["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = told
+    document["entry"][0]["changes"][0]["value"]["messages"][0]["timestamp"] = sent_at
     (item,) = split("meta", json.dumps(document).encode(), RECEIVED_AT)
     assert item.time == "2026-01-01T00:00:00.000Z"
 

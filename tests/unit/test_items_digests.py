@@ -1,4 +1,4 @@
-"""Two items with one key are one thing told twice only where they say the same."""
+"""Two items with one key are repeats only where they say the same."""
 
 import copy
 import json
@@ -115,7 +115,7 @@ def test_where_in_a_history_a_message_came_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize(("chunk", "thread"), [({"future": 1}, {}), ({}, {"future": 1})])
-def test_what_is_told_around_a_history_s_message_makes_a_difference(
+def test_what_stands_around_a_history_s_message_makes_a_difference(
     chunk: Json, thread: Json
 ) -> None:
     text = {"id": "wamid.1", "type": "text", "text": {"body": "x"}}

@@ -1,4 +1,4 @@
-"""A key holds every field that tells two things of a kind apart, or says that it does not."""
+"""A key holds every field that distinguishes two things of a kind, or says that it does not."""
 
 import copy
 from typing import NamedTuple

@@ -49,7 +49,7 @@ def test_they_do_not_vanish_beside_an_item_that_is_a_repeat() -> None:
     assert click.kind == "unknown"
 
 
-def test_an_element_without_an_id_or_a_time_is_told_again_in_the_next_window() -> None:
+def test_an_element_without_an_id_or_a_time_comes_again_in_the_next_window() -> None:
     (soon,), (later,) = (cut("future", {**CHANNEL, "x": [{"a": 1}]}, at) for at in (0.0, 300.0))
     assert soon.key != later.key
 
@@ -71,7 +71,7 @@ def test_echoes_of_another_application_are_echoes() -> None:
     assert (item.kind, item.key) == ("echoes", "echo:1082:wamid.1")
 
 
-def test_what_stands_beside_items_and_goes_with_none_is_told_once() -> None:
+def test_what_stands_beside_items_and_belongs_to_none_comes_once() -> None:
     value = {
         **CHANNEL,
         "contacts": [{"wa_id": "1"}, {"wa_id": "2"}],

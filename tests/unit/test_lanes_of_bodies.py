@@ -1,4 +1,4 @@
-"""The receiver's quick look at a body finds the same lane as the splitter's full one."""
+"""The receiver's quick search of a body finds the lane that the splitter finds in all of it."""
 
 import gzip
 import tracemalloc
@@ -198,7 +198,7 @@ def test_an_encoded_body_is_in_the_lane_of_its_content() -> None:
 
 
 def test_a_compressed_body_whose_beginning_says_nothing_is_split_when_there_is_time() -> None:
-    # What it is stands behind what is looked at: the splitter finds out.
+    # What it is stands behind what is searched: the splitter finds out.
     body = of_json({"before": "x" * 100_000, **change({"messages": [{"id": "wamid.1"}]})})
     assert lane_of("meta", gzip.compress(body), b"gzip") is Lane.BULK
 

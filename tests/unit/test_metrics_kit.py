@@ -42,7 +42,7 @@ def test_what_never_happened_is_0_where_there_are_no_labels(metrics: MetricSet) 
     assert not any(name.startswith("forebay_test_done") for name, *_ in shown)
 
 
-def test_every_metric_is_told_with_its_type(metrics: MetricSet) -> None:
+def test_every_metric_is_exposed_with_its_type(metrics: MetricSet) -> None:
     found = {
         each.name: (each.type, each.documentation)
         for each in text_string_to_metric_families("".join(metrics.slices()))
@@ -84,7 +84,7 @@ def test_much_is_written_in_slices(metrics: MetricSet) -> None:
     assert len(read(metrics)) > 10 * SLICE
 
 
-def test_what_is_followed_is_asked_for_at_each_look(metrics: MetricSet) -> None:
+def test_what_is_followed_is_asked_for_at_each_read(metrics: MetricSet) -> None:
     asked = iter(range(1, 10))
 
     def survey() -> Iterator[None]:

@@ -43,7 +43,7 @@ async def test_receivers_of_its_own_serve_once_they_have_read_its_table(
     assert alone.condition(own, "ReceiversReady") == ("True", "ReceiversServe")
 
 
-async def test_what_the_api_server_refuses_is_told_and_not_taken_for_served(
+async def test_what_the_api_server_refuses_is_reported_and_not_taken_for_served(
     alone: OperatorAlone,
 ) -> None:
     own = alone.apply("sales")
@@ -82,7 +82,7 @@ async def test_what_somebody_changed_is_put_right(alone: OperatorAlone) -> None:
     alone.cache.put_object(changed)
     await alone.reconcile(own)
     assert alone.cluster.objects[service]["spec"] == document["spec"]
-    assert ("sales", "Repaired") in alone.cluster.told
+    assert ("sales", "Repaired") in alone.cluster.recorded
 
 
 # Editing
@@ -281,10 +281,10 @@ async def test_a_deletion_waits_for_nats_and_then_goes_without(alone: OperatorAl
     assert alone.condition(own, "Ready") == ("False", "Deleting")
     alone.delete(own, ago=alone.config.limits.deletion_grace_period_seconds + 1)
     assert (await alone.reconcile(own)).result == "gone"
-    assert ("sales", "PurgeGivenUp") in alone.cluster.told
+    assert ("sales", "PurgeGivenUp") in alone.cluster.recorded
 
 
-async def test_what_went_while_no_operator_ran_is_out_of_the_tables_and_told_of(
+async def test_what_went_while_no_operator_ran_is_out_of_the_tables_and_reported(
     alone: OperatorAlone,
 ) -> None:
     own, other = alone.apply("sales", receiver=SHARED), alone.apply("stays", receiver=SHARED)

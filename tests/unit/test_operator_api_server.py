@@ -1,4 +1,4 @@
-"""What the API server's answers mean, what is told of them, and what it is asked to check."""
+"""What the API server's answers mean, what is reported of them, and what it is asked to check."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -80,7 +80,7 @@ def answer(code: int, message: str = "no") -> ApiError:
         str(given.status.code) if isinstance(given, ApiError) else getattr(given, "__name__", None)
     ),
 )
-async def test_what_passes_is_told_from_what_lasts(
+async def test_passing_refusals_are_distinguished_from_lasting_ones(
     client: PlayedClient, cluster: Cluster, error: Exception, kind: type[OperatorError]
 ) -> None:
     client.error = error
@@ -89,7 +89,7 @@ async def test_what_passes_is_told_from_what_lasts(
     assert type(caught.value) is kind
 
 
-async def test_who_refuses_a_secret_is_named_and_his_words_are_not_told(
+async def test_who_refuses_a_secret_is_named_and_the_words_are_not_repeated(
     client: PlayedClient, cluster: Cluster
 ) -> None:
     client.error = answer(403, QUOTING)
@@ -99,7 +99,7 @@ async def test_who_refuses_a_secret_is_named_and_his_words_are_not_told(
     assert "s3cret" not in str(caught.value)
 
 
-async def test_what_is_said_of_other_objects_is_told(
+async def test_what_is_said_of_other_objects_is_reported(
     client: PlayedClient, cluster: Cluster
 ) -> None:
     client.error = answer(403, QUOTING.replace("s3cret", "8080"))

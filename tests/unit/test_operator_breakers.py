@@ -17,8 +17,8 @@ from forebay_operator.services.destination_health import POLLS, SHOWN, Breakers,
 
 SALES = EndpointName("acme", "sales")
 POOL = {"pool": "processors"}
-LOOK_SECONDS = 10.0
-HOLD_SECONDS = POLLS * LOOK_SECONDS
+CHECK_SECONDS = 10.0
+HOLD_SECONDS = POLLS * CHECK_SECONDS
 
 
 def opened(destination: str = "crm", reason: str = "503", **changes: Any) -> OpenBreaker:  # noqa: ANN401  # fields
@@ -38,7 +38,7 @@ class Installation:
 
     def __post_init__(self) -> None:
         """Make two processors that answer, and know of nothing."""
-        self.breakers = Breakers(self.cache, self.pods, POOL, LOOK_SECONDS, lambda: self.now)
+        self.breakers = Breakers(self.cache, self.pods, POOL, CHECK_SECONDS, lambda: self.now)
         for address in ("10.0.0.1", "10.0.0.2"):
             self.put(address, is_ready=True)
             self.pods.opened[address] = ()
@@ -58,8 +58,8 @@ class Installation:
         """Set what a processor says from now on."""
         self.pods.opened[f"10.0.0.{number}"] = breakers
 
-    async def look(self, *destinations: str, later: float = LOOK_SECONDS) -> Condition:
-        """Look once more, and write the status where it is news."""
+    async def check(self, *destinations: str, later: float = CHECK_SECONDS) -> Condition:
+        """Check once more, and write the status where it is news."""
         self.now += later
         metadata = {
             "namespace": "acme",
@@ -78,9 +78,9 @@ class Installation:
 
 async def test_one_processor_that_knows_of_trouble_is_enough() -> None:
     there = Installation()
-    assert (await there.look()).reason is ConditionReason.NO_BREAKER_OPEN
+    assert (await there.check()).reason is ConditionReason.NO_BREAKER_OPEN
     there.says(2, opened("crm", "503"))
-    found = await there.look()
+    found = await there.check()
     assert (found.status, found.reason) == ("False", ConditionReason.BREAKER_OPEN)
     assert "nothing gets through to 'crm' (503)" in found.message
 
@@ -89,16 +89,16 @@ async def test_a_refusal_goes_before_silence() -> None:
     there = Installation()
     there.says(1, opened("crm", "503"), opened("bus", "no connection"))
     there.says(2, opened("crm", "401", is_refused=True))
-    found = await there.look()
+    found = await there.check()
     assert found.reason is ConditionReason.DESTINATION_REFUSES
     assert "we are refused by 'crm' (401)" in found.message
     assert "nothing gets through to 'bus' (no connection)" in found.message
     assert found.message.count("'crm'") == 1
 
 
-def test_the_words_do_not_depend_on_who_tells_first() -> None:
-    told = (opened("crm", "503"), opened("crm", "timeout"), opened("bus", "502"))
-    assert len({breaker_condition(each).message for each in permutations(told)}) == 1
+def test_the_words_do_not_depend_on_who_reports_first() -> None:
+    reports = (opened("crm", "503"), opened("crm", "timeout"), opened("bus", "502"))
+    assert len({breaker_condition(each).message for each in permutations(reports)}) == 1
 
 
 def test_a_message_names_a_few_of_many() -> None:
@@ -113,62 +113,62 @@ def test_a_message_names_a_few_of_many() -> None:
 async def test_what_is_of_others_or_was_removed_does_not_count() -> None:
     there = Installation()
     there.says(1, opened("gone"), opened("crm", endpoint=EndpointName("acme", "support")))
-    assert (await there.look()).status == "True"
+    assert (await there.check()).status == "True"
 
 
-async def test_it_changes_once_in_six_looks_at_most() -> None:
+async def test_it_changes_once_in_six_checks_at_most() -> None:
     there = Installation()
-    await there.look()
+    await there.check()
     there.says(1, opened())
-    assert (await there.look()).status == "False", "the first trouble is told at once"
+    assert (await there.check()).status == "False", "the first trouble is reported at once"
     writes = there.writes
     for number in range(POLLS - 1):
         there.says(1, *([opened(reason=f"{number}")] if number % 2 else []))
-        assert (await there.look()).status == "False"
+        assert (await there.check()).status == "False"
     assert there.writes == writes
     there.says(1)
-    assert (await there.look()).status == "True"
+    assert (await there.check()).status == "True"
     assert there.writes == writes + 1
     there.says(1, opened())
-    assert (await there.look()).status == "True", "it was well a moment ago"
-    assert (await there.look(later=HOLD_SECONDS)).status == "False"
+    assert (await there.check()).status == "True", "it was well a moment ago"
+    assert (await there.check(later=HOLD_SECONDS)).status == "False"
 
 
 async def test_the_words_follow_when_the_trouble_is_another_one() -> None:
     there = Installation()
     there.says(1, opened(reason="503"))
-    await there.look()
+    await there.check()
     there.says(1, opened(reason="timeout"))
-    assert "(503)" in (await there.look()).message
-    assert "(timeout)" in (await there.look(later=HOLD_SECONDS)).message
+    assert "(503)" in (await there.check()).message
+    assert "(timeout)" in (await there.check(later=HOLD_SECONDS)).message
 
 
 async def test_a_processor_that_says_nothing_changes_nothing() -> None:
     there = Installation()
     there.says(2, opened())
-    await there.look()
+    await there.check()
     del there.pods.opened["10.0.0.2"]
-    assert (await there.look(later=HOLD_SECONDS)).status == "False"
+    assert (await there.check(later=HOLD_SECONDS)).status == "False"
     # When it is gone, the other one owns what it had.
     there.put("10.0.0.2", is_ready=False)
-    assert (await there.look(later=HOLD_SECONDS)).status == "True"
+    assert (await there.check(later=HOLD_SECONDS)).status == "True"
 
 
-async def test_trouble_is_told_though_another_processor_says_nothing() -> None:
+async def test_trouble_is_reported_though_another_processor_says_nothing() -> None:
     there = Installation()
     del there.pods.opened["10.0.0.2"]
-    assert (await there.look()).status == "Unknown"
+    assert (await there.check()).status == "Unknown"
     there.says(1, opened())
-    assert (await there.look()).status == "False"
+    assert (await there.check()).status == "False"
 
 
 async def test_without_processors_nothing_is_known() -> None:
     there = Installation()
     for address in ("10.0.0.1", "10.0.0.2"):
         there.put(address, is_ready=False)
-    assert (await there.look()).reason is ConditionReason.NOT_REACHED
+    assert (await there.check()).reason is ConditionReason.NOT_REACHED
     there.put("10.0.0.1", is_ready=True)
-    assert (await there.look()).status == "True"
+    assert (await there.check()).status == "True"
 
 
 def test_ready_does_not_depend_on_destinations() -> None:

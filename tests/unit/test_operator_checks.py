@@ -79,13 +79,13 @@ def test_client_certificates_need_a_proxy_that_is_believed() -> None:
     )
     spec = manifest.spec.model_copy(update={"authentication": authentication})
     asking = manifest.model_copy(update={"spec": spec})
-    told = installation()
-    untold = told.model_copy(
-        update={"receiver": told.receiver.model_copy(update={"client_certificates": None})}
+    trusting = installation()
+    without = trusting.model_copy(
+        update={"receiver": trusting.receiver.model_copy(update={"client_certificates": None})}
     )
-    assert refusal(asking, told) is None
-    assert refusal(manifest, untold) is None
-    found = refusal(asking, untold)
+    assert refusal(asking, trusting) is None
+    assert refusal(manifest, without) is None
+    found = refusal(asking, without)
     assert found is not None
     assert found[0] is ConditionReason.CLIENT_CERTIFICATES_OFF
     assert "receivers.clientCertificate.header" in found[1]
@@ -188,7 +188,7 @@ def http(name: str, places: int) -> DestinationSpec:
         (with_processing(max_in_flight=2000), {}, "processing.maxInFlight is 2000"),
     ],
 )
-def test_what_is_beyond_a_lid_is_told_with_what_to_do(
+def test_what_is_above_a_limit_is_reported_with_what_to_do(
     manifest: WebhookEndpoint, limits: dict[str, object], said: str
 ) -> None:
     found = refusal(manifest, limited(**limits))
@@ -198,7 +198,7 @@ def test_what_is_beyond_a_lid_is_told_with_what_to_do(
     assert "have `limits." in found[1]
 
 
-def test_what_is_at_the_lid_is_accepted() -> None:
+def test_what_is_at_the_limit_is_accepted() -> None:
     config = limited(replicas=50, cpu="2.5", destinations=2)
     for manifest in (
         asking(receiver=ReceiverSpec(replicas=Replicas(min=2, max=50))),

@@ -216,10 +216,10 @@ async def test_a_host_that_is_given_up_wakes_those_who_want_it(
     assert sorted(woken.names) == ["c", "d"]
 
 
-# What is told, and what goes on
+# What is recorded, and what goes on
 
 
-async def test_an_endpoint_that_flaps_tells_a_burst_and_then_nothing() -> None:
+async def test_an_endpoint_that_flaps_is_reported_in_a_burst_and_then_no_more() -> None:
     cluster = PlayedCluster()
     events = EventRecorder(cluster)
     own = ClusterEndpoint.of(endpoint(1))
@@ -227,19 +227,19 @@ async def test_an_endpoint_that_flaps_tells_a_burst_and_then_nothing() -> None:
     for number in range(3 * BURST):
         await events.record(own, ConditionReason.REPAIRED, f"once more: {number}")
     await events.record(other, ConditionReason.REPAIRED, "another one's")
-    assert [name for name, _ in cluster.told] == ["sales"] * BURST + ["other"]
+    assert [name for name, _ in cluster.recorded] == ["sales"] * BURST + ["other"]
 
 
 class Crashing:
-    """Looks at everything, and crashes at one endpoint."""
+    """Reconciles everything, and crashes at one endpoint."""
 
     def __init__(self) -> None:
         self.reconciled: list[str] = []
         self.complete: list[bool] = []
-        """Of each look at the shared routes, whether all endpoints were known by then."""
+        """Of each pass over the shared routes, whether all endpoints were known by then."""
 
         self.waiting: list[EndpointName] = []
-        """Who is to be looked at once more, for a table got room."""
+        """Who is to be reconciled once more, for a table got room."""
 
         self.shared_hosts: dict[EndpointName, str] = {}
         self.queue: ReconcileQueue | None = None
@@ -255,7 +255,7 @@ class Crashing:
     async def reconcile(
         self, key: EndpointName | set[str], *, resync: bool = False, complete: bool = False
     ) -> ReconcileResult:
-        """Look at an endpoint, or at the shared routes."""
+        """Reconcile an endpoint, or the shared routes."""
         del resync
         if isinstance(key, EndpointName):
             self.reconciled.append(key.name)
@@ -269,7 +269,7 @@ class Crashing:
 
 @contextlib.asynccontextmanager
 async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task[None]]:
-    """Let one worker look at endpoints."""
+    """Let one worker reconcile endpoints."""
     cache = ClusterCache("fb")
     for name in names:
         cache.put_endpoint(endpoint(1, name))
@@ -291,37 +291,37 @@ async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_crash_costs_one_endpoint_s_look_and_no_other_s() -> None:
+async def test_a_crash_costs_one_endpoint_s_pass_and_no_other_s() -> None:
     crashing = Crashing()
     async with working(crashing, "bad", "good") as running:
         await eventually(
             lambda: crashing.reconciled.count("bad") > 1 and "good" in crashing.reconciled,
-            saying="both to be looked at, and the one that crashed once more",
+            saying="both to be reconciled, and the one that crashed once more",
         )
         assert not running.done()
 
 
-async def test_who_waits_for_room_is_looked_at_once_some_came_free() -> None:
+async def test_who_waits_for_room_is_reconciled_once_some_came_free() -> None:
     crashing = Crashing()
     async with working(crashing, "a", "b"):
-        await eventually(lambda: len(crashing.reconciled) > 1, saying="both to be looked at")
-        looked = crashing.reconciled.copy()
+        await eventually(lambda: len(crashing.reconciled) > 1, saying="both to be reconciled")
+        before = crashing.reconciled.copy()
         crashing.waiting = [EndpointName("acme", "b")]
         assert crashing.queue is not None
-        crashing.queue.enqueue(SHARED)  # something else is looked at, and frees it
-        await eventually(lambda: len(crashing.reconciled) > len(looked), saying="another look")
-    assert crashing.reconciled == [*looked, "b"]
+        crashing.queue.enqueue(SHARED)  # something else is reconciled, and frees it
+        await eventually(lambda: len(crashing.reconciled) > len(before), saying="another pass")
+    assert crashing.reconciled == [*before, "b"]
 
 
-async def test_no_shared_route_goes_before_every_endpoint_was_looked_at() -> None:
+async def test_no_shared_route_goes_before_every_endpoint_was_reconciled() -> None:
     crashing = Crashing()
     async with working(crashing, "a", "b", "c"):
-        await eventually(lambda: len(crashing.complete) > 1, saying="two looks at the routes")
+        await eventually(lambda: len(crashing.complete) > 1, saying="two passes over the routes")
     assert crashing.complete == [False, True]
     assert sorted(crashing.reconciled) == ["a", "b", "c"]
 
 
-async def test_a_stream_that_is_gone_is_told_and_made_again() -> None:
+async def test_a_stream_that_is_gone_is_reported_and_made_again() -> None:
     streams, seen = NoStreams(), list[ConditionReason | None]()
     connections = asyncio.Event()
     connections.set()

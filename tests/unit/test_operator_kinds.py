@@ -133,7 +133,7 @@ async def test_a_kind_that_goes_is_forgotten_and_made_otherwise(alone: OperatorA
     assert not alone.watches.is_watching(ROUTE)
     await alone.reconcile(own)
     assert {"HTTPRoute", "Ingress"} & alone.kinds(own) == {"Ingress"}
-    assert ("sales", "Repaired") not in alone.cluster.told
+    assert ("sales", "Repaired") not in alone.cluster.recorded
 
 
 async def test_a_kind_that_comes_back_is_made_anew_and_nobody_is_blamed(
@@ -150,7 +150,7 @@ async def test_a_kind_that_comes_back_is_made_anew_and_nobody_is_blamed(
     assert alone.watches.is_watching(ROUTE)
     await alone.reconcile(own)
     assert "HTTPRoute" in alone.kinds(own)
-    assert ("sales", "Repaired") not in alone.cluster.told
+    assert ("sales", "Repaired") not in alone.cluster.recorded
 
 
 async def test_an_optional_kind_that_is_refused_is_looked_for_at_once(

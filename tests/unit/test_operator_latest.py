@@ -11,8 +11,8 @@ def ago(seconds: float) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=seconds)
 
 
-def told(when: datetime | None) -> ClusterEndpoint:
-    """Return an endpoint whose status tells this time."""
+def with_latest(when: datetime | None) -> ClusterEndpoint:
+    """Return an endpoint whose status has this time."""
     return ClusterEndpoint.of(
         {
             "metadata": {
@@ -27,19 +27,19 @@ def told(when: datetime | None) -> ClusterEndpoint:
 
 
 async def latest(known: datetime | None, stored: datetime | None) -> datetime | None:
-    streams, endpoint = NoStreams(), told(known)
+    streams, endpoint = NoStreams(), with_latest(known)
     if stored is not None:
         streams.times[endpoint.endpoint] = stored
     return await StreamBacklogReader(streams).latest("0", endpoint)
 
 
-async def test_the_first_one_is_told_at_once() -> None:
+async def test_the_first_time_is_written_at_once() -> None:
     stored = ago(1)
     assert await latest(None, stored) == stored
     assert await latest(None, None) is None
 
 
-async def test_a_newer_one_is_told_after_a_minute() -> None:
+async def test_a_newer_time_is_written_after_a_minute() -> None:
     known, stored = ago(61), ago(1)
     assert await latest(known, stored) == stored
 
@@ -57,15 +57,15 @@ async def test_what_was_purged_was_stored_nevertheless() -> None:
 
 async def test_an_old_webhook_is_not_followed_by_the_next_within_the_minute() -> None:
     streams, known = NoStreams(), ago(600)
-    backlog, endpoint = StreamBacklogReader(streams), told(known)
+    backlog, endpoint = StreamBacklogReader(streams), with_latest(known)
     streams.times[endpoint.endpoint] = ago(300)
     first = await backlog.latest("0", endpoint)
     assert first == streams.times[endpoint.endpoint]
     streams.times[endpoint.endpoint] = ago(0)
-    assert await backlog.latest("0", told(first)) == first
+    assert await backlog.latest("0", with_latest(first)) == first
 
 
 async def test_without_nats_it_stays_as_it_was() -> None:
     streams, known = NoStreams(), ago(600)
     streams.is_away = True
-    assert await StreamBacklogReader(streams).latest("0", told(known)) == known
+    assert await StreamBacklogReader(streams).latest("0", with_latest(known)) == known

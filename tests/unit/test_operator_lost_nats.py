@@ -1,4 +1,4 @@
-"""Whoever asks NATS when its connection is lost is told so at once."""
+"""Who waits for an answer of NATS when the connection is lost gets an error at once."""
 
 import asyncio
 from typing import cast
@@ -44,7 +44,7 @@ class PlayedLink:
         """Connect to nothing."""
 
 
-async def test_who_waits_for_an_answer_is_told_when_the_connection_is_lost(
+async def test_a_waiting_request_fails_when_the_connection_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(adapter, "NatsLink", PlayedLink)

@@ -1,4 +1,4 @@
-"""Documents that cannot be taken cost themselves alone, and nothing of them is told."""
+"""Documents that cannot be taken hold up no others, and nothing of their content is logged."""
 
 import copy
 from collections.abc import Mapping
@@ -63,25 +63,25 @@ async def test_an_endpoint_that_cannot_be_taken_keeps_nobody_from_the_start(
     cache = ClusterCache("forebay")
     await fill_cache(PlayedCluster(), cache)
     assert list(cache.endpoints) == [EndpointName("acme", "good")]
-    told = capsys.readouterr().out
-    assert "endpoint_not_taken" in told
-    assert "acme/odd" in told
-    assert "hush-hush" not in told
+    logged = capsys.readouterr().out
+    assert "endpoint_not_taken" in logged
+    assert "acme/odd" in logged
+    assert "hush-hush" not in logged
 
 
 def _take(cache: ClusterCache, document: Mapping[str, Any]) -> None:
     cache.put_endpoint(document)
 
 
-def test_an_event_that_cannot_be_taken_is_told_without_its_content(
+def test_an_event_that_cannot_be_taken_is_reported_without_its_content(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cache = ClusterCache("forebay")
     hand_over(lambda _, document: _take(cache, document), None, odd())
-    told = capsys.readouterr().out
-    assert "event_not_taken" in told
-    assert "acme/odd" in told
-    assert "hush-hush" not in told
+    logged = capsys.readouterr().out
+    assert "event_not_taken" in logged
+    assert "acme/odd" in logged
+    assert "hush-hush" not in logged
 
 
 def test_secrets_are_found_however_deep_a_spec_is_nested() -> None:

@@ -67,7 +67,7 @@ def test_who_moves_keeps_its_room_in_the_old_table_until_it_has_left() -> None:
     assert (allocator.used(0), allocator.place(endpoint(0))) == (400, 1)
 
 
-def test_room_that_came_free_is_told_once() -> None:
+def test_room_that_came_free_is_reported_once() -> None:
     allocator = TableAllocator(1, ROOM)
     assert allocator.reserve(endpoint(0), 900) == 0
     assert allocator.reserve(endpoint(1), 50) == 0

@@ -15,7 +15,7 @@ def test_only_the_keys_that_are_named_are_kept() -> None:
     assert secrets.values == {"crm": {"token": "t"}}
 
 
-def test_a_value_that_no_table_can_hold_is_told_with_its_size_and_what_to_do() -> None:
+def test_a_value_that_no_table_can_hold_is_reported_with_its_size_and_what_to_do() -> None:
     secrets = EndpointSecrets(limit=LIMIT)
     secrets.keep("crm", {"ca.crt": "x" * 888 * 1024}, frozenset({"ca.crt"}))
     with pytest.raises(ConfigurationError) as caught:

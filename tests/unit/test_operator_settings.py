@@ -29,7 +29,7 @@ def test_ages_are_durations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("isolatoin: Shared", "isolatoin"),
         ("isolation: Sometimes", "isolation"),
@@ -38,13 +38,13 @@ def test_ages_are_durations(tmp_path: Path) -> None:
         ("a: [", "no YAML"),
     ],
 )
-def test_refusal_names_the_key(tmp_path: Path, line: str, told: str) -> None:
+def test_refusal_names_the_key(tmp_path: Path, line: str, expected: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text((INPUT / "config.yaml").read_text() + line)
-    with pytest.raises(ConfigurationError, match=told.replace(".", r"\.")):
+    with pytest.raises(ConfigurationError, match=expected.replace(".", r"\.")):
         read_config(file)
 
 
-def test_missing_file_is_told_with_its_variable(tmp_path: Path) -> None:
+def test_missing_file_is_reported_with_its_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="FOREBAY_OPERATOR_CONFIG"):
         read_config(tmp_path / "none.yaml")

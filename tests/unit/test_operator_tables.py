@@ -223,7 +223,7 @@ async def test_a_deletion_waits_for_the_table_that_the_endpoint_stood_in() -> No
     assert old == table_index(NAME, 2)
 
 
-async def test_processors_are_told_first_of_who_comes_and_last_of_who_goes() -> None:
+async def test_processors_get_a_new_endpoint_first_and_lose_a_deleted_one_last() -> None:
     alone = TablesAlone()
     await alone.put()
     home = table_index(NAME, 2)

@@ -56,6 +56,6 @@ def test_a_watch_that_leaves_a_stream_open_ends_without_an_error(
     assert not caplog.records
 
 
-def test_any_other_error_at_the_end_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_any_other_error_at_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(until_stopped(with_trouble_at_the_end()))
     assert "something else" in caplog.text

@@ -43,7 +43,7 @@ async def test_nothing_is_written_when_the_lease_is_over() -> None:
         await partition(lease_is_valid=False).publish(ROW, b"", {})
 
 
-async def test_who_waits_to_hold_it_is_told_that_it_is_lost() -> None:
+async def test_waiting_for_a_partition_ends_when_it_is_lost() -> None:
     one = partition(lease_is_valid=False)
     waiting = asyncio.create_task(one.held())
     await asyncio.sleep(0)  # so that it has begun

@@ -34,7 +34,7 @@ def packed(body: bytes) -> bytes | None:
     return packed_in_pieces(body)[0]
 
 
-def told(size: object) -> Mapping[str, str]:
+def headers_of(size: object) -> Mapping[str, str]:
     """Return the headers of a body that was so long."""
     return {PACKED: str(size)}
 
@@ -45,7 +45,7 @@ def test_what_was_packed_comes_out_as_it_went_in(part: bytes, times: int) -> Non
     frame = packed(body)
     assert frame is None or len(frame) < len(body) or not body
     if frame is not None:
-        assert unpacked(frame, told(len(body)), LIMIT) == body
+        assert unpacked(frame, headers_of(len(body)), LIMIT) == body
 
 
 @pytest.mark.parametrize("name", [name for name in WORST_BODIES if name != UNPACKABLE])
@@ -53,7 +53,7 @@ def test_the_worst_bodies_come_out_as_they_went_in(name: str) -> None:
     frame = packed(WORST_BODIES[name])
     assert frame is not None
     assert len(frame) < LARGEST / 100
-    assert unpacked(frame, told(len(WORST_BODIES[name])), LIMIT) == WORST_BODIES[name]
+    assert unpacked(frame, headers_of(len(WORST_BODIES[name])), LIMIT) == WORST_BODIES[name]
 
 
 def test_what_does_not_get_smaller_is_left_after_its_first_piece() -> None:
@@ -79,16 +79,16 @@ def test_a_body_without_the_header_is_as_it_stands() -> None:
 @pytest.mark.parametrize("size", ["", "-1", "1.5", "1_0", "٣", "0x10", " 5", "9" * 5_000])
 def test_a_length_that_is_none_is_refused(size: str) -> None:
     with pytest.raises(UnreadableBody):
-        unpacked(b"", told(size), LIMIT)
+        unpacked(b"", headers_of(size), LIMIT)
 
 
 def test_nothing_is_unpacked_beyond_its_limit() -> None:
     body = b"x" * 100_000
     frame = packed(body)
     assert frame is not None
-    assert unpacked(frame, told(len(body)), len(body)) == body
+    assert unpacked(frame, headers_of(len(body)), len(body)) == body
     with pytest.raises(ExpandsTooFar):
-        unpacked(frame, told(len(body)), len(body) - 1)
+        unpacked(frame, headers_of(len(body)), len(body) - 1)
 
 
 @pytest.mark.parametrize("other", [-1, 1, -100_000])
@@ -97,7 +97,7 @@ def test_another_length_than_it_has_is_refused(other: int) -> None:
     frame = packed(body)
     assert frame is not None
     with pytest.raises(UnreadableBody):
-        unpacked(frame, told(len(body) + other), LIMIT)
+        unpacked(frame, headers_of(len(body) + other), LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_is_no_frame_of_that_length_is_refused(damage: object) -> None:
     assert frame is not None
     assert callable(damage)
     with pytest.raises(UnreadableBody):
-        unpacked(damage(frame), told(len(body)), LIMIT)
+        unpacked(damage(frame), headers_of(len(body)), LIMIT)
 
 
 def test_a_frame_that_wants_much_memory_is_refused() -> None:
@@ -127,4 +127,4 @@ def test_a_frame_that_wants_much_memory_is_refused() -> None:
     packer = zstd.ZstdCompressor(options=options)
     frame = packer.compress(b"x" * 1000, zstd.ZstdCompressor.FLUSH_BLOCK) + packer.flush()
     with pytest.raises(UnreadableBody):
-        unpacked(frame, told(1000), LIMIT)
+        unpacked(frame, headers_of(1000), LIMIT)

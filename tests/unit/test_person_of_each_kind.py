@@ -67,7 +67,7 @@ def test_a_kind_has_the_person_of_its_own_and_no_other(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "missing", "person"), WITHOUT)
-def test_what_is_not_told_makes_nobody_else_its_person(
+def test_what_is_not_given_makes_nobody_else_its_person(
     kind: str, missing: tuple[str, ...], person: str
 ) -> None:
     part = {name: value for name, value in EVERYBODY.items() if name not in missing}
@@ -75,15 +75,15 @@ def test_what_is_not_told_makes_nobody_else_its_person(
 
 
 @pytest.mark.parametrize(
-    ("told", "person"),
+    ("given", "person"),
     [
         ({"recipient_type": "group"}, "recipient's number"),
         ({"recipient_type": "group", "recipient_id": ""}, "group"),
         ({"recipient_type": "individual"}, "recipient"),
     ],
 )
-def test_a_status_of_a_group_is_the_group_s(told: Json, person: str) -> None:
-    assert person_of("statuses", {**EVERYBODY, **told}) == person
+def test_a_status_of_a_group_is_the_group_s(given: Json, person: str) -> None:
+    assert person_of("statuses", {**EVERYBODY, **given}) == person
 
 
 @pytest.mark.parametrize(

@@ -25,17 +25,17 @@ def test_a_trouble_has_a_line_when_it_begins_and_when_it_comes_again(
 ) -> None:
     reporter = PlainReporter()
 
-    def told(*destinations: TroubledDestination, paused: tuple[str, ...] = ()) -> list[str]:
+    def printed(*destinations: TroubledDestination, paused: tuple[str, ...] = ()) -> list[str]:
         reporter.counts({}, DestinationStates(destinations=destinations, paused=paused), ())
         return capsys.readouterr().out.splitlines()
 
     crm = "acme/shop → crm: failing: status 503 for 3 min"
-    assert told(CRM) == [crm]
-    assert told(replace(CRM, state="Open", failing_seconds=260.0)) == []
-    assert told(CRM, ERP, paused=("acme/shop",)) == [
+    assert printed(CRM) == [crm]
+    assert printed(replace(CRM, state="Open", failing_seconds=260.0)) == []
+    assert printed(CRM, ERP, paused=("acme/shop",)) == [
         "acme/shop → erp: failing: status 503 for 3 min",
         "acme/shop: paused",
     ]
-    assert told(CRM, ERP, paused=("acme/shop",)) == []
-    assert told() == []
-    assert told(CRM) == [crm]
+    assert printed(CRM, ERP, paused=("acme/shop",)) == []
+    assert printed() == []
+    assert printed(CRM) == [crm]

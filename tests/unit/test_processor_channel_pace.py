@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay_processor.delivery.destination_speed import (
+    CHECK_SECONDS,
     HOLD_SECONDS,
     LINE_SECONDS,
-    LOOK_SECONDS,
     PACE_SECONDS,
     QUICK_ENDED,
     Pace,
@@ -81,7 +81,7 @@ async def deliver(alone: QueueAlone, count: int) -> None:
 async def test_what_is_behind_a_long_attempt_is_parked(alone: QueueAlone, clock: Clock) -> None:
     await clock.advance(HOLD_SECONDS - A_MOMENT)
     assert alone.queue.parked == 0
-    await clock.advance(LOOK_SECONDS + 2 * A_MOMENT)
+    await clock.advance(CHECK_SECONDS + 2 * A_MOMENT)
     assert alone.queue.parked == BOTH
 
 
@@ -101,7 +101,7 @@ async def test_a_quick_destination_is_not_waited_for_longer_than_for_a_place(
 ) -> None:
     await deliver(alone, MANY)
     for _ in range(4):
-        await clock.advance(LINE_SECONDS / 4 + LOOK_SECONDS + A_MOMENT)
+        await clock.advance(LINE_SECONDS / 4 + CHECK_SECONDS + A_MOMENT)
     assert alone.queue.parked == BOTH
 
 
@@ -109,26 +109,26 @@ async def test_a_destination_that_was_quick_has_to_stay_so(alone: QueueAlone, cl
     await deliver(alone, QUICK_ENDED + QUICK_ENDED // 2)
     await clock.advance(HOLD_SECONDS + A_MOMENT)
     assert alone.queue.parked == 0
-    await clock.advance(PACE_SECONDS + LOOK_SECONDS + A_MOMENT)
+    await clock.advance(PACE_SECONDS + CHECK_SECONDS + A_MOMENT)
     assert alone.queue.parked == BOTH
 
 
 async def test_a_process_that_stood_still_does_not_take_its_destination_for_slow(
     alone: QueueAlone, clock: Clock
 ) -> None:
-    """What was answered meanwhile could not be seen: that time tells of this process alone."""
+    """What was answered meanwhile could not be seen: that time says nothing of the destination."""
     for _ in range(3):
         await clock.stand_still(4 * LINE_SECONDS)
         assert alone.queue.parked == 0
     # What the destination takes while the process runs counts as ever.
-    await clock.advance(HOLD_SECONDS + LOOK_SECONDS + A_MOMENT)
+    await clock.advance(HOLD_SECONDS + CHECK_SECONDS + A_MOMENT)
     assert alone.queue.parked == BOTH
 
 
 async def test_a_process_that_is_always_late_judges_all_the_same(
     alone: QueueAlone, clock: Clock
 ) -> None:
-    """One whose processor is throttled is late at every look: it must not wait for ever."""
+    """One whose processor is throttled is late at every check: it must not wait for ever."""
     alone.limit(FEW)
     dead = [f"dead-{number}" for number in range(FEW + CROWDED_ITEMS)]
     alone.door.hanging.update(dead)
@@ -138,14 +138,14 @@ async def test_a_process_that_is_always_late_judges_all_the_same(
     # The first judgement that comes late says nothing, the next one does.
     for _ in range(2):
         assert alone.queue.is_crowded
-        await clock.stand_still(PACE_SECONDS + 2 * LOOK_SECONDS)
+        await clock.stand_still(PACE_SECONDS + 2 * CHECK_SECONDS)
     assert not alone.queue.is_crowded
     before = alone.queue.parked
     alone.offer(1, "next", conversation="next")
     assert alone.queue.parked == before + 1
 
 
-async def test_a_judgement_that_comes_late_tells_of_this_process_but_not_twice_in_a_row(
+async def test_a_late_check_says_nothing_of_the_destination_but_not_twice_in_a_row(
     clock: Clock,
 ) -> None:
     pace = Pace(lambda: True)

@@ -26,13 +26,13 @@ def serve(alone: QueueAlone) -> None:
 
 
 def stored(alone: QueueAlone, key: str) -> tuple[RetrySubject, int]:
-    """Store a row that a person sent again; nobody was told of it."""
+    """Store a row that a person sent again; nobody has polled it yet."""
     subject = RetrySubject("0", 0, REPLAY, NAME, "sink", "c0", key)
     return subject, alone.table.put(str(subject), ITEM, {"Forebay-Received-At": "0"})
 
 
 def replayed(alone: QueueAlone, key: str) -> None:
-    """Let a row come that a person sent again, and that was looked for."""
+    """Let a row come that a person sent again, and that was polled."""
     subject, sequence = stored(alone, key)
     alone.queue.shown(alone.partitions[0], subject, sequence)
 

@@ -21,7 +21,7 @@ def answer_anew(alone: QueueAlone, result: Result) -> None:
 
 
 async def parked(alone: QueueAlone, key: str, result: Failed) -> None:
-    """Let an item fail, and wait in RETRY with EVENTS told of it."""
+    """Let an item fail, and wait in RETRY, acked in EVENTS."""
     answer_anew(alone, result)
     alone.offer(0, key, conversation=key)
     work = alone.works[-1]

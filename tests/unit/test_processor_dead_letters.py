@@ -54,7 +54,7 @@ async def test_a_first_attempt_waits_in_retry_while_dead_letters_have_no_room() 
     await eventually(lambda: alone.done == ["poison"], saying="the item to be parked")
     assert len(alone.table.rows) == 1
     alone.table.full = set()
-    # As the one who acks does it, once EVENTS was told.
+    # As the one who acks does it, once EVENTS has the ack.
     after_ack = alone.works[0].after_ack
     assert after_ack is not None
     after_ack()

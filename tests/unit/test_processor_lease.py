@@ -37,20 +37,20 @@ async def test_the_watchdog_sleeps_until_the_first_answer() -> None:
 
 
 async def test_the_watchdog_does_not_count_time_in_which_the_process_stood_still() -> None:
-    looks, stood_still = 0, 0.0
+    checks, stood_still = 0, 0.0
 
     def clock() -> float:
-        nonlocal looks
-        looks += 1
+        nonlocal checks
+        checks += 1
         return stood_still
 
     watchdog = Watchdog(0.5, clock)
     watchdog.answered()
     watching = asyncio.create_task(watchdog.watch())
-    await eventually(lambda: looks > 1, saying="the first look")
-    stood_still, seen = 3600.0, looks
-    # The look that it was stopped in is over, and the next one has begun.
-    await eventually(lambda: looks > seen + 1 or watching.done(), saying="the next look")
+    await eventually(lambda: checks > 1, saying="the first check")
+    stood_still, seen = 3600.0, checks
+    # The check that it was stopped in is over, and the next one has begun.
+    await eventually(lambda: checks > seen + 1 or watching.done(), saying="the next check")
     assert not watchdog.has_barked
     watching.cancel()
 

@@ -101,7 +101,7 @@ async def test_what_is_given_back_is_given_back_though_the_table_was_refused_bef
         assert member.membership.owned[partition_id] == epoch
         store.refusal = None
         await eventually(
-            lambda: not member.membership.is_releasing(partition_id), saying="it to be told"
+            lambda: not member.membership.is_releasing(partition_id), saying="it to learn of it"
         )
         # Alone, it takes the partition again: in another epoch.
         await eventually(lambda: member.membership.owned.get(partition_id, epoch) != epoch)

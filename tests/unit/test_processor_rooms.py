@@ -1,4 +1,4 @@
-"""The processor's rooms: each module is told of, and a class's name says which class is meant."""
+"""The processor's rooms: each module is documented, and a class's name names one class."""
 
 import ast
 import re
@@ -24,8 +24,8 @@ def test_no_two_classes_have_one_name() -> None:
 
 def test_the_page_names_each_module_of_each_room() -> None:
     first, *rooms = re.split(r"^### (?=\w+/)", PAGE.read_text(), flags=re.MULTILINE)
-    told = set(re.findall(r"`([\w/]+\.py)`", first))
+    documented = set(re.findall(r"`([\w/]+\.py)`", first))
     for room in rooms:
         folder = room.partition("/")[0]
-        told |= {f"{folder}/{name}" for name in re.findall(r"`(\w+\.py)`", room)}
-    assert told == {str(path.relative_to(PACKAGE)) for path in MODULES}
+        documented |= {f"{folder}/{name}" for name in re.findall(r"`(\w+\.py)`", room)}
+    assert documented == {str(path.relative_to(PACKAGE)) for path in MODULES}

@@ -1,4 +1,4 @@
-"""A task that was told to end has ended, whoever swallows a cancellation."""
+"""A task that was cancelled has ended, even where something in it caught the cancellation."""
 
 import asyncio
 from typing import cast

@@ -1,4 +1,4 @@
-"""Each provider is known wherever providers are told apart; none is forgotten, none is guessed."""
+"""Each provider is known wherever providers differ; none is forgotten, none is guessed."""
 
 import importlib
 import json

@@ -115,7 +115,7 @@ def test_nobody_s_answer_is_no_foreign_one() -> None:
     assert not isinstance(found, ForeignAnswer)
 
 
-def test_every_subject_tells_its_stream() -> None:
+def test_every_subject_names_its_stream() -> None:
     subjects = {
         StreamKind.RAW: RawSubject("a-1", 3, Lane.LIVE, NAME),
         StreamKind.EVENTS: EventSubject("a-1", 3, Lane.LIVE, NAME, "messages", KEY),

@@ -1,4 +1,4 @@
-"""What proxies tell of a client certificate is read exactly, or not at all."""
+"""What proxies pass on of a client certificate is read exactly, or not at all."""
 
 from urllib.parse import quote_plus
 
@@ -105,7 +105,7 @@ def test_a_certificate_that_failed_names_nobody() -> None:
     proxy = CertificateProxy(header=b"dn", form="subject", verified=(b"verify", b"SUCCESS"))
     good = {b"dn": b"CN=a", b"verify": b"SUCCESS"}
     assert proxy.names(good) == frozenset({b"a"})
-    for told in (b"", b"success", b"FAILED", b"SUCCESS, SUCCESS"):
-        assert proxy.names({**good, b"verify": told}) == frozenset()
+    for verdict in (b"", b"success", b"FAILED", b"SUCCESS, SUCCESS"):
+        assert proxy.names({**good, b"verify": verdict}) == frozenset()
     assert proxy.names({b"dn": b"CN=a"}) == frozenset()
     assert proxy.names({b"verify": b"SUCCESS"}) is None

@@ -70,7 +70,7 @@ async def test_a_webhook_that_came_in_pieces_is_answered_though_its_store_takes_
 ) -> None:
     settings = ReceiverSettings(body_seconds=0.1, budget_seconds=10)
     receiver = InProcessReceiver(ROUTE, settings=settings)
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     whole, start = post(b"{}"), 0
     for cut in (*cuts, None):
@@ -167,7 +167,7 @@ async def test_a_connection_that_is_idle_after_its_answer_is_cut_off_at_its_time
 async def test_the_budget_of_a_store_began_with_the_first_byte(clock: LoopClock) -> None:
     settings = ReceiverSettings(body_seconds=5, budget_seconds=5)
     receiver = InProcessReceiver(ROUTE, settings=settings)
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     protocol, transport = receiver.connect()
     before = asyncio.get_running_loop().time()
     protocol.data_received(post(b"{}")[:-1])

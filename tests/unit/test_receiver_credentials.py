@@ -1,4 +1,4 @@
-"""Who may come in: all that is asked for, and time tells nothing of what was right."""
+"""Who may come in: all that is asked for has to be right; time does not show what was."""
 
 import base64
 import hmac
@@ -70,7 +70,7 @@ def together(ways: set[str]) -> Credentials:
 def refusal_of(
     credentials: Credentials, headers: Mapping[bytes, bytes], body: bytes = BODY
 ) -> Reason | None:
-    """Take both looks, as for a webhook that comes whole."""
+    """Make both checks, as for a webhook that comes whole."""
     return credentials.refusal_of_head(headers) or credentials.refusal_of_body(headers, body)
 
 
@@ -159,7 +159,7 @@ def test_the_same_work_is_done_whatever_is_wrong(
     usual = compared.copy()
     compared.clear()
     shown = {GOOD[way][0]: values.get(way, GOOD[way][1]) for way in WAYS}
-    # Each look by itself: a wrong value ends none of them in its middle.
+    # Each check by itself: a wrong value ends none of them in its middle.
     credentials.refusal_of_head(shown)
     credentials.refusal_of_body(shown, BODY)
     assert compared == usual

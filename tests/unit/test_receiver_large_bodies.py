@@ -80,9 +80,9 @@ async def test_bodies_of_one_endpoint_are_worked_on_in_their_order() -> None:
     assert ended == ["first", "second", "third"]
 
 
-async def test_work_that_crashes_is_told_and_stops_no_other() -> None:
-    workshop, told = Workshop(), []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+async def test_work_that_crashes_is_reported_and_stops_no_other() -> None:
+    workshop, reported = Workshop(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
 
     def crashing() -> Generator[None, None, None]:
         yield
@@ -92,4 +92,4 @@ async def test_work_that_crashes_is_told_and_stops_no_other() -> None:
     workshop.add("one", 3)
     workshop.add("other", 3)
     await turns_until(lambda: len(workshop.done) == 6)
-    assert [type(context["exception"]) for context in told] == [ZeroDivisionError]
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError]

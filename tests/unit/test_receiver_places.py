@@ -27,11 +27,11 @@ def post(receiver: InProcessReceiver, name: str, body: bytes) -> MemoryTransport
 async def test_an_endpoint_takes_no_more_than_its_share_of_the_places() -> None:
     settings = ReceiverSettings(max_in_flight=PLACES)
     receiver = InProcessReceiver(open_route(FLOODED), open_route(OTHER), settings=settings)
-    receiver.store.answers_when_told = True
+    receiver.store.answers_on_request = True
     share = int(PLACES * ENDPOINT_SHARE)
     flood = [post(receiver, FLOODED, b"%d" % number) for number in range(PLACES)]
     neighbour = post(receiver, OTHER, b"{}")
-    # Those above the share are told so at once, and the neighbour's is being stored.
+    # Those above the share are answered at once, and the neighbour's is being stored.
     assert [statuses_in(bytes(each.written)) for each in flood[share:]] == [[503]] * (
         PLACES - share
     )

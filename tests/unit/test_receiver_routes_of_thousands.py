@@ -46,11 +46,11 @@ def test_a_lookup_costs_the_same_for_10_and_for_10_000(
     paths = [path_to(route) for route in many_routes(10)]
 
     def seconds(routes: Routes) -> float:
-        def look() -> None:
+        def find() -> None:
             for path in paths:
                 assert routes.find(path) is not None
 
-        return timeit.timeit(look, timer=time.thread_time, number=500)
+        return timeit.timeit(find, timer=time.thread_time, number=500)
 
     # In turns, so that what slows the machine down slows both.
     among_few, among_many = [], []

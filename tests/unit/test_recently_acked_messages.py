@@ -16,9 +16,9 @@ CONSUMER = "split-live-00"
 def message(sequence: int, stored_at: int) -> PulledMessage:
     reply = f"$JS.ACK.FOREBAY_RAW_0.{CONSUMER}.1.{sequence}.{sequence}.{stored_at}.0"
     client = cast("Client", object())
-    told = reply_tokens(reply)
-    assert told is not None
-    return PulledMessage(client, Msg(client, "subject", reply, b"", {}), told)
+    tokens = reply_tokens(reply)
+    assert tokens is not None
+    return PulledMessage(client, Msg(client, "subject", reply, b"", {}), tokens)
 
 
 def test_a_message_of_a_stream_that_was_made_anew_was_not_finished() -> None:

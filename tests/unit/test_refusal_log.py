@@ -20,7 +20,7 @@ class Watched:
         self.lines = lines
 
     def passes(self, seconds: int) -> None:
-        """Let time pass, in which is looked after the log."""
+        """Let time pass in which the log is checked."""
         for _ in range(seconds):
             self.now += 1
             self.log.settle()

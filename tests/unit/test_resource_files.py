@@ -1,4 +1,4 @@
-"""Reading manifests from files: what is taken, and where each problem is told to be."""
+"""Reading manifests from files: what is taken, and where each problem is said to be."""
 
 import base64
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def test_a_variable_is_for_the_secret_of_one_namespace(tmp_path: Path) -> None:
     assert secrets("other", "crm", "k") == "other"
 
 
-def test_a_secret_that_is_nowhere_is_told_with_the_variable_that_could_hold_it(
+def test_a_secret_that_is_nowhere_is_reported_with_the_variable_that_could_hold_it(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.yaml").write_text(f"{endpoint()}---\n{HEAD}stringData: {{a: b}}\n")
@@ -91,7 +91,7 @@ def test_a_secret_that_is_nowhere_is_told_with_the_variable_that_could_hold_it(
         secrets("other", "crm", "a")
 
 
-def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: Path) -> None:
+def test_every_problem_of_every_file_is_reported_with_file_line_and_field(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(endpoint("a").replace("provider: meta", "provider: gupshup"))
     second.write_text(f"# a comment\n{endpoint('b').replace('log: {}', 'log: {level: info}')}")
@@ -102,7 +102,7 @@ def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("kind: [", ":1: is not YAML that can be read"),
         (
@@ -144,11 +144,13 @@ def test_every_problem_of_every_file_is_told_with_file_line_and_field(tmp_path: 
         (f"{HEAD}stringdata: {{a: b}}\n", ":4: stringdata: there is no such field"),
     ],
 )
-def test_a_document_that_is_no_manifest_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_document_that_is_no_manifest_is_refused(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(text)
     [line] = refusal(file)
-    assert line.startswith(f"{file}{told}")
+    assert line.startswith(f"{file}{expected}")
 
 
 def test_the_same_endpoint_or_secret_in_two_places_is_refused(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_a_secrets_value_never_stands_in_a_message(tmp_path: Path) -> None:
     assert "hunter2" not in "\n".join(refusal(tmp_path))
 
 
-def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.yaml is not there: give a manifest"):
         load(tmp_path / "nowhere.yaml")
     with pytest.raises(ConfigurationError, match=r"holds no \.yaml, \.yml or \.json file"):

@@ -351,7 +351,7 @@ def test_an_unknown_field_is_refused_with_a_hint(path: str, value: object, advic
         ("spec.authentication.headers.0.values.0.secretKeyRef", "secretKeyReff"),
     ],
 )
-def test_a_required_field_that_is_misspelt_is_told_once(path: str, misspelt: str) -> None:
+def test_a_required_field_that_is_misspelt_is_reported_once(path: str, misspelt: str) -> None:
     parent, _, name = path.rpartition(".")
     document = changed(path, REMOVED)
     record: Json = document
@@ -369,7 +369,7 @@ def test_a_destination_of_a_later_version_says_so(kind: str) -> None:
     assert reasons[f"spec.destinations[0].{kind}"].endswith("not in this version: use http")
 
 
-def test_all_problems_are_told_at_once_one_line_each() -> None:
+def test_all_problems_are_reported_at_once_one_line_each() -> None:
     document = changed("spec.provider", "gupshup")
     document["spec"]["paused"] = "no"
     document["spec"]["destinations"][1]["http"]["url"] = "crm"
@@ -430,7 +430,7 @@ def test_a_url_has_a_port_that_there_is(port: str) -> None:
         ([f"x-{place}" for place in range(9)], "at most 8 fit here"),
     ],
 )
-def test_ids_that_could_not_tell_events_apart_are_refused(headers: list[str], advice: str) -> None:
+def test_ids_that_could_not_distinguish_events_are_refused(headers: list[str], advice: str) -> None:
     (problem,) = problems(generic(headers))
     assert problem.field == "spec.deduplication.headers"
     assert advice in problem.reason

@@ -84,7 +84,7 @@ async def test_a_clock_that_is_set_changes_nothing_for_what_is_loaded(ahead: flo
 
 
 @pytest.mark.parametrize(
-    ("age", "told", "attempts"),
+    ("age", "recorded", "attempts"),
     [
         (0.5, 1, 1),
         (1.0, 1, 2),
@@ -95,8 +95,8 @@ async def test_a_clock_that_is_set_changes_nothing_for_what_is_loaded(ahead: flo
     ],
 )
 async def test_pauses_go_on_where_they_were_by_the_age_of_the_row(
-    age: float, told: int, attempts: int
+    age: float, recorded: int, attempts: int
 ) -> None:
     alone = QueueAlone()
-    row = loaded(alone, -age - 0.01, first=-age - 0.01, attempts=told)
+    row = loaded(alone, -age - 0.01, first=-age - 0.01, attempts=recorded)
     assert row.attempts == attempts

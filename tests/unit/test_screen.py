@@ -159,9 +159,9 @@ def test_the_picture_is_never_higher_than_the_terminal_and_the_title_is_its_firs
     assert shown[0].strip() == TITLE.plain
     assert any("endpoint" in line for line in shown)
     if troubled:
-        told = sum("breaker open" in line for line in shown)
-        assert told >= 1
-        assert (told < troubled) == any("more: forebay status" in line for line in shown)
+        breakers = sum("breaker open" in line for line in shown)
+        assert breakers >= 1
+        assert (breakers < troubled) == any("more: forebay status" in line for line in shown)
     if endpoints == 50:
         assert any("+ " in line and "more" in line for line in shown)
     assert sum("acme/shop-" in line for line in shown) >= 1

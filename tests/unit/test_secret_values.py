@@ -1,4 +1,4 @@
-"""What is stored in a Secret by mistake is told; what cannot be meant is refused."""
+"""What seems stored in a Secret by mistake is reported; what cannot be meant is refused."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_what_is_in_order_is_taken_without_a_word(value: str) -> None:
         ("s3\ufeffcret", "s3\ufeffcret", "a control character or a line break"),
     ],
 )
-def test_what_looks_like_a_mistake_is_used_and_told_without_the_value(
+def test_what_looks_like_a_mistake_is_used_and_reported_without_the_value(
     value: str, used: str, said: str
 ) -> None:
     found, (warning,) = read(value)

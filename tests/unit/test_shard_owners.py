@@ -29,7 +29,7 @@ async def test_what_waits_in_retry_is_worked_after_what_was_left_before_it() -> 
         await eventually(lambda: len(alone.door.tried) == 2, saying="both to be tried")
         assert alone.door.tried == ["older", "newer"]
         await eventually(lambda: not alone.streams.rows, saying="RETRY to be empty")
-        # EVENTS was told, and nothing came twice of it.
+        # EVENTS got the acks, and nothing came twice.
         assert alone.acked == [1]
         assert alone.door.tried == ["older", "newer"]
 

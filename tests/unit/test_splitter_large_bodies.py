@@ -85,7 +85,7 @@ async def test_what_is_beyond_the_limits_is_set_aside_whole_with_its_reason(
 
 
 async def test_a_body_of_very_many_channels_is_set_aside() -> None:
-    """Filters look at each channel of a body in one step, for each destination."""
+    """Filters check each channel of a body in one step, for each destination."""
     alone = SplitAlone()
     changes = [
         {"field": "messages", "value": {"metadata": {"phone_number_id": str(n)}, "messages": [{}]}}

@@ -74,7 +74,7 @@ async def test_a_refused_item_of_the_same_content_is_a_repeat(alone: SplitAlone)
         alone.hand_out(alone.message(texts_of(("a", "1"))))
         await eventually(lambda: alone.acks.acked == [1, 2])
     assert alone.streams.keys == [key("a")]
-    assert alone.streams.reads == 0  # an ordinary repeat costs no look
+    assert alone.streams.reads == 0  # an ordinary repeat costs no read
 
 
 async def test_a_message_that_names_its_person_in_another_way_is_a_repeat(
@@ -192,11 +192,11 @@ async def test_while_nats_is_silent_it_is_not_asked_without_a_pause(alone: Split
         await eventually(lambda: alone.acks.acked == [1])
     alone.splitter = alone.new_splitter()
     alone.streams.is_silent = True
-    with capture_logs() as told:
+    with capture_logs() as logged:
         async with alone.running():
             alone.hand_out(alone.message(body))
             await eventually(
-                lambda: "split_stalled" in [each["event"] for each in told],
+                lambda: "split_stalled" in [each["event"] for each in logged],
                 saying="the splitter to say that it waits",
             )
 

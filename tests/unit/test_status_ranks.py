@@ -57,7 +57,7 @@ def test_the_subjects_are_those_under_which_higher_statuses_are_stored(
     assert found == (subjects if person else [in_any_partition(each) for each in subjects])
 
 
-def test_a_person_with_two_names_is_looked_for_under_both() -> None:
+def test_a_person_with_two_names_is_searched_under_both() -> None:
     both = status(status="delivered", recipient_user_id="US.1")
     one, other = status(status="read"), status(status="read", recipient_user_id="US.1")
     own = subject_of(both)._replace(partition=conversation_partition(SHOP, both.conversation))
@@ -69,7 +69,7 @@ def test_a_person_with_two_names_is_looked_for_under_both() -> None:
 
 
 @pytest.mark.parametrize("name", ["recipient_id", "recipient_user_id"])
-def test_a_person_with_one_name_may_have_had_another_and_is_looked_for_everywhere(
+def test_a_person_with_one_name_may_have_had_another_and_is_searched_everywhere(
     name: str,
 ) -> None:
     found = higher_of(status(status="read", **{"recipient_id": "", name: "x"}))

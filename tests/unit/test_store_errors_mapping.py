@@ -1,4 +1,4 @@
-"""What JetStream answers, told apart: a repeat is no failure, and a full stream is no repeat."""
+"""What JetStream answers, distinguished: a repeat is no failure, and a full stream is no repeat."""
 
 import pytest
 

@@ -61,7 +61,7 @@ def test_a_traceback_around_the_log_is_an_error(part: Part) -> None:
     assert part.unexpected_errors() == ["Traceback (most recent call last):"]
 
 
-async def test_the_ledger_tells_repeats_from_refusals() -> None:
+async def test_the_ledger_distinguishes_repeats_from_refusals() -> None:
     sink = Sink()
     sink.arrivals += [arrival("a", 503), arrival("a", 200), arrival("b", 200), arrival("b", 200)]
     sink.arrivals.append(arrival("c", None))

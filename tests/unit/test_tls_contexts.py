@@ -1,4 +1,4 @@
-"""What a manifest says of TLS is what a connection does, and what cannot be used is told."""
+"""What a manifest says of TLS is what a connection does, and what cannot be used is reported."""
 
 import os
 import ssl

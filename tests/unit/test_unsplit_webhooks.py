@@ -1,4 +1,4 @@
-"""Somebody is told of webhooks that nobody splits, in time and once."""
+"""Webhooks that nobody splits are reported in time and once."""
 
 import math
 from types import SimpleNamespace
@@ -64,12 +64,12 @@ class Alone:
             lambda: True,
         )
 
-    async def look_after(self, share: float) -> list[str]:
-        """Let so much of RAW's age pass and check; return what was told."""
+    async def check_after(self, share: float) -> list[str]:
+        """Let so much of RAW's age pass and check; return what was logged."""
         self.clock.gone_by += share * AGE
-        with capture_logs() as told:
+        with capture_logs() as logged:
             await self._monitor.check()
-        return [each["event"] for each in told]
+        return [each["event"] for each in logged]
 
 
 @pytest.fixture
@@ -77,15 +77,15 @@ def alone() -> Alone:
     return Alone()
 
 
-async def test_a_webhook_is_told_of_when_half_of_its_age_is_over_and_once(alone: Alone) -> None:
-    assert await alone.look_after(0.4) == []
-    assert await alone.look_after(0.2) == [EVENT]
-    assert await alone.look_after(0.2) == []
+async def test_a_webhook_is_reported_when_half_of_its_age_is_over_and_once(alone: Alone) -> None:
+    assert await alone.check_after(0.4) == []
+    assert await alone.check_after(0.2) == [EVENT]
+    assert await alone.check_after(0.2) == []
 
 
-async def test_the_next_one_is_told_of_again(alone: Alone) -> None:
-    assert await alone.look_after(0.6) == [EVENT]
+async def test_the_next_one_is_reported_again(alone: Alone) -> None:
+    assert await alone.check_after(0.6) == [EVENT]
     alone.streams.is_split = True
-    assert await alone.look_after(0.1) == []
+    assert await alone.check_after(0.1) == []
     alone.streams.is_split = False
-    assert await alone.look_after(0.0) == [EVENT]
+    assert await alone.check_after(0.0) == [EVENT]

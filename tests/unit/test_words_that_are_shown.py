@@ -68,18 +68,18 @@ asyncio.run(main())
 """
 
 
-def test_what_fails_where_nobody_waits_is_told_by_kind_and_place() -> None:
+def test_what_fails_where_nobody_waits_is_logged_by_kind_and_place() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LONELY], capture_output=True, text=True, timeout=20, check=True
     )
     assert "private text" not in done.stderr
-    told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(line["event"], line["level"]) for line in told] == [("loop_error", "error")] * 2
-    assert told[0]["what"] == "Task exception was never retrieved"
-    assert "ValueError" in told[0]["exception"]
-    assert "in fail" in told[0]["exception"]
-    assert told[1]["what"] == "Exception in callback"
-    assert "KeyError" in told[1]["exception"]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("loop_error", "error")] * 2
+    assert lines[0]["what"] == "Task exception was never retrieved"
+    assert "ValueError" in lines[0]["exception"]
+    assert "in fail" in lines[0]["exception"]
+    assert lines[1]["what"] == "Exception in callback"
+    assert "KeyError" in lines[1]["exception"]
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

@@ -251,7 +251,7 @@ def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str
 
 
 def _deaths_with(letter: DeadLetter) -> str:
-    """Return the header that tells of a letter's deaths, this one included."""
+    """Return the header that lists a letter's deaths, this one included."""
     own = Death(
         int(letter.died_at.timestamp() * 1000),
         letter.subject.destination,

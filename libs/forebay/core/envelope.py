@@ -165,7 +165,7 @@ _TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 def conversation_of(headers: Mapping[str, str], key: str) -> str:
-    """Return the conversation of a stored item; one of its own where none is told.
+    """Return the conversation of a stored item; one of its own where none is given.
 
     It becomes a part of subjects: what would be more than one token of them, or none, is not one
     of ours, and nothing could be stored under it.
@@ -174,8 +174,8 @@ def conversation_of(headers: Mapping[str, str], key: str) -> str:
         headers: The item's.
         key: The item's.
     """
-    told = headers.get(CONVERSATION, "")
-    return told if _TOKEN.fullmatch(told) else key[:16]
+    given = headers.get(CONVERSATION, "")
+    return given if _TOKEN.fullmatch(given) else key[:16]
 
 
 def received_millis(headers: Mapping[str, str]) -> int:

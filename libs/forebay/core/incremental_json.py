@@ -22,7 +22,7 @@ __all__ = ["PIECE_BYTES", "count_values", "may_hold_more", "read_in_slices"]
 PIECE_BYTES: Final = 64 * 1024
 """What is decoded at once: some 0.5 ms, 3 ms at worst."""
 
-LOOK_BYTES: Final = 4 * PIECE_BYTES
+SCAN_BYTES: Final = 4 * PIECE_BYTES
 """What is searched at once for separators: 0.5 ms."""
 
 DEPTH: Final = 24
@@ -50,8 +50,8 @@ def may_hold_more(body: bytes, values: int) -> Generator[None, None, bool]:
     It is no more than a guess upwards: what stands in texts is counted, too.
     """
     found = 0
-    for place in range(0, len(body), LOOK_BYTES):
-        end = place + LOOK_BYTES
+    for place in range(0, len(body), SCAN_BYTES):
+        end = place + SCAN_BYTES
         found += sum(body.count(each, place, end) for each in _SEPARATORS)
         if found >= values:
             return True

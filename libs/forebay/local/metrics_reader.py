@@ -1,7 +1,7 @@
 """What the parts' metrics and the processor's log say, for the reporters.
 
 A part that is started again counts from zero; what it had counted before stays in the totals here,
-as far as it was read. That it was started again is told by its start time: with more to do than in
+as far as it was read. A new start is seen by its start time: with more to do than in
 the life before, its counters are the greater ones.
 """
 

@@ -205,7 +205,7 @@ class PlainReporter(_Lines):
                 )
 
     def _new_troubles(self, states: DestinationStates) -> list[TroubleLine]:
-        """Return destinations that fail, or are paused, and did not at the last look."""
+        """Return destinations that fail, or are paused, and did not at the last check."""
         troubles = troubles_of(states, {})
         known, self._troubled = self._troubled, {each.who for each in troubles}
         return [each for each in troubles if each.who not in known]

@@ -117,7 +117,7 @@ _DECODE: Final = msgspec.json.Decoder(_Page).decode
 def troubles_of(
     states: DestinationStates, rows: Mapping[str, EndpointCounts]
 ) -> tuple[TroubleLine, ...]:
-    """Return all there is to tell, what loses most first."""
+    """Return all that is to be shown, what loses most first."""
     closed = [each for each in states.destinations if each.state != "Failing"]
     failing = [each for each in states.destinations if each.state == "Failing"]
     return (
@@ -145,14 +145,14 @@ IN_WORDS: Final = {
 def _of_destination(state: TroubledDestination) -> TroubleLine:
     reason = IN_WORDS.get(state.reason, state.reason)
     since = "" if state.failing_seconds is None else f" for {span(state.failing_seconds)}"
-    told = f"{reason}{since}"
+    cause = f"{reason}{since}"
     match state.state:
         case "Failing":
-            what = f"failing: {told}"
+            what = f"failing: {cause}"
         case "Refused":
-            what = f"refuses us: {told}"
+            what = f"refuses us: {cause}"
         case _:
-            what = f"breaker {state.state.lower()}: {told}"
+            what = f"breaker {state.state.lower()}: {cause}"
     if state.waiting:
         what += f", {state.waiting:,} waiting"
     if state.next_attempt_seconds is not None and state.state != "Probing":

@@ -42,7 +42,7 @@ def connection_end(server: Mapping[str, Any] | None, authority: Path | None) -> 
 
     Args:
         server: The certificate that the server showed, as `ssl` describes it.
-        authority: A file with authorities; one that cannot be read tells nothing.
+        authority: A file with authorities; one that cannot be read is ignored.
     """
     ends = [end_of(server)]
     if authority is not None:

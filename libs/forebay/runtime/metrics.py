@@ -167,8 +167,8 @@ class Histogram:
         edges = (*map(float, self._buckets), "+Inf")
         for bucket, (edge, count) in enumerate(zip(edges, self._counts, strict=True)):
             total += count
-            told = self._exemplars.get(bucket) if has_exemplars else None
-            own = "" if told is None else told.text
+            exemplar = self._exemplars.get(bucket) if has_exemplars else None
+            own = "" if exemplar is None else exemplar.text
             lines.append(f'{name}_bucket{{{pool},le="{edge}"}} {total}{own}\n')
         lines.append(f"{name}_sum{{{pool}}} {self._sum}\n{name}_count{{{pool}}} {total}\n")
         yield "".join(lines)

@@ -144,10 +144,10 @@ class OtlpSink:
 
 def _told_by_environment() -> Resource:
     """Return what the environment says of the process, without the SDK's own default name."""
-    told = dict(Resource.create().attributes)
-    if str(told.get("service.name", "")).startswith("unknown_service"):
-        del told["service.name"]
-    return Resource(told)
+    attributes = dict(Resource.create().attributes)
+    if str(attributes.get("service.name", "")).startswith("unknown_service"):
+        del attributes["service.name"]
+    return Resource(attributes)
 
 
 def _context(context: TraceContext, *, is_remote: bool = False) -> SpanContext:

@@ -1,4 +1,4 @@
-"""What a receiver's pod has to be told for traces; as in the chart for the shared ones."""
+"""The variables for traces of a receiver's pod; the chart sets the same for the shared ones."""
 
 from typing import Final
 

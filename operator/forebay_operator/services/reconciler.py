@@ -73,7 +73,7 @@ _TABLES_FULL: Final = RejectedEndpoint(
 
 
 SLICE: Final = 500
-"""Endpoints that are looked at in one go for the metrics: less than a millisecond."""
+"""Endpoints that are read in one go for the metrics: less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

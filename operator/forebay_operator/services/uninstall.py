@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 GONE_SECONDS: Final = 60.0
 """How long to wait for the running operator to leave."""
 
-LOOK_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.5
 
 
 async def uninstall(cluster: Cluster, config: OperatorConfig) -> None:
@@ -39,7 +39,7 @@ async def uninstall(cluster: Cluster, config: OperatorConfig) -> None:
         if time.monotonic() > deadline:
             message = "the operator's pod does not end: delete it, and try again"
             raise OperatorError(message)
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     for document in await cluster.endpoints():
         endpoint = ClusterEndpoint.of(document)
         if endpoint.has_finalizer:

@@ -215,7 +215,7 @@ _REASONS: Final = frozenset(map(str, InvalidReason))
 class ProcessorMetrics:
     """All metrics of one processor process, what it is traced by, and the index of items.
 
-    All are told of the same moments by the same people, so one goes where the other goes.
+    All are given the same moments by the same callers, so they are passed together.
     """
 
     def __init__(self, pool: str, tracer: Tracer | None = None) -> None:
@@ -334,8 +334,8 @@ class ProcessorMetrics:
         """Name the trace of an attempt that was observed.
 
         Args:
-            attempt_seconds: What `attempt` was told.
-            since_receipt: What `delivered` was told; None where it was not.
+            attempt_seconds: What `attempt` was given.
+            since_receipt: What `delivered` was given; None where it was not called.
             trace_id: 32 hex digits.
             at: When it ended, in seconds since the epoch.
         """

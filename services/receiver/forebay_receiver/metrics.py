@@ -219,7 +219,7 @@ class ReceiverMetrics:
             self._set.series(metric).follow_value(read)
 
     def follow_spans(self, read: Callable[[], Iterable[tuple[tuple[str], int]]]) -> None:
-        """Ask what became of spans at every look at the metrics."""
+        """Ask what became of spans whenever the metrics are read."""
         self._set.follow_spans(SPANS, read)
 
     async def run(self) -> None:

@@ -60,19 +60,19 @@ async def test_each_filter_finds_its_own(nats: NatsServer) -> None:
     assert dict(zip(expected, found, strict=True)) == expected
 
 
-async def test_the_list_tells_what_and_why_and_nothing_private(nats: NatsServer) -> None:
+async def test_the_list_shows_what_and_why_and_nothing_private(nats: NatsServer) -> None:
     async with nats.client() as client:
         key = await dead_letter(client, "wamid.private")
     table = (await looked(nats, "ls")).out
-    for told in ("demo/meta", "crm", "messages (text)", "Rejected (status 422)", key[:12], "7"):
-        assert told in table
+    for expected in ("demo/meta", "crm", "messages (text)", "Rejected (status 422)", key[:12], "7"):
+        assert expected in table
     record = (await looked(nats, "ls", "-o", "json")).record
     assert (record["kind"], record["attempts"], record["error"]) == ("messages", 7, "status 422")
     for shown in (table, json.dumps(record)):
         assert not [word for word in (PERSON, TEXT, "wamid") if word in shown]
 
 
-async def test_show_hides_what_people_wrote_unless_told(nats: NatsServer) -> None:
+async def test_show_hides_what_people_wrote_unless_asked(nats: NatsServer) -> None:
     async with nats.client() as client:
         key = await dead_letter(client, "wamid.shown")
     hidden = (await looked(nats, "show", key[:8])).out
@@ -106,7 +106,7 @@ async def test_a_long_list_is_cut_and_says_so(nats: NatsServer) -> None:
     assert "300 dead letters" in (await looked(nats, "ls", "--limit", "0")).out
 
 
-async def test_no_dead_letters_are_told_so(nats: NatsServer) -> None:
+async def test_that_there_are_no_dead_letters_is_said(nats: NatsServer) -> None:
     assert (await looked(nats, "ls")).out == "no dead letters\n"
     assert (await looked(nats, "replay", "--yes")).out == "no dead letters: nothing to do\n"
     missing = await forebay_dead("show", "0b6ea2e2", nats_url=nats.url)
@@ -132,7 +132,7 @@ async def test_no_dead_letters_are_told_so(nats: NatsServer) -> None:
         (("replay", "--to", "No Such"), "--to"),
     ],
 )
-async def test_what_cannot_be_used_is_told_in_one_line(
+async def test_what_cannot_be_used_is_reported_in_one_line(
     arguments: tuple[str, ...], saying: str
 ) -> None:
     ended = await forebay_dead(*arguments)
@@ -143,7 +143,7 @@ async def test_what_cannot_be_used_is_told_in_one_line(
     assert saying in line
 
 
-async def test_no_nats_is_told_with_what_to_do(tmp_path: Path) -> None:
+async def test_a_missing_nats_is_reported_with_what_to_do(tmp_path: Path) -> None:
     ended = await forebay_dead("ls", nats_url=f"nats://user:secret@{HOST}:{free_port()}")
     assert ended.code == 1
     (line,) = ended.err.splitlines()
@@ -152,7 +152,7 @@ async def test_no_nats_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert (await forebay_dead("ls", cwd=tmp_path)).code == 1
 
 
-async def test_a_nats_without_streams_is_told(nats_server: NatsServer) -> None:
+async def test_a_nats_without_streams_is_reported(nats_server: NatsServer) -> None:
     ended = await forebay_dead("ls", nats_url=nats_server.url)
     assert ended.code == 1
     assert "there is no stream FOREBAY_DEAD_0" in ended.err

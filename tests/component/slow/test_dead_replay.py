@@ -258,10 +258,10 @@ async def test_where_the_tables_can_be_read_a_destination_that_is_not_there_is_r
         nats_url=processor.stack.nats_server.url,
         environment={"FOREBAY_TABLE_DIR": str(folder)},
     )
-    told = (
+    message = (
         f"forebay: --to sinc: demo/{name} has no such destination in {folder}: did you mean sink?\n"
     )
-    assert (refused.code, refused.err) == (2, told)
+    assert (refused.code, refused.err) == (2, message)
     assert await states(processor) == before
 
 

@@ -91,7 +91,7 @@ def assert_unavailable(answer: RawResponse) -> None:
     assert 1 <= int(answer.headers["retry-after"]) <= 30
 
 
-async def told(receiver: ReceiverHarness) -> str:
+async def readiness_text(receiver: ReceiverHarness) -> str:
     """Return all that readiness says."""
     probe = json.loads((await receiver.part.admin("/readyz")).body)
     return "\n".join([*probe["waiting_for"], *probe["warnings"]])
@@ -99,7 +99,7 @@ async def told(receiver: ReceiverHarness) -> str:
 
 def saying(receiver: ReceiverHarness, *words: str) -> Callable[[], object]:
     async def is_said() -> bool:
-        text = await told(receiver)
+        text = await readiness_text(receiver)
         return all(word in text for word in words)
 
     return is_said
@@ -129,7 +129,7 @@ async def test_a_webhook_that_a_subscriber_answers_is_503(
         assert_unavailable(await receiver.post(body))
         assert body in seen
         await eventually(
-            saying(receiver, "remove"), saying="readiness to tell that somebody else answers"
+            saying(receiver, "remove"), saying="readiness to say that somebody else answers"
         )
 
 
@@ -200,7 +200,7 @@ async def test_an_item_in_another_stream_is_worked_again_until_its_own_is_there(
         processor.sink.answer_key(key, status)
         await processor.send(name, "one")
         await eventually(
-            lambda: processor.part.logged("nats_foreign_answer"), saying="the processor to tell"
+            lambda: processor.part.logged("nats_foreign_answer"), saying="the processor to log it"
         )
         answer = await processor.part.admin("/readyz")
         assert answer.status == 503

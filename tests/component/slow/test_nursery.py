@@ -52,8 +52,8 @@ async def waits(folder: Path) -> None:
 
 def test_a_child_has_what_it_was_given_and_nothing_else(nursery: Nursery, tmp_path: Path) -> None:
     assert start(nursery, tmp_path, TELLS).wait() == 7
-    told = f"['one', 'two'] {tmp_path} {{'ONLY': 'this'}} \n"
-    assert (tmp_path / "out").read_text() == told
+    expected = f"['one', 'two'] {tmp_path} {{'ONLY': 'this'}} \n"
+    assert (tmp_path / "out").read_text() == expected
     assert (tmp_path / "err").read_text() == "wrong\n"
 
 

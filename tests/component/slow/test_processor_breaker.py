@@ -19,7 +19,7 @@ async def is_open(processor: ProcessorHarness, name: str) -> bool:
     return await processor.part.metric("forebay_processor_breaker_open", endpoint=name) == 1
 
 
-async def told(processor: ProcessorHarness, name: str) -> dict[str, Any] | None:
+async def shown_breaker(processor: ProcessorHarness, name: str) -> dict[str, Any] | None:
     """Return what the admin port says of an endpoint's only destination."""
     answer = json.loads((await processor.part.admin("/breakers")).body)
     return next((each for each in answer["open"] if each["endpoint"] == name), None)
@@ -44,7 +44,7 @@ async def test_who_refuses_us_gets_nothing_for_a_while_and_all_when_its_spec_cha
         return await processor.rows(name) == 21
 
     await eventually(all_wait, saying="all items in RETRY")
-    said = await told(processor, name)
+    said = await shown_breaker(processor, name)
     assert said is not None
     since = datetime.fromisoformat(said.pop("since"))
     assert begun <= since <= datetime.now(UTC)
@@ -65,7 +65,7 @@ async def test_who_refuses_us_gets_nothing_for_a_while_and_all_when_its_spec_cha
     await processor.wait_delivered(name, [token(first), *map(token, rest)])
     assert len(processor.arrivals(name)) == 22
     assert not await is_open(processor, name)
-    assert await told(processor, name) is None
+    assert await shown_breaker(processor, name) is None
 
 
 async def test_a_dead_destination_is_asked_one_at_a_time_and_gets_all_in_order_when_it_is_back(

@@ -114,12 +114,12 @@ async def test_what_is_paused_does_not_end_with_a_window_that_is_not_over(
     assert await processor.letters(name) == 0
 
 
-async def test_a_clock_that_is_wrong_is_told_once(processor: ClockedProcessorHarness) -> None:
+async def test_a_clock_that_is_wrong_is_reported_once(processor: ClockedProcessorHarness) -> None:
     processor.set_ahead(-HOUR)
     await processor.restart()
     name = processor.new_name()
     await processor.serve(name, processor.http(name))
-    await processor.wait_delivered(name, await processor.send(name, "wamid.told"), within=30)
+    await processor.wait_delivered(name, await processor.send(name, "wamid.reported"), within=30)
     (line,) = processor.part.logged("clock_jumped")
     assert line["seconds"] == pytest.approx(-HOUR, abs=2)
     assert processor.part.logged("stream_clock_jumped") == []

@@ -1,4 +1,4 @@
-"""Consumers and streams that are gone, or changed by hand: told, healed, and nothing is lost."""
+"""Consumers and streams that are gone, or changed by hand: reported, restored, nothing lost."""
 
 import asyncio
 import json

@@ -105,7 +105,7 @@ async def test_it_is_not_ready_without_a_table(stack: Stack) -> None:
     await processor.wait_ready()
 
 
-async def test_a_taken_admin_port_is_told_in_one_sentence(stack: Stack, tables: Tables) -> None:
+async def test_a_taken_admin_port_is_reported_in_one_sentence(stack: Stack, tables: Tables) -> None:
     assert tables.processor_folder.exists()
     stack.serve_demo()
     first = await stack.processor()

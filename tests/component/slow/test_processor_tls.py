@@ -126,7 +126,7 @@ async def test_what_cannot_be_trusted_gets_nothing(
     await eventually(lambda: key in shop.seen)
 
 
-async def test_a_key_that_cannot_be_used_is_told_and_waits_for_another(
+async def test_a_key_that_cannot_be_used_is_reported_and_waits_for_another(
     processor: ProcessorHarness, shop: Shop, authority: Authority
 ) -> None:
     name = processor.new_name()

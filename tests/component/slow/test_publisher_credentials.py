@@ -88,22 +88,22 @@ async def test_a_stranger_is_not_let_in(server: NatsServer, tmp_path: Path, whos
             await publisher.publish(SUBJECT, b"1", {}, SECONDS)
 
 
-async def test_it_ends_when_told_to_while_it_is_being_refused(
+async def test_it_ends_when_asked_to_while_it_is_being_refused(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = Publisher(as_user(server, None), "test")
     running = asyncio.create_task(publisher.run())
-    told = asyncio.Event()
+    asked = asyncio.Event()
     lose = WireProtocol.connection_lost
 
     def lose_and_cancel(wire: WireProtocol, exc: Exception | None) -> None:
         lose(wire, exc)
         # In the same turn of the loop: two things to hear of, of which one must not hide the other.
         running.cancel()
-        told.set()
+        asked.set()
 
     monkeypatch.setattr(WireProtocol, "connection_lost", lose_and_cancel)
-    await asyncio.wait_for(told.wait(), SECONDS)
+    await asyncio.wait_for(asked.wait(), SECONDS)
     monkeypatch.undo()
     await asyncio.wait([running], timeout=SECONDS)
     try:
@@ -130,7 +130,7 @@ async def test_new_credentials_in_the_file_are_taken_without_a_restart(
         assert (await publisher.publish(SUBJECT, b"1", {}, SECONDS)).seq == 1
 
 
-async def test_a_user_without_the_right_to_publish_is_told_in_time(
+async def test_a_user_without_the_right_to_publish_learns_it_in_time(
     server: NatsServer, operator: NatsOperator, tmp_path: Path
 ) -> None:
     other = {

@@ -446,7 +446,7 @@ async def test_a_message_is_sent_back_for_so_many_seconds(client: Client) -> Non
 
 
 @pytest.mark.parametrize("when", ["before", "while it is asked for"])
-async def test_a_consumer_that_is_gone_is_told_to_who_pulls_from_it(
+async def test_a_consumer_that_is_gone_is_reported_to_who_pulls_from_it(
     client: Client, when: str
 ) -> None:
     refused: list[PullRefusal] = []
@@ -459,14 +459,14 @@ async def test_a_consumer_that_is_gone_is_told_to_who_pulls_from_it(
     if when != "before":
         await is_waiting(client)
         await context.delete_consumer(RAW, LIVE)
-    await eventually(lambda: refused, saying="a refusal to be told")
+    await eventually(lambda: refused, saying="a refusal to be reported")
     waiting.cancel()
     assert refused[0] is (
         PullRefusal.NO_CONSUMER if when == "before" else PullRefusal.CONSUMER_DELETED
     )
 
 
-async def test_who_may_not_pull_is_told_that_nobody_answers(tmp_path: Path) -> None:
+async def test_who_may_not_pull_learns_that_nobody_answers(tmp_path: Path) -> None:
     may = '"$JS.API.STREAM.>", "$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.>"'
     user = f"{{user: a, password: b, permissions: {{publish: [{may}]}}}}"
     users = f"authorization {{ users: [{user}] }}"
@@ -479,7 +479,7 @@ async def test_who_may_not_pull_is_told_that_nobody_answers(tmp_path: Path) -> N
         await inbox.start()
         puller = inbox.puller(RAW, LIVE, batch=1, allowed=lambda: SHORTEST_SECONDS)
         waiting = asyncio.create_task(puller.next_batch())
-        await eventually(lambda: refused, saying="a refusal to be told")
+        await eventually(lambda: refused, saying="a refusal to be reported")
         waiting.cancel()
         assert refused[0] is PullRefusal.UNANSWERED
         await client.close()

@@ -30,11 +30,11 @@ async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
 async def is_in_force(receiver: ReceiverHarness, file: str, generation: str | None) -> None:
     """Wait until the receiver says that it goes by this generation of a file; None: it is gone."""
 
-    async def told() -> bool:
+    async def shown() -> bool:
         answer = await receiver.part.admin("/routes")
         return bool(json.loads(answer.body)["generations"].get(file) == generation)
 
-    await eventually(told, within=IN_FORCE_SECONDS, saying=f"{file} to be in force")
+    await eventually(shown, within=IN_FORCE_SECONDS, saying=f"{file} to be in force")
 
 
 async def serve(
@@ -108,12 +108,12 @@ async def test_a_file_that_is_no_table_is_refused_and_the_others_are_served(
 async def refusals(receiver: ReceiverHarness, *files: str) -> dict[str, str]:
     """Wait until all these files are refused, and return what the log says of each."""
 
-    def told() -> dict[str, str]:
+    def shown() -> dict[str, str]:
         records = receiver.part.logged("table_refused")
         found = {record["file"]: str(record["reason"]) for record in records}
         return found if found.keys() >= set(files) else {}
 
-    return await eventually(told, within=IN_FORCE_SECONDS, saying=f"{files} to be refused")
+    return await eventually(shown, within=IN_FORCE_SECONDS, saying=f"{files} to be refused")
 
 
 async def test_a_webhook_that_is_under_way_survives_a_change(receiver: ReceiverHarness) -> None:

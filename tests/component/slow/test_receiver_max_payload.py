@@ -1,4 +1,4 @@
-"""A NATS that takes no large messages is told of, hurts no neighbour, and costs no connection."""
+"""A NATS that takes no large messages is reported, hurts no neighbour, and costs no connection."""
 
 import asyncio
 import json
@@ -29,15 +29,15 @@ async def receiver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
 
 
 async def warnings(receiver: ReceiverHarness, path: str = "/readyz") -> list[str]:
-    told: list[str] = json.loads((await receiver.part.admin(path)).body)["warnings"]
-    return told
+    reported: list[str] = json.loads((await receiver.part.admin(path)).body)["warnings"]
+    return reported
 
 
 async def connections_made(receiver: ReceiverHarness) -> int:
     return len(receiver.part.logged("nats_connected"))
 
 
-async def test_it_is_told_in_the_log_on_the_admin_port_and_as_a_metric(
+async def test_it_is_reported_in_the_log_on_the_admin_port_and_as_a_metric(
     receiver: ReceiverHarness,
 ) -> None:
     (warning,) = await warnings(receiver)
@@ -46,8 +46,8 @@ async def test_it_is_told_in_the_log_on_the_admin_port_and_as_a_metric(
     assert await warnings(receiver, "/routes") == [warning]
     assert {each["reason"] for each in receiver.part.logged("max_payload_too_small")} == {warning}
     assert (await receiver.part.admin("/readyz")).status == 200
-    told = await receiver.part.metric("forebay_receiver_nats_max_payload_bytes")
-    assert told == MAX_PAYLOAD
+    reported = await receiver.part.metric("forebay_receiver_nats_max_payload_bytes")
+    assert reported == MAX_PAYLOAD
 
 
 @pytest.mark.parametrize("size", [MAX_PAYLOAD, MAX_PAYLOAD - 10, 1024 * 1024])
@@ -99,8 +99,8 @@ async def test_a_server_that_was_mended_is_noticed_on_reconnecting(
     server.max_payload = MAX_PAYLOAD
     await server.restart()
 
-    async def is_told() -> bool:
+    async def is_reported() -> bool:
         return len(receiver.part.logged("max_payload_too_small")) == before + 1
 
-    await eventually(is_told, saying="the receiver to tell it again")
+    await eventually(is_reported, saying="the receiver to report it again")
     assert len(await warnings(receiver)) == 1

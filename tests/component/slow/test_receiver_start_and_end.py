@@ -54,9 +54,9 @@ async def listens(part: Part) -> bool:
 
 async def waiting_for(part: Part) -> list[str]:
     answer = await part.admin("/readyz")
-    told: list[str] = json.loads(answer.body)["waiting_for"]
-    assert (answer.status == 503) == bool(told)
-    return told
+    reasons: list[str] = json.loads(answer.body)["waiting_for"]
+    assert (answer.status == 503) == bool(reasons)
+    return reasons
 
 
 async def test_it_says_what_it_waits_for_and_serves_as_soon_as_all_is_there(

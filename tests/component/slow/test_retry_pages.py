@@ -209,7 +209,7 @@ async def test_headers_are_read_whole_though_rows_go_meanwhile(client: Client) -
     assert await consumers(client) == []
 
 
-async def test_the_leader_tells_the_first_row_and_any_row(client: Client) -> None:
+async def test_the_leader_names_the_first_row_and_any_row(client: Client) -> None:
     stored = await store(client, 5)
     found = await first_row(client, STREAM, f"{OWN}>", stored[1])
     assert found is not None

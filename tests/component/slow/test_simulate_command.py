@@ -112,7 +112,7 @@ async def test_webhooks_that_are_never_accepted_give_exit_code_1() -> None:
         (("--url", "http://127.0.0.1/", "--ledger", "/nowhere/x"), "cannot be written"),
     ],
 )
-async def test_what_cannot_be_used_is_told_in_one_sentence(
+async def test_what_cannot_be_used_is_reported_in_one_sentence(
     arguments: tuple[str, ...], message: str
 ) -> None:
     code, out, err = await run(*arguments)

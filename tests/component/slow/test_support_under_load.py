@@ -66,7 +66,7 @@ def arrived(stack: Stack, *keys: str) -> None:
 
 
 def result(*, accepted: bool = True, refused: str = "") -> Result:
-    """Return what a provider was told of the two items."""
+    """Return what a provider got for the two items."""
     return Result(
         sent=1,
         accepted=int(accepted),
@@ -162,7 +162,7 @@ async def test_each_item_once_and_in_order_is_fine(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "more"),
+    ("claimed", "more"),
     [
         (result(), (KEYS[1],)),
         (result(), ("msg:1065:never accepted",)),
@@ -171,9 +171,9 @@ async def test_each_item_once_and_in_order_is_fine(stack: Stack) -> None:
     ],
     ids=["twice", "one too many", "a refusal", "never accepted in the end"],
 )
-async def test_what_is_not_so_is_seen(stack: Stack, told: Result, more: tuple[str, ...]) -> None:
+async def test_what_is_not_so_is_seen(stack: Stack, claimed: Result, more: tuple[str, ...]) -> None:
     async with stack.nats_server.client() as client:
         await two_items(client)
     arrived(stack, *KEYS, *more)
     with pytest.raises(AssertionError):
-        await assert_all_delivered(stack, told)
+        await assert_all_delivered(stack, claimed)

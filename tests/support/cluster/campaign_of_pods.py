@@ -1,7 +1,7 @@
 """A campaign's world on a cluster: a release with the chart's own limits, and processes as pods.
 
 The destinations are processes of this machine that listen on the bridge of the pods' network, so
-that they cost the cluster nothing and tell when each item came.
+that they cost the cluster nothing and show when each item came.
 """
 
 import asyncio

@@ -109,12 +109,12 @@ class Users:
             writer.write("\r\n".join([*lines, ""]).encode())
             async with asyncio.timeout(10):
                 # The server reads one connection in order: what it refuses comes before this.
-                told = (await reader.readuntil(b"PONG\r\n")).decode()
+                answer = (await reader.readuntil(b"PONG\r\n")).decode()
         finally:
             writer.close()
-        found = set(re.findall(r"-ERR 'Permissions Violation for \w+ to \"([^\"]+)\"", told))
+        found = set(re.findall(r"-ERR 'Permissions Violation for \w+ to \"([^\"]+)\"", answer))
         assert found <= {*publish, *subscribe}
-        assert told.count("-ERR") == len(found), told
+        assert answer.count("-ERR") == len(found), answer
         return found
 
 

@@ -116,12 +116,12 @@ def _on_a_good_day(test: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     """Return a test with all series there are, and every other alert silent."""
     asked: list[dict[str, Any]] = test["alert_rule_test"]
     times = sorted({each["eval_time"] for each in asked}, key=_seconds)
-    told = {(each["eval_time"], each["alertname"]) for each in asked}
+    known = {(each["eval_time"], each["alertname"]) for each in asked}
     silent = [
         {"eval_time": time, "alertname": name, "exp_alerts": []}
         for time in times
         for name in sorted(names)
-        if (time, name) not in told
+        if (time, name) not in known
     ]
     queries: list[dict[str, Any]] = test.get("promql_expr_test", [])
     last = max(_seconds(each["eval_time"]) for each in (*asked, *queries))

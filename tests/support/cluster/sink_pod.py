@@ -30,11 +30,11 @@ async def take(request):
 async def learn(request):
     answers["/" + request.match_info["path"]] = int(await request.text())
     return web.Response()
-async def tell(request):
+async def show(request):
     return web.json_response(arrivals)
 app = web.Application(client_max_size=8 << 20)
 app.add_routes([web.post("/{path:.*}", take), web.put("/{path:.*}", learn)])
-app.add_routes([web.get("/arrivals", tell)])
+app.add_routes([web.get("/arrivals", show)])
 web.run_app(app, port=8080, print=None, access_log=None)
 """
 """Runs in the processor's image, which has aiohttp."""

@@ -94,7 +94,7 @@ class SmallVolume:
         return sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
 
     async def is_killed_by_probe(self) -> bool:
-        """Say whether the kubelet told that it ends NATS because of its liveness probe."""
+        """Say whether the kubelet reported that it ends NATS because of its liveness probe."""
         which = f"involvedObject.name={NATS}-0,reason=Killing"
         text = await self._cluster.kubectl(
             *("get", "events", "-n", self._release, "--field-selector", which),

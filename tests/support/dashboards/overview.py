@@ -31,7 +31,7 @@ DANGERS: Final = {
     "expiring": "items near expiry",
     "dead_letters": "dead letters",
 }
-"""What `forebay:endpoint_danger:ratio` tells, by its label `danger`."""
+"""What `forebay:endpoint_danger:ratio` means, by its label `danger`."""
 
 
 def _budget(title: str, objective: str, says: str) -> Sized:

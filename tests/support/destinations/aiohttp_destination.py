@@ -111,7 +111,7 @@ class AiohttpDestination:
             return Failed("timeout")
         except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
             # Before anything of the item was sent.
-            return Failed(_told(error), trouble=Trouble.DESTINATION)
+            return Failed(_described(error), trouble=Trouble.DESTINATION)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Failed(type(error).__name__)
 
@@ -136,7 +136,7 @@ class AiohttpDestination:
         """The client is shared: whoever made it closes it."""
 
 
-def _told(error: aiohttp.ClientError) -> str:
+def _described(error: aiohttp.ClientError) -> str:
     """Return what failed, without a name or an address."""
     cause = error.__cause__
     return str(cause) if isinstance(cause, AddressRefused) else type(error).__name__

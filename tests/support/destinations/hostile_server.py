@@ -126,7 +126,7 @@ class Hostile:
             # Where the client is gone there is nobody to go on for.
             with contextlib.suppress(EOFError, OSError):
                 await self._script(peer)
-        except Exception as fault:  # noqa: BLE001  # told when the server ends
+        except Exception as fault:  # noqa: BLE001  # raised when the server ends
             self.faults.append(fault)
         finally:
             self.left += 1

@@ -5,7 +5,7 @@
     python -m support.destinations.quick_sink HOST PORT TLS_PORT CERTIFICATE KEY
         at a second port over TLS, too
 
-`GET /count` tells how many came, `GET /arrivals` tells each `webhook-id` with its Unix time, and
+`GET /count` says how many came, `GET /arrivals` lists each `webhook-id` with its Unix time, and
 `DELETE /` forgets them. A batch counts as its items, each with the batch's own id.
 `PUT /refused/PREFIX`: from now on 503 where the `webhook-id` begins with that, everywhere without a
 prefix; `PUT /taken`: nowhere.
@@ -95,8 +95,8 @@ class _Exchange(asyncio.Protocol):
         elif method == b"PUT":
             is_refusing = self._target.startswith(_REFUSED)
             ledger.refused = self._target[len(_REFUSED) :].decode() if is_refusing else None
-        told = ledger.arrivals if self._target == b"/arrivals" else len(ledger.arrivals)
-        body = msgspec.json.encode(told)
+        shown = ledger.arrivals if self._target == b"/arrivals" else len(ledger.arrivals)
+        body = msgspec.json.encode(shown)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
 

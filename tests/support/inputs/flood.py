@@ -47,9 +47,9 @@ class Sending:
 
     async def done(self) -> Flood:
         """Wait until its time is over, and return what came of it."""
-        told = json.loads((await self._process.ended(within=self._seconds + 30)).out)
-        statuses = Counter({int(status): count for status, count in told["statuses"].items()})
-        return Flood(statuses=statuses, times=told["times"])
+        result = json.loads((await self._process.ended(within=self._seconds + 30)).out)
+        statuses = Counter({int(status): count for status, count in result["statuses"].items()})
+        return Flood(statuses=statuses, times=result["times"])
 
     async def stop(self) -> Flood:
         """End it, and return what came of it."""

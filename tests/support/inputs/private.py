@@ -114,7 +114,7 @@ def found(needles: Iterable[str], texts: Mapping[str, str]) -> list[str]:
 
 def _pattern(form: str) -> re.Pattern[str]:
     # A single word has to stand alone: a person's `Cancel` is not that of `CancelledError`. So has
-    # a number with a fraction: the time 21:22:52.500122 does not tell the latitude 52.5001.
+    # a number with a fraction: the time 21:22:52.500122 does not show the latitude 52.5001.
     if form.isalpha():
         return re.compile(rf"\b{form}\b")
     if FRACTION.fullmatch(form):

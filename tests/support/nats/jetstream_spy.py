@@ -1,6 +1,6 @@
 """Hears what JetStream answers, and what is published to RAW: the store's word, from outside.
 
-For what a stream cannot tell afterwards: that it had stored a webhook before it was deleted, or
+For what a stream does not show afterwards: that it had stored a webhook before it was deleted, or
 that it refused one because it was being stored at that moment.
 """
 

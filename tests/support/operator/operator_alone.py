@@ -57,7 +57,7 @@ _BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class PlayedCluster(Cluster):
-    """An API server that keeps what it is given, and refuses the kinds that it is told to."""
+    """An API server that keeps what it is given, and refuses the kinds that a test names."""
 
     def __init__(self) -> None:  # without a client
         self.endpoint_documents: dict[EndpointName, dict[str, Json]] = {}
@@ -73,7 +73,7 @@ class PlayedCluster(Cluster):
         self.optional: set[str] = set()
         """Optional kinds that it serves."""
 
-        self.told: list[tuple[str, str]] = []
+        self.recorded: list[tuple[str, str]] = []
         """The reasons of all Events, each with its endpoint's name."""
 
     @override
@@ -140,8 +140,8 @@ class PlayedCluster(Cluster):
     async def record(
         self, endpoint: ClusterEndpoint, *, kind: str, reason: str, message: str, now: datetime
     ) -> str:
-        self.told.append((endpoint.endpoint.name, reason))
-        return f"{endpoint.endpoint.name}.{len(self.told)}"
+        self.recorded.append((endpoint.endpoint.name, reason))
+        return f"{endpoint.endpoint.name}.{len(self.recorded)}"
 
     @override
     async def record_again(
@@ -171,7 +171,7 @@ class PlayedWatches:
 
 
 class _FreshPools(Pools):
-    """Looks at pods each time it is asked; as shipped a look is good for half a second."""
+    """Polls pods each time it is asked; as shipped an answer is kept for half a second."""
 
     @override
     async def view(self, selector: Mapping[str, str]) -> PoolView:
@@ -220,9 +220,9 @@ class OperatorAlone:
         connections.set()
         self.queue = queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
         shards = Shards(config, self.streams, connections, metrics, chance, queue)
-        looking = asyncio.create_task(shards.run())
+        running = asyncio.create_task(shards.run())
         await shards.known.wait()
-        looking.cancel()
+        running.cancel()
         backlog = StreamBacklogReader(self.streams)
         kinds = await cluster.kinds()
         self.watches = PlayedWatches(kinds)

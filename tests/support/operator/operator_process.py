@@ -96,7 +96,7 @@ class Operator:
         await self.program.end(signal.SIGKILL, within=10)
 
     async def settle(self) -> None:
-        """Wait until every endpoint was looked at since the last start."""
+        """Wait until every endpoint was reconciled since the last start."""
         await eventually(
             lambda: self._lives() and self._has_seen_all(),
             within=40,

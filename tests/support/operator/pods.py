@@ -35,7 +35,7 @@ class PlayedPod:
         """What it says that somebody should mend."""
 
         self.breakers: list[dict[str, str | int]] = []
-        """The open ones, as a processor tells of them."""
+        """The open ones, as a processor shows them."""
 
         self.asked = 0
         """How often it was asked for them."""
@@ -53,7 +53,7 @@ class PlayedPod:
         """Make the pod, serve its admin port, and make it ready."""
         app = web.Application()
         app.add_routes(
-            [web.get("/routes", self._routes), web.get("/breakers", self._tell_breakers)]
+            [web.get("/routes", self._routes), web.get("/breakers", self._show_breakers)]
         )
         self._server = web.AppRunner(app, access_log=None)
         await self._server.setup()
@@ -95,7 +95,7 @@ class PlayedPod:
         await eventually(
             lambda: self.asked_for_routes >= before + 2,
             within=20,
-            saying="the operator to look at the pod again",
+            saying="the operator to ask the pod again",
         )
 
     async def _routes(self, _: web.Request) -> web.Response:
@@ -109,7 +109,7 @@ class PlayedPod:
         page = {"generations": self._generations, "endpoints": [], "warnings": self.warnings}
         return web.json_response(page)
 
-    async def _tell_breakers(self, _: web.Request) -> web.Response:
+    async def _show_breakers(self, _: web.Request) -> web.Response:
         self.asked += 1
         return web.json_response({"open": self.breakers})
 

@@ -317,7 +317,7 @@ class Model:
         partition.start()
         process.queue.wake_rows()
         for lane in (*LANES, REPLAY):
-            process.queue.look_into(partition, "0", lane)
+            process.queue.read_lane(partition, "0", lane)
         for subject, (_, _, sequence) in list(self.table.rows.items()):
             if subject.startswith("forebay.retry.") and sequence <= floor:
                 process.queue.counted(partition, RetrySubject.parse(subject), sequence)
@@ -387,7 +387,7 @@ class Model:
         await self._start()
 
     def _may_come_again(self, process: _Process) -> None:
-        """Note what was on its way when the process died: taken, and not told of."""
+        """Note what was on its way when the process died: taken, and not acked."""
         taken = {key for key, is_taken in self.arrivals if is_taken}
         rows = {each.split(".")[-1] for each in self._rows()}
         unacked = {each.key for each in self.items if not each.is_acked}
@@ -423,10 +423,10 @@ class Model:
         await asyncio.sleep(0.001)
         await self._step()
         if operation == "publish":
-            self._look_at_dead()
+            self._read_dead()
 
     async def _after(self, _: str) -> None:
-        self._look_at_dead()
+        self._read_dead()
         await self._step()
 
     async def _step(self) -> None:
@@ -442,7 +442,7 @@ class Model:
         """Take it that what failed is tried before its own pause is over."""
         self._pauses.clear()
 
-    def _look_at_dead(self) -> None:
+    def _read_dead(self) -> None:
         for subject in self.table.rows:
             key = subject.rpartition(".")[2]
             if subject.startswith("forebay.dead.") and key not in self._dead_at:
@@ -463,7 +463,7 @@ class Model:
 
     @staticmethod
     async def _alive(process: _Process) -> None:
-        """Go no further where a process was killed: what it had under way is not told of."""
+        """Go no further where a process was killed: what it had under way is not acked."""
         if process.is_dead:
             await asyncio.get_running_loop().create_future()
 

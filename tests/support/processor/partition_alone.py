@@ -38,7 +38,7 @@ def owned_partition(  # noqa: PLR0913  # each is one thing that a test may want 
         lease: Of its owner.
         store: RETRY, DEAD and EVENTS.
         ages: Of the streams: for ever, unless they are given.
-        epoch: Tells this ownership from earlier ones.
+        epoch: Distinguishes this ownership from earlier ones.
         floor: RETRY's last sequence when it began.
         is_vacant: Whether RETRY held no row of it.
         queues: What forgets it when it is given back.

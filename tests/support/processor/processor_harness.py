@@ -1,6 +1,6 @@
 """A processor seen from outside: webhooks go straight into RAW, items come out at a sink.
 
-Tests that share a processor tell each other apart by their endpoints: each has one of its own, and
+Tests that share a processor are kept apart by their endpoints: each has one of its own, and
 the path of its destination at the sink is the endpoint's name.
 """
 
@@ -244,14 +244,14 @@ class ProcessorHarness(Scope):
         """Wait for an endpoint's row of RETRY that was tried so often, and return it."""
         subject = f"forebay.retry.0.*.*.demo.{name}.>"
 
-        async def look() -> RawStreamMsg | None:
+        async def read() -> RawStreamMsg | None:
             try:
                 found = await self.client.jetstream().get_last_msg(RETRY, subject)
             except NotFoundError:
                 return None
             return found if (found.headers or {})["Forebay-Attempts"] == str(attempts) else None
 
-        found = await eventually(look, saying=f"a row of {name}")
+        found = await eventually(read, saying=f"a row of {name}")
         assert found is not None
         return found
 
@@ -263,13 +263,13 @@ class ProcessorHarness(Scope):
         """Wait for a dead letter and return it."""
         subject = f"forebay.dead.0.demo.{name}.{destination}.{key}"
 
-        async def look() -> RawStreamMsg | None:
+        async def read() -> RawStreamMsg | None:
             try:
                 return await self.client.jetstream().get_last_msg(DEAD, subject)
             except NotFoundError:
                 return None
 
-        found = await eventually(look, saying=f"a dead letter of {name}")
+        found = await eventually(read, saying=f"a dead letter of {name}")
         assert found is not None
         return found
 

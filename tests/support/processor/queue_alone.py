@@ -111,7 +111,7 @@ class QueueAlone:
         self.lose(number)
         self.partitions[number] = partition = self.partition(number)
         for lane in (*LANES, REPLAY):
-            self.queue.look_into(partition, "0", lane)
+            self.queue.read_lane(partition, "0", lane)
 
     def lose(self, number: int) -> None:
         """Let somebody else own a partition."""

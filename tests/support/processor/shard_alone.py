@@ -123,7 +123,7 @@ class _Streams(MemoryTable):
         return []
 
     async def view(self, _: str) -> StreamView:
-        """Return what tells a stream from others."""
+        """Return what distinguishes a stream from others."""
         return StreamView(created=0, last_sequence=0)
 
     async def consumers(self, _: str) -> dict[str, ConsumerState]:
@@ -227,7 +227,7 @@ class ShardAlone:
 
     @property
     def acked(self) -> list[int]:
-        """The sequences of the items that EVENTS was told are finished."""
+        """The sequences of the items that were acked in EVENTS."""
         return self._client.acked
 
     @property
@@ -263,7 +263,7 @@ class ShardAlone:
 
         Args:
             sequence: Its place in EVENTS.
-            key: What tells it from others.
+            key: What distinguishes it from others.
             delivered: How often it was handed out, this time included.
         """
         numbers = f"{delivered}.{sequence}.{sequence}.{self._stored_at}.0"

@@ -1,4 +1,4 @@
-"""Several processors on one shard: who owns what, as their admin ports tell it."""
+"""Several processors on one shard: who owns what, as their admin ports show it."""
 
 import asyncio
 import json

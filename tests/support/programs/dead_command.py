@@ -105,7 +105,7 @@ async def ended(process: PythonProcess) -> Ended:
     return await process.ended(within=COMMAND_SECONDS)
 
 
-async def dead_letter(  # noqa: PLR0913  # each is one thing that tells dead letters apart
+async def dead_letter(  # noqa: PLR0913  # each is one thing that distinguishes dead letters
     client: Client,
     message: str,
     *,

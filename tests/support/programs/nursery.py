@@ -180,7 +180,7 @@ class Nursery:
         return Child(self, pid, ours)
 
     def has_stopped(self, pid: int) -> bool:
-        """Say whether a child has stopped: the kernel tells its parent, once."""
+        """Say whether a child has stopped: the kernel reports it to its parent, once."""
         return bool(self._ask({"stopped": pid}))
 
     def _ask(self, question: Mapping[str, Any], descriptors: Sequence[int] = ()) -> int:
@@ -291,9 +291,9 @@ class _Parent:
         for pid in list(self._pipes):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
-                self._tell(pid, status)
+                self._report_end(pid, status)
 
-    def _tell(self, pid: int, status: int) -> None:
+    def _report_end(self, pid: int, status: int) -> None:
         pipe = self._pipes.pop(pid)
         with contextlib.suppress(BrokenPipeError):  # nobody asks any more
             os.write(pipe, _STATUS.pack(status))
@@ -304,7 +304,7 @@ class _Parent:
             return False
         found, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
         if found and not os.WIFSTOPPED(status):
-            self._tell(pid, status)
+            self._report_end(pid, status)
         return bool(found) and os.WIFSTOPPED(status)
 
     def _leave(self) -> None:

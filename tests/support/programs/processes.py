@@ -75,7 +75,7 @@ class Part:
     # Starting and ending
 
     async def start(self, *, until_ready: bool = True) -> None:
-        """Start the process and, unless told otherwise, wait until it says that it is ready."""
+        """Start the process and, unless asked not to, wait until it says that it is ready."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -119,7 +119,7 @@ class Part:
         """Let a frozen process go on (SIGCONT)."""
         self.send(signal.SIGCONT)
 
-    # Looking at it
+    # What is seen from outside
 
     @property
     def log(self) -> Path:

@@ -16,7 +16,7 @@ __all__ = ["Program"]
 _LOG_TAIL = 40
 
 _STOP_SECONDS = 1.0
-"""How long to wait for a process to stand still; one that did before tells nothing again."""
+"""How long to wait for a process to stand still; one that did before is not reported again."""
 
 
 class Program:
@@ -143,7 +143,7 @@ class Program:
 
 
 def _stands_still(process: subprocess.Popen[bytes] | Child) -> bool:
-    """Say whether all threads of a process have stopped: the kernel tells its parent then, once."""
+    """Say whether all threads of a process have stopped; the kernel reports that once."""
     if isinstance(process, Child):
         return process.has_stopped()
     return os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED)[0] == process.pid

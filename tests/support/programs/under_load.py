@@ -68,7 +68,7 @@ async def assert_all_delivered(
 
     Args:
         stack: What was under load.
-        result: What the provider was told.
+        result: What the provider got for answers.
         refused: How webhooks may have been refused meanwhile; in the end all were accepted.
         repeats: How many items may have arrived again.
     """

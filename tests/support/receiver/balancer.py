@@ -14,7 +14,7 @@ class Balancer:
     """Follows the readiness of receivers, inside `following`."""
 
     pause: ClassVar = 0.1
-    """A cluster looks at `/readyz` every few seconds, and receivers drain longer."""
+    """A cluster asks `/readyz` every few seconds, and receivers drain longer."""
 
     def __init__(self, *receivers: Part) -> None:
         """Begin with all of them."""
@@ -25,10 +25,10 @@ class Balancer:
         """Return the port of the one whose turn it is."""
         return [self._ready[next(self._turns) % len(self._ready)].port]
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """See who is ready."""
-        looks = [await _is_ready(each) for each in self._all]
-        self._ready = tuple(each for each, ready in zip(self._all, looks, strict=True) if ready)
+        answers = [await _is_ready(each) for each in self._all]
+        self._ready = tuple(each for each, ready in zip(self._all, answers, strict=True) if ready)
 
 
 async def _is_ready(receiver: Part) -> bool:

@@ -34,12 +34,12 @@ TURNS: Final = 48
 
 
 class MemoryStore:
-    """Keeps what it is given; answers within the call, in the loop's next turn, or when told."""
+    """Keeps what it is given; answers within the call, in the loop's next turn, or on request."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.answers_later = False
-        self.answers_when_told = False
+        self.answers_on_request = False
         self.breaks = False
         """Whether storing raises, in the midst of it."""
 
@@ -59,7 +59,7 @@ class MemoryStore:
         """Keep a webhook's body."""
         self.bodies.append(webhook.payload)
         ack = PubAck(stream="FOREBAY_RAW_0", seq=len(self.bodies))
-        if self.answers_when_told:
+        if self.answers_on_request:
             self.unanswered.append(webhook)
         elif self.answers_later:
             asyncio.get_running_loop().call_soon(webhook.done, ack)
@@ -164,27 +164,27 @@ class InProcessReceiver:
         return protocol, transport
 
     async def send(
-        self, pieces: Iterable[bytes], is_told: Callable[[], bool] = lambda: True
+        self, pieces: Iterable[bytes], may_answer: Callable[[], bool] = lambda: True
     ) -> Outcome:
         """Send pieces over a new connection, as long as it wants them, and close it.
 
         Args:
             pieces: What to send.
-            is_told: Where the store answers when told, whether it is before the next piece. That
-                one comes in the same turn of the loop, ahead of what waits for the next turn.
+            may_answer: Where the store answers on request: whether before the next piece. That one
+                comes in the same turn of the loop, ahead of what waits for the next turn.
         """
         protocol, transport = self.connect()
         before, fed = len(self.store.bodies), 0
         for piece in pieces:
             await self._until_read_on(transport)
-            if self.store.unanswered and is_told():
+            if self.store.unanswered and may_answer():
                 self.store.answer_next()
             if transport.has_ended:
                 break
             protocol.data_received(piece)
             fed += len(piece)
         await self._until_read_on(transport)
-        is_later = self.store.answers_later or self.store.answers_when_told
+        is_later = self.store.answers_later or self.store.answers_on_request
         for _ in range(TURNS if is_later else 0):
             await asyncio.sleep(0)
             if self.store.unanswered:

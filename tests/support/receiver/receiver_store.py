@@ -1,4 +1,4 @@
-"""A receiver's store without the receiver, and webhooks that tell what came of them."""
+"""A receiver's store without the receiver, and webhooks that record what came of them."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from forebay_receiver.adapters.store import JetStreamStore, Storing
 from forebay_receiver.metrics import ReceiverMetrics
 from support.timing.wait import eventually
 
-__all__ = ["Told", "storing"]
+__all__ = ["RecordedResults", "storing"]
 
 MAX_BODY_BYTES = 1024
 
@@ -35,8 +35,8 @@ async def storing(settings: NatsSettings) -> AsyncIterator[JetStreamStore]:
                 task.cancel()
 
 
-class Told(Storing):
-    """A webhook that remembers each time that it was told what became of it."""
+class RecordedResults(Storing):
+    """A webhook that records each result that it is given."""
 
     __slots__ = ("results",)
 

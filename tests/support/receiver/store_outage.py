@@ -253,7 +253,7 @@ class StoreOutage(Stack):
     async def judge(
         self, load: Load, *, back: float, also: frozenset[Answer] = frozenset()
     ) -> None:
-        """Hold what the sender was told against what is stored.
+        """Compare the answers that the sender got with what is stored.
 
         Args:
             load: What was sent.

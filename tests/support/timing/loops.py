@@ -1,4 +1,4 @@
-"""Tests on the loop that a processor has, which fail where it was told of an error."""
+"""Tests on the loop that a processor has, which fail where an error reached it."""
 
 import asyncio
 import functools
@@ -21,19 +21,19 @@ LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
 
 def on(loop: str, work: Coroutine[Any, Any, Made]) -> Made:
     """Run something on one of the loops, and return what it made."""
-    told: list[dict[str, Any]] = []
+    reported: list[dict[str, Any]] = []
 
     async def watched() -> Made:
-        asyncio.get_running_loop().set_exception_handler(lambda _, error: told.append(error))
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: reported.append(error))
         made = await work
-        # What nobody asked for is told when it is garbage.
+        # What nobody asked for is reported when it is garbage.
         gc.collect()
         await asyncio.sleep(0)
         return made
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         made = runner.run(watched())
-    assert told == []
+    assert reported == []
     return made
 
 

@@ -1,4 +1,4 @@
-"""What is looked at again and again beside a test, until the test has left."""
+"""What is polled beside a test, until the test has left."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,13 @@ __all__ = ["Poller", "following"]
 
 
 class Poller(Protocol):
-    """Something that has to be looked at to be up to date."""
+    """Something that has to be polled to be up to date."""
 
     pause: ClassVar[float]
-    """Seconds between two looks."""
+    """Seconds between two polls."""
 
-    async def look(self) -> None:
-        """Look once."""
+    async def poll(self) -> None:
+        """Poll once."""
 
 
 AnyPoller = TypeVar("AnyPoller", bound=Poller)
@@ -23,19 +23,19 @@ AnyPoller = TypeVar("AnyPoller", bound=Poller)
 
 @contextlib.asynccontextmanager
 async def following(poller: AnyPoller) -> AsyncIterator[AnyPoller]:
-    """Let it look at once, and after each pause for as long as the block lasts."""
+    """Poll it at once, and after each pause for as long as the block lasts."""
     ended = asyncio.Event()
 
     async def follow() -> None:
         while not ended.is_set():
-            await poller.look()
+            await poller.poll()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(poller.pause):
                     await ended.wait()
 
-    looking = asyncio.create_task(follow())
+    polling = asyncio.create_task(follow())
     try:
         yield poller
     finally:
         ended.set()
-        await looking
+        await polling

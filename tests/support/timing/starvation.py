@@ -48,7 +48,7 @@ class Starvation:
         # A process that was started anew counts from zero.
         return max(0.0, waited[last] - waited[first])
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Read how long each has waited."""
         self._times.append(time.time())
         for receiver in self._receivers:

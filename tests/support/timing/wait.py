@@ -9,7 +9,7 @@ from typing import TypeVar, overload
 __all__ = ["POLL_SECONDS", "eventually"]
 
 POLL_SECONDS = 0.02
-"""Pause between two looks at a condition: short against what is waited for (a process, a delivery),
+"""Pause between two checks of a condition: short against what is waited for (a process, an item),
 long enough to leave the machine's two cores to the processes under test."""
 
 Seen = TypeVar("Seen")
@@ -26,7 +26,7 @@ async def eventually(
 async def eventually(
     condition: Callable[[], object], *, within: float = 10.0, saying: str = ""
 ) -> object:
-    """Look at a condition until it is true, and return what it then was.
+    """Check a condition until it is true, and return what it then was.
 
     Args:
         condition: A function or coroutine function without arguments; what it raises is passed on,

@@ -59,8 +59,8 @@ class OtlpCollector(Scope):
         if self.status != 200:
             return web.Response(status=self.status)
         self.requests.append(body)
-        told = ExportTraceServiceRequest.FromString(body)
-        for each in told.resource_spans:
+        exported = ExportTraceServiceRequest.FromString(body)
+        for each in exported.resource_spans:
             resource = _attributes(each.resource.attributes)
             self.resources.append(resource)
             for scope in each.scope_spans:

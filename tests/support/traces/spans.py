@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 __all__ = ["Seen", "Trace"]
 
 SLACK = 0.005
-"""Seconds: parts note times by calls of their own, and times are told in microseconds."""
+"""Seconds: parts note times by calls of their own, and times are exported in microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from support.receiver.receiver_harness import signed
 from support.timing.wait import eventually
 from support.traces.spans import Seen, Trace
 
-__all__ = ["FAILING", "MESSAGES", "TracedWebhook", "judge_story", "serve_two", "told_story"]
+__all__ = ["FAILING", "MESSAGES", "TracedWebhook", "judge_story", "recorded_story", "serve_two"]
 
 MESSAGES = ("wamid.trace.1", "wamid.trace.2", "wamid.trace.3")
 FAILING = token(MESSAGES[1])
@@ -35,7 +35,7 @@ class TracedWebhook:
         self.billing = billing
 
 
-async def told_story(
+async def recorded_story(
     stack: Stack, billing: Sink, receiver: Part, now: Callable[[], float], traceparent: str = ""
 ) -> TracedWebhook:
     """Send the webhook, and wait until all of it is delivered.
@@ -78,12 +78,12 @@ def serve_two(stack: Stack, billing: Sink) -> None:
     )
 
 
-def judge_story(trace: Trace, told: TracedWebhook, ended: float) -> Seen:
+def judge_story(trace: Trace, outside: TracedWebhook, ended: float) -> Seen:
     """Assert that every hop is there, below the right one and at the right time.
 
     Args:
         trace: All of its spans.
-        told: What was seen from outside.
+        outside: What was seen from outside.
         ended: When all of its spans were there, in seconds since the epoch.
 
     Returns:
@@ -104,7 +104,7 @@ def judge_story(trace: Trace, told: TracedWebhook, ended: float) -> Seen:
     for message in MESSAGES:
         crm = trace.one("deliver FOREBAY_EVENTS_0", destination="crm", webhook_id=token(message))
         assert not crm.is_error
-        (arrival,) = told.crm.of(token(message))
+        (arrival,) = outside.crm.of(token(message))
         assert crm.start <= arrival.at <= crm.end
         assert arrival.headers["traceparent"] == f"00-{crm.trace_id}-{crm.span_id}-01"
     # The first attempt, the row in RETRY, and the second and third attempt from there.
@@ -120,11 +120,11 @@ def judge_story(trace: Trace, told: TracedWebhook, ended: float) -> Seen:
         assert before.end <= after.start + 0.005
     attempts = (first, second, third)
     assert [each.attributes["forebay.attempt"] for each in attempts] == [1, 2, 3]
-    arrivals = told.billing.of(FAILING)
+    arrivals = outside.billing.of(FAILING)
     sent = [f"00-{each.trace_id}-{each.span_id}-01" for each in attempts]
     assert [each.headers["traceparent"] for each in arrivals] == sent
     # All of the time from the request to the last delivery is within what was seen from outside.
-    assert told.began - 0.005 <= request.start
+    assert outside.began - 0.005 <= request.start
     assert third.end <= ended
     assert len(trace.spans) == 3 + 3 + 6 + 1 + 2
     return item

@@ -270,7 +270,7 @@ class Publisher:
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, []
         # Without a connection these were failed already; sent later, they would be stored behind
-        # the back of a caller that was told they failed. And they may have been sent earlier in
+        # the back of a caller for whom they failed. And they may have been sent earlier in
         # this turn.
         if outbox and self._connection is not None:
             self._connection.wire.write(b"".join(outbox))
@@ -317,8 +317,8 @@ class Publisher:
         bounded by what may be in flight.
         """
         self._sweeping = None
-        next_look = self.clock() + SWEEP_SECONDS
-        late = [number for number, one in self._in_flight.items() if one.deadline <= next_look]
+        next_sweep = self.clock() + SWEEP_SECONDS
+        late = [number for number, one in self._in_flight.items() if one.deadline <= next_sweep]
         for number in late:
             message = self._in_flight.pop(number)
             self._remember(number, message.stream)

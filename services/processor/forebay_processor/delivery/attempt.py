@@ -93,7 +93,7 @@ class Attempts:
         except ForebayError:
             return Rejected("unreadable item")
         received_at = envelope.received_millis(headers) / 1000
-        told = headers.get(envelope.TRACEPARENT, "")
+        given = headers.get(envelope.TRACEPARENT, "")
         own = self.settings.own_channel
         tracer = self._metrics.tracer
         trace = None if tracer is None else begin_attempt(tracer, headers, self._name, number)
@@ -108,7 +108,7 @@ class Attempts:
             number=number,
             received_at=received_at,
             # It can come from anybody who may publish, and goes into a header of a request.
-            traceparent=told if is_traceparent(told) else "",
+            traceparent=given if is_traceparent(given) else "",
             request_traceparent="" if trace is None else trace.header,
             other_channel=bool(own and item.channel and item.channel != own),
             superseded=envelope.SUPERSEDED in headers,

@@ -104,7 +104,7 @@ class BacklogSurvey:
                 return
         for queue in self._queues.of_endpoint(endpoint):
             for lane in LANES:
-                queue.look_into(partition, self._shard, lane)
+                queue.read_lane(partition, self._shard, lane)
 
     async def count(self, streams: Streams, partition: Partition) -> AsyncIterator[int]:
         """Count the rows of a partition that were there when it was taken.
@@ -135,7 +135,7 @@ class BacklogSurvey:
             return  # whoever reads its lane says so
         queue = self._queues.of(subject.endpoint, subject.destination)
         queue.counted(partition, subject, row.sequence)
-        queue.look_into(partition, self._shard, subject.lane)
+        queue.read_lane(partition, self._shard, subject.lane)
 
     async def sweep(self, streams: Streams, partitions: Sequence[Partition], floor: int) -> None:
         """Delete what earlier owners of these partitions stored above a sequence.

@@ -19,7 +19,7 @@ def backoff_seconds(retry: Retry, attempts: int, random: Random) -> float:
     return full / 2 + random.random() * full / 2
 
 
-def attempts_by_age(retry: Retry, age: float, told: int) -> int:
+def attempts_by_age(retry: Retry, age: float, recorded: int) -> int:
     """Return how often an item of some age was tried that failed again and again.
 
     A row says only whether the first attempt failed; what came after it is known to whoever owned
@@ -28,11 +28,11 @@ def attempts_by_age(retry: Retry, age: float, told: int) -> int:
     Args:
         retry: The destination's pauses.
         age: Seconds since the first attempt.
-        told: What the row says.
+        recorded: What the row says.
     """
-    if told < 1:
-        return told
-    attempts, pause = told, retry.initial_delay_seconds * 2.0 ** min(told - 1, 62)
+    if recorded < 1:
+        return recorded
+    attempts, pause = recorded, retry.initial_delay_seconds * 2.0 ** min(recorded - 1, 62)
     while pause < retry.max_delay_seconds and age >= pause:
         age -= pause
         pause *= 2

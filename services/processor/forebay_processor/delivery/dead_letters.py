@@ -39,7 +39,7 @@ async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is ma
 ) -> None:
     """Write a dead letter; raises StoreError."""
     reason, error = failure
-    told = {
+    letter_headers = {
         **kept(headers),
         envelope.CONVERSATION: subject.conversation,
         envelope.ATTEMPTS: str(attempts),
@@ -50,7 +50,7 @@ async def dead_letter(  # noqa: PLR0913, PLR0917  # all that a dead letter is ma
     letter = dead_subject(subject.shard, endpoint, destination, subject.key)
     tracer = metrics.tracer
     began = 0.0 if tracer is None else tracer.now()
-    await partition.publish(letter, payload, told)
+    await partition.publish(letter, payload, letter_headers)
     if tracer is not None:
         record_publish(
             tracer,

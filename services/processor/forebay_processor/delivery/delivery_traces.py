@@ -139,7 +139,7 @@ def begin_attempt(
     is_replay = envelope.REPLAY_OF in headers
     text = headers.get(envelope.TRACEPARENT, "")
     if number == 1 and not is_replay and text.endswith(_NOT_SAMPLED) and is_traceparent(text):
-        # As nearly always: nothing is made but what the destination is told.
+        # As nearly always: nothing is made but the header for the destination.
         own_header = f"{text[:_SPAN_AT]}{tracer.draw_span_id()}{_NOT_SAMPLED}"
         return AttemptTrace(tracer, own_header, text[_SPAN_AT:_FLAGS_AT], (), number)
     above = context_of(headers, destination)
@@ -212,7 +212,7 @@ class BatchTrace:
         )
 
 
-def record_publish(  # noqa: PLR0913  # all that is told of it
+def record_publish(  # noqa: PLR0913  # all that is recorded of it
     tracer: Tracer,
     kind: StreamKind,
     subject: RetrySubject,

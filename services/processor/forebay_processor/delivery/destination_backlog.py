@@ -158,7 +158,7 @@ class Backlogs:
         """Count a replayed row that came since the partition was taken, once.
 
         Who looks for replayed rows and who reads the lane may meet it in either order: what is read
-        can be delivered and deleted before the next look. Both go up by sequence.
+        can be delivered and deleted before the next poll. Both go up by sequence.
         """
         if sequence > max(backlog.last_stored, backlog.partition.floor):
             backlog.last_stored = sequence

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["HOLD_SECONDS", "LINE_SECONDS", "LOOK_SECONDS", "PACE_SECONDS", "QUICK_ENDED", "Pace"]
+__all__ = ["CHECK_SECONDS", "HOLD_SECONDS", "LINE_SECONDS", "PACE_SECONDS", "QUICK_ENDED", "Pace"]
 
 HOLD_SECONDS: Final = 0.25
 """How long an attempt may take before what is held behind it is parked: a healthy destination
@@ -20,7 +20,7 @@ LINE_SECONDS: Final = 1.0
 attempt may take where the destination works off much at the same time: there it is this process or
 the destination's that does not get the CPU, and parking would take more of that."""
 
-LOOK_SECONDS: Final = 0.05
+CHECK_SECONDS: Final = 0.05
 """Between two checks of what is held: one check of all costs less than a timer for each. A check,
 or a judgement of the pace, that comes later than that is about this process and not about the
 destination: it did not run, and so it saw no answer. That time counts for nobody; but of two
@@ -65,7 +65,7 @@ class Pace:
         """Return seconds on a clock that stands still while this process does."""
         return self._clock() - self._stood_still
 
-    def looked(self, timer: asyncio.TimerHandle | None) -> None:
+    def note_check(self, timer: asyncio.TimerHandle | None) -> None:
         """Take notice that a check of what is held was to come by a timer."""
         self._stood_still += self._late(timer)
 
@@ -98,4 +98,4 @@ class Pace:
     def _late(self, timer: asyncio.TimerHandle | None) -> float:
         """Return by how many seconds a timer came late because the process did not run, else 0."""
         late = 0.0 if timer is None else self._clock() - timer.when()
-        return late if late > LOOK_SECONDS else 0.0
+        return late if late > CHECK_SECONDS else 0.0

@@ -108,7 +108,7 @@ class RetryEntry:
         "headers",
         "is_counted",
         "is_linked",
-        "is_told",
+        "is_reported",
         "letter",
         "order",
         "partition",
@@ -159,7 +159,7 @@ class RetryEntry:
         self.work: PendingDelivery | None = None
         """The item itself, until EVENTS has the ack; None of what came from RETRY."""
 
-        self.is_told = False
+        self.is_reported = False
         """Whether whoever handed the item out knows that EVENTS may forget it."""
 
         self.failure: tuple[DeadReason, str] | None = None
@@ -178,8 +178,8 @@ class RetryEntry:
         """Bytes of payload in memory."""
         return len(self.payload) if self.payload is not None else 0
 
-    def tell(self) -> None:
+    def report_finished(self) -> None:
         """Let EVENTS forget the item, as far as this destination goes; once."""
-        if self.work is not None and not self.is_told:
-            self.is_told = True
+        if self.work is not None and not self.is_reported:
+            self.is_reported = True
             self.work.finish()

@@ -111,7 +111,7 @@ class Parking:
             entry.partition.spawn(self._delete(entry))
         elif not is_stored and conversation.being_stored is not entry:
             self._window.forget(conversation, entry)
-            entry.tell()
+            entry.report_finished()
         # Else whoever stores it acks it in EVENTS, or its row is deleted in its turn.
 
     async def _delete(self, entry: RetryEntry) -> None:
@@ -163,7 +163,7 @@ class Parking:
         if outcome in {Stored.TRIED, Stored.LEFT}:
             if entry.state is EntryState.FINISHED and not entry.partition.is_lost:
                 # Delivered while it was given back.
-                entry.tell()
+                entry.report_finished()
             return False
         is_dropped = not conversation.storing or conversation.storing[0] is not entry
         if not is_dropped:
@@ -173,13 +173,13 @@ class Parking:
                 self._window.backlogs.count(self._window.lane(entry), -1)
         if outcome is Stored.NEVER:
             self._window.conversations.forget(entry)
-            entry.tell()
+            entry.report_finished()
             return True
         is_finished = entry.state is EntryState.FINISHED
         if not is_finished:
             entry.state = EntryState.STORED
         work.after_ack = functools.partial(self._release, key, entry)
-        entry.tell()
+        entry.report_finished()
         if not is_dropped:
             self._confirmed(conversation, entry)
             self._wake(key)

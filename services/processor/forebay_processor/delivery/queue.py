@@ -39,7 +39,7 @@ from forebay_processor.delivery.conversations import Conversations
 from forebay_processor.delivery.destination_backlog import Backlogs, MemoryBounds
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
-from forebay_processor.delivery.destination_speed import LINE_SECONDS, LOOK_SECONDS, Pace
+from forebay_processor.delivery.destination_speed import CHECK_SECONDS, LINE_SECONDS, Pace
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.incidents import DestinationIncidents
 from forebay_processor.delivery.lane_cursor import BacklogState
@@ -111,7 +111,7 @@ class DestinationQueue:
         self._holding: dict[str, ConversationQueue] = {}
         """Conversations that hold items, or did at the last check."""
 
-        self._look_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
         self._held = 0
         """How many items all conversations hold in memory, large ones counted by their size."""
 
@@ -150,7 +150,7 @@ class DestinationQueue:
         """Ask what RETRY holds of a lane; waits while NATS does not answer."""
         await self._reader.learn(self._backlogs.of(partition, shard, lane))
 
-    def look_into(self, partition: Partition, shard: str, lane: str) -> None:
+    def read_lane(self, partition: Partition, shard: str, lane: str) -> None:
         """Read what RETRY holds of a lane, as there is room for it."""
         self._reader.refill(self._backlogs.of(partition, shard, lane))
 
@@ -273,8 +273,8 @@ class DestinationQueue:
         conversation.held.append(work)
         self._count_held(_weight(work))
         self._holding[key] = conversation
-        if self._look_timer is None:
-            self._look_timer = self._call_later(LOOK_SECONDS, self._look)
+        if self._check_timer is None:
+            self._check_timer = self._call_later(CHECK_SECONDS, self._check)
         if not conversation.is_busy:
             self._retry.queue(key, conversation)
             self._pace.watch()
@@ -283,9 +283,9 @@ class DestinationQueue:
         seconds = now - conversation.since
         return self._pace.takes_long(conversation.ended_before, seconds)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Park what was held for long enough."""
-        self._pace.looked(self._look_timer)
+        self._pace.note_check(self._check_timer)
         now = self._pace.now()
         for key, conversation in list(self._holding.items()):
             if not conversation.held:
@@ -300,7 +300,7 @@ class DestinationQueue:
                 else:
                     # Many are before it, and it will not be long.
                     conversation.since = now
-        self._look_timer = self._call_later(LOOK_SECONDS, self._look) if self._holding else None
+        self._check_timer = self._call_later(CHECK_SECONDS, self._check) if self._holding else None
 
     def _park_held(self, key: str, conversation: ConversationQueue) -> None:
         while conversation.held:

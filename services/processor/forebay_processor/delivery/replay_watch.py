@@ -26,7 +26,7 @@ __all__ = ["Replays"]
 
 _log = structlog.get_logger(__name__)
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 """Between two polls: a person waits for it, and a poll costs 0.1 ms."""
 
 
@@ -52,11 +52,11 @@ class Replays:
     async def run(self) -> None:
         """Check again and again; until cancelled."""
         # Not at once: what was there before is found by whoever takes over.
-        await periodically(self._look_at_all, LOOK_SECONDS)
+        await periodically(self._poll_all, POLL_SECONDS)
 
-    async def _look_at_all(self) -> None:
+    async def _poll_all(self) -> None:
         try:
-            while await self.look():
+            while await self.poll():
                 pass
         except StoreError as error:
             if self._unseen.is_due():
@@ -66,7 +66,7 @@ class Replays:
         else:
             self._unseen.reset()
 
-    async def look(self) -> int:
+    async def poll(self) -> int:
         """Take notice of the next rows and return how many there were.
 
         Raises:

@@ -217,7 +217,7 @@ class RetryQueue:
                 return
             if is_over:
                 self._window.forget(conversation, entry)
-                entry.tell()
+                entry.report_finished()
             else:
                 self._window.block(conversation, entry)
         except StoreError as error:

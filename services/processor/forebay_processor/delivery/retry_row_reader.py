@@ -46,8 +46,8 @@ def entry_of(
     """
     headers = row.headers
     try:
-        told = int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000 or row.stored_at
-        since = time.to_steady(min(told, row.stored_at, time.now()))
+        recorded = int(headers.get(envelope.FIRST_TRIED_AT, "0")) / 1000 or row.stored_at
+        since = time.to_steady(min(recorded, row.stored_at, time.now()))
         entry = RetryEntry(partition, subject, int(headers.get(envelope.ORDER, "0")), since)
         attempts = int(headers.get(envelope.ATTEMPTS, "0"))
         due = time.to_steady(int(headers.get(envelope.DUE_AT, "0")) / 1000)

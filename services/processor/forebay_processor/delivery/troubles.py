@@ -1,4 +1,4 @@
-"""What there is to see of destinations that have troubles, for whoever looks at this process."""
+"""Destinations in trouble, as the admin port shows them."""
 
 from typing import Final
 

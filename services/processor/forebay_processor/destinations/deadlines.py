@@ -47,7 +47,7 @@ class Deadlines(Generic[Member]):
             line = self._lines[seconds] = {}
         when = line[member] = self._loop.time() + seconds
         if when < self._next:
-            self._look_at(when)
+            self._check_at(when)
         return when
 
     def end(self, member: Member, seconds: float) -> None:
@@ -68,13 +68,13 @@ class Deadlines(Generic[Member]):
             self._timer = None
         self._next = math.inf
 
-    def _look_at(self, when: float) -> None:
+    def _check_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._next = when
-        self._timer = self._loop.call_at(when, self._look)
+        self._timer = self._loop.call_at(when, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = self._loop.time()
         is_late = now - self._next > RESOLUTION and not self._has_waited
         self._timer, self._next = None, math.inf
@@ -82,7 +82,7 @@ class Deadlines(Generic[Member]):
         if is_late:
             # The loop stood still, and what it did not read meanwhile may be in time: it reads
             # first. Once: a loop that is always late has to end things, too.
-            self._look_at(now + RESOLUTION)
+            self._check_at(now + RESOLUTION)
             return
         for seconds, line in list(self._lines.items()):
             self._end_due(line, now)
@@ -91,7 +91,7 @@ class Deadlines(Generic[Member]):
                 del self._lines[seconds]
         firsts = [next(iter(line.values())) for line in self._lines.values()]
         if firsts and (first := max(min(firsts), now + RESOLUTION)) < self._next:
-            self._look_at(first)
+            self._check_at(first)
 
     def _end_due(self, line: dict[Member, float], now: float) -> None:
         for member, _ in list(itertools.takewhile(lambda each: each[1] <= now, line.items())):

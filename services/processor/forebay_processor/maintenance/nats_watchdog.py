@@ -12,7 +12,7 @@ __all__ = ["Watchdog"]
 
 _log = structlog.get_logger(__name__)
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 """Between two checks."""
 
 
@@ -45,7 +45,7 @@ class Watchdog:
     async def watch(self) -> None:
         """Return when there was no round trip for too long."""
         await self._awake.wait()
-        pause = min(LOOK_SECONDS, self._patience / 10)
+        pause = min(POLL_SECONDS, self._patience / 10)
         silent, seen = 0.0, self._last
         while silent < self._patience:
             checked = self._clock()

@@ -67,9 +67,9 @@ class StreamRetention:
 
     async def run(self) -> None:
         """Check again and again; until cancelled."""
-        await periodically(self._look, lambda: self._pause * (HURRY if self._is_filling else 1))
+        await periodically(self._check, lambda: self._pause * (HURRY if self._is_filling else 1))
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         self._is_filling = False
         if not self._is_mine():
             return

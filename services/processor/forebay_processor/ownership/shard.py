@@ -108,7 +108,7 @@ class ShardRunner:
             self.name,
             self._factory.metrics,
             settings.retention_check_seconds,
-            self._looks_after_streams,
+            self._checks_streams,
         )
         unsplit_monitor = UnsplitMonitor(
             session.streams,
@@ -117,7 +117,7 @@ class ShardRunner:
             self._ages,
             self._factory.queues.time,
             settings.retention_check_seconds,
-            self._looks_after_streams,
+            self._checks_streams,
         )
         watch = self._watch = ConsumerWatch(
             session.streams,
@@ -149,7 +149,7 @@ class ShardRunner:
     def _note_floor(self, partition_id: str, lane: Lane, floor: AckFloor) -> None:
         self._membership.acked.setdefault(partition_id, {})[lane] = floor
 
-    def _looks_after_streams(self) -> bool:
+    def _checks_streams(self) -> bool:
         return RETENTION_PARTITION in self._partitions
 
     async def _follow_ages(self, session: Session) -> None:
@@ -328,9 +328,9 @@ class ShardRunner:
             partition.start()
         self._factory.queues.wake_rows()
         if partitions:
-            self._beside(self._look_through(partitions, session))
+            self._beside(self._survey_backlogs(partitions, session))
 
-    async def _look_through(self, partitions: list[OwnedPartition], session: Session) -> None:
+    async def _survey_backlogs(self, partitions: list[OwnedPartition], session: Session) -> None:
         """Find and count what RETRY holds of partitions that were taken, until all is."""
         uncounted = LogOnce(AGAIN_SECONDS)
         for partition in partitions:

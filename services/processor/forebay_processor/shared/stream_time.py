@@ -41,7 +41,7 @@ class StreamTime:
         self._clock = clock
         self._offset = clock.wall() - clock.monotonic()
         self._is_known = False
-        self._told = 0.0
+        self._reported = 0.0
         """By how much the wall clock was ahead when that was reported last."""
 
     def steady(self) -> float:
@@ -83,8 +83,8 @@ class StreamTime:
     def _compare(self, doubt: float) -> None:
         """Report where this machine's wall clock has jumped since the last report."""
         ahead = self._clock.wall() - self.now()
-        jumped = ahead - self._told
+        jumped = ahead - self._reported
         if abs(jumped) <= JUMP_SECONDS + doubt:
             return
-        self._told = ahead
+        self._reported = ahead
         _log.warning("clock_jumped", seconds=round(jumped, 1), ahead_of_nats=round(ahead, 1))

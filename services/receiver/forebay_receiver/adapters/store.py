@@ -46,7 +46,7 @@ PROBE_SECONDS: Final = 2.0
 PROBE_TROUBLED_SECONDS: Final = 0.5
 """Between two probes in trouble: service is back within 2 s of NATS being able to store."""
 
-LOOK_AGAIN_SECONDS: Final = 60.0
+CHECK_AGAIN_SECONDS: Final = 60.0
 """Until a stream's size is asked for again after a request that failed: the user may lack the
 right."""
 
@@ -144,7 +144,7 @@ class JetStreamStore:
         self._needed_payload = max_body_bytes + HEADERS_RESERVE
         self._payload_limit = LogOnce()
         self._shards = {name: ShardState(is_connected=False) for name in shards}
-        self._look_again_at: dict[str, float] = {}
+        self._check_again_at: dict[str, float] = {}
         self._failing = LogOnce(SAY_AGAIN_SECONDS, self._publisher.clock)
         self._is_new = asyncio.Event()
         """Set with each new connection: the probe need not wait for its time."""
@@ -274,7 +274,7 @@ class JetStreamStore:
     async def _poll_fullness(self, shard: str, state: ShardState) -> None:
         """Ask how full the stream is; who may not ask learns it from refused publishes only."""
         now = asyncio.get_running_loop().time()
-        if now < self._look_again_at.get(shard, 0.0):
+        if now < self._check_again_at.get(shard, 0.0):
             return
         name = stream_name(StreamKind.RAW, shard)
         try:
@@ -283,7 +283,7 @@ class JetStreamStore:
             )
             info = _DECODE_INFO(answer)
         except (StoreUnavailable, msgspec.DecodeError) as error:
-            self._look_again_at[shard] = now + LOOK_AGAIN_SECONDS
+            self._check_again_at[shard] = now + CHECK_AGAIN_SECONDS
             state.filled(0.0)
             _log.warning("stream_info_missing", stream=name, reason=type(error).__name__)
             return
@@ -304,7 +304,7 @@ class JetStreamStore:
         for state in self._shards.values():
             state.connected(is_connected=is_connected)
         if is_connected:
-            self._look_again_at.clear()
+            self._check_again_at.clear()
             self._is_new.set()
 
 

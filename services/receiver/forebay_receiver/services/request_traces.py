@@ -31,7 +31,7 @@ REQUEST: Final = "POST webhook"
 _SAMPLED: Final = "-01"
 _UNAVAILABLE: Final = 503
 _GIVEN_BYTES: Final = 55
-"""Of a `traceparent`; another length is not looked at."""
+"""Of a `traceparent`; another length is not read."""
 
 
 class TracedWebhook(Protocol):

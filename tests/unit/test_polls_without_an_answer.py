@@ -1,4 +1,4 @@
-"""What looks after streams again and again goes on with its next look where NATS gave no answer."""
+"""What polls streams goes on with its next poll where NATS gave no answer."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.replay_watch import LOOK_SECONDS, Replays
+from forebay_processor.delivery.replay_watch import POLL_SECONDS, Replays
 from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
@@ -112,8 +112,8 @@ def metrics() -> ProcessorMetrics:
     return ProcessorMetrics(pool="test")
 
 
-def events(told: list[Any]) -> list[str]:
-    return [each["event"] for each in told]
+def events(logged: list[Any]) -> list[str]:
+    return [each["event"] for each in logged]
 
 
 # Room
@@ -126,32 +126,32 @@ async def test_room_is_made_in_one_stream_while_the_other_is_silent_and_then_in_
     streams = FullStreams()
     streams.silent = {silent}
     retention = StreamRetention(cast("Streams", streams), "0", metrics(), pause=0.001)
-    with capture_logs() as told:
+    with capture_logs() as logged:
         async with running(retention.run()):
-            await eventually(lambda: streams.purged.count(other) >= 2, saying="two looks")
+            await eventually(lambda: streams.purged.count(other) >= 2, saying="two polls")
             assert silent not in streams.purged
             streams.silent = set()
             await eventually(lambda: silent in streams.purged, saying="room in both")
-    assert "retention_failed" in events(told)
+    assert "retention_failed" in events(logged)
 
 
 # Webhooks that nobody splits
 
 
-async def test_who_looks_for_unsplit_webhooks_looks_again() -> None:
+async def test_the_check_for_unsplit_webhooks_is_made_again() -> None:
     clock, streams = HandClock(), FullStreams()
     streams.silent = {RAW}
     ages = RetentionAges(raw=1000.0)
     monitor = UnsplitMonitor(
         cast("Streams", streams), "0", metrics(), ages, StreamTime(clock), 0.001, lambda: True
     )
-    with capture_logs() as told:
+    with capture_logs() as logged:
         async with running(monitor.run()):
-            await eventually(lambda: streams.asked, saying="the first look")
+            await eventually(lambda: streams.asked, saying="the first poll")
             streams.silent = set()
             clock.gone_by += 1000.0
-            await eventually(lambda: len(streams.asked) > 1, saying="the next look")
-    assert events(told) == ["unsplit_not_seen"]
+            await eventually(lambda: len(streams.asked) > 1, saying="the next poll")
+    assert events(logged) == ["unsplit_not_seen"]
 
 
 # What somebody replayed
@@ -167,21 +167,21 @@ async def test_replayed_rows_are_found_when_nats_answers_again(
     streams.add("first", 1)
     streams.is_silent = True
 
-    async def look() -> None:
+    async def poll_once() -> None:
         before = streams.asked
-        clock.ahead += LOOK_SECONDS
-        await eventually(lambda: streams.asked > before, saying="a look")
+        clock.ahead += POLL_SECONDS
+        await eventually(lambda: streams.asked > before, saying="a poll")
 
-    with capture_logs() as told:
+    with capture_logs() as logged:
         async with running(replays.run()):
             await asyncio.sleep(0)  # so that it has begun to wait
-            await look()
-            await look()
+            await poll_once()
+            await poll_once()
             assert queues.keys == []
             streams.is_silent = False
-            await look()
+            await poll_once()
             await eventually(lambda: queues.keys == ["first"], saying="the row")
-    assert events(told) == ["replays_not_seen"], "told once, however long it takes"
+    assert events(logged) == ["replays_not_seen"], "logged once, however long it takes"
 
 
 async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
@@ -191,8 +191,8 @@ async def test_a_replayed_row_that_cannot_be_read_holds_up_no_other() -> None:
     replays = Replays(cast("Streams", streams), "0", own, shown)
     streams.add("unreadable", 1, more=".odd")
     streams.add("next", 2)
-    with capture_logs() as told:
-        assert await replays.look() == 2
-        assert await replays.look() == 0
+    with capture_logs() as logged:
+        assert await replays.poll() == 2
+        assert await replays.poll() == 0
     assert queues.keys == ["next"]
-    assert [(each["event"], each["seq"]) for each in told] == [("row_unreadable", 1)]
+    assert [(each["event"], each["seq"]) for each in logged] == [("row_unreadable", 1)]
