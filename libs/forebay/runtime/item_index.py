@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 import msgspec
-from nats.aio.client import Client
 
 from forebay.core.index_records import (
     IndexRecord,
@@ -20,6 +19,7 @@ from forebay.core.index_records import (
 )
 from forebay.core.subjects import StreamKind, index_stream, index_subject, stream_name
 from forebay.runtime.jetstream.api import StoredMessage
+from forebay.runtime.jetstream.command_client import CommandClient
 from forebay.runtime.jetstream.stream_reader import read_page
 
 __all__ = ["ItemIndex", "ItemStory"]
@@ -48,7 +48,7 @@ class ItemStory(msgspec.Struct, frozen=True, kw_only=True):
 class ItemIndex:
     """The indexes of some shards, over one connection."""
 
-    def __init__(self, client: Client, shards: Sequence[str]) -> None:
+    def __init__(self, client: CommandClient, shards: Sequence[str]) -> None:
         self._client = client
         self._shards = tuple(shards)
 
