@@ -82,7 +82,14 @@ def test_every_pod_with_metrics_is_selected_by_one_monitor() -> None:
 def test_the_labels_of_endpoints_are_not_replaced_by_those_of_pods() -> None:
     for monitor in render_set("everything").of_kind("PodMonitor"):
         (way,) = monitor["spec"]["podMetricsEndpoints"]
-        assert way == {"port": "admin", "path": "/metrics", "interval": "15s", "honorLabels": True}
+        assert way == {
+            "port": "admin",
+            "path": "/metrics",
+            "interval": "15s",
+            "honorLabels": True,
+            # What is of no endpoint stays without one.
+            "relabelings": [{"action": "labeldrop", "regex": "namespace|endpoint|container"}],
+        }
         assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
