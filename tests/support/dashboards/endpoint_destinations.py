@@ -51,7 +51,20 @@ def destinations() -> list[Sized]:
                 "{{destination}}",
                 BREAKER,
             ),
-            12,
+            8,
+            6,
+        ),
+        (
+            lines(
+                "Until the next probe",
+                "Of an open breaker: a minute at most, hours where the destination refuses us. 0: the next item is the probe. "
+                "No line: closed.",
+                {
+                    f"min by (destination) (forebay_processor_breaker_next_attempt_seconds{{{AT}}})": "{{destination}}"
+                },
+                unit="s",
+            ),
+            4,
             6,
         ),
         (
