@@ -24,9 +24,10 @@ ALERTMANAGER: Final = os.environ.get("FOREBAY_E2E_ALERTMANAGER", f"http://{HOST}
 
 PARTS: Final = ("receivers", "processors", "operator")
 
-TAKEN_SECONDS: Final = 200.0
-"""The operator writes Prometheus' settings, the kubelet brings them, then come a first scrape and a
-first evaluation: of some groups every two minutes."""
+OFTEN_SECONDS: Final = 60.0
+
+TAKEN_SECONDS: Final = 120.0
+"""The operator writes Prometheus' settings, the kubelet brings them, then comes a first scrape."""
 
 
 async def has_monitoring(cluster: Cluster) -> bool:
@@ -120,4 +121,6 @@ class Monitoring(PrometheusApi):
 
     async def _is_judged(self) -> bool:
         found = await self.own_rules()
-        return len(found) == len(rules()) and all(each["health"] != "unknown" for each in found)
+        # Those that look back over days are evaluated every two minutes.
+        often = [each for each in found if each["interval"] < OFTEN_SECONDS]
+        return len(found) == len(rules()) and all(each["health"] != "unknown" for each in often)

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,6 +16,9 @@ __all__ = ["Answer", "Step", "follow", "steps"]
 FOLDER: Final = Path(__file__).parents[3] / "docs" / "runbooks"
 
 STEP_SECONDS: Final = 60.0
+
+_ID: Final = "0b6ea2e2"
+"""Of a dead letter, in the runbooks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,17 @@ async def follow(
     alert: str, place: Place | None, release: str, prometheus: PrometheusApi
 ) -> list[Answer]:
     """Take every step of an alert's runbook, one after the other."""
-    return [await _take(each, prometheus) for each in steps(alert, place, release)]
+    answers: list[Answer] = []
+    for step in steps(alert, place, release):
+        answers.append(await _take(_with_id(step, answers), prometheus))
+    return answers
+
+
+def _with_id(step: Step, before: list[Answer]) -> Step:
+    """Put the id of a dead letter that was listed before in the place of the page's."""
+    listed = "\n".join(each.said for each in before if "forebay dead ls" in each.step.text)
+    found = re.search(r"(?<![\w-])[0-9a-f]{8}", listed)
+    return step if found is None else replace(step, text=step.text.replace(_ID, found.group()))
 
 
 async def _take(step: Step, prometheus: PrometheusApi) -> Answer:

@@ -45,9 +45,11 @@ class PrometheusApi:
         return found
 
     async def rules(self) -> Samples:
-        """Return every rule as Prometheus has it, with its health and last error."""
+        """Return every rule as Prometheus has it, with its health, last error and `interval`."""
         groups = (await self._ask("rules", {}))["groups"]
-        return [rule for group in groups for rule in group["rules"]]
+        return [
+            {**rule, "interval": group["interval"]} for group in groups for rule in group["rules"]
+        ]
 
     async def targets(self) -> Samples:
         """Return what it scrapes."""
