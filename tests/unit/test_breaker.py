@@ -262,3 +262,37 @@ def test_who_failed_with_the_destination_is_distinguished_from_who_failed_by_its
     # A destination with other settings may take what it did not take before.
     desk.breaker.reset()
     assert desk.breaker.failed_with_others(by_itself)
+
+
+def test_an_item_that_is_refused_again_after_others_got_through_opens_nothing() -> None:
+    """As where a firewall in front of the destination dislikes one text."""
+    desk = Desk()
+    desk.note(REFUSED, item="disliked")
+    failed_after = desk.breaker.successes
+    assert desk.breaker.state is BreakerState.BLOCKED
+    desk.note(Delivered(), item="was-under-way")
+    assert desk.breaker.is_closed
+    generation = desk.breaker.generation
+    for _ in range(10):
+        desk.breaker.note("disliked", REFUSED, generation, failed_after)
+        assert desk.breaker.is_closed
+        failed_after = desk.breaker.successes
+        desk.note(Delivered())
+    # Refused with nothing getting through in between, or refused for the first time, it counts.
+    desk.breaker.note("disliked", REFUSED, generation, desk.breaker.successes)
+    assert desk.breaker.state is BreakerState.BLOCKED
+    desk.note(Delivered())
+    desk.note(REFUSED, item="another")
+    assert desk.breaker.state is BreakerState.BLOCKED
+
+
+def test_what_waits_at_one_that_is_refused_is_tried_before_it_is_too_old() -> None:
+    desk = Desk()
+    desk.breaker.retry = Retry(max_age_seconds=3600)
+    desk.note(REFUSED)
+    for _ in range(12):
+        assert desk.breaker.wait <= 3600 / 4
+        desk.probe(REFUSED)
+    desk.breaker.retry = Retry(max_age_seconds=10)
+    desk.probe(REFUSED)
+    assert 30 <= desk.breaker.wait <= 60

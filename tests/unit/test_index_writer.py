@@ -1,7 +1,8 @@
 """What is recorded is stored in batches, bounded, and never in the way of who records it."""
 
 import asyncio
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -165,3 +166,73 @@ async def test_what_nats_refuses_is_dropped_and_counted(error: StoreError) -> No
     await nats.answer(error)
     await closing
     assert (writer.written, writer.dropped) == (0, 1)
+
+
+class Turned:
+    """Timers that a test runs."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self._flushes: list[Callable[[], None]] = []
+
+    def call_later(self, seconds: float, flush: Callable[[], None]) -> asyncio.TimerHandle:
+        """Note a timer."""
+        self.pauses.append(seconds)
+        self._flushes.append(flush)
+        return asyncio.get_running_loop().call_later(3600, lambda: None)
+
+    def turn(self) -> None:
+        """Run the one timer."""
+        (flush,) = self._flushes
+        self._flushes.clear()
+        flush()
+
+
+async def test_while_nats_takes_nothing_one_batch_is_tried_after_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the user of an external NATS has no right to publish: it never answers."""
+    nats, timers = Nats(), Turned()
+    writer = IndexWriter(nats, lambda: NOW)
+    monkeypatch.setattr(writer, "_call_later", timers.call_later)
+    sent = []
+    for turn in range(9):
+        for number in range(50):
+            record(writer, key=f"msg:1065:wamid.{turn}.{number}")
+        timers.turn()
+        sent.append(len(nats.sent))
+        await nats.answer(StoreUnavailable("no answer in time"))
+    first, *later = (after - before for before, after in itertools.pairwise([0, *sent]))
+    assert first > 1
+    assert later == [1] * 8
+    assert timers.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60]
+    assert (writer.written, writer.dropped) == (0, 0)
+    # It is back: what was kept goes out together.
+    timers.turn()
+    await nats.answer()
+    timers.turn()
+    await nats.answer()
+    assert len(nats.sent) - sent[-1] <= 17
+    assert writer.written == 450
+
+
+async def test_after_an_outage_what_waits_goes_in_whole_batches_and_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_writer, "FLUSH_BATCHES", 3)
+    nats, timers = Nats(), Turned()
+    writer = IndexWriter(nats, lambda: NOW)
+    monkeypatch.setattr(writer, "_call_later", timers.call_later)
+    record(writer)
+    timers.turn()
+    await nats.answer(StoreUnavailable("away"))
+    for _ in range(10 * BATCH_RECORDS):
+        record(writer)
+    sent = []
+    for _ in range(5):
+        del nats.sent[:]
+        timers.turn()
+        sent.append([len(records) for _, records in nats.sent])
+        await nats.answer()
+    assert sent == [[BATCH_RECORDS], *[[BATCH_RECORDS] * 3] * 3, [1]]
+    assert (writer.written, writer.dropped) == (10 * BATCH_RECORDS + 1, 0)

@@ -102,3 +102,27 @@ def test_what_nats_does_not_answer_is_not_known() -> None:
         loop.turn(check())
     finally:
         loop.close()
+
+
+def test_a_count_without_an_answer_is_followed_by_a_pause_as_well() -> None:
+    """A server that has too much to do is not asked for more."""
+    streams = SlowStreams()
+    streams.is_away = True
+
+    async def check() -> list[object]:
+        reader = StreamBacklogReader(streams)
+        found: list[object] = []
+        for number in range(7):
+            if number == 1:
+                streams.is_away = False
+            found.append(await reader.backlog("0", LARGE))
+            await asyncio.sleep(CHECK_SECONDS)
+        return found
+
+    loop = TurnedLoop()
+    try:
+        found = loop.turn(check())
+    finally:
+        loop.close()
+    assert [each is None for each in found] == [True, True, True, False, False, False, False]
+    assert len(streams.counted[LARGE]) == 3

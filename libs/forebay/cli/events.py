@@ -20,7 +20,7 @@ events = typer.Typer(
     rich_markup_mode="rich",
     help=unwrapped("""Find out what happened to a message: when it came, each attempt, where it is.
 
-    It is kept for 8 days, and holds nothing of what people wrote.
+    It is kept for 8 days. What people wrote is in it only where a destination's answer repeats it.
 
       forebay events show wamid.HBgL...
     """),

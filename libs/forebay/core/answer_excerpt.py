@@ -23,6 +23,12 @@ _LONG: Final = 20
 _DIGITS: Final = 4
 """Digits of a word that are still shown: a status, a line, a year."""
 
+_NUMBER: Final = re.compile(r"[+(]*\d(?:[\s().\-/]*\d){4,}")
+"""Five digits or more, with what people write between them."""
+
+_AFTER_A_NAME: Final = 2
+"""Words that are left out after a secret's name: `password is ...`."""
+
 _NAMES_OF_SECRETS: Final = re.compile(
     r"(?i)(authorization|bearer|basic|token|secret|passw|pwd|cookie|signature|api.?key|session)"
 )
@@ -34,16 +40,17 @@ def answer_excerpt(answer: bytes) -> str:
     if len(answer) >= EXCERPT_BYTES:
         # The last word may have been cut in two, and half a secret has other features.
         text = text[: max(text.rfind(each) for each in (" ", "\n", ",", '"', ">")) + 1]
+    text = _NUMBER.sub(_HIDDEN, text)
     shown: list[str] = []
-    end, follows_a_secrets_name = 0, False
+    end = to_hide = 0
     for found in _WORD.finditer(text):
         word = found.group()
         shown.append(text[end : found.start()])
         end = found.end()
         is_name = _NAMES_OF_SECRETS.search(word) is not None
-        is_hidden = (follows_a_secrets_name and not is_name) or _may_be_private(word)
+        is_hidden = (to_hide > 0 and not is_name) or _may_be_private(word)
         shown.append(_HIDDEN if is_hidden else word)
-        follows_a_secrets_name = is_name or (follows_a_secrets_name and not is_hidden)
+        to_hide = _AFTER_A_NAME if is_name else max(to_hide - 1, 0)
     shown.append(text[end:])
     return printable(" ".join("".join(shown).split()))
 

@@ -25,6 +25,10 @@ from forebay.runtime.jetstream.stream_reader import read_page
 __all__ = ["ItemIndex", "ItemStory"]
 
 
+_Item = tuple[str, str]
+"""An endpoint and a token: two endpoints may get the same message."""
+
+
 class ItemStory(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one item."""
 
@@ -64,20 +68,20 @@ class ItemIndex:
         digest, bucket = message_digest(message), bucket_of(message)
         found = []
         for shard in self._shards:
-            stored: dict[str, set[ItemStored]] = {}
-            handled: dict[str, dict[tuple[object, ...], ItemHandled]] = {}
+            stored: dict[_Item, set[ItemStored]] = {}
+            handled: dict[_Item, dict[tuple[object, ...], ItemHandled]] = {}
             async for record in self._records(shard, bucket, 1):
+                item = (record.endpoint, record.token)
                 if isinstance(record, ItemHandled):
-                    own = handled.setdefault(record.token, {})
-                    own[msgspec.structs.astuple(record)] = record
+                    handled.setdefault(item, {})[msgspec.structs.astuple(record)] = record
                 elif record.message == digest:
-                    stored.setdefault(record.token, set()).add(record)
-            for token, times in stored.items():
+                    stored.setdefault(item, set()).add(record)
+            for item, times in stored.items():
                 story = ItemStory(
-                    token=token,
+                    token=item[1],
                     shard=shard,
                     stored=tuple(sorted(times, key=_at)),
-                    handled=tuple(sorted(handled.get(token, {}).values(), key=_at)),
+                    handled=tuple(sorted(handled.get(item, {}).values(), key=_at)),
                 )
                 found.append(await self._with_present(story))
         return sorted(found, key=lambda story: story.stored[0].at)
@@ -91,8 +95,9 @@ class ItemIndex:
 
     async def _with_present(self, story: ItemStory) -> ItemStory:
         shard, token = story.shard, story.token
-        rows = f"forebay.retry.{shard}.*.*.*.*.*.*.{token}"
-        letters = f"forebay.dead.{shard}.*.*.*.{token}"
+        name = story.stored[0].endpoint.replace("/", ".")
+        rows = f"forebay.retry.{shard}.*.*.{name}.*.*.{token}"
+        letters = f"forebay.dead.{shard}.{name}.*.{token}"
         return msgspec.structs.replace(
             story,
             waiting=tuple(

@@ -18,7 +18,6 @@ from forebay.core.errors import ConfigurationError
 from forebay.core.subjects import (
     StreamKind,
     endpoint_partition,
-    index_stream,
     lease_stream,
     stream_name,
 )
@@ -210,8 +209,8 @@ class JetStreams(StreamManager):
 
     @override
     async def missing(self, shard: str) -> list[str]:
-        names = [stream_name(kind, shard) for kind in StreamKind]
-        names += [lease_stream(shard), index_stream(shard)]
+        # The index is not among them: nobody is served worse without it.
+        names = [*(stream_name(kind, shard) for kind in StreamKind), lease_stream(shard)]
         missing = [name for name in names if await self._ask(f"STREAM.INFO.{name}", {}) is None]
         if not missing:
             try:

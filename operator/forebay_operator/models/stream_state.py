@@ -1,9 +1,14 @@
 """What JetStream says of a stream: how full it is, and whether all its servers have it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 __all__ = ["StreamState"]
+
+BEHIND_ENTRIES: Final = 1_000
+SILENT_NANOSECONDS: Final = 10 * 10**9
+"""A server that follows under load is not `current` at most moments: it lacks the entries that are
+on their way to it. It is missed where it lacks more than that, or was not heard of for so long."""
 
 
 class StreamState(NamedTuple):
@@ -13,7 +18,7 @@ class StreamState(NamedTuple):
     size: int
     limit: int
     missing_replicas: int = 0
-    """Servers that should hold it and are away, or have not all of it."""
+    """Servers that should hold it and are away, or far behind."""
 
     @classmethod
     def of(cls, name: str, answer: Mapping[str, Any]) -> "StreamState":
@@ -21,10 +26,19 @@ class StreamState(NamedTuple):
         config = answer["config"]
         # A server that stands alone names no others; one of several leaves itself out.
         others = (answer.get("cluster") or {}).get("replicas") or ()
-        current = sum(1 for each in others if each.get("current") and not each.get("offline"))
+        current = sum(1 for each in others if _follows(each))
         return cls(
             name,
             int(answer["state"]["bytes"]),
             int(config.get("max_bytes", -1)),
             max(int(config.get("num_replicas", 1)) - 1 - current, 0),
         )
+
+
+def _follows(replica: Mapping[str, Any]) -> bool:
+    """Say whether a server has the stream, but for what is on its way to it."""
+    if replica.get("offline"):
+        return False
+    is_near = int(replica.get("lag", 0)) <= BEHIND_ENTRIES
+    is_heard = int(replica.get("active", 0)) <= SILENT_NANOSECONDS
+    return bool(replica.get("current")) or (is_near and is_heard)

@@ -28,7 +28,9 @@ the backlog, and receivers wait for the same server."""
 class _Count(NamedTuple):
     """What was counted last of an endpoint."""
 
-    waiting: Waiting
+    waiting: Waiting | None
+    """None where NATS gave no answer."""
+
     again_at: float
     """By the loop's clock: not counted again before."""
 
@@ -44,18 +46,18 @@ class StreamBacklogReader:
     async def backlog(self, shard: str, name: EndpointName) -> Backlog | None:
         """Return what waits, as it was counted last; None where it is not known.
 
-        After a count that took long the next one waits (`COUNT_SHARE`).
+        After a count that took long, or was not answered for long, the next one waits
+        (`COUNT_SHARE`).
         """
         clock = asyncio.get_running_loop().time
         began, last = clock(), self._counts.get(name)
         if last is not None and began < last.again_at:
             return _as_backlog(last.waiting)
+        waiting = None
         try:
             waiting = await self._streams.waiting(shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
-            self._counts.pop(name, None)
             _log.debug("backlog_unknown", endpoint=str(name), reason=str(error))
-            return None
         now = clock()
         self._counts[name] = _Count(waiting, again_at=now + (now - began) / COUNT_SHARE)
         return _as_backlog(waiting)
@@ -89,7 +91,9 @@ class StreamBacklogReader:
         self._counts.pop(name, None)
 
 
-def _as_backlog(waiting: Waiting) -> Backlog:
+def _as_backlog(waiting: Waiting | None) -> Backlog | None:
+    if waiting is None:
+        return None
     age = 0
     if waiting.oldest is not None:
         age = max(0, int((datetime.now(UTC) - waiting.oldest).total_seconds()))

@@ -82,6 +82,28 @@ async def test_a_dead_message_with_its_answer_only_where_it_is_revealed(
     assert "no column named wa_id" in (await show(processor, "wamid.show-x", "--reveal")).out
 
 
+async def test_one_message_at_two_endpoints_has_two_stories(processor: ProcessorHarness) -> None:
+    there, away = processor.plain(), processor.new_name()
+    await processor.serve(away, processor.http(away, retry=LATER))
+    body = webhook(("wamid.show-2", "15550001"))
+    await processor.store(there, body)
+    await story(processor, "wamid.show-2", "new", "delivered")
+    processor.sink.refuse_key(token("wamid.show-2"))
+    await processor.store(away, body)
+
+    async def stories() -> dict[str, list[str]] | None:
+        ended = await show(processor, "wamid.show-2", "--output", "json")
+        found = [json.loads(line) for line in ended.out.splitlines()]
+        is_tried = [each for each in found if len(each["handled"]) == 1]
+        return {each["endpoint"]: each["now"] for each in found} if len(is_tried) == 2 else None
+
+    found: dict[str, list[str]] | None = await eventually(stories, within=30, saying="two stories")
+    assert found is not None
+    assert found.keys() == {f"demo/{there}", f"demo/{away}"}
+    assert found[f"demo/{there}"] == ["sink: delivered"]
+    assert found[f"demo/{away}"][0].startswith("sink: waits since ")
+
+
 async def test_a_repeated_message(processor: ProcessorHarness) -> None:
     name = processor.plain()
     body = webhook(("wamid.show-r", "15550001"))

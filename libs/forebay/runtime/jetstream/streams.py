@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 import msgspec
+import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -51,6 +52,8 @@ __all__ = [
     "missing_consumers",
     "stream_config",
 ]
+
+_log = structlog.get_logger(__name__)
 
 FORMAT_KEY: Final = "forebay.dev/format"
 """The key of a stream's metadata under which the version of the stored format stands."""
@@ -191,10 +194,14 @@ async def ensure_shard(client: Client, config: ShardConfig) -> None:
     for kind in StreamKind:
         await _ensure_stream(context, stream_config(kind, config))
     await _ensure_stream(context, lease_config(config))
-    await _ensure_stream(context, index_config(config))
     floors = await known_floors(client, config.shard)
     for step, kind in (("split", StreamKind.RAW), ("deliver", StreamKind.EVENTS)):
         await _ensure_consumers(client, stream_name(kind, config.shard), step, config, floors)
+    # Last, and no reason to serve nobody: without it only `forebay events` knows nothing.
+    try:
+        await _ensure_stream(context, index_config(config))
+    except ConfigurationError as error:
+        _log.warning("index_not_made", shard=config.shard, reason=str(error))
 
 
 async def missing_consumers(client: Client, shard: str) -> list[str]:

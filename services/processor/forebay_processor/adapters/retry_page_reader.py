@@ -205,7 +205,12 @@ class RetryPages:
         consumer = self._consumers.get((stream, subjects))
         # What it has behind it and the caller has not, it cannot hand out again. What it has before
         # it and the caller knows is left out: it is gone, or little.
-        if consumer is not None and consumer.position <= after and not consumer.has_missed:
+        if (
+            consumer is not None
+            and consumer.page is None
+            and consumer.position <= after
+            and not consumer.has_missed
+        ):
             self._consumers.move_to_end((stream, subjects))
             try:
                 return await self._pull(stream, consumer, limit)
@@ -307,6 +312,8 @@ class RetryPages:
         if number != consumer.delivered + 1:
             consumer.has_missed = True
         consumer.delivered = number
+        if consumer.page is None:
+            consumer.has_missed = True  # of a reader that has gone
         if consumer.page is None or consumer.has_missed:
             return
         stored_at = int(tokens[5]) / _NANOSECONDS

@@ -47,6 +47,9 @@ REFUSED_PAUSES: Final = Retry(initial_delay_seconds=60.0, max_delay_seconds=4 * 
 """Those between two probes of a destination that refuses us: some sixteen requests on the first
 day and eight on each that follows."""
 
+REFUSED_TRIES: Final = 4
+"""So many, at least, within the time after which what waits is given up."""
+
 
 class BreakerState(enum.StrEnum):
     """What a breaker lets through; the values are shown to people and keep their words."""
@@ -182,7 +185,7 @@ class CircuitBreaker:
                 self.successes += 1
                 self._close()
             case Failed(trouble=Trouble.REFUSED):
-                self._refused(result)
+                self._refused(result, failed_after)
             case Failed():
                 self._failed(item, result, failed_after)
 
@@ -200,15 +203,16 @@ class CircuitBreaker:
             self.state, self.reason, self.is_refused = BreakerState.CLOSED, "", False
             self.on_change()
 
-    def _refused(self, result: Failed) -> None:
+    def _refused(self, result: Failed, failed_after: int | None) -> None:
         if self.state is BreakerState.BLOCKED:
             return  # many were under way when the first was refused: they are one refusal
+        if self.is_closed and failed_after is not None and failed_after < self.successes:
+            return  # it was refused before, and others got through since: it is the item
         self._refusals += 1
-        self._open(
-            BreakerState.BLOCKED,
-            result,
-            backoff_seconds(REFUSED_PAUSES, self._refusals, self._random),
-        )
+        pause = backoff_seconds(REFUSED_PAUSES, self._refusals, self._random)
+        # What waits is to be tried some times before it is too old.
+        longest = max(self.retry.max_age_seconds / REFUSED_TRIES, PROBE_SECONDS)
+        self._open(BreakerState.BLOCKED, result, min(pause, longest))
 
     def _failed(self, item: str, result: Failed, failed_after: int | None) -> None:
         match self.state:
