@@ -28,6 +28,7 @@ def missing(*others: dict[str, Any], replicas: int = 3) -> int:
         ({**THERE, "current": False, "lag": 40}, 0),
         ({**THERE, "current": False, "lag": 50_000}, 1),
         ({**THERE, "current": False, "active": 60 * 10**9}, 1),
+        ({**THERE, "current": False, "active": 0, "lag": 2}, 1),
         ({**THERE, "offline": True}, 1),
     ],
 )

@@ -40,5 +40,6 @@ def _follows(replica: Mapping[str, Any]) -> bool:
     if replica.get("offline"):
         return False
     is_near = int(replica.get("lag", 0)) <= BEHIND_ENTRIES
-    is_heard = int(replica.get("active", 0)) <= SILENT_NANOSECONDS
+    # 0 is of one that a new leader has not heard of at all.
+    is_heard = 0 < int(replica.get("active", 0)) <= SILENT_NANOSECONDS
     return bool(replica.get("current")) or (is_near and is_heard)
