@@ -117,4 +117,6 @@ async def test_streams_and_consumers_are_made(forebay: Forebay, nats_server: Nat
 
     async with nats_server.client() as client:
         names = {each.config.name for each in await client.jetstream().streams_info()}
-    assert names == {f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE")}
+    assert names == {
+        f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE", "INDEX")
+    }

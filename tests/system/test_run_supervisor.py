@@ -181,7 +181,9 @@ async def test_all_parts_come_up_with_streams_and_tables_and_go_again(bench: Ben
         names = {info.config.name for info in await client.jetstream().streams_info()}
         await client.close()
         await eventually(lambda: reporter.shown > 1, saying="figures to be shown")
-    assert names == {f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE")}
+    assert names == {
+        f"FOREBAY_{each}_0" for each in ("RAW", "EVENTS", "RETRY", "DEAD", "LEASE", "INDEX")
+    }
     assert facts.seconds < 5
     assert [sample.endpoint for sample in facts.samples] == ["demo/meta"]
     assert [route.name for route in bench.receiver_table().routes] == ["meta"]
@@ -326,6 +328,6 @@ async def test_a_nats_of_the_users_own_is_used_and_waited_for(bench: Bench, tmp_
             streams = client.jetstream()
 
             async def there() -> bool:
-                return len(await streams.streams_info()) == 5
+                return len(await streams.streams_info()) == 6
 
             await eventually(there, saying="the streams to be made")
