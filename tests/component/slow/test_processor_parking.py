@@ -31,13 +31,13 @@ async def test_a_paused_endpoint_delivers_nothing_until_it_goes_on(
     keys = await processor.send(name, *(f"wamid.paused.{number}" for number in range(5)))
     await eventually(lambda: _rows_are(processor, name, 5), saying="all to be parked")
     assert not processor.arrivals(name)
-    waiting = await processor.part.metric("forebay_processor_parked_items", endpoint=name)
-    assert waiting == 5
+    await eventually(lambda: _parked_are(processor, name, 5), saying="all to be counted")
     await processor.serve(name, processor.http(name))
     await processor.wait_delivered(name, keys)
     assert processor.delivered(name) == keys
     await eventually(lambda: _rows_are(processor, name, 0), saying="RETRY to be empty")
-    assert await processor.part.metric("forebay_processor_parked_items", endpoint=name) == 0
+    # The processor hears of it a moment after.
+    await eventually(lambda: _parked_are(processor, name, 0), saying="none to be counted")
 
 
 async def test_an_endpoint_that_is_paused_keeps_what_waits(processor: ProcessorHarness) -> None:
@@ -172,6 +172,10 @@ async def _server_that_hangs() -> AsyncIterator[str]:
         writer.close()
     server.close()
     await server.wait_closed()
+
+
+async def _parked_are(processor: ProcessorHarness, name: str, count: int) -> bool:
+    return await processor.part.metric("forebay_processor_parked_items", endpoint=name) == count
 
 
 async def _rows_are(processor: ProcessorHarness, name: str, count: int) -> bool:
