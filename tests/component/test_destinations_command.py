@@ -165,6 +165,19 @@ async def test_a_request_is_answered_below_the_subject_for_answers_only(
     await answers.unsubscribe()
 
 
+async def test_a_request_that_is_nested_without_end_is_refused_in_words(
+    processor: ProcessorHarness,
+) -> None:
+    client, came = processor.client, asyncio.Queue[Msg]()
+    answers = await client.subscribe("forebay.control.answer.y", cb=came.put)
+    request = b'{"verb":"list","later":' + b"[" * 2000 + b"]" * 2000 + b"}"
+    await client.publish(CONTROL_SUBJECT, request, reply="forebay.control.answer.y")
+    async with asyncio.timeout(10):
+        message = await came.get()
+    assert "cannot be read" in json.loads(message.data)["error"]
+    await answers.unsubscribe()
+
+
 @pytest.mark.asyncio(loop_scope="function")
 async def test_without_a_processor_the_command_says_so(client: Client) -> None:
     url = client.connected_url

@@ -15,6 +15,7 @@ from forebay.core.index_records import (
     encode_records,
     message_digest,
     message_id_of,
+    readable_records,
 )
 
 STORED = ItemStored(
@@ -64,6 +65,26 @@ def test_a_record_is_stored_in_the_form_of_version_1() -> None:
 def test_what_is_no_record_is_refused_in_words(payload: bytes) -> None:
     with pytest.raises(ForebayError, match="cannot be read"):
         decode_records(payload)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        b'["z",1,2]',
+        b'["h",1,"t","demo/meta","messages","c","1065","crm","a-later-outcome",1,1,""]',
+        b"7",
+        b'["s",1,"\xff"]',
+    ],
+)
+def test_what_a_later_version_wrote_hides_nothing_that_can_be_read(later: bytes) -> None:
+    known = encode_records([STORED, HANDLED])
+    payload = known[:-1] + b"," + later + b"]"
+    assert readable_records(payload) == ([STORED, HANDLED], 1)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[" * 5000])
+def test_a_message_that_holds_no_records_at_all_is_counted_as_one(payload: bytes) -> None:
+    assert readable_records(payload) == ([], 1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from forebay.core.index_records import (
     ItemStored,
     bucket_of,
     decode_records,
+    encode_records,
     message_digest,
 )
 from forebay.core.subjects import Lane, RetrySubject
@@ -236,3 +237,14 @@ async def test_after_an_outage_what_waits_goes_in_whole_batches_and_few_at_a_tim
         await nats.answer()
     assert sent == [[BATCH_RECORDS], *[[BATCH_RECORDS] * 3] * 3, [1]]
     assert (writer.written, writer.dropped) == (10 * BATCH_RECORDS + 1, 0)
+
+
+async def test_texts_of_bodies_and_answers_are_bounded_so_that_no_batch_is_too_large() -> None:
+    nats = Nats()
+    writer = IndexWriter(nats, lambda: NOW)
+    long = "\x01" * 40_000
+    for _ in range(BATCH_RECORDS // 2 + 1):
+        writer.stored("0", NAME, long, KEY, "a" * 32, long, "new", ("c" * 16, 17, 9))
+        writer.handled(row(), long, KEY, long, IndexOutcome.FAILED, 1, 0.25, long, long)
+    ((_, batch),) = nats.sent
+    assert len(encode_records(batch)) < 1024 * 1024, "what NATS takes as it comes"

@@ -1,5 +1,6 @@
 """`forebay events`: what happened to a message, from its webhook to each destination."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,5 +78,10 @@ def show(
             )
             raise ForebayError(text)
         print_stories(stories, output, reveal=reveal)
+        if index.unread:
+            sys.stderr.write(
+                f"forebay: {index.unread:,} records of the index cannot be read: if a later "
+                "version wrote them, ask with its command\n"
+            )
 
     with_client(run, nats_url, data_dir)

@@ -4,7 +4,6 @@ Only `dead` uses it. Before anything is done: a letter that is replayed to a des
 there dies at once.
 """
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from forebay.cli.nats_session import nats_of_run
 from forebay.core.errors import ConfigurationError
+from forebay.core.near_names import nearest_name
 
 if TYPE_CHECKING:
     from forebay.core.endpoint_name import EndpointName
@@ -51,8 +51,8 @@ async def check_target(
                 f"--to {to}: no table in {folder} names the endpoint {endpoint}: nothing goes there"
             )
             raise ConfigurationError(message)
-        near = difflib.get_close_matches(to, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names)}"
+        near = nearest_name(to, names)
+        hint = f"did you mean {near}?" if near else f"it has {', '.join(names)}"
         message = f"--to {to}: {endpoint} has no such destination in {folder}: {hint}"
         raise ConfigurationError(message)
 

@@ -30,6 +30,7 @@ __all__ = [
     "encode_records",
     "message_digest",
     "message_id_of",
+    "readable_records",
 ]
 
 BUCKETS: Final = "0123456789abcdef"
@@ -124,6 +125,8 @@ IndexRecord = ItemStored | ItemHandled
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODE: Final = msgspec.json.Decoder(list[IndexRecord]).decode
+_DECODE_ONE: Final = msgspec.json.Decoder(IndexRecord).decode
+_DECODE_PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def message_id_of(key: str) -> str:
@@ -158,3 +161,25 @@ def decode_records(payload: bytes) -> list[IndexRecord]:
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"a message of the index cannot be read: {error}"
         raise ForebayError(message) from error
+
+
+def readable_records(payload: bytes) -> tuple[list[IndexRecord], int]:
+    """Return what can be read of a message's payload, and how many parts cannot.
+
+    A later version has kinds of records and outcomes that this one does not know.
+    """
+    try:
+        return _DECODE(payload), 0
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        parts = _DECODE_PARTS(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return [], 1
+    found: list[IndexRecord] = []
+    for part in parts:
+        try:
+            found.append(_DECODE_ONE(part))
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return found, len(parts) - len(found)

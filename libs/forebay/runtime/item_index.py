@@ -14,8 +14,8 @@ from forebay.core.index_records import (
     ItemHandled,
     ItemStored,
     bucket_of,
-    decode_records,
     message_digest,
+    readable_records,
 )
 from forebay.core.subjects import StreamKind, index_stream, index_subject, stream_name
 from forebay.runtime.jetstream.api import StoredMessage
@@ -55,6 +55,8 @@ class ItemIndex:
     def __init__(self, client: CommandClient, shards: Sequence[str]) -> None:
         self._client = client
         self._shards = tuple(shards)
+        self.unread = 0
+        """Records that could not be read so far: a later version's, or nobody's."""
 
     async def of_message(self, message: str) -> list[ItemStory]:
         """Return all items about a message of a provider, in the order in which they were stored.
@@ -70,12 +72,17 @@ class ItemIndex:
         for shard in self._shards:
             stored: dict[_Item, set[ItemStored]] = {}
             handled: dict[_Item, dict[tuple[object, ...], ItemHandled]] = {}
-            async for record in self._records(shard, bucket, 1):
-                item = (record.endpoint, record.token)
-                if isinstance(record, ItemHandled):
-                    handled.setdefault(item, {})[msgspec.structs.astuple(record)] = record
-                elif record.message == digest:
-                    stored.setdefault(item, set()).add(record)
+            async for record in self._records(shard, bucket):
+                if isinstance(record, ItemStored) and record.message == digest:
+                    stored.setdefault((record.endpoint, record.token), set()).add(record)
+            # Read once more rather than held: they are a sixteenth of all attempts.
+            if stored:
+                unread = self.unread
+                async for record in self._records(shard, bucket):
+                    item = (record.endpoint, record.token)
+                    if isinstance(record, ItemHandled) and item in stored:
+                        handled.setdefault(item, {})[msgspec.structs.astuple(record)] = record
+                self.unread = unread
             for item, times in stored.items():
                 story = ItemStory(
                     token=item[1],
@@ -108,10 +115,13 @@ class ItemIndex:
             ),
         )
 
-    async def _records(self, shard: str, bucket: str, start: int) -> AsyncIterator[IndexRecord]:
+    async def _records(self, shard: str, bucket: str) -> AsyncIterator[IndexRecord]:
+        start = 1
         while page := await self._page(shard, bucket, start):
             for stored in page:
-                for record in decode_records(stored.payload):
+                records, unread = readable_records(stored.payload)
+                self.unread += unread
+                for record in records:
                     yield record
             start = page[-1].sequence + 1
 

@@ -50,6 +50,13 @@ its log and in ours each time."""
 HELD_RECORDS: Final = 20_000
 """Not stored yet: 10 MB of memory, and some seconds of a processor at its highest rate."""
 
+NAME_CHARACTERS: Final = 64
+"""Of a kind or a channel, which a body decides: a phone number id has twenty. A longer one would be
+held 20,000 times, and make a batch larger than NATS takes, with all other records in it."""
+
+TEXT_CHARACTERS: Final = 256
+"""Of a reason or an answer: what they come to at most, so that a batch is below 1 MiB."""
+
 STORE_SECONDS: Final = 5.0
 """For JetStream's answer; nobody waits for it."""
 
@@ -126,9 +133,9 @@ class IndexWriter:
             token,
             message_digest(message),
             str(endpoint),
-            kind,
+            kind[:NAME_CHARACTERS],
             conversation,
-            channel,
+            channel[:NAME_CHARACTERS],
             IndexOutcome(outcome),
             received,
             raw,
@@ -164,16 +171,16 @@ class IndexWriter:
             int((self._now() - seconds) * 1000),
             subject.key,
             str(subject.endpoint),
-            kind,
+            kind[:NAME_CHARACTERS],
             subject.conversation,
-            channel,
+            channel[:NAME_CHARACTERS],
             subject.destination,
             outcome,
             attempt,
             int(seconds * 1000),
-            why,
+            why[:TEXT_CHARACTERS],
             0,
-            said,
+            said[:TEXT_CHARACTERS],
         )
         self._add((subject.shard, bucket_of(message_id_of(key))), record)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from forebay.core.index_records import bucket_of
+from forebay.core.subjects import index_subject
 from forebay.core.tables import Retry
 from support.processor.processor_harness import ProcessorHarness, token, webhook
 from support.programs.dead_command import Ended, forebay
@@ -120,3 +122,17 @@ async def test_a_message_that_was_never_seen(processor: ProcessorHarness) -> Non
     assert not ended.out
     assert "nothing is known of this message" in ended.err
     assert "no webhook with it was split" in ended.err
+
+
+async def test_records_of_a_later_version_hide_nothing_and_are_told(
+    processor: ProcessorHarness,
+) -> None:
+    message = "wamid.show-later"
+    name = processor.plain()
+    subject = index_subject("0", bucket_of(message))
+    await processor.client.jetstream().publish(subject, b'[["z",1,"of a later version"]]')
+    await processor.send(name, message)
+    await story(processor, message, "new", "delivered")
+    ended = await show(processor, message)
+    assert "sink: delivered" in ended.out
+    assert "1 records of the index cannot be read" in ended.err

@@ -3,7 +3,6 @@
 Nothing here stores anything. If the process dies, whoever asks gets no answer, and asks again.
 """
 
-import difflib
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -12,6 +11,7 @@ import structlog
 
 from forebay.core.control import ControlAnswer, ControlRequest, ControlVerb, endpoint_of
 from forebay.core.endpoint_name import EndpointName
+from forebay.core.near_names import nearest_name
 from forebay_processor.delivery.destination_reports import reports_of
 from forebay_processor.delivery.queues import DestinationQueues
 
@@ -58,7 +58,7 @@ class DestinationControl:
                 return _refusal("the request is too long")
             request = _DECODE(payload)
             endpoint = endpoint_of(request)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return _refusal("the request cannot be read: is the command of another version?")
         if request.verb is ControlVerb.LIST:
             found, left_out = await reports_of(self._queues, endpoint, request.destination)
@@ -96,12 +96,11 @@ class DestinationControl:
         if name in names:
             return ""
         if not names:
-            endpoints = sorted({str(of) for of, _ in self._queues.named()})
-            near = difflib.get_close_matches(str(endpoint), endpoints, n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
+            near = nearest_name(str(endpoint), {str(of) for of, _ in self._queues.named()})
+            hint = f": did you mean {near}?" if near else ""
             return f"no table names an endpoint {endpoint}{hint}"
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(names))}"
+        near = nearest_name(name, names)
+        hint = f"did you mean {near}?" if near else f"it has {', '.join(sorted(names))}"
         return f"{endpoint} has no destination {name}: {hint}"
 
 
