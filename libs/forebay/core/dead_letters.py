@@ -11,7 +11,7 @@ import msgspec
 from forebay.core import envelope
 from forebay.core.body_packing import size_of, unpacked
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.envelope import StoredItem, decode_item
+from forebay.core.envelope import StoredItem, readable_item
 from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.subjects import (
     REPLAY,
@@ -68,8 +68,7 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
     error: str
 
 
-COUNT_DIGITS: Final = 18
-"""Of a number of attempts."""
+MOST_ATTEMPTS: Final = 10**18 - 1
 
 _DEATHS: Final = tuple[Death, ...]
 
@@ -98,18 +97,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         payload: bytes,
     ) -> "DeadLetter":
         """Read a message of DEAD; raises ValueError where its subject is none of DEAD."""
-        item: StoredItem | None
-        try:
-            item = decode_item(payload)
-        except ForebayError:
-            item = None
         return cls(
             subject=DeadSubject.parse(subject),
             sequence=sequence,
             died_at=died_at,
             headers=headers,
             payload=payload,
-            item=item,
+            item=readable_item(payload),
         )
 
     @property
@@ -148,9 +142,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def attempts(self) -> int:
         """How often it was tried."""
-        count = self.headers.get(envelope.ATTEMPTS, "")
-        is_count = len(count) <= COUNT_DIGITS and count.isascii() and count.isdigit()
-        return int(count) if is_count else 0
+        return envelope.header_number(self.headers, envelope.ATTEMPTS, MOST_ATTEMPTS)
 
     @property
     def deaths(self) -> tuple[Death, ...]:

@@ -46,6 +46,8 @@ __all__ = [
     "conversation_of",
     "decode_item",
     "encode_item",
+    "header_number",
+    "readable_item",
     "received_millis",
 ]
 
@@ -158,9 +160,6 @@ _DECODE = msgspec.json.Decoder(StoredItem).decode
 LATEST_MILLIS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: what is later is no time that can be written down."""
 
-_MILLIS_DIGITS: Final = 15
-
-
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
@@ -178,16 +177,21 @@ def conversation_of(headers: Mapping[str, str], key: str) -> str:
     return given if _TOKEN.fullmatch(given) else key[:16]
 
 
-def received_millis(headers: Mapping[str, str]) -> int:
-    """Return when a webhook came, in milliseconds since the epoch; 0 where nothing says so.
+def header_number(headers: Mapping[str, str], name: str, most: int = LATEST_MILLIS) -> int:
+    """Return the number that a header holds, such as a time in milliseconds; 0 where there is none.
 
-    What stands there can be anybody's who may publish: a value that is no such time is none.
+    What stands there can be anybody's who may publish: a value beyond `most` is no number.
     """
-    text = headers.get(RECEIVED_AT, "")
-    if len(text) > _MILLIS_DIGITS or not (text.isascii() and text.isdigit()):
+    text = headers.get(name, "")
+    if len(text) > len(str(most)) or not (text.isascii() and text.isdigit()):
         return 0
-    millis = int(text)
-    return millis if millis <= LATEST_MILLIS else 0
+    number = int(text)
+    return number if number <= most else 0
+
+
+def received_millis(headers: Mapping[str, str]) -> int:
+    """Return when a webhook came, in milliseconds since the epoch; 0 where nothing says so."""
+    return header_number(headers, RECEIVED_AT)
 
 
 def encode_item(item: Item) -> bytes:
@@ -213,3 +217,11 @@ def decode_item(payload: bytes) -> StoredItem:
     except (msgspec.DecodeError, RecursionError) as error:
         message = f"a stored item cannot be read: {error}"
         raise ForebayError(message) from error
+
+
+def readable_item(payload: bytes) -> StoredItem | None:
+    """Return a stored item; None where the payload is none that can be read."""
+    try:
+        return decode_item(payload)
+    except ForebayError:
+        return None

@@ -12,14 +12,10 @@ import msgspec
 from forebay.core import envelope
 from forebay.core.dead_letters import KEY_DIGITS, UNREADABLE, is_of_message
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.envelope import StoredItem, decode_item
-from forebay.core.errors import ForebayError
+from forebay.core.envelope import StoredItem, readable_item
 from forebay.core.subjects import RetrySubject
 
 __all__ = ["WaitingFilter", "WaitingItem"]
-
-MILLIS_DIGITS = 15
-"""Of a time in milliseconds: a longer number is nobody's."""
 
 
 class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,18 +41,13 @@ class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
         payload: bytes,
     ) -> "WaitingItem":
         """Read a message of RETRY; raises ValueError where its subject is none of RETRY."""
-        item: StoredItem | None
-        try:
-            item = decode_item(payload)
-        except ForebayError:
-            item = None
         return cls(
             subject=RetrySubject.parse(subject),
             sequence=sequence,
             stored_at=stored_at,
             headers=headers,
             size=len(payload),
-            item=item,
+            item=readable_item(payload),
         )
 
     @property
@@ -67,7 +58,7 @@ class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_failed(self) -> bool:
         """Whether an attempt of it failed before it was stored; else it waits behind others."""
-        return self._number(envelope.ATTEMPTS) > 0
+        return envelope.header_number(self.headers, envelope.ATTEMPTS) > 0
 
     @property
     def since(self) -> datetime:
@@ -85,13 +76,8 @@ class WaitingItem(msgspec.Struct, frozen=True, kw_only=True):
         return self._time(envelope.RECEIVED_AT)
 
     def _time(self, header: str) -> datetime | None:
-        millis = self._number(header)
+        millis = envelope.header_number(self.headers, header)
         return datetime.fromtimestamp(millis / 1000, tz=UTC) if millis else None
-
-    def _number(self, header: str) -> int:
-        text = self.headers.get(header, "")
-        is_one = len(text) < MILLIS_DIGITS and text.isascii() and text.isdigit()
-        return int(text) if is_one else 0
 
 
 class WaitingFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 """What the index gets of an item where nothing was tried: it waits, is given up, or unwanted."""
 
-from forebay.core.envelope import decode_item
-from forebay.core.errors import ForebayError
+from forebay.core.envelope import readable_item
 from forebay.core.index_records import IndexOutcome
 from forebay.core.subjects import RetrySubject
 from forebay_processor.index_writer import IndexWriter
@@ -27,9 +26,7 @@ def record_untried(
     """
     if index is None:
         return
-    try:
-        item = decode_item(payload)
-    except ForebayError:
-        # Nobody can ask for it by a message's id, and its dead letter says what it is.
-        return
-    index.handled(subject, item.kind, item.key, item.channel, outcome, why=why)
+    item = readable_item(payload)
+    # For one that cannot be read nobody can ask by a message's id; its dead letter says what it is.
+    if item is not None:
+        index.handled(subject, item.kind, item.key, item.channel, outcome, why=why)
