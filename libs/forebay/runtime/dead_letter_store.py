@@ -9,7 +9,6 @@ import enum
 import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import ClassVar, Final, TypeVar
 
 import msgspec
@@ -28,7 +27,7 @@ from forebay.runtime.jetstream.api import (
 )
 from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, StreamMissing
 from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
-from forebay.runtime.jetstream.stream_reader import read_page
+from forebay.runtime.jetstream.stream_reader import read_pages
 
 __all__ = ["SILENCE", "DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
 
@@ -122,25 +121,13 @@ class DeadLetterStore(abc.ABC):
         self, shard: str, wanted: DeadLetterFilter
     ) -> AsyncIterator[list[DeadLetter]]:
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
-        start: int | datetime = wanted.since or 1
-        while True:
-            read = functools.partial(read_page, self.client, stream, subjects, start)
-            try:
-                messages = await _patiently(read)
-            except StreamMissing as error:
-                message = (
-                    f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard "
-                    "right?"
-                )
-                raise StreamMissing(message) from error
-            if not messages:
-                return
+        start = wanted.since or 1
+        async for messages in read_pages(self.client, stream, subjects, start, _patiently):
             letters = [self.letter(each) for each in messages]
             # Also where none is meant: whoever waits wants to see that it goes on.
             yield [letter for letter in letters if wanted.matches(letter)]
             if wanted.until is not None and messages[-1].stored_at >= wanted.until:
                 return
-            start = messages[-1].sequence + 1
 
     async def plan(
         self, wanted: DeadLetterFilter, on_found: Callable[[int], None]

@@ -20,7 +20,7 @@ from forebay.core.index_records import (
 from forebay.core.subjects import StreamKind, index_stream, index_subject, stream_name
 from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.command_client import CommandClient
-from forebay.runtime.jetstream.stream_reader import read_page
+from forebay.runtime.jetstream.stream_reader import read_page, read_pages
 
 __all__ = ["ItemIndex", "ItemStory"]
 
@@ -95,9 +95,10 @@ class ItemIndex:
 
     async def begins(self) -> datetime | None:
         """Return since when there is an index; None where it is empty. Raises StoreError."""
-        first = [
-            page[0].stored_at for shard in self._shards if (page := await self._page(shard, "*", 1))
-        ]
+        first = []
+        for shard in self._shards:
+            page = await read_page(self._client, index_stream(shard), index_subject(shard, "*"), 1)
+            first += [each.stored_at for each in page[:1]]
         return min(first, default=None)
 
     async def _with_present(self, story: ItemStory) -> ItemStory:
@@ -116,19 +117,13 @@ class ItemIndex:
         )
 
     async def _records(self, shard: str, bucket: str) -> AsyncIterator[IndexRecord]:
-        start = 1
-        while page := await self._page(shard, bucket, start):
+        subject = index_subject(shard, bucket)
+        async for page in read_pages(self._client, index_stream(shard), subject):
             for stored in page:
                 records, unread = readable_records(stored.payload)
                 self.unread += unread
                 for record in records:
                     yield record
-            start = page[-1].sequence + 1
-
-    async def _page(self, shard: str, bucket: str, start: int) -> list[StoredMessage]:
-        return await read_page(
-            self._client, index_stream(shard), index_subject(shard, bucket), start
-        )
 
 
 def _at(record: IndexRecord) -> int:

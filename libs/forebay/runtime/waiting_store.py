@@ -6,8 +6,7 @@ from forebay.core.subjects import StreamKind, stream_name
 from forebay.core.waiting_items import WaitingFilter, WaitingItem
 from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.command_client import CommandClient
-from forebay.runtime.jetstream.errors import StreamMissing
-from forebay.runtime.jetstream.stream_reader import read_page
+from forebay.runtime.jetstream.stream_reader import read_pages
 
 __all__ = ["find_waiting"]
 
@@ -23,21 +22,10 @@ async def find_waiting(
         StoreUnavailable: where NATS does not answer or a shard has no such stream.
     """
     for shard in shards:
-        stream, subjects, start = stream_name(StreamKind.RETRY, shard), wanted.subjects(shard), 1
-        while True:
-            try:
-                messages = await read_page(client, stream, subjects, start)
-            except StreamMissing as error:
-                message = (
-                    f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard "
-                    "right?"
-                )
-                raise StreamMissing(message) from error
-            if not messages:
-                break
+        stream, subjects = stream_name(StreamKind.RETRY, shard), wanted.subjects(shard)
+        async for messages in read_pages(client, stream, subjects):
             rows = [row for each in messages if (row := _row(each)) is not None]
             yield [row for row in rows if wanted.matches(row)]
-            start = messages[-1].sequence + 1
 
 
 def _row(stored: StoredMessage) -> WaitingItem | None:

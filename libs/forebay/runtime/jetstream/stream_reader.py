@@ -5,7 +5,8 @@ page ends by its number of messages or its bytes, whichever comes first.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ __all__ = [
     "PAGE_MESSAGES",
     "read_last",
     "read_page",
+    "read_pages",
     "read_sequences",
 ]
 
@@ -66,6 +68,47 @@ async def read_page(
             **_from(start),
         },
     )
+
+
+_Ask = Callable[[], Awaitable[list[StoredMessage]]]
+
+
+async def _once(ask: _Ask) -> list[StoredMessage]:
+    return await ask()
+
+
+async def read_pages(
+    client: Client,
+    stream: str,
+    subjects: str,
+    start: int | datetime = 1,
+    asked: Callable[[_Ask], Awaitable[list[StoredMessage]]] = _once,
+) -> AsyncIterator[list[StoredMessage]]:
+    """Yield all messages of some subjects, oldest first, page by page: for commands of people.
+
+    Args:
+        client: A connected client.
+        stream: The stream's name.
+        subjects: A wildcard.
+        start: The sequence, or the time of storing, from which on.
+        asked: Asks for a page; it may do that again.
+
+    Raises:
+        StreamMissing: where there is no such stream; it says what that can be.
+        StoreUnavailable: where NATS does not answer.
+    """
+    while True:
+        try:
+            page = await asked(functools.partial(read_page, client, stream, subjects, start))
+        except StreamMissing as error:
+            message = (
+                f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard right?"
+            )
+            raise StreamMissing(message) from error
+        if not page:
+            return
+        yield page
+        start = page[-1].sequence + 1
 
 
 async def read_last(client: Client, stream: str, subjects: Sequence[str]) -> list[StoredMessage]:
