@@ -27,6 +27,7 @@ from forebay.cli.dead_options import (
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_formatting import unwrapped
+from forebay.cli.nats_session import nats_epilog
 from forebay.cli.replay_targets import check_target
 from forebay.core.errors import ConfigurationError, ForebayError
 
@@ -55,9 +56,7 @@ dead = typer.Typer(
 
       forebay dead replay --endpoint acme/shop --reason Rejected --rate 50
     """),
-    epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
-    "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
-    "cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay dead ls",
+    epilog=nats_epilog("dead ls"),
 )
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from forebay.cli.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter, Death
 from forebay.core.failure_words import plain_failure
@@ -27,18 +28,6 @@ from forebay.core.masking import masked, printable
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
 
 __all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]
-
-PIPE_WIDTH: Final = 240
-"""Columns where there is no terminal: no line of a table is broken for a program."""
-
-TABLE_ROWS: Final = 100
-"""Of a table; a longer list is several tables, each with its own heads."""
-
-SHORT_ID: Final = 12
-"""Digits of an id that a table shows: enough to find it again among millions."""
-
-CELL: Final = 200
-"""Characters of one fact that a table shows: nearly always all of them."""
 
 ID_DIGITS: Final = 20
 """Of a phone number id: providers have 15 to 17."""
@@ -122,7 +111,7 @@ class TablePrinter(_Moving):
     def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
         super().__init__()
         self._one, self._many = one, many
-        self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self._console = output_console()
         self._is_headed = False
 
     @override
@@ -291,8 +280,8 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "reason": letter.reason,
         "error": letter.error,
         "attempts": letter.attempts,
-        "diedAt": _utc(letter.died_at),
-        "receivedAt": _utc(letter.received_at),
+        "diedAt": utc_or_none(letter.died_at),
+        "receivedAt": utc_or_none(letter.received_at),
         "happenedAt": None if item is None else item.time,
         "channel": None if item is None else _channel(item.channel, reveal=reveal),
         "shard": subject.shard,
@@ -301,7 +290,7 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "replayedBefore": envelope.REPLAY_OF in letter.headers,
         "deathsBefore": [
             {
-                "diedAt": _utc(datetime.fromtimestamp(each.at / 1000, UTC)),
+                "diedAt": utc_or_none(datetime.fromtimestamp(each.at / 1000, UTC)),
                 "destination": each.destination,
                 "reason": each.reason,
                 "error": each.error,
@@ -337,13 +326,6 @@ def _content(letter: DeadLetter, *, reveal: bool) -> Any:  # noqa: ANN401  # dec
 def _lines_of(content: str) -> str:
     """Return JSON as a terminal may show it: its line breaks stand between values only."""
     return "\n".join(printable(line) for line in content.split("\n"))
-
-
-def _utc(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _table(*columns: str) -> Table:

@@ -8,7 +8,7 @@ import typer
 
 from forebay.cli.dead_options import DATA_DIR, DataDir, Endpoint, FromDestination, NatsUrl
 from forebay.cli.help_formatting import unwrapped
-from forebay.cli.nats_session import with_client
+from forebay.cli.nats_session import nats_epilog, with_client
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ destinations = typer.Typer(
 
       forebay destinations retry-now acme/shop crm
     """),
-    epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
-    "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
-    "cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay destinations ls",
+    epilog=nats_epilog("destinations ls"),
 )
 
 AsJson = Annotated[

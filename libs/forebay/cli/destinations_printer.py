@@ -6,22 +6,16 @@ from typing import Final
 
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.printing import CELL, output_console
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable
 from forebay.local.troubles import span
 
 __all__ = ["print_destinations"]
-
-PIPE_WIDTH: Final = 240
-"""Columns where there is no terminal: no line is broken for a program."""
-
-CELL: Final = 200
-"""Characters of a reason."""
 
 _COLORS: Final = {
     DestinationCondition.UP: "green",
@@ -36,7 +30,7 @@ def print_destinations(reports: Sequence[DestinationReport], *, as_json: bool) -
         for each in reports:
             sys.stdout.write(f"{msgspec.json.encode(each).decode()}\n")
         return
-    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    console = output_console()
     if not reports:
         console.print("no destinations")
         return

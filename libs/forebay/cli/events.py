@@ -7,7 +7,7 @@ import typer
 
 from forebay.cli.dead_options import DATA_DIR, DataDir, NatsUrl, Output, Shard
 from forebay.cli.help_formatting import unwrapped
-from forebay.cli.nats_session import shard_names, with_client
+from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.core.errors import ForebayError
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ events = typer.Typer(
 
       forebay events show wamid.HBgL...
     """),
-    epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
-    "this folder. On a cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay "
-    "events show wamid.HBgL...",
+    epilog=nats_epilog("events show wamid.HBgL..."),
 )
 
 
@@ -64,7 +62,8 @@ def show(
     shards = shard_names(shard)
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.events_printer import print_stories, utc_text
+        from forebay.cli.events_printer import print_stories
+        from forebay.cli.printing import utc_text
         from forebay.runtime.item_index import ItemIndex
 
         index = ItemIndex(client, shards)

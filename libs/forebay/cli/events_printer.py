@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from forebay.cli.printing import utc_text
 from forebay.core import envelope
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_records import IndexOutcome, ItemHandled, ItemStored
@@ -13,7 +14,7 @@ from forebay.core.masking import printable
 from forebay.core.subjects import DeadSubject, RetrySubject
 from forebay.runtime.item_index import ItemStory
 
-__all__ = ["print_stories", "utc_text"]
+__all__ = ["print_stories"]
 
 _STORED: Final = {
     IndexOutcome.NEW: "stored as an item",
@@ -38,12 +39,6 @@ def print_stories(
             _write(f"  {_text_of(at)}  {text}")
         for text in _present(story):
             _write(f"  {'now':<24}  {text}")
-
-
-def utc_text(moment: datetime) -> str:
-    """Return a time as it is shown: UTC, with milliseconds."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _lines(story: ItemStory, *, reveal: bool) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from forebay.runtime.jetstream.command_client import CommandClient
     from forebay.runtime.settings import NatsSettings
 
-__all__ = ["nats_of_run", "nats_settings", "shard_names", "with_client"]
+__all__ = ["nats_epilog", "nats_of_run", "nats_settings", "shard_names", "with_client"]
+
+
+def nats_epilog(example: str) -> str:
+    """Return what the help of such a command ends with: how NATS is found, and on a cluster."""
+    return (
+        "NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
+        "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
+        f"cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay {example}"
+    )
 
 
 def with_client(

@@ -19,7 +19,7 @@ from forebay.cli.dead_options import (
 )
 from forebay.cli.destinations import AsJson
 from forebay.cli.help_formatting import unwrapped
-from forebay.cli.nats_session import shard_names, with_client
+from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ waiting = typer.Typer(
     letter, which [bold]forebay dead[/bold] lists. [bold]forebay destinations retry-now[/bold] has
     what waits for a destination tried at once.
     """),
-    epilog="NATS is found by --nats-url, else FOREBAY_NATS_URL, else as that of `forebay run` in "
-    "this folder. FOREBAY_NATS_USER, _PASSWORD, _CREDENTIALS and _TLS_CA say who you are. On a "
-    "cluster: kubectl exec -it -n forebay deploy/forebay-processors -- forebay waiting ls",
+    epilog=nats_epilog("waiting ls"),
 )
 
 

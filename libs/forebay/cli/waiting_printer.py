@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable
@@ -18,17 +18,6 @@ from forebay.core.waiting_items import WaitingItem
 from forebay.local.troubles import span
 
 __all__ = ["WaitingPrinter"]
-
-PIPE_WIDTH: Final = 240
-"""Columns where there is no terminal: no line is broken for a program."""
-
-TABLE_ROWS: Final = 100
-"""Of a table; a longer list is several tables."""
-
-SHORT_ID: Final = 12
-"""Digits of an id that a table shows, as `forebay dead ls` does."""
-
-CELL: Final = 200
 
 _HOLDING: Final = frozenset(
     {DestinationCondition.OPEN, DestinationCondition.PROBING, DestinationCondition.REFUSED}
@@ -57,7 +46,7 @@ class WaitingPrinter:
         self._as_json = as_json
         self._reveal = reveal
         self._now = datetime.now(UTC)
-        self._console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+        self._console = output_console()
 
     def rows(self, page: Sequence[WaitingItem]) -> None:
         """Show some."""
@@ -124,10 +113,10 @@ class WaitingPrinter:
             "state": None if report is None else report.state.value,
             "reason": None if report is None else report.reason,
             "why": self._why(row),
-            "receivedAt": _utc(row.received_at),
-            "waitsSince": _utc(row.since),
-            "nextAttemptAbout": _utc(self._due_at(row)),
-            "expiresAt": _utc(self._expires_at(row)),
+            "receivedAt": utc_or_none(row.received_at),
+            "waitsSince": utc_or_none(row.since),
+            "nextAttemptAbout": utc_or_none(self._due_at(row)),
+            "expiresAt": utc_or_none(self._expires_at(row)),
             "hasFailed": row.has_failed,
             "shard": subject.shard,
             "sequence": row.sequence,
@@ -169,10 +158,3 @@ class WaitingPrinter:
             return None
         age = report.max_age_seconds
         return None if age is None else row.since + timedelta(seconds=age)
-
-
-def _utc(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
