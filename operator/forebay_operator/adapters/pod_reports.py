@@ -1,6 +1,6 @@
 """What pods say of themselves: the tables that they have read, warnings, open breakers, load."""
 
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -56,6 +56,8 @@ class _Load(msgspec.Struct, frozen=True):
     deliverable: _Deliverable
 
 
+_Page = TypeVar("_Page")
+
 _ROUTES: Final = msgspec.json.Decoder(_Routes)
 _BREAKERS: Final = msgspec.json.Decoder(_Breakers)
 _LOAD: Final = msgspec.json.Decoder(_Load)
@@ -70,20 +72,12 @@ class HttpPods(PodPages):
 
     @override
     async def page(self, address: str) -> PodPage | None:
-        body = await self._get(address, "routes")
-        try:
-            found = None if body is None else _ROUTES.decode(body)
-        except msgspec.DecodeError:
-            return None
+        found = await self._ask(address, "routes", _ROUTES)
         return None if found is None else PodPage(found.generations, tuple(found.warnings))
 
     @override
     async def breakers(self, address: str) -> tuple[OpenBreaker, ...] | None:
-        body = await self._get(address, "breakers")
-        try:
-            found = None if body is None else _BREAKERS.decode(body)
-        except msgspec.DecodeError:
-            return None
+        found = await self._ask(address, "breakers", _BREAKERS)
         if found is None:
             return None
         return tuple(
@@ -98,12 +92,18 @@ class HttpPods(PodPages):
 
     @override
     async def deliverable(self, address: str) -> Deliverable | None:
-        body = await self._get(address, "load")
+        found = await self._ask(address, "load", _LOAD)
+        return None if found is None else Deliverable(*msgspec.structs.astuple(found.deliverable))
+
+    async def _ask(
+        self, address: str, path: str, decoder: msgspec.json.Decoder[_Page]
+    ) -> _Page | None:
+        """Return a page of a pod; None where there is no answer, or it cannot be read."""
+        body = await self._get(address, path)
         try:
-            found = None if body is None else _LOAD.decode(body).deliverable
+            return None if body is None else decoder.decode(body)
         except msgspec.DecodeError:
             return None
-        return None if found is None else Deliverable(found.items, found.oldest_seconds)
 
     async def _get(self, address: str, path: str) -> bytes | None:
         host = f"[{address}]" if ":" in address else address

@@ -270,8 +270,6 @@ class IndexWriter:
 
     async def close(self, within: float) -> None:
         """Store what is left, for at most so many seconds, and record nothing more to be stored."""
-        if self._timer is not None:
-            self._timer.cancel()
         for place, batch in self._batches():
             self._send(place, batch)
         if self._unanswered:
