@@ -4,7 +4,6 @@ Each client is its language's usual one, with its defaults. One whose runtime is
 and the reason says what was not run.
 """
 
-import asyncio
 import contextlib
 import importlib.util
 import os
@@ -23,7 +22,6 @@ from support.programs.command import run
 from support.programs.ports import HOST, free_port
 from support.programs.program import Program
 from support.receiver.receiver_harness import TOKEN, ReceiverHarness, path_of, stored_webhook
-from support.timing.wait import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,17 +72,8 @@ async def proxy(
     program = Program(name, folder / f"{name}.log")
     program.launch([*arguments, str(config)], cwd=folder)
 
-    async def listens() -> bool:
-        program.check()
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
     try:
-        await eventually(listens, saying=f"{name} to listen")
+        await program.wait_listening(port)
         yield port
     finally:
         await program.end(signal.SIGTERM, within=10)

@@ -4,7 +4,6 @@ Each is started as its page says. One whose runtime is missing is skipped, and t
 was not run.
 """
 
-import asyncio
 import json
 import os
 import shutil
@@ -173,16 +172,7 @@ async def handler(
     arguments = await command(request.param, port, folder)
     program.launch(arguments, cwd=folder, environment={**os.environ, **settings})
 
-    async def listens() -> bool:
-        program.check()
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    await eventually(listens, within=START_SECONDS, saying=f"{request.param} to listen")
+    await program.wait_listening(port, within=START_SECONDS)
     running = Handler(program, port)
     yield running
     await running.close()

@@ -10,13 +10,10 @@ from nats.aio.client import Client
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import endpoint_partition
-from forebay.runtime.jetstream.fast_subscriptions import QuickClient
-from forebay.runtime.jetstream.streams import ensure_shard
 from forebay.runtime.settings import NatsSettings
 from forebay_operator.adapters.streams import JetStreams, Waiting
 from support.nats.nats_server import NatsServer
 from support.nats.streams import count
-from support.programs.stack import SHARD
 from support.timing.wait import eventually
 
 NAME: Final = EndpointName("demo", "shop")
@@ -24,16 +21,6 @@ LISTED: Final = 100_000
 """nats-server lists so many subjects of a stream in one answer, and no more."""
 
 AT_ONCE: Final = 2_000
-
-
-@pytest_asyncio.fixture
-async def client(nats_server: NatsServer) -> AsyncIterator[Client]:
-    """Give a client of a server with the shard's streams."""
-    client = QuickClient()
-    await client.connect(nats_server.url)
-    await ensure_shard(client, SHARD)
-    yield client
-    await client.close()
 
 
 @pytest_asyncio.fixture

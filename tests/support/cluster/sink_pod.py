@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from support.cluster.cluster import HOST, Cluster, image_of
+from support.cluster.cluster import HOST, Cluster
+from support.cluster.python_pod import python_pod
 from support.timing.wait import eventually
 
 __all__ = ["PROGRAM", "SinkPod"]
@@ -60,34 +61,8 @@ class SinkPod:
 
     async def start(self) -> None:
         """Run it and wait until it answers."""
-        labels = {"app": "sink"}
-        metadata = {"name": "sink", "namespace": self._namespace, "labels": labels}
-        container = {
-            "name": "sink",
-            "image": image_of("processor"),
-            "command": ["python", "-c", PROGRAM],
-            "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
-        }
-        await self._cluster.apply(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": metadata,
-                "spec": {
-                    "selector": {"matchLabels": labels},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
-                    },
-                },
-            },
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": metadata,
-                "spec": {"type": "NodePort", "selector": labels, "ports": [{"port": 8080}]},
-            },
-        )
+        pod = python_pod("sink", self._namespace, PROGRAM, ports={"items": 8080}, ready=8080)
+        await self._cluster.apply(*pod)
         await self._cluster.wait_rolled("deployment", "sink", self._namespace)
         service = await self._cluster.get("service", "sink", self._namespace)
         self._port = service["spec"]["ports"][0]["nodePort"]

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from support.cluster.cluster import HOST, Cluster, image_of
+from support.cluster.cluster import HOST, Cluster
+from support.cluster.python_pod import python_pod
 from support.timing.wait import eventually
 
 __all__ = ["SlowNats"]
@@ -88,42 +89,15 @@ class SlowNats:
 
     async def start(self) -> None:
         """Run it, and have the shared receivers use it."""
-        labels = {"app": NAME}
-        metadata = {"name": NAME, "namespace": self._tenant, "labels": labels}
-        container = {
-            "name": "proxy",
-            "image": image_of("processor"),
-            "command": ["python", "-c", PROGRAM],
-            "env": [{"name": "NATS", "value": f"forebay-nats.{self._release}.svc"}],
-            "readinessProbe": {"tcpSocket": {"port": 4222}, "periodSeconds": 1},
-        }
-        await self._cluster.apply(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": metadata,
-                "spec": {
-                    "selector": {"matchLabels": labels},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
-                    },
-                },
-            },
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": metadata,
-                "spec": {
-                    "type": "NodePort",
-                    "selector": labels,
-                    "ports": [
-                        {"name": "nats", "port": 4222},
-                        {"name": "control", "port": 8080},
-                    ],
-                },
-            },
+        pod = python_pod(
+            NAME,
+            self._tenant,
+            PROGRAM,
+            ports={"nats": 4222, "control": 8080},
+            ready=4222,
+            environment={"NATS": f"forebay-nats.{self._release}.svc"},
         )
+        await self._cluster.apply(*pod)
         await self._cluster.wait_rolled("deployment", NAME, self._tenant)
         service = await self._cluster.get("service", NAME, self._tenant)
         self._port = service["spec"]["ports"][1]["nodePort"]

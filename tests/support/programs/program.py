@@ -1,5 +1,6 @@
 """A program that a test starts, signals and ends: what nats-server and our parts have in common."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from support.programs.nursery import Child, Nursery
+from support.programs.ports import HOST
 from support.timing.wait import eventually
 
 __all__ = ["Program"]
@@ -82,6 +84,20 @@ class Program:
     def check(self) -> None:
         """Raise AssertionError, with the end of the output, where the process is not there."""
         self._there()
+
+    async def wait_listening(self, port: int, *, within: float = 10.0) -> None:
+        """Wait until something listens on a port of this machine; an error where it has ended."""
+
+        async def listens() -> bool:
+            self.check()
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        await eventually(listens, within=within, saying=f"{self.name} to listen")
 
     def send(self, which: signal.Signals) -> None:
         """Send a signal and do not wait for what it does, but for a process that is to stand still.
