@@ -1,6 +1,7 @@
 """`forebay events`: what happened to a message, from its webhook to each destination."""
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,7 @@ def show(
                 "id whole, and the shard right? What cannot be split: `forebay dead ls --invalid`"
             )
             raise ForebayError(text)
-        print_stories(stories, output, reveal=reveal)
+        print_stories(stories, output, reveal=reveal, now=datetime.now(UTC))
         if index.unread:
             sys.stderr.write(
                 f"forebay: {index.unread:,} records of the index cannot be read: if a later "

@@ -24,12 +24,19 @@ _STORED: Final = {
 
 
 def print_stories(
-    stories: Sequence[ItemStory], output: Literal["table", "json"], *, reveal: bool
+    stories: Sequence[ItemStory],
+    output: Literal["table", "json"],
+    *,
+    reveal: bool,
+    now: datetime,
 ) -> None:
-    """Print what is known of some items; what destinations answered only where it is revealed."""
+    """Print what is known of some items; what destinations answered only where it is revealed.
+
+    `now` is the time of this machine: a pause that is over by it has another sentence.
+    """
     for number, story in enumerate(stories):
         if output == "json":
-            _write(json.dumps(_facts(story, reveal=reveal), ensure_ascii=False))
+            _write(json.dumps(_facts(story, now, reveal=reveal), ensure_ascii=False))
             continue
         if number:
             _write("")
@@ -37,7 +44,7 @@ def print_stories(
         _write(f"{first.kind} at {first.endpoint}, id {story.token}")
         for at, text in sorted(_lines(story, reveal=reveal)):
             _write(f"  {_text_of(at)}  {text}")
-        for text in _present(story):
+        for text in _present(story, now):
             _write(f"  {'now':<24}  {text}")
 
 
@@ -73,13 +80,13 @@ def _handled(record: ItemHandled, *, reveal: bool) -> str:
     return text
 
 
-def _present(story: ItemStory) -> list[str]:
+def _present(story: ItemStory, now: datetime) -> list[str]:
     """Say where an item is at this moment."""
     told = []
     for row in story.waiting:
         destination = RetrySubject.parse(row.subject).destination
         last = [each for each in story.handled if each.destination == destination and each.due]
-        until = f", next attempt {_text_of(last[-1].due)} or later" if last else ""
+        until = _until(last[-1].due, now) if last else ""
         told.append(f"{destination}: waits since {utc_text(row.stored_at)}{until}")
     for letter in story.dead:
         subject = DeadSubject.parse(letter.subject)
@@ -104,7 +111,14 @@ def _present(story: ItemStory) -> list[str]:
     return told
 
 
-def _facts(story: ItemStory, *, reveal: bool) -> dict[str, Any]:
+def _until(due: int, now: datetime) -> str:
+    """Say when an item is tried next: a breaker, which no record has, may hold it for longer."""
+    if due > now.timestamp() * 1000:
+        return f", next attempt {_text_of(due)} or later"
+    return ", its own pause is over: `forebay destinations ls` shows when the destination is tried"
+
+
+def _facts(story: ItemStory, now: datetime, *, reveal: bool) -> dict[str, Any]:
     first = story.stored[0]
     return {
         "id": story.token,
@@ -115,7 +129,7 @@ def _facts(story: ItemStory, *, reveal: bool) -> dict[str, Any]:
         "shard": story.shard,
         "stored": [_stored_facts(each) for each in story.stored],
         "handled": [_handled_facts(each, reveal=reveal) for each in story.handled],
-        "now": _present(story),
+        "now": _present(story, now),
     }
 
 
