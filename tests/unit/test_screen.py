@@ -10,13 +10,11 @@ from rich.text import Text
 from forebay.local.metrics_reader import EndpointCounts, LastItem
 from forebay.local.screen import View, picture
 from forebay.local.troubles import (
-    IN_WORDS,
     DestinationStates,
     TroubledDestination,
     span,
     troubles_of,
 )
-from forebay_processor.destinations.http_errors import NoAnswerReason
 
 TITLE = Text("Forebay 1.0 is ready")
 LONG = "customer-support-berlin/whatsapp-production-2"
@@ -214,10 +212,6 @@ def test_troubles_are_in_the_order_of_what_they_cost() -> None:
 )
 def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
     assert span(seconds) == text
-
-
-def test_every_kind_of_failure_has_words_for_people() -> None:
-    assert {each.value for each in NoAnswerReason} | {"timeout"} == set(IN_WORDS)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -20,6 +20,7 @@ PLAIN_WORDS: Final = MappingProxyType(
         "ServerDisconnectedError": "it closed the connection without an answer",
         "ClientOSError": "the connection broke",
         "ClientResponseError": "its answer is no HTTP",
+        "timeout": "no answer in time",
     }
 )
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from forebay.core.failure_words import plain_failure
 from forebay.local.addresses import Address
 from forebay.local.metrics_reader import EndpointCounts, get
 
@@ -128,22 +129,8 @@ def troubles_of(
     )
 
 
-IN_WORDS: Final = {
-    "InvalidUrlClientError": "its URL has no host",
-    "ClientConnectorDNSError": "its name has no address",
-    "ClientConnectorError": "no connection",
-    "ClientConnectorSSLError": "no TLS connection",
-    "ClientConnectorCertificateError": "its certificate is not trusted",
-    "ServerDisconnectedError": "it closed the connection",
-    "ClientOSError": "the connection broke",
-    "ClientResponseError": "no HTTP came back",
-    "timeout": "no answer in time",
-}
-"""What kinds of failure are to people; dead letters and `--json` have the names."""
-
-
 def _of_destination(state: TroubledDestination) -> TroubleLine:
-    reason = IN_WORDS.get(state.reason, state.reason)
+    reason = plain_failure(state.reason)
     since = "" if state.failing_seconds is None else f" for {span(state.failing_seconds)}"
     cause = f"{reason}{since}"
     match state.state:
