@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from forebay.local.metrics_reader import EndpointCounts
 from forebay.local.reporters import PlainReporter
 from forebay.local.troubles import DestinationStates, TroubledDestination
 
@@ -39,3 +40,25 @@ def test_a_trouble_has_a_line_when_it_begins_and_when_it_comes_again(
     assert printed(CRM, ERP, paused=("acme/shop",)) == []
     assert printed() == []
     assert printed(CRM) == [crm]
+
+
+def test_a_webhook_that_is_not_taken_and_one_that_cannot_be_split_have_their_reasons(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reporter = PlainReporter()
+
+    def printed(counts: EndpointCounts, *paused: str) -> list[str]:
+        reporter.counts({"acme/shop": counts}, DestinationStates(paused=paused), ())
+        return [line for line in capsys.readouterr().out.splitlines() if "received" not in line]
+
+    wrong = EndpointCounts(refused=1, refused_reasons={"header_wrong": 1})
+    assert printed(wrong) == ["acme/shop: 1 not taken, header_wrong"]
+    assert printed(EndpointCounts(refused=2, refused_reasons={"header_wrong": 2})) == []
+    both = EndpointCounts(
+        refused=2, refused_reasons={"header_wrong": 2}, unreadable_reasons={"NotJson": 1}
+    )
+    assert printed(both, "acme/shop") == [
+        "acme/shop: 1 unreadable bodies, NotJson",
+        "acme/shop: paused",
+    ]
+    assert printed(both, "acme/shop") == []

@@ -163,7 +163,7 @@ class PlainReporter(_Lines):
     def __init__(self) -> None:
         """Start with nothing shown."""
         self._shown: dict[str, tuple[int, ...]] = {}
-        self._troubled: set[str] = set()
+        self._troubled: set[tuple[str, str]] = set()
 
     def ready(self, facts: Facts) -> None:
         """Print all facts."""
@@ -191,7 +191,7 @@ class PlainReporter(_Lines):
     ) -> None:
         """Print a line for each endpoint where anything changed, and for each new trouble."""
         del latest
-        for trouble in self._new_troubles(states):
+        for trouble in self._new_troubles(states, rows):
             _say(sys.stdout, f"{trouble.who}: {trouble.what}")
         for endpoint, row in sorted(rows.items()):
             now = (row.received, row.delivered, row.waiting, row.dead)
@@ -204,11 +204,17 @@ class PlainReporter(_Lines):
                     f"{row.delivered} delivered, {row.waiting} waiting, {row.dead} dead",
                 )
 
-    def _new_troubles(self, states: DestinationStates) -> list[TroubleLine]:
-        """Return destinations that fail, or are paused, and did not at the last check."""
-        troubles = troubles_of(states, {})
-        known, self._troubled = self._troubled, {each.who for each in troubles}
-        return [each for each in troubles if each.who not in known]
+    def _new_troubles(
+        self, states: DestinationStates, rows: Mapping[str, EndpointCounts]
+    ) -> list[TroubleLine]:
+        """Return what is wrong or paused, and was not at the last check.
+
+        An endpoint has a line when its first webhook was not taken, and one for its first body
+        that could not be split: the counts behind them only grow.
+        """
+        troubles = troubles_of(states, rows)
+        known, self._troubled = self._troubled, {(each.level, each.who) for each in troubles}
+        return [each for each in troubles if (each.level, each.who) not in known]
 
     def _print_sample(self, sample: Sample) -> None:
         _say(sys.stdout, f"{sample.endpoint}  {sample.url}  to {', '.join(sample.destinations)}")

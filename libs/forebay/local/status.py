@@ -161,7 +161,7 @@ def show(status: RunStatus, console: Console) -> None:
     title = Text.assemble(
         ("▌ ", "cyan"),
         (f"Forebay {record.version}", "bold"),
-        (f"   runs since {span(max(time.time() - record.started, 0))}   ", "green"),
+        (f"   has run for {span(max(time.time() - record.started, 0))}   ", "green"),
         (f"process {record.pid}", "dim"),
     )
     view = View(
