@@ -6,6 +6,7 @@ import typer
 
 from forebay.cli.dead_options import (
     DATA_DIR,
+    AsJson,
     DataDir,
     DryRun,
     Endpoint,
@@ -24,6 +25,7 @@ from forebay.cli.dead_options import (
     Yes,
     check_label,
     dead_letter_filter,
+    output_of,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_formatting import unwrapped
@@ -80,6 +82,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         ),
     ] = None,
     output: Output = "table",
+    as_json: AsJson = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -94,7 +97,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead ls --reason Expired --destination crm --limit 0
 
-      forebay dead ls --wamid wamid.HBgL... --output json
+      forebay dead ls --wamid wamid.HBgL... --json
     """
     wanted = dead_letter_filter(
         endpoint=endpoint,
@@ -107,6 +110,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
+    output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
     most = limit if limit is not None else (100 if output == "table" else 0)
 
@@ -135,6 +139,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
         typer.Option("--reveal", help="Show what people wrote, their numbers and their names."),
     ] = False,
     output: Output = "table",
+    as_json: AsJson = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -147,9 +152,10 @@ def show(  # noqa: PLR0913  # one parameter for each option
     Examples:
       forebay dead show 0b6ea2e2
 
-      forebay dead show 0b6ea2e2 --reveal --output json | jq .data
+      forebay dead show 0b6ea2e2 --reveal --json | jq .data
     """
     wanted = dead_letter_filter(id_=id_, invalid=invalid)
+    output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
 
     async def run(letters: "DeadLetterStore") -> None:
@@ -196,6 +202,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Output = "table",
+    as_json: AsJson = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -231,6 +238,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
         id_=id_,
         invalid=invalid,
     )
+    output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
     if to is not None:
         check_label(to, "--to")
@@ -278,6 +286,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Output = "table",
+    as_json: AsJson = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -304,6 +313,7 @@ def purge(  # noqa: PLR0913  # one parameter for each option
     if not all_ and wanted == dead_letter_filter():
         message = "purge without a filter removes every dead letter: give one, or say --all"
         raise ConfigurationError(message)
+    output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
 
     async def run(letters: "DeadLetterStore") -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATA_DIR",
+    "AsJson",
     "DataDir",
     "DryRun",
     "Endpoint",
@@ -30,6 +31,7 @@ __all__ = [
     "Yes",
     "check_label",
     "dead_letter_filter",
+    "output_of",
 ]
 
 Endpoint = Annotated[
@@ -90,6 +92,7 @@ Output = Annotated[
         "--output", "-o", help="A table for people, or one JSON object a line for programs."
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="The same as --output json.")]
 NatsUrl = Annotated[
     str | None,
     typer.Option(help="A NATS, such as nats://127.0.0.1:4222.", show_default=False),
@@ -190,3 +193,8 @@ def check_label(name: str, option: str) -> None:
     if not is_dns_label(name, NAME_LIMIT):
         message = f"{option} {name!r} is no name of a destination: give one such as crm"
         raise ConfigurationError(message)
+
+
+def output_of(output: Literal["table", "json"], *, as_json: bool) -> Literal["table", "json"]:
+    """Return what to print: `--json`, which the other commands have, is `--output json`."""
+    return "json" if as_json else output

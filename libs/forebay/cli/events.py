@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import DATA_DIR, DataDir, NatsUrl, Output, Shard
+from forebay.cli.dead_options import DATA_DIR, AsJson, DataDir, NatsUrl, Output, Shard, output_of
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.core.errors import ForebayError
@@ -36,7 +36,7 @@ def _events() -> None:
 
 
 @events.command()
-def show(
+def show(  # noqa: PLR0913  # one parameter for each option
     message: Annotated[
         str,
         typer.Argument(metavar="WAMID", help="The provider's id of the message, as it came."),
@@ -47,6 +47,7 @@ def show(
         typer.Option("--reveal", help="Show the first words of what destinations answered."),
     ] = False,
     output: Output = "table",
+    as_json: AsJson = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -58,9 +59,9 @@ def show(
 
       forebay events show wamid.HBgL... --reveal
 
-      forebay events show wamid.HBgL... --output json | jq .now
+      forebay events show wamid.HBgL... --json | jq .now
     """
-    shards = shard_names(shard)
+    shards, printed = shard_names(shard), output_of(output, as_json=as_json)
 
     async def run(client: "CommandClient") -> None:
         from forebay.cli.events_printer import print_stories
@@ -77,7 +78,7 @@ def show(
                 "id whole, and the shard right? What cannot be split: `forebay dead ls --invalid`"
             )
             raise ForebayError(text)
-        print_stories(stories, output, reveal=reveal, now=datetime.now(UTC))
+        print_stories(stories, printed, reveal=reveal, now=datetime.now(UTC))
         if index.unread:
             sys.stderr.write(
                 f"forebay: {index.unread:,} records of the index cannot be read: if a later "

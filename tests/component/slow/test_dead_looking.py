@@ -66,7 +66,7 @@ async def test_the_list_shows_what_and_why_and_nothing_private(nats: NatsServer)
     table = (await looked(nats, "ls")).out
     for expected in ("demo/meta", "crm", "messages (text)", "Rejected (status 422)", key[:12], "7"):
         assert expected in table
-    record = (await looked(nats, "ls", "-o", "json")).record
+    record = (await looked(nats, "ls", "--json")).record
     assert (record["kind"], record["attempts"], record["error"]) == ("messages", 7, "status 422")
     for shown in (table, json.dumps(record)):
         assert not [word for word in (PERSON, TEXT, "wamid") if word in shown]
@@ -78,7 +78,7 @@ async def test_show_hides_what_people_wrote_unless_asked(nats: NatsServer) -> No
     hidden = (await looked(nats, "show", key[:8])).out
     assert key in hidden
     assert f"<{len(TEXT)} characters>" in hidden
-    hidden += (await looked(nats, "show", key[:8], "-o", "json")).out
+    hidden += (await looked(nats, "show", key[:8], "--json")).out
     assert not [word for word in (PERSON, TEXT, "wamid") if word in hidden]
     revealed = (await looked(nats, "show", key, "--reveal", "-o", "json")).record
     message = revealed["data"]["value"]["messages"][0]

@@ -94,7 +94,7 @@ async def test_one_message_at_two_endpoints_has_two_stories(processor: Processor
     await processor.store(away, body)
 
     async def stories() -> dict[str, list[str]] | None:
-        ended = await show(processor, "wamid.show-2", "--output", "json")
+        ended = await show(processor, "wamid.show-2", "--json")
         found = [json.loads(line) for line in ended.out.splitlines()]
         is_tried = [each for each in found if len(each["handled"]) == 1]
         return {each["endpoint"]: each["now"] for each in found} if len(is_tried) == 2 else None
