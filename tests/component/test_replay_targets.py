@@ -62,3 +62,22 @@ async def test_tables_of_the_environment_are_not_those_of_a_nats_that_is_named(
     assert str(caught.value) == (
         f"--to other: no table in {folder} names the endpoint acme/none: nothing goes there"
     )
+
+
+async def test_a_table_that_cannot_be_read_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tables_in(tmp_path / "tables")
+    (folder / "broken.json").write_text("{")
+    monkeypatch.setenv("FOREBAY_TABLE_DIR", str(folder))
+    with pytest.raises(ConfigurationError, match="did you mean crm"):
+        await check_target("crn", LETTERS, None, tmp_path)
+    # The endpoint may stand in the table that cannot be read.
+    await check_target("other", [EndpointName("acme", "none")], None, tmp_path)
+
+
+async def test_a_folder_without_a_table_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOREBAY_TABLE_DIR", str(tmp_path))
+    await check_target("other", LETTERS, None, tmp_path)

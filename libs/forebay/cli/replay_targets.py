@@ -39,14 +39,16 @@ async def check_target(
         ForebayError: where a run has the data folder and its NATS does not answer.
     """
     folder = await _tables(nats_url, data_dir)
-    known = {} if folder is None else _known(folder)
-    if not known:
+    if folder is None:
         return
+    known, all_read = _known(folder)
     for endpoint in sorted(set(endpoints)):
         names = known.get(str(endpoint), ())
         if to in names:
             continue
         if not names:
+            if not all_read:
+                continue
             message = (
                 f"--to {to}: no table in {folder} names the endpoint {endpoint}: nothing goes there"
             )
@@ -73,15 +75,23 @@ async def _tables(nats_url: str | None, data_dir: Path) -> Path | None:
     return Path(folder) if folder else None
 
 
-def _known(folder: Path) -> Mapping[str, tuple[str, ...]]:
-    """Return the destinations of each endpoint; empty where no table can be read."""
+def _known(folder: Path) -> tuple[Mapping[str, tuple[str, ...]], bool]:
+    """Return the destinations of each endpoint, and whether every table could be read.
+
+    A table that cannot be read, or a folder without one, says nothing of an endpoint that no other
+    table names; what the other tables name is known all the same.
+    """
     from forebay.core.tables import ProcessorTable, decode_table
 
     known: dict[str, tuple[str, ...]] = {}
-    try:
-        for file in sorted(folder.glob("*.json")):
-            for endpoint in decode_table(file.read_bytes(), ProcessorTable).endpoints:
-                known[str(endpoint.endpoint)] = tuple(each.name for each in endpoint.destinations)
-    except (OSError, ConfigurationError):
-        return {}
-    return known
+    files = sorted(folder.glob("*.json"))
+    all_read = bool(files)
+    for file in files:
+        try:
+            table = decode_table(file.read_bytes(), ProcessorTable)
+        except (OSError, ConfigurationError):
+            all_read = False
+            continue
+        for endpoint in table.endpoints:
+            known[str(endpoint.endpoint)] = tuple(each.name for each in endpoint.destinations)
+    return known, all_read

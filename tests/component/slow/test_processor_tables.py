@@ -142,6 +142,7 @@ async def test_a_table_that_cannot_be_read_changes_nothing(processor: ProcessorH
     (processor.stack.tables.processor_folder / f"{name}.json").write_text("{")
     await eventually(lambda: processor.part.logged("table_refused"))
     await processor.wait_delivered(name, await processor.send(name, "wamid.still"))
+    await processor.serve(name, processor.http(name))
 
 
 async def _write(processor: ProcessorHarness, name: str) -> None:
