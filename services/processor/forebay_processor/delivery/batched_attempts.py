@@ -20,7 +20,7 @@ each item is unacked in EVENTS or has its row, and is tried again.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sized
 from typing import Any, Final
 
 from forebay.core.tables import Batch
@@ -62,7 +62,7 @@ class _Waiting:
         self.attempt = attempt
         self.port = port
         self.partition = partition
-        self.item = b""
+        self.item: Sized = b""
         """As it stands in a batch."""
 
         self.future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()

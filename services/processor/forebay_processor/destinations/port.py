@@ -1,8 +1,8 @@
 """The port that every kind of destination stands behind, and what an attempt can end in."""
 
 import enum
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence, Sized
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -108,14 +108,14 @@ class DestinationPort(Protocol):
 class BatchPort(DestinationPort, Protocol):
     """One that takes several items at once, too."""
 
-    def encode(self, attempt: Attempt) -> bytes:
-        """Return an item as it stands in a batch."""
+    def encode(self, attempt: Attempt) -> Sized:
+        """Return an item as it stands in a batch; its length is the bytes that it takes there."""
 
     async def deliver_batch(
         self,
         endpoint: EndpointName,
         tokens: Sequence[str],
-        items: Sequence[bytes],
+        items: Sequence[Any],
         traceparent: str = "",
     ) -> Result:
         """Try to deliver items of one endpoint together; never raises for what is done there.
