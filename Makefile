@@ -38,7 +38,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart chart-tools lock sbom generate \
 	e2e e2e-long system observability pictures bench-series interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
-	bench-storm bench-shapes bench-claims bench-client bench-backlog drill-redelivery drill-campaign drill-incidents mutants images coverage clean
+	bench-storm bench-shapes bench-claims bench-client bench-backlog bench-postgres drill-redelivery drill-campaign drill-incidents mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
@@ -227,6 +227,9 @@ bench-client: $(VENV)/.installed-dev ## what a POST costs: aiohttp, our own clie
 
 bench-backlog: $(VENV)/.installed-dev ## what waits: memory, take-over and rate of 50,000 entries; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.backlog $(ARGS)
+
+bench-postgres: $(VENV)/.installed-dev ## 100,000 items into a PostgreSQL, against bare COPY, and while all is killed; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.postgres $(ARGS)
 
 drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)

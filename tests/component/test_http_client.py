@@ -22,7 +22,7 @@ from forebay_processor.destinations.port import Delivered, Failed, Rejected, Res
 from forebay_processor.destinations.registry import Destinations
 from support.destinations.dns_server import DnsServer
 from support.destinations.hostile_server import Hostile, Peer, answering
-from support.destinations.http_destination import LOOPBACK, attempt_of, own_client
+from support.destinations.http_destination import LOOPBACK, attempt_of, own_client, own_clients
 from support.programs.ports import HOST, free_port
 from support.timing.clocks import LoopClock
 from support.timing.loops import on_a_processors_loop
@@ -264,8 +264,8 @@ async def test_connections_to_one_place_are_shared_until_the_last_one_lets_go() 
 
 @on_a_processors_loop
 async def test_a_destination_that_is_replaced_lets_go() -> None:
-    async with Hostile(answering(OK)) as server, own_client() as client:
-        destinations = Destinations(client, time.time)
+    async with Hostile(answering(OK)) as server, own_clients() as clients:
+        destinations = Destinations(clients, time.time)
         url = server.url()
         config = Destination(name="crm", http=HttpTarget(url=url))
         port = destinations.of(SHOP, config)
@@ -279,8 +279,8 @@ async def test_a_destination_that_is_replaced_lets_go() -> None:
 
 @on_a_processors_loop
 async def test_a_destination_with_another_path_goes_on_with_the_same_connections() -> None:
-    async with Hostile(answering(OK)) as server, own_client() as client:
-        destinations = Destinations(client, time.time)
+    async with Hostile(answering(OK)) as server, own_clients() as clients:
+        destinations = Destinations(clients, time.time)
         for path in ("a", "b", "c"):
             config = Destination(name="crm", http=HttpTarget(url=f"{server.url()}/{path}"))
             assert await destinations.of(SHOP, config).deliver(attempt_of()) == Delivered()

@@ -66,6 +66,18 @@ REFUSED = {
         {"destinations": [http(headers=[{"name": "Webhook-Id", "value": "1"}])]},
         "set by Forebay itself",
     ),
+    "a database without its URL": (
+        {"destinations": [{"name": "db", "postgres": {}}]},
+        "dsn: Required value",
+    ),
+    "a schema of PostgreSQL's own": (
+        {"destinations": [{"name": "db", "postgres": {"dsn": SECRET, "schemaName": "pg_a"}}]},
+        "PostgreSQL's own",
+    ),
+    "a database's certificate without its key": (
+        {"destinations": [{"name": "db", "postgres": {"dsn": SECRET, "tls": {"key": SECRET}}}]},
+        "belong together",
+    ),
     "no signing secret": ({"destinations": [http(signing={})]}, "`secretKeyRef` or `secrets`"),
     "tls without https": (
         {"destinations": [http(url="http://crm.io/", tls={"ca": SECRET})]},

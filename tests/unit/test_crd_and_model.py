@@ -35,6 +35,7 @@ LEFT_TO_THE_OPERATOR = {"spec.destinations[].http.url"}
 DURATIONS = {
     *(f"spec.destinations[].retry.{name}" for name in ("initialDelay", "maxDelay", "maxAge")),
     "spec.destinations[].http.batch.maxWait",
+    "spec.destinations[].postgres.batch.maxWait",
 }
 """Text in the schema, seconds in the model."""
 
@@ -208,6 +209,8 @@ def test_every_text_has_a_bound() -> None:
 LONG = {
     "spec.host": "a" * 60 + ".",
     "spec.destinations[].http.tls.serverName": "a" * 60 + ".",
+    "spec.destinations[].postgres.schemaName": "a",
+    "spec.destinations[].postgres.tls.serverName": "a" * 60 + ".",
     "spec.destinations[].http.url": "https://a.example/",
 }
 """What the longest text of a field begins with, where it is not `1` as often as there is room."""

@@ -14,13 +14,14 @@ from forebay.core.destination_spec import DESTINATION_KINDS, DestinationSpec
 from forebay.core.resource import parse_endpoint
 from forebay.core.tables import Destination, HttpTarget, LogTarget, Target
 from forebay_processor.destinations.kinds import limits_of, made_of
-from support.destinations.http_destination import own_client
+from support.destinations.http_destination import own_clients
 
 ROOT: Final = Path(__file__).parents[2]
 
 SMALLEST: Final[dict[str, dict[str, Any]]] = {
     "http": {"url": "https://crm.example.com/in"},
     "log": {},
+    "postgres": {"dsn": {"secretKeyRef": {"name": "warehouse", "key": "dsn"}}},
 }
 """The least that a manifest says of each kind."""
 
@@ -44,12 +45,12 @@ async def test_a_destination_of_each_kind_is_taken_made_and_limited(kind: str) -
         }
     )
     assert manifest.spec.destinations[0].kind == kind
-    (made,) = compile_endpoint(manifest, lambda *_: "").destinations
+    (made,) = compile_endpoint(manifest, lambda *_: "postgresql://forebay@db/shop").destinations
     assert made.target is getattr(made, kind)
     assert isinstance(made.target, typing.get_args(Target))
     assert limits_of(made.target).in_flight > 0
-    async with own_client() as client:
-        made_of(made.target, client, time.time).close()
+    async with own_clients() as clients:
+        made_of(made.target, clients, time.time).close()
 
 
 def test_schema_manifest_and_tables_have_the_same_kinds() -> None:

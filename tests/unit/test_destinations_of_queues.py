@@ -19,7 +19,7 @@ from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.stream_time import StreamTime
-from support.destinations.http_destination import own_client
+from support.destinations.http_destination import own_clients
 from support.inputs.tables import ENDPOINT, endpoint, http_destination
 from support.processor.queue_alone import QueueAlone
 from support.timing.clocks import HandClock
@@ -39,8 +39,8 @@ def table(
 @contextlib.asynccontextmanager
 async def delivery() -> AsyncIterator[tuple[Endpoints, Destinations, DestinationQueues]]:
     """Yield what names destinations, what has their connections, and the queues of both."""
-    async with own_client() as client:
-        endpoints, destinations = Endpoints(), Destinations(client, time.time)
+    async with own_clients() as clients:
+        endpoints, destinations = Endpoints(), Destinations(clients, time.time)
         metrics = ProcessorMetrics(pool="test")
         yield (
             endpoints,

@@ -1,9 +1,11 @@
 """A failed attempt is described in plain words where a person reads of it."""
 
+import asyncpg
 import pytest
 
 from forebay.core.failure_words import PLAIN_WORDS, plain_failure
 from forebay_processor.destinations.http_errors import NoAnswerReason
+from forebay_processor.destinations.postgres_errors import SQLSTATE
 
 
 @pytest.mark.parametrize("word", [*NoAnswerReason, "timeout"])
@@ -12,7 +14,10 @@ def test_each_word_of_the_client_has_plain_ones(word: str) -> None:
 
 
 def test_there_are_no_others() -> None:
-    assert set(PLAIN_WORDS) == {*map(str, NoAnswerReason), "timeout"}
+    ours = {word for word in PLAIN_WORDS if not word.startswith(SQLSTATE)}
+    assert ours == {*map(str, NoAnswerReason), "timeout"}
+    states = {word.removeprefix(SQLSTATE) for word in set(PLAIN_WORDS) - ours}
+    assert states <= {each.sqlstate for each in vars(asyncpg).values() if hasattr(each, "sqlstate")}
 
 
 @pytest.mark.parametrize("word", ["", "status 500"])

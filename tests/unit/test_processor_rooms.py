@@ -27,5 +27,5 @@ def test_the_page_names_each_module_of_each_room() -> None:
     documented = set(re.findall(r"`([\w/]+\.py)`", first))
     for room in rooms:
         folder = room.partition("/")[0]
-        documented |= {f"{folder}/{name}" for name in re.findall(r"`(\w+\.py)`", room)}
+        documented |= {f"{folder}/{name}" for name in re.findall(r"`([\w/]+\.py)`", room)}
     assert documented == {str(path.relative_to(PACKAGE)) for path in MODULES}

@@ -10,7 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from forebay.core.destination_spec import BatchSpec, DestinationSpec, HttpSpec, SigningSpec, TlsSpec
+from forebay.core.destination_spec import (
+    BatchSpec,
+    DestinationSpec,
+    HttpSpec,
+    PostgresSpec,
+    SigningSpec,
+    TlsSpec,
+)
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     DeduplicationSpec,
@@ -31,6 +38,7 @@ from forebay.core.tables import (
     HttpTarget,
     HttpTls,
     LogTarget,
+    PostgresTarget,
     ProcessorEndpoint,
     ProcessorTable,
     ReceiverRoute,
@@ -248,6 +256,11 @@ def _destination(values: SecretValues, path: Path, spec: DestinationSpec) -> Des
         channels=spec.channels or (),
         http=_http(values, (*path, "http"), spec.http) if spec.http is not None else None,
         log=LogTarget() if spec.log is not None else None,
+        postgres=(
+            _postgres(values, (*path, "postgres"), spec.postgres)
+            if spec.postgres is not None
+            else None
+        ),
         retry=Retry(
             initial_delay_seconds=spec.retry.initial_delay,
             max_delay_seconds=spec.retry.max_delay,
@@ -275,6 +288,26 @@ def _http(values: SecretValues, path: Path, spec: HttpSpec) -> HttpTarget:
         max_in_flight=spec.max_in_flight,
         rate_per_second=spec.rate_per_second,
         batch=None if spec.batch is None else _batch(spec.batch),
+    )
+
+
+def _postgres(values: SecretValues, path: Path, spec: PostgresSpec) -> PostgresTarget:
+    address = values.postgres_address((*path, "dsn"), spec.dsn, has_tls=spec.tls is not None)
+    tls = None if address.is_plain else HttpTls()
+    if spec.tls is not None:
+        tls = _tls(values, (*path, "tls"), spec.tls)
+    return PostgresTarget(
+        hosts=address.hosts,
+        database=address.database,
+        user=address.user,
+        password=address.password,
+        tls=tls,
+        schema=spec.schema_name,
+        retention_days=spec.retention_days,
+        timeout_seconds=spec.timeout_seconds,
+        max_in_flight=spec.max_in_flight,
+        rate_per_second=spec.rate_per_second,
+        batch=_batch(spec.batch),
     )
 
 

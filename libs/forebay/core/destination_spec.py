@@ -11,6 +11,7 @@ from forebay.core.field_types import (
     HeaderValue,
     HttpUrl,
     Name,
+    SchemaName,
     ServerName,
     duration,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "HttpSpec",
     "LogSpec",
     "OutgoingHeader",
+    "PostgresSpec",
     "RetrySpec",
     "SigningSpec",
     "TlsSpec",
@@ -120,7 +122,7 @@ class TlsSpec(ResourceRecord):
 
 
 class BatchSpec(ResourceRecord):
-    """Several events in one POST, as `application/cloudevents-batch+json`."""
+    """Several events in one request: a POST of `application/cloudevents-batch+json`, or rows."""
 
     max_items: Annotated[int, Field(ge=2, le=1000)] = 100
     max_bytes: Annotated[int, Field(ge=1024, le=4_194_304)] = 1_048_576
@@ -192,6 +194,32 @@ class LogSpec(ResourceRecord):
     """A line in the processor's log for each item, without its content."""
 
 
+class PostgresSpec(ResourceRecord):
+    """Each item as a row of a PostgreSQL database, in batches."""
+
+    dsn: SecretSource
+    """`postgresql://user:password@host:5432/database`. The server's certificate is checked, unless
+    it ends in `?sslmode=disable`."""
+
+    schema_name: SchemaName = "forebay"
+    """Where the tables are; made where it is missing."""
+
+    retention_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    """Rows are removed after so many days; 0 for never."""
+
+    tls: TlsSpec | None = None
+    timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
+    """For one batch."""
+
+    max_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
+    """Batches in flight, shared by the processors: each has a connection."""
+
+    rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Batches a second; 0 for no limit."""
+
+    batch: BatchSpec = BatchSpec()
+
+
 class RetrySpec(ResourceRecord):
     """How long to go on with an item that the destination did not take, in seconds."""
 
@@ -208,7 +236,7 @@ class RetrySpec(ResourceRecord):
         return self
 
 
-DESTINATION_KINDS: Final = ("http", "log")
+DESTINATION_KINDS: Final = ("http", "log", "postgres")
 
 
 class DestinationSpec(ResourceRecord):
@@ -223,6 +251,7 @@ class DestinationSpec(ResourceRecord):
 
     http: HttpSpec | None = None
     log: LogSpec | None = None
+    postgres: PostgresSpec | None = None
     retry: RetrySpec = RetrySpec()
 
     @model_validator(mode="after")

@@ -21,6 +21,16 @@ PLAIN_WORDS: Final = MappingProxyType(
         "ClientOSError": "the connection broke",
         "ClientResponseError": "its answer is no HTTP",
         "timeout": "no answer in time",
+        "sqlstate 25006": "it is read-only, a standby perhaps",
+        "sqlstate 28000": "it does not let this user in",
+        "sqlstate 28P01": "it refuses the password",
+        "sqlstate 3D000": "it has no such database",
+        "sqlstate 42501": "the user lacks a right there",
+        "sqlstate 53100": "its disk is full",
+        "sqlstate 53300": "it has no connection left",
+        "sqlstate 55P03": "its tables are locked",
+        "sqlstate 57P01": "it is being shut down",
+        "sqlstate 57P03": "it is starting or stopping",
     }
 )
 

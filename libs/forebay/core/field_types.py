@@ -21,6 +21,7 @@ __all__ = [
     "HttpUrl",
     "Name",
     "Quantity",
+    "SchemaName",
     "SecretKey",
     "SecretName",
     "ServerName",
@@ -164,6 +165,14 @@ Digits = Annotated[
     _matching(r"[0-9]{1,32}", "this is an id of digits, such as 106540352242922"),
 ]
 EventKind = Annotated[str, AfterValidator(_event_kind)]
+SchemaName = Annotated[
+    str,
+    _matching(
+        r"(?!pg_)[a-z_][a-z0-9_]{0,62}",
+        "a schema's name has up to 63 lower-case letters, digits and underscores, no digit first, "
+        "and does not begin with pg_, which is PostgreSQL's own",
+    ),
+]
 SecretKey = Annotated[
     str,
     _matching(

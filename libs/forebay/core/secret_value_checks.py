@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
+from forebay.core.postgres_address import PostgresAddress, read_postgres_address
 from forebay.core.spec_base import SecretKeyRef, SecretSource
 from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
 
@@ -121,6 +122,32 @@ class SecretValues:
                 f"{SIGNING_PREFIX} and 24 to 64 random bytes in base64",
             )
         return value
+
+    def postgres_address(
+        self, path: Path, source: SecretSource, *, has_tls: bool
+    ) -> PostgresAddress:
+        """Return where a PostgreSQL is and who we are there; one of nowhere where it is refused.
+
+        Args:
+            path: Where the secret is named.
+            source: A URL `postgresql://...`.
+            has_tls: Whether the manifest says how TLS is to be.
+        """
+        value = self._found(path, source)
+        if value:
+            try:
+                address = read_postgres_address(value)
+            except ConfigurationError as error:
+                self._refuse(path, f"{_name(source.secret_key_ref)} {error}")
+            else:
+                if not (address.is_plain and has_tls):
+                    return address
+                self._refuse(
+                    path,
+                    f"{_name(source.secret_key_ref)} says sslmode=disable, and the manifest says "
+                    "how TLS is to be: remove one of them",
+                )
+        return PostgresAddress(hosts=(), database="", user="")
 
     def pem(self, path: Path, source: SecretSource, ending: str) -> str:
         """Return certificates or a key in PEM.

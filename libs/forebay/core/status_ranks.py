@@ -11,6 +11,7 @@ who had a number first may have a user name later. So a higher one is searched f
 leads to, and everywhere where only one is given.
 """
 
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -26,13 +27,15 @@ from forebay.core.subjects import (
     key_token,
 )
 
-__all__ = ["MOST_CLAIMS", "STATUS_KIND", "higher_claims"]
+__all__ = ["MOST_CLAIMS", "STATUS_KIND", "STATUS_RANKS", "higher_claims"]
 
 STATUS_KIND: Final = "statuses"
 """The kind of items that have ranks."""
 
 _ASCENDING: Final = ("sent", "failed", "delivered", "read", "played")
-_RANKS: Final = {status: rank for rank, status in enumerate(_ASCENDING)}
+STATUS_RANKS: Final = MappingProxyType({status: rank for rank, status in enumerate(_ASCENDING)})
+"""A status that is not there has none: it says nothing of how far a message has come."""
+
 _PREFIX: Final = "st:"
 
 _SPELLINGS: Final = 2
@@ -65,7 +68,7 @@ def higher_claims(subject: EventSubject, item: StoredItem) -> list[str]:
     They hold a wildcard for the partition where it cannot be known. None for the highest status,
     for one that has no rank, and for one without an id.
     """
-    rank = _RANKS.get(item.type)
+    rank = STATUS_RANKS.get(item.type)
     if rank is None or subject.kind != STATUS_KIND or not item.key.startswith(_PREFIX):
         return []
     key = first_key(item.key) if item.variant else item.key

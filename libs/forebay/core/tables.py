@@ -28,6 +28,7 @@ __all__ = [
     "HttpTarget",
     "HttpTls",
     "LogTarget",
+    "PostgresTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
     "ReceiverRoute",
@@ -172,7 +173,7 @@ class HttpTls(_Record, frozen=True, kw_only=True):
 
 
 class Batch(_Record, frozen=True, kw_only=True):
-    """Several CloudEvents in one POST."""
+    """Several items in one request."""
 
     max_items: int = 100
     max_bytes: int = 1024 * 1024
@@ -210,7 +211,31 @@ class LogTarget(_Record, frozen=True, kw_only=True):
     """A line in the processor's log for each item, without its content."""
 
 
-Target = HttpTarget | LogTarget
+class PostgresTarget(_Record, frozen=True, kw_only=True):
+    """A PostgreSQL database: rows, several in a statement."""
+
+    hosts: tuple[tuple[str, int], ...]
+    """Names or addresses with their ports; the first that can be written to is used."""
+
+    database: str
+    user: str
+    password: str = ""
+    tls: HttpTls | None = HttpTls()
+    """None for a connection without TLS."""
+
+    schema: str = "forebay"
+    retention_days: int = 0
+    """0 for rows that are never removed."""
+
+    timeout_seconds: float = 10.0
+    max_in_flight: int = 4
+    rate_per_second: float = 0.0
+    """Batches; 0 for no limit."""
+
+    batch: Batch = Batch()
+
+
+Target = HttpTarget | LogTarget | PostgresTarget
 """What is special to each kind of destination."""
 
 
@@ -234,18 +259,19 @@ class Destination(_Record, frozen=True, kw_only=True):
 
     http: HttpTarget | None = None
     log: LogTarget | None = None
+    postgres: PostgresTarget | None = None
     retry: Retry = Retry()
 
     def __post_init__(self) -> None:
         """Refuse one of no kind, whose items would go nowhere, or of several."""
-        if (self.http is None) == (self.log is None):
+        if sum(kind is not None for kind in (self.http, self.log, self.postgres)) != 1:
             message = "a destination is of exactly one kind"
             raise ValueError(message)
 
     @property
     def target(self) -> Target:
         """Return what is special to its kind."""
-        target = self.http or self.log
+        target = self.http or self.log or self.postgres
         assert target is not None  # noqa: S101  # see `__post_init__`
         return target
 

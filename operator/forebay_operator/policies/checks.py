@@ -151,11 +151,12 @@ def requests_are_within(about: Input) -> Refusal | None:
         if whole <= limit:
             return None
         return _beyond("processing.maxInFlight", whole, limit, "requestsInFlight")
-    asked = sum(each.http.max_in_flight for each in spec.destinations if each.http is not None)
+    kinds = (each.http or each.postgres for each in spec.destinations)
+    asked = sum(each.max_in_flight for each in kinds if each is not None)
     if asked <= limit:
         return None
     return _beyond(
-        "the sum of the destinations' http.maxInFlight, without a processing.maxInFlight,",
+        "the sum of the destinations' maxInFlight, without a processing.maxInFlight,",
         asked,
         limit,
         "requestsInFlight",

@@ -28,7 +28,9 @@ from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_processor.adapters.control_listener import ControlListener
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.http_client import HttpClient
+from forebay_processor.destinations.kinds import Clients
 from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.postgres_connection import PostgresClient
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.handlers.control import DestinationControl
@@ -92,6 +94,7 @@ async def _work(
     names = Names(clock.monotonic, settings.nameservers)
     guard = Guard(settings.allowed_networks, settings.denied_networks)
     async with HttpClient(guard, names) as client:
+        clients = Clients(http=client, postgres=PostgresClient(guard, names))
         time = StreamTime(clock)
         publisher = Publisher(nats, "forebay-processor-publish")
         me = f"{socket.gethostname()}-{secrets.token_hex(4)}"
@@ -100,7 +103,7 @@ async def _work(
             part.shards,
             publisher,
             endpoints,
-            Destinations(client, time.now),
+            Destinations(clients, time.now),
             metrics,
             time,
             me=me,

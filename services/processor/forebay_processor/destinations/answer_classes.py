@@ -1,7 +1,7 @@
 """What a destination answered to an attempt, in the few classes that metrics have.
 
 They are read from the words of the result, which are a closed list: they stand in dead letters
-(`http_errors`, `http.result_of`).
+(`http_errors`, `http.result_of`, `postgres_errors`).
 """
 
 import enum
@@ -9,6 +9,7 @@ from typing import Final
 
 from forebay_processor.destinations.http_errors import NoAnswerReason
 from forebay_processor.destinations.port import Delivered, Failed, Result, Trouble
+from forebay_processor.destinations.postgres_errors import SQLSTATE
 
 __all__ = ["AnswerClass", "answer_class"]
 
@@ -31,6 +32,13 @@ class AnswerClass(enum.StrEnum):
 
 _STATUS: Final = "status "
 _OF_STATUS: Final = {"4": AnswerClass.REFUSED, "5": AnswerClass.BROKEN}
+_OF_SQLSTATE: Final = {
+    "08": AnswerClass.CONNECTION,
+    **dict.fromkeys(("22", "23", "28", "3D", "3F", "42", "54"), AnswerClass.REFUSED),
+    **dict.fromkeys(("25", "40", "53", "55", "57", "58", "XX"), AnswerClass.BROKEN),
+}
+"""A database's errors by their class: about what we want, or about how it is."""
+
 _OF_CONNECTIONS: Final = frozenset(
     each.value for each in NoAnswerReason if each is not NoAnswerReason.NO_URL
 )
@@ -43,6 +51,9 @@ def answer_class(result: Result) -> AnswerClass:
     error = result.error
     if error.startswith(_STATUS):
         return _OF_STATUS.get(error[len(_STATUS)], AnswerClass.OTHER)
+    if error.startswith(SQLSTATE):
+        kind = error[len(SQLSTATE) :][:2]
+        return _OF_SQLSTATE.get(kind, AnswerClass.OTHER)
     if error == "timeout":
         return AnswerClass.TIMEOUT
     is_destinations = isinstance(result, Failed) and result.trouble is Trouble.DESTINATION

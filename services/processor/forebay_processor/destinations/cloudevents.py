@@ -20,7 +20,13 @@ import msgspec
 from forebay.core.events import TYPE_PREFIX, Event, subject_of
 from forebay_processor.destinations.port import Attempt
 
-__all__ = ["BATCH_TYPE", "CLOUDEVENTS_TYPE", "encode_event", "standard_webhooks_signature"]
+__all__ = [
+    "BATCH_TYPE",
+    "CLOUDEVENTS_TYPE",
+    "attribute_text",
+    "encode_event",
+    "standard_webhooks_signature",
+]
 
 CLOUDEVENTS_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 BATCH_TYPE: Final = "application/cloudevents-batch+json; charset=utf-8"
@@ -59,14 +65,14 @@ def encode_event(attempt: Attempt) -> bytes:
             id=attempt.token,
             source=f"/forebay/{namespace}/{name}",
             type=TYPE_PREFIX + item.kind,
-            subject=_attribute(subject_of(item.kind, item.data)),
+            subject=attribute_text(subject_of(item.kind, item.data)),
             time=item.time,
             datacontenttype="application/json",
             traceparent=attempt.traceparent,
-            itemkey=_attribute(item.key),
-            itemtype=_attribute(item.type),
+            itemkey=attribute_text(item.key),
+            itemtype=attribute_text(item.type),
             lane=attempt.lane,
-            channel=_attribute(item.channel),
+            channel=attribute_text(item.channel),
             conversation=attempt.conversation,
             otherchannel=attempt.other_channel,
             superseded=attempt.superseded,
@@ -77,7 +83,7 @@ def encode_event(attempt: Attempt) -> bytes:
     )
 
 
-def _attribute(text: str) -> str:
+def attribute_text(text: str) -> str:
     """Return a text of a body as an attribute may hold it."""
     if len(text) > ATTRIBUTE_CHARACTERS:
         text = text[:ATTRIBUTE_CHARACTERS]

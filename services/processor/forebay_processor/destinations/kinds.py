@@ -10,13 +10,15 @@ from typing import Final, assert_never
 
 import msgspec
 
-from forebay.core.tables import Batch, HttpTarget, LogTarget, Target
+from forebay.core.tables import Batch, HttpTarget, LogTarget, PostgresTarget, Target
 from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.log import LogDestination
 from forebay_processor.destinations.port import DestinationPort
+from forebay_processor.destinations.postgres import PostgresDestination
+from forebay_processor.destinations.postgres_connection import PostgresClient
 
-__all__ = ["UNBOUNDED", "KindLimits", "limits_of", "made_of"]
+__all__ = ["UNBOUNDED", "Clients", "KindLimits", "limits_of", "made_of"]
 
 UNBOUNDED: Final = 1024
 """Attempts under way at what has no limit of its own: a line in a log takes no time."""
@@ -38,19 +40,28 @@ class KindLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How several items share a request, if they do."""
 
 
-def made_of(target: Target, client: HttpClient, now: Callable[[], float]) -> DestinationPort:
+class Clients(msgspec.Struct, frozen=True, kw_only=True):
+    """What the destinations of this process connect by."""
+
+    http: HttpClient
+    postgres: PostgresClient
+
+
+def made_of(target: Target, clients: Clients, now: Callable[[], float]) -> DestinationPort:
     """Return a destination with these settings.
 
     Args:
         target: Where to, and how.
-        client: Whose connections, where it needs any.
+        clients: Whose connections, where it needs any.
         now: Seconds since the epoch, by the time of the NATS servers.
     """
     match target:
         case HttpTarget():
-            return HttpDestination(target, client, now)
+            return HttpDestination(target, clients.http, now)
         case LogTarget():
             return LogDestination(now)
+        case PostgresTarget():
+            return PostgresDestination(target, clients.postgres)
         case _:
             assert_never(target)
 
@@ -67,5 +78,12 @@ def limits_of(target: Target) -> KindLimits:
             )
         case LogTarget():
             return KindLimits()
+        case PostgresTarget():
+            return KindLimits(
+                in_flight=target.max_in_flight,
+                rate_per_second=target.rate_per_second,
+                is_of_endpoint=True,
+                batch=target.batch,
+            )
         case _:
             assert_never(target)

@@ -4,19 +4,18 @@ from collections.abc import Callable
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination
-from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.kinds import made_of
+from forebay_processor.destinations.kinds import Clients, made_of
 from forebay_processor.destinations.port import DestinationPort
 
 __all__ = ["Destinations"]
 
 
 class Destinations:
-    """All destinations of this process, over one pooled HTTP client."""
+    """All destinations of this process, over the clients that they share."""
 
-    def __init__(self, client: HttpClient, now: Callable[[], float]) -> None:
+    def __init__(self, clients: Clients, now: Callable[[], float]) -> None:
         """Prepare; what is made later reads the time by `now`, seconds since the epoch."""
-        self._client = client
+        self._clients = clients
         self._now = now
         self._made: dict[tuple[EndpointName, str], tuple[Destination, DestinationPort]] = {}
 
@@ -25,7 +24,7 @@ class Destinations:
         there = self._made.get((endpoint, config.name))
         if there is not None and there[0] == config:
             return there[1]
-        port = made_of(config.target, self._client, self._now)
+        port = made_of(config.target, self._clients, self._now)
         self._made[endpoint, config.name] = (config, port)
         if there is not None:
             there[1].close()

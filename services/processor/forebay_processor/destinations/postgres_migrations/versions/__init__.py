@@ -1,0 +1,1 @@
+"""One module a version, in order; one that was released is never changed."""

@@ -1,0 +1,204 @@
+"""The SQL of destinations `postgres`: one statement that takes a batch, whole or not at all.
+
+A batch is one round trip and one transaction: rows come as arrays, one for each column. What is
+new goes into `events`; only that changes `messages` and `conversations`, so a batch that comes
+again changes nothing. Rows are written in the order of their keys, so that two batches that write
+the same ones wait for each other and do not lock each other up.
+"""
+
+from datetime import date
+from functools import cache
+from typing import Final
+
+from forebay.core.status_ranks import STATUS_RANKS
+
+__all__ = [
+    "COLUMNS",
+    "LATEST_VERSION",
+    "PARTITION_PREFIX",
+    "VERSION_TABLE",
+    "conversations_too_old",
+    "longest_wish",
+    "messages_too_old",
+    "partition_of",
+    "schema_lock",
+    "storing",
+    "wish",
+]
+
+LATEST_VERSION: Final = "0002"
+"""The last of `postgres_migrations`: a schema with it, or a later one, is used as it is."""
+
+PARTITION_PREFIX: Final = "events_"
+
+SEEN_DAYS: Final = 30
+"""A destination that has not written for so long has no wish any more."""
+
+VERSION_TABLE: Final = "forebay_version"
+"""Of each schema; holds the last of `postgres_migrations` that was run there."""
+
+COLUMNS: Final = {
+    "id": "text",
+    "received_at": "timestamptz",
+    "occurred_at": "timestamptz",
+    "kind": "text",
+    "type": "text",
+    "key": "text",
+    "subject": "text",
+    "channel": "text",
+    "conversation": "text",
+    "lane": "text",
+    "other_channel": "bool",
+    "superseded": "bool",
+    "variant": "bool",
+    "repaired": "bool",
+    "traceparent": "text",
+    "data": "text",
+    "data_text": "text",
+    "direction": "text",
+    "message_id": "text",
+    "participant": "text",
+    "person": "text",
+    "message_type": "text",
+    "status": "text",
+    "status_rank": "int2",
+    "error_code": "int8",
+    "errors": "text",
+    "pricing": "text",
+    "label": "text",
+}
+"""What is handed over of each item, with its type in PostgreSQL; JSON comes as text."""
+
+_OF_EVENTS: Final = tuple(COLUMNS)[:17]
+
+_STATUS_TIMES: Final = ", ".join(
+    f"min(occurred_at) filter (where status = '{status}')"
+    for status in ("delivered", "read", "played", "failed")
+)
+
+_LATER_TIMES: Final = ", ".join(
+    f"{status}_at = least(old.{status}_at, excluded.{status}_at)" for status in STATUS_RANKS
+)
+
+
+@cache
+def storing(schema: str) -> str:
+    """Return the statement that stores a batch, and says how many of its rows were new.
+
+    Its parameters are the endpoint and an array for each of `COLUMNS`.
+    """
+    arrays = ", ".join(
+        f"${place}::{kind}[]" for place, kind in enumerate(COLUMNS.values(), start=2)
+    )
+    names = ", ".join(_OF_EVENTS)
+    values = ", ".join(f"{name}::jsonb" if name == "data" else name for name in _OF_EVENTS)
+    return f"""
+    with given as (
+        select * from unnest({arrays}) as given ({", ".join(COLUMNS)})
+    ), stored as (
+        insert into "{schema}".events (endpoint, {names})
+        select $1, {values} from given order by id
+        on conflict do nothing
+        returning id
+    ), fresh as (
+        select given.* from given join stored using (id)
+    ), of_messages as (
+        insert into "{schema}".messages as old (
+            endpoint, channel, message_id, participant, direction, conversation, person, type,
+            status, status_rank, sent_at, delivered_at, read_at, played_at, failed_at,
+            error_code, errors, pricing, label, first_received_at
+        )
+        select $1, channel, message_id, participant, min(direction), min(conversation),
+            max(person), max(message_type),
+            (array_agg(status order by status_rank desc))[1],
+            max(status_rank),
+            min(occurred_at) filter (where status = 'sent' or status is null),
+            {_STATUS_TIMES},
+            (array_agg(error_code) filter (where error_code is not null))[1],
+            (array_agg(errors) filter (where errors is not null))[1]::jsonb,
+            (array_agg(pricing order by received_at) filter (where pricing is not null))[1]::jsonb,
+            max(label), min(received_at)
+        from fresh
+        where message_id is not null
+        group by message_id, participant, channel
+        order by message_id, participant, channel
+        on conflict (message_id, participant, channel, endpoint) do update set
+            status = case when excluded.status_rank > old.status_rank
+                then excluded.status else old.status end,
+            status_rank = greatest(old.status_rank, excluded.status_rank),
+            {_LATER_TIMES},
+            type = coalesce(old.type, excluded.type),
+            person = coalesce(old.person, excluded.person),
+            error_code = coalesce(old.error_code, excluded.error_code),
+            errors = coalesce(old.errors, excluded.errors),
+            pricing = coalesce(old.pricing, excluded.pricing),
+            label = coalesce(old.label, excluded.label)
+    ), of_conversations as (
+        insert into "{schema}".conversations as old (
+            endpoint, conversation, channel, person, first_at, last_at, last_in_at, last_out_at,
+            messages_in, last_received_at
+        )
+        select $1, conversation, min(channel), max(person), min(occurred_at), max(occurred_at),
+            max(occurred_at) filter (where direction = 'in'),
+            max(occurred_at) filter (where kind = 'echoes' or status = 'sent'),
+            count(*) filter (where direction = 'in'), max(received_at)
+        from fresh
+        where direction is not null
+        group by conversation
+        order by conversation
+        on conflict (endpoint, conversation) do update set
+            person = coalesce(old.person, excluded.person),
+            first_at = least(old.first_at, excluded.first_at),
+            last_at = greatest(old.last_at, excluded.last_at),
+            last_in_at = greatest(old.last_in_at, excluded.last_in_at),
+            last_out_at = greatest(old.last_out_at, excluded.last_out_at),
+            messages_in = old.messages_in + excluded.messages_in,
+            last_received_at = greatest(old.last_received_at, excluded.last_received_at)
+    )
+    select count(*) from stored
+    """  # noqa: S608  # the schema's name is held to a pattern
+
+
+def partition_of(day: date) -> str:
+    """Return the name of a day's partition of `events`; names are in the order of days."""
+    return f"{PARTITION_PREFIX}{day:%Y%m%d}"
+
+
+def wish(schema: str) -> str:
+    """Return the statement that notes for how many days a destination's rows are to be kept."""
+    return f"""
+    insert into "{schema}".writers (endpoint, destination, retention_days) values ($1, $2, $3)
+    on conflict (endpoint, destination)
+    do update set retention_days = excluded.retention_days, seen_at = now()
+    """  # noqa: S608  # as above
+
+
+def longest_wish(schema: str) -> str:
+    """Return the statement that says for how many days rows are kept; 0 for ever."""
+    return f"""
+    select case when bool_or(retention_days = 0) then 0 else max(retention_days) end
+    from "{schema}".writers where seen_at > now() - interval '{SEEN_DAYS} days'
+    """  # noqa: S608  # as above
+
+
+def messages_too_old(schema: str) -> str:
+    """Return the statement that removes messages that were first heard of before $1: $2 of them."""
+    return f"""
+    delete from "{schema}".messages where ctid = any(array(
+        select ctid from "{schema}".messages where first_received_at < $1 limit $2
+    ))
+    """  # noqa: S608  # as above
+
+
+def conversations_too_old(schema: str) -> str:
+    """Return the statement that removes conversations that are quiet since $1: $2 of them."""
+    return f"""
+    delete from "{schema}".conversations where ctid = any(array(
+        select ctid from "{schema}".conversations where last_received_at < $1 limit $2
+    ))
+    """  # noqa: S608  # as above
+
+
+def schema_lock(schema: str) -> str:
+    """Return the name whose hash is the advisory lock on a schema's layout."""
+    return f"forebay:{schema}"
