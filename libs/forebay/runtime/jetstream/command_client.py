@@ -9,6 +9,7 @@ from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
 from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.link import login
 from forebay.runtime.jetstream.servers import Server
 from forebay.runtime.settings import NatsSettings
@@ -47,7 +48,7 @@ async def command_client(settings: NatsSettings) -> AsyncIterator[Client]:
 async def _connected(settings: NatsSettings) -> Client:
     where = ", ".join(Server.parse(url).name for url in settings.urls)
     for left in reversed(range(TRIES)):
-        client = Client()
+        client = QuickClient()
         causes: list[Exception] = []
 
         async def failed(error: Exception, causes: list[Exception] = causes) -> None:

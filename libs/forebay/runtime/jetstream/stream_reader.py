@@ -4,6 +4,7 @@ Asks by JetStream's direct get in batches (nats-server 2.11, ADR-31): any replic
 page ends by its number of messages or its bytes, whichever comes first.
 """
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,6 +27,7 @@ from forebay.runtime.jetstream.api import (
     status_of,
 )
 from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing
+from forebay.runtime.jetstream.fast_subscriptions import subscribe
 
 __all__ = [
     "PAGE_BYTES",
@@ -168,9 +170,61 @@ def _take_headers(stream: str, message: Msg, found: dict[int, dict[str, str]]) -
 async def _ask(client: Client, stream: str, request: dict[str, Any]) -> list[StoredMessage]:
     body = msgspec.json.encode(request)
     inbox = client.new_inbox()
-    async with _answers(client, stream, inbox) as subscription:
-        await client.publish(direct_get_subject(stream), body, inbox)
-        return await _collect(subscription, stream)
+    answer = _Page(stream)
+    try:
+        subscription = await subscribe(client, inbox, answer.take)
+        try:
+            await client.publish(direct_get_subject(stream), body, inbox)
+            return await answer.whole()
+        finally:
+            if client.is_connected:
+                await subscription.unsubscribe()
+    except (NatsError, TimeoutError) as error:
+        raise _silent(stream, error) from error
+
+
+class _Page:
+    """Collects the messages of an answer."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._messages: list[StoredMessage] = []
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(self, message: Msg) -> None:
+        """Take the next message, or the end of the page."""
+        if self._end.done():
+            return
+        try:
+            if self._is_end(message):
+                self._end.set_result(None)
+        except Exception as error:  # noqa: BLE001  # whoever waits has to hear of it
+            self._end.set_exception(error)
+
+    def _is_end(self, message: Msg) -> bool:
+        match status_of(message):
+            case None:
+                self._messages.append(direct_message(headers_of(message), message.data))
+                return False
+            case "204" | "404":  # the end of the page, and nothing to show
+                return True
+            case "503":
+                text = f"there is no stream {self._stream}, or it has no leader at the moment"
+                raise StreamMissing(text)
+            case status:
+                text = f"{self._stream} could not be read: status {status}"
+                raise StoreUnavailable(text)
+
+    async def whole(self) -> list[StoredMessage]:
+        """Return all of it; raises TimeoutError where nothing more comes for `API_SECONDS`."""
+        known = -1
+        while not self._end.done() and len(self._messages) > known:
+            known = len(self._messages)
+            await asyncio.wait([self._end], timeout=API_SECONDS)
+        if not self._end.done():
+            raise TimeoutError
+        self._end.result()
+        return self._messages
 
 
 @contextlib.asynccontextmanager
@@ -184,28 +238,15 @@ async def _answers(client: Client, stream: str, inbox: str) -> AsyncIterator[Sub
             if client.is_connected:
                 await subscription.unsubscribe()
     except (NatsError, TimeoutError) as error:
-        message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
-        raise StoreUnavailable(message) from error
+        raise _silent(stream, error) from error
+
+
+def _silent(stream: str, error: Exception) -> StoreUnavailable:
+    message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
+    return StoreUnavailable(message)
 
 
 def _from(start: int | datetime) -> dict[str, Any]:
     if isinstance(start, int):
         return {"seq": start}
     return {"start_time": start.astimezone().isoformat()}
-
-
-async def _collect(subscription: Subscription, stream: str) -> list[StoredMessage]:
-    page: list[StoredMessage] = []
-    while True:
-        message = await subscription.next_msg(timeout=API_SECONDS)
-        match status_of(message):
-            case None:
-                page.append(direct_message(headers_of(message), message.data))
-            case "204" | "404":  # the end of the page, and nothing to show
-                return page
-            case "503":
-                text = f"there is no stream {stream}, or it has no leader at the moment"
-                raise StreamMissing(text)
-            case status:
-                text = f"{stream} could not be read: status {status}"
-                raise StoreUnavailable(text)
