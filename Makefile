@@ -38,7 +38,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart chart-tools lock sbom generate \
 	e2e e2e-long system observability pictures bench-series interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
-	bench-storm bench-shapes bench-claims bench-client bench-backlog bench-postgres drill-redelivery drill-campaign drill-incidents mutants images coverage clean
+	bench-storm bench-shapes bench-claims bench-index bench-client bench-backlog bench-postgres drill-redelivery drill-campaign drill-incidents mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
@@ -221,6 +221,9 @@ bench-shapes: $(VENV)/.installed-dev ## the worst bodies of 4 MiB: what they cos
 
 bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.claims $(ARGS)
+
+bench-index: $(VENV)/.installed-dev ## `forebay events` over an index of a million items, and what that costs; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.index $(ARGS)
 
 bench-client: $(VENV)/.installed-dev ## what a POST costs: aiohttp, our own client, next to nothing; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.client $(ARGS)

@@ -19,18 +19,23 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from forebay.cli.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
+from forebay.cli.printing import (
+    CELL,
+    SHORT_ID,
+    TABLE_ROWS,
+    output_console,
+    plain_rows,
+    shown_channel,
+    utc_or_none,
+)
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter, Death
 from forebay.core.failure_words import plain_failure
-from forebay.core.loggable_words import OTHER, known_word
+from forebay.core.loggable_words import known_word
 from forebay.core.masking import masked, printable
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
 
 __all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]
-
-ID_DIGITS: Final = 20
-"""Of a phone number id: providers have 15 to 17."""
 
 _OWN_SHAPES: Final = frozenset({"generic", "unknown", "unreadable"})
 """Kinds whose fields no reference describes: their names can be private, too."""
@@ -119,22 +124,13 @@ class TablePrinter(_Moving):
         for start in range(0, len(page), TABLE_ROWS):
             rows = [_row(letter) for letter in page[start : start + TABLE_ROWS]]
             if not self._console.is_terminal:
-                self._plain_rows(rows)
+                plain_rows(rows if self._is_headed else [_COLUMNS, *rows])
+                self._is_headed = True
                 continue
             table = _table(*_COLUMNS)
             for row in rows:
                 table.add_row(*map(Text, row))
             self._console.print(table)
-
-    def _plain_rows(self, rows: Sequence[Sequence[str]]) -> None:
-        """Write rows for `grep` and its like: one line each, and no lines between columns."""
-        if not self._is_headed:
-            self._is_headed = True
-            rows = [_COLUMNS, *rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-        for row in rows:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
     @override
     def end_of_list(self, shown: int, *, is_cut: bool) -> None:
@@ -283,7 +279,7 @@ def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
         "diedAt": utc_or_none(letter.died_at),
         "receivedAt": utc_or_none(letter.received_at),
         "happenedAt": None if item is None else item.time,
-        "channel": None if item is None else _channel(item.channel, reveal=reveal),
+        "channel": None if item is None else shown_channel(item.channel, reveal=reveal),
         "shard": subject.shard,
         "sequence": letter.sequence,
         "bytes": letter.size,
@@ -348,12 +344,6 @@ def _duration(seconds: float) -> str:
     if seconds < 2 * hour:
         return f"about {round(seconds / minute)} minutes"
     return f"about {round(seconds / hour)} hours"
-
-
-def _channel(text: str, *, reveal: bool) -> str:
-    """Return a number's id, which is the business' own; of a hostile body it can be anything."""
-    is_id = len(text) <= ID_DIGITS and text.isascii() and text.isdigit()
-    return text if reveal or is_id or not text else OTHER
 
 
 def _line(record: dict[str, Any]) -> None:

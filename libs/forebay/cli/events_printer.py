@@ -3,10 +3,10 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 
-from forebay.cli.printing import utc_text
+from forebay.cli.printing import millis_text, utc_text
 from forebay.core import envelope
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_records import IndexOutcome, ItemHandled, ItemStored
@@ -43,7 +43,7 @@ def print_stories(
         first = story.stored[0]
         _write(f"{first.kind} at {first.endpoint}, id {story.token}")
         for at, text in sorted(_lines(story, reveal=reveal)):
-            _write(f"  {_text_of(at)}  {text}")
+            _write(f"  {millis_text(at)}  {text}")
         for text in _present(story, now):
             _write(f"  {'now':<24}  {text}")
 
@@ -73,7 +73,7 @@ def _handled(record: ItemHandled, *, reveal: bool) -> str:
         text += f" ({why})"
     text += f" in {record.millis} ms"
     if record.due:
-        text += f", next attempt {_text_of(record.due)}"
+        text += f", next attempt {millis_text(record.due)}"
     if record.said:
         said = record.said if reveal else f"{len(record.said)} characters, --reveal shows them"
         text += f", answer: {said}"
@@ -114,7 +114,7 @@ def _present(story: ItemStory, now: datetime) -> list[str]:
 def _until(due: int, now: datetime) -> str:
     """Say when an item is tried next: a breaker, which no record has, may hold it for longer."""
     if due > now.timestamp() * 1000:
-        return f", next attempt {_text_of(due)} or later"
+        return f", next attempt {millis_text(due)} or later"
     return ", its own pause is over: `forebay destinations ls` shows when the destination is tried"
 
 
@@ -135,30 +135,26 @@ def _facts(story: ItemStory, now: datetime, *, reveal: bool) -> dict[str, Any]:
 
 def _stored_facts(record: ItemStored) -> dict[str, Any]:
     return {
-        "at": _text_of(record.at),
+        "at": millis_text(record.at),
         "outcome": record.outcome,
-        "receivedAt": _text_of(record.received) if record.received else None,
+        "receivedAt": millis_text(record.received) if record.received else None,
         "rawSequence": record.raw,
     }
 
 
 def _handled_facts(record: ItemHandled, *, reveal: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "at": _text_of(record.at),
+        "at": millis_text(record.at),
         "destination": record.destination,
         "outcome": record.outcome,
         "attempt": record.attempt or None,
         "milliseconds": record.millis,
         "error": record.why or None,
-        "nextAttemptAt": _text_of(record.due) if record.due else None,
+        "nextAttemptAt": millis_text(record.due) if record.due else None,
     }
     if reveal:
         facts["answer"] = record.said or None
     return facts
-
-
-def _text_of(millis: int) -> str:
-    return utc_text(datetime.fromtimestamp(millis / 1000, UTC))
 
 
 def _write(line: str) -> None:

@@ -1,12 +1,25 @@
 """What the tables and lists of several commands have in common."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console
 
-__all__ = ["CELL", "SHORT_ID", "TABLE_ROWS", "output_console", "utc_or_none", "utc_text"]
+from forebay.core.loggable_words import OTHER
+
+__all__ = [
+    "CELL",
+    "SHORT_ID",
+    "TABLE_ROWS",
+    "millis_text",
+    "output_console",
+    "plain_rows",
+    "shown_channel",
+    "utc_or_none",
+    "utc_text",
+]
 
 PIPE_WIDTH: Final = 240
 """Columns where there is no terminal: no line of a table is broken for a program."""
@@ -19,6 +32,9 @@ SHORT_ID: Final = 12
 
 CELL: Final = 200
 """Characters of one fact that a table shows: nearly always all of them."""
+
+ID_DIGITS: Final = 20
+"""Of a phone number id: providers have 15 to 17."""
 
 
 def output_console() -> Console:
@@ -35,3 +51,22 @@ def utc_text(moment: datetime) -> str:
 def utc_or_none(moment: datetime | None) -> str | None:
     """Return a time as it is shown; None where there is none."""
     return None if moment is None else utc_text(moment)
+
+
+def millis_text(millis: int) -> str:
+    """Return a time in milliseconds since the epoch as it is shown."""
+    return utc_text(datetime.fromtimestamp(millis / 1000, UTC))
+
+
+def shown_channel(text: str, *, reveal: bool) -> str:
+    """Return a number's id, which is the business' own; of a hostile body it can be anything."""
+    is_id = len(text) <= ID_DIGITS and text.isascii() and text.isdigit()
+    return text if reveal or is_id or not text else OTHER
+
+
+def plain_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows for `grep` and its like: one line each, and no lines between columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

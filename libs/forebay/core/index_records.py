@@ -1,9 +1,9 @@
 """The index: what happened to each item, as the stream `FOREBAY_INDEX_<s>` holds it. Version 1.
 
 A message of that stream is a JSON array of records, each an array that begins with its kind. They
-are spread over 16 buckets by the id of the message that they are about, so that all of one message
-is in one bucket, and whoever asks for it reads a sixteenth of the stream. The id itself is not
-kept: a provider's id holds the person's phone number (docs/design/0031).
+are spread over 32 buckets by the id of the message that they are about, so that all of one message
+is in one bucket, and whoever asks for it reads a thirty-second part of the stream. The id itself is
+not kept: a provider's id holds the person's phone number (docs/design/0031).
 
 A record may be missing (the process died before it was written) or there twice (NATS stored it and
 its answer was lost). Nothing is decided by it but what a person is shown.
@@ -33,8 +33,10 @@ __all__ = [
     "readable_records",
 ]
 
-BUCKETS: Final = "0123456789abcdef"
-"""Their names, one character each."""
+BUCKETS: Final = "0123456789abcdefghijklmnopqrstuv"
+"""Their names, one character each. Where little happens, nearly each record is a message: half as
+many buckets, and a question takes twice as long. Where much happens, each bucket is a message every
+second, which a list of an hour reads and the server flushes to disk."""
 
 
 class IndexOutcome(enum.StrEnum):
@@ -146,7 +148,7 @@ def message_digest(message: str) -> str:
 
 def bucket_of(message: str) -> str:
     """Return the bucket of all records about a message, by its id."""
-    return BUCKETS[zlib.crc32(message.encode()) & 15]
+    return BUCKETS[zlib.crc32(message.encode()) & 31]
 
 
 def encode_records(records: Sequence[IndexRecord]) -> bytes:

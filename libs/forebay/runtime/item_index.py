@@ -1,14 +1,17 @@
 """Reads the index: what happened to messages, and where they are now. For `forebay events`.
 
-Nothing of a stream is held but a page, and what was asked for. A record may be there twice, or
-missing (`core/index_records.py`): where an item waits, or is dead, is asked of RETRY and DEAD.
+Nothing of a stream is held but a page of 12 MiB at most, and what was asked for. A record may be
+there twice, or missing (`core/index_records.py`): where an item waits, or is dead, is asked of
+RETRY and DEAD.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
+from forebay.core.index_listing import IndexFilter, ItemRow, ItemRows
 from forebay.core.index_records import (
     IndexRecord,
     ItemHandled,
@@ -24,6 +27,9 @@ from forebay.runtime.jetstream.stream_reader import read_page, read_pages
 
 __all__ = ["ItemIndex", "ItemStory"]
 
+LATEST_SECONDS: Final = 600.0
+"""After it happened, a thing is stored: its attempt took a while, or NATS was away. What is stored
+later than that is not found by a time that ends before."""
 
 _Item = tuple[str, str]
 """An endpoint and a token: two endpoints may get the same message."""
@@ -67,31 +73,72 @@ class ItemIndex:
         Raises:
             StoreError: where NATS does not answer, or a shard has no index.
         """
-        digest, bucket = message_digest(message), bucket_of(message)
-        found = []
+        found = [
+            await self._with_present(story)
+            for shard in self._shards
+            for story in await self._stories(shard, message)
+        ]
+        return sorted(found, key=lambda story: story.stored[0].at)
+
+    async def listed(
+        self, wanted: IndexFilter, *, message: str | None = None, most: int | None = None
+    ) -> AsyncIterator[list[ItemRow]]:
+        """Yield the items that something happened to, oldest first, shard by shard.
+
+        At most `HELD_ROWS` are in memory. What happened to an item is known as far as the records
+        of the time that is meant say so.
+
+        Args:
+            wanted: Which items, and of which time.
+            message: The provider's id of the message that they are about; None for all.
+            most: How many will be shown; None for all.
+
+        Raises:
+            StoreError: where NATS does not answer, or a shard has no index.
+        """
         for shard in self._shards:
-            stored: dict[_Item, set[ItemStored]] = {}
-            handled: dict[_Item, dict[tuple[object, ...], ItemHandled]] = {}
-            async for record in self._records(shard, bucket):
+            rows = ItemRows(shard, wanted, most)
+            if message is not None:
+                for story in await self._stories(shard, message):
+                    records: tuple[IndexRecord, ...] = (*story.stored, *story.handled)
+                    for record in records:
+                        rows.add(record)
+            else:
+                async for page in self._pages(shard, "*", wanted.since, wanted.until):
+                    for record in page:
+                        rows.add(record)
+                    if rows.is_full:
+                        yield rows.take_oldest()
+            yield rows.take_all()
+
+    async def _stories(self, shard: str, message: str) -> list[ItemStory]:
+        """Return the items about a message, without where they are now."""
+        digest, bucket = message_digest(message), bucket_of(message)
+        stored: dict[_Item, set[ItemStored]] = {}
+        handled: dict[_Item, dict[tuple[object, ...], ItemHandled]] = {}
+        before: list[IndexRecord] = []
+        async for page in self._pages(shard, bucket):
+            known = len(stored)
+            for record in page:
                 if isinstance(record, ItemStored) and record.message == digest:
                     stored.setdefault((record.endpoint, record.token), set()).add(record)
-            # Read once more rather than held: they are a sixteenth of all attempts.
-            if stored:
-                unread = self.unread
-                async for record in self._records(shard, bucket):
-                    item = (record.endpoint, record.token)
-                    if isinstance(record, ItemHandled) and item in stored:
-                        handled.setdefault(item, {})[msgspec.structs.astuple(record)] = record
-                self.unread = unread
-            for item, times in stored.items():
-                story = ItemStory(
-                    token=item[1],
-                    shard=shard,
-                    stored=tuple(sorted(times, key=_at)),
-                    handled=tuple(sorted(handled.get(item, {}).values(), key=_at)),
-                )
-                found.append(await self._with_present(story))
-        return sorted(found, key=lambda story: story.stored[0].at)
+            # What another processor wrote of an item can stand before its store, by seconds: in
+            # the same page or the one before.
+            searched = [*before, *page] if len(stored) > known else page
+            for record in searched if stored else ():
+                item = (record.endpoint, record.token)
+                if isinstance(record, ItemHandled) and item in stored:
+                    handled.setdefault(item, {})[msgspec.structs.astuple(record)] = record
+            before = page
+        return [
+            ItemStory(
+                token=item[1],
+                shard=shard,
+                stored=tuple(sorted(times, key=_at)),
+                handled=tuple(sorted(handled.get(item, {}).values(), key=_at)),
+            )
+            for item, times in stored.items()
+        ]
 
     async def begins(self) -> datetime | None:
         """Return since when there is an index; None where it is empty. Raises StoreError."""
@@ -116,14 +163,23 @@ class ItemIndex:
             ),
         )
 
-    async def _records(self, shard: str, bucket: str) -> AsyncIterator[IndexRecord]:
-        subject = index_subject(shard, bucket)
-        async for page in read_pages(self._client, index_stream(shard), subject):
+    async def _pages(
+        self, shard: str, bucket: str, since: int = 0, until: int | None = None
+    ) -> AsyncIterator[list[IndexRecord]]:
+        """Yield records, page by page; of a time: all of it, and some of before and after."""
+        # All of a stream is not the same for the server: it need not compare each subject.
+        subject = ">" if bucket == "*" else index_subject(shard, bucket)
+        start = datetime.fromtimestamp(since / 1000, UTC) if since > 0 else 1
+        async for page in read_pages(self._client, index_stream(shard), subject, start):
+            found: list[IndexRecord] = []
             for stored in page:
                 records, unread = readable_records(stored.payload)
                 self.unread += unread
-                for record in records:
-                    yield record
+                found += records
+            yield found
+            stored_at = page[-1].stored_at.timestamp() * 1000
+            if until is not None and stored_at >= until + LATEST_SECONDS * 1000:
+                return
 
 
 def _at(record: IndexRecord) -> int:

@@ -31,6 +31,7 @@ __all__ = [
     "forebay",
     "forebay_dead",
     "forebay_dead_process",
+    "forebay_process",
 ]
 
 PERSON: Final = "15550007777"
@@ -96,8 +97,15 @@ async def forebay_dead_process(
     *arguments: str, nats_url: str | None = None, cwd: Path | None = None
 ) -> PythonProcess:
     """Start the command as a user does: a process of its own."""
+    return forebay_process("dead", *arguments, nats_url=nats_url, cwd=cwd)
+
+
+def forebay_process(
+    *arguments: str, nats_url: str | None = None, cwd: Path | None = None
+) -> PythonProcess:
+    """Start another verb of the command as a user does."""
     own = {} if nats_url is None else {"FOREBAY_NATS_URL": nats_url}
-    return python("-m", "forebay", "dead", *arguments, cwd=cwd, environment=_environment(own))
+    return python("-m", "forebay", *arguments, cwd=cwd, environment=_environment(own))
 
 
 async def ended(process: PythonProcess) -> Ended:

@@ -60,6 +60,10 @@ class PythonProcess:
         """End it at once."""
         self._process.kill()
 
+    def printed(self) -> tuple[str, str]:
+        """Return what stands on stdout and on stderr so far, while it runs."""
+        return _so_far(self._out), _so_far(self._err)
+
     async def ended(self, *, within: float = 30.0) -> Ended:
         """Wait until it has ended by itself; one that does not in time is killed."""
         try:
@@ -78,6 +82,12 @@ class PythonProcess:
             for file in (self._out, self._err):
                 file.seek(0)
             return Ended(code=code, out=self._out.read().decode(), err=self._err.read().decode())
+
+
+def _so_far(file: IO[bytes]) -> str:
+    # Not by seeking: the process writes at the same place in the same file.
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode()
 
 
 def python(

@@ -1,0 +1,121 @@
+"""The options that verbs of `forebay events` share, and what they mean together."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forebay.cli.dead_options import dead_letter_filter
+from forebay.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from forebay.core.index_listing import IndexFilter
+
+__all__ = [
+    "Channel",
+    "Conversation",
+    "Destination",
+    "Outcome",
+    "Since",
+    "Until",
+    "index_filter",
+    "searched",
+]
+
+Destination = Annotated[
+    str | None,
+    typer.Option(
+        "--destination", "-d", help="Only what happened at this destination.", show_default=False
+    ),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Only of this phone number id of the business.", show_default=False),
+]
+Outcome = Annotated[
+    str | None,
+    typer.Option(
+        help="Only with this outcome: new, variant, repeat, unwanted, parked, delivered, failed, "
+        "rejected or dead.",
+        show_default=False,
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Only what happened at this time or later: 2h, 1d, today, yesterday, 2026-11-22, "
+        "2026-11-22T14:00. Default: 1h; with --wamid everything.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        help="Only what happened before this time, in the same formats.", show_default=False
+    ),
+]
+Conversation = Annotated[
+    str | None,
+    typer.Option(
+        help="Only of this conversation, by its token as `--reveal` shows it.", show_default=False
+    ),
+]
+
+
+def index_filter(  # noqa: PLR0913  # one parameter for each option
+    *,
+    endpoint: str | None,
+    destination: str | None,
+    channel: str | None,
+    kind: str | None,
+    outcome: str | None,
+    since: str | None,
+    until: str | None,
+    id_: str | None,
+    conversation: str | None,
+    now: datetime,
+) -> "IndexFilter":
+    """Return which items are meant; raises ConfigurationError where an option cannot be."""
+    from forebay.core.index_listing import IndexFilter
+    from forebay.core.index_records import IndexOutcome
+    from forebay.core.time_expressions import parse_time_expression
+
+    checked = dead_letter_filter(endpoint=endpoint, destination=destination, kind=kind, id_=id_)
+    if conversation is not None and not (
+        conversation and set(conversation) <= set("0123456789abcdef")
+    ):
+        message = f"--conversation {conversation!r} is no token: it is of hex digits"
+        raise ConfigurationError(message)
+    try:
+        own = None if outcome is None else IndexOutcome(outcome.lower())
+    except ValueError:
+        message = f"--outcome {outcome!r} is none: there are {', '.join(IndexOutcome)}"
+        raise ConfigurationError(message) from None
+    begin = None if since is None else parse_time_expression(since, now)
+    end = None if until is None else parse_time_expression(until, now)
+    if begin is not None and end is not None and begin >= end:
+        message = "--since is not before --until: nothing is between them"
+        raise ConfigurationError(message)
+    return IndexFilter(
+        endpoint=None if checked.endpoint is None else str(checked.endpoint),
+        channel=channel,
+        kind=kind,
+        conversation=conversation,
+        token=id_,
+        destination=destination,
+        outcome=own,
+        since=0 if begin is None else _millis(begin),
+        until=None if end is None else _millis(end),
+    )
+
+
+def searched(wanted: "IndexFilter") -> str:
+    """Return in words which time was searched."""
+    from forebay.cli.printing import millis_text
+
+    begin = f"since {millis_text(wanted.since)}" if wanted.since else "in all that is kept"
+    return begin if wanted.until is None else f"{begin} until {millis_text(wanted.until)}"
+
+
+def _millis(moment: datetime) -> int:
+    return max(0, int(moment.timestamp() * 1000))

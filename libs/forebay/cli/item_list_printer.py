@@ -1,0 +1,165 @@
+"""What `forebay events ls` shows: a table for people, or JSON for programs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from forebay.cli.printing import (
+    CELL,
+    SHORT_ID,
+    TABLE_ROWS,
+    millis_text,
+    output_console,
+    plain_rows,
+    shown_channel,
+)
+from forebay.core.failure_words import plain_failure
+from forebay.core.index_listing import ItemRow
+from forebay.core.index_records import IndexOutcome, ItemHandled
+from forebay.core.masking import printable
+
+__all__ = ["ItemListPrinter", "handled_facts", "outcome_words"]
+
+_COLUMNS: Final = ("since", "endpoint", "kind", "channel", "what became of it", "tries", "id")
+_REVEALED: Final = ("conversation", "answer")
+
+_WORDS: Final = {
+    IndexOutcome.NEW: "stored",
+    IndexOutcome.VARIANT: "stored as a variant",
+    IndexOutcome.REPEAT: "repeat",
+    IndexOutcome.UNWANTED: "no destination is for it",
+    IndexOutcome.PARKED: "waits, not tried yet",
+    IndexOutcome.DELIVERED: "delivered",
+    IndexOutcome.FAILED: "failed",
+    IndexOutcome.REJECTED: "rejected",
+    IndexOutcome.DEAD: "given up",
+}
+
+
+def outcome_words(outcome: IndexOutcome) -> str:
+    """Return what a person reads for an outcome."""
+    return _WORDS.get(outcome, outcome.value)
+
+
+def handled_facts(record: ItemHandled, *, reveal: bool) -> dict[str, Any]:
+    """Return what a program gets of what happened at a destination."""
+    facts: dict[str, Any] = {
+        "at": millis_text(record.at),
+        "destination": record.destination or None,
+        "outcome": record.outcome,
+        "attempt": record.attempt or None,
+        "milliseconds": record.millis,
+        "error": record.why or None,
+        "nextAttemptAt": millis_text(record.due) if record.due else None,
+    }
+    if reveal:
+        facts["answer"] = record.said or None
+    return facts
+
+
+class ItemListPrinter:
+    """Prints rows as they come."""
+
+    def __init__(self, *, as_json: bool, reveal: bool) -> None:
+        """Prepare.
+
+        Args:
+            as_json: Whether programs read it.
+            reveal: Whether conversations' tokens, odd channels and answers of destinations show.
+        """
+        self._as_json = as_json
+        self._reveal = reveal
+        self._columns = (*_COLUMNS, *_REVEALED) if reveal else _COLUMNS
+        self._console = output_console()
+        self._is_headed = False
+
+    def rows(self, rows: Sequence[ItemRow]) -> None:
+        """Show some."""
+        if self._as_json:
+            for row in rows:
+                sys.stdout.write(printable(json.dumps(self._facts(row), ensure_ascii=False)) + "\n")
+            return
+        for start in range(0, len(rows), TABLE_ROWS):
+            cells = [self._cells(row) for row in rows[start : start + TABLE_ROWS]]
+            if not self._console.is_terminal:
+                plain_rows(cells if self._is_headed else [self._columns, *cells])
+                self._is_headed = True
+                continue
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+            for name in self._columns:
+                table.add_column(name, overflow="fold", no_wrap=name in {"since", "id"})
+            for each in cells:
+                table.add_row(*map(Text, each))
+            self._console.print(table)
+
+    def end(self, shown: int, time: str, *, is_cut: bool) -> None:
+        """Say that the list is over, or that there is more; `time` is what was searched."""
+        if self._as_json:
+            return
+        if is_cut:
+            text = f"the first {shown:,} {time}; there are more: narrow it down, or say --limit 0"
+        elif shown:
+            text = f"{shown:,} {'item' if shown == 1 else 'items'} {time}"
+        else:
+            text = f"no item {time}"
+        self._console.print(text)
+
+    def _cells(self, row: ItemRow) -> tuple[str, ...]:
+        any_ = row.any
+        cells = [
+            millis_text(row.at),
+            any_.endpoint,
+            any_.kind,
+            shown_channel(any_.channel, reveal=self._reveal),
+            _became(row),
+            str(max((each.attempt for each in row.last.values()), default=0) or ""),
+            any_.token[:SHORT_ID],
+        ]
+        if self._reveal:
+            said = (f"{name}: {each.said}" for name, each in row.last.items() if each.said)
+            cells += [any_.conversation, "; ".join(said)]
+        return tuple(printable(cell, CELL) for cell in cells)
+
+    def _facts(self, row: ItemRow) -> dict[str, Any]:
+        any_, stored = row.any, row.stored
+        facts: dict[str, Any] = {
+            "id": any_.token,
+            "endpoint": any_.endpoint,
+            "kind": any_.kind,
+            "channel": shown_channel(any_.channel, reveal=self._reveal),
+            "shard": row.shard,
+            "at": millis_text(row.at),
+            "stored": None if stored is None else stored.outcome,
+            "receivedAt": (
+                millis_text(stored.received) if stored is not None and stored.received else None
+            ),
+            "rawSequence": None if stored is None else stored.raw,
+            "repeats": row.repeats,
+            "handled": [
+                handled_facts(row.last[name], reveal=self._reveal) for name in sorted(row.last)
+            ],
+        }
+        if self._reveal:
+            facts["conversation"] = any_.conversation
+        return facts
+
+
+def _became(row: ItemRow) -> str:
+    parts = []
+    for name in sorted(row.last):
+        record = row.last[name]
+        text = outcome_words(record.outcome)
+        if record.why:
+            text += f" ({plain_failure(record.why)})"
+        parts.append(f"{name}: {text}" if name else text)
+    stored = row.stored
+    if stored is not None and (not parts or stored.outcome is IndexOutcome.VARIANT):
+        parts.insert(0, outcome_words(stored.outcome))
+    if row.repeats:
+        parts.append("1 repeat" if row.repeats == 1 else f"{row.repeats:,} repeats")
+    return "; ".join(parts)
