@@ -16,6 +16,7 @@ from forebay.core.index_records import (
     message_digest,
     message_id_of,
     readable_records,
+    records_without,
 )
 
 STORED = ItemStored(
@@ -111,3 +112,15 @@ def test_all_of_one_message_is_in_one_bucket_and_messages_are_spread() -> None:
 
 def test_the_id_of_a_message_is_not_in_its_records() -> None:
     assert message_digest("wamid.HBgL==") == "e8f0372032642380"
+
+
+def test_some_records_are_taken_out_and_the_others_stay_as_they_are() -> None:
+    later = ["z", 1, "of a later version"]
+    payload = json.dumps([json.loads(encode_records([STORED]))[0], later]).encode()
+    kept, count = records_without(payload, lambda record: record.token == STORED.token)
+    assert kept is not None
+    assert (json.loads(kept), count) == ([later], 1)
+    assert records_without(encode_records([STORED, HANDLED]), lambda _: True) == (None, 2)
+    assert records_without(b"nobody's", lambda _: True) == (b"nobody's", 0)
+    whole = encode_records([STORED, HANDLED])
+    assert records_without(whole, lambda _: False) == (whole, 0)

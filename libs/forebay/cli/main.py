@@ -13,6 +13,8 @@ from forebay import __version__
 from forebay.cli import events
 from forebay.cli.dead import dead
 from forebay.cli.destinations import destinations
+from forebay.cli.erase import EPILOG as ERASE_EPILOG
+from forebay.cli.erase import erase
 from forebay.cli.failures import READER_LEFT, exit_code
 from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
@@ -55,6 +57,7 @@ app.command()(operator)
 app.add_typer(dead)
 app.add_typer(destinations)
 app.add_typer(waiting)
+app.command(epilog=ERASE_EPILOG)(erase)
 unwrap(app)
 unwrap(dead)
 unwrap(destinations)

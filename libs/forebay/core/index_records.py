@@ -12,7 +12,7 @@ its answer was lost). Nothing is decided by it but what a person is shown.
 import enum
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -31,6 +31,7 @@ __all__ = [
     "message_digest",
     "message_id_of",
     "readable_records",
+    "records_without",
 ]
 
 BUCKETS: Final = "0123456789abcdefghijklmnopqrstuv"
@@ -185,3 +186,26 @@ def readable_records(payload: bytes) -> tuple[list[IndexRecord], int]:
         except (msgspec.DecodeError, RecursionError):
             continue
     return found, len(parts) - len(found)
+
+
+def records_without(
+    payload: bytes, is_meant: Callable[[IndexRecord], bool]
+) -> tuple[bytes | None, int]:
+    """Return a message's payload without some of its records, and how many those are.
+
+    What cannot be read stays as it is. None where nothing is left.
+    """
+    try:
+        parts = _DECODE_PARTS(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return payload, 0
+    kept = []
+    for part in parts:
+        try:
+            record = _DECODE_ONE(part)
+        except (msgspec.DecodeError, RecursionError):
+            kept.append(part)
+            continue
+        if not is_meant(record):
+            kept.append(part)
+    return (_ENCODE(kept) if kept else None), len(parts) - len(kept)

@@ -29,7 +29,15 @@ from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, Strea
 from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
 from forebay.runtime.jetstream.stream_reader import read_pages
 
-__all__ = ["SILENCE", "DeadLetterGroup", "DeadLetterOutcome", "DeadLetterPlan", "DeadLetterStore"]
+__all__ = [
+    "SILENCE",
+    "DeadLetterGroup",
+    "DeadLetterOutcome",
+    "DeadLetterPlan",
+    "DeadLetterStore",
+    "patiently",
+    "store_message",
+]
 
 PATIENCE_SECONDS: Final = 30.0
 """For NATS to come back while letters are worked: a server's restart should not end a long replay.
@@ -122,7 +130,7 @@ class DeadLetterStore(abc.ABC):
     ) -> AsyncIterator[list[DeadLetter]]:
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
         start = wanted.since or 1
-        async for messages in read_pages(self.client, stream, subjects, start, _patiently):
+        async for messages in read_pages(self.client, stream, subjects, start, patiently):
             letters = [self.letter(each) for each in messages]
             # Also where none is meant: whoever waits wants to see that it goes on.
             yield [letter for letter in letters if wanted.matches(letter)]
@@ -179,7 +187,7 @@ class DeadLetterStore(abc.ABC):
 
         async def one(letter: DeadLetter) -> None:
             try:
-                on_done(await _patiently(functools.partial(action, letter)))
+                on_done(await patiently(functools.partial(action, letter)))
             finally:
                 places.release()
 
@@ -222,11 +230,18 @@ class DeadLetterStore(abc.ABC):
 
     async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> PubAck:
         """Store a message; raises StoreError."""
-        answer = await request(self.client, subject, payload, headers=headers, silence=SILENCE)
-        ack = pub_ack(answer.data, stream_of(subject))
-        if isinstance(ack, StoreError):
-            raise ack
-        return ack
+        return await store_message(self.client, subject, payload, headers)
+
+
+async def store_message(
+    client: Client, subject: str, payload: bytes, headers: dict[str, str] | None = None
+) -> PubAck:
+    """Store a message of one of Forebay's streams; raises StoreError."""
+    answer = await request(client, subject, payload, headers=headers, silence=SILENCE)
+    ack = pub_ack(answer.data, stream_of(subject))
+    if isinstance(ack, StoreError):
+        raise ack
+    return ack
 
 
 class _Pace:
@@ -249,7 +264,7 @@ class _Pace:
 _Answer = TypeVar("_Answer")
 
 
-async def _patiently(action: Callable[[], Awaitable[_Answer]]) -> _Answer:
+async def patiently(action: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """Do it again while NATS is away, for a while."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + PATIENCE_SECONDS

@@ -116,6 +116,11 @@ class NatsServer:
         return f"nats://{host}:{self.port}"
 
     @property
+    def store(self) -> Path:
+        """The folder with its streams."""
+        return self._store
+
+    @property
     def log(self) -> Path:
         """The file with the server's log."""
         return self._program.log

@@ -215,14 +215,27 @@ async def get_direct(
 
 
 async def delete_message(
-    client: Client, stream: str, sequence: int, *, silence: str | None = None
+    client: Client,
+    stream: str,
+    sequence: int,
+    *,
+    silence: str | None = None,
+    overwrite: bool = False,
 ) -> bool:
     """Delete one message; False where it was gone.
+
+    Args:
+        client: A connected client.
+        stream: The stream's name.
+        sequence: Which message.
+        silence: How the error begins where there is no answer.
+        overwrite: Whether its bytes on disk are overwritten, which costs the server a hundred times
+            as much.
 
     Raises:
         StoreError: where NATS refuses, or does not answer.
     """
-    body = msgspec.json.encode({"seq": sequence, "no_erase": True})
+    body = msgspec.json.encode({"seq": sequence, "no_erase": not overwrite})
     subject = f"{API_PREFIX}STREAM.MSG.DELETE.{stream}"
     answer = await request(client, subject, body, silence=silence)
     decoded = msgspec.json.decode(answer.data)
