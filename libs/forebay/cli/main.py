@@ -19,6 +19,7 @@ from forebay.cli.failures import READER_LEFT, exit_code
 from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
+from forebay.cli.raw import raw
 from forebay.cli.receiver import receiver
 from forebay.cli.run import run
 from forebay.cli.simulate import simulate
@@ -57,9 +58,11 @@ app.command()(operator)
 app.add_typer(dead)
 app.add_typer(destinations)
 app.add_typer(waiting)
+app.add_typer(raw)
 app.command(epilog=ERASE_EPILOG)(erase)
 unwrap(app)
 unwrap(dead)
+unwrap(raw)
 unwrap(destinations)
 unwrap(waiting)
 
