@@ -36,10 +36,12 @@ def test_what_is_allowed_and_denied_reaches_them(monkeypatch: pytest.MonkeyPatch
         ip_network("fd00:10:244::/56"),
     )
     assert settings.denied_networks == (ip_network("203.0.113.0/24"),)
+    assert settings.own_nats
 
 
 def test_as_shipped_nothing_private_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = render_set("production")
     settings = settings_of(shipped, monkeypatch)
     assert (settings.allowed_networks, settings.denied_networks) == ((), ())
+    assert not settings.own_nats
     assert "processors.allowedNetworks" in shipped.notes

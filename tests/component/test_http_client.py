@@ -20,9 +20,10 @@ from forebay_processor.destinations.http_client import KEPT_SECONDS, HttpClient
 from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.registry import Destinations
+from support.destinations.clients import own_clients
 from support.destinations.dns_server import DnsServer
 from support.destinations.hostile_server import Hostile, Peer, answering
-from support.destinations.http_destination import LOOPBACK, attempt_of, own_client, own_clients
+from support.destinations.http_destination import LOOPBACK, attempt_of, own_client
 from support.programs.ports import HOST, free_port
 from support.timing.clocks import LoopClock
 from support.timing.loops import on_a_processors_loop

@@ -211,6 +211,8 @@ LONG = {
     "spec.destinations[].http.tls.serverName": "a" * 60 + ".",
     "spec.destinations[].postgres.schemaName": "a",
     "spec.destinations[].postgres.tls.serverName": "a" * 60 + ".",
+    "spec.destinations[].nats.tls.serverName": "a" * 60 + ".",
+    "spec.destinations[].nats.url": "nats://",
     "spec.destinations[].http.url": "https://a.example/",
 }
 """What the longest text of a field begins with, where it is not `1` as often as there is room."""

@@ -14,7 +14,7 @@ from forebay.core.destination_spec import DESTINATION_KINDS, DestinationSpec
 from forebay.core.resource import parse_endpoint
 from forebay.core.tables import Destination, HttpTarget, LogTarget, Target
 from forebay_processor.destinations.kinds import limits_of, made_of
-from support.destinations.http_destination import own_clients
+from support.destinations.clients import own_clients
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -22,6 +22,7 @@ SMALLEST: Final[dict[str, dict[str, Any]]] = {
     "http": {"url": "https://crm.example.com/in"},
     "log": {},
     "postgres": {"dsn": {"secretKeyRef": {"name": "warehouse", "key": "dsn"}}},
+    "nats": {"url": "nats://bus.example.com", "subject": "acme.whatsapp"},
 }
 """The least that a manifest says of each kind."""
 

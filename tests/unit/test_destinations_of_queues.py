@@ -19,7 +19,7 @@ from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.stream_time import StreamTime
-from support.destinations.http_destination import own_clients
+from support.destinations.clients import own_clients
 from support.inputs.tables import ENDPOINT, endpoint, http_destination
 from support.processor.queue_alone import QueueAlone
 from support.timing.clocks import HandClock

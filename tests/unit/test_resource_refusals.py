@@ -362,7 +362,7 @@ def test_a_required_field_that_is_misspelt_is_reported_once(path: str, misspelt:
     assert problem.reason == f"there is no such field: did you mean `{name}`?"
 
 
-@pytest.mark.parametrize("kind", ["nats", "python"])
+@pytest.mark.parametrize("kind", ["python"])
 def test_a_destination_of_a_later_version_says_so(kind: str) -> None:
     found = problems(changed("spec.destinations", [{"name": "later", kind: {}}]))
     reasons = {problem.field: problem.reason for problem in found}

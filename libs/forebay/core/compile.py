@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from forebay.core.compile_nats import nats_target
+from forebay.core.compile_tls import tls_record
 from forebay.core.destination_spec import (
     BatchSpec,
     DestinationSpec,
     HttpSpec,
     PostgresSpec,
     SigningSpec,
-    TlsSpec,
 )
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
@@ -261,6 +262,7 @@ def _destination(values: SecretValues, path: Path, spec: DestinationSpec) -> Des
             if spec.postgres is not None
             else None
         ),
+        nats=nats_target(values, (*path, "nats"), spec.nats) if spec.nats is not None else None,
         retry=Retry(
             initial_delay_seconds=spec.retry.initial_delay,
             max_delay_seconds=spec.retry.max_delay,
@@ -283,7 +285,7 @@ def _http(values: SecretValues, path: Path, spec: HttpSpec) -> HttpTarget:
         content_type=spec.content_type,
         headers=headers,
         signing_secrets=_signing(values, (*path, "signing"), spec.signing),
-        tls=_tls(values, (*path, "tls"), spec.tls) if spec.tls is not None else None,
+        tls=tls_record(values, (*path, "tls"), spec.tls) if spec.tls is not None else None,
         timeout_seconds=spec.timeout_seconds,
         max_in_flight=spec.max_in_flight,
         rate_per_second=spec.rate_per_second,
@@ -295,7 +297,7 @@ def _postgres(values: SecretValues, path: Path, spec: PostgresSpec) -> PostgresT
     address = values.postgres_address((*path, "dsn"), spec.dsn, has_tls=spec.tls is not None)
     tls = None if address.is_plain else HttpTls()
     if spec.tls is not None:
-        tls = _tls(values, (*path, "tls"), spec.tls)
+        tls = tls_record(values, (*path, "tls"), spec.tls)
     return PostgresTarget(
         hosts=address.hosts,
         database=address.database,
@@ -323,17 +325,4 @@ def _signing(values: SecretValues, path: Path, spec: SigningSpec | None) -> tupl
     return tuple(
         values.signing_secret((*path, "secrets", place), source)
         for place, source in enumerate(spec.secrets or ())
-    )
-
-
-def _tls(values: SecretValues, path: Path, spec: TlsSpec) -> HttpTls:
-    def pem(field: str, source: SecretSource | None, ending: str) -> str:
-        return "" if source is None else values.pem((*path, field), source, ending)
-
-    return HttpTls(
-        ca=pem("ca", spec.ca, "CERTIFICATE"),
-        certificate=pem("certificate", spec.certificate, "CERTIFICATE"),
-        key=pem("key", spec.key, "PRIVATE KEY"),
-        server_name=spec.server_name or "",
-        insecure_skip_verify=spec.insecure_skip_verify,
     )

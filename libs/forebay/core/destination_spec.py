@@ -12,15 +12,16 @@ from forebay.core.field_types import (
     HttpUrl,
     Name,
     SchemaName,
-    ServerName,
     duration,
 )
+from forebay.core.nats_spec import NatsSpec
 from forebay.core.spec_base import (
     ResourceRecord,
     SecretKeyRef,
     SecretSource,
     SecretSources,
 )
+from forebay.core.tls_spec import TlsSpec
 
 __all__ = [
     "DESTINATION_KINDS",
@@ -28,6 +29,7 @@ __all__ = [
     "DestinationSpec",
     "HttpSpec",
     "LogSpec",
+    "NatsSpec",
     "OutgoingHeader",
     "PostgresSpec",
     "RetrySpec",
@@ -85,38 +87,6 @@ class SigningSpec(ResourceRecord):
     def _is_given_one_way(self) -> Self:
         if (self.secret_key_ref is None) == (self.secrets is None):
             message = "give either `secretKeyRef` or `secrets`"
-            raise ValueError(message)
-        return self
-
-
-class TlsSpec(ResourceRecord):
-    """What is to be different from the system's way with an https destination."""
-
-    ca: SecretSource | None = None
-    """Certificates in PEM that the destination's is checked against, instead of the system's."""
-
-    certificate: SecretSource | None = None
-    """Ours, in PEM, with those between it and its authority; shown to who asks for one."""
-
-    key: SecretSource | None = None
-    """The certificate's private key in PEM, without a password."""
-
-    server_name: ServerName | None = None
-    """The name that the destination's certificate has to have, where it is not the URL's."""
-
-    insecure_skip_verify: bool = False
-    """Take any certificate: whoever stands in between can read and answer. Set explicitly."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            message = "`certificate` and `key` belong together: give both or none"
-            raise ValueError(message)
-        if self.insecure_skip_verify and (self.ca is not None or self.server_name is not None):
-            message = (
-                "`insecureSkipVerify` checks nothing, so `ca` and `serverName` have no use: "
-                "remove it, or remove them"
-            )
             raise ValueError(message)
         return self
 
@@ -236,7 +206,7 @@ class RetrySpec(ResourceRecord):
         return self
 
 
-DESTINATION_KINDS: Final = ("http", "log", "postgres")
+DESTINATION_KINDS: Final = ("http", "log", "postgres", "nats")
 
 
 class DestinationSpec(ResourceRecord):
@@ -252,6 +222,7 @@ class DestinationSpec(ResourceRecord):
     http: HttpSpec | None = None
     log: LogSpec | None = None
     postgres: PostgresSpec | None = None
+    nats: NatsSpec | None = None
     retry: RetrySpec = RetrySpec()
 
     @model_validator(mode="after")
@@ -266,3 +237,9 @@ class DestinationSpec(ResourceRecord):
     def kind(self) -> str:
         """Return which of `DESTINATION_KINDS` it is."""
         return next(kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def max_in_flight(self) -> int:
+        """Return how many requests it may have under way; 0 for a kind that makes none."""
+        asked: int = getattr(getattr(self, self.kind), "max_in_flight", 0)
+        return asked

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from forebay.core.endpoint_name import NAME_LIMIT, is_dns_label
 from forebay.core.item_kinds import KINDS
+from forebay.core.nats_subject import PLACES, SUBJECT_SIZE, is_free_subject
 from forebay.core.quantity_format import QUANTITY
 
 __all__ = [
@@ -19,13 +20,17 @@ __all__ = [
     "HeaderValue",
     "Host",
     "HttpUrl",
+    "InboxPrefix",
     "Name",
+    "NatsSubject",
+    "NatsUrl",
     "Quantity",
     "SchemaName",
     "SecretKey",
     "SecretName",
     "ServerName",
     "ShardName",
+    "StreamName",
     "UserName",
     "duration",
     "label",
@@ -36,6 +41,10 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _DURATION_UNITS: Final = (3600.0, 60.0, 1.0, 0.001)
 _HOST_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _PORTS: Final = range(1, 65536)
+_PORT: Final = (
+    "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
+_NATS_SERVER: Final = rf"(nats|tls)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]{{2,45}}\])(:{_PORT})?"
 
 
 def parse_duration(text: object) -> float:
@@ -123,6 +132,18 @@ def _http_url(text: str) -> str:
     return text
 
 
+def _nats_subject(text: str) -> str:
+    if not is_free_subject(text):
+        places = ", ".join(f"{{{place}}}" for place in PLACES)
+        message = (
+            "use up to 16 words of letters, digits, hyphens and underscores with dots between "
+            "them, such as acme.whatsapp.{kind}: the first is written out and is not forebay; "
+            f"in the others may stand {places}"
+        )
+        raise ValueError(message)
+    return text
+
+
 def _event_kind(text: str) -> str:
     if text not in KINDS:
         near = difflib.get_close_matches(text, KINDS, n=1)
@@ -160,6 +181,32 @@ HeaderValue = Annotated[
     _matching(r"[!-~]([ -~]*[!-~])?", "use printable ASCII, without spaces at its ends"),
 ]
 HttpUrl = Annotated[str, _at_most(2048), AfterValidator(_http_url)]
+InboxPrefix = Annotated[
+    str,
+    _at_most(128),
+    _matching(
+        r"_?[A-Za-z0-9-][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*",
+        "give words of letters, digits, hyphens and underscores with dots between them, such as "
+        "_INBOX_acme",
+    ),
+]
+NatsSubject = Annotated[str, _at_most(SUBJECT_SIZE), AfterValidator(_nats_subject)]
+NatsUrl = Annotated[
+    str,
+    _at_most(2048),
+    _matching(
+        rf"{_NATS_SERVER}(,{_NATS_SERVER}){{0,7}}",
+        "give nats://host:4222 or tls://host:4222, or up to 8 of these with commas between them; "
+        "who we are there goes into `user`, `token` or `credentials`",
+    ),
+]
+StreamName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_-]{1,255}",
+        "a stream's name has letters, digits, hyphens and underscores only",
+    ),
+]
 Digits = Annotated[
     str,
     _matching(r"[0-9]{1,32}", "this is an id of digits, such as 106540352242922"),

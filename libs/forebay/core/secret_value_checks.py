@@ -164,6 +164,17 @@ class SecretValues:
             )
         return value
 
+    def nats_credentials(self, path: Path, source: SecretSource) -> str:
+        """Return a JWT and a seed of NATS as `nsc` writes them."""
+        value = self._found(path, source)
+        if value and not (re.search(r"(?m)^\s*ey", value) and re.search(r"(?m)^\s*SU", value)):
+            return self._refuse(
+                path,
+                f"{_name(source.secret_key_ref)} holds no JWT and seed of a NATS user: make it "
+                "with `nsc generate creds`",
+            )
+        return value
+
     def _refuse(self, path: Path, reason: str) -> str:
         self._problems.append(Problem(str(self._endpoint), path, reason))
         return ""

@@ -15,7 +15,9 @@ import msgspec
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
+from forebay.core.nats_target import NatsTarget
 from forebay.core.providers.names import ProviderName
+from forebay.core.table_records import HttpTls, TableRecord
 
 __all__ = [
     "AnyTable",
@@ -28,6 +30,7 @@ __all__ = [
     "HttpTarget",
     "HttpTls",
     "LogTarget",
+    "NatsTarget",
     "PostgresTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
@@ -45,15 +48,7 @@ TABLE_FORMAT = 1
 """The version of the tables' own format."""
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """What all records of a table have in common.
-
-    They hold no cycles, so the garbage collector need not visit them: reading 10,000 endpoints
-    made it stop everything for 20 to 80 ms.
-    """
-
-
-class HeaderCheck(_Record, frozen=True, kw_only=True):
+class HeaderCheck(TableRecord, frozen=True, kw_only=True):
     """A header that every webhook has to carry."""
 
     name: str
@@ -63,7 +58,7 @@ class HeaderCheck(_Record, frozen=True, kw_only=True):
     """The live values; any of them will do (rotation). Never empty."""
 
 
-class SignatureCheck(_Record, frozen=True, kw_only=True):
+class SignatureCheck(TableRecord, frozen=True, kw_only=True):
     """An HMAC-SHA256 over the raw body that every webhook has to carry, in hex."""
 
     header: str
@@ -76,21 +71,21 @@ class SignatureCheck(_Record, frozen=True, kw_only=True):
     """The live secrets; any of them will do (rotation). Never empty."""
 
 
-class BasicCheck(_Record, frozen=True, kw_only=True):
+class BasicCheck(TableRecord, frozen=True, kw_only=True):
     """A user name with its password, as RFC 7617 has them."""
 
     username: str
     password: str
 
 
-class CertificateCheck(_Record, frozen=True, kw_only=True):
+class CertificateCheck(TableRecord, frozen=True, kw_only=True):
     """A TLS client certificate that a trusted proxy has verified and passes on."""
 
     names: tuple[str, ...]
     """Common names or DNS names; the certificate has to have one of them. Never empty."""
 
 
-class Authentication(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Authentication(TableRecord, frozen=True, kw_only=True, omit_defaults=True):
     """All that a webhook has to prove; an empty one is refused unless `none` is set explicitly.
 
     What is not asked for is not written: a receiver of an older version, which refuses a field that
@@ -127,7 +122,7 @@ class Authentication(_Record, frozen=True, kw_only=True, omit_defaults=True):
             raise ConfigurationError(message)
 
 
-class ReceiverRoute(_Record, frozen=True, kw_only=True):
+class ReceiverRoute(TableRecord, frozen=True, kw_only=True):
     """One endpoint as receivers see it."""
 
     namespace: str
@@ -148,7 +143,7 @@ class ReceiverRoute(_Record, frozen=True, kw_only=True):
         return EndpointName(self.namespace, self.name)
 
 
-class ReceiverTable(_Record, frozen=True, kw_only=True):
+class ReceiverTable(TableRecord, frozen=True, kw_only=True):
     """One file of the receivers' table."""
 
     format: Literal[1] = 1
@@ -158,21 +153,7 @@ class ReceiverTable(_Record, frozen=True, kw_only=True):
     routes: tuple[ReceiverRoute, ...] = ()
 
 
-class HttpTls(_Record, frozen=True, kw_only=True):
-    """What is different from the system's way of TLS; empty text where nothing is."""
-
-    ca: str = ""
-    """Certificates in PEM."""
-
-    certificate: str = ""
-    """Ours, in PEM; with `key` or not at all."""
-
-    key: str = ""
-    server_name: str = ""
-    insecure_skip_verify: bool = False
-
-
-class Batch(_Record, frozen=True, kw_only=True):
+class Batch(TableRecord, frozen=True, kw_only=True):
     """Several items in one request."""
 
     max_items: int = 100
@@ -183,7 +164,7 @@ class Batch(_Record, frozen=True, kw_only=True):
     """How long an event waits for others."""
 
 
-class HttpTarget(_Record, frozen=True, kw_only=True):
+class HttpTarget(TableRecord, frozen=True, kw_only=True):
     """An HTTP destination: CloudEvents, one or several in a POST, or webhooks as they came."""
 
     url: str
@@ -193,7 +174,7 @@ class HttpTarget(_Record, frozen=True, kw_only=True):
     )
     """Of events, one or several in a POST."""
 
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     signing_secrets: tuple[str, ...] = ()
     """Standard Webhooks secrets, `whsec_...`; each signs (rotation)."""
 
@@ -207,11 +188,11 @@ class HttpTarget(_Record, frozen=True, kw_only=True):
     """None for one event in a POST."""
 
 
-class LogTarget(_Record, frozen=True, kw_only=True):
+class LogTarget(TableRecord, frozen=True, kw_only=True):
     """A line in the processor's log for each item, without its content."""
 
 
-class PostgresTarget(_Record, frozen=True, kw_only=True):
+class PostgresTarget(TableRecord, frozen=True, kw_only=True):
     """A PostgreSQL database: rows, several in a statement."""
 
     hosts: tuple[tuple[str, int], ...]
@@ -235,11 +216,11 @@ class PostgresTarget(_Record, frozen=True, kw_only=True):
     batch: Batch = Batch()
 
 
-Target = HttpTarget | LogTarget | PostgresTarget
+Target = HttpTarget | LogTarget | PostgresTarget | NatsTarget
 """What is special to each kind of destination."""
 
 
-class Retry(_Record, frozen=True, kw_only=True):
+class Retry(TableRecord, frozen=True, kw_only=True):
     """How long to go on with an item that a destination did not take."""
 
     initial_delay_seconds: float = 1.0
@@ -247,7 +228,7 @@ class Retry(_Record, frozen=True, kw_only=True):
     max_age_seconds: float = 72 * 3600.0
 
 
-class Destination(_Record, frozen=True, kw_only=True):
+class Destination(TableRecord, frozen=True, kw_only=True):
     """Where items of an endpoint go. Exactly one of the kinds is set."""
 
     name: str
@@ -260,23 +241,31 @@ class Destination(_Record, frozen=True, kw_only=True):
     http: HttpTarget | None = None
     log: LogTarget | None = None
     postgres: PostgresTarget | None = None
+    nats: NatsTarget | None = None
     retry: Retry = Retry()
 
     def __post_init__(self) -> None:
         """Refuse one of no kind, whose items would go nowhere, or of several."""
-        if sum(kind is not None for kind in (self.http, self.log, self.postgres)) != 1:
+        kinds = (self.http, self.log, self.postgres, self.nats)
+        if sum(kind is not None for kind in kinds) != 1:
             message = "a destination is of exactly one kind"
             raise ValueError(message)
 
     @property
     def target(self) -> Target:
         """Return what is special to its kind."""
-        target = self.http or self.log or self.postgres
+        target = self.http or self.log or self.postgres or self.nats
         assert target is not None  # noqa: S101  # see `__post_init__`
         return target
 
+    @property
+    def tls(self) -> HttpTls | None:
+        """Return how TLS is to be, for kinds that have a connection; None for the system's way."""
+        target = self.target
+        return None if isinstance(target, LogTarget) else target.tls
 
-class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
+
+class ProcessorEndpoint(TableRecord, frozen=True, kw_only=True):
     """One endpoint as processors see it."""
 
     namespace: str
@@ -306,7 +295,7 @@ class ProcessorEndpoint(_Record, frozen=True, kw_only=True):
         return EndpointName(self.namespace, self.name)
 
 
-class ProcessorTable(_Record, frozen=True, kw_only=True):
+class ProcessorTable(TableRecord, frozen=True, kw_only=True):
     """One file of the processors' table."""
 
     format: Literal[1] = 1

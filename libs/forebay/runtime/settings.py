@@ -21,6 +21,7 @@ __all__ = [
     "NatsUser",
     "PartSettings",
     "load_settings",
+    "parse_credentials",
     "read_credentials",
 ]
 
@@ -96,7 +97,12 @@ def read_credentials(file: Path) -> tuple[str, str]:
         OSError: where it cannot be read.
         ValueError: where it holds none.
     """
-    lines = [line.strip() for line in file.read_text().splitlines()]
+    return parse_credentials(file.read_text())
+
+
+def parse_credentials(text: str) -> tuple[str, str]:
+    """Return the JWT and the seed of what `nsc` writes; raises ValueError where it holds none."""
+    lines = [line.strip() for line in text.splitlines()]
     jwt = next((line for line in lines if line.startswith("ey")), None)
     seed = next((line for line in lines if line.startswith("SU")), None)
     if jwt is None or seed is None:

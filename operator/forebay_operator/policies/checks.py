@@ -151,8 +151,7 @@ def requests_are_within(about: Input) -> Refusal | None:
         if whole <= limit:
             return None
         return _beyond("processing.maxInFlight", whole, limit, "requestsInFlight")
-    kinds = (each.http or each.postgres for each in spec.destinations)
-    asked = sum(each.max_in_flight for each in kinds if each is not None)
+    asked = sum(each.max_in_flight for each in spec.destinations)
     if asked <= limit:
         return None
     return _beyond(

@@ -145,9 +145,9 @@ def _resolved(
 
 
 def _certificate_end(processing: ProcessorEndpoint) -> float | None:
-    targets = (each.http or each.postgres for each in processing.destinations)
-    settings = (each.tls for each in targets if each is not None)
-    authorities = {each.ca for each in settings if each is not None and each.ca}
+    authorities = {
+        each.tls.ca for each in processing.destinations if each.tls is not None and each.tls.ca
+    }
     return earliest(map(first_end, authorities))
 
 

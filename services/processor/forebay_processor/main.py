@@ -26,11 +26,7 @@ from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
 from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_processor.adapters.control_listener import ControlListener
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.kinds import Clients
-from forebay_processor.destinations.name_resolver import Names
-from forebay_processor.destinations.postgres_connection import PostgresClient
+from forebay_processor.destinations.clients import open_clients
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.handlers.control import DestinationControl
@@ -91,12 +87,9 @@ async def _work(
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()
     clock = SystemClock()
-    names = Names(clock.monotonic, settings.nameservers)
-    guard = Guard(settings.allowed_networks, settings.denied_networks)
-    async with HttpClient(guard, names) as client:
-        clients = Clients(http=client, postgres=PostgresClient(guard, names))
+    publisher = Publisher(nats, "forebay-processor-publish")
+    async with open_clients(settings, clock.monotonic, lambda: publisher.server) as clients:
         time = StreamTime(clock)
-        publisher = Publisher(nats, "forebay-processor-publish")
         me = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         engine = Engine(
             settings,

@@ -66,6 +66,11 @@ class ProcessorSettings(BaseSettings):
     """Networks in which no destination may be though their addresses are public; goes before
     `allowed_networks`."""
 
+    own_nats: bool = False
+    """Whether `nats` destinations may be on the NATS that Forebay itself stores in, where their
+    addresses are allowed. Not by default: whoever may make an endpoint could publish to other
+    applications there, as whom its login says."""
+
     index: bool = True
     """Whether it is kept what happened to each item, for `forebay events`. It takes some 300 bytes
     of NATS' disk an item, and 8 µs of the processor's time (docs/design/0031)."""

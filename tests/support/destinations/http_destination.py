@@ -13,14 +13,12 @@ from forebay.core.tables import HttpTarget
 from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.http import HttpDestination
 from forebay_processor.destinations.http_client import KEPT_LIMIT, HttpClient
-from forebay_processor.destinations.kinds import Clients
 from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, DestinationPort
-from forebay_processor.destinations.postgres_connection import PostgresClient
 from support.destinations.aiohttp_destination import AiohttpDestination, aiohttp_session
 from support.processor.attempts import attempt
 
-__all__ = ["LOOPBACK", "attempt_of", "own_client", "own_clients", "serving", "serving_over_aiohttp"]
+__all__ = ["LOOPBACK", "attempt_of", "own_client", "serving", "serving_over_aiohttp"]
 
 LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -40,14 +38,6 @@ async def own_client(
     guard, names = guard or Guard(LOOPBACK), names or Names(time.monotonic)
     async with HttpClient(guard, names, kept) as client:
         yield client
-
-
-@contextlib.asynccontextmanager
-async def own_clients() -> AsyncIterator[Clients]:
-    """Give what destinations of all kinds connect by."""
-    async with own_client() as client:
-        postgres = PostgresClient(Guard(LOOPBACK), Names(time.monotonic))
-        yield Clients(http=client, postgres=postgres)
 
 
 @contextlib.asynccontextmanager

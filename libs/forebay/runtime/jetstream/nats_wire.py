@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol, cast
 import msgspec
 from typing_extensions import override
 
+from forebay.runtime.jetstream.server_identity import ServerIdentity
+
 __all__ = [
     "PING",
     "ServerInfo",
@@ -43,6 +45,13 @@ class ServerInfo(msgspec.Struct, frozen=True):
     """Lame duck mode: the server is going to stop, clients should go elsewhere."""
 
     version: str = ""
+    server_id: str = ""
+    cluster: str = ""
+
+    def identity(self, peer: object) -> ServerIdentity:
+        """Return which server this is; `peer` is the address as asyncio has it."""
+        address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) and len(peer) > 1 else ""
+        return ServerIdentity(self.server_id, self.cluster, frozenset(self.connect_urls), address)
 
 
 class WireListener(Protocol):

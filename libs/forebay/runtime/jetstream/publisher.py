@@ -43,6 +43,7 @@ from forebay.runtime.jetstream.publisher_connection import (
     PublisherConnection,
     ServerConnector,
 )
+from forebay.runtime.jetstream.server_identity import ServerIdentity
 from forebay.runtime.settings import NatsSettings
 
 __all__ = ["Publisher"]
@@ -132,6 +133,11 @@ class Publisher:
     def max_payload(self) -> int:
         """Bytes of headers and payload that the server takes; 0 while there is no connection."""
         return 0 if self._connection is None else self._connection.max_payload
+
+    @property
+    def server(self) -> ServerIdentity | None:
+        """Which server it is connected to; None while there is no connection."""
+        return None if self._connection is None else self._connection.identity
 
     @property
     def foreign_answer(self) -> str:

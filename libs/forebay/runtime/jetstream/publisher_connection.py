@@ -12,6 +12,7 @@ import structlog
 
 from forebay.core.errors import ConfigurationError
 from forebay.runtime.jetstream.nats_wire import PING, ServerInfo, WireProtocol, connect_command
+from forebay.runtime.jetstream.server_identity import ServerIdentity
 from forebay.runtime.jetstream.servers import ServerPool, authenticate
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
@@ -101,6 +102,14 @@ class PublisherConnection:
         if not self.ended.done():
             self.ended.set_result(None)
         self._on_lost(self)
+
+    @property
+    def identity(self) -> ServerIdentity | None:
+        """Which server this is; None once the connection is gone."""
+        transport = self.wire.transport
+        if transport is None or not self.info.done() or self.info.exception() is not None:
+            return None
+        return self.info.result().identity(transport.get_extra_info("peername"))
 
     async def keep_alive(self) -> None:
         """Ask for a sign of life again and again; end the connection where none comes."""

@@ -25,6 +25,7 @@ __all__ = [
     "CLOUDEVENTS_TYPE",
     "attribute_text",
     "encode_event",
+    "event_of",
     "standard_webhooks_signature",
 ]
 
@@ -57,29 +58,32 @@ def encode_event(attempt: Attempt) -> bytes:
     `superseded` at a later attempt. Its `traceparent` (CloudEvents' extension for distributed
     tracing) is the item's, where it began; the request that brings it has its own.
     """
+    return _ENCODE(event_of(attempt))
+
+
+def event_of(attempt: Attempt) -> Event:
+    """Return an attempt's item as an event: for who hands it on in another form than as JSON."""
     item = attempt.item
     namespace, name = attempt.endpoint
-    return _ENCODE(
-        Event(
-            specversion="1.0",
-            id=attempt.token,
-            source=f"/forebay/{namespace}/{name}",
-            type=TYPE_PREFIX + item.kind,
-            subject=attribute_text(subject_of(item.kind, item.data)),
-            time=item.time,
-            datacontenttype="application/json",
-            traceparent=attempt.traceparent,
-            itemkey=attribute_text(item.key),
-            itemtype=attribute_text(item.type),
-            lane=attempt.lane,
-            channel=attribute_text(item.channel),
-            conversation=attempt.conversation,
-            otherchannel=attempt.other_channel,
-            superseded=attempt.superseded,
-            variant=item.variant,
-            repaired=item.repaired,
-            data=item.data,
-        ),
+    return Event(
+        specversion="1.0",
+        id=attempt.token,
+        source=f"/forebay/{namespace}/{name}",
+        type=TYPE_PREFIX + item.kind,
+        subject=attribute_text(subject_of(item.kind, item.data)),
+        time=item.time,
+        datacontenttype="application/json",
+        traceparent=attempt.traceparent,
+        itemkey=attribute_text(item.key),
+        itemtype=attribute_text(item.type),
+        lane=attempt.lane,
+        channel=attribute_text(item.channel),
+        conversation=attempt.conversation,
+        otherchannel=attempt.other_channel,
+        superseded=attempt.superseded,
+        variant=item.variant,
+        repaired=item.repaired,
+        data=item.data,
     )
 
 

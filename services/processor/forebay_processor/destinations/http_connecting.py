@@ -1,4 +1,4 @@
-"""Opens connections to HTTP destinations: a name, an address that the guard lets through, TLS.
+"""Opens connections to destinations: a name, an address that the guard lets through, TLS.
 
 What counts is the address that is connected to: `Guard.socket` makes each socket and refuses before
 there is one. The certificate is checked against the URL's host, or the manifest's `serverName`, and
@@ -12,14 +12,13 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
 from forebay_processor.destinations.address_guard import AddressRefused, Guard
-from forebay_processor.destinations.http_connection import HttpConnection
 from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason, NoConnection
 from forebay_processor.destinations.name_resolver import NameNotFound, Names
 
@@ -30,6 +29,9 @@ HEAD_START_SECONDS: Final = 0.25
 
 SHUTDOWN_SECONDS: Final = 1.0
 """How long the other side has for its goodbye of TLS."""
+
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 
 class Origin(NamedTuple):
@@ -72,9 +74,7 @@ class Connector:
         self._guard = guard
         self._names = names
 
-    async def connect(
-        self, origin: Origin, factory: Callable[[], HttpConnection]
-    ) -> HttpConnection:
+    async def connect(self, origin: Origin, factory: Callable[[], _Protocol]) -> _Protocol:
         """Return an open connection; whoever waits says for how long.
 
         Raises:
@@ -112,8 +112,8 @@ class Connector:
         loop: asyncio.AbstractEventLoop,
         origin: Origin,
         addresses: list[AddrInfoType],
-        factory: Callable[[], HttpConnection],
-    ) -> HttpConnection:
+        factory: Callable[[], _Protocol],
+    ) -> _Protocol:
         """Connect to the first address that answers."""
         with _as_failures():
             opened = await aiohappyeyeballs.start_connection(

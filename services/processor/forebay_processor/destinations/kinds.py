@@ -10,15 +10,22 @@ from typing import Final, assert_never
 
 import msgspec
 
-from forebay.core.tables import Batch, HttpTarget, LogTarget, PostgresTarget, Target
+from forebay.core.tables import (
+    Batch,
+    HttpTarget,
+    LogTarget,
+    NatsTarget,
+    PostgresTarget,
+    Target,
+)
+from forebay_processor.destinations.clients import Clients
 from forebay_processor.destinations.http import HttpDestination
-from forebay_processor.destinations.http_client import HttpClient
 from forebay_processor.destinations.log import LogDestination
+from forebay_processor.destinations.nats import NatsDestination
 from forebay_processor.destinations.port import DestinationPort
 from forebay_processor.destinations.postgres import PostgresDestination
-from forebay_processor.destinations.postgres_connection import PostgresClient
 
-__all__ = ["UNBOUNDED", "Clients", "KindLimits", "limits_of", "made_of"]
+__all__ = ["UNBOUNDED", "KindLimits", "limits_of", "made_of"]
 
 UNBOUNDED: Final = 1024
 """Attempts under way at what has no limit of its own: a line in a log takes no time."""
@@ -40,13 +47,6 @@ class KindLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How several items share a request, if they do."""
 
 
-class Clients(msgspec.Struct, frozen=True, kw_only=True):
-    """What the destinations of this process connect by."""
-
-    http: HttpClient
-    postgres: PostgresClient
-
-
 def made_of(target: Target, clients: Clients, now: Callable[[], float]) -> DestinationPort:
     """Return a destination with these settings.
 
@@ -62,6 +62,8 @@ def made_of(target: Target, clients: Clients, now: Callable[[], float]) -> Desti
             return LogDestination(now)
         case PostgresTarget():
             return PostgresDestination(target, clients.postgres)
+        case NatsTarget():
+            return NatsDestination(target, clients.nats)
         case _:
             assert_never(target)
 
@@ -84,6 +86,12 @@ def limits_of(target: Target) -> KindLimits:
                 rate_per_second=target.rate_per_second,
                 is_of_endpoint=True,
                 batch=target.batch,
+            )
+        case NatsTarget():
+            return KindLimits(
+                in_flight=target.max_in_flight,
+                rate_per_second=target.rate_per_second,
+                is_of_endpoint=True,
             )
         case _:
             assert_never(target)

@@ -1,0 +1,45 @@
+"""What destinations of every kind are made with, as in a processor, for tests without one."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+from forebay.runtime.jetstream.server_identity import ServerIdentity
+from forebay_processor.destinations.address_guard import Guard
+from forebay_processor.destinations.clients import Clients
+from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.nats_client import CONNECTIONS, NatsClient
+from forebay_processor.destinations.own_nats import OwnNats
+from forebay_processor.destinations.postgres_connection import PostgresClient
+from support.destinations.http_destination import LOOPBACK, own_client
+
+__all__ = ["own_clients", "own_nats_client"]
+
+SOMEWHERE = ServerIdentity("OWN", "", frozenset(), "192.0.2.1:4222")
+"""Our own NATS, where a test has none."""
+
+
+@contextlib.asynccontextmanager
+async def own_nats_client(
+    guard: Guard | None = None,
+    *,
+    own: Callable[[], ServerIdentity | None] = lambda: SOMEWHERE,
+    is_own_allowed: bool = False,
+    limit: int = CONNECTIONS,
+) -> AsyncIterator[NatsClient]:
+    """Give connections to NATS servers; loopback may be reached where nothing else is said."""
+    names = Names(time.monotonic)
+    is_own = OwnNats(own, is_allowed=is_own_allowed)
+    try:
+        async with NatsClient(guard or Guard(LOOPBACK), names, is_own, limit) as client:
+            yield client
+    finally:
+        await names.close()
+
+
+@contextlib.asynccontextmanager
+async def own_clients() -> AsyncIterator[Clients]:
+    """Give one of each."""
+    async with own_client() as http, own_nats_client() as nats:
+        postgres = PostgresClient(Guard(LOOPBACK), Names(time.monotonic))
+        yield Clients(http=http, postgres=postgres, nats=nats)
