@@ -22,6 +22,7 @@ from support.processor.processor_harness import CHANNEL, webhook
 pytestmark = [needs_postgres, pytest.mark.asyncio(loop_scope="module")]
 
 MESSAGE = "wamid.HBgL/+="
+KEPT = ("messages", "conversations")
 _schemas = (f"schema_{number}" for number in itertools.count())
 
 
@@ -268,3 +269,18 @@ async def test_a_conversation_knows_when_its_person_wrote_last(
         schema, "select channel, person, messages_in, last_in_at = last_out_at from conversations"
     )
     assert rows == [(CHANNEL, "15550001234", 3, True)]
+
+
+async def test_items_say_the_same_together_and_each_by_itself(
+    server: PostgresServer, schema: str
+) -> None:
+    attempts = {each.item.token: attempt_of(each.item) for each in corpus_events()}
+    async with serving_postgres(server.target(schema)) as destination:
+        assert await store(destination, list(attempts.values())) == Delivered()
+        together = [await server.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT]
+        await server.as_root("truncate events, messages, conversations", schema)
+        for attempt in attempts.values():
+            assert await destination.deliver(attempt) == Delivered()
+        alone = [await server.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT]
+    assert len(together[0]) > 30
+    assert together == alone

@@ -31,7 +31,7 @@ from forebay_processor.destinations.postgres_errors import (
     is_missing_partition,
     sqlstate_of,
 )
-from forebay_processor.destinations.postgres_rows import PostgresRow, row_of
+from forebay_processor.destinations.postgres_rows import PostgresRow, has_pairs, row_of
 from forebay_processor.destinations.postgres_statements import storing
 from forebay_processor.destinations.postgres_tables import PostgresTables
 from forebay_processor.destinations.tls import UnusableTls
@@ -60,7 +60,6 @@ class PostgresDestination:
         """
         self._target = target
         self._client = client
-        self._statement = storing(target.schema)
         self._tables = PostgresTables(target, client)
         self._free: list[tuple[float, PostgresConnection]] = []
         """Connections that nobody uses, with the time on the loop's clock since when."""
@@ -98,12 +97,13 @@ class PostgresDestination:
         self, endpoint: EndpointName, destination: str, rows: Sequence[PostgresRow]
     ) -> tuple[Result, bool]:
         """Store rows; returns whether a failure is about what is in them, too."""
+        statement = storing(self._target.schema, has_pairs=has_pairs(rows))
         columns = [list(column) for column in zip(*(row.columns for row in rows), strict=True)]
         for tried in range(1, TRIES + 1):
             try:
                 async with self._connection(endpoint, destination) as connection:
                     await self._tables.prepare(connection, endpoint, destination, rows)
-                    await connection.fetchval(self._statement, str(endpoint), *columns)
+                    await connection.fetchval(statement, str(endpoint), *columns)
             except UnusableTls as error:
                 return Failed(str(error), trouble=Trouble.REFUSED), False
             except FAILURES as error:

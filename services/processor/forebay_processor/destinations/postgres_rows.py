@@ -10,6 +10,7 @@ fails a batch.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from forebay_processor.destinations.cloudevents import attribute_text
 from forebay_processor.destinations.port import Attempt
 from forebay_processor.destinations.postgres_statements import COLUMNS
 
-__all__ = ["PostgresRow", "row_of"]
+__all__ = ["PostgresRow", "has_pairs", "row_of"]
 
 OVERHEAD_BYTES: Final = 400
 """Of a row, beside its data."""
@@ -38,6 +39,10 @@ _DATA: Final = tuple(COLUMNS).index("data")
 _DATA_TEXT: Final = tuple(COLUMNS).index("data_text")
 _JSON: Final = tuple(tuple(COLUMNS).index(name) for name in ("data", "errors", "pricing"))
 _RECEIVED_AT: Final = tuple(COLUMNS).index("received_at")
+_CONVERSATION: Final = tuple(COLUMNS).index("conversation")
+_MESSAGE: Final = tuple(COLUMNS).index("message_id")
+_PARTICIPANT: Final = tuple(COLUMNS).index("participant")
+_CHANNEL: Final = tuple(COLUMNS).index("channel")
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -111,6 +116,18 @@ class PostgresRow:
             columns[place] = None
         columns[_DATA_TEXT] = self.raw
         return PostgresRow(tuple(columns), self.raw)
+
+
+def has_pairs(rows: Sequence[PostgresRow]) -> bool:
+    """Say whether several rows are of one message, or of one conversation."""
+    columns = [row.columns for row in rows]
+    named = [
+        (each[_MESSAGE], each[_PARTICIPANT], each[_CHANNEL])
+        for each in columns
+        if each[_MESSAGE] is not None
+    ]
+    conversations = {each[_CONVERSATION] for each in columns}
+    return len(conversations) < len(columns) or len(set(named)) < len(named)
 
 
 def row_of(attempt: Attempt) -> PostgresRow:
