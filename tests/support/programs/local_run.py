@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +24,10 @@ READY_SECONDS = 20.0
 LEAVE_SECONDS = 40.0
 
 
-def manifest(destination: dict[str, Any]) -> str:
-    """Return the manifest of endpoint `demo/meta` with one destination, and its secret."""
+def manifest(
+    destination: dict[str, Any], secrets: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
+    """Return the manifest of endpoint `demo/meta` with one destination, and its secrets."""
     secret = {"secretKeyRef": {"name": "meta", "key": "app-secret"}}
     documents = (
         {
@@ -46,6 +48,15 @@ def manifest(destination: dict[str, Any]) -> str:
             "metadata": {"namespace": "demo", "name": "meta"},
             "stringData": {"app-secret": APP_SECRET},
         },
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"namespace": "demo", "name": name},
+                "stringData": dict(values),
+            }
+            for name, values in (secrets or {}).items()
+        ),
     )
     # JSON is YAML, too.
     return "\n---\n".join(json.dumps(document) for document in documents)
@@ -54,13 +65,18 @@ def manifest(destination: dict[str, Any]) -> str:
 class LocalRun:
     """`forebay run --quiet` as a process, on one manifest; port and data outlive a restart."""
 
-    def __init__(self, folder: Path, destination: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        destination: dict[str, Any],
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Write the manifest; nothing runs before `start` or `async with`."""
         self.port, self.admin_port, self.processor_admin_port = free_ports(3)
         self.folder = folder
         self.data = folder / "data"
         self._manifest = folder / "endpoint.yaml"
-        self._manifest.write_text(manifest(destination))
+        self._manifest.write_text(manifest(destination, secrets))
         self._program = Program("forebay run", folder / "run.log")
 
     @property

@@ -31,7 +31,7 @@ from forebay_processor.destinations.postgres_errors import (
     is_missing_partition,
     sqlstate_of,
 )
-from forebay_processor.destinations.postgres_rows import PostgresRow, has_pairs, row_of
+from forebay_processor.destinations.postgres_rows import PostgresRow, columns_of, has_pairs, row_of
 from forebay_processor.destinations.postgres_statements import storing
 from forebay_processor.destinations.postgres_tables import PostgresTables
 from forebay_processor.destinations.tls import UnusableTls
@@ -98,7 +98,7 @@ class PostgresDestination:
     ) -> tuple[Result, bool]:
         """Store rows; returns whether a failure is about what is in them, too."""
         statement = storing(self._target.schema, has_pairs=has_pairs(rows))
-        columns = [list(column) for column in zip(*(row.columns for row in rows), strict=True)]
+        columns = columns_of(rows)
         for tried in range(1, TRIES + 1):
             try:
                 async with self._connection(endpoint, destination) as connection:

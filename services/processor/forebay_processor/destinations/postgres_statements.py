@@ -69,6 +69,18 @@ COLUMNS: Final = {
 }
 """What is handed over of each item, with its type in PostgreSQL; JSON comes as text."""
 
+_NOTHING: Final = {
+    "type": "''",
+    "key": "''",
+    "other_channel": "false",
+    "superseded": "false",
+    "variant": "false",
+    "repaired": "false",
+    "participant": "''",
+    "status_rank": "0::int2",
+}
+"""What stands for nothing where it is not null: an array that says nothing is null as a whole."""
+
 _OF_EVENTS: Final = tuple(COLUMNS)[:17]
 
 _MESSAGE: Final = {
@@ -148,12 +160,16 @@ def storing(schema: str, *, has_pairs: bool) -> str:
     arrays = ", ".join(
         f"${place}::{kind}[]" for place, kind in enumerate(COLUMNS.values(), start=2)
     )
+    selected = ", ".join(
+        f"coalesce({name}, {_NOTHING[name]}) as {name}" if name in _NOTHING else name
+        for name in COLUMNS
+    )
     names = ", ".join(_OF_EVENTS)
     values = ", ".join(f"{name}::jsonb" if name == "data" else name for name in _OF_EVENTS)
     by_message = "message_id, participant, channel"
     return f"""
     with given as (
-        select * from unnest({arrays}) as given ({", ".join(COLUMNS)})
+        select {selected} from unnest({arrays}) as given ({", ".join(COLUMNS)})
     ), stored as (
         insert into "{schema}".events (endpoint, {names})
         select $1, {values} from given order by id
