@@ -19,6 +19,7 @@ from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.tables import Batch, Destination, HttpTarget, Retry
 from forebay.runtime.supervise import end_tasks
+from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.entry import EntryState, PendingDelivery
@@ -26,6 +27,7 @@ from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.lane_cursor import BacklogState
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
+from forebay_processor.delivery.retry_row_reader import epoch_of
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -528,6 +530,7 @@ class Model:
         sizes = sum(each.size for each in queue.conversations.entries.values())
         assert bounds.payload_bytes == sizes
         self._check_count()
+        self._check_blocked()
         self._check_known()
         assert not self.faults, self.faults
 
@@ -541,6 +544,31 @@ class Model:
             each.state in moving for each in queue.conversations.entries.values()
         ):
             assert queue.parked == len(self._rows())
+
+    def _check_blocked(self) -> None:
+        """Raise AssertionError where it is not known how many rows wait behind failed ones."""
+        queue, behind = self.process.queue, 0
+        for key, conversation in queue.conversations:
+            if conversation.is_blocked:
+                behind += conversation.rows
+            if self.is_order_kept and conversation.has_unread:
+                assert conversation.noted == self._noted(key, conversation), key
+        assert queue.backlogs.blocked_rows == behind
+
+    def _noted(self, key: str, conversation: ConversationQueue) -> int:
+        """Return how many rows of a conversation lie where it has noted some."""
+        partition, (lane, _, own) = self.process.partition, key.partition(".")
+        entries = self.process.queue.conversations.entries
+        count = 0
+        for row in self.table.held(f"forebay.retry.0.00.{lane}.>"):
+            subject = RetrySubject.parse(row.subject)
+            entry = entries.get(subject.row_key)
+            is_here = entry is not None and entry.is_linked
+            is_of = own in {subject.conversation, subject.key}
+            is_between = conversation.read < row.sequence <= conversation.last
+            is_void = partition.is_void(epoch_of(row), row.sequence)
+            count += is_of and is_between and not is_here and not is_void
+        return count
 
     def _check_known(self) -> None:
         """Raise AssertionError where a row below the cursor is known to nobody."""

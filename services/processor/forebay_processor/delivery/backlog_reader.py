@@ -238,6 +238,7 @@ class BacklogReader:
             # It failed before: what follows it waits with it.
             self._backlogs.block(backlog, conversation)
             return entry
+        self._backlogs.recount(conversation)
         self._backlogs.take(backlog, entry)
         if self._is_open():
             self._backlogs.keep_payload(entry, row.payload, row.headers)
@@ -296,12 +297,13 @@ class BacklogReader:
                 continue
             if not self._is_known(partition, subject, row):
                 self._link(backlog, conversation, subject, row)
-            conversation.read = max(conversation.read, row.sequence)
+            conversation.read_up_to(row.sequence)
         self._backlogs.unpass(backlog, conversation, len(rows))
         if is_whole:
             conversation.read = max(conversation.read, up_to)
             if not conversation.has_unread:
                 self._backlogs.unpass(backlog, conversation, conversation.passed)
+        self._backlogs.recount(conversation)
         return True
 
 

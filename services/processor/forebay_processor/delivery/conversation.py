@@ -23,6 +23,7 @@ class ConversationQueue:
         "_timer",
         "backlog",
         "being_stored",
+        "counted",
         "current",
         "current_entry",
         "ended_before",
@@ -34,6 +35,7 @@ class ConversationQueue:
         "is_reading",
         "is_storing",
         "last",
+        "noted",
         "passed",
         "read",
         "since",
@@ -87,6 +89,12 @@ class ConversationQueue:
         self.last = 0
         """The sequence up to which it has rows, as far as this was noted."""
 
+        self.noted = 0
+        """How many rows are noted that are not in memory."""
+
+        self.counted = 0
+        """How many of its rows its destination counts as waiting behind a failed one."""
+
         self.passed = 0
         """How many of the noted rows its lane counts as passed over."""
 
@@ -120,6 +128,15 @@ class ConversationQueue:
         """Whether rows of it are known."""
         return bool(self.entries) or self.has_unread
 
+    @property
+    def rows(self) -> int:
+        """How many rows of it are known, those that are on their way included."""
+        return len(self.entries) + len(self.storing) + self._noted
+
+    @property
+    def _noted(self) -> int:
+        return self.noted if self.has_unread else 0
+
     def takes(self, limit: int) -> bool:
         """Say whether the next row may be one of so many in memory: else it is noted."""
         return not self.is_blocked and not self.has_unread and len(self.entries) < limit
@@ -136,6 +153,7 @@ class ConversationQueue:
         After a change of the ordering one may lie below those that are in memory.
         """
         is_new = sequence > self.last
+        self.noted = self._noted + is_new
         self.last = max(self.last, sequence)
         self.read = min(self.read, sequence - 1)
         return is_new
@@ -153,9 +171,19 @@ class ConversationQueue:
             entry.is_linked = False
             dropped.append(entry)
         if dropped:
+            self.noted = self._noted + len(dropped)
             self.last = max(self.last, dropped[0].sequence)
             self.read = min(self.read, dropped[-1].sequence - 1)
         return dropped
+
+    def read_up_to(self, sequence: int) -> None:
+        """Take it that a noted row was read: it is in memory now, or gone."""
+        self.noted = max(self.noted - 1, 0)
+        self.read = max(self.read, sequence)
+
+    def forget_noted(self) -> None:
+        """Know of no row any more but those in memory."""
+        self.read = self.last = self.noted = 0
 
     def set_timer(self, timer: asyncio.TimerHandle | None) -> None:
         """Replace the one timer: when its first row may be tried."""

@@ -83,6 +83,10 @@ class Backlogs:
         self.blocked = 0
         """Conversations of this destination that wait because an entry failed."""
 
+        self.blocked_rows = 0
+        """How many rows those have, as far as they were read: each waits for a failed one, or is
+        one. A number for each conversation in memory, so it costs the same however many rows."""
+
         self.total = 0
         """How many rows there are, as far as they were counted."""
 
@@ -204,6 +208,7 @@ class Backlogs:
             conversation.is_blocked = True
             self.blocked += 1
             self.bounds.blocked += 1
+        self.recount(conversation)
         self.unpass(backlog, conversation, conversation.passed)
 
     def unblock(self, conversation: ConversationQueue) -> None:
@@ -212,6 +217,13 @@ class Backlogs:
             conversation.is_blocked = False
             self.blocked -= 1
             self.bounds.blocked -= 1
+            self.recount(conversation)
+
+    def recount(self, conversation: ConversationQueue) -> None:
+        """Count its rows as they are now; called after each change of which it has."""
+        rows = conversation.rows if conversation.is_blocked else 0
+        self.blocked_rows += rows - conversation.counted
+        conversation.counted = rows
 
     def note(self, backlog: LaneCursor, conversation: ConversationQueue, sequence: int) -> None:
         """Note that a conversation has a row that is not in memory."""
@@ -219,6 +231,7 @@ class Backlogs:
         if conversation.note(sequence) and not conversation.is_blocked:
             conversation.passed += 1
             backlog.passed += 1
+        self.recount(conversation)
 
     def unpass(self, backlog: LaneCursor, conversation: ConversationQueue, rows: int) -> None:
         """Count so many noted rows as passed over no more."""

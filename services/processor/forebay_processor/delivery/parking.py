@@ -126,6 +126,7 @@ class Parking:
         entry.work = work
         self._window.conversations.entries[work.subject.row_key] = entry
         conversation.storing.append(entry)
+        self._window.backlogs.recount(conversation)
         self._window.backlogs.count(self._window.lane(entry), 1)
         self._on_parked()
         return entry
@@ -168,6 +169,7 @@ class Parking:
         is_dropped = not conversation.storing or conversation.storing[0] is not entry
         if not is_dropped:
             conversation.storing.pop(0)
+            self._window.backlogs.recount(conversation)
             if outcome is not Stored.NEW and entry.sequence <= entry.partition.floor:
                 # It has no row, or one of an owner before, which is counted by whoever finds it.
                 self._window.backlogs.count(self._window.lane(entry), -1)
@@ -203,6 +205,7 @@ class Parking:
         if is_tried:
             # What this process knows of it nobody else does.
             conversation.append(entry)
+            backlogs.recount(conversation)
             if entry.attempts:
                 window.block(conversation, entry)
         elif not is_known:

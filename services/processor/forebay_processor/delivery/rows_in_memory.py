@@ -79,6 +79,7 @@ class Window:
         for entry in conversation.unlink_behind(kept):
             self.backlogs.leave(self.lane(entry), entry)
             self._drop_released(entry)
+        self.backlogs.recount(conversation)
 
     def _drop_released(self, entry: RetryEntry) -> None:
         # What is not acked in EVENTS is found here until it is.
@@ -108,7 +109,7 @@ class Window:
         if is_kept:
             return
         conversation.pop(first)
-        conversation.read = conversation.last = 0
+        conversation.forget_noted()
         self.backlogs.leave(backlog, first)
         self._drop_released(first)
         backlog.step_back(first.sequence)
@@ -140,7 +141,8 @@ class Window:
             if backlog is not None and backlog.partition is partition:
                 self.backlogs.unblock(conversation)
                 conversation.backlog = None
-                conversation.read = conversation.last = conversation.passed = 0
+                conversation.forget_noted()
+                conversation.passed = 0
             self._wake(key)
         entries = self.conversations.entries
         for row_key in [key for key, each in entries.items() if each.partition is partition]:
@@ -180,7 +182,7 @@ class Window:
             self._drop_released(entry)
             self.lane(entry).step_back(entry.sequence)
         self.release(conversation)
-        conversation.last = 0
+        conversation.forget_noted()
         conversation.read = conversation.entries[0].sequence if conversation.entries else 0
         if conversation.is_idle:
             self.conversations.remove(key)
