@@ -4,10 +4,11 @@ from pathlib import Path
 
 import yaml
 
-from support.cluster.chart import CHART, Manifest, Rendered, operator_config, render_set
+from support.cluster.chart import CHART, Manifest, Rendered, operator_config, render, render_set
 
 OWN = {"app.kubernetes.io/instance": "acme", "app.kubernetes.io/part-of": "forebay"}
 MONITORING = {"kubernetes.io/metadata.name": "monitoring"}
+KEDA = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}
 
 
 def ports(rule: Manifest) -> list[object]:
@@ -34,9 +35,11 @@ def test_admin_ports_are_for_forebay_and_monitoring_only() -> None:
     own = {"podSelector": {"matchLabels": OWN}}
     monitoring = {"namespaceSelector": {"matchLabels": MONITORING}}
     found = peers_of(render_set("production"), "admin")
-    assert all(each in (own, monitoring) for each in found)
-    assert found.count(own) == found.count(monitoring) == 3
-    assert all(each == own for each in peers_of(render_set("external-nats"), "admin"))
+    assert all(each in (own, monitoring, KEDA) for each in found)
+    assert found.count(own) == found.count(monitoring) == found.count(KEDA) == 3
+    assert all(each in (own, KEDA) for each in peers_of(render_set("external-nats"), "admin"))
+    without = render({"host": "hooks.example.com", "keda": {"enabled": False}})
+    assert all(each == own for each in peers_of(without, "admin"))
 
 
 def test_webhooks_are_for_anyone_unless_it_says_for_whom() -> None:
@@ -49,11 +52,13 @@ def test_webhooks_are_for_anyone_unless_it_says_for_whom() -> None:
 
 def test_the_operator_gives_dedicated_receivers_the_same_peers(tmp_path: Path) -> None:
     config = operator_config(render_set("everything"), tmp_path).receiver
-    (monitoring,) = config.admin_from
+    monitoring, keda = config.admin_from
+    assert {"namespaceSelector": keda.namespace_selector} == KEDA
     assert monitoring.namespace_selector == {"matchLabels": MONITORING}
     (ingress,) = config.webhooks_from
     assert ingress.namespace_selector is not None
-    assert operator_config(render_set("minimal"), tmp_path).receiver.admin_from == ()
+    without = render({"host": "hooks.example.com", "keda": {"enabled": False}})
+    assert operator_config(without, tmp_path).receiver.admin_from == ()
 
 
 def test_the_operator_gets_every_limit_of_the_values(tmp_path: Path) -> None:

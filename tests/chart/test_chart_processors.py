@@ -1,5 +1,6 @@
 """Processors share their shards: how many there are, how they change, and what holds them up."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from forebay.runtime.settings import load_settings
 from forebay_operator.adapters.pod_reports import ADMIN_PORT
 from forebay_processor.main import STORE_SECONDS
 from forebay_processor.settings import ProcessorSettings
-from support.cluster.chart import Manifest, Rendered, render, render_set
+from support.cluster.chart import Manifest, Rendered, operator_config, render, render_set
 
 NAME = "acme-forebay-processors"
 
@@ -40,7 +41,7 @@ def test_as_shipped_one_may_be_lost() -> None:
     shipped = render_set("production")
     assert spec_of(shipped)["replicas"] == 2
     assert spec_of(shipped, "PodDisruptionBudget")["maxUnavailable"] == 1
-    assert NAME not in shipped.names("HorizontalPodAutoscaler")
+    assert shipped.names("HorizontalPodAutoscaler") == set(), "scalers are the operator's"
 
 
 def test_a_new_one_works_before_an_old_one_leaves(rendered: Rendered) -> None:
@@ -61,17 +62,17 @@ def test_one_alone_holds_up_no_drain() -> None:
     assert NAME not in growing.names("PodDisruptionBudget")
 
 
-def test_the_autoscaler_has_the_number_to_itself() -> None:
+def test_the_scaler_has_the_number_to_itself(tmp_path: Path) -> None:
     scaled = rendered_with(
         replicas=5,
         autoscaling={"enabled": True, "min": 3, "max": 16, "targetCPUPercent": 55},
     )
     assert "replicas" not in spec_of(scaled)
-    scaler = spec_of(scaled, "HorizontalPodAutoscaler")
-    assert scaler["scaleTargetRef"]["name"] == NAME
-    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 16)
-    (metric,) = scaler["metrics"]
-    assert metric["resource"]["target"]["averageUtilization"] == 55
+    scaling = operator_config(scaled, tmp_path).processors.scaling
+    assert scaling is not None
+    assert scaling.deployment == NAME
+    assert (scaling.min, scaling.max) == (3, 16)
+    assert scaling.target_cpu_percent == 55
     assert spec_of(scaled, "PodDisruptionBudget")["maxUnavailable"] == 1
     (container,) = spec_of(scaled)["template"]["spec"]["containers"]
     assert container["resources"]["requests"]["cpu"], "the percentage is of this"

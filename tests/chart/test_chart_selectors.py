@@ -1,8 +1,10 @@
 """Selectors find the pods that they mean, and no others."""
 
+from pathlib import Path
+
 import pytest
 
-from support.cluster.chart import Manifest, Rendered
+from support.cluster.chart import Manifest, Rendered, operator_config
 
 
 def matching(rendered: Rendered, selector: Manifest) -> list[str]:
@@ -44,10 +46,30 @@ def test_ports_of_services_are_there_in_the_pods(rendered: Rendered) -> None:
             assert port["targetPort"] in named | {"cluster"}
 
 
-def test_an_autoscaled_workload_says_no_number_of_pods(rendered: Rendered) -> None:
-    for scaler in rendered.of_kind("HorizontalPodAutoscaler"):
-        target = rendered.one("Deployment", scaler["spec"]["scaleTargetRef"]["name"])
-        assert "replicas" not in target["spec"]
+def test_who_is_scaled_by_the_operator_says_no_number_of_pods(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    assert rendered.of_kind("HorizontalPodAutoscaler") == [], "two would hold one target"
+    config = operator_config(rendered, tmp_path)
+    shared = config.shared_receivers
+    pools = (shared.scaling if shared else None, config.processors.scaling)
+    scaled = {each.deployment for each in pools if each is not None}
+    assert scaled <= rendered.names("Deployment")
+    for each in rendered.of_kind("Deployment"):
+        assert ("replicas" in each["spec"]) is (each["metadata"]["name"] not in scaled)
+
+
+def test_keda_finds_the_ports_that_it_asks(rendered: Rendered, tmp_path: Path) -> None:
+    config = operator_config(rendered, tmp_path)
+    services = [(config.keda.operator_service_name, config.keda.operator_port)]
+    if config.shared_receivers is not None:
+        assert config.shared_receivers.admin_service_name is not None
+        services.append(
+            (config.shared_receivers.admin_service_name, config.shared_receivers.admin_port)
+        )
+    for name, port in services:
+        service = rendered.one("Service", name)
+        assert [each["port"] for each in service["spec"]["ports"]] == [port]
 
 
 def test_spread_counts_the_pods_of_its_own_component(rendered: Rendered) -> None:

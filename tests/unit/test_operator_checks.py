@@ -8,7 +8,7 @@ from forebay.core.authentication_spec import ClientCertificateSpec
 from forebay.core.destination_spec import DestinationSpec, HttpSpec
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
-from forebay_operator.builders.dedicated_receivers import replica_bounds
+from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason
 from forebay_operator.policies.checks import Input, first_refusal
@@ -212,13 +212,14 @@ def test_what_is_at_the_limit_is_accepted() -> None:
 def test_an_endpoint_that_names_no_replicas_has_as_many_as_it_may() -> None:
     manifest, config = asking(receiver=ReceiverSpec()), limited(replicas=3)
     assert refusal(manifest, config) is None
-    assert replica_bounds(manifest, config)[1] == 3
+    assert receiver_size(manifest, config).high == 3
 
 
 def test_an_endpoint_that_names_a_floor_alone_is_not_refused_for_the_ceiling_by_default() -> None:
     manifest = asking(receiver=ReceiverSpec(replicas=Replicas(min=3)))
     assert refusal(manifest, limited(replicas=3)) is None
-    assert replica_bounds(manifest, limited(replicas=3)) == (3, 3)
+    size = receiver_size(manifest, limited(replicas=3))
+    assert (size.low, size.high) == (3, 3)
 
 
 def test_replicas_of_a_shared_endpoint_are_nobodys() -> None:

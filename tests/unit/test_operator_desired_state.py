@@ -11,8 +11,10 @@ from lightkube.core.resource import api_info
 
 from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.object_hash import document_of, has_all
+from forebay_operator.builders.shared_receivers import shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
-from forebay_operator.models.kinds import Managed
+from forebay_operator.models.apis.keda import ScaledObject
+from forebay_operator.models.kinds import Managed, ServedKinds
 from support.operator.operator_inputs import installation, read_manifest, route_of
 
 OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"
@@ -29,19 +31,35 @@ def written(objects: tuple[Managed, ...]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "gateway"),
-    [("dedicated", False), ("dedicated", True), ("small", False), ("shared", True)],
-    ids=["dedicated", "dedicated-gateway", "small", "shared"],
+    ("name", "served"),
+    [
+        ("dedicated", ()),
+        ("dedicated-gateway", (HTTPRoute,)),
+        ("dedicated-keda", (ScaledObject,)),
+        ("small", ()),
+        ("shared", (HTTPRoute, ScaledObject)),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
 )
 def test_objects_are_those_of_the_file(
-    request: pytest.FixtureRequest, name: str, *, gateway: bool
+    request: pytest.FixtureRequest, name: str, served: ServedKinds
 ) -> None:
-    manifest = read_manifest(name)
-    built = desired_state(
-        manifest, route_of(manifest), installation(), served=(HTTPRoute,) if gateway else ()
-    )
-    file = OUTPUT / f"{name}{'-gateway' if gateway else ''}.yaml"
-    text = written(built.objects)
+    manifest = read_manifest(name.partition("-")[0])
+    built = desired_state(manifest, route_of(manifest), installation(), served=served)
+    judge(request, name, built.objects)
+
+
+@pytest.mark.parametrize("served", [(), (ScaledObject,)], ids=["cpu", "keda"])
+def test_scalers_of_the_pools_are_those_of_the_file(
+    request: pytest.FixtureRequest, served: ServedKinds
+) -> None:
+    name = f"pools-{'keda' if served else 'cpu'}"
+    judge(request, name, shared_state((), installation(), served=served))
+
+
+def judge(request: pytest.FixtureRequest, name: str, objects: tuple[Managed, ...]) -> None:
+    """Compare objects with a file, or write it."""
+    file, text = OUTPUT / f"{name}.yaml", written(objects)
     if request.config.getoption("--update-test-data"):
         file.write_text(text)
     assert text == file.read_text()

@@ -9,6 +9,7 @@ from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.object_hash import document_of
 from forebay_operator.builders.shared_receivers import SHARED_COMPONENTS, shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
+from forebay_operator.models.apis.keda import ScaledObject
 from forebay_operator.models.kinds import (
     KINDS,
     Managed,
@@ -41,12 +42,14 @@ def test_a_kind_is_found_by_its_name_and_says_where_it_is(kind: ManagedKind) -> 
 def test_an_endpoint_gets_every_kind_and_one_route() -> None:
     """What the tests on a real API server hold to be there for each endpoint is this."""
     manifest = read_manifest("dedicated")
-    for served in ((), (HTTPRoute,)):
+    for served in ((), (HTTPRoute,), (HTTPRoute, ScaledObject)):
         built = desired_state(manifest, route_of(manifest), installation(), served=served)
         made = [kind_named(kind_of(type(each))) for each in built.objects]
         expected = {each.name for each in KINDS if not each.is_optional}
-        if served:
+        if HTTPRoute in served:
             expected = expected - {"Ingress"} | {"HTTPRoute"}
+        if ScaledObject in served:
+            expected = expected - {"HorizontalPodAutoscaler"} | {"ScaledObject"}
         assert {each.name for each in made} == expected
         assert [each.prune_rank for each in made].count(PruneRank.ROUTE) == 1
 
@@ -77,6 +80,7 @@ async def test_nothing_of_the_shared_receivers_outlives_the_last_host(alone: Ope
     alone.config = alone.config.model_copy(update={"isolation": "Shared"})
     alone.cluster.optional = set(map(kind_of, OPTIONAL))
     await alone.start()
+    await alone.reconcile_routes()
     before = set(alone.cluster.objects)
     own = alone.apply("sales")
     await alone.settle(own)

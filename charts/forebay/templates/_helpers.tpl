@@ -262,7 +262,22 @@ k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NOD
         matchLabels:
           app.kubernetes.io/instance: {{ .Release.Name }}
           app.kubernetes.io/part-of: forebay
-    {{- with .Values.monitoring.from }}
+    {{- with include "forebay.adminFrom" . | fromYamlArray }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* Who may reach the ports for operators from other namespaces: whoever reads metrics, and KEDA. */}}
+{{- define "forebay.adminFrom" -}}
+{{- $peers := .Values.monitoring.from -}}
+{{- if include "forebay.keda.enabled" . -}}
+{{- $labels := dict "kubernetes.io/metadata.name" ((.Values.keda | default dict).namespace | default "keda") -}}
+{{- $peers = append $peers (dict "namespaceSelector" (dict "matchLabels" $labels)) -}}
+{{- end -}}
+{{- toYaml $peers -}}
+{{- end -}}
+
+{{/* `true` where KEDA may scale, or nothing. Values of an older release do not have it. */}}
+{{- define "forebay.keda.enabled" -}}
+{{- if (.Values.keda | default (dict "enabled" true)).enabled -}}true{{- end -}}
 {{- end -}}

@@ -1,18 +1,8 @@
 """The pods of one Dedicated endpoint and what belongs to them, except its route and policy."""
 
-import math
 from typing import Final
 
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from lightkube.models.autoscaling_v2 import (
-    CrossVersionObjectReference,
-    HorizontalPodAutoscalerBehavior,
-    HorizontalPodAutoscalerSpec,
-    HPAScalingRules,
-    MetricSpec,
-    MetricTarget,
-    ResourceMetricSource,
-)
 from lightkube.models.core_v1 import (
     Capabilities,
     Container,
@@ -47,23 +37,29 @@ from lightkube.models.core_v1 import Toleration as PodToleration
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.core_v1 import Service, ServiceAccount
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from forebay.core.compile import webhooks_per_second
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import WebhookEndpoint
-from forebay_operator.builders.names import endpoint_labels, endpoint_meta, endpoint_selector
+from forebay_operator.builders.names import (
+    endpoint_labels,
+    endpoint_meta,
+    endpoint_object_name,
+    endpoint_selector,
+)
+from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.builders.tracing import tracing_variables
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import ReceiverPods
 
 __all__ = [
+    "ADMIN_PORT",
     "WEBHOOK_PORT",
-    "autoscaler",
+    "admin_service",
+    "admin_service_name",
     "deployment",
     "disruption_budget",
-    "replica_bounds",
     "service",
     "service_account",
 ]
@@ -76,19 +72,6 @@ USER: Final = 10001
 TABLE_FOLDER: Final = "/etc/forebay/tables"
 NATS_FOLDER: Final = "/etc/forebay/nats"
 TLS_FOLDER: Final = "/etc/forebay/nats-tls"
-
-
-def replica_bounds(manifest: WebhookEndpoint, config: OperatorConfig) -> tuple[int, int]:
-    """Return the autoscaler's bounds: the floor follows from the throughput too.
-
-    The installation's limit holds here too: it lowers the bounds of an endpoint that names none.
-    """
-    replicas = manifest.spec.receiver.replicas
-    most = min(replicas.max, config.tenant_limits.replicas)
-    needed = math.ceil(
-        webhooks_per_second(manifest.spec.throughput) / config.receiver.webhooks_per_second
-    )
-    return min(max(replicas.min, needed), most), most
 
 
 def service_account(manifest: WebhookEndpoint, config: OperatorConfig) -> ServiceAccount:
@@ -119,35 +102,34 @@ def service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
     )
 
 
-def autoscaler(manifest: WebhookEndpoint, config: OperatorConfig) -> HorizontalPodAutoscaler:
-    """Return the autoscaler; missing metrics never scale down, and going down takes its time."""
+def admin_service_name(endpoint: EndpointName, config: OperatorConfig) -> str:
+    """Return the name of the Service of the port for operators."""
+    return endpoint_object_name(endpoint, config, purpose="admin")
+
+
+def admin_service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
+    """Return the Service by which KEDA finds the pods and asks each; no route leads to it.
+
+    With IPv4 and IPv6 both each pod would stand in it twice, and KEDA writes IPv6 addresses without
+    brackets.
+    """
     metadata = endpoint_meta(manifest.endpoint, config)
-    low, high = replica_bounds(manifest, config)
-    return HorizontalPodAutoscaler(
+    metadata.name = admin_service_name(manifest.endpoint, config)
+    return Service(
         metadata=metadata,
-        spec=HorizontalPodAutoscalerSpec(
-            scaleTargetRef=CrossVersionObjectReference(
-                apiVersion="apps/v1", kind="Deployment", name=str(metadata.name)
-            ),
-            minReplicas=low,
-            maxReplicas=high,
-            metrics=[
-                MetricSpec(
-                    type="Resource",
-                    resource=ResourceMetricSource(
-                        name="cpu",
-                        target=MetricTarget(
-                            type="Utilization",
-                            averageUtilization=config.receiver.target_cpu_percent,
-                        ),
-                    ),
+        spec=ServiceSpec(
+            type="ClusterIP",
+            ipFamilyPolicy="SingleStack",
+            selector=endpoint_selector(manifest.endpoint, config),
+            ports=[
+                ServicePort(
+                    name="admin",
+                    port=ADMIN_PORT,
+                    targetPort="admin",
+                    protocol="TCP",
+                    appProtocol="http",
                 )
             ],
-            behavior=HorizontalPodAutoscalerBehavior(
-                scaleDown=HPAScalingRules(
-                    stabilizationWindowSeconds=config.receiver.scale_down_seconds
-                )
-            ),
         ),
     )
 
@@ -226,14 +208,14 @@ def _pod(manifest: WebhookEndpoint, config: OperatorConfig, selector: dict[str, 
             fsGroup=USER,
             seccompProfile=SeccompProfile(type="RuntimeDefault"),
         ),
-        containers=[_container(manifest, pods)],
+        containers=[_container(manifest, config)],
         volumes=_volumes(name, pods),
     )
 
 
-def _container(manifest: WebhookEndpoint, pods: ReceiverPods) -> Container:
-    own = manifest.spec.receiver.resources
-    requests = dict(pods.resources.requests)
+def _container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
+    own, pods = manifest.spec.receiver.resources, config.receiver
+    requests = {"cpu": receiver_size(manifest, config).cpu} | dict(pods.resources.requests)
     limits = dict(pods.resources.limits)
     if own is not None:
         requests |= {str(name): amount for name, amount in own.requests.items()}

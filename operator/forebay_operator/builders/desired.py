@@ -9,6 +9,7 @@ from forebay_operator.builders import dedicated_receivers
 from forebay_operator.builders.network_policies import network_policy
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import endpoint_route
+from forebay_operator.builders.scaling import endpoint_scaler, uses_keda
 from forebay_operator.builders.tables import dedicated_table
 from forebay_operator.models.kinds import Managed, ServedKinds
 from forebay_operator.settings.config import OperatorConfig
@@ -62,11 +63,14 @@ def desired_state(
         dedicated_receivers.service(manifest, config),
         dedicated_receivers.deployment(manifest, config),
         dedicated_receivers.disruption_budget(manifest, config),
-        dedicated_receivers.autoscaler(manifest, config),
     ]
     if config.receiver.network_policy:
         objects.append(network_policy(manifest, config))
     way = endpoint_route(manifest.endpoint, host_of(manifest, config), config, served=served)
     if way is not None:
         objects.append(way)
+    # Last: a scaler that is refused keeps no webhook from being received.
+    if uses_keda(config, served):
+        objects.append(dedicated_receivers.admin_service(manifest, config))
+    objects.append(endpoint_scaler(manifest, config, served=served))
     return Desired(objects=tuple(with_object_hash(each) for each in objects), generation=generation)

@@ -50,9 +50,12 @@ def _hashed(prefix: str, readable: str, identity: str) -> str:
     return f"{prefix}-{readable[:room].rstrip('-')}-{digest}"
 
 
-def endpoint_object_name(endpoint: EndpointName, config: OperatorConfig) -> str:
-    """Return the name of all objects of an endpoint; each is of another kind."""
-    return _hashed(config.name, f"{endpoint.namespace}-{endpoint.name}", str(endpoint))
+def endpoint_object_name(
+    endpoint: EndpointName, config: OperatorConfig, *, purpose: str = ""
+) -> str:
+    """Return the name of the objects of an endpoint; each is of another kind, or has a purpose."""
+    prefix = f"{config.name}-{purpose}" if purpose else config.name
+    return _hashed(prefix, f"{endpoint.namespace}-{endpoint.name}", str(endpoint))
 
 
 def host_object_name(purpose: str, host: str, config: OperatorConfig) -> str:

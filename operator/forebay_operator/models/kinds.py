@@ -19,6 +19,7 @@ from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from forebay_operator.models.apis.gateway import HTTPRoute
+from forebay_operator.models.apis.keda import ScaledObject
 
 __all__ = [
     "KINDS",
@@ -41,6 +42,7 @@ Managed: TypeAlias = (
     | NetworkPolicy
     | Ingress
     | HTTPRoute
+    | ScaledObject
 )
 """Every kind of object that the operator makes; `test_operator_kinds` holds `KINDS` to it."""
 
@@ -78,6 +80,10 @@ class ManagedKind:
 
     is_status_watched: bool = False
     """Whether what its controller writes into the status is a reason to apply again."""
+
+    is_held_by_others: bool = False
+    """Whether its controller holds it by a finalizer: it is there until its watch says otherwise,
+    whoever deleted it."""
 
     @property
     def _info(self) -> ApiInfo:
@@ -120,6 +126,12 @@ KINDS: Final = (
         is_optional=True,
         # A Gateway's word on a route is a reason to see whether the Ingress before it may go.
         is_status_watched=True,
+    ),
+    ManagedKind(
+        resource=ScaledObject,
+        prune_rank=PruneRank.OTHER,
+        is_optional=True,
+        is_held_by_others=True,
     ),
 )
 """All of them, those that others need first."""

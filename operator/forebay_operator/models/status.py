@@ -13,6 +13,7 @@ __all__ = [
     "Condition",
     "EndpointStatus",
     "PodCount",
+    "Sizing",
     "changes",
     "degradation",
     "status_document",
@@ -53,6 +54,22 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """Of what the number and the CPU of an endpoint's own receivers follow."""
+
+    webhooks_per_second: int
+    """What its `throughput` comes to."""
+
+    pod_webhooks_per_second: int
+    """What one pod is reckoned to take."""
+
+    low: int
+    high: int
+    cpu: str
+    """What each pod asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
     """All that the status says."""
 
@@ -62,6 +79,7 @@ class EndpointStatus:
     isolation: str | None = None
     receivers: PodCount | None = None
     processors: PodCount | None = None
+    sizing: Sizing | None = None
     backlog: Backlog | None = None
     last_event_time: datetime | None = None
 
@@ -94,6 +112,15 @@ def status_document(
     for name, pods in (("receivers", status.receivers), ("processors", status.processors)):
         if pods is not None:
             document[name] = {"ready": pods.ready, "total": pods.total}
+    sizing = status.sizing
+    if sizing is not None:
+        document["sizing"] = {
+            "webhooksPerSecond": sizing.webhooks_per_second,
+            "podWebhooksPerSecond": sizing.pod_webhooks_per_second,
+            "minReplicas": sizing.low,
+            "maxReplicas": sizing.high,
+            "cpuRequest": sizing.cpu,
+        }
     if status.backlog is not None:
         document["backlog"] = {
             "items": status.backlog.items,

@@ -6,14 +6,19 @@ from typing import Literal
 
 import structlog
 
-from forebay_operator.adapters.cluster import Cluster
+from forebay_operator.adapters.cluster import Cluster, Document
 from forebay_operator.builders.object_hash import document_of, has_all
 from forebay_operator.errors import OperatorError
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.kinds import Managed, kind_named, kind_of
 from forebay_operator.models.names import ANNOTATION_DESIRED
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
-from forebay_operator.services.route_removal import still_needed
+from forebay_operator.services.handover import (
+    is_of_keda,
+    must_wait,
+    still_needed,
+    taken_over,
+)
 
 __all__ = ["Applied", "Applier"]
 
@@ -53,8 +58,10 @@ class Applier:
         wanted = document_of(desired)
         key = ObjectKey(kind, wanted["metadata"]["name"])
         live = self._cache.object(key)
+        if must_wait(self._cache, key):
+            return "same"
         if live is not None and has_all(live, wanted):
-            self._made.add(key)
+            self._note_made(key, live)
             return "same"
         repaired = self._is_repair(key, live, wanted)
         try:
@@ -63,7 +70,7 @@ class Applier:
             if kind_named(kind).is_optional:
                 self._recheck.set()
             raise
-        self._made.add(key)
+        self._note_made(key, answer)
         changed = (
             live is None
             or live["metadata"]["resourceVersion"] != answer["metadata"]["resourceVersion"]
@@ -79,8 +86,10 @@ class Applier:
 
     async def delete(self, key: ObjectKey) -> None:
         """Delete an object of ours."""
-        await self._cluster.delete(kind_named(key.kind).resource, key.name)
-        self._cache.forget_object(key)
+        kind = kind_named(key.kind)
+        await self._cluster.delete(kind.resource, key.name)
+        if not kind.is_held_by_others:
+            self._cache.forget_object(key)
         self._made.discard(key)
         self._metrics.wrote(key.kind)
         _log.info("object_deleted", kind=key.kind, name=key.name)
@@ -90,7 +99,19 @@ class Applier:
         kept = set(wanted)
         unwanted = set(there) - kept
         for key in sorted(unwanted - still_needed(self._cache, unwanted, kept), key=prune_order):
-            await self.delete(key)
+            live = self._cache.object(key)
+            if live is None or "deletionTimestamp" not in live["metadata"]:
+                await self.delete(key)
+
+    def _note_made(self, key: ObjectKey, document: Document) -> None:
+        """Remember what is ours: that it differs, or is gone, is somebody's doing from now on."""
+        if is_of_keda(document):
+            self._made.discard(key)
+        else:
+            self._made.add(key)
+        others = taken_over(key)
+        if others is not None:
+            self._made.discard(others)
 
     def forget(self, kind: str) -> None:
         """Forget what was made of a kind whose API went: that they are gone is no drift."""

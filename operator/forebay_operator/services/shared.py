@@ -1,8 +1,9 @@
-"""What belongs to no endpoint alone: the shared tables and the routes to the shared receivers."""
+"""What belongs to no endpoint alone: shared tables, routes to the shared receivers, scalers."""
 
 from collections.abc import Collection
 
 from forebay_operator.builders.shared_receivers import SHARED_COMPONENTS, shared_state
+from forebay_operator.errors import ApiRefused
 from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, key_of
@@ -15,7 +16,7 @@ __all__ = ["SharedParts"]
 
 
 class SharedParts:
-    """Reconciles the tables and the shared routes."""
+    """Reconciles the tables, the shared routes, and the scalers of the chart's pools."""
 
     def __init__(
         self,
@@ -41,12 +42,15 @@ class SharedParts:
         Raises:
             OperatorError: where something has to be tried again.
         """
-        # A table that is refused must not keep the routes waiting.
+        # A table that is refused must not keep the routes waiting, nor one scaler the other.
         refusals = await self._tables.flush_all()
         wanted: set[ObjectKey] = set()
         for each in shared_state(hosts, self._config, served=self._apis.served):
-            await self._applier.apply(each)
             wanted.add(key_of(each))
+            try:
+                await self._applier.apply(each)
+            except ApiRefused as error:
+                refusals.append(error)
         if complete:
             there = self._cache.objects(
                 lambda _, document: (

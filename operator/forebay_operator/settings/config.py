@@ -20,6 +20,7 @@ from forebay.core.field_types import Host, ShardName, label, parse_duration
 from forebay.core.quantity_format import QUANTITY
 from forebay_operator.settings.receivers import PodSelector, ReceiverPods, SharedReceivers
 from forebay_operator.settings.routes import RouteSettings
+from forebay_operator.settings.scaling import Keda, ProcessorScaling
 from forebay_operator.settings.settings_group import ObjectName, Port, Seconds, SettingsGroup
 
 __all__ = [
@@ -101,6 +102,8 @@ class Processors(SettingsGroup):
     """The processors that the chart runs for all endpoints."""
 
     pods: PodSelector
+    scaling: ProcessorScaling | None = None
+    """None where their number is fixed."""
 
 
 class Limits(SettingsGroup):
@@ -215,6 +218,7 @@ class OperatorConfig(SettingsGroup):
     """None where the chart runs none: then `Shared` endpoints are not accepted."""
 
     processors: Processors
+    keda: Keda = Keda()
     limits: Limits = Limits()
     tenant_limits: TenantLimits = TenantLimits()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from forebay.core.field_types import HeaderName
+from forebay_operator.settings.scaling import PoolScaling
 from forebay_operator.settings.settings_group import LabelMap, ObjectName, Port, SettingsGroup
 
 __all__ = [
@@ -29,9 +30,9 @@ class PodSelector(SettingsGroup):
 class ResourceNeeds(SettingsGroup):
     """CPU and memory of a container as in a pod; quantities are text, such as `250m`."""
 
-    requests: LabelMap = {"cpu": "250m", "memory": "128Mi"}
-    """The autoscaler's percentage is of this request, so CPU has to be in it. A receiver at rest
-    needs less than 80 MiB."""
+    requests: LabelMap = {"memory": "128Mi"}
+    """CPU that is not named follows from an endpoint's `throughput` (`builders.receiver_size`); the
+    scaler's percentage is of this request. A receiver at rest needs less than 80 MiB."""
 
     limits: LabelMap = {"memory": "512Mi"}
     """128 MiB of bodies in flight, twice, and the process itself. No limit on CPU: it would delay
@@ -114,11 +115,19 @@ class ReceiverPods(SettingsGroup):
     image_pull_secrets: tuple[ObjectName, ...] = ()
     resources: ResourceNeeds = ResourceNeeds()
     webhooks_per_second: Annotated[int, Field(ge=1)] = 1000
-    """What one pod is reckoned to take with the CPU requested above. An endpoint's autoscaler never
-    goes below its `throughput` divided by this, nor below its `receiver.replicas.min`."""
+    """What one pod is reckoned to take. An endpoint's scaler never goes below its `throughput`
+    divided by this, nor below its `receiver.replicas.min`."""
+
+    webhook_microseconds: Annotated[float, Field(gt=0, le=10_000)] = 35.0
+    """CPU of a receiver for one webhook of 0.5 KB: 28 to 37 on two cores at full speed
+    (docs/results/bench-receiver.md, 23 November 2026). Of it follows what a pod asks for."""
 
     target_cpu_percent: Annotated[int, Field(ge=10, le=95)] = 60
     """Of the CPU request; leaves room for the time that a new pod takes to be ready."""
+
+    target_in_flight: Annotated[int, Field(ge=1)] = 20
+    """Webhooks being stored at one moment, for each pod: where KEDA scales. It is rate x time to
+    store, so 1,000/s at 20 ms; a NATS that slows down shows here and not in the CPU."""
 
     scale_down_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
     """How long load has to stay low before pods go: webhooks come in bursts."""
@@ -171,4 +180,10 @@ class SharedReceivers(SettingsGroup):
     """Their Service, in Forebay's namespace: where the route of shared endpoints leads."""
 
     service_port: Port = 8080
+    admin_service_name: ObjectName | None = None
+    """The Service of their port for operators, where KEDA asks each pod; None: CPU only."""
+
+    admin_port: Port = 9090
     pods: PodSelector
+    scaling: PoolScaling | None = None
+    """None where their number is fixed."""

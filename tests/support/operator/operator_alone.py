@@ -67,6 +67,9 @@ class PlayedCluster(Cluster):
         self.refused: set[str] = set()
         """Kinds that are."""
 
+        self.refused_names: set[str] = set()
+        """Objects that are, by name."""
+
         self.refused_words: set[str] = set()
         """What no Secret may hold."""
 
@@ -124,6 +127,9 @@ class PlayedCluster(Cluster):
             message = f"{kind}: a policy refuses it"
             raise ApiRefused(message)
         key = ObjectKey(kind, document["metadata"]["name"])
+        if key.name in self.refused_names:
+            message = f"{kind} {key.name}: a policy refuses it"
+            raise ApiRefused(message)
         document["metadata"] |= {"resourceVersion": str(next(_VERSIONS)), "uid": key.name}
         self.objects[key] = document
         return document

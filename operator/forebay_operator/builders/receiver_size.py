@@ -1,0 +1,75 @@
+"""How many receivers a Dedicated endpoint has at least, and what CPU each asks for: by its load.
+
+The provider's formula says how many webhooks come at full speed; divided by what a pod is reckoned
+to take that is the floor of the scaler. What a pod asks for is what its share of them costs, with
+so much room that at full speed it is where the scaler wants it: more than is declared adds pods,
+and what is declared does not. A channel that is quiet reserves little, and still has two pods.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+from forebay.core.compile import webhooks_per_second
+from forebay.core.resource import WebhookEndpoint
+from forebay_operator.models.quantities import amount
+from forebay_operator.settings.config import OperatorConfig
+
+__all__ = ["ReceiverSize", "receiver_size"]
+
+AT_REST_MILLICORES: Final = 6
+"""What a receiver takes that gets nothing: probes, scrapes, its connection (5m to 6m on the test
+cluster, 24 November 2026: `tests/e2e/test_autoscaling.py`)."""
+
+ONE_CORE: Final = 1000
+"""A receiver is one process, which has no use for more."""
+
+
+class ReceiverSize(NamedTuple):
+    """The receivers of one Dedicated endpoint."""
+
+    webhooks_per_second: int
+    """What comes at full speed, by the provider's formula."""
+
+    pod_webhooks_per_second: int
+    """What one pod is reckoned to take."""
+
+    low: int
+    """The fewest pods."""
+
+    high: int
+    """The most pods."""
+
+    cpu: str
+    """What each asks for, such as `18m`."""
+
+
+def receiver_size(manifest: WebhookEndpoint, config: OperatorConfig) -> ReceiverSize:
+    """Return the bounds of the scaler and the CPU of a pod.
+
+    The installation's limits hold here too: they lower what an endpoint does not name.
+    """
+    pods, replicas = config.receiver, manifest.spec.receiver.replicas
+    rate = webhooks_per_second(manifest.spec.throughput)
+    high = min(replicas.max, config.tenant_limits.replicas)
+    needed = math.ceil(rate / pods.webhooks_per_second)
+    low = min(max(replicas.min, needed), high)
+    return ReceiverSize(
+        math.ceil(rate), pods.webhooks_per_second, low, high, _cpu(manifest, config, rate / low)
+    )
+
+
+def _cpu(manifest: WebhookEndpoint, config: OperatorConfig, share: float) -> str:
+    own, pods = manifest.spec.receiver.resources, config.receiver
+    asked = own.requests.get("cpu") if own is not None else None
+    asked = asked or pods.resources.requests.get("cpu")
+    if asked is not None:
+        return asked
+    used = AT_REST_MILLICORES + share * pods.webhook_microseconds / 1000
+    millicores = math.ceil(used * 100 / pods.target_cpu_percent)
+    limits = [
+        pods.resources.limits.get("cpu") if own is None or "cpu" not in own.limits else None,
+        own.limits.get("cpu") if own is not None else None,
+        config.tenant_limits.cpu,
+    ]
+    bounds = [int((amount(each) or 0) * 1000) for each in limits if each is not None]
+    return f"{max(min(millicores, ONE_CORE, *bounds), 1)}m"
