@@ -22,14 +22,16 @@ arrivals = collections.Counter()
 answers = {}
 async def take(request):
     await request.read()
-    status = answers.get(request.path, 200)
+    status, seconds = answers.get(request.path, (200, 0))
     if status == 0:
         await asyncio.sleep(3600)
+    await asyncio.sleep(seconds)
     if status == 200:
         arrivals[request.headers.get("webhook-id", request.path)] += 1
     return web.Response(status=status)
 async def learn(request):
-    answers["/" + request.match_info["path"]] = int(await request.text())
+    status, seconds = (await request.text()).split()
+    answers["/" + request.match_info["path"]] = int(status), float(seconds)
     return web.Response()
 async def show(request):
     return web.json_response(arrivals)
@@ -76,17 +78,18 @@ class SinkPod:
             return False
         return True
 
-    async def answer(self, path: str, status: int) -> None:
+    async def answer(self, path: str, status: int, *, seconds: float = 0.0) -> None:
         """Have a path answer so from now on; what is not answered 200 is not counted.
 
         Args:
             path: Its name.
             status: What it answers; 0 for nothing at all.
+            seconds: How long each answer takes.
         """
         timeout = aiohttp.ClientTimeout(total=10)
         async with (
             aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
-            session.put(f"http://{HOST}:{self._port}/{path}", data=str(status)),
+            session.put(f"http://{HOST}:{self._port}/{path}", data=f"{status} {seconds}"),
         ):
             return
 

@@ -1,4 +1,4 @@
-"""Webhooks by the clock, as a provider sends them: each signed, each with one item of its own."""
+"""Webhooks by the clock, as a provider sends them: each signed, each with items of its own."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 import aiohttp
@@ -36,17 +36,20 @@ _PEOPLE: Final = 100
 """Senders: each has a conversation of its own, whose items arrive one after the other."""
 
 
-def _body(own: str, person: int, text: str) -> bytes:
-    """Return a text message with an id."""
-    message = {
-        "from": f"1555000{person:04d}",
-        "id": own,
-        "timestamp": str(int(time.time())),
-        "type": "text",
-        "text": {"body": text},
-    }
+def _body(items: Iterable[tuple[str, int]], text: str) -> bytes:
+    """Return text messages, each with an id and a person."""
+    messages = [
+        {
+            "from": f"1555000{person:04d}",
+            "id": own,
+            "timestamp": str(int(time.time())),
+            "type": "text",
+            "text": {"body": text},
+        }
+        for own, person in items
+    ]
     metadata = {"display_phone_number": "15550009999", "phone_number_id": _CHANNEL}
-    value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": [message]}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "messages": messages}
     changes = [{"field": "messages", "value": value}]
     entry = [{"id": "102290129340398", "changes": changes}]
     return json.dumps({"object": "whatsapp_business_account", "entry": entry}).encode()
@@ -59,6 +62,9 @@ class Traffic:
         """Say where it goes and how it is signed; `secret` may be changed while it runs."""
         self.text_bytes = 0
         """Of random letters in each message, which no compression makes much smaller; 0: a word."""
+
+        self.items = 1
+        """In each webhook."""
 
         self.url = url
         self.secret = secret
@@ -124,10 +130,10 @@ class Traffic:
         return aiohttp.ClientSession(timeout=timeout, connector=connector)
 
     async def _post(self, session: aiohttp.ClientSession) -> None:
-        number = next(_numbers)
-        own = f"wamid.{number}"
+        numbers = [next(_numbers) for _ in range(self.items)]
+        items = [(f"wamid.{number}", number % _PEOPLE) for number in numbers]
         text = secrets.token_urlsafe(self.text_bytes * 3 // 4) if self.text_bytes else "hello"
-        body = _body(own, number % _PEOPLE, text)
+        body = _body(items, text)
         headers = {"X-Hub-Signature-256": f"sha256={sign(self.secret, body)}"}
         began = time.monotonic()
         try:
@@ -138,5 +144,5 @@ class Traffic:
             status = NO_ANSWER
         self.answers[status] += 1
         if status == _STORED:
-            self.keys.add(key_token(f"msg:{_CHANNEL}:{own}"))
+            self.keys |= {key_token(f"msg:{_CHANNEL}:{own}") for own, _ in items}
         self.slowest = max(self.slowest, time.monotonic() - began)
