@@ -174,14 +174,18 @@ def test_what_is_beyond_the_memory_is_given_out_oldest_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(index_listing, "HELD_ROWS", 10)
-    rows, found = ItemRows("0", EVERY), []
+    rows, found, times = ItemRows("0", EVERY), [], 0
     for number in range(95):
         rows.add(stored(f"{number:02}", number))
         if rows.is_full:
             given = rows.take_oldest()
             assert len(given) == 5
             found += given
-    found += rows.take_all()
+            times += 1
+    last = rows.take_all()
+    assert len(last) < 10
+    assert times == 18
+    found += last
     assert tokens(found) == [f"{number:02}" for number in range(95)]
 
 
