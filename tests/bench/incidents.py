@@ -9,8 +9,7 @@ followed word by word, and what its commands and queries say has to name the cau
     make drill-incidents ARGS="--record"              keep the result in docs/results/
 
 A cluster is found by KUBECONFIG; `make drill-incidents` starts one where CLUSTER names a program
-that can, with its extra `monitoring`. It must enforce no network policies: a proxy stands before
-NATS.
+that can, with its extra `monitoring`.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """A proxy between the shared receivers and NATS, as a pod, that can delay what NATS says.
 
 Receivers find it by an alias of the servers' names, so that certificates hold; processors and the
-operator go to NATS as ever. Wants a cluster that enforces no network policies, which let receivers
-reach nothing but NATS.
+operator go to NATS as ever. Policies of its own let it in where a cluster enforces them:
+receivers reach nothing but NATS otherwise.
 """
 
 import json
@@ -97,12 +97,34 @@ class SlowNats:
             ready=4222,
             environment={"NATS": f"forebay-nats.{self._release}.svc"},
         )
-        await self._cluster.apply(*pod)
+        await self._cluster.apply(*pod, *self._policies())
         await self._cluster.wait_rolled("deployment", NAME, self._tenant)
         service = await self._cluster.get("service", NAME, self._tenant)
         self._port = service["spec"]["ports"][1]["nodePort"]
         await eventually(self._answers, within=20, saying="the proxy to answer")
         await self._alias([{"ip": service["spec"]["clusterIP"], "hostnames": await self._names()}])
+
+    def _policies(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what lets receivers reach it, and it reach NATS, beside the release's own."""
+        peer = {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self._tenant}},
+            "podSelector": {"matchLabels": {"app": NAME}},
+        }
+        out = self._policy("receivers", "Egress", {"to": [peer]})
+        return out, self._policy("nats", "Ingress", {"from": [peer]})
+
+    def _policy(self, component: str, way: str, rule: dict[str, Any]) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/component": component}
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": f"{NAME}-{component}", "namespace": self._release},
+            "spec": {
+                "podSelector": {"matchLabels": labels},
+                "policyTypes": [way],
+                way.lower(): [rule],
+            },
+        }
 
     async def stop(self) -> None:
         """Have receivers go to NATS themselves again."""
