@@ -37,6 +37,7 @@ def test_what_is_allowed_and_denied_reaches_them(monkeypatch: pytest.MonkeyPatch
     )
     assert settings.denied_networks == (ip_network("203.0.113.0/24"),)
     assert settings.own_nats
+    assert settings.python_modules == ("acme.bot",)
 
 
 def test_as_shipped_nothing_private_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,4 +45,5 @@ def test_as_shipped_nothing_private_is_reached(monkeypatch: pytest.MonkeyPatch) 
     settings = settings_of(shipped, monkeypatch)
     assert (settings.allowed_networks, settings.denied_networks) == ((), ())
     assert not settings.own_nats
+    assert settings.python_modules == ()
     assert "processors.allowedNetworks" in shipped.notes

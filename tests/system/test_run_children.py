@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from forebay.local.child import Child, Command, PartFailed
+from forebay.runtime.process_start import RELOAD_STATUS
 from support.programs.program import Program
 from support.timing.wait import eventually
 
@@ -67,6 +68,15 @@ async def running(folder: Path, program: str, *, niceness: int = 0) -> AsyncIter
     finally:
         part.child.kill()
         await asyncio.gather(part.task, return_exceptions=True)
+
+
+async def test_a_part_with_new_code_starts_again_at_once_however_often(tmp_path: Path) -> None:
+    again = f"print('up', flush=True); raise SystemExit({RELOAD_STATUS})"
+    async with running(tmp_path, again) as part:
+        # More often than a part may die right after its start.
+        await eventually(lambda: part.lines().count("up") > 5)
+        assert not part.task.done()
+        assert set(part.warnings) == {"part has new code of yours: starting it again"}
 
 
 async def test_a_part_that_is_killed_is_started_again_and_that_is_reported(tmp_path: Path) -> None:

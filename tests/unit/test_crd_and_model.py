@@ -213,6 +213,9 @@ LONG = {
     "spec.destinations[].postgres.tls.serverName": "a" * 60 + ".",
     "spec.destinations[].nats.tls.serverName": "a" * 60 + ".",
     "spec.destinations[].nats.url": "nats://",
+    "spec.destinations[].python.handler": "a:b",
+    "spec.destinations[].python.start": "a",
+    "spec.destinations[].python.stop": "a",
     "spec.destinations[].http.url": "https://a.example/",
 }
 """What the longest text of a field begins with, where it is not `1` as often as there is room."""

@@ -22,6 +22,7 @@ SMALLEST: Final[dict[str, dict[str, Any]]] = {
     "http": {"url": "https://crm.example.com/in"},
     "log": {},
     "postgres": {"dsn": {"secretKeyRef": {"name": "warehouse", "key": "dsn"}}},
+    "python": {"handler": "acme.bot:handle"},
     "nats": {"url": "nats://bus.example.com", "subject": "acme.whatsapp"},
 }
 """The least that a manifest says of each kind."""

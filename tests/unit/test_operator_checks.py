@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forebay.core.authentication_spec import ClientCertificateSpec
-from forebay.core.destination_spec import DestinationSpec, HttpSpec
+from forebay.core.destination_spec import DestinationSpec, HttpSpec, PythonSpec
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
 from forebay_operator.builders.receiver_size import receiver_size
@@ -89,6 +89,22 @@ def test_client_certificates_need_a_proxy_that_is_believed() -> None:
     assert found is not None
     assert found[0] is ConditionReason.CLIENT_CERTIFICATES_OFF
     assert "receivers.clientCertificate.header" in found[1]
+
+
+def test_python_runs_where_the_installation_names_its_module() -> None:
+    manifest = read_manifest("dedicated")
+    handler = DestinationSpec(name="bot", python=PythonSpec(handler="acme.bot:handle"))
+    spec = manifest.spec.model_copy(update={"destinations": (handler,)})
+    asking = manifest.model_copy(update={"spec": spec})
+    shipped = installation()
+    found = refusal(asking, shipped)
+    assert found is not None
+    assert found[0] is ConditionReason.PYTHON_NOT_ALLOWED
+    assert "processors.pythonModules" in found[1]
+    for modules, is_refused in ((("acme",), False), (("acme.bot",), False), (("other",), True)):
+        processors = shipped.processors.model_copy(update={"python_modules": modules})
+        config = shipped.model_copy(update={"processors": processors})
+        assert (refusal(asking, config) is not None) is is_refused
 
 
 def test_host_of_another_namespace_is_taken() -> None:

@@ -362,11 +362,10 @@ def test_a_required_field_that_is_misspelt_is_reported_once(path: str, misspelt:
     assert problem.reason == f"there is no such field: did you mean `{name}`?"
 
 
-@pytest.mark.parametrize("kind", ["python"])
-def test_a_destination_of_a_later_version_says_so(kind: str) -> None:
-    found = problems(changed("spec.destinations", [{"name": "later", kind: {}}]))
-    reasons = {problem.field: problem.reason for problem in found}
-    assert reasons[f"spec.destinations[0].{kind}"].endswith("not in this version: use http")
+def test_an_image_of_its_own_says_where_code_can_run() -> None:
+    (problem,) = problems(changed("spec.processing", {"image": "registry.example.com/bot"}))
+    assert problem.field == "spec.processing.image"
+    assert problem.reason.endswith("is not in this version: see docs/python.md")
 
 
 def test_all_problems_are_reported_at_once_one_line_each() -> None:

@@ -17,6 +17,7 @@ from forebay.core.destination_spec import (
     DestinationSpec,
     HttpSpec,
     PostgresSpec,
+    PythonSpec,
     SigningSpec,
 )
 from forebay.core.providers.registry import provider_of
@@ -42,6 +43,7 @@ from forebay.core.tables import (
     PostgresTarget,
     ProcessorEndpoint,
     ProcessorTable,
+    PythonTarget,
     ReceiverRoute,
     ReceiverTable,
     Retry,
@@ -262,6 +264,7 @@ def _destination(values: SecretValues, path: Path, spec: DestinationSpec) -> Des
             if spec.postgres is not None
             else None
         ),
+        python=_python(spec.python) if spec.python is not None else None,
         nats=nats_target(values, (*path, "nats"), spec.nats) if spec.nats is not None else None,
         retry=Retry(
             initial_delay_seconds=spec.retry.initial_delay,
@@ -310,6 +313,17 @@ def _postgres(values: SecretValues, path: Path, spec: PostgresSpec) -> PostgresT
         max_in_flight=spec.max_in_flight,
         rate_per_second=spec.rate_per_second,
         batch=_batch(spec.batch),
+    )
+
+
+def _python(spec: PythonSpec) -> PythonTarget:
+    return PythonTarget(
+        handler=spec.handler,
+        start=spec.start or "",
+        stop=spec.stop or "",
+        timeout_seconds=spec.timeout_seconds,
+        max_in_flight=spec.max_in_flight,
+        rate_per_second=spec.rate_per_second,
     )
 
 

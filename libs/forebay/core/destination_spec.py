@@ -15,6 +15,7 @@ from forebay.core.field_types import (
     duration,
 )
 from forebay.core.nats_spec import NatsSpec
+from forebay.core.python_spec import PythonSpec
 from forebay.core.spec_base import (
     ResourceRecord,
     SecretKeyRef,
@@ -32,6 +33,7 @@ __all__ = [
     "NatsSpec",
     "OutgoingHeader",
     "PostgresSpec",
+    "PythonSpec",
     "RetrySpec",
     "SigningSpec",
     "TlsSpec",
@@ -206,7 +208,7 @@ class RetrySpec(ResourceRecord):
         return self
 
 
-DESTINATION_KINDS: Final = ("http", "log", "postgres", "nats")
+DESTINATION_KINDS: Final = ("http", "log", "postgres", "nats", "python")
 
 
 class DestinationSpec(ResourceRecord):
@@ -223,6 +225,7 @@ class DestinationSpec(ResourceRecord):
     log: LogSpec | None = None
     postgres: PostgresSpec | None = None
     nats: NatsSpec | None = None
+    python: PythonSpec | None = None
     retry: RetrySpec = RetrySpec()
 
     @model_validator(mode="after")

@@ -16,6 +16,8 @@ __all__ = [
     "CertificateName",
     "Digits",
     "EventKind",
+    "FunctionName",
+    "HandlerName",
     "HeaderName",
     "HeaderValue",
     "Host",
@@ -181,6 +183,19 @@ HeaderValue = Annotated[
     _matching(r"[!-~]([ -~]*[!-~])?", "use printable ASCII, without spaces at its ends"),
 ]
 HttpUrl = Annotated[str, _at_most(2048), AfterValidator(_http_url)]
+FunctionName = Annotated[
+    str,
+    _at_most(128),
+    _matching(r"[A-Za-z_][A-Za-z0-9_]*", "give the name of a function of the handler's module"),
+]
+HandlerName = Annotated[
+    str,
+    _at_most(255),
+    _matching(
+        r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*",
+        "give module:function, such as acme.bot:handle",
+    ),
+]
 InboxPrefix = Annotated[
     str,
     _at_most(128),

@@ -48,7 +48,7 @@ class NatsSpec(ResourceRecord):
 
     tls: TlsSpec | None = None
     timeout_seconds: Annotated[float, Field(ge=0.1, le=120)] = 10.0
-    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 256
+    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 64
     """Messages in flight, shared by the processors."""
 
     rate_per_second: Annotated[float, Field(ge=0, le=100_000)] = 0.0

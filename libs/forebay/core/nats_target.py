@@ -28,6 +28,6 @@ class NatsTarget(TableRecord, frozen=True, kw_only=True):
     """None for the system's way, where a URL or the server asks for TLS."""
 
     timeout_seconds: float = 10.0
-    max_in_flight: int = 256
+    max_in_flight: int = 64
     rate_per_second: float = 0.0
     """0 for no limit."""

@@ -231,8 +231,7 @@ class WebhookEndpoint(ResourceRecord):
 
 LATER: Final[Mapping[str, str]] = {
     "autoscaling": "autoscaling is set by the chart: remove it here",
-    "image": "Python destinations are not in this version: remove it",
-    "python": "Python destinations are not in this version: use http",
+    "image": "an image of an endpoint's own is not in this version: see docs/python.md",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
 }

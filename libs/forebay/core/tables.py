@@ -17,6 +17,7 @@ from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
 from forebay.core.nats_target import NatsTarget
 from forebay.core.providers.names import ProviderName
+from forebay.core.python_target import PythonTarget
 from forebay.core.table_records import HttpTls, TableRecord
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "PostgresTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
+    "PythonTarget",
     "ReceiverRoute",
     "ReceiverTable",
     "Retry",
@@ -216,7 +218,7 @@ class PostgresTarget(TableRecord, frozen=True, kw_only=True):
     batch: Batch = Batch()
 
 
-Target = HttpTarget | LogTarget | PostgresTarget | NatsTarget
+Target = HttpTarget | LogTarget | PostgresTarget | NatsTarget | PythonTarget
 """What is special to each kind of destination."""
 
 
@@ -242,11 +244,12 @@ class Destination(TableRecord, frozen=True, kw_only=True):
     log: LogTarget | None = None
     postgres: PostgresTarget | None = None
     nats: NatsTarget | None = None
+    python: PythonTarget | None = None
     retry: Retry = Retry()
 
     def __post_init__(self) -> None:
         """Refuse one of no kind, whose items would go nowhere, or of several."""
-        kinds = (self.http, self.log, self.postgres, self.nats)
+        kinds = (self.http, self.log, self.postgres, self.nats, self.python)
         if sum(kind is not None for kind in kinds) != 1:
             message = "a destination is of exactly one kind"
             raise ValueError(message)
@@ -254,7 +257,7 @@ class Destination(TableRecord, frozen=True, kw_only=True):
     @property
     def target(self) -> Target:
         """Return what is special to its kind."""
-        target = self.http or self.log or self.postgres or self.nats
+        target = self.http or self.log or self.postgres or self.nats or self.python
         assert target is not None  # noqa: S101  # see `__post_init__`
         return target
 
@@ -262,7 +265,7 @@ class Destination(TableRecord, frozen=True, kw_only=True):
     def tls(self) -> HttpTls | None:
         """Return how TLS is to be, for kinds that have a connection; None for the system's way."""
         target = self.target
-        return None if isinstance(target, LogTarget) else target.tls
+        return None if isinstance(target, LogTarget | PythonTarget) else target.tls
 
 
 class ProcessorEndpoint(TableRecord, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Final
 from forebay.core.errors import ForebayError
 from forebay.local import exec_wrapper
 from forebay.local.folder import last_line
+from forebay.runtime.process_start import RELOAD_STATUS
 
 __all__ = ["Child", "Command", "PartFailed"]
 
@@ -94,6 +95,10 @@ class Child:
             code = await self._process.wait()
             if self._stopping.is_set():
                 return
+            if code == RELOAD_STATUS:
+                self._warn(f"{self.name} has new code of yours: starting it again")
+                self.restarts += 1
+                continue
             lived = loop.time() - begun
             early = early + 1 if lived < EARLY_SECONDS else 0
             deaths = deaths + 1 if lived < CALM_SECONDS else 0

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -234,6 +235,10 @@ class LocalSupervisor:
             "FOREBAY_RECEIVER_DRAIN_SECONDS": "0",  # no load balancer has to notice first
             # Whoever runs this wrote the manifests: what they name beside us may be reached.
             "FOREBAY_PROCESSOR_ALLOWED_NETWORKS": OWN_NETWORKS,
+            "FOREBAY_PROCESSOR_OWN_NATS": "true",
+            "FOREBAY_PROCESSOR_PYTHON_MODULES": "*",
+            "FOREBAY_PROCESSOR_PYTHON_PATH": str(Path.cwd()),
+            "FOREBAY_PROCESSOR_PYTHON_RELOAD": "true",
             **kept,
             "FOREBAY_NATS_URL": self._nats_url,
             "FOREBAY_TABLE_DIR": str(tables),

@@ -12,6 +12,7 @@ from forebay.core.tolerant_json import INTEGER_DIGITS
 
 __all__ = [
     "LISTEN_BACKLOG",
+    "RELOAD_STATUS",
     "bound_integers",
     "listen",
     "open_listener",
@@ -21,6 +22,10 @@ __all__ = [
 
 LISTEN_BACKLOG: Final = 2048
 """Connections that wait to be taken: a rollout brings many at once."""
+
+RELOAD_STATUS: Final = 75
+"""The exit status of a part that wants to be started again because its code has changed:
+EX_TEMPFAIL of sysexits.h."""
 
 GC_THRESHOLD: Final = 50_000
 """Objects between two collections of the youngest generation. Webhooks and items make no cycles:

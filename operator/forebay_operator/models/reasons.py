@@ -80,6 +80,10 @@ class ConditionReason(enum.StrEnum):
     """The endpoint asks for a client certificate and no proxy is trusted with them: set the
     chart's `receivers.clientCertificate.header`."""
 
+    PYTHON_NOT_ALLOWED = "PythonNotAllowed"
+    """A destination names a Python module that the installation's processors do not run: have it
+    added to the chart's `processors.pythonModules`."""
+
     SECRET_MISSING = "SecretMissing"  # noqa: S105  # the name of a reason
     """A Secret or a key of it is not there: make it. The endpoint then recovers by itself."""
 

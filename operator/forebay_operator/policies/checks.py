@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from forebay.core.python_target import is_module_allowed
 from forebay.core.resource import Replicas, WebhookEndpoint
 from forebay_operator.builders.desired import isolation_of
 from forebay_operator.models.quantities import amount
@@ -84,6 +85,23 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
         "`receivers.clientCertificate.header` in the chart, or remove "
         "`authentication.clientCertificate`",
     )
+
+
+def python_is_allowed(about: Input) -> Refusal | None:
+    """Code of an endpoint's runs where all others' items are, so the installation names it."""
+    allowed = about.config.processors.python_modules
+    for destination in about.manifest.spec.destinations:
+        if destination.python is None:
+            continue
+        module = destination.python.handler.partition(":")[0]
+        if not is_module_allowed(module, allowed):
+            return Refusal(
+                ConditionReason.PYTHON_NOT_ALLOWED,
+                f"destination {destination.name!r}: the processors of this installation do not run "
+                f"the module {module!r}: have it added to `processors.pythonModules` in the chart, "
+                "or use `http`",
+            )
+    return None
 
 
 def _beyond(field: str, asked: object, limit: object, name: str) -> Refusal:
@@ -201,6 +219,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     processing_is_supported,
     shared_receivers_are_installed,
     client_certificates_are_told_of,
+    python_is_allowed,
     replicas_are_within,
     resources_are_within,
     throughput_is_within,

@@ -105,6 +105,9 @@ class Processors(SettingsGroup):
     scaling: ProcessorScaling | None = None
     """None where their number is fixed."""
 
+    python_modules: tuple[str, ...] = ()
+    """Modules that `python` destinations may name, as processors know them; none as shipped."""
+
 
 class Limits(SettingsGroup):
     """How hard the operator works."""

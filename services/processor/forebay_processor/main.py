@@ -15,6 +15,7 @@ from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.logging import configure_logging, log_loop_errors
 from forebay.runtime.process_start import (
+    RELOAD_STATUS,
     bound_integers,
     listen,
     place_of_listener,
@@ -27,6 +28,7 @@ from forebay.runtime.table_files import TableFiles
 from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_processor.adapters.control_listener import ControlListener
 from forebay_processor.destinations.clients import open_clients
+from forebay_processor.destinations.python_reload import CodeWatch
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.handlers.control import DestinationControl
@@ -102,6 +104,7 @@ async def _work(
             me=me,
             listener_id=place_of_listener(admin),
         )
+        code_watch = CodeWatch(settings.python_path, clients.python, is_on=settings.python_reload)
         metrics.follow(engine.owned, engine.lag)
         metrics.follow_destinations(engine.destinations)
         if settings.index:
@@ -139,6 +142,7 @@ async def _work(
                 asyncio.create_task(link.run(), name="nats"),
                 asyncio.create_task(publisher.run(), name="publisher"),
                 asyncio.create_task(tables.follow(), name="tables"),
+                asyncio.create_task(code_watch.follow(stop.set), name="code"),
                 asyncio.create_task(metrics.measure_lag(), name="lag"),
                 asyncio.create_task(
                     metrics.forget_gone(
@@ -151,7 +155,7 @@ async def _work(
     if tracer is not None:
         await tracer.close()
     _log.info("processor_stopped")
-    return code
+    return RELOAD_STATUS if code_watch.has_changed and not code else code
 
 
 async def _until_stopped(

@@ -2,6 +2,7 @@
 
 import ipaddress
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -71,6 +72,18 @@ class ProcessorSettings(BaseSettings):
     addresses are allowed. Not by default: whoever may make an endpoint could publish to other
     applications there, as whom its login says."""
 
+    python_modules: Annotated[tuple[str, ...], NoDecode] = ()
+    """Modules, separated by commas, whose functions `python` destinations may name, with those
+    below them; `*` for all. None by default: whoever may make an endpoint runs them here, with all
+    that this process may do."""
+
+    python_path: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Folders, separated by commas, in which such modules are searched after all others."""
+
+    python_reload: bool = False
+    """Whether the process ends, in order, when a file of theirs changes: for `forebay run`, which
+    starts it again."""
+
     index: bool = True
     """Whether it is kept what happened to each item, for `forebay events`. It takes some 300 bytes
     of NATS' disk an item, and 8 µs of the processor's time (docs/design/0031)."""
@@ -92,9 +105,9 @@ class ProcessorSettings(BaseSettings):
     last counts, and its queue, once nothing waits in it. Longer than the alerts look back, 75
     minutes: dead letters of an endpoint that no table names are counted under such series."""
 
-    @field_validator("nameservers", mode="before")
+    @field_validator("nameservers", "python_modules", "python_path", mode="before")
     @classmethod
-    def _read_nameservers(cls, value: object) -> object:
+    def _read_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())

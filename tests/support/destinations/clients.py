@@ -11,6 +11,7 @@ from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.nats_client import CONNECTIONS, NatsClient
 from forebay_processor.destinations.own_nats import OwnNats
 from forebay_processor.destinations.postgres_connection import PostgresClient
+from forebay_processor.destinations.python_modules import PythonModules
 from support.destinations.http_destination import LOOPBACK, own_client
 
 __all__ = ["own_clients", "own_nats_client"]
@@ -40,6 +41,6 @@ async def own_nats_client(
 @contextlib.asynccontextmanager
 async def own_clients() -> AsyncIterator[Clients]:
     """Give one of each."""
-    async with own_client() as http, own_nats_client() as nats:
+    async with own_client() as http, own_nats_client() as nats, PythonModules(()) as python:
         postgres = PostgresClient(Guard(LOOPBACK), Names(time.monotonic))
-        yield Clients(http=http, postgres=postgres, nats=nats)
+        yield Clients(http=http, postgres=postgres, nats=nats, python=python)

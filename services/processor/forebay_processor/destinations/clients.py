@@ -12,6 +12,7 @@ from forebay_processor.destinations.name_resolver import Names
 from forebay_processor.destinations.nats_client import NatsClient
 from forebay_processor.destinations.own_nats import OwnNats
 from forebay_processor.destinations.postgres_connection import PostgresClient
+from forebay_processor.destinations.python_modules import PythonModules
 from forebay_processor.settings import ProcessorSettings
 
 __all__ = ["Clients", "open_clients"]
@@ -23,6 +24,7 @@ class Clients(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpClient
     postgres: PostgresClient
     nats: NatsClient
+    python: PythonModules
 
 
 @contextlib.asynccontextmanager
@@ -34,12 +36,17 @@ async def open_clients(
     """Give one of each, and close all at the end. Needs a running loop.
 
     Args:
-        settings: What may be reached.
+        settings: What may be reached, and what may run.
         clock: Seconds that never go back.
         own_server: The NATS that Forebay itself is connected to at this moment.
     """
     names = Names(clock, settings.nameservers)
     guard = Guard(settings.allowed_networks, settings.denied_networks)
     own_nats = OwnNats(own_server, is_allowed=settings.own_nats)
-    async with HttpClient(guard, names) as http, NatsClient(guard, names, own_nats) as nats:
-        yield Clients(http=http, postgres=PostgresClient(guard, names), nats=nats)
+    async with (
+        HttpClient(guard, names) as http,
+        NatsClient(guard, names, own_nats) as nats,
+        PythonModules(settings.python_modules, settings.python_path) as python,
+    ):
+        postgres = PostgresClient(guard, names)
+        yield Clients(http=http, postgres=postgres, nats=nats, python=python)

@@ -16,6 +16,7 @@ from forebay.core.tables import (
     LogTarget,
     NatsTarget,
     PostgresTarget,
+    PythonTarget,
     Target,
 )
 from forebay_processor.destinations.clients import Clients
@@ -24,6 +25,7 @@ from forebay_processor.destinations.log import LogDestination
 from forebay_processor.destinations.nats import NatsDestination
 from forebay_processor.destinations.port import DestinationPort
 from forebay_processor.destinations.postgres import PostgresDestination
+from forebay_processor.destinations.python import PythonDestination
 
 __all__ = ["UNBOUNDED", "KindLimits", "limits_of", "made_of"]
 
@@ -64,6 +66,8 @@ def made_of(target: Target, clients: Clients, now: Callable[[], float]) -> Desti
             return PostgresDestination(target, clients.postgres)
         case NatsTarget():
             return NatsDestination(target, clients.nats)
+        case PythonTarget():
+            return PythonDestination(target, clients.python)
         case _:
             assert_never(target)
 
@@ -87,7 +91,7 @@ def limits_of(target: Target) -> KindLimits:
                 is_of_endpoint=True,
                 batch=target.batch,
             )
-        case NatsTarget():
+        case NatsTarget() | PythonTarget():
             return KindLimits(
                 in_flight=target.max_in_flight,
                 rate_per_second=target.rate_per_second,
