@@ -142,6 +142,7 @@ def has_pairs(rows: Sequence[PostgresRow]) -> bool:
 def row_of(attempt: Attempt) -> PostgresRow:
     """Return the row of an item; the same at every attempt, but for `superseded`."""
     item = attempt.item
+    channel = attribute_text(item.channel)
     received_at = datetime.fromtimestamp(attempt.received_at, UTC)
     try:
         occurred_at = datetime.fromisoformat(item.time)
@@ -162,7 +163,7 @@ def row_of(attempt: Attempt) -> PostgresRow:
             attribute_text(item.type),
             attribute_text(item.key),
             attribute_text(subject_of(item.kind, item.data)) or None,
-            attribute_text(item.channel) or None,
+            channel or None,
             attempt.conversation,
             attempt.lane.value,
             attempt.other_channel,
@@ -172,7 +173,7 @@ def row_of(attempt: Attempt) -> PostgresRow:
             attempt.traceparent or None,
             data,
             data_text,
-            *_of_message(item.kind, item.data, attribute_text(item.channel), item.type),
+            *_of_message(item.kind, item.data, channel, item.type),
         ),
         raw,
     )
@@ -202,7 +203,7 @@ def _of_message(kind: str, data: msgspec.Raw, channel: str, item_type: str) -> t
         "out" if is_echo else "in",
         _name(channel, as_text(message.id)),
         "",
-        _person(person),
+        _text(person),
         attribute_text(item_type) or None,
         *(None, 0, None, None, None, None),
     )
@@ -213,45 +214,55 @@ def _of_status(status: _Status, channel: str) -> tuple[Any, ...]:
     rank = STATUS_RANKS.get(status.status) if isinstance(status.status, str) else None
     if rank is None or status.type == "payment":
         return _NOTHING
-    participant = attribute_text(
-        as_text(
-            status.recipient_participant_user_id
-            or status.recipient_participant_id
-            or status.participant_recipient_id
-        )
+    member = (
+        status.recipient_participant_user_id
+        or status.recipient_participant_id
+        or status.participant_recipient_id
     )
+    participant = "" if member is None else attribute_text(as_text(member))
     message = _name(channel, as_text(status.id), participant)
     errors = _json(status.errors)
     return (
         "out",
         message,
         participant if message else "",
-        participant or _person(status.recipient_user_id or status.recipient_id),
+        participant or _text(status.recipient_user_id or status.recipient_id),
         None,
         status.status,
         rank + 1,
         None if errors is None else _code(status.errors),
         errors,
         _json(status.pricing),
-        attribute_text(as_text(status.biz_opaque_callback_data)) or None,
+        _text(status.biz_opaque_callback_data),
     )
 
 
 def _name(channel: str, message: str, participant: str = "") -> str | None:
     """Return a message's id as its row has it; None where it can have none."""
     text = attribute_text(message)
-    sizes = (len(part.encode()) for part in (text, channel, participant))
-    return text if text and channel and max(sizes) <= ID_BYTES else None
+    longest = max(len(text), len(channel), len(participant))
+    if not text or not channel or longest > ID_BYTES:
+        return None
+    # A character has four bytes at most.
+    if longest <= ID_BYTES // 4:
+        return text
+    return (
+        text
+        if max(len(each.encode()) for each in (text, channel, participant)) <= ID_BYTES
+        else None
+    )
 
 
-def _person(value: Any) -> str | None:  # noqa: ANN401  # whatever a body says
-    return attribute_text(as_text(value)) or None
+def _text(value: Any) -> str | None:  # noqa: ANN401  # whatever a body says
+    return None if value is None else attribute_text(as_text(value)) or None
 
 
 def _json(value: msgspec.Raw) -> str | None:
     """Return JSON that `jsonb` can hold; None for nothing."""
+    if not value:
+        return None
     text = _without_nul(bytes(value).decode("utf-8", "replace"))
-    return None if text in {"", "null"} else text
+    return None if text == "null" else text
 
 
 def _code(errors: msgspec.Raw) -> int | None:
