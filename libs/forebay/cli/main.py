@@ -23,6 +23,7 @@ from forebay.cli.raw import raw
 from forebay.cli.receiver import receiver
 from forebay.cli.run import run
 from forebay.cli.simulate import simulate
+from forebay.cli.size import size
 from forebay.cli.status import status
 from forebay.cli.waiting import waiting
 from forebay.core.errors import ForebayError
@@ -52,6 +53,7 @@ unwrap(events.events)
 app.command()(run)
 app.command()(status)
 app.command()(simulate)
+app.command()(size)
 app.command()(receiver)
 app.command()(processor)
 app.command()(operator)

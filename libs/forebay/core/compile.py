@@ -50,6 +50,7 @@ from forebay.core.tables import (
     encode_table,
 )
 from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
+from forebay.core.webhook_rate import webhook_rate
 
 __all__ = [
     "Secrets",
@@ -59,10 +60,6 @@ __all__ = [
     "max_in_flight",
     "webhooks_per_second",
 ]
-
-STATUSES_PER_MESSAGE: Final = 3
-"""Webhooks that one sent message brings: sent, delivered, read. Source: 360dialog's sizing rule,
-`3 x outgoing + incoming`."""
 
 IN_FLIGHT_SECONDS: Final = 2.0
 """Seconds' worth of webhooks that one receiver holds at once. A webhook takes milliseconds; this
@@ -80,7 +77,7 @@ def webhooks_per_second(throughput: Throughput) -> float:
     or 1,000 messages/s at 30 % replies.
     """
     outgoing = throughput.messages_per_second
-    return STATUSES_PER_MESSAGE * outgoing + outgoing * throughput.reply_ratio
+    return webhook_rate(outgoing, outgoing * throughput.reply_ratio)
 
 
 def max_in_flight(throughput: Throughput) -> int:
