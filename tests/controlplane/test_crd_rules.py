@@ -19,6 +19,7 @@ SECRET = {"secretKeyRef": {"name": "crm", "key": "token"}}
 HEADER = {"name": "Authorization", "values": [SECRET]}
 BASIC = {"username": "provider", "password": SECRET}
 LOG = {"name": "log", "log": {}}
+EVENTS = "application/cloudevents+json"
 
 
 def http(**fields: Json) -> Json:
@@ -98,6 +99,10 @@ REFUSED = {
     "whole webhooks in batches": (
         {"destinations": [http(format="Raw", batch={})]},
         "`batch` is for events",
+    ),
+    "whole webhooks under a name of ours": (
+        {"destinations": [http(format="Raw", contentType="application/json")]},
+        "`contentType` is for events",
     ),
     "a batch that waits for ever": (
         {"destinations": [http(batch={"maxWait": "1m"})]},
@@ -216,3 +221,20 @@ def test_what_only_the_operator_can_check_is_taken_and_kept(
     assert answer.status == 201, answer.message
     assert spec.keys() <= answer.body["spec"].keys()
     assert "signatures" in answer.body["spec"]["authentication"] or "authentication" not in spec
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": "Raw"},
+        {"contentType": "application/json"},
+        {"format": "Raw", "contentType": EVENTS},
+    ],
+    ids=["a webhook", "events as JSON", "a webhook, and the default written out"],
+)
+def test_a_content_type_that_fits_the_format_is_taken(
+    control_plane: ControlPlane, fields: Json
+) -> None:
+    document = manifest("default", "sales", destinations=[http(**fields)])
+    answer = control_plane.api.ask("POST", DRY, document)
+    assert answer.status == 201, answer.message
