@@ -65,7 +65,8 @@ Handlers in Python, Node, Go and PHP that verify, deduplicate and answer are in
 - Events that wait or are replayed come in the form of the version that delivers them.
 
 `tests/data/events-1.0.jsonl` holds the events of the corpus as version 1.0 delivered them. It is
-never written again, and each has to fit every later schema of version 1.
+never written again, and each has to fit every later schema of version 1. `tests/data/schemas` holds
+what each version's schema promised, and a test that no later one takes any of it back.
 
 | version | what was added |
 | --- | --- |
