@@ -2,6 +2,7 @@
 
     OperatorError
     ├── ApiUnavailable      the API server did not answer, or is overloaded: tried again, later
+    │   └── ApiUnreachable  no connection to it came about: it is away, or something is in between
     ├── ApiRefused          it refused an object: reported in a condition, tried again as well
     ├── ObjectChanged       an object changed or went meanwhile: tried again at once
     ├── StreamsUnavailable  NATS is away or silent
@@ -17,6 +18,7 @@ from forebay.core.errors import ForebayError
 __all__ = [
     "ApiRefused",
     "ApiUnavailable",
+    "ApiUnreachable",
     "ObjectChanged",
     "OperatorError",
     "StreamsMissing",
@@ -31,6 +33,10 @@ class OperatorError(ForebayError):
 
 class ApiUnavailable(OperatorError):  # noqa: N818  # a state, not a failure of the program
     """The API server gave no answer that counts."""
+
+
+class ApiUnreachable(ApiUnavailable):
+    """No connection to the API server came about."""
 
 
 class ApiRefused(OperatorError):  # noqa: N818

@@ -133,7 +133,8 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         pages = HttpPods(session, config.limits.pod_seconds)
         add_scaling(application, PoolLoad(cache, pages, processors, loop.time).read)
         await serving.enter_async_context(serve_admin(application, admin))
-        filling = asyncio.create_task(fill_cache(cluster, cache), name="list")
+        policy = f"{config.namespace}/{config.name}-operator"
+        filling = asyncio.create_task(fill_cache(cluster, cache, policy), name="list")
         if not await run_until(stop, [filling]):
             await end_tasks([filling])
             await cluster.close()

@@ -72,3 +72,18 @@ def test_the_operator_gets_every_limit_of_the_values(tmp_path: Path) -> None:
     }
     shipped = operator_config(render_set("production"), tmp_path).tenant_limits
     assert shipped == type(shipped)(), "as shipped, the operator's own defaults"
+
+
+def api_server_ports(**operator: object) -> list[object]:
+    values = {"host": "hooks.example.com", "operator": {"networkPolicy": operator}}
+    policy = render(values).one("NetworkPolicy", "acme-forebay-operator")
+    (rule,) = (each for each in policy["spec"]["egress"] if "to" not in each and 443 in ports(each))
+    return ports(rule)
+
+
+def test_the_operator_may_reach_the_usual_ports_where_no_cluster_says_other_ones() -> None:
+    assert api_server_ports() == [443, 6443]
+
+
+def test_the_operator_may_reach_the_ports_that_are_given_and_no_others() -> None:
+    assert api_server_ports(apiServerPorts=[443, 16443]) == [443, 16443]

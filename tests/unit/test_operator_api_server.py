@@ -13,7 +13,13 @@ from lightkube.resources.core_v1 import Secret, Service
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters import cluster as adapter
 from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged, OperatorError
+from forebay_operator.errors import (
+    ApiRefused,
+    ApiUnavailable,
+    ApiUnreachable,
+    ObjectChanged,
+    OperatorError,
+)
 from forebay_operator.models.endpoint import ClusterEndpoint
 
 OWN = EndpointName("acme", "sales")
@@ -73,7 +79,9 @@ def answer(code: int, message: str = "no") -> ApiError:
         (answer(429), ApiUnavailable),
         (answer(500), ApiUnavailable),
         (answer(503), ApiUnavailable),
-        (httpx2.ConnectTimeout("slow"), ApiUnavailable),
+        (httpx2.ConnectTimeout("slow"), ApiUnreachable),
+        (httpx2.ConnectError("refused"), ApiUnreachable),
+        (httpx2.ReadTimeout("slow"), ApiUnavailable),
         (ConnectionResetError(), ApiUnavailable),
     ],
     ids=lambda given: (

@@ -61,7 +61,7 @@ async def test_an_endpoint_that_cannot_be_taken_keeps_nobody_from_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cache = ClusterCache("forebay")
-    await fill_cache(PlayedCluster(), cache)
+    await fill_cache(PlayedCluster(), cache, "webhooks/fb-operator")
     assert list(cache.endpoints) == [EndpointName("acme", "good")]
     logged = capsys.readouterr().out
     assert "endpoint_not_taken" in logged

@@ -20,7 +20,7 @@ from lightkube.resources.core_v1 import Event, Pod, Secret
 from lightkube.types import PatchType
 
 from forebay.core.resource import API_VERSION, KIND
-from forebay_operator.adapters.discovery import Discovery
+from forebay_operator.adapters.discovery import Discovery, no_answer
 from forebay_operator.errors import ApiRefused, ApiUnavailable, ObjectChanged
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
 from forebay_operator.models.kinds import KINDS, ManagedKind, kind_of
@@ -59,8 +59,8 @@ def _translated(what: str, *, quotes: bool = False) -> Iterator[None]:
             raise ApiUnavailable(text) from error
         raise ApiRefused(text) from error
     except (httpx2.HTTPError, OSError) as error:
-        text = f"{what}: the API server did not answer ({type(error).__name__})"
-        raise ApiUnavailable(text) from error
+        text = f"{what}: the API server did not answer"
+        raise no_answer(text, error) from error
 
 
 def _tellable(text: str, *, quotes: bool) -> str:

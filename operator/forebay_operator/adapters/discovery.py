@@ -11,12 +11,24 @@ import httpx2
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams
 from lightkube.config.kubeconfig import SingleConfig
 
-from forebay_operator.errors import ApiUnavailable
+from forebay_operator.errors import ApiUnavailable, ApiUnreachable
 from forebay_operator.models.kinds import ManagedKind
 
-__all__ = ["Discovery"]
+__all__ = ["Discovery", "no_answer"]
 
 _NOT_FOUND: Final = 404
+
+
+def no_answer(text: str, error: Exception) -> ApiUnavailable:
+    """Return what it means that there was no answer that counts.
+
+    Args:
+        text: What did not come.
+        error: The client's, whose kind is reported, and not its words.
+    """
+    is_connected = not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+    kind = ApiUnavailable if is_connected else ApiUnreachable
+    return kind(f"{text} ({type(error).__name__})")
 
 
 class Discovery:
@@ -75,6 +87,6 @@ class Discovery:
                 return {}
             answer: dict[str, Any] = response.raise_for_status().json()
         except (httpx2.HTTPError, OSError, ValueError) as error:
-            text = f"discovery: the API server did not answer {path} ({type(error).__name__})"
-            raise ApiUnavailable(text) from error
+            text = f"discovery: the API server did not answer {path}"
+            raise no_answer(text, error) from error
         return answer

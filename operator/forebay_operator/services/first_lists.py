@@ -1,11 +1,12 @@
 """The first lists of the cluster: all is read before anything is written."""
 
 import asyncio
+from typing import Final
 
 import structlog
 
 from forebay_operator.adapters.cluster import Cluster, Document
-from forebay_operator.errors import OperatorError
+from forebay_operator.errors import ApiUnreachable, OperatorError
 from forebay_operator.models.kinds import ManagedKind
 from forebay_operator.services.cluster_cache import ClusterCache
 
@@ -15,9 +16,21 @@ _log = structlog.get_logger(__name__)
 
 AGAIN_SECONDS = 2.0
 
+_ADVICE: Final = (
+    ": if the NetworkPolicy {policy} is in between, give it the port that `kubectl -n default get "
+    "endpointslice kubernetes` shows, by the chart's value operator.networkPolicy.apiServerPorts"
+)
 
-async def fill_cache(cluster: Cluster, cache: ClusterCache) -> tuple[ManagedKind, ...]:
-    """List all that matters, again and again until it works; returns the kinds that there are."""
+
+async def fill_cache(cluster: Cluster, cache: ClusterCache, policy: str) -> tuple[ManagedKind, ...]:
+    """List all that matters, again and again until it works; returns the kinds that there are.
+
+    Args:
+        cluster: Where it is listed.
+        cache: What takes it.
+        policy: The operator's own network policy, `namespace/name`: the first to be suspected where
+            no connection comes about.
+    """
     while True:
         try:
             kinds = await cluster.kinds()
@@ -29,7 +42,10 @@ async def fill_cache(cluster: Cluster, cache: ClusterCache) -> tuple[ManagedKind
             for document in await cluster.endpoints():
                 _put(cache, document)
         except OperatorError as error:
-            _log.warning("listing_failed", reason=str(error), again_in=AGAIN_SECONDS)
+            reason = str(error)
+            if isinstance(error, ApiUnreachable):
+                reason += _ADVICE.format(policy=policy)
+            _log.warning("listing_failed", reason=reason, again_in=AGAIN_SECONDS)
             await asyncio.sleep(AGAIN_SECONDS)
         else:
             return kinds

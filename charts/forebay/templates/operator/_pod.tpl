@@ -19,3 +19,25 @@
     name: {{ include "forebay.fullname" . }}-operator
 {{- include "forebay.nats.volume" (list . "operator") }}
 {{- end -}}
+
+{{/* The ports at which the operator reaches the API server, as JSON. A network policy sees it behind its
+     Service, so on a cluster they are read there: of the EndpointSlice that the API server writes, or
+     of Endpoints. What is rendered without a cluster gets the usual ones. */}}
+{{- define "forebay.apiServerPorts" -}}
+{{- $ports := .Values.operator.networkPolicy.apiServerPorts -}}
+{{- if not $ports -}}
+{{- $found := list -}}
+{{- range (lookup "discovery.k8s.io/v1" "EndpointSlice" "default" "kubernetes" | default dict).ports -}}
+{{- $found = append $found (int .port) -}}
+{{- end -}}
+{{- if not $found -}}
+{{- range (lookup "v1" "Endpoints" "default" "kubernetes" | default dict).subsets -}}
+{{- range .ports -}}
+{{- $found = append $found (int .port) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $ports = concat (list 443) ($found | default (list 6443)) | uniq -}}
+{{- end -}}
+{{- $ports | toJson -}}
+{{- end -}}
