@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -76,6 +77,16 @@ async def nats_server(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """Give a running nats-server of the test's own."""
     async with NatsServer(tmp_path / "nats") as server:
         yield server
+
+
+@pytest.fixture
+def nats_cli() -> str:
+    """Give the program `nats` (github.com/nats-io/natscli); without it the test is skipped."""
+    cached = Path.home() / ".cache" / "cluster" / "bin" / "nats"
+    found = shutil.which("nats") or (str(cached) if cached.exists() else None)
+    if found is None:
+        pytest.skip("needs the program nats: github.com/nats-io/natscli")
+    return found
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_the_certificate_is_for_every_name_that_parts_connect_to() -> None:
 
 def test_every_user_has_a_password_of_its_own() -> None:
     rendered = render_set("production")
-    users = ("receiver", "processor", "operator", "route")
+    users = ("receiver", "processor", "operator", "backup", "route")
     passwords = {rendered.secret(f"acme-forebay-nats-{user}")["password"] for user in users}
     assert len(passwords) == len(users)
     assert all(re.fullmatch(r"p[A-Za-z0-9]{40}", password) for password in passwords)

@@ -21,6 +21,7 @@ from support.cluster.chart_nats import USERS, Users, accounts, server_with_users
 from support.destinations.sink import Sink
 from support.inputs.tables import PATH, Tables, endpoint, http_destination, route
 from support.processor.processor_harness import token, webhook
+from support.programs.command import run
 from support.programs.dead_command import PERSON, forebay, forebay_dead
 from support.programs.processes import Part
 from support.receiver.raw_http import exchange, request_bytes
@@ -184,12 +185,35 @@ async def test_what_a_processor_pulls_is_read_by_no_receiver(users: Users) -> No
 def test_the_documentation_says_what_the_chart_gives() -> None:
     text = " ".join(accounts(render_set("local")))
     table = (ROOT / "docs/kubernetes.md").read_text()
-    for user in USERS:
+    for user in (*USERS, "backup"):
         block = text[text.index(f"user: {user},") :]
         given = set(re.findall(r'"([^"]+)"', block[: block.index("}")]))
         (row,) = re.findall(rf"^\| {user} \|( `.*)\|$", table, re.MULTILINE)
         documented = set(re.findall(r"`([^`]+)`", row))
         assert given == documented, user
+
+
+async def test_the_backup_s_user_backs_up_and_restores_and_does_nothing_else(
+    users: Users, tmp_path: Path, nats_cli: str
+) -> None:
+    await provision(users.settings("operator"), SMALL)
+    async with users.connected("receiver") as (client, _):
+        await client.jetstream().publish("forebay.raw.0.00.live.demo.meta", b"private")
+    login = ("--user", "backup", "--password", users.passwords["backup"])
+    command = (nats_cli, "-s", users.url, *login, "--inbox-prefix", "_INBOX_forebay_backup")
+    folder = str(tmp_path / "backup")
+    await run(*command, "stream", "backup", "FOREBAY_RAW_0", folder, "--no-progress")
+    async with users.connected("operator") as (client, _):
+        await client.jetstream().delete_stream("FOREBAY_RAW_0")
+    await run(*command, "stream", "restore", folder, "--no-progress")
+    async with users.connected("operator") as (client, _):
+        assert (await client.jetstream().stream_info("FOREBAY_RAW_0")).state.messages == 1
+    assert set(PUBLISH) - await users.refused("backup", publish=tuple(PUBLISH)) == {
+        "$JS.API.INFO",
+        "$JS.API.STREAM.INFO.FOREBAY_RAW_x",
+        "$JS.API.STREAM.SNAPSHOT.FOREBAY_RAW_x",
+    }
+    assert await users.refused("backup", subscribe=tuple(SUBSCRIBE)) == set(SUBSCRIBE)
 
 
 async def test_the_receivers_user_stores_and_the_processors_user_reads(users: Users) -> None:

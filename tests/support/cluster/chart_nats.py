@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import nats
 from nats.aio.client import Client
@@ -19,6 +20,9 @@ from support.programs.ports import HOST
 __all__ = ["USERS", "Users", "accounts", "configuration", "environment", "server_with_users"]
 
 USERS: tuple[NatsUser, ...] = ("receiver", "processor", "operator")
+
+AnyUser = NatsUser | Literal["backup"]
+"""The parts, and the one that is for people."""
 
 
 def configuration(rendered: Rendered) -> str:
@@ -54,13 +58,19 @@ def accounts(rendered: Rendered) -> Iterator[str]:
 class Users:
     """A server with the chart's users."""
 
-    def __init__(self, server: NatsServer, passwords: Mapping[NatsUser, str]) -> None:
+    def __init__(self, server: NatsServer, passwords: Mapping[AnyUser, str]) -> None:
         self._server = server
-        self._passwords = passwords
+        self.passwords = passwords
+        """By user."""
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._server.url
 
     def settings(self, user: NatsUser) -> NatsSettings:
         """Return how a part connects."""
-        password = SecretStr(self._passwords[user])
+        password = SecretStr(self.passwords[user])
         settings = NatsSettings(url=self._server.url, user=user, password=password)
         return settings.of_part(user)
 
@@ -69,7 +79,7 @@ class Users:
         return {
             "FOREBAY_NATS_URL": self._server.url,
             "FOREBAY_NATS_USER": user,
-            "FOREBAY_NATS_PASSWORD": self._passwords[user],
+            "FOREBAY_NATS_PASSWORD": self.passwords[user],
         }
 
     @contextlib.asynccontextmanager
@@ -83,7 +93,7 @@ class Users:
         client = await nats.connect(
             self._server.url,
             user=user,
-            password=self._passwords[user],
+            password=self.passwords[user],
             error_cb=note,
             allow_reconnect=False,
             inbox_prefix=self.settings(user).inbox,
@@ -94,10 +104,10 @@ class Users:
             await client.close()
 
     async def refused(
-        self, user: NatsUser, *, publish: Sequence[str] = (), subscribe: Sequence[str] = ()
+        self, user: AnyUser, *, publish: Sequence[str] = (), subscribe: Sequence[str] = ()
     ) -> set[str]:
         """Return what NATS does not let a user do, of subjects to publish and subscribe to."""
-        options = {"user": user, "pass": self._passwords[user], "verbose": False, "headers": True}
+        options = {"user": user, "pass": self.passwords[user], "verbose": False, "headers": True}
         lines = [
             f"CONNECT {json.dumps(options)}",
             *(f"PUB {subject} 0\r\n" for subject in publish),
@@ -122,6 +132,9 @@ class Users:
 async def server_with_users(folder: Path) -> AsyncIterator[Users]:
     """Give a server with the chart's own accounts and permissions."""
     rendered = render_set("local")
-    passwords = {user: rendered.secret(f"acme-forebay-nats-{user}")["password"] for user in USERS}
+    everyone: tuple[AnyUser, ...] = (*USERS, "backup")
+    passwords = {
+        user: rendered.secret(f"acme-forebay-nats-{user}")["password"] for user in everyone
+    }
     async with NatsServer(folder, config="\n".join(accounts(rendered))) as server:
         yield Users(server, passwords)
