@@ -41,7 +41,18 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "simulate", "size", "receiver", "processor", "dead", "destinations", "waiting"]
+    "verb",
+    [
+        "run",
+        "simulate",
+        "size",
+        "tables",
+        "receiver",
+        "processor",
+        "dead",
+        "destinations",
+        "waiting",
+    ],
 )
 def test_the_help_names_each_verb_and_each_verb_has_its_own(verb: str, tmp_path: Path) -> None:
     assert verb in forebay("--help", cwd=tmp_path).out

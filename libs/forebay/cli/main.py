@@ -25,6 +25,7 @@ from forebay.cli.run import run
 from forebay.cli.simulate import simulate
 from forebay.cli.size import size
 from forebay.cli.status import status
+from forebay.cli.tables import tables
 from forebay.cli.waiting import waiting
 from forebay.core.errors import ForebayError
 
@@ -57,6 +58,7 @@ app.command()(size)
 app.command()(receiver)
 app.command()(processor)
 app.command()(operator)
+app.command()(tables)
 app.add_typer(dead)
 app.add_typer(destinations)
 app.add_typer(waiting)

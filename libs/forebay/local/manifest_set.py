@@ -13,7 +13,7 @@ from forebay.core.compile import build_tables
 from forebay.core.errors import ConfigurationError
 from forebay.core.tables import ProcessorTable, ReceiverTable, encode_table
 from forebay.core.validation_errors import InvalidEndpoint, Problem
-from forebay.local.folder import DataFolder, write_private
+from forebay.local.folder import write_private
 from forebay.local.manifests import InvalidManifests, Manifests, load_manifests, manifest_files
 
 __all__ = ["SHARD", "CompiledTables", "ManifestSet"]
@@ -77,14 +77,11 @@ class ManifestSet:
         """Say whether any file changed, came or went since the last `load`."""
         return self._read_stamp() != self._stamp
 
-    def write(self, tables: CompiledTables, folder: DataFolder) -> None:
-        """Put the tables where the parts read them."""
+    def write(self, tables: CompiledTables, *, receiver: Path, processor: Path) -> None:
+        """Put the tables into the folders where the parts read them."""
         # The processor first: it should know an endpoint before the first webhook of it comes.
-        write_private(
-            folder.processor_tables / "endpoints-00.json",
-            encode_table(tables.processor),
-        )
-        write_private(folder.receiver_tables / "routes-00.json", encode_table(tables.receiver))
+        write_private(processor / "endpoints-00.json", encode_table(tables.processor))
+        write_private(receiver / "routes-00.json", encode_table(tables.receiver))
 
     def _read_stamp(self) -> _Stamp:
         try:

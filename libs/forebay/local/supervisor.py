@@ -102,7 +102,7 @@ class LocalSupervisor:
         with self._folder:
             self._place_nats()
             self._check_ports()
-            self._manifests.write(tables, self._folder)
+            self._write(tables)
             loop = asyncio.get_running_loop()
             signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             for number in signals:
@@ -297,13 +297,20 @@ class LocalSupervisor:
             return
         try:
             tables = self._manifests.load()
-            self._manifests.write(tables, self._folder)
+            self._write(tables)
         except (ConfigurationError, OSError) as error:
             self._reporter.warn(f"{error}\nthe manifests of before stay in force")
         else:
             facts = self._facts(tables)
             self._record(facts)
             self._reporter.changed(facts)
+
+    def _write(self, tables: CompiledTables) -> None:
+        self._manifests.write(
+            tables,
+            receiver=self._folder.receiver_tables,
+            processor=self._folder.processor_tables,
+        )
 
     def _record(self, facts: Facts) -> None:
         RunRecord.of(facts, self._started).write(self._folder.root)
