@@ -50,6 +50,7 @@ from forebay_operator.builders.names import (
 )
 from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.builders.tracing import tracing_variables
+from forebay_operator.models.names import LABEL_COMPONENT
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import ReceiverPods
 
@@ -66,6 +67,7 @@ __all__ = [
 
 WEBHOOK_PORT: Final = 8080
 ADMIN_PORT: Final = 9090
+ADMIN_COMPONENT: Final = "dedicated-receiver-admin"
 USER: Final = 10001
 """The user that the images are made for."""
 
@@ -115,6 +117,8 @@ def admin_service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
     """
     metadata = endpoint_meta(manifest.endpoint, config)
     metadata.name = admin_service_name(manifest.endpoint, config)
+    # Who looks for the Service of an endpoint's webhooks finds that one only.
+    metadata.labels = {**(metadata.labels or {}), LABEL_COMPONENT: ADMIN_COMPONENT}
     return Service(
         metadata=metadata,
         spec=ServiceSpec(

@@ -113,7 +113,9 @@ class Tenant:
 
     async def _node_port(self, name: str) -> str:
         """Make a NodePort beside a Dedicated endpoint's own Service; no operator knows it."""
-        (service,) = await self.cluster.list("service", self.forebay, self.labels(name))
+        # Where KEDA is there is one for operators beside it.
+        labels = f"{self.labels(name)},app.kubernetes.io/component=dedicated-receiver"
+        (service,) = await self.cluster.list("service", self.forebay, labels)
         own = f"{self.namespace}-{name}"
         await self.cluster.apply(
             {
