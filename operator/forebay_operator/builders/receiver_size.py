@@ -18,7 +18,7 @@ __all__ = ["ReceiverSize", "receiver_size"]
 
 AT_REST_MILLICORES: Final = 6
 """What a receiver takes that gets nothing: probes, scrapes, its connection (5m to 6m on the test
-cluster, 24 November 2026: `tests/e2e/test_autoscaling.py`)."""
+cluster: `tests/e2e/test_autoscaling.py`)."""
 
 ONE_CORE: Final = 1000
 """A receiver is one process, which has no use for more."""
