@@ -72,7 +72,7 @@ async def follow(
     """Take every step of an alert's runbook, one after the other."""
     answers: list[Answer] = []
     for step in steps(alert, place, release):
-        answers.append(await _take(_with_id(step, answers), prometheus))
+        answers.append(await _take(_with_id(step, answers), prometheus, release))
     return answers
 
 
@@ -83,7 +83,7 @@ def _with_id(step: Step, before: list[Answer]) -> Step:
     return step if found is None else replace(step, text=step.text.replace(_ID, found.group()))
 
 
-async def _take(step: Step, prometheus: PrometheusApi) -> Answer:
+async def _take(step: Step, prometheus: PrometheusApi, release: str) -> Answer:
     began = time.monotonic()
     works = True
     try:
@@ -93,8 +93,10 @@ async def _take(step: Step, prometheus: PrometheusApi) -> Answer:
                 for each in await prometheus.query(step.text)
             )
         else:
-            script = f"{_helper()}\n{step.text}"
+            script = f"{_named(_helper(), None, release)}\n{step.text}"
             said = await run("bash", "-c", script, within=STEP_SECONDS)
+            # Every command of a runbook shows something, or it is no help.
+            works = bool(said.strip())
     except CommandFailedError as error:
         # The message repeats the script.
         said, works = str(error).rpartition(f"{step.text}: ")[2], False
