@@ -265,9 +265,9 @@ def _operator() -> list[Sized]:
         ),
         (
             lines(
-                "Round trip to NATS",
-                "From the operator's questions to NATS' answers. Where it rises as the receivers' and processors' "
-                "do, it is NATS.",
+                "Round trip to NATS, without storing",
+                "From the operator's questions to NATS' answers. Where this rises as the times to store do, it is the "
+                "network or NATS' CPU; where only those do, its disk.",
                 quantiles("forebay_operator_nats_seconds"),
                 unit="s",
                 steps=((1, "red"),),

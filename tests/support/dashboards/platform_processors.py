@@ -69,7 +69,7 @@ def processors() -> list[Sized]:
         ),
         (
             lines(
-                "Round trip to NATS, as processors see it",
+                "Time to store a heartbeat in NATS",
                 "Heartbeats, about one a second. Where items are late and this rises, it is NATS; where it does not, "
                 "look at the event loop.",
                 quantiles("forebay_processor_heartbeat_seconds"),

@@ -36,7 +36,7 @@ def receivers() -> list[Sized]:
         ),
         (
             lines(
-                "Round trip to NATS, as receivers see it",
+                "Time to store a webhook in NATS",
                 "From the publish to JetStream's answer, with its disk and quorum.",
                 quantiles("forebay_receiver_publish_seconds"),
                 unit="s",
