@@ -17,9 +17,12 @@ import pytest_asyncio
 from support.cluster.cluster import Cluster
 from support.cluster.release import Release
 from support.cluster.tenant import Tenant
+from support.programs.command import CommandFailedError
 from support.timing.wait import eventually
 
 Json = Any
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROCESSORS: Final = "forebay-processors"
 MOST: Final = 3
@@ -74,12 +77,14 @@ class Replicas:
             yield self
         finally:
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
         assert all(len(each) <= 1 for each in self.scalers), "two held one target"
 
     async def _watch(self) -> None:
         while True:
-            await self.look()
+            with contextlib.suppress(CommandFailedError):  # a busy API server: looked at again
+                await self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def wait(self, least: int, most: int, *, within: float) -> None:
