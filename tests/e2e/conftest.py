@@ -21,7 +21,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in list(items):
         if "e2e" not in item.path.parts:
             continue
-        item.add_marker(pytest.mark.asyncio(loop_scope="session"))
+        # In front of pytest-asyncio's own mark, for a loop a test: the first one counts.
+        item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
         if item.get_closest_marker("long") is not None and not is_long_wanted:

@@ -22,8 +22,6 @@ from support.timing.wait import eventually
 
 Json = Any
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 PROCESSORS: Final = "forebay-processors"
 MOST: Final = 3
 SCALED: Final = (

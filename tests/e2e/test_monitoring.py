@@ -28,8 +28,6 @@ from support.timing.wait import eventually
 
 PAGE: Final = CHART.parents[1] / "docs" / "monitoring.md"
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-
 RATE: Final = 5.0
 """Webhooks a second."""
 

@@ -23,4 +23,5 @@ async def test_a_campaign_waits_for_its_destination_and_is_whole(tmp_path: Path)
     assert (found.missing, found.out_of_order, found.others_lost) == (0, 0, 0)
     kills = len(found.takeovers)
     assert kills
+    assert not found.given_up
     assert found.repeated <= kills * PLACES
