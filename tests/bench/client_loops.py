@@ -28,11 +28,11 @@ from forebay.core.envelope import StoredItem
 from forebay.core.subjects import Lane
 from forebay.core.tables import HttpTarget, HttpTls
 from forebay.runtime.process_start import settle_garbage_collector
-from forebay_processor.destinations.address_guard import Guard
 from forebay_processor.destinations.cloudevents import encode_event
-from forebay_processor.destinations.http import HttpDestination
-from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.http.client import HttpClient
+from forebay_processor.destinations.http.destination import HttpDestination
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, Delivered, DestinationPort
 from support.destinations.aiohttp_destination import AiohttpDestination, aiohttp_session
 from support.programs.ports import HOST

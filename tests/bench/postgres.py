@@ -35,8 +35,8 @@ from forebay.core.subjects import Lane, key_token
 from forebay.core.tables import Batch
 from forebay.runtime.jetstream.streams import ShardConfig
 from forebay_processor.destinations.port import Attempt, Delivered
-from forebay_processor.destinations.postgres_rows import row_of
-from forebay_processor.destinations.postgres_statements import COLUMNS
+from forebay_processor.destinations.postgres.rows import row_of
+from forebay_processor.destinations.postgres.statements import COLUMNS
 from support.destinations.postgres_destination import serving_postgres, store
 from support.destinations.postgres_server import PostgresServer
 from support.processor.postgres_drill import STATUSES, PostgresRun, postgres_drill

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.tables import HttpTarget
-from forebay_processor.destinations.http import HttpDestination
+from forebay_processor.destinations.http.destination import HttpDestination
 from forebay_processor.destinations.port import Delivered
 from support.destinations.http_destination import own_client
 from support.processor.attempts import attempt

@@ -14,10 +14,10 @@ import pytest
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination, HttpTarget
-from forebay_processor.destinations.address_guard import REFUSED, Guard
-from forebay_processor.destinations.http import HttpDestination
-from forebay_processor.destinations.http_client import KEPT_SECONDS, HttpClient
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.http.client import KEPT_SECONDS, HttpClient
+from forebay_processor.destinations.http.destination import HttpDestination
+from forebay_processor.destinations.network.address_guard import REFUSED, Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Result, Trouble
 from forebay_processor.destinations.registry import Destinations
 from support.destinations.clients import own_clients

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from forebay.core.tables import HttpTarget, HttpTls
-from forebay_processor.destinations.http import HttpDestination
+from forebay_processor.destinations.http.destination import HttpDestination
 from forebay_processor.destinations.port import Delivered, DestinationPort, Failed, Result, Trouble
 from support.destinations.hostile_server import Hostile, Peer, Script, answering
 from support.destinations.http_destination import (

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_processor.destinations.name_resolver import (
+from forebay_processor.destinations.network.name_resolver import (
     CACHE_SECONDS,
     LOOKUPS,
     FoundAddress,

@@ -18,9 +18,9 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from forebay.core.tables import HttpTls, NatsTarget
-from forebay_processor.destinations.address_guard import REFUSED, Guard
-from forebay_processor.destinations.nats import NatsDestination
-from forebay_processor.destinations.nats_client import NatsClient
+from forebay_processor.destinations.nats.client import NatsClient
+from forebay_processor.destinations.nats.destination import NatsDestination
+from forebay_processor.destinations.network.address_guard import REFUSED, Guard
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,

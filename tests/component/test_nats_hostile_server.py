@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from forebay.core.tables import NatsTarget
 from forebay.runtime.jetstream.outside_connection import ANSWER_LIMIT, LINE_LIMIT, UNASKED_LIMIT
-from forebay_processor.destinations.nats import NatsDestination
+from forebay_processor.destinations.nats.destination import NatsDestination
 from forebay_processor.destinations.port import Delivered, Failed, Rejected, Trouble
 from support.destinations.clients import own_nats_client
 from support.destinations.http_destination import attempt_of

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forebay_processor.destinations import public_networks
-from forebay_processor.destinations.address_guard import AddressRefused, Guard
+from forebay_processor.destinations.network import public_networks
+from forebay_processor.destinations.network.address_guard import AddressRefused, Guard
 
 TABLE = Path(__file__).parents[1] / "data" / "addresses.json"
 VERDICTS: dict[str, list[str]] = json.loads(TABLE.read_text())

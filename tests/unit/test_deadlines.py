@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from forebay_processor.destinations.deadlines import RESOLUTION, Deadlines
+from forebay_processor.destinations.http.deadlines import RESOLUTION, Deadlines
 from support.timing.clocks import LoopClock
 
 

@@ -4,8 +4,8 @@ import asyncpg
 import pytest
 
 from forebay.core.failure_words import PLAIN_WORDS, plain_failure
-from forebay_processor.destinations.http_errors import NoAnswerReason
-from forebay_processor.destinations.postgres_errors import SQLSTATE
+from forebay_processor.destinations.network.no_answer import NoAnswerReason
+from forebay_processor.destinations.postgres.errors import SQLSTATE
 
 
 @pytest.mark.parametrize("word", [*NoAnswerReason, "timeout"])

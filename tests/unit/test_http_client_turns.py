@@ -7,12 +7,12 @@ from typing import Final
 from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.deadlines import Deadlines
-from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.http_connecting import Origin
-from forebay_processor.destinations.http_connection import HttpConnection
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.http.client import HttpClient
+from forebay_processor.destinations.http.connection import HttpConnection
+from forebay_processor.destinations.http.deadlines import Deadlines
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.connecting import Origin
+from forebay_processor.destinations.network.name_resolver import Names
 from support.receiver.recording_transport import Wire
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

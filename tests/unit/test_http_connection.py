@@ -6,14 +6,14 @@ from typing import Final
 
 import pytest
 
-from forebay_processor.destinations.deadlines import Deadlines
-from forebay_processor.destinations.http_connection import (
+from forebay_processor.destinations.http.connection import (
     ANSWER_LIMIT,
     HEAD_LIMIT,
     HttpConnection,
     HttpResponse,
 )
-from forebay_processor.destinations.http_errors import HttpFailure
+from forebay_processor.destinations.http.deadlines import Deadlines
+from forebay_processor.destinations.network.no_answer import HttpFailure
 from support.receiver.recording_transport import Wire
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 from yarl import URL
 
-from forebay_processor.destinations.http_connecting import origin_of
-from forebay_processor.destinations.http_request import RequestHead, UnsafeHeader
+from forebay_processor.destinations.http.request import RequestHead, UnsafeHeader
+from forebay_processor.destinations.network.connecting import origin_of
 
 URL_: Final = URL("https://crm.example.com/in?a=b")
 

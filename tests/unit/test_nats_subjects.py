@@ -15,7 +15,7 @@ from forebay.core.nats_subject import (
     subject_word,
 )
 from forebay.core.tables import NatsTarget
-from forebay_processor.destinations.nats import NatsDestination
+from forebay_processor.destinations.nats.destination import NatsDestination
 from forebay_processor.destinations.port import Failed, Trouble
 from support.destinations.clients import own_nats_client
 from support.processor.attempts import attempt

@@ -3,7 +3,7 @@
 import pytest
 
 from forebay.runtime.jetstream.server_identity import ServerIdentity
-from forebay_processor.destinations.own_nats import OWN_NATS, OWN_NATS_AWAY, OwnNats
+from forebay_processor.destinations.nats.own_nats import OWN_NATS, OWN_NATS_AWAY, OwnNats
 
 OWN = ServerIdentity("A1", "forebay", frozenset({"10.0.0.1:4222", "10.0.0.2:4222"}), "10.9.0.1:1")
 

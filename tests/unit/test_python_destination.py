@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from forebay.core.python_target import PythonTarget, is_module_allowed
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Rejected, Trouble
-from forebay_processor.destinations.python import PythonDestination
-from forebay_processor.destinations.python_modules import PythonModules
+from forebay_processor.destinations.python.destination import PythonDestination
+from forebay_processor.destinations.python.modules import PythonModules
 from support.processor.attempts import attempt
 from support.timing.wait import eventually
 
@@ -114,7 +114,7 @@ async def test_what_never_returns_is_given_up(function: str, handlers: ModuleTyp
 async def test_the_end_waits_for_no_call_that_does_not_end(
     handlers: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay_processor.destinations.handler_module.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("forebay_processor.destinations.python.handler_module.STOP_SECONDS", 0.2)
     with structlog.testing.capture_logs() as lines:
         async with handling("refuse_to_end", timeout_seconds=0.1) as destination:
             assert await destination.deliver(attempt()) == Failed("timeout")
@@ -135,7 +135,7 @@ async def test_a_stop_that_fails_is_said_and_ends_no_processor() -> None:
 async def test_what_goes_on_though_it_was_given_up_is_bounded_and_said(
     function: str, handlers: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay_processor.destinations.handler_module.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("forebay_processor.destinations.python.handler_module.STUCK_SECONDS", 0.0)
     async with PythonModules((NAME,)) as modules:
         settings = target(function, timeout_seconds=0.1, max_in_flight=2)
         destination = PythonDestination(settings, modules)
@@ -209,7 +209,7 @@ async def test_the_end_of_the_process_stops_what_was_started(handlers: ModuleTyp
 async def test_a_start_that_fails_is_tried_again_and_says_no_text(
     handlers: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forebay_processor.destinations.handler_module.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("forebay_processor.destinations.python.handler_module.PAUSE_SECONDS", 0.0)
     async with handling("take", start="fail_to_open") as destination:
         result = await destination.deliver(attempt())
         assert result == Failed(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from forebay.core.tables import PythonTarget
-from forebay_processor.destinations.handler_module import HandlerUnusable
-from forebay_processor.destinations.python_modules import PythonModules
-from forebay_processor.destinations.python_reload import CodeWatch
+from forebay_processor.destinations.python.handler_module import HandlerUnusable
+from forebay_processor.destinations.python.modules import PythonModules
+from forebay_processor.destinations.python.reload import CodeWatch
 
 NAME = "code_that_changes"
 

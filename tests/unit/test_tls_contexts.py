@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forebay.core.tables import HttpTls
-from forebay_processor.destinations.tls import UnusableTls, tls_context
+from forebay_processor.destinations.network.tls import UnusableTls, tls_context
 from support.programs.authority import Authority
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from forebay.core.tables import HttpTls, PostgresTarget
-from forebay_processor.destinations.address_guard import Guard
+from forebay_processor.destinations.network.address_guard import Guard
 from forebay_processor.destinations.port import (
     Delivered,
     Failed,

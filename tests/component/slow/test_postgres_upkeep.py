@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 
 from forebay.core.tables import PostgresTarget
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, Delivered
-from forebay_processor.destinations.postgres_connection import PostgresClient
-from forebay_processor.destinations.postgres_tables import AHEAD, PostgresTables
+from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.postgres.tables import AHEAD, PostgresTables
 from support.destinations.http_destination import LOOPBACK
 from support.destinations.postgres_destination import attempts_of, serving_postgres, store
 from support.destinations.postgres_server import PostgresServer, needs_postgres

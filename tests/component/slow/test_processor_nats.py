@@ -11,7 +11,7 @@ import pytest_asyncio
 from nats.js.errors import NotFoundError
 
 from forebay.core.tables import Destination, NatsTarget, Retry
-from forebay_processor.destinations.own_nats import OWN_NATS
+from forebay_processor.destinations.nats.own_nats import OWN_NATS
 from support.nats.nats_server import NatsServer
 from support.processor.processor_harness import ProcessorHarness, token
 from support.timing.wait import eventually

@@ -16,16 +16,16 @@ from typing_extensions import override
 
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
-from forebay_processor.destinations.address_guard import AddressRefused, Guard
-from forebay_processor.destinations.http import posted, result_of
-from forebay_processor.destinations.http_connection import (
+from forebay_processor.destinations.http.connection import (
     ANSWER_LIMIT,
     ANSWER_SECONDS,
     HttpResponse,
 )
-from forebay_processor.destinations.name_resolver import Names, looking_for
+from forebay_processor.destinations.http.destination import posted, result_of
+from forebay_processor.destinations.network.address_guard import AddressRefused, Guard
+from forebay_processor.destinations.network.name_resolver import Names, looking_for
+from forebay_processor.destinations.network.tls import UnusableTls, tls_context
 from forebay_processor.destinations.port import Attempt, Failed, Rejected, Result, Trouble
-from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["AiohttpDestination", "aiohttp_session"]
 

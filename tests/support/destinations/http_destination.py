@@ -10,10 +10,10 @@ import msgspec
 from msgspec.structs import replace
 
 from forebay.core.tables import HttpTarget
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.http import HttpDestination
-from forebay_processor.destinations.http_client import KEPT_LIMIT, HttpClient
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.http.client import KEPT_LIMIT, HttpClient
+from forebay_processor.destinations.http.destination import HttpDestination
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, DestinationPort
 from support.destinations.aiohttp_destination import AiohttpDestination, aiohttp_session
 from support.processor.attempts import attempt

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from forebay.core.tables import PostgresTarget
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.name_resolver import Names
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, Result
-from forebay_processor.destinations.postgres import PostgresDestination
-from forebay_processor.destinations.postgres_connection import PostgresClient
+from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.postgres.destination import PostgresDestination
 from support.destinations.http_destination import LOOPBACK
 from support.inputs.events import RECEIVED_AT, attempt_of
 from support.inputs.splitting import split

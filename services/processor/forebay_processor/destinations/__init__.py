@@ -1,1 +1,1 @@
-"""Where items go: one small module for each kind, behind one port."""
+"""Where items go: one module or package for each kind, behind one port."""

@@ -1,15 +1,15 @@
 """What a destination answered to an attempt, in the few classes that metrics have.
 
 They are read from the words of the result, which are a closed list: they stand in dead letters
-(`http_errors`, `http.result_of`, `postgres_errors`).
+(`network.no_answer`, `http.destination.result_of`, `postgres.errors`).
 """
 
 import enum
 from typing import Final
 
-from forebay_processor.destinations.http_errors import NoAnswerReason
+from forebay_processor.destinations.network.no_answer import NoAnswerReason
 from forebay_processor.destinations.port import Delivered, Failed, Result, Trouble
-from forebay_processor.destinations.postgres_errors import SQLSTATE
+from forebay_processor.destinations.postgres.errors import SQLSTATE
 
 __all__ = ["AnswerClass", "answer_class"]
 

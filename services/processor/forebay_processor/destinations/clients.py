@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 
 from forebay.runtime.jetstream.server_identity import ServerIdentity
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.http_client import HttpClient
-from forebay_processor.destinations.name_resolver import Names
-from forebay_processor.destinations.nats_client import NatsClient
-from forebay_processor.destinations.own_nats import OwnNats
-from forebay_processor.destinations.postgres_connection import PostgresClient
-from forebay_processor.destinations.python_modules import PythonModules
+from forebay_processor.destinations.http.client import HttpClient
+from forebay_processor.destinations.nats.client import NatsClient
+from forebay_processor.destinations.nats.own_nats import OwnNats
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
+from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.python.modules import PythonModules
 from forebay_processor.settings import ProcessorSettings
 
 __all__ = ["Clients", "open_clients"]

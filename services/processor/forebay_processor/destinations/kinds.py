@@ -20,12 +20,12 @@ from forebay.core.tables import (
     Target,
 )
 from forebay_processor.destinations.clients import Clients
-from forebay_processor.destinations.http import HttpDestination
+from forebay_processor.destinations.http.destination import HttpDestination
 from forebay_processor.destinations.log import LogDestination
-from forebay_processor.destinations.nats import NatsDestination
+from forebay_processor.destinations.nats.destination import NatsDestination
 from forebay_processor.destinations.port import DestinationPort
-from forebay_processor.destinations.postgres import PostgresDestination
-from forebay_processor.destinations.python import PythonDestination
+from forebay_processor.destinations.postgres.destination import PostgresDestination
+from forebay_processor.destinations.python.destination import PythonDestination
 
 __all__ = ["UNBOUNDED", "KindLimits", "limits_of", "made_of"]
 

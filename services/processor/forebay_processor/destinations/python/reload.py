@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from forebay.runtime.periodic import periodically
-from forebay_processor.destinations.python_modules import PythonModules
+from forebay_processor.destinations.python.modules import PythonModules
 
 __all__ = ["CodeWatch"]
 

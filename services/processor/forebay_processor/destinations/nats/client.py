@@ -30,13 +30,13 @@ from forebay.runtime.jetstream.outside_connection import (
 )
 from forebay.runtime.settings import parse_credentials
 from forebay.runtime.supervise import end_tasks
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.http_connecting import Connector, Origin
-from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason
-from forebay_processor.destinations.name_resolver import Names, looking_for
-from forebay_processor.destinations.own_nats import OWN_NATS, OwnNats
+from forebay_processor.destinations.nats.own_nats import OWN_NATS, OwnNats
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.connecting import Connector, Origin
+from forebay_processor.destinations.network.name_resolver import Names, looking_for
+from forebay_processor.destinations.network.no_answer import HttpFailure, NoAnswerReason
+from forebay_processor.destinations.network.tls import UnusableTls, tls_context
 from forebay_processor.destinations.port import Trouble
-from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["NatsClient", "NatsFailure", "SharedConnection"]
 

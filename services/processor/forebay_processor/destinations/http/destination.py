@@ -30,11 +30,16 @@ from forebay_processor.destinations.cloudevents import (
     encode_event,
     standard_webhooks_signature,
 )
-from forebay_processor.destinations.http_client import HttpClient, Pool
-from forebay_processor.destinations.http_connecting import origin_of
-from forebay_processor.destinations.http_connection import HttpResponse
-from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason, NoConnection
-from forebay_processor.destinations.http_request import RequestHead
+from forebay_processor.destinations.http.client import HttpClient, Pool
+from forebay_processor.destinations.http.connection import HttpResponse
+from forebay_processor.destinations.http.request import RequestHead
+from forebay_processor.destinations.network.connecting import origin_of
+from forebay_processor.destinations.network.no_answer import (
+    HttpFailure,
+    NoAnswerReason,
+    NoConnection,
+)
+from forebay_processor.destinations.network.tls import UnusableTls, tls_context
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,
@@ -44,7 +49,6 @@ from forebay_processor.destinations.port import (
     Trouble,
 )
 from forebay_processor.destinations.retry_after import retry_after_seconds
-from forebay_processor.destinations.tls import UnusableTls, tls_context
 
 __all__ = ["HttpDestination", "posted", "result_of"]
 

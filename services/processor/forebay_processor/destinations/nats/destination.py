@@ -35,7 +35,7 @@ from forebay.runtime.jetstream.errors import (
 from forebay.runtime.jetstream.outside_connection import OutsideDenied, OutsideLost
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay_processor.destinations.cloudevents import encode_event, event_of
-from forebay_processor.destinations.nats_client import NatsClient, NatsFailure, SharedConnection
+from forebay_processor.destinations.nats.client import NatsClient, NatsFailure, SharedConnection
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,

@@ -21,7 +21,7 @@ from forebay.core.json_values import as_text
 from forebay.core.status_ranks import STATUS_KIND, STATUS_RANKS
 from forebay_processor.destinations.cloudevents import attribute_text
 from forebay_processor.destinations.port import Attempt
-from forebay_processor.destinations.postgres_statements import COLUMNS
+from forebay_processor.destinations.postgres.statements import COLUMNS
 
 __all__ = ["PostgresRow", "columns_of", "has_pairs", "row_of"]
 

@@ -1,7 +1,7 @@
 """Brings a schema to the latest version of the tables, by Alembic.
 
 Alembic is SQLAlchemy's own, and speaks by SQLAlchemy: neither is imported before a schema has to be
-changed (`postgres_tables` imports this module then, in a thread). The connection is ours: address,
+changed (`tables` imports this module then, in a thread). The connection is ours: address,
 TLS and time limits are those of every other one.
 """
 
@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from forebay_processor.destinations.postgres_connection import PostgresConnection
-from forebay_processor.destinations.postgres_errors import FAILURES
-from forebay_processor.destinations.postgres_statements import schema_lock
+from forebay_processor.destinations.postgres.connection import PostgresConnection
+from forebay_processor.destinations.postgres.errors import FAILURES
+from forebay_processor.destinations.postgres.statements import schema_lock
 
 __all__ = ["MIGRATIONS", "upgrade"]
 
-MIGRATIONS: Final = Path(__file__).parent / "postgres_migrations"
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
 async def upgrade(own: PostgresConnection, schema: str) -> None:
@@ -32,7 +32,7 @@ async def upgrade(own: PostgresConnection, schema: str) -> None:
             Alembic's `op` and `context` are the process'.
         schema: Its name.
 
-    Raises what the client raises (`postgres_errors.FAILURES`), also where SQLAlchemy has wrapped
+    Raises what the client raises (`errors.FAILURES`), also where SQLAlchemy has wrapped
     it: one who is locked out, or may not create, is reported as with any other statement.
     """
 

@@ -2,7 +2,7 @@
 
 aiohttp did this before; `docs/design/0021-http-client.md` says why it does not any more, and what
 was measured. A request is one write, its time limit is a place in a line (`deadlines`), and of the
-answer its status and `Retry-After` are kept (`http_connection`).
+answer its status and `Retry-After` are kept (`http.connection`).
 
 Nothing is sent twice in here. A connection that the destination closed while a request was on its
 way is a failed attempt, which is counted as one, and the next attempt is the queue's: POST is not
@@ -16,11 +16,11 @@ import contextlib
 from typing import Final, Self
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_processor.destinations.address_guard import Guard
-from forebay_processor.destinations.deadlines import Deadlines
-from forebay_processor.destinations.http_connecting import Connector, Origin
-from forebay_processor.destinations.http_connection import HttpConnection, HttpResponse
-from forebay_processor.destinations.name_resolver import Names, looking_for
+from forebay_processor.destinations.http.connection import HttpConnection, HttpResponse
+from forebay_processor.destinations.http.deadlines import Deadlines
+from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.connecting import Connector, Origin
+from forebay_processor.destinations.network.name_resolver import Names, looking_for
 
 __all__ = ["KEPT_LIMIT", "KEPT_SECONDS", "HttpClient", "Pool"]
 

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LATEST_VERSION: Final = "0002"
-"""The last of `postgres_migrations`: a schema with it, or a later one, is used as it is."""
+"""The last of `migrations`: a schema with it, or a later one, is used as it is."""
 
 PARTITION_PREFIX: Final = "events_"
 
@@ -35,7 +35,7 @@ SEEN_DAYS: Final = 30
 """A destination that has not written for so long has no wish any more."""
 
 VERSION_TABLE: Final = "forebay_version"
-"""Of each schema; holds the last of `postgres_migrations` that was run there."""
+"""Of each schema; holds the last of `migrations` that was run there."""
 
 COLUMNS: Final = {
     "id": "text",

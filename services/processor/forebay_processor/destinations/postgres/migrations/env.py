@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from forebay_processor.destinations.postgres_statements import VERSION_TABLE
+from forebay_processor.destinations.postgres.statements import VERSION_TABLE
 
 _CONFIG = context.config
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from forebay.core.python_target import PythonTarget, is_module_allowed
-from forebay_processor.destinations.handler_module import (
+from forebay_processor.destinations.python.handler_module import (
     STOP_SECONDS,
     HandlerModule,
     HandlerUnusable,

@@ -25,10 +25,10 @@ import structlog
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import PostgresTarget
-from forebay_processor.destinations.postgres_connection import PostgresClient, PostgresConnection
-from forebay_processor.destinations.postgres_errors import FAILURES, failure_of, sqlstate_of
-from forebay_processor.destinations.postgres_rows import PostgresRow
-from forebay_processor.destinations.postgres_statements import (
+from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresConnection
+from forebay_processor.destinations.postgres.errors import FAILURES, failure_of, sqlstate_of
+from forebay_processor.destinations.postgres.rows import PostgresRow
+from forebay_processor.destinations.postgres.statements import (
     LATEST_VERSION,
     PARTITION_PREFIX,
     VERSION_TABLE,
@@ -129,7 +129,7 @@ class PostgresTables:
         # Alembic and what it needs are 30 MB, for who has such a destination only; the loop goes
         # on while they are read.
         upgrading = await asyncio.to_thread(
-            importlib.import_module, "forebay_processor.destinations.postgres_upgrade"
+            importlib.import_module, "forebay_processor.destinations.postgres.upgrade"
         )
         async with self._client.upgrading:
             own = await self._client.connect(

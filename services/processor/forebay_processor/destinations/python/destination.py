@@ -20,7 +20,6 @@ from forebay.core.python_target import PythonTarget
 from forebay.handler import Reject, Retry
 from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay_processor.destinations.cloudevents import event_of
-from forebay_processor.destinations.handler_module import HandlerModule, HandlerUnusable
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,
@@ -29,7 +28,8 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
-from forebay_processor.destinations.python_modules import PythonModules
+from forebay_processor.destinations.python.handler_module import HandlerModule, HandlerUnusable
+from forebay_processor.destinations.python.modules import PythonModules
 from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
 from forebay_processor.fault_place import place_of
 

@@ -10,8 +10,8 @@
 A batch is one transaction, and an item's id is in the primary key: if this process or the
 connection dies at any moment, the batch is there or not, and is sent again.
 
-`postgres_statements` has the SQL, `postgres_rows` what it is given, `postgres_errors` what a
-failure means, `postgres_tables` the layout of a schema and its partitions.
+`statements` has the SQL, `rows` what it is given, `errors` what a failure means, `tables` the
+layout of a schema and its partitions.
 """
 
 import asyncio
@@ -21,9 +21,10 @@ from typing import Any, Final
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import PostgresTarget
+from forebay_processor.destinations.network.tls import UnusableTls
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Result, Trouble
-from forebay_processor.destinations.postgres_connection import PostgresClient, PostgresConnection
-from forebay_processor.destinations.postgres_errors import (
+from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresConnection
+from forebay_processor.destinations.postgres.errors import (
     FAILURES,
     REPEATED,
     failure_of,
@@ -31,10 +32,9 @@ from forebay_processor.destinations.postgres_errors import (
     is_missing_partition,
     sqlstate_of,
 )
-from forebay_processor.destinations.postgres_rows import PostgresRow, columns_of, has_pairs, row_of
-from forebay_processor.destinations.postgres_statements import storing
-from forebay_processor.destinations.postgres_tables import PostgresTables
-from forebay_processor.destinations.tls import UnusableTls
+from forebay_processor.destinations.postgres.rows import PostgresRow, columns_of, has_pairs, row_of
+from forebay_processor.destinations.postgres.statements import storing
+from forebay_processor.destinations.postgres.tables import PostgresTables
 
 __all__ = ["PostgresDestination"]
 

@@ -18,9 +18,13 @@ import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
 from yarl import URL
 
-from forebay_processor.destinations.address_guard import AddressRefused, Guard
-from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason, NoConnection
-from forebay_processor.destinations.name_resolver import NameNotFound, Names
+from forebay_processor.destinations.network.address_guard import AddressRefused, Guard
+from forebay_processor.destinations.network.name_resolver import NameNotFound, Names
+from forebay_processor.destinations.network.no_answer import (
+    HttpFailure,
+    NoAnswerReason,
+    NoConnection,
+)
 
 __all__ = ["Connector", "Origin", "default_tls", "origin_of"]
 

@@ -12,8 +12,8 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from forebay_processor.destinations.name_resolver import FoundAddress, Names
-from forebay_processor.destinations.public_networks import (
+from forebay_processor.destinations.network.name_resolver import FoundAddress, Names
+from forebay_processor.destinations.network.public_networks import (
     Network,
     forms,
     is_in,

@@ -16,9 +16,9 @@ from typing import Final
 
 import asyncpg
 
-from forebay_processor.destinations.address_guard import AddressRefused
-from forebay_processor.destinations.http_errors import NoAnswerReason
-from forebay_processor.destinations.name_resolver import NameNotFound
+from forebay_processor.destinations.network.address_guard import AddressRefused
+from forebay_processor.destinations.network.name_resolver import NameNotFound
+from forebay_processor.destinations.network.no_answer import NoAnswerReason
 from forebay_processor.destinations.port import Failed, Rejected, Trouble
 
 __all__ = [

@@ -16,10 +16,10 @@ import asyncpg
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import HttpTls, PostgresTarget
-from forebay_processor.destinations.address_guard import AddressRefused, Guard
-from forebay_processor.destinations.name_resolver import Names, looking_for
-from forebay_processor.destinations.postgres_errors import FAILURES
-from forebay_processor.destinations.tls import tls_context
+from forebay_processor.destinations.network.address_guard import AddressRefused, Guard
+from forebay_processor.destinations.network.name_resolver import Names, looking_for
+from forebay_processor.destinations.network.tls import tls_context
+from forebay_processor.destinations.postgres.errors import FAILURES
 
 __all__ = ["PostgresClient", "PostgresConnection"]
 
@@ -64,7 +64,7 @@ class PostgresClient:
         self._guard = guard
         self._names = names
         self.upgrading = asyncio.Lock()
-        """One schema at a time is brought up to date: `postgres_upgrade`."""
+        """One schema at a time is brought up to date: `upgrade`."""
 
     async def connect(
         self,

@@ -31,8 +31,8 @@ from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay.runtime.logging import log_loop_errors
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks
-from forebay_processor.destinations.handler_threads import HandlerThreads
 from forebay_processor.destinations.port import Trouble
+from forebay_processor.destinations.python.handler_threads import HandlerThreads
 
 __all__ = ["STOP_SECONDS", "HandlerModule", "HandlerUnusable"]
 

@@ -21,8 +21,8 @@ import httptools
 from typing_extensions import override
 
 from forebay.core.answer_excerpt import EXCERPT_BYTES
-from forebay_processor.destinations.deadlines import Deadlines
-from forebay_processor.destinations.http_errors import HttpFailure, NoAnswerReason
+from forebay_processor.destinations.http.deadlines import Deadlines
+from forebay_processor.destinations.network.no_answer import HttpFailure, NoAnswerReason
 
 __all__ = ["ANSWER_LIMIT", "ANSWER_SECONDS", "HEAD_LIMIT", "HttpConnection", "HttpResponse"]
 

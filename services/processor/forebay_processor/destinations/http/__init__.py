@@ -1,0 +1,1 @@
+"""Destination `http`: its connections and requests."""

@@ -1,0 +1,1 @@
+"""How connections of destinations are opened: names, addresses that are allowed, TLS."""

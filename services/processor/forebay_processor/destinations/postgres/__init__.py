@@ -1,0 +1,1 @@
+"""Destination `postgres`: its connections, statements and tables."""

@@ -1,0 +1,1 @@
+"""Destination `python`: modules with handlers, and what runs them."""
