@@ -75,7 +75,7 @@ def made_of(target: Target, clients: Clients, now: Callable[[], float]) -> Desti
 def limits_of(target: Target) -> KindLimits:
     """Return what a destination with these settings is limited to."""
     match target:
-        case HttpTarget():
+        case HttpTarget() | PostgresTarget():
             return KindLimits(
                 in_flight=target.max_in_flight,
                 rate_per_second=target.rate_per_second,
@@ -84,13 +84,6 @@ def limits_of(target: Target) -> KindLimits:
             )
         case LogTarget():
             return KindLimits()
-        case PostgresTarget():
-            return KindLimits(
-                in_flight=target.max_in_flight,
-                rate_per_second=target.rate_per_second,
-                is_of_endpoint=True,
-                batch=target.batch,
-            )
         case NatsTarget() | PythonTarget():
             return KindLimits(
                 in_flight=target.max_in_flight,

@@ -13,21 +13,25 @@ from typing import Final
 from forebay.core.status_ranks import STATUS_RANKS
 
 __all__ = [
+    "AGES",
     "COLUMNS",
     "LATEST_VERSION",
     "PARTITION_PREFIX",
     "VERSION_TABLE",
-    "conversations_too_old",
     "longest_wish",
-    "messages_too_old",
     "partition_of",
     "schema_lock",
     "storing",
+    "too_old",
     "wish",
 ]
 
 LATEST_VERSION: Final = "0002"
 """The last of `migrations`: a schema with it, or a later one, is used as it is."""
+
+AGES: Final = {"messages": "first_received_at", "conversations": "last_received_at"}
+"""Tables that rows are removed from, and what says how old one is: a message is as old as the first
+that was heard of it, a conversation as the last."""
 
 PARTITION_PREFIX: Final = "events_"
 
@@ -239,20 +243,11 @@ def longest_wish(schema: str) -> str:
     """  # noqa: S608  # as above
 
 
-def messages_too_old(schema: str) -> str:
-    """Return the statement that removes messages that were first heard of before $1: $2 of them."""
+def too_old(schema: str, table: str) -> str:
+    """Return the statement that removes rows of one of `AGES` from before $1: $2 of them."""
     return f"""
-    delete from "{schema}".messages where ctid = any(array(
-        select ctid from "{schema}".messages where first_received_at < $1 limit $2
-    ))
-    """  # noqa: S608  # as above
-
-
-def conversations_too_old(schema: str) -> str:
-    """Return the statement that removes conversations that are quiet since $1: $2 of them."""
-    return f"""
-    delete from "{schema}".conversations where ctid = any(array(
-        select ctid from "{schema}".conversations where last_received_at < $1 limit $2
+    delete from "{schema}".{table} where ctid = any(array(
+        select ctid from "{schema}".{table} where {AGES[table]} < $1 limit $2
     ))
     """  # noqa: S608  # as above
 

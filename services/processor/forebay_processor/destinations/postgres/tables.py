@@ -29,14 +29,14 @@ from forebay_processor.destinations.postgres.connection import PostgresClient, P
 from forebay_processor.destinations.postgres.errors import FAILURES, failure_of, sqlstate_of
 from forebay_processor.destinations.postgres.rows import PostgresRow
 from forebay_processor.destinations.postgres.statements import (
+    AGES,
     LATEST_VERSION,
     PARTITION_PREFIX,
     VERSION_TABLE,
-    conversations_too_old,
     longest_wish,
-    messages_too_old,
     partition_of,
     schema_lock,
+    too_old,
     wish,
 )
 
@@ -232,10 +232,10 @@ class PostgresTables:
             with contextlib.suppress(ValueError):
                 self._days.discard(_day_of(name))
         limit = datetime(first.year, first.month, first.day, tzinfo=UTC)
-        for statement in (messages_too_old, conversations_too_old):
-            removed = REMOVED
+        for table in AGES:
+            statement, removed = too_old(self._schema, table), REMOVED
             while removed >= REMOVED:
-                tag = await connection.execute(statement(self._schema), limit, REMOVED)
+                tag = await connection.execute(statement, limit, REMOVED)
                 removed = int(tag.rpartition(" ")[2])
 
     async def _partitions(self, connection: PostgresConnection) -> Sequence[str]:
