@@ -21,8 +21,8 @@ from typing import Any, Final, cast
 import msgspec
 from typing_extensions import override
 
-import forebay
 from forebay.core.errors import ForebayError
+from forebay.runtime.jetstream.login import CLIENT_OPTIONS
 from forebay.runtime.jetstream.nats_wire import PING, ServerInfo, connect_command, encode_headers
 from forebay.runtime.jetstream.server_identity import ServerIdentity
 
@@ -137,21 +137,9 @@ class OutsideConnection(asyncio.Protocol):
             OutsideRefused: where the server does not let us in.
             OutsideLost: where the connection ends before that.
         """
-        connect = {
-            "verbose": False,
-            "pedantic": False,
-            "lang": "python-forebay",
-            "version": forebay.__version__,
-            "protocol": 1,
-            "echo": False,
-            "headers": True,
-            "no_responders": True,
-            "name": "forebay",
-        }
         number, waiting = self._expect("")
-        self._write(
-            connect_command(connect | dict(options)) + f"SUB {self._inbox}* 1\r\n".encode() + PING
-        )
+        connect = connect_command({**CLIENT_OPTIONS, "name": "forebay", **options})
+        self._write(connect + f"SUB {self._inbox}* 1\r\n".encode() + PING)
         self._pongs.append(number)
         try:
             await waiting

@@ -1,6 +1,5 @@
 """The servers of a NATS cluster, and how to log in to one."""
 
-import base64
 import random
 from collections import deque
 from collections.abc import Iterable
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-import forebay
 from forebay.core.errors import ConfigurationError
+from forebay.runtime.jetstream.login import CLIENT_OPTIONS, signed_credentials
 from forebay.runtime.jetstream.nats_wire import ServerInfo
-from forebay.runtime.settings import NatsSettings, read_credentials
+from forebay.runtime.settings import NatsSettings
 
 __all__ = ["Server", "ServerPool", "authenticate"]
 
@@ -94,34 +93,19 @@ def authenticate(settings: NatsSettings, server: Server, info: ServerInfo) -> di
         OSError: where the file with credentials cannot be read.
         ConfigurationError: where it holds none.
     """
-    options: dict[str, Any] = {
-        "verbose": False,
-        "pedantic": False,
-        "lang": "python-forebay",
-        "version": forebay.__version__,
-        "protocol": 1,
-        "echo": False,
-        "headers": True,
-        "no_responders": True,
-    }
     user = settings.user or server.user
     if settings.credentials is not None:
-        return {**options, **_credentials(settings.credentials, info.nonce)}
+        return {**CLIENT_OPTIONS, **_credentials(settings.credentials, info.nonce)}
     if user is not None:
         password = settings.password.get_secret_value() if settings.password else server.password
-        return {**options, "user": user, "pass": password or ""}
-    return options
+        return {**CLIENT_OPTIONS, "user": user, "pass": password or ""}
+    return dict(CLIENT_OPTIONS)
 
 
 def _credentials(file: Path, nonce: str) -> dict[str, str]:
     """Read who we are, anew for each connection since secrets change, and sign the nonce."""
-    # Late: only installations with credentials pay for the cryptography behind it.
-    import nkeys  # noqa: PLC0415
-
     try:
-        jwt, seed = read_credentials(file)
-        signature = nkeys.from_seed(seed.encode()).sign(nonce.encode())
-    except (ValueError, nkeys.NkeysError) as error:
+        return signed_credentials(file.read_text(), nonce)
+    except ValueError as error:
         message = "FOREBAY_NATS_CREDENTIALS holds no credentials: make them with `nsc`"
         raise ConfigurationError(message) from error
-    return {"jwt": jwt, "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode()}

@@ -13,7 +13,6 @@ the message's id.
 """
 
 import asyncio
-import base64
 import functools
 import random
 import ssl
@@ -23,12 +22,12 @@ from urllib.parse import urlsplit
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.nats_target import NatsTarget
+from forebay.runtime.jetstream.login import signed_credentials
 from forebay.runtime.jetstream.outside_connection import (
     OutsideConnection,
     OutsideLost,
     OutsideRefused,
 )
-from forebay.runtime.settings import parse_credentials
 from forebay.runtime.supervise import end_tasks
 from forebay_processor.destinations.nats.own_nats import OWN_NATS, OwnNats
 from forebay_processor.destinations.network.address_guard import Guard
@@ -335,16 +334,11 @@ def _system_tls() -> ssl.SSLContext:
 def _proof(target: NatsTarget, nonce: str) -> dict[str, Any]:
     """Return what proves who we are, as CONNECT has it; raises NatsFailure."""
     if target.credentials:
-        # Late: only destinations with credentials pay for the cryptography behind it.
-        import nkeys  # noqa: PLC0415
-
         try:
-            jwt, seed = parse_credentials(target.credentials)
-            signature = nkeys.from_seed(seed.encode()).sign(nonce.encode())
-        except (ValueError, nkeys.NkeysError) as error:
+            return signed_credentials(target.credentials, nonce)
+        except ValueError as error:
             message = "`credentials` holds no JWT and seed: make it with `nsc generate creds`"
             raise NatsFailure(message, Trouble.REFUSED) from error
-        return {"jwt": jwt, "sig": base64.urlsafe_b64encode(signature).rstrip(b"=").decode()}
     if target.token:
         return {"auth_token": target.token}
     if target.user:
