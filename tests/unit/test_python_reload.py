@@ -36,7 +36,7 @@ def write(file: Path, text: str, *, age: float = 0.0) -> None:
 
 def test_a_module_that_changes_is_noticed_and_others_are_not(folder: Path) -> None:
     importlib.import_module(NAME)
-    watch = CodeWatch([folder], PythonModules(["*"]), is_on=True)
+    watch = CodeWatch([folder], PythonModules(["*"]))
     assert watch.changed_file() == ""
     write(folder / "notes.py", "")
     write(folder / "site-packages" / "library.py", "")
@@ -47,7 +47,7 @@ def test_a_module_that_changes_is_noticed_and_others_are_not(folder: Path) -> No
 
 def test_an_older_file_in_its_place_is_a_change_too(folder: Path) -> None:
     importlib.import_module(NAME)
-    watch = CodeWatch([folder], PythonModules(["*"]), is_on=True)
+    watch = CodeWatch([folder], PythonModules(["*"]))
     assert watch.changed_file() == ""
     write(folder / f"{NAME}.py", "WORD = 0\n", age=3600)
     assert watch.changed_file() == f"{NAME}.py"
@@ -55,7 +55,7 @@ def test_an_older_file_in_its_place_is_a_change_too(folder: Path) -> None:
 
 def test_a_file_that_is_away_for_a_moment_is_no_change(folder: Path) -> None:
     importlib.import_module(NAME)
-    watch = CodeWatch([folder], PythonModules(["*"]), is_on=True)
+    watch = CodeWatch([folder], PythonModules(["*"]))
     assert watch.changed_file() == ""
     (folder / f"{NAME}.py").unlink()
     assert watch.changed_file() == ""
@@ -67,7 +67,7 @@ async def test_after_a_module_could_not_be_imported_any_file_may_be_the_cure(fol
         module = modules.module(PythonTarget(handler=f"{NAME}:handle"))
         with pytest.raises(HandlerUnusable, match="ModuleNotFoundError"):
             await module.call("handle", None)  # type: ignore[arg-type]  # it does not come so far
-        watch = CodeWatch([folder], modules, is_on=True)
+        watch = CodeWatch([folder], modules)
         write(folder / ".hidden" / "editor.py", "", age=-5)
         assert watch.changed_file() == ""
         write(folder / "helper_that_is_missing.py", "", age=-5)

@@ -104,7 +104,7 @@ async def _work(
             me=me,
             listener_id=place_of_listener(admin),
         )
-        code_watch = CodeWatch(settings.python_path, clients.python, is_on=settings.python_reload)
+        code_watch = CodeWatch(settings.python_path, clients.python)
         metrics.follow(engine.owned, engine.lag)
         metrics.follow_destinations(engine.destinations)
         if settings.index:
@@ -142,7 +142,6 @@ async def _work(
                 asyncio.create_task(link.run(), name="nats"),
                 asyncio.create_task(publisher.run(), name="publisher"),
                 asyncio.create_task(tables.follow(), name="tables"),
-                asyncio.create_task(code_watch.follow(stop.set), name="code"),
                 asyncio.create_task(metrics.measure_lag(), name="lag"),
                 asyncio.create_task(
                     metrics.forget_gone(
@@ -151,6 +150,8 @@ async def _work(
                     name="metrics",
                 ),
             ]
+            if settings.python_reload:
+                background.append(asyncio.create_task(code_watch.follow(stop.set), name="code"))
             code = await _until_stopped(stop, settings, engine, background, metrics)
     if tracer is not None:
         await tracer.close()

@@ -36,15 +36,13 @@ _SKIPPED: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 class CodeWatch:
     """Looks at the files of the modules that came from some folders."""
 
-    def __init__(self, folders: Iterable[Path], modules: PythonModules, *, is_on: bool) -> None:
+    def __init__(self, folders: Iterable[Path], modules: PythonModules) -> None:
         """Prepare.
 
         Args:
             folders: Where the code is that counts.
             modules: Says whether a module failed: then all files there count.
-            is_on: Whether anything is looked at.
         """
-        self._is_on = is_on
         self._folders = tuple(str(folder.resolve()) for folder in folders)
         self._modules = modules
         self._seen: dict[str, int] = {}
@@ -55,7 +53,7 @@ class CodeWatch:
         """Look again and again; `changed` is called once, when a file is another one."""
 
         def check() -> None:
-            if self._is_on and not self.has_changed and (name := self.changed_file()):
+            if not self.has_changed and (name := self.changed_file()):
                 self.has_changed = True
                 _log.info("handler_code_changed", file=name)
                 changed()
