@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import signal
 import socket
+import sys
 
 import structlog
 
@@ -64,6 +65,10 @@ def run() -> int:
     nats = load_settings(NatsSettings).of_part("processor")
     traces = load_settings(TraceSettings)
     configure_logging(log_settings, part="processor")
+    if settings.python_modules:
+        # Compiled code that is kept counts as that of a file of the same size and second: of a
+        # handler that was changed quickly a new process would run the old one.
+        sys.dont_write_bytecode = True
     with (
         listen(settings.admin_host, settings.admin_port, "FOREBAY_PROCESSOR_ADMIN_PORT") as admin,
         asyncio.Runner(loop_factory=PartLoop) as runner,

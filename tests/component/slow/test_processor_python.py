@@ -138,4 +138,6 @@ async def test_new_code_is_run_by_a_new_process_and_nothing_is_lost(
     await eventually(lambda: len(running.calls("/mine")) == 3)
     said = [json.loads(each.body) for each in running.calls("/mine")]
     assert [each["id"] for each in said] == [*before, *between, *after]
+    # Of a file of the same size and second it would be run though the file is another one.
+    assert not (running.code / "__pycache__").exists()
     assert [each["code"] for each in said] == ["one", "two", "two"]

@@ -286,9 +286,6 @@ class HandlerModule:
 
     async def _begun(self) -> None:
         if self._module is None:
-            # Compiled code that is kept counts as that of a file of the same size and second: of a
-            # file that was changed quickly a new process would run the old one.
-            sys.dont_write_bytecode = True
             try:
                 self._module = importlib.import_module(self.name)
             except BaseException as error:
