@@ -13,7 +13,7 @@ from forebay_processor.destinations.http.connection import (
     HttpResponse,
 )
 from forebay_processor.destinations.http.deadlines import Deadlines
-from forebay_processor.destinations.network.no_answer import HttpFailure
+from forebay_processor.destinations.network.no_answer import NoAnswer
 from support.receiver.recording_transport import Wire
 
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -63,7 +63,7 @@ async def line() -> Line:
 def error_name(waiting: "asyncio.Future[HttpResponse]") -> str:
     """Return what failed; an error where it did not."""
     error = waiting.exception()
-    assert isinstance(error, HttpFailure)
+    assert isinstance(error, NoAnswer)
     return error.reason
 
 
@@ -119,7 +119,7 @@ async def test_bytes_that_nobody_asked_for_end_the_connection(line: Line) -> Non
     line.hear(b"H")
     assert line.wire.ended == "aborted"
     assert not line.connection.is_open
-    with pytest.raises(HttpFailure):
+    with pytest.raises(NoAnswer):
         _ = line.ask()
     assert line.wire.written == b""
 

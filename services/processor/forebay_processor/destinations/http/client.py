@@ -97,7 +97,7 @@ class HttpClient:
 
         Raises:
             TimeoutError: where there was no answer in time.
-            HttpFailure: where there was none at all; NoConnection where nothing was sent.
+            NoAnswer: where there was none at all; NoConnection where nothing was sent.
         """
         waiting: asyncio.Future[HttpResponse] = self._loop.create_future()
         until = self._answers.begin(waiting, seconds)

@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from forebay.core.answer_excerpt import EXCERPT_BYTES
 from forebay_processor.destinations.http.deadlines import Deadlines
-from forebay_processor.destinations.network.no_answer import HttpFailure, NoAnswerReason
+from forebay_processor.destinations.network.no_answer import NoAnswer, NoAnswerReason
 
 __all__ = ["ANSWER_LIMIT", "ANSWER_SECONDS", "HEAD_LIMIT", "HttpConnection", "HttpResponse"]
 
@@ -106,14 +106,14 @@ class HttpConnection(asyncio.BufferedProtocol):
     # -- its user's side
 
     def ask(self, head: bytes, body: bytes, waiting: "asyncio.Future[HttpResponse]") -> None:
-        """Write a request; `waiting` gets the answer, or an HttpFailure.
+        """Write a request; `waiting` gets the answer, or a NoAnswer.
 
         Raises:
-            HttpFailure: where it was closed in the meantime; nothing was sent.
+            NoAnswer: where it was closed in the meantime; nothing was sent.
         """
         transport = self._transport
         if transport is None or not self.is_usable:
-            raise HttpFailure(NoAnswerReason.DISCONNECTED)
+            raise NoAnswer(NoAnswerReason.DISCONNECTED)
         self._forget_answer()
         self._waiting = waiting
         if len(body) <= _JOINED:
@@ -282,7 +282,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             if self._status:
                 waiting.set_result(self._answer())
             else:
-                waiting.set_exception(HttpFailure(reason))
+                waiting.set_exception(NoAnswer(reason))
         if self.is_usable:
             self._on_free(self)
 

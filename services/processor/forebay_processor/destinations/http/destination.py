@@ -35,7 +35,7 @@ from forebay_processor.destinations.http.connection import HttpResponse
 from forebay_processor.destinations.http.request import RequestHead
 from forebay_processor.destinations.network.connecting import origin_of
 from forebay_processor.destinations.network.no_answer import (
-    HttpFailure,
+    NoAnswer,
     NoAnswerReason,
     NoConnection,
 )
@@ -89,7 +89,7 @@ class HttpDestination:
             tls = None if target.tls is None else tls_context(target.tls)
         except UnusableTls as error:
             self._unusable = Failed(str(error), trouble=Trouble.REFUSED)
-        except HttpFailure as failure:
+        except NoAnswer as failure:
             self._unusable = Failed(failure.reason)
         except ValueError as error:
             self._unusable = Failed(type(error).__name__)
@@ -149,7 +149,7 @@ class HttpDestination:
             return Failed("timeout")
         except NoConnection as failure:
             return Failed(failure.reason, trouble=Trouble.DESTINATION)
-        except HttpFailure as failure:
+        except NoAnswer as failure:
             return Failed(failure.reason)
         except (OSError, ValueError) as error:
             return Failed(type(error).__name__)
@@ -166,9 +166,9 @@ def _url(text: str) -> URL:
     try:
         url = URL(text)
     except ValueError as error:
-        raise HttpFailure(NoAnswerReason.NO_URL) from error
+        raise NoAnswer(NoAnswerReason.NO_URL) from error
     if url.scheme not in {"http", "https"} or not url.raw_host:
-        raise HttpFailure(NoAnswerReason.NO_URL)
+        raise NoAnswer(NoAnswerReason.NO_URL)
     return url
 
 

@@ -33,7 +33,7 @@ from forebay_processor.destinations.nats.own_nats import OWN_NATS, OwnNats
 from forebay_processor.destinations.network.address_guard import Guard
 from forebay_processor.destinations.network.connecting import Connector, Origin
 from forebay_processor.destinations.network.name_resolver import Names, looking_for
-from forebay_processor.destinations.network.no_answer import HttpFailure, NoAnswerReason
+from forebay_processor.destinations.network.no_answer import NoAnswer, NoAnswerReason
 from forebay_processor.destinations.network.tls import UnusableTls, tls_context
 from forebay_processor.destinations.port import Trouble
 
@@ -206,7 +206,7 @@ class NatsClient:
             return await self._connector.connect(
                 origin, lambda: OutsideConnection(shared.target.inbox_prefix, shared.ended)
             )
-        except HttpFailure as failure:
+        except NoAnswer as failure:
             raise NatsFailure(_WORDS.get(failure.reason, failure.reason)) from failure
 
     async def _logged_in(

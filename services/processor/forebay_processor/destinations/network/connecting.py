@@ -21,7 +21,7 @@ from yarl import URL
 from forebay_processor.destinations.network.address_guard import AddressRefused, Guard
 from forebay_processor.destinations.network.name_resolver import NameNotFound, Names
 from forebay_processor.destinations.network.no_answer import (
-    HttpFailure,
+    NoAnswer,
     NoAnswerReason,
     NoConnection,
 )
@@ -82,7 +82,7 @@ class Connector:
         """Return an open connection; whoever waits says for how long.
 
         Raises:
-            HttpFailure: where the host is no name and no address.
+            NoAnswer: where the host is no name and no address.
             NoConnection: where there is no connection, or an address is refused.
         """
         loop = asyncio.get_running_loop()
@@ -101,7 +101,7 @@ class Connector:
         if _is_number(host):
             if ":" not in host and not _is_address(host):
                 # `127.1`, `2130706433`: the system would make an address of them.
-                raise HttpFailure(NoAnswerReason.NO_URL)
+                raise NoAnswer(NoAnswerReason.NO_URL)
             return [_info(host, origin.port)]
         try:
             found = await self._guard.open_addresses(self._names, host)

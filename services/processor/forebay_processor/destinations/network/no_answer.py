@@ -1,4 +1,4 @@
-"""Why an HTTP destination gave no answer, in the words that dead letters have.
+"""Why a destination gave no answer, in the words that dead letters have.
 
 The words are older than the client: they were the names of aiohttp's exceptions, they stand in dead
 letters that are kept for 30 days, and people search for them. So they stay.
@@ -6,7 +6,7 @@ letters that are kept for 30 days, and people search for them. So they stay.
 
 import enum
 
-__all__ = ["HttpFailure", "NoAnswerReason", "NoConnection"]
+__all__ = ["NoAnswer", "NoAnswerReason", "NoConnection"]
 
 
 class NoAnswerReason(enum.StrEnum):
@@ -31,7 +31,7 @@ class NoAnswerReason(enum.StrEnum):
     """What came is no answer of HTTP, or its head is too long."""
 
 
-class HttpFailure(Exception):  # noqa: N818  # named for what happened
+class NoAnswer(Exception):  # noqa: N818  # named for what happened
     """There is no answer; whether the request arrived is not known."""
 
     def __init__(self, reason: str) -> None:
@@ -40,5 +40,5 @@ class HttpFailure(Exception):  # noqa: N818  # named for what happened
         self.reason = str(reason)
 
 
-class NoConnection(HttpFailure):
+class NoConnection(NoAnswer):
     """There is no answer, and nothing of the request was sent."""
