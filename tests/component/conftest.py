@@ -1,11 +1,13 @@
 """Fixtures of the component level."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -18,6 +20,9 @@ from support.programs import nursery
 from support.programs.stack import SHARD
 from support.programs.whole_path import WholePath
 from support.receiver.receiver_harness import ReceiverHarness
+
+if TYPE_CHECKING:
+    from support.destinations.postgres_server import PostgresServer
 
 NURSERY = "FOREBAY_TESTS_NURSERY"
 """The variable by which workers know where the nursery of their run listens."""
@@ -45,6 +50,8 @@ def _parts_from_a_nursery() -> Iterator[None]:
     with nursery.in_use(os.environ[NURSERY]):
         yield
 
+
+_schemas = (f"schema_{number}" for number in itertools.count())
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux' file system in memory
 ROOM = 2 * 1024**3
@@ -111,3 +118,21 @@ async def whole_path(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     """Give a receiver and a processor that all tests of the session share, by their endpoints."""
     async with WholePath(tmp_path_factory.mktemp("path")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def postgres(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator["PostgresServer"]:
+    """Give a PostgreSQL to the tests of a module: each uses a `schema` of its own."""
+    # Late: asyncpg is for modules that use this.
+    from support.destinations.postgres_server import PostgresServer  # noqa: PLC0415
+
+    async with PostgresServer(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def schema() -> str:
+    """Give the name of a schema that nobody has."""
+    return next(_schemas)

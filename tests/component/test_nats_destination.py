@@ -15,7 +15,6 @@ import pytest_asyncio
 from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
 
 from forebay.core.tables import HttpTls, NatsTarget
 from forebay_processor.destinations.nats.client import NatsClient
@@ -33,6 +32,7 @@ from support.destinations.clients import own_nats_client
 from support.destinations.http_destination import attempt_of
 from support.nats.nats_operator import NatsOperator
 from support.nats.nats_server import NatsServer
+from support.nats.streams import read_stream
 from support.programs.certificates import make_certificate
 from support.timing.wait import eventually
 
@@ -99,18 +99,8 @@ async def delivered(
         return await made.deliver(attempt or attempt_of())
 
 
-async def stored(reader: Client, subject: str, stream: str = STREAM) -> list[Any]:
-    found = []
-    with contextlib.suppress(NotFoundError):
-        sequence = 1
-        while True:
-            message = await reader.jetstream().get_msg(
-                stream, seq=sequence, next=True, subject=subject
-            )
-            found.append(message)
-            assert message.seq is not None
-            sequence = message.seq + 1
-    return found
+async def stored(reader: Client, subject: str) -> list[Any]:
+    return await read_stream(reader, STREAM, subject)
 
 
 async def test_an_item_is_stored_as_a_cloudevent_in_structured_mode(

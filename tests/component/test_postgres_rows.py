@@ -2,12 +2,11 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from msgspec.structs import replace
 
 from forebay.core.events import Event, read_event
@@ -23,18 +22,6 @@ pytestmark = [needs_postgres, pytest.mark.asyncio(loop_scope="module")]
 
 MESSAGE = "wamid.HBgL/+="
 KEPT = ("messages", "conversations")
-_schemas = (f"schema_{number}" for number in itertools.count())
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
-    async with PostgresServer(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
-
-
-@pytest.fixture
-def schema() -> str:
-    return next(_schemas)
 
 
 def expected(event: Event, attempt: Attempt) -> dict[str, Any]:
@@ -62,9 +49,9 @@ def expected(event: Event, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-async def stored(server: PostgresServer, schema: str) -> dict[str, dict[str, Any]]:
+async def stored(postgres: PostgresServer, schema: str) -> dict[str, dict[str, Any]]:
     """Return all rows of events by their ids; fails where an id has two."""
-    async with server.client() as client:
+    async with postgres.client() as client:
         await client.execute(f"set search_path = {schema}")
         rows = [dict(row) for row in await client.fetch("select * from events")]
     for row in rows:
@@ -77,12 +64,12 @@ async def stored(server: PostgresServer, schema: str) -> dict[str, dict[str, Any
     return found
 
 
-async def test_every_payload_and_case_arrives_whole(server: PostgresServer, schema: str) -> None:
+async def test_every_payload_and_case_arrives_whole(postgres: PostgresServer, schema: str) -> None:
     attempts = {each.item.token: attempt_of(each.item) for each in corpus_events()}
     assert len(attempts) > 100
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await store(destination, list(attempts.values())) == Delivered()
-    rows = await stored(server, schema)
+    rows = await stored(postgres, schema)
     wanted = {
         token: expected(read_event(encode_event(each)), each) for token, each in attempts.items()
     }
@@ -95,16 +82,16 @@ def nested(depth: int) -> bytes:
 
 
 async def test_what_a_text_of_postgres_cannot_hold_arrives_whole_beside_it(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     texts = ["a\x00b", "\x00", "\\u0000 as written", "\\\x00", "\\\\u0000\x00", "\U0001f600\ufffd"]
     attempts = [
         attempts_of(webhook((f"{MESSAGE}{place}", "15550001234"), text=text))[0]
         for place, text in enumerate(texts)
     ]
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await store(destination, attempts) == Delivered()
-    found = await server.rows(
+    found = await postgres.rows(
         schema,
         "select data #>> '{value,messages,0,text,body}', data_text from events order by subject",
     )
@@ -116,42 +103,42 @@ async def test_what_a_text_of_postgres_cannot_hold_arrives_whole_beside_it(
         assert json.loads(whole)["value"]["messages"][0]["text"]["body"] == text
 
 
-async def test_what_jsonb_refuses_arrives_as_text(server: PostgresServer, schema: str) -> None:
+async def test_what_jsonb_refuses_arrives_as_text(postgres: PostgresServer, schema: str) -> None:
     (attempt,) = attempts_of(webhook((MESSAGE, "15550001234")))
     # A number of 200,000 digits is JSON, and beyond what PostgreSQL computes with.
     raw = bytes(attempt.item.data).replace(b'"Hello"', b"9" * 200_000)
     large = replace(attempt, item=replace(attempt.item, data=type(attempt.item.data)(raw)))
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await store(destination, [large]) == Rejected("sqlstate 22003")
         assert await destination.deliver(large) == Delivered()
-    rows = await server.rows(schema, "select data, data_text, subject from events")
+    rows = await postgres.rows(schema, "select data, data_text, subject from events")
     assert rows == [(None, raw.decode(), MESSAGE)]
-    assert await server.value(schema, "select direction from messages") == "in"
+    assert await postgres.value(schema, "select direction from messages") == "in"
 
 
 async def test_a_batch_that_comes_again_changes_nothing(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     attempts = attempts_of(webhook(("wamid.1", "1555"), ("wamid.2", "1556")))
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         for _ in range(3):
             assert await store(destination, attempts) == Delivered()
             assert await destination.deliver(attempts[0]) == Delivered()
-    assert len(await stored(server, schema)) == 2
-    counts = await server.rows(schema, "select messages_in from conversations")
+    assert len(await stored(postgres, schema)) == 2
+    counts = await postgres.rows(schema, "select messages_in from conversations")
     assert counts == [(1,), (1,)]
 
 
 async def test_two_endpoints_in_one_schema_have_a_row_each(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     (attempt,) = attempts_of(webhook((MESSAGE, "1555")))
     other = replace(attempt, endpoint=attempt.endpoint._replace(name="other"))
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await destination.deliver(attempt) == Delivered()
         assert await destination.deliver(other) == Delivered()
     for table in ("events", "messages", "conversations"):
-        rows = await server.rows(schema, f"table {table}")
+        rows = await postgres.rows(schema, f"table {table}")
         assert sorted(row[0] for row in rows) == ["acme/other", "acme/shop"], table
 
 
@@ -184,9 +171,9 @@ def orders() -> Iterator[tuple[int, ...]]:
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
 async def test_statuses_in_any_order_end_in_the_highest(
-    server: PostgresServer, schema: str, *, together: bool
+    postgres: PostgresServer, schema: str, *, together: bool
 ) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         for order in orders():
             attempts = [statuses()[place] for place in order]
             if together:
@@ -194,52 +181,52 @@ async def test_statuses_in_any_order_end_in_the_highest(
             else:
                 for attempt in attempts:
                     assert await destination.deliver(attempt) == Delivered()
-            ((*state, category),) = await server.rows(schema, STATE)
+            ((*state, category),) = await postgres.rows(schema, STATE)
             assert state == ["read", 4, True, True, True, True, 131026], order
             first = "utility" if order.index(0) < order.index(2) else "marketing"
             assert category == first or together, order
-            await server.as_root("truncate events, messages", schema)
+            await postgres.as_root("truncate events, messages", schema)
 
 
 async def test_a_late_status_changes_nothing_of_the_state(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     sent, failed, _, read = statuses()
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await destination.deliver(read) == Delivered()
         for late in (sent, failed):
             assert await destination.deliver(late) == Delivered()
-            assert await server.value(schema, "select status from messages") == "read"
+            assert await postgres.value(schema, "select status from messages") == "read"
 
 
 async def test_payments_leave_the_state_of_their_message_alone(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     (paid,) = attempts_of(status_webhook(MESSAGE, "failed", type="payment"))
     (sent,) = attempts_of(status_webhook(MESSAGE, "sent"))
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await store(destination, [sent, paid]) == Delivered()
-    assert await server.rows(schema, "select status, failed_at from messages") == [("sent", None)]
-    assert await server.value(schema, "select count(*) from events") == 2
+    assert await postgres.rows(schema, "select status, failed_at from messages") == [("sent", None)]
+    assert await postgres.value(schema, "select count(*) from events") == 2
 
 
 async def test_each_member_of_a_group_has_a_state_of_their_own(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     group = {"recipient_type": "group", "recipient_id": "group-1"}
     webhooks = [
         status_webhook(MESSAGE, "delivered", recipient_participant_id="1555", **group),
         status_webhook(MESSAGE, "read", recipient_participant_id="1556", **group),
     ]
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         for body in webhooks:
             assert await store(destination, attempts_of(body)) == Delivered()
-    rows = await server.rows(schema, "select participant, status from messages order by 1")
+    rows = await postgres.rows(schema, "select participant, status from messages order by 1")
     assert rows == [("1555", "delivered"), ("1556", "read")]
 
 
 async def test_what_a_body_says_of_a_message_can_be_anything(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     odd: list[Any] = [None, True, 7, 1.5, [], {}, ["x"], {"a": 1}, "", "x" * 5000, "a\x00b", 10**40]
     attempts = []
@@ -250,37 +237,39 @@ async def test_what_a_body_says_of_a_message_can_be_anything(
             changed = {**status, field: value, "recipient_participant_id": value}
             body["entry"][0]["changes"][0]["value"]["statuses"] = [changed]
             attempts += attempts_of(json.dumps(body).encode())
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         for attempt in attempts:
             assert await destination.deliver(attempt) == Delivered(), bytes(attempt.item.data)[:300]
-    assert await server.value(schema, "select count(*) from events") == len(
+    assert await postgres.value(schema, "select count(*) from events") == len(
         {each.token for each in attempts}
     )
 
 
 async def test_a_conversation_knows_when_its_person_wrote_last(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         for number in range(3):
             await store(destination, attempts_of(webhook((f"wamid.{number}", "15550001234"))))
         await store(destination, attempts_of(status_webhook("wamid.out", "sent")))
-    rows = await server.rows(
+    rows = await postgres.rows(
         schema, "select channel, person, messages_in, last_in_at = last_out_at from conversations"
     )
     assert rows == [(CHANNEL, "15550001234", 3, True)]
 
 
 async def test_items_say_the_same_together_and_each_by_itself(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     attempts = {each.item.token: attempt_of(each.item) for each in corpus_events()}
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await store(destination, list(attempts.values())) == Delivered()
-        together = [await server.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT]
-        await server.as_root("truncate events, messages, conversations", schema)
+        together = [
+            await postgres.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT
+        ]
+        await postgres.as_root("truncate events, messages, conversations", schema)
         for attempt in attempts.values():
             assert await destination.deliver(attempt) == Delivered()
-        alone = [await server.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT]
+        alone = [await postgres.rows(schema, f"table {name} order by 1, 2, 3, 4") for name in KEPT]
     assert len(together[0]) > 30
     assert together == alone

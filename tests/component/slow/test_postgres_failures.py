@@ -1,7 +1,6 @@
 """A real PostgreSQL that fails in every way: what an attempt ends in, and that nothing is lost."""
 
 import asyncio
-import itertools
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,18 +30,6 @@ pytestmark = [needs_postgres, pytest.mark.asyncio(loop_scope="module")]
 
 ATTEMPTS: Final = attempts_of(webhook(*((f"wamid.{each}", f"1555{each}") for each in range(20))))
 ATTEMPT: Final = ATTEMPTS[0]
-_schemas = (f"schema_{number}" for number in itertools.count())
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
-    async with PostgresServer(tmp_path_factory.mktemp("postgres")) as running:
-        yield running
-
-
-@pytest.fixture
-def schema() -> str:
-    return next(_schemas)
 
 
 async def outcome(target: PostgresTarget, guard: Guard | None = None) -> Result:
@@ -62,29 +49,29 @@ def refused(error: str) -> Failed:
 # What is wrong with the settings
 
 
-async def test_a_wrong_password_is_for_a_person(server: PostgresServer, schema: str) -> None:
-    target = server.target(schema, password="wrong")
+async def test_a_wrong_password_is_for_a_person(postgres: PostgresServer, schema: str) -> None:
+    target = postgres.target(schema, password="wrong")
     assert await outcome(target) == refused("sqlstate 28P01")
 
 
 async def test_a_user_who_may_not_create_is_told_so_until_the_right_is_there(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    await server.as_root(
+    await postgres.as_root(
         f"create role {schema} login password 'x'; revoke create on database {USER} from public"
     )
-    async with serving_postgres(server.target(schema, user=schema, password="x")) as destination:
+    async with serving_postgres(postgres.target(schema, user=schema, password="x")) as destination:
         assert await destination.deliver(ATTEMPT) == refused("sqlstate 42501")
-        await server.as_root(f"create schema {schema} authorization {schema}")
+        await postgres.as_root(f"create schema {schema} authorization {schema}")
         assert await destination.deliver(ATTEMPT) == Delivered()
 
 
 async def test_tables_that_somebody_removed_are_made_anew(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await destination.deliver(ATTEMPT) == Delivered()
-        await server.as_root(f"drop schema {schema} cascade")
+        await postgres.as_root(f"drop schema {schema} cascade")
         assert await destination.deliver(ATTEMPT) == refused("sqlstate 42P01")
         assert await destination.deliver(ATTEMPT) == Delivered()
 
@@ -92,30 +79,30 @@ async def test_tables_that_somebody_removed_are_made_anew(
 # What is wrong with the server
 
 
-async def test_where_nobody_listens_all_wait(server: PostgresServer, schema: str) -> None:
-    target = server.target(schema, port=free_port())
+async def test_where_nobody_listens_all_wait(postgres: PostgresServer, schema: str) -> None:
+    target = postgres.target(schema, port=free_port())
     assert await outcome(target) == nobody("ClientConnectorError")
 
 
 async def test_the_next_host_is_used_where_the_first_is_away(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    hosts = ((HOST, free_port()), (HOST, server.port))
-    assert await outcome(server.target(schema, hosts=hosts)) == Delivered()
+    hosts = ((HOST, free_port()), (HOST, postgres.port))
+    assert await outcome(postgres.target(schema, hosts=hosts)) == Delivered()
 
 
-async def test_an_address_inside_is_refused(server: PostgresServer, schema: str) -> None:
-    failed = await outcome(server.target(schema), Guard())
+async def test_an_address_inside_is_refused(postgres: PostgresServer, schema: str) -> None:
+    failed = await outcome(postgres.target(schema), Guard())
     assert isinstance(failed, Failed)
     assert failed.trouble is Trouble.DESTINATION
     assert "private address" in failed.error
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with StallingProxy(server.port) as proxy:
-        target = server.target(schema, port=proxy.port, timeout_seconds=0.5)
+    async with StallingProxy(postgres.port) as proxy:
+        target = postgres.target(schema, port=proxy.port, timeout_seconds=0.5)
         async with serving_postgres(target) as destination:
             assert await destination.deliver(ATTEMPT) == Delivered()
             proxy.stall()
@@ -125,10 +112,10 @@ async def test_a_server_that_never_answers_is_given_up_in_time(
             assert await destination.deliver(ATTEMPT) == Delivered()
 
 
-async def test_a_read_only_server_is_waited_for(server: PostgresServer, schema: str) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+async def test_a_read_only_server_is_waited_for(postgres: PostgresServer, schema: str) -> None:
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await destination.deliver(ATTEMPT) == Delivered()
-        async with server.client() as client:
+        async with postgres.client() as client:
             # As a standby does that was the primary: to those who are connected.
             name = f"forebay {ATTEMPT.endpoint}/{ATTEMPT.destination}"
             await client.execute(f"alter role {USER} set default_transaction_read_only = on")
@@ -141,18 +128,18 @@ async def test_a_read_only_server_is_waited_for(server: PostgresServer, schema: 
         assert isinstance(failed, Failed)
         assert failed.trouble is Trouble.DESTINATION
         assert await destination.deliver(ATTEMPT) == nobody("sqlstate 25006")
-        await server.as_root(f"alter role {USER} reset default_transaction_read_only")
+        await postgres.as_root(f"alter role {USER} reset default_transaction_read_only")
         assert await destination.deliver(ATTEMPT) == Delivered()
 
 
 async def test_a_server_without_connections_is_waited_for(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    await server.as_root(
+    await postgres.as_root(
         f"create role {schema} login password 'x' connection limit 0;"
         f"create schema {schema} authorization {schema}"
     )
-    target = server.target(schema, user=schema, password="x")
+    target = postgres.target(schema, user=schema, password="x")
     assert await outcome(target) == nobody("sqlstate 53300")
 
 
@@ -175,38 +162,38 @@ RAISE: Final = """
     ],
 )
 async def test_an_error_is_judged_by_its_state_and_nothing_of_it_is_kept(
-    server: PostgresServer, schema: str, state: str, result: Result
+    postgres: PostgresServer, schema: str, state: str, result: Result
 ) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         await destination.deliver(ATTEMPT)
-        await server.as_root(RAISE.format(state), schema)
+        await postgres.as_root(RAISE.format(state), schema)
         got = await destination.deliver(ATTEMPTS[1])
         assert got == result
         assert isinstance(got, Failed | Rejected)
         assert not got.said
-        assert len(await server.rows(schema, "select 1 from events")) == 1
-        assert len(await server.rows(schema, "select 1 from messages")) == 1, "all or nothing"
+        assert len(await postgres.rows(schema, "select 1 from events")) == 1
+        assert len(await postgres.rows(schema, "select 1 from messages")) == 1, "all or nothing"
 
 
 async def test_tables_that_are_locked_are_not_waited_for_long(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with serving_postgres(server.target(schema, timeout_seconds=1)) as destination:
+    async with serving_postgres(postgres.target(schema, timeout_seconds=1)) as destination:
         assert await destination.deliver(ATTEMPT) == Delivered()
-        async with server.client() as client, client.transaction():
+        async with postgres.client() as client, client.transaction():
             await client.execute(f"lock table {schema}.events in access exclusive mode")
             assert await destination.deliver(ATTEMPTS[1]) == nobody("sqlstate 55P03")
         assert await destination.deliver(ATTEMPTS[1]) == Delivered()
 
 
 async def test_a_connection_that_is_cut_in_a_batch_leaves_all_of_it_or_nothing(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with StallingProxy(server.port) as proxy:
-        target = server.target(schema, port=proxy.port)
+    async with StallingProxy(postgres.port) as proxy:
+        target = postgres.target(schema, port=proxy.port)
         async with serving_postgres(target) as destination:
             assert await destination.deliver(ATTEMPT) == Delivered()
-            async with server.client() as client, client.transaction():
+            async with postgres.client() as client, client.transaction():
                 await client.execute(f"lock table {schema}.events in access exclusive mode")
                 under_way = asyncio.create_task(store(destination, ATTEMPTS))
 
@@ -221,22 +208,22 @@ async def test_a_connection_that_is_cut_in_a_batch_leaves_all_of_it_or_nothing(
             assert isinstance(failed, Failed)
             assert failed.trouble is Trouble.DESTINATION
             assert await store(destination, ATTEMPTS) == Delivered()
-    assert await server.value(schema, "select count(*) from events") == len(ATTEMPTS)
-    counted = await server.value(schema, "select sum(messages_in) from conversations")
+    assert await postgres.value(schema, "select count(*) from events") == len(ATTEMPTS)
+    counted = await postgres.value(schema, "select sum(messages_in) from conversations")
     assert counted == len(ATTEMPTS)
 
 
 async def test_two_batches_of_the_same_rows_at_once_do_not_lock_each_other_up(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    async with serving_postgres(server.target(schema)) as destination:
+    async with serving_postgres(postgres.target(schema)) as destination:
         backwards = list(reversed(ATTEMPTS))
         for _ in range(20):
             results = await asyncio.gather(
                 *(store(destination, batch) for batch in (ATTEMPTS, backwards) * 2)
             )
             assert set(results) == {Delivered()}
-            await server.as_root("truncate events, messages, conversations", schema)
+            await postgres.as_root("truncate events, messages, conversations", schema)
 
 
 # Layout
@@ -263,12 +250,12 @@ asyncio.run(main())
 
 
 async def test_processors_that_start_at_once_make_the_tables_once(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
     tests = Path(__file__).parents[2]
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PROGRAM, str(server.port), schema, str(number)),
+            *(sys.executable, "-c", PROGRAM, str(postgres.port), schema, str(number)),
             env={"PYTHONPATH": f"{tests}:{Path(__file__).parent}"},
             stdout=asyncio.subprocess.PIPE,
         )
@@ -276,29 +263,29 @@ async def test_processors_that_start_at_once_make_the_tables_once(
     ]
     said = [(await process.communicate())[0] for process in processes]
     assert said == [b"Delivered()\n"] * 4
-    assert await server.value(schema, "select count(*) from events") == 4
-    assert await server.value(schema, "select count(*) from forebay_version") == 1
+    assert await postgres.value(schema, "select count(*) from events") == 4
+    assert await postgres.value(schema, "select count(*) from forebay_version") == 1
 
 
 async def test_several_schemas_of_one_database_know_nothing_of_each_other(
-    server: PostgresServer,
+    postgres: PostgresServer, schema: str
 ) -> None:
-    schemas = [next(_schemas) for _ in range(3)]
+    schemas = [f"{schema}_{each}" for each in range(3)]
     for place, each in enumerate(schemas):
-        async with serving_postgres(server.target(each)) as destination:
+        async with serving_postgres(postgres.target(each)) as destination:
             assert await store(destination, ATTEMPTS[: place + 1]) == Delivered()
-    counts = [await server.value(each, "select count(*) from events") for each in schemas]
+    counts = [await postgres.value(each, "select count(*) from events") for each in schemas]
     assert counts == [1, 2, 3]
 
 
 async def test_a_schema_of_a_later_version_is_used_as_it_is(
-    server: PostgresServer, schema: str
+    postgres: PostgresServer, schema: str
 ) -> None:
-    assert await outcome(server.target(schema)) == Delivered()
-    await server.as_root("update forebay_version set version_num = '9999'", schema)
-    async with serving_postgres(server.target(schema)) as destination:
+    assert await outcome(postgres.target(schema)) == Delivered()
+    await postgres.as_root("update forebay_version set version_num = '9999'", schema)
+    async with serving_postgres(postgres.target(schema)) as destination:
         assert await destination.deliver(ATTEMPTS[1]) == Delivered()
-    assert await server.value(schema, "select count(*) from events") == 2
+    assert await postgres.value(schema, "select count(*) from events") == 2
 
 
 # TLS
@@ -338,6 +325,6 @@ async def test_the_servers_certificate_and_its_name_are_checked(
     assert unread == refused("tls.ca cannot be read: give certificates in PEM")
 
 
-async def test_a_server_without_tls_gets_no_password(server: PostgresServer, schema: str) -> None:
-    target = server.target(schema, tls=HttpTls())
+async def test_a_server_without_tls_gets_no_password(postgres: PostgresServer, schema: str) -> None:
+    target = postgres.target(schema, tls=HttpTls())
     assert await outcome(target) == nobody("ClientConnectorSSLError")

@@ -1,6 +1,5 @@
 """A processor with a destination on a second NATS that goes away and comes back."""
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from nats.js.errors import NotFoundError
 
 from forebay.core.tables import Destination, NatsTarget, Retry
 from forebay_processor.destinations.nats.own_nats import OWN_NATS
 from support.nats.nats_server import NatsServer
+from support.nats.streams import read_stream
 from support.processor.processor_harness import ProcessorHarness, token
 from support.timing.wait import eventually
 
@@ -43,18 +42,9 @@ def to_bus(
 
 async def ids(server: NatsServer, name: str) -> list[str]:
     """Return the ids of the events of an endpoint that the stream holds, in its order."""
-    found: list[str] = []
     async with server.client() as client:
-        sequence = 1
-        with contextlib.suppress(NotFoundError):
-            while True:
-                message = await client.jetstream().get_msg(
-                    "BUS", seq=sequence, next=True, subject=f"acme.{name}.>"
-                )
-                found.append(json.loads(message.data or b"")["id"])
-                assert message.seq is not None
-                sequence = message.seq + 1
-    return found
+        found = await read_stream(client, "BUS", f"acme.{name}.>")
+    return [json.loads(message.data)["id"] for message in found]
 
 
 async def test_nothing_is_lost_or_doubled_when_the_other_nats_is_killed_and_comes_back(

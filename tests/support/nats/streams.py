@@ -14,10 +14,12 @@ async def count(client: Client, stream: str) -> int:
     return (await client.jetstream().stream_info(stream)).state.messages
 
 
-async def read_stream(client: Client, stream: str, *, headers_only: bool = False) -> list[Msg]:
-    """Return all messages that a stream holds now, in its order."""
+async def read_stream(
+    client: Client, stream: str, subject: str = ">", *, headers_only: bool = False
+) -> list[Msg]:
+    """Return all messages that a stream holds now on some subjects, in its order."""
     config = ConsumerConfig(ack_policy=AckPolicy.NONE, headers_only=headers_only)
-    subscription = await client.jetstream().pull_subscribe(">", stream=stream, config=config)
+    subscription = await client.jetstream().pull_subscribe(subject, stream=stream, config=config)
     left = (await subscription.consumer_info()).num_pending or 0
     messages: list[Msg] = []
     while len(messages) < left:
