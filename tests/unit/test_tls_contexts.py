@@ -9,6 +9,7 @@ import pytest
 
 from forebay.core.tables import HttpTls
 from forebay_processor.destinations.network.tls import UnusableTls, tls_context
+from forebay_processor.destinations.postgres.connection import PostgresTls
 from support.programs.authority import Authority
 
 
@@ -63,3 +64,11 @@ def test_what_cannot_be_used_names_its_field(authority: Authority) -> None:
         tls_context(HttpTls(certificate=one.pem, key=other.key))
     with pytest.raises(UnusableTls, match=r"give a certificate and its own key"):
         tls_context(HttpTls(certificate=NO_CERTIFICATE, key=one.key))
+
+
+def test_of_a_database_it_is_made_once_for_each_host() -> None:
+    tls = PostgresTls(HttpTls())
+    one = tls.of("one.example.com")
+    assert tls.of("one.example.com") is one
+    assert tls.of("two.example.com") is not one
+    assert PostgresTls(None).of("one.example.com") is False

@@ -12,7 +12,7 @@ from forebay.core.tables import PostgresTarget
 from forebay_processor.destinations.network.address_guard import Guard
 from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, Delivered
-from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresTls
 from forebay_processor.destinations.postgres.tables import AHEAD, PostgresTables
 from support.destinations.http_destination import LOOPBACK
 from support.destinations.postgres_destination import attempts_of, serving_postgres, store
@@ -50,7 +50,7 @@ async def partitions(postgres: PostgresServer, schema: str) -> list[str]:
 async def keep_up(target: PostgresTarget, destination: str = "db") -> None:
     """Do what is done each hour."""
     names = Names(time.monotonic)
-    tables = PostgresTables(target, PostgresClient(Guard(LOOPBACK), names))
+    tables = PostgresTables(target, PostgresTls(target.tls), PostgresClient(Guard(LOOPBACK), names))
     try:
         await tables.keep_up(received(0).endpoint, destination)
     finally:

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import asyncpg
 
@@ -21,7 +21,7 @@ from forebay_processor.destinations.network.name_resolver import Names, looking_
 from forebay_processor.destinations.network.tls import tls_context
 from forebay_processor.destinations.postgres.errors import FAILURES
 
-__all__ = ["PostgresClient", "PostgresConnection"]
+__all__ = ["PostgresClient", "PostgresConnection", "PostgresTls"]
 
 LOCK_SECONDS: Final = 5
 """How long a statement waits for another's lock, where it has as long. What takes tables away from
@@ -69,6 +69,7 @@ class PostgresClient:
     async def connect(
         self,
         target: PostgresTarget,
+        tls: "PostgresTls",
         endpoint: EndpointName,
         destination: str,
         *,
@@ -78,6 +79,7 @@ class PostgresClient:
 
         Args:
             target: Where to, and as whom.
+            tls: The target's.
             endpoint: Whose destination it is: its lookups are counted.
             destination: Its name; both are shown by `pg_stat_activity`.
             statement_seconds: For one statement, where it is not what the manifest says.
@@ -98,9 +100,9 @@ class PostgresClient:
             for address in addresses:
                 # All of them together have as long as one attempt.
                 share = target.timeout_seconds / len(target.hosts) / len(addresses)
-                where = _Where(host, address, port, share, seconds)
+                where = _Where(address, port, share, seconds)
                 try:
-                    return await _opened(target, where, f"{endpoint}/{destination}")
+                    return await _opened(target, where, tls.of(host), f"{endpoint}/{destination}")
                 except FAILURES as error:
                     failed = error
                     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
@@ -119,16 +121,15 @@ class PostgresClient:
 
 
 class _Where(NamedTuple):
-    host: str
-    """As the manifest names it: what the certificate has to say."""
-
     address: str
     port: int
     connect_seconds: float
     statement_seconds: float
 
 
-async def _opened(target: PostgresTarget, where: _Where, name: str) -> PostgresConnection:
+async def _opened(
+    target: PostgresTarget, where: _Where, tls: ssl.SSLContext | Literal[False], name: str
+) -> PostgresConnection:
     seconds = where.statement_seconds
     # Who may take longer than an attempt changes the layout, and waits for others who do.
     is_layout = seconds != target.timeout_seconds
@@ -139,7 +140,7 @@ async def _opened(target: PostgresTarget, where: _Where, name: str) -> PostgresC
         user=target.user,
         password=target.password,
         database=target.database,
-        ssl=False if target.tls is None else _context(target.tls, where.host),
+        ssl=tls,
         timeout=where.connect_seconds,
         command_timeout=seconds,
         target_session_attrs="read-write",
@@ -156,6 +157,31 @@ async def _opened(target: PostgresTarget, where: _Where, name: str) -> PostgresC
         },
     )
     return connection
+
+
+class PostgresTls:
+    """TLS with the hosts of one destination, made once for each of them.
+
+    To read a system's authorities takes tens of milliseconds, in which no other work goes on.
+    """
+
+    def __init__(self, tls: HttpTls | None) -> None:
+        """Make nothing before it is needed; None for no TLS."""
+        self._tls = tls
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def of(self, host: str) -> ssl.SSLContext | Literal[False]:
+        """Return TLS with a host as the manifest names it, as asyncpg takes it.
+
+        Raises:
+            UnusableTls: where a certificate cannot be used.
+        """
+        if self._tls is None:
+            return False
+        context = self._contexts.get(host)
+        if context is None:
+            context = self._contexts[host] = _context(self._tls, host)
+        return context
 
 
 def _context(tls: HttpTls, host: str) -> ssl.SSLContext:

@@ -23,7 +23,11 @@ from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import PostgresTarget
 from forebay_processor.destinations.network.tls import UnusableTls
 from forebay_processor.destinations.port import Attempt, Delivered, Failed, Result, Trouble
-from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresConnection
+from forebay_processor.destinations.postgres.connection import (
+    PostgresClient,
+    PostgresConnection,
+    PostgresTls,
+)
 from forebay_processor.destinations.postgres.errors import (
     FAILURES,
     REPEATED,
@@ -60,7 +64,8 @@ class PostgresDestination:
         """
         self._target = target
         self._client = client
-        self._tables = PostgresTables(target, client)
+        self._tls = PostgresTls(target.tls)
+        self._tables = PostgresTables(target, self._tls, client)
         self._free: list[tuple[float, PostgresConnection]] = []
         """Connections that nobody uses, with the time on the loop's clock since when."""
 
@@ -130,7 +135,7 @@ class PostgresDestination:
             _, last = self._free.pop()
             connection = None if last.is_closed() else last
         if connection is None:
-            connection = await self._client.connect(self._target, endpoint, destination)
+            connection = await self._client.connect(self._target, self._tls, endpoint, destination)
         is_sound = False
         try:
             yield connection

@@ -25,7 +25,11 @@ import structlog
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import PostgresTarget
-from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresConnection
+from forebay_processor.destinations.postgres.connection import (
+    PostgresClient,
+    PostgresConnection,
+    PostgresTls,
+)
 from forebay_processor.destinations.postgres.errors import FAILURES, failure_of, sqlstate_of
 from forebay_processor.destinations.postgres.rows import PostgresRow
 from forebay_processor.destinations.postgres.statements import (
@@ -64,9 +68,10 @@ _log = structlog.get_logger(__name__)
 class PostgresTables:
     """Knows what of a schema is there, and sees to the rest."""
 
-    def __init__(self, target: PostgresTarget, client: PostgresClient) -> None:
+    def __init__(self, target: PostgresTarget, tls: PostgresTls, client: PostgresClient) -> None:
         """Know nothing yet; see `PostgresDestination`."""
         self._target = target
+        self._tls = tls
         self._client = client
         self._schema = target.schema
         self._is_current = False
@@ -133,7 +138,7 @@ class PostgresTables:
         )
         async with self._client.upgrading:
             own = await self._client.connect(
-                self._target, endpoint, destination, statement_seconds=LAYOUT_SECONDS
+                self._target, self._tls, endpoint, destination, statement_seconds=LAYOUT_SECONDS
             )
             await upgrading.upgrade(own, self._schema)
 
@@ -191,7 +196,7 @@ class PostgresTables:
         Raises what the client raises, of `FAILURES`.
         """
         connection = await self._client.connect(
-            self._target, endpoint, destination, statement_seconds=LAYOUT_SECONDS
+            self._target, self._tls, endpoint, destination, statement_seconds=LAYOUT_SECONDS
         )
         try:
             today = datetime.now(UTC).date()
