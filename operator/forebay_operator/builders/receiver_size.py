@@ -7,14 +7,15 @@ and what is declared does not. A channel that is quiet reserves little, and stil
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 from forebay.core.compile import webhooks_per_second
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.models.quantities import amount
+from forebay_operator.models.status import ReceiverSize
 from forebay_operator.settings.config import OperatorConfig
 
-__all__ = ["ReceiverSize", "receiver_size"]
+__all__ = ["receiver_size"]
 
 AT_REST_MILLICORES: Final = 6
 """What a receiver takes that gets nothing: probes, scrapes, its connection (5m to 6m on the test
@@ -22,25 +23,6 @@ cluster: `tests/e2e/test_autoscaling.py`)."""
 
 ONE_CORE: Final = 1000
 """A receiver is one process, which has no use for more."""
-
-
-class ReceiverSize(NamedTuple):
-    """The receivers of one Dedicated endpoint."""
-
-    webhooks_per_second: int
-    """What comes at full speed, by the provider's formula."""
-
-    pod_webhooks_per_second: int
-    """What one pod is reckoned to take."""
-
-    low: int
-    """The fewest pods."""
-
-    high: int
-    """The most pods."""
-
-    cpu: str
-    """What each asks for, such as `18m`."""
 
 
 def receiver_size(manifest: WebhookEndpoint, config: OperatorConfig) -> ReceiverSize:
@@ -54,7 +36,11 @@ def receiver_size(manifest: WebhookEndpoint, config: OperatorConfig) -> Receiver
     needed = math.ceil(rate / pods.webhooks_per_second)
     low = min(max(replicas.min, needed), high)
     return ReceiverSize(
-        math.ceil(rate), pods.webhooks_per_second, low, high, _cpu(manifest, config, rate / low)
+        webhooks_per_second=math.ceil(rate),
+        pod_webhooks_per_second=pods.webhooks_per_second,
+        low=low,
+        high=high,
+        cpu=_cpu(manifest, config, rate / low),
     )
 
 

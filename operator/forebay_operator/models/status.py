@@ -13,7 +13,7 @@ __all__ = [
     "Condition",
     "EndpointStatus",
     "PodCount",
-    "Sizing",
+    "ReceiverSize",
     "changes",
     "degradation",
     "status_document",
@@ -54,19 +54,23 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizing:
-    """Of what the number and the CPU of an endpoint's own receivers follow."""
+class ReceiverSize:
+    """The receivers of one Dedicated endpoint, and what their number and their CPU follow."""
 
     webhooks_per_second: int
-    """What its `throughput` comes to."""
+    """What comes at full speed, by the provider's formula."""
 
     pod_webhooks_per_second: int
     """What one pod is reckoned to take."""
 
     low: int
+    """The fewest pods."""
+
     high: int
+    """The most pods."""
+
     cpu: str
-    """What each pod asks for."""
+    """What each asks for, such as `18m`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ class EndpointStatus:
     isolation: str | None = None
     receivers: PodCount | None = None
     processors: PodCount | None = None
-    sizing: Sizing | None = None
+    sizing: ReceiverSize | None = None
     backlog: Backlog | None = None
     last_event_time: datetime | None = None
 

@@ -10,7 +10,7 @@ from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
-from forebay_operator.models.status import Condition, EndpointStatus, PodCount, Sizing
+from forebay_operator.models.status import Condition, EndpointStatus, PodCount
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint
 from forebay_operator.services.conditions import complete, false, pool_condition, true
 from forebay_operator.services.destination_health import Breakers
@@ -92,7 +92,8 @@ class Observer:
             found.append(_unless_refused(condition, served.trouble.get("processors")))
             destinations = {each.name for each in accepted.processing.destinations}
             found.append(await self._breakers.condition(endpoint, destinations))
-            sizing = self._sizing(accepted, served)
+            if served.isolation == "Dedicated":
+                sizing = receiver_size(accepted.manifest, self._config)
             backlog = await self._backlog.backlog(accepted.route.shard, endpoint.endpoint)
         status = EndpointStatus(
             observed_generation=endpoint.generation,
@@ -106,18 +107,6 @@ class Observer:
             last_event_time=await self._backlog.latest(endpoint.shard, endpoint),
         )
         return status, serving
-
-    def _sizing(self, accepted: AcceptedEndpoint, served: Served) -> Sizing | None:
-        if served.isolation != "Dedicated":
-            return None
-        size = receiver_size(accepted.manifest, self._config)
-        return Sizing(
-            webhooks_per_second=size.webhooks_per_second,
-            pod_webhooks_per_second=size.pod_webhooks_per_second,
-            low=size.low,
-            high=size.high,
-            cpu=size.cpu,
-        )
 
     def _streams_condition(self, shard: str) -> Condition:
         state = self._shards.state(shard)
