@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from forebay_operator.builders.dedicated_receivers import ADMIN_PORT
 from support.cluster.chart import Manifest, Rendered, operator_config
 
 
@@ -61,15 +62,12 @@ def test_who_is_scaled_by_the_operator_says_no_number_of_pods(
 
 def test_keda_finds_the_ports_that_it_asks(rendered: Rendered, tmp_path: Path) -> None:
     config = operator_config(rendered, tmp_path)
-    services = [(config.keda.operator_service_name, config.keda.operator_port)]
+    services = [config.keda.operator_service_name]
     if config.shared_receivers is not None:
-        assert config.shared_receivers.admin_service_name is not None
-        services.append(
-            (config.shared_receivers.admin_service_name, config.shared_receivers.admin_port)
-        )
-    for name, port in services:
+        services.append(config.shared_receivers.admin_service_name)
+    for name in services:
         service = rendered.one("Service", name)
-        assert [each["port"] for each in service["spec"]["ports"]] == [port]
+        assert [each["port"] for each in service["spec"]["ports"]] == [ADMIN_PORT]
 
 
 def test_spread_counts_the_pods_of_its_own_component(rendered: Rendered) -> None:

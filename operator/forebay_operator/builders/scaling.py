@@ -1,16 +1,14 @@
 """What sets the number of pods: an autoscaler on CPU, or KEDA's ScaledObject where that is served.
 
 Never both of one Deployment: each has the Deployment's name, KEDA's own autoscaler too, so there
-cannot be two (docs/design/0030; `services/scaler_handover.py` says who writes when one follows the
-other). Fast up, slow down, never below one, and never down while a figure is missing: a figure that
-cannot be had counts as what asks for the pods that are there.
+cannot be two (docs/design/0030; `services/handover.py` says who writes when one follows the other).
+Fast up, slow down, never below one, and never down while a figure is missing: a figure that cannot
+be had counts as what asks for the pods that are there.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from lightkube.core.resource import NamespacedResourceG
 from lightkube.models.autoscaling_v2 import (
     CrossVersionObjectReference,
     HorizontalPodAutoscalerBehavior,
@@ -40,6 +38,7 @@ from forebay_operator.models.apis.keda import (
 from forebay_operator.models.kinds import Managed, ServedKinds
 from forebay_operator.models.names import LABEL_COMPONENT, LABEL_OWNER
 from forebay_operator.settings.config import OperatorConfig
+from forebay_operator.settings.scaling import ProcessorScaling
 
 __all__ = ["POOL_SCALER_COMPONENT", "endpoint_scaler", "pool_scalers", "uses_keda"]
 
@@ -76,7 +75,7 @@ def endpoint_scaler(
     metadata = endpoint_meta(manifest.endpoint, config)
     size = receiver_size(manifest, config)
     bounds = _Bounds(low=size.low, high=size.high)
-    service = (admin_service_name(manifest.endpoint, config), ADMIN_PORT)
+    service = admin_service_name(manifest.endpoint, config)
     return _receivers(metadata, bounds, service, config, served=served)
 
 
@@ -88,20 +87,17 @@ def pool_scalers(config: OperatorConfig, *, served: ServedKinds) -> tuple[Manage
         scaling = shared.scaling
         metadata = _pool_meta(scaling.deployment, config)
         bounds = _Bounds(low=scaling.min, high=scaling.max)
-        admin = shared.admin_service_name
-        # Without that Service nobody can ask them.
-        kinds: Collection[type[NamespacedResourceG]] = served if admin is not None else ()
-        service = (admin or "", shared.admin_port)
-        found.append(_receivers(metadata, bounds, service, config, served=kinds))
+        service = shared.admin_service_name
+        found.append(_receivers(metadata, bounds, service, config, served=served))
     if config.processors.scaling is not None:
-        found.append(_processors(config, served=served))
+        found.append(_processors(config.processors.scaling, config, served=served))
     return tuple(found)
 
 
 def _receivers(
     metadata: ObjectMeta,
     bounds: _Bounds,
-    service: tuple[str, int],
+    service: str,
     config: OperatorConfig,
     *,
     served: ServedKinds,
@@ -114,7 +110,6 @@ def _receivers(
     )
     if not uses_keda(config, served):
         return _on_cpu(metadata, bounds, pods.target_cpu_percent, behavior)
-    name, port = service
     triggers = [
         ScaleTrigger(
             type="metrics-api",
@@ -122,7 +117,7 @@ def _receivers(
             metricType="AverageValue",
             metadata={
                 # KEDA cuts Service and namespace out of it, and asks each ready pod.
-                "url": f"http://{name}.{config.namespace}.svc:{port}/load",
+                "url": _admin_url(service, "/load", config),
                 "valueLocation": "in_flight",
                 "targetValue": str(pods.target_in_flight),
                 "aggregateFromKubeServiceEndpoints": "true",
@@ -139,11 +134,9 @@ def _receivers(
     return _by_keda(metadata, bounds, triggers, behavior)
 
 
-def _processors(config: OperatorConfig, *, served: ServedKinds) -> Managed:
-    scaling = config.processors.scaling
-    if scaling is None:
-        message = "their number is fixed"
-        raise AssertionError(message)
+def _processors(
+    scaling: ProcessorScaling, config: OperatorConfig, *, served: ServedKinds
+) -> Managed:
     metadata = _pool_meta(scaling.deployment, config)
     bounds = _Bounds(low=scaling.min, high=scaling.max)
     # Each one that comes or goes moves partitions.
@@ -154,11 +147,7 @@ def _processors(config: OperatorConfig, *, served: ServedKinds) -> Managed:
             scaleUp=_rules(60, ("Percent", 100, 60)), scaleDown=down
         )
         return _on_cpu(metadata, bounds, scaling.target_cpu_percent, behavior)
-    keda = config.keda
-    url = (
-        f"http://{keda.operator_service_name}.{config.namespace}.svc:{keda.operator_port}"
-        "/scaling/processors"
-    )
+    url = _admin_url(config.keda.operator_service_name, "/scaling/processors", config)
     triggers = [
         ScaleTrigger(
             type="metrics-api",
@@ -226,6 +215,10 @@ def _by_keda(
             triggers=triggers,
         ),
     )
+
+
+def _admin_url(service: str, path: str, config: OperatorConfig) -> str:
+    return f"http://{service}.{config.namespace}.svc:{ADMIN_PORT}{path}"
 
 
 def _rules(window: int, *policies: tuple[str, int, int]) -> HPAScalingRules:

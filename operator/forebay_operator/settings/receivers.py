@@ -180,10 +180,9 @@ class SharedReceivers(SettingsGroup):
     """Their Service, in Forebay's namespace: where the route of shared endpoints leads."""
 
     service_port: Port = 8080
-    admin_service_name: ObjectName | None = None
-    """The Service of their port for operators, where KEDA asks each pod; None: CPU only."""
+    admin_service_name: ObjectName
+    """The Service of their port for operators, where KEDA asks each pod."""
 
-    admin_port: Port = 9090
     pods: PodSelector
     scaling: PoolScaling | None = None
     """None where their number is fixed."""

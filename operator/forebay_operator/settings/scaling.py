@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from forebay_operator.settings.settings_group import ObjectName, Port, SettingsGroup
+from forebay_operator.settings.settings_group import ObjectName, SettingsGroup
 
 __all__ = ["Keda", "PoolScaling", "ProcessorScaling"]
 
@@ -19,8 +19,6 @@ class Keda(SettingsGroup):
 
     operator_service_name: ObjectName = "forebay-operator-admin"
     """The Service of the operator's port for operators, in Forebay's namespace."""
-
-    operator_port: Port = 9090
 
 
 class PoolScaling(SettingsGroup):

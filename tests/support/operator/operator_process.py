@@ -180,6 +180,7 @@ class Forebay:
             },
             "sharedReceivers": {
                 "serviceName": "fb-receivers",
+                "adminServiceName": "fb-receivers-admin",
                 "pods": {"matchLabels": {"pool": "receivers"}},
             },
             "processors": {"pods": {"matchLabels": {"pool": "processors"}}},
