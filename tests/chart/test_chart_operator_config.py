@@ -4,6 +4,7 @@ from pathlib import Path
 
 import yaml
 
+from forebay.core.sizing import CPU_SHARE_PROCESSOR, CPU_SHARE_RECEIVER
 from forebay_operator.builders.tables import Pool, table_file, table_name
 from support.cluster.chart import NAMESPACE, RELEASE, Rendered, operator_config, render, render_set
 
@@ -13,6 +14,34 @@ def test_the_operator_reads_its_file(rendered: Rendered, tmp_path: Path) -> None
     assert config.namespace == NAMESPACE
     assert config.release == RELEASE
     assert config.host == "hooks.example.com"
+
+
+def test_defaults_of_scaling_are_the_operator_s_and_those_that_sizes_reckon_with(
+    tmp_path: Path,
+) -> None:
+    own = {"processors": {"autoscaling": {"enabled": True}}}
+    # As values of a release are that had none of these.
+    older = {
+        "receivers": {"dedicated": None, "autoscaling": {"targetInFlight": None}},
+        "processors": {
+            "autoscaling": {"enabled": True, "targetItems": None, "targetOldestSeconds": None}
+        },
+    }
+    for values in (own, older):
+        config = operator_config(render({"host": "hooks.example.com"} | values), tmp_path)
+        scaling = config.processors.scaling
+        assert scaling is not None
+        for group, names in (
+            (
+                config.receiver,
+                ("webhook_microseconds", "target_cpu_percent", "target_in_flight"),
+            ),
+            (scaling, ("target_cpu_percent", "target_items", "target_oldest_seconds")),
+        ):
+            for name in names:
+                assert getattr(group, name) == type(group).model_fields[name].default, name
+        assert config.receiver.target_cpu_percent / 100 == CPU_SHARE_RECEIVER
+        assert scaling.target_cpu_percent / 100 == CPU_SHARE_PROCESSOR
 
 
 def test_the_pools_that_it_looks_for_are_the_charts(rendered: Rendered, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def test_no_figure_is_left_out_of_the_list() -> None:
 def test_figures_are_what_the_quotes_say() -> None:
     """Each that is no difference of several stands in its quote as it is."""
     derived = {
-        measured_costs.RECEIVER_CPU_KIB: (392.2 - 28.7) / 99.5,
-        measured_costs.NATS_STORE_CPU_KIB: (242.6 - 14.8) / 99.5,
+        measured_costs.RECEIVER_CPU_KB: (392.2 - 28.7) / 99.5,
+        measured_costs.NATS_STORE_CPU_KB: (242.6 - 14.8) / 99.5,
         measured_costs.NATS_CLAIM_CPU: 60 - 42,
         measured_costs.KEY_RESTART: 13.0 / 10_000_000,
         measured_costs.MESSAGE_OVERHEAD: 1026 - 623,

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.expected_load import ExpectedLoad, Isolation
+from forebay.core.receiver_cpu import AT_REST_MILLICORES
 from forebay.core.resource import WebhookEndpoint
-from forebay_operator.builders.receiver_size import AT_REST_MILLICORES, receiver_size
+from forebay.core.sizing import size
+from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.models.quantities import amount
 from forebay_operator.settings.config import OperatorConfig, TenantLimits
 from forebay_operator.settings.receivers import ResourceNeeds
@@ -48,6 +51,21 @@ def receivers(config: OperatorConfig, **changes: object) -> OperatorConfig:
 def test_the_providers_numbers(messages: int, webhooks: int, low: int, cpu: str) -> None:
     size = receiver_size(endpoint(messages), installation())
     assert (size.webhooks_per_second, size.low, size.cpu) == (webhooks, low, cpu)
+
+
+@pytest.mark.parametrize("messages", [20, 80, 1000])
+def test_forebay_size_says_what_the_operator_asks_for(messages: int) -> None:
+    load = ExpectedLoad(
+        outgoing=messages, incoming=messages * 3 // 10, isolation=Isolation.DEDICATED
+    )
+    sized = size(load)
+    config = receivers(  # as its values say
+        installation(),
+        webhook_microseconds=sized.webhook_cpu,
+        webhooks_per_second=sized.receivers.rate,
+    )
+    found = receiver_size(endpoint(messages, replicas=(sized.receivers.pods, 20)), config)
+    assert (found.low, found.cpu) == (sized.receivers.pods, f"{sized.receivers.cpu}m")
 
 
 @given(

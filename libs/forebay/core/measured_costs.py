@@ -45,7 +45,7 @@ RECEIVER_CPU: Final = MeasuredCost(
     quote="| 0.5 | 256 | receiver | 24,098 | 36.6 | 22.0 |",
 )
 
-RECEIVER_CPU_KIB: Final = MeasuredCost(
+RECEIVER_CPU_KB: Final = MeasuredCost(
     value=3.7,
     unit="us",
     what="and for each further KB of its body: (392.2 - 28.7) / 99.5, the extremes of both sizes",
@@ -90,7 +90,7 @@ NATS_STORE_CPU: Final = MeasuredCost(
     quote="| 0.5 | 256 | receiver | 24,098 | 36.6 | 22.0 |",
 )
 
-NATS_STORE_CPU_KIB: Final = MeasuredCost(
+NATS_STORE_CPU_KB: Final = MeasuredCost(
     value=2.3,
     unit="us",
     what="and for each further KB of its body: (242.6 - 14.8) / 99.5",
@@ -191,12 +191,12 @@ SINGLE_SERVER_RATE: Final = MeasuredCost(
 
 MEASURED: Final[tuple[MeasuredCost, ...]] = (
     RECEIVER_CPU,
-    RECEIVER_CPU_KIB,
+    RECEIVER_CPU_KB,
     RECEIVER_RATE,
     RECEIVER_MEMORY,
     PROCESSOR_CPU,
     NATS_STORE_CPU,
-    NATS_STORE_CPU_KIB,
+    NATS_STORE_CPU_KB,
     NATS_ITEM_CPU,
     NATS_CLAIM_CPU,
     KEY_MEMORY,

@@ -12,6 +12,7 @@ from typing import Final
 from forebay.core import measured_costs as costs
 from forebay.core.errors import ConfigurationError
 from forebay.core.expected_load import ExpectedLoad, Isolation
+from forebay.core.receiver_cpu import AT_REST_MILLICORES, CORE_MILLICORES, used_millicores
 
 __all__ = [
     "DEAD_HOURS",
@@ -35,13 +36,6 @@ CPU_SHARE_PROCESSOR: Final = 0.7
 
 SMALLEST_CPU: Final = 50
 """Millicores of a pod that has next to nothing to do: probes and metrics. Not measured."""
-
-REST_CPU: Final = 10
-"""Millicores that a Dedicated receiver asks for beside what its webhooks cost: the operator's
-`AT_REST_MILLICORES`, of which the autoscaler keeps 60 %."""
-
-CORE: Final = 1000
-"""Millicores that a process can use: each of ours has one thread that works."""
 
 PROCESSORS: Final = 16
 """They share 16 partitions, and the chart takes no more."""
@@ -180,8 +174,9 @@ class InstallationSize:
             each += self.receivers.pods * self.receivers.cpu
         else:
             # The operator asks for what each one's share costs: in all, for each webhook once.
-            each += self.receivers.pods * REST_CPU
-            each += math.ceil(self.webhooks * self.webhook_cpu / CPU_SHARE_RECEIVER / 1000)
+            rest = self.receivers.pods * AT_REST_MILLICORES
+            used = rest + self.webhooks * self.webhook_cpu / 1000
+            each += math.ceil(used / CPU_SHARE_RECEIVER)
         return self.installations * each
 
     @property
@@ -219,7 +214,7 @@ def size(load: ExpectedLoad) -> InstallationSize:
     """
     load.check()
     more_kb = max(0.0, load.body_bytes / 1000 - 0.5)
-    per_item = costs.PROCESSOR_CPU.value + more_kb * costs.RECEIVER_CPU_KIB.value
+    per_item = costs.PROCESSOR_CPU.value + more_kb * costs.RECEIVER_CPU_KB.value
     item_rate = max(1, math.floor(CPU_SHARE_PROCESSOR * 1e6 / per_item))
     shard_rate = _shard_rate(load, more_kb)
     most = (PROCESSORS - 1) * item_rate  # one may be away
@@ -239,7 +234,7 @@ def size(load: ExpectedLoad) -> InstallationSize:
             f"installation has {SHARDS} at most: give --servers 3, or size a part of the load"
         )
         raise ConfigurationError(message)
-    webhook_cpu = costs.RECEIVER_CPU.value + more_kb * costs.RECEIVER_CPU_KIB.value
+    webhook_cpu = costs.RECEIVER_CPU.value + more_kb * costs.RECEIVER_CPU_KB.value
     nats_load = _NatsLoad(load=load, webhooks=webhooks, shards=shards, more_kb=more_kb)
     server = nats_load.server
     if server.memory_limit > MOST_MEMORY_MIB or server.volume > MOST_VOLUME_GIB:
@@ -268,7 +263,7 @@ def _shard_rate(load: ExpectedLoad, more_kb: float) -> int:
     """Return what a shard stores, less for larger bodies as nats-server's CPU rises with them."""
     measured = costs.SINGLE_SERVER_RATE if load.servers == 1 else costs.STREAM_RATE
     store = costs.NATS_STORE_CPU.value
-    rise = (store + more_kb * costs.NATS_STORE_CPU_KIB.value) / store
+    rise = (store + more_kb * costs.NATS_STORE_CPU_KB.value) / store
     return math.floor(measured.value / rise)
 
 
@@ -281,12 +276,12 @@ def _receivers(load: ExpectedLoad, webhooks: int, channels: int, per_webhook: fl
     else:
         # Whatever the shares of the channels are: two each, and more for those that need them.
         pods = 2 * channels + webhooks // rate
-        cpu = REST_CPU + webhooks / pods * per_webhook / CPU_SHARE_RECEIVER / 1000
+        cpu = used_millicores(webhooks / pods, per_webhook) / CPU_SHARE_RECEIVER
     return PodSize(
         pods=pods,
         most_pods=min(100, 2 * pods),
         rate=rate,
-        cpu=min(CORE, math.ceil(cpu)),
+        cpu=min(CORE_MILLICORES, math.ceil(cpu)),
         # As the chart has them: what was measured is half of it.
         memory=128,
         memory_limit=512,
@@ -300,7 +295,7 @@ def _processors(webhooks: int, rate: int, per_item: float) -> PodSize:
         pods=pods,
         most_pods=min(PROCESSORS, 2 * pods),
         rate=rate,
-        cpu=min(CORE, max(SMALLEST_CPU, math.ceil(cpu))),
+        cpu=min(CORE_MILLICORES, max(SMALLEST_CPU, math.ceil(cpu))),
         memory=256,
         memory_limit=1024,
     )
@@ -358,7 +353,7 @@ class _NatsLoad:
             costs.NATS_STORE_CPU.value
             + costs.NATS_ITEM_CPU.value
             + costs.NATS_CLAIM_CPU.value
-            + 2 * self.more_kb * costs.NATS_STORE_CPU_KIB.value  # RAW and EVENTS
+            + 2 * self.more_kb * costs.NATS_STORE_CPU_KB.value  # RAW and EVENTS
         )
         memory = NATS_BASE_MIB + math.ceil(self.keys * costs.KEY_MEMORY.value / MIB)
         waiting = math.ceil(self._waiting * costs.WAITING_MEMORY.value / MIB)

@@ -7,22 +7,15 @@ and what is declared does not. A channel that is quiet reserves little, and stil
 """
 
 import math
-from typing import Final
 
 from forebay.core.compile import webhooks_per_second
+from forebay.core.receiver_cpu import CORE_MILLICORES, used_millicores
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.models.quantities import amount
 from forebay_operator.models.status import ReceiverSize
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["receiver_size"]
-
-AT_REST_MILLICORES: Final = 6
-"""What a receiver takes that gets nothing: probes, scrapes, its connection (5m to 6m on the test
-cluster: `tests/e2e/test_autoscaling.py`)."""
-
-ONE_CORE: Final = 1000
-"""A receiver is one process, which has no use for more."""
 
 
 def receiver_size(manifest: WebhookEndpoint, config: OperatorConfig) -> ReceiverSize:
@@ -50,7 +43,7 @@ def _cpu(manifest: WebhookEndpoint, config: OperatorConfig, share: float) -> str
     asked = asked or pods.resources.requests.get("cpu")
     if asked is not None:
         return asked
-    used = AT_REST_MILLICORES + share * pods.webhook_microseconds / 1000
+    used = used_millicores(share, pods.webhook_microseconds)
     millicores = math.ceil(used * 100 / pods.target_cpu_percent)
     limits = [
         pods.resources.limits.get("cpu") if own is None or "cpu" not in own.limits else None,
@@ -58,4 +51,4 @@ def _cpu(manifest: WebhookEndpoint, config: OperatorConfig, share: float) -> str
         config.tenant_limits.cpu,
     ]
     bounds = [int((amount(each) or 0) * 1000) for each in limits if each is not None]
-    return f"{max(min(millicores, ONE_CORE, *bounds), 1)}m"
+    return f"{max(min(millicores, CORE_MILLICORES, *bounds), 1)}m"

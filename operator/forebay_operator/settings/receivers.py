@@ -120,7 +120,8 @@ class ReceiverPods(SettingsGroup):
 
     webhook_microseconds: Annotated[float, Field(gt=0, le=10_000)] = 35.0
     """CPU of a receiver for one webhook of 0.5 KB: 28 to 37 on two cores at full speed
-    (docs/results/bench-receiver.md, 23 November 2026). Of it follows what a pod asks for."""
+    (docs/results/bench-receiver.md, 23 November 2026). Of it follows what a pod asks for. `forebay
+    size` reckons with the worst of them (`core.measured_costs`), and its values say so here."""
 
     target_cpu_percent: Annotated[int, Field(ge=10, le=95)] = 60
     """Of the CPU request; leaves room for the time that a new pod takes to be ready."""
