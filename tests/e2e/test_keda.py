@@ -101,13 +101,16 @@ async def replicas(cluster: Cluster, release: Release) -> AsyncIterator[Replicas
         await cluster.kubectl("get", "crd", "scaledobjects.keda.sh")
     except AssertionError:
         pytest.skip("KEDA is not there: make e2e EXTRAS=keda E2E=tests/e2e/test_keda.py")
-    await release.upgrade(*SCALED)
-    found = Replicas(cluster, release.namespace, PROCESSORS)
-    async with found.watched():
-        await scaled_by_keda(cluster, release.namespace, PROCESSORS)
-        await found.wait(1, 1, within=300)
-        yield found
-    await release.upgrade()
+    try:
+        await release.upgrade(*SCALED)
+        found = Replicas(cluster, release.namespace, PROCESSORS)
+        async with found.watched():
+            await scaled_by_keda(cluster, release.namespace, PROCESSORS)
+            await found.wait(1, 1, within=300)
+            yield found
+    finally:
+        # The release is that of all tests: also after one that failed and had taken the operator.
+        await release.upgrade()
 
 
 async def scaled_by_keda(cluster: Cluster, namespace: str, name: str) -> None:
