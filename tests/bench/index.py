@@ -31,6 +31,7 @@ import psutil
 from bench.records import Goal, Progress, Section, goals_section, keep, show
 from forebay.core.index_records import IndexRecord, encode_records
 from forebay.core.subjects import StreamKind, index_stream, index_subject
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.streams import ShardConfig, stream_config
 from forebay.runtime.settings import NatsSettings
 from support.nats.index_history import batches, make_index, message_of
@@ -151,17 +152,20 @@ async def _fill(server: NatsServer, items: int, hours: float) -> tuple[str, int]
             await client.jetstream().add_stream(stream_config(kind, ShardConfig()))
     progress, done = Progress("items", items), 0
     last_hour = int((hours - 1) * 3_600_000)
-    since, in_hour = 0, set[str]()
+    since, latest, in_hour = 0, 0, set[str]()
     async with publishing(NatsSettings(url=server.url)) as publisher:
         await publisher.wait_reached()
-        answers = []
+        answers: list[asyncio.Future[PubAck]] = []
         for bucket, records in batches(items, items / hours / 3600, 0):
             if not since and records[0].at >= last_hour:
-                # Later than all that was stored, also than attempts a second after their first.
-                await asyncio.sleep(2)
+                await asyncio.gather(*answers)
+                answers.clear()
+                # Later than every record: those of second attempts are of a second ahead.
+                await asyncio.sleep(max(0.0, (latest + 1) / 1000 - time.time()))
                 since = int(time.time() * 1000)
             shift = int(time.time() * 1000) - records[0].at
             moved = [_moved(each, shift) for each in records]
+            latest = max(latest, *(each.at for each in moved))
             if since:
                 in_hour.update(each.token for each in moved)
             payload = encode_records(moved)

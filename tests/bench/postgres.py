@@ -18,6 +18,7 @@ killed: each item has to have one row, and each message its state.
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import sys
 import tempfile
@@ -109,19 +110,15 @@ async def bare(server: PostgresServer, batches: Sequence[Sequence[Attempt]], at_
     await server.as_root(f"create table rows ({columns}, primary key (id, received_at))", "bare")
     await server.as_root("grant all on schema bare to public; grant all on rows to public", "bare")
     made = {id(batch): [row_of(each).columns[:17] for each in batch] for batch in batches}
-    clients = [server.client() for _ in range(at_once)]
-    opened = [await client.__aenter__() for client in clients]
+    async with contextlib.AsyncExitStack() as clients:
+        opened = [await clients.enter_async_context(server.client()) for _ in range(at_once)]
 
-    async def copy(number: int, batch: Sequence[Attempt]) -> None:
-        await opened[number].copy_records_to_table(
-            "rows", schema_name="bare", columns=names, records=made[id(batch)]
-        )
+        async def copy(number: int, batch: Sequence[Attempt]) -> None:
+            await opened[number].copy_records_to_table(
+                "rows", schema_name="bare", columns=names, records=made[id(batch)]
+            )
 
-    try:
         return await _all(batches, at_once, copy)
-    finally:
-        for client in clients:
-            await client.__aexit__(None, None, None)
 
 
 async def alone(

@@ -11,6 +11,7 @@ middle eight tenths.
 import argparse
 import asyncio
 import collections
+import contextlib
 import json
 import sys
 import tempfile
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from forebay.core.tables import Destination, PythonTarget  # noqa: E402  # after the path
 from support.processor.processor_harness import ProcessorHarness, token, webhook  # noqa: E402
+from support.timing.wait import eventually  # noqa: E402
 
 HANDLER = """
 import asyncio, os, time
@@ -63,12 +65,10 @@ async def main(items: int, in_flight: int) -> str:
                     expected[person].append(token(own))
                 await running.store("bench", webhook(*messages))
             stored = time.time()
-            deadline = time.monotonic() + 120
-            while ((lines := out.read_text().splitlines()) and len(lines) < items) or not lines:
-                if time.monotonic() > deadline:
-                    break
-                await asyncio.sleep(0.2)
-        calls = [line.split() for line in lines]
+            # What is missing then is seen in the result.
+            with contextlib.suppress(AssertionError):
+                await eventually(lambda: out.read_bytes().count(b"\n") >= items, within=120)
+        calls = [line.split() for line in out.read_text().splitlines()]
         order: dict[str, list[str]] = collections.defaultdict(list)
         for _, conversation, own in calls:
             order[conversation].append(own)
