@@ -87,7 +87,7 @@ def answer_to(headers: Message, body: bytes) -> int:
     return 204 if all(answers) else 503
 
 
-class Destination(BaseHTTPRequestHandler):
+class WebhookHandler(BaseHTTPRequestHandler):
     """Answers requests."""
 
     protocol_version = "HTTP/1.1"  # connections are kept
@@ -109,4 +109,4 @@ class Destination(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", int(sys.argv[1])), Destination).serve_forever()
+    ThreadingHTTPServer(("", int(sys.argv[1])), WebhookHandler).serve_forever()
