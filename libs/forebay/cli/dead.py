@@ -4,28 +4,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import (
+from forebay.cli.common_options import (
     DATA_DIR,
     AsJson,
     DataDir,
     DryRun,
     Endpoint,
-    FromDestination,
+    ForDestination,
     Id,
-    Invalid,
     Kind,
-    MaxItems,
+    Limit,
     NatsUrl,
     Output,
-    Reason,
+    RevealContent,
     Shard,
-    Since,
-    Until,
     Wamid,
     Yes,
     check_label,
-    dead_letter_filter,
+    limit_of,
     output_of,
+)
+from forebay.cli.dead_options import (
+    Invalid,
+    MaxItems,
+    Reason,
+    Since,
+    Until,
+    dead_letter_filter,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_formatting import unwrapped
@@ -66,21 +71,14 @@ dead = typer.Typer(
 def ls(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: FromDestination = None,
+    destination: ForDestination = None,
     kind: Kind = None,
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
     wamid: Wamid = None,
     id_: Id = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Show so many, the oldest first; 0 for all. Default: 100 in a table, all in JSON.",
-            show_default=False,
-        ),
-    ] = None,
+    limit: Limit = None,
     output: Output = "table",
     as_json: AsJson = False,
     nats_url: NatsUrl = None,
@@ -112,7 +110,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     )
     output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
-    most = limit if limit is not None else (100 if output == "table" else 0)
+    most = limit_of(limit, is_table=output == "table")
 
     async def run(letters: "DeadLetterStore") -> None:
         shown = 0
@@ -134,10 +132,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
         str, typer.Argument(metavar="ID", help="Its id as `ls` shows it, or the beginning of it.")
     ],
     *,
-    reveal: Annotated[
-        bool,
-        typer.Option("--reveal", help="Show what people wrote, their numbers and their names."),
-    ] = False,
+    reveal: RevealContent = False,
     output: Output = "table",
     as_json: AsJson = False,
     nats_url: NatsUrl = None,
@@ -181,7 +176,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
 def replay(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: FromDestination = None,
+    destination: ForDestination = None,
     kind: Kind = None,
     reason: Reason = None,
     since: Since = None,
@@ -273,7 +268,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 def purge(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: FromDestination = None,
+    destination: ForDestination = None,
     kind: Kind = None,
     reason: Reason = None,
     since: Since = None,

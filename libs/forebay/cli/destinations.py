@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import DATA_DIR, DataDir, Endpoint, FromDestination, NatsUrl
+from forebay.cli.common_options import (
+    DATA_DIR,
+    DataDir,
+    Endpoint,
+    ForDestination,
+    JsonOnly,
+    NatsUrl,
+)
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, with_client
 from forebay.core.errors import ConfigurationError, ForebayError
@@ -36,9 +43,6 @@ destinations = typer.Typer(
     epilog=nats_epilog("destinations ls"),
 )
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON, one object a line, for programs.")
-]
 OfEndpoint = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="The endpoint, namespace/name.")
 ]
@@ -51,8 +55,8 @@ OfDestination = Annotated[
 def ls(
     *,
     endpoint: Endpoint = None,
-    destination: FromDestination = None,
-    as_json: AsJson = False,
+    destination: ForDestination = None,
+    as_json: JsonOnly = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
@@ -99,7 +103,7 @@ def retry_now(
     endpoint: OfEndpoint,
     destination: OfDestination,
     *,
-    as_json: AsJson = False,
+    as_json: JsonOnly = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
@@ -122,7 +126,7 @@ def close_breaker(
     endpoint: OfEndpoint,
     destination: OfDestination,
     *,
-    as_json: AsJson = False,
+    as_json: JsonOnly = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import (
+from forebay.cli.common_options import (
     DATA_DIR,
     AsJson,
     DataDir,
@@ -15,6 +15,7 @@ from forebay.cli.dead_options import (
     Output,
     Shard,
     Yes,
+    endpoint_named,
     output_of,
 )
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
@@ -83,14 +84,9 @@ def erase(  # noqa: PLR0913  # one parameter for each option
 
       forebay erase -e acme/shop --conversation 0b6ea2e2a1c94d6c
     """
-    from forebay.core.endpoint_name import EndpointName
     from forebay.core.personal_data import Person
 
-    try:
-        name = EndpointName.parse(endpoint)
-    except ValueError as error:
-        message = f"--endpoint {error}: give one such as acme/shop"
-        raise ConfigurationError(message) from error
+    name = endpoint_named(endpoint)
     if (user is None) == (conversation is None):
         message = "say who: either --user or --conversation"
         raise ConfigurationError(message)

@@ -6,24 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import (
+from forebay.cli.common_options import (
     DATA_DIR,
     AsJson,
+    Conversation,
     DataDir,
     Endpoint,
     Id,
     Kind,
+    Limit,
     NatsUrl,
     Output,
     Shard,
     Wamid,
+    limit_of,
     output_of,
 )
 from forebay.cli.events_options import (
+    AtDestination,
     Channel,
-    Conversation,
-    Destination,
     Outcome,
+    RevealRecords,
     Since,
     Until,
     index_filter,
@@ -110,7 +113,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
 def ls(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: Destination = None,
+    destination: AtDestination = None,
     channel: Channel = None,
     kind: Kind = None,
     outcome: Outcome = None,
@@ -119,18 +122,8 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     wamid: Wamid = None,
     id_: Id = None,
     conversation: Conversation = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Show so many, the oldest first; 0 for all. Default: 100 in a table, all in JSON.",
-            show_default=False,
-        ),
-    ] = None,
-    reveal: Annotated[
-        bool,
-        typer.Option("--reveal", help="Show conversations' tokens and the first words of answers."),
-    ] = False,
+    limit: Limit = None,
+    reveal: RevealRecords = False,
     output: Output = "table",
     as_json: AsJson = False,
     nats_url: NatsUrl = None,
@@ -165,7 +158,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         conversation=conversation,
         now=now,
     )
-    most = limit if limit is not None else (100 if printed == "table" else 0)
+    most = limit_of(limit, is_table=printed == "table")
 
     async def run(client: "CommandClient") -> None:
         from forebay.cli.item_list_printer import ItemListPrinter
@@ -190,7 +183,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 def tail(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: Destination = None,
+    destination: AtDestination = None,
     channel: Channel = None,
     kind: Kind = None,
     outcome: Outcome = None,
@@ -205,10 +198,7 @@ def tail(  # noqa: PLR0913  # one parameter for each option
     wamid: Wamid = None,
     id_: Id = None,
     conversation: Conversation = None,
-    reveal: Annotated[
-        bool,
-        typer.Option("--reveal", help="Show conversations' tokens and the first words of answers."),
-    ] = False,
+    reveal: RevealRecords = False,
     output: Output = "table",
     as_json: AsJson = False,
     nats_url: NatsUrl = None,

@@ -1,28 +1,34 @@
-"""The options that verbs of `forebay events` share, and what they mean together."""
+"""The options that verbs of `forebay events` have and no other command has, and what they mean."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import dead_letter_filter
+from forebay.cli.common_options import (
+    check_conversation,
+    check_id,
+    check_kind,
+    check_label,
+    endpoint_named,
+)
 from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from forebay.core.index_listing import IndexFilter
 
 __all__ = [
+    "AtDestination",
     "Channel",
-    "Conversation",
-    "Destination",
     "Outcome",
+    "RevealRecords",
     "Since",
     "Until",
     "index_filter",
     "searched",
 ]
 
-Destination = Annotated[
+AtDestination = Annotated[
     str | None,
     typer.Option(
         "--destination", "-d", help="Only what happened at this destination.", show_default=False
@@ -54,11 +60,9 @@ Until = Annotated[
         help="Only what happened before this time, in the same formats.", show_default=False
     ),
 ]
-Conversation = Annotated[
-    str | None,
-    typer.Option(
-        help="Only of this conversation, by its token as `--reveal` shows it.", show_default=False
-    ),
+RevealRecords = Annotated[
+    bool,
+    typer.Option("--reveal", help="Show conversations' tokens and the first words of answers."),
 ]
 
 
@@ -80,12 +84,15 @@ def index_filter(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.index_records import IndexOutcome
     from forebay.core.time_expressions import parse_time_expression
 
-    checked = dead_letter_filter(endpoint=endpoint, destination=destination, kind=kind, id_=id_)
-    if conversation is not None and not (
-        conversation and set(conversation) <= set("0123456789abcdef")
-    ):
-        message = f"--conversation {conversation!r} is no token: it is of hex digits"
-        raise ConfigurationError(message)
+    name = None if endpoint is None else endpoint_named(endpoint)
+    if destination is not None:
+        check_label(destination, "--destination")
+    if kind is not None:
+        check_kind(kind)
+    if id_ is not None:
+        check_id(id_, "events ls")
+    if conversation is not None:
+        check_conversation(conversation)
     try:
         own = None if outcome is None else IndexOutcome(outcome.lower())
     except ValueError:
@@ -97,7 +104,7 @@ def index_filter(  # noqa: PLR0913  # one parameter for each option
         message = "--since is not before --until: nothing is between them"
         raise ConfigurationError(message)
     return IndexFilter(
-        endpoint=None if checked.endpoint is None else str(checked.endpoint),
+        endpoint=None if name is None else str(name),
         channel=channel,
         kind=kind,
         conversation=conversation,

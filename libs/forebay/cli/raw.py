@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import DATA_DIR, AsJson, DataDir, NatsUrl, Output, Shard, output_of
+from forebay.cli.common_options import (
+    DATA_DIR,
+    AsJson,
+    DataDir,
+    NatsUrl,
+    Output,
+    RevealContent,
+    Shard,
+    output_of,
+)
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.core.errors import ConfigurationError, ForebayError
@@ -45,10 +54,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
         ),
     ],
     *,
-    reveal: Annotated[
-        bool,
-        typer.Option("--reveal", help="Show what people wrote, their numbers and their names."),
-    ] = False,
+    reveal: RevealContent = False,
     output: Output = "table",
     as_json: AsJson = False,
     nats_url: NatsUrl = None,

@@ -5,22 +5,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forebay.cli.dead_options import (
+from forebay.cli.common_options import (
     DATA_DIR,
+    Conversation,
     DataDir,
     Endpoint,
-    FromDestination,
+    ForDestination,
     Id,
+    JsonOnly,
     Kind,
     NatsUrl,
     Shard,
     Wamid,
-    dead_letter_filter,
+    check_conversation,
+    check_id,
+    check_kind,
+    check_label,
+    endpoint_named,
+    limit_of,
 )
-from forebay.cli.destinations import AsJson
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
-from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from forebay.core.control import DestinationReport
@@ -28,8 +33,6 @@ if TYPE_CHECKING:
     from forebay.runtime.jetstream.command_client import CommandClient
 
 __all__ = ["waiting"]
-
-TABLE_LIMIT = 100
 
 waiting = typer.Typer(
     name="waiting",
@@ -49,17 +52,11 @@ waiting = typer.Typer(
 def ls(  # noqa: PLR0913  # one parameter for each option
     *,
     endpoint: Endpoint = None,
-    destination: FromDestination = None,
+    destination: ForDestination = None,
     kind: Kind = None,
     wamid: Wamid = None,
     id_: Id = None,
-    conversation: Annotated[
-        str | None,
-        typer.Option(
-            help="Only of this conversation, by its token as `--reveal` shows it.",
-            show_default=False,
-        ),
-    ] = None,
+    conversation: Conversation = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -73,7 +70,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         bool,
         typer.Option("--reveal", help="Show the messages' ids and their conversations' tokens."),
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOnly = False,
     nats_url: NatsUrl = None,
     data_dir: DataDir = DATA_DIR,
     shard: Shard = "0",
@@ -94,28 +91,31 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     """
     from forebay.core.waiting_items import WaitingFilter
 
-    checked = dead_letter_filter(
-        endpoint=endpoint, destination=destination, kind=kind, wamid=wamid, id_=id_
-    )
-    if conversation is not None and not set(conversation) <= set("0123456789abcdef"):
-        message = f"--conversation {conversation!r} is no token: it is of hex digits"
-        raise ConfigurationError(message)
+    name = None if endpoint is None else endpoint_named(endpoint)
+    if destination is not None:
+        check_label(destination, "--destination")
+    if kind is not None:
+        check_kind(kind)
+    if id_ is not None:
+        check_id(id_, "waiting ls")
+    if conversation:
+        check_conversation(conversation)
     wanted = WaitingFilter(
-        endpoint=checked.endpoint,
-        destination=checked.destination,
-        kind=checked.kind,
-        wamid=checked.wamid,
-        key=checked.key,
+        endpoint=name,
+        destination=destination,
+        kind=kind,
+        wamid=wamid,
+        key=id_,
         conversation=conversation or None,
     )
     shards = shard_names(shard)
-    most = limit if limit is not None else (0 if as_json else TABLE_LIMIT)
+    most = limit_of(limit, is_table=not as_json)
 
     async def run(client: "CommandClient") -> None:
         from forebay.cli.waiting_printer import WaitingPrinter
         from forebay.runtime.waiting_store import find_waiting
 
-        reports = await _reports(client, checked.endpoint, destination)
+        reports = await _reports(client, name, destination)
         printer, shown, is_cut = WaitingPrinter(reports, as_json=as_json, reveal=reveal), 0, False
         async for page in find_waiting(client, shards, wanted):
             rest = len(page) if not most else most - shown
