@@ -113,15 +113,10 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=output == "table")
 
     async def run(letters: "DeadLetterStore") -> None:
-        shown = 0
-        async for page in letters.find(wanted):
-            rest = len(page) if not most else most - shown
-            printer.letters(page[:rest])
-            shown += len(page[:rest])
-            if len(page) > rest:
-                return printer.end_of_list(shown, is_cut=True)
-        printer.end_of_list(shown, is_cut=False)
-        return None
+        from forebay.cli.printing import print_pages
+
+        shown, is_cut = await print_pages(letters.find(wanted), printer.letters, most)
+        printer.end_of_list(shown, is_cut=is_cut)
 
     with_store(run, nats_url, data_dir, shard, invalid=invalid)
 

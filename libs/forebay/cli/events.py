@@ -162,17 +162,13 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
     async def run(client: "CommandClient") -> None:
         from forebay.cli.item_list_printer import ItemListPrinter
+        from forebay.cli.printing import print_pages
         from forebay.runtime.item_index import ItemIndex
 
         index = ItemIndex(client, shards)
-        printer, shown, is_cut = ItemListPrinter(as_json=printed == "json", reveal=reveal), 0, False
-        async for rows in index.listed(wanted, message=wamid, most=most or None):
-            rest = len(rows) if not most else most - shown
-            printer.rows(rows[:rest])
-            shown += len(rows[:rest])
-            is_cut = len(rows) > rest
-            if is_cut:
-                break
+        printer = ItemListPrinter(as_json=printed == "json", reveal=reveal)
+        pages = index.listed(wanted, message=wamid, most=most or None)
+        shown, is_cut = await print_pages(pages, printer.rows, most)
         printer.end(shown, searched(wanted), is_cut=is_cut)
         _report_unread(index.unread)
 

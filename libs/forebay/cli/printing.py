@@ -1,9 +1,9 @@
 """What the tables and lists of several commands have in common."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from rich.console import Console
 
@@ -16,6 +16,7 @@ __all__ = [
     "millis_text",
     "output_console",
     "plain_rows",
+    "print_pages",
     "shown_channel",
     "utc_or_none",
     "utc_text",
@@ -70,3 +71,29 @@ def plain_rows(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+_Row = TypeVar("_Row")
+
+
+async def print_pages(
+    pages: AsyncIterator[list[_Row]], show: Callable[[list[_Row]], None], most: int
+) -> tuple[int, bool]:
+    """Show the rows of a list, page by page.
+
+    Args:
+        pages: All that there is.
+        show: Shows some rows; also called with none, where a page has none.
+        most: How many rows to show; 0 for all.
+
+    Returns:
+        How many were shown, and whether there are more.
+    """
+    shown = 0
+    async for page in pages:
+        rest = len(page) if not most else most - shown
+        show(page[:rest])
+        shown += len(page[:rest])
+        if len(page) > rest:
+            return shown, True
+    return shown, False

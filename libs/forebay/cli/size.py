@@ -9,7 +9,6 @@ import typer
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.expected_load import ExpectedLoad, Isolation
-from forebay.core.sizing import size as sizing_of
 
 __all__ = ["size"]
 
@@ -104,6 +103,7 @@ def size(  # noqa: PLR0913  # one parameter per option
       helm install forebay charts/forebay -n forebay --create-namespace -f values.yaml
     """
     from forebay.cli.size_printer import print_sizing
+    from forebay.core.sizing import size as sizing_of
     from forebay.core.sizing_values import values_file
 
     load = ExpectedLoad(

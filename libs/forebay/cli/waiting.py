@@ -112,18 +112,14 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=not as_json)
 
     async def run(client: "CommandClient") -> None:
+        from forebay.cli.printing import print_pages
         from forebay.cli.waiting_printer import WaitingPrinter
         from forebay.runtime.waiting_store import find_waiting
 
         reports = await _reports(client, name, destination)
-        printer, shown, is_cut = WaitingPrinter(reports, as_json=as_json, reveal=reveal), 0, False
-        async for page in find_waiting(client, shards, wanted):
-            rest = len(page) if not most else most - shown
-            printer.rows(page[:rest])
-            shown += len(page[:rest])
-            is_cut = len(page) > rest
-            if is_cut:
-                break
+        printer = WaitingPrinter(reports, as_json=as_json, reveal=reveal)
+        pages = find_waiting(client, shards, wanted)
+        shown, is_cut = await print_pages(pages, printer.rows, most)
         printer.end(shown, is_cut=is_cut)
 
     with_client(run, nats_url, data_dir)
