@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from forebay.cli.index_record_facts import handled_facts
 from forebay.cli.printing import millis_text, utc_text
 from forebay.core import envelope
 from forebay.core.failure_words import plain_failure
@@ -143,18 +144,8 @@ def _stored_facts(record: ItemStored) -> dict[str, Any]:
 
 
 def _handled_facts(record: ItemHandled, *, reveal: bool) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "at": millis_text(record.at),
-        "destination": record.destination,
-        "outcome": record.outcome,
-        "attempt": record.attempt or None,
-        "milliseconds": record.millis,
-        "error": record.why or None,
-        "nextAttemptAt": millis_text(record.due) if record.due else None,
-    }
-    if reveal:
-        facts["answer"] = record.said or None
-    return facts
+    # What is of no destination has an empty string here and null in `ls`, which came later.
+    return {**handled_facts(record, reveal=reveal), "destination": record.destination}
 
 
 def _write(line: str) -> None:

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.index_record_facts import handled_facts, outcome_words
 from forebay.cli.printing import (
     CELL,
     SHORT_ID,
@@ -20,46 +21,13 @@ from forebay.cli.printing import (
 )
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_listing import ItemRow
-from forebay.core.index_records import IndexOutcome, ItemHandled
+from forebay.core.index_records import IndexOutcome
 from forebay.core.masking import printable
 
-__all__ = ["ItemListPrinter", "handled_facts", "outcome_words"]
+__all__ = ["ItemListPrinter"]
 
 _COLUMNS: Final = ("since", "endpoint", "kind", "channel", "what became of it", "tries", "id")
 _REVEALED: Final = ("conversation", "answer")
-
-_WORDS: Final = {
-    IndexOutcome.NEW: "stored",
-    IndexOutcome.VARIANT: "stored as a variant",
-    IndexOutcome.REPEAT: "repeat",
-    IndexOutcome.UNWANTED: "no destination is for it",
-    IndexOutcome.PARKED: "waits, not tried yet",
-    IndexOutcome.DELIVERED: "delivered",
-    IndexOutcome.FAILED: "failed",
-    IndexOutcome.REJECTED: "rejected",
-    IndexOutcome.DEAD: "given up",
-}
-
-
-def outcome_words(outcome: IndexOutcome) -> str:
-    """Return what a person reads for an outcome."""
-    return _WORDS.get(outcome, outcome.value)
-
-
-def handled_facts(record: ItemHandled, *, reveal: bool) -> dict[str, Any]:
-    """Return what a program gets of what happened at a destination."""
-    facts: dict[str, Any] = {
-        "at": millis_text(record.at),
-        "destination": record.destination or None,
-        "outcome": record.outcome,
-        "attempt": record.attempt or None,
-        "milliseconds": record.millis,
-        "error": record.why or None,
-        "nextAttemptAt": millis_text(record.due) if record.due else None,
-    }
-    if reveal:
-        facts["answer"] = record.said or None
-    return facts
 
 
 class ItemListPrinter:
