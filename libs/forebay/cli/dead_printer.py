@@ -22,9 +22,8 @@ from typing_extensions import override
 from forebay.cli.printing import (
     CELL,
     SHORT_ID,
-    TABLE_ROWS,
+    PagedTable,
     output_console,
-    plain_rows,
     shown_channel,
     utc_or_none,
 )
@@ -117,20 +116,11 @@ class TablePrinter(_Moving):
         super().__init__()
         self._one, self._many = one, many
         self._console = output_console()
-        self._is_headed = False
+        self._list = PagedTable(_COLUMNS, lambda: _table(*_COLUMNS))
 
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:
-        for start in range(0, len(page), TABLE_ROWS):
-            rows = [_row(letter) for letter in page[start : start + TABLE_ROWS]]
-            if not self._console.is_terminal:
-                plain_rows(rows if self._is_headed else [_COLUMNS, *rows])
-                self._is_headed = True
-                continue
-            table = _table(*_COLUMNS)
-            for row in rows:
-                table.add_row(*map(Text, row))
-            self._console.print(table)
+        self._list.rows(map(_row, page))
 
     @override
     def end_of_list(self, shown: int, *, is_cut: bool) -> None:

@@ -7,16 +7,14 @@ from typing import Any, Final
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from forebay.cli.index_record_facts import handled_facts, outcome_words
 from forebay.cli.printing import (
     CELL,
     SHORT_ID,
-    TABLE_ROWS,
+    PagedTable,
     millis_text,
     output_console,
-    plain_rows,
     shown_channel,
 )
 from forebay.core.failure_words import plain_failure
@@ -44,7 +42,7 @@ class ItemListPrinter:
         self._reveal = reveal
         self._columns = (*_COLUMNS, *_REVEALED) if reveal else _COLUMNS
         self._console = output_console()
-        self._is_headed = False
+        self._table = PagedTable(self._columns, self._empty_table)
 
     def rows(self, rows: Sequence[ItemRow]) -> None:
         """Show some."""
@@ -52,18 +50,7 @@ class ItemListPrinter:
             for row in rows:
                 sys.stdout.write(printable(json.dumps(self._facts(row), ensure_ascii=False)) + "\n")
             return
-        for start in range(0, len(rows), TABLE_ROWS):
-            cells = [self._cells(row) for row in rows[start : start + TABLE_ROWS]]
-            if not self._console.is_terminal:
-                plain_rows(cells if self._is_headed else [self._columns, *cells])
-                self._is_headed = True
-                continue
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            for name in self._columns:
-                table.add_column(name, overflow="fold", no_wrap=name in {"since", "id"})
-            for each in cells:
-                table.add_row(*map(Text, each))
-            self._console.print(table)
+        self._table.rows(map(self._cells, rows))
 
     def end(self, shown: int, time: str, *, is_cut: bool) -> None:
         """Say that the list is over, or that there is more; `time` is what was searched."""
@@ -76,6 +63,12 @@ class ItemListPrinter:
         else:
             text = f"no item {time}"
         self._console.print(text)
+
+    def _empty_table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in self._columns:
+            table.add_column(name, overflow="fold", no_wrap=name in {"since", "id"})
+        return table
 
     def _cells(self, row: ItemRow) -> tuple[str, ...]:
         any_ = row.any

@@ -1,11 +1,14 @@
 """What the tables and lists of several commands have in common."""
 
+import itertools
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from forebay.core.loggable_words import OTHER
 
@@ -13,9 +16,9 @@ __all__ = [
     "CELL",
     "SHORT_ID",
     "TABLE_ROWS",
+    "PagedTable",
     "millis_text",
     "output_console",
-    "plain_rows",
     "print_pages",
     "shown_channel",
     "utc_or_none",
@@ -65,7 +68,36 @@ def shown_channel(text: str, *, reveal: bool) -> str:
     return text if reveal or is_id or not text else OTHER
 
 
-def plain_rows(rows: Sequence[Sequence[str]]) -> None:
+class PagedTable:
+    """The table of a list, whose rows come page by page."""
+
+    def __init__(self, columns: Sequence[str], empty: Callable[[], Table]) -> None:
+        """Prepare.
+
+        Args:
+            columns: Their heads.
+            empty: Makes a table of these columns for a terminal.
+        """
+        self._columns = columns
+        self._empty = empty
+        self._console = output_console()
+        self._is_headed = False
+
+    def rows(self, rows: Iterable[Sequence[str]]) -> None:
+        """Show some: on a terminal with heads for each `TABLE_ROWS`, else one line each."""
+        left = iter(rows)
+        while some := list(itertools.islice(left, TABLE_ROWS)):
+            if not self._console.is_terminal:
+                _plain_rows(some if self._is_headed else [self._columns, *some])
+                self._is_headed = True
+                continue
+            table = self._empty()
+            for row in some:
+                table.add_row(*map(Text, row))
+            self._console.print(table)
+
+
+def _plain_rows(rows: Sequence[Sequence[str]]) -> None:
     """Write rows for `grep` and its like: one line each, and no lines between columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
