@@ -10,11 +10,11 @@ from typing import Annotated, TextIO
 import typer
 
 from forebay import __version__
-from forebay.cli import events
 from forebay.cli.dead import dead
 from forebay.cli.destinations import destinations
 from forebay.cli.erase import EPILOG as ERASE_EPILOG
 from forebay.cli.erase import erase
+from forebay.cli.events import events
 from forebay.cli.failures import READER_LEFT, exit_code
 from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
@@ -49,8 +49,7 @@ app = typer.Typer(
     # A traceback is for bugs of ours; locals in it could show a secret.
     pretty_exceptions_enable=False,
 )
-app.add_typer(events.events)
-unwrap(events.events)
+app.add_typer(events)
 app.command()(run)
 app.command()(status)
 app.command()(simulate)
@@ -65,6 +64,7 @@ app.add_typer(waiting)
 app.add_typer(raw)
 app.command(epilog=ERASE_EPILOG)(erase)
 unwrap(app)
+unwrap(events)
 unwrap(dead)
 unwrap(raw)
 unwrap(destinations)

@@ -38,11 +38,6 @@ raw = typer.Typer(
 )
 
 
-@raw.callback()
-def _raw() -> None:
-    """Keep `show` a verb of its own though there is no other."""
-
-
 @raw.command()
 def show(  # noqa: PLR0913  # one parameter for each option
     which: Annotated[
