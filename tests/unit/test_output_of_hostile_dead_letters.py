@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from forebay.cli.dead_printer import DeadLetterPrinter, JsonPrinter, TablePrinter
+from forebay.cli.printers.dead_printer import DeadLetterPrinter, JsonPrinter, TablePrinter
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter
 from forebay.core.masking import printable

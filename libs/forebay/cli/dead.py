@@ -113,7 +113,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=output == "table")
 
     async def run(letters: "DeadLetterStore") -> None:
-        from forebay.cli.printing import print_pages
+        from forebay.cli.printers.printing import print_pages
 
         shown, is_cut = await print_pages(letters.find(wanted), printer.letters, most)
         printer.end_of_list(shown, is_cut=is_cut)

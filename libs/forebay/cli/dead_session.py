@@ -13,7 +13,7 @@ from forebay.cli.nats_session import shard_names, with_client
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
-    from forebay.cli.dead_printer import DeadLetterPrinter
+    from forebay.cli.printers.dead_printer import DeadLetterPrinter
     from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
     from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan, DeadLetterStore
     from forebay.runtime.jetstream.command_client import CommandClient
@@ -23,7 +23,7 @@ __all__ = ["carry_out", "count", "goes_on", "printer_as", "with_store"]
 
 def printer_as(output: Literal["table", "json"], *, invalid: bool) -> "DeadLetterPrinter":
     """Return the printer that `--output` names; `invalid` for bodies instead of items."""
-    from forebay.cli.dead_printer import JsonPrinter, TablePrinter
+    from forebay.cli.printers.dead_printer import JsonPrinter, TablePrinter
 
     if output == "json":
         return JsonPrinter()

@@ -81,7 +81,7 @@ def ls(
     )
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.destinations_printer import print_destinations
+        from forebay.cli.printers.destinations_printer import print_destinations
         from forebay.core.control import merged
 
         found = await _asked(client, request)

@@ -80,7 +80,7 @@ def show(  # noqa: PLR0913  # one parameter for each option
         raise ConfigurationError(message)
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.raw_printer import print_webhook
+        from forebay.cli.printers.raw_printer import print_webhook
         from forebay.runtime.stored_webhooks import sequences_of_item, webhook_at
 
         places = (

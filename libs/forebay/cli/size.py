@@ -102,7 +102,7 @@ def size(  # noqa: PLR0913  # one parameter per option
 
       helm install forebay charts/forebay -n forebay --create-namespace -f values.yaml
     """
-    from forebay.cli.size_printer import print_sizing
+    from forebay.cli.printers.size_printer import print_sizing
     from forebay.core.sizing import size as sizing_of
     from forebay.core.sizing_values import values_file
 

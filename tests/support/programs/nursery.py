@@ -40,7 +40,7 @@ PRELOADED: Final = (
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
     "forebay_simulator.terminal",
-    "forebay.cli.dead_printer",
+    "forebay.cli.printers.dead_printer",
     "forebay.local.find_running_nats",
     "forebay.runtime.jetstream.command_client",
     "forebay.runtime.dead_letter_replay",

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from forebay.cli.printing import CELL, millis_text, utc_text
+from forebay.cli.printers.printing import CELL, millis_text, utc_text
 from forebay.core import envelope
 from forebay.core.body_packing import unpacked
 from forebay.core.content_encoding import decode_body, is_supported

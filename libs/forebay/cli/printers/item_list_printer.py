@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from forebay.cli.index_record_facts import handled_facts, outcome_words
-from forebay.cli.printing import (
+from forebay.cli.printers.index_record_facts import handled_facts, outcome_words
+from forebay.cli.printers.printing import (
     CELL,
     SHORT_ID,
     PagedTable,

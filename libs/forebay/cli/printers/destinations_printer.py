@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.printing import CELL, output_console
+from forebay.cli.printers.printing import CELL, output_console
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from forebay.cli.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
+from forebay.cli.printers.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from forebay.cli.printing import (
+from forebay.cli.printers.printing import (
     CELL,
     SHORT_ID,
     PagedTable,
