@@ -14,7 +14,12 @@ from forebay.core.index_records import IndexRecord, readable_records
 from forebay.core.subjects import index_stream
 from forebay.runtime.jetstream.api import call
 from forebay.runtime.jetstream.command_client import CommandClient
-from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, StreamMissing
+from forebay.runtime.jetstream.errors import (
+    StoreError,
+    StoreUnavailable,
+    StreamMissing,
+    no_such_stream,
+)
 from forebay.runtime.jetstream.stream_reader import read_page
 
 __all__ = ["IndexFollower"]
@@ -112,10 +117,7 @@ class IndexFollower:
         try:
             answer = await call(self._client, f"STREAM.INFO.{stream}", {})
         except StreamMissing as error:
-            message = (
-                f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard right?"
-            )
-            raise StreamMissing(message) from error
+            raise no_such_stream(stream) from error
         return int(answer["state"]["last_seq"])
 
     def _trouble(self, text: str | None) -> None:

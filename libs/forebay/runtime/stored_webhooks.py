@@ -6,7 +6,7 @@ from forebay.core import envelope
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.api import StoredMessage, find_message
 from forebay.runtime.jetstream.command_client import CommandClient
-from forebay.runtime.jetstream.errors import StreamMissing
+from forebay.runtime.jetstream.errors import StreamMissing, no_such_stream
 from forebay.runtime.jetstream.stream_reader import read_page
 
 __all__ = ["sequences_of_item", "webhook_at"]
@@ -29,10 +29,7 @@ async def webhook_at(client: CommandClient, shard: str, sequence: int) -> Stored
     try:
         return await find_message(client, stream, {"seq": sequence})
     except StreamMissing as error:
-        message = (
-            f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard right?"
-        )
-        raise StreamMissing(message) from error
+        raise no_such_stream(stream) from error
 
 
 async def sequences_of_item(

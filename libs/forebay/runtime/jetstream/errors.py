@@ -39,6 +39,7 @@ __all__ = [
     "StoreUnavailable",
     "StreamMissing",
     "is_gone",
+    "no_such_stream",
     "store_error",
 ]
 
@@ -115,6 +116,12 @@ class MessageTooLarge(StoreError):  # noqa: N818
 
 class StoreRefused(StoreError):  # noqa: N818
     """Any other answer of the server."""
+
+
+def no_such_stream(stream: str) -> StreamMissing:
+    """Return the error of a person's command whose stream is missing: it says what that can be."""
+    message = f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard right?"
+    return StreamMissing(message)
 
 
 def store_error(error: Mapping[str, Any]) -> StoreError:

@@ -26,7 +26,7 @@ from forebay.runtime.jetstream.api import (
     headers_of,
     status_of,
 )
-from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing
+from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing, no_such_stream
 from forebay.runtime.jetstream.fast_subscriptions import subscribe
 
 __all__ = [
@@ -103,10 +103,7 @@ async def read_pages(
         try:
             page = await asked(functools.partial(read_page, client, stream, subjects, start))
         except StreamMissing as error:
-            message = (
-                f"there is no stream {stream} in this NATS: is it Forebay's, and is --shard right?"
-            )
-            raise StreamMissing(message) from error
+            raise no_such_stream(stream) from error
         if not page:
             return
         yield page
