@@ -53,6 +53,7 @@ __all__ = [
     "stream_name",
     "stream_of",
     "stream_subjects",
+    "subjects_of_item",
 ]
 
 FORMAT_VERSION = "2"
@@ -325,6 +326,22 @@ def dead_subject(shard: str, endpoint: EndpointName, destination: str, key: str)
     """Return the subject of a dead letter; one item is dead once per destination."""
     namespace, name = endpoint
     return f"forebay.dead.{shard}.{namespace}.{name}.{destination}.{key}"
+
+
+def subjects_of_item(shard: str, token: str, endpoint: str = "*/*") -> dict[StreamKind, str]:
+    """Return the wildcards of all places where an item can be, in the order in which it goes there.
+
+    Args:
+        shard: Where it is searched.
+        token: Its `webhook-id`.
+        endpoint: `namespace/name`; by default any.
+    """
+    place = endpoint.replace("/", ".")
+    return {
+        StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{place}.*.{token}",
+        StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{place}.*.*.{token}",
+        StreamKind.DEAD: f"forebay.dead.{shard}.{place}.*.{token}",
+    }
 
 
 def consumer_name(step: str, lane: Lane, partition: int) -> str:

@@ -20,7 +20,13 @@ from forebay.core.index_records import (
     message_digest,
     readable_records,
 )
-from forebay.core.subjects import StreamKind, index_stream, index_subject, stream_name
+from forebay.core.subjects import (
+    StreamKind,
+    index_stream,
+    index_subject,
+    stream_name,
+    subjects_of_item,
+)
 from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.command_client import CommandClient
 from forebay.runtime.jetstream.stream_reader import read_page, read_pages
@@ -149,18 +155,16 @@ class ItemIndex:
         return min(first, default=None)
 
     async def _with_present(self, story: ItemStory) -> ItemStory:
-        shard, token = story.shard, story.token
-        name = story.stored[0].endpoint.replace("/", ".")
-        rows = f"forebay.retry.{shard}.*.*.{name}.*.*.{token}"
-        letters = f"forebay.dead.{shard}.{name}.*.{token}"
+        subjects = subjects_of_item(story.shard, story.token, story.stored[0].endpoint)
+
+        async def found_in(kind: StreamKind) -> tuple[StoredMessage, ...]:
+            stream = stream_name(kind, story.shard)
+            return tuple(await read_page(self._client, stream, subjects[kind], 1))
+
         return msgspec.structs.replace(
             story,
-            waiting=tuple(
-                await read_page(self._client, stream_name(StreamKind.RETRY, shard), rows, 1)
-            ),
-            dead=tuple(
-                await read_page(self._client, stream_name(StreamKind.DEAD, shard), letters, 1)
-            ),
+            waiting=await found_in(StreamKind.RETRY),
+            dead=await found_in(StreamKind.DEAD),
         )
 
     async def _pages(

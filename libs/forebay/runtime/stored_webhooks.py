@@ -3,20 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 
 from forebay.core import envelope
-from forebay.core.subjects import StreamKind, stream_name
+from forebay.core.subjects import StreamKind, stream_name, subjects_of_item
 from forebay.runtime.jetstream.api import StoredMessage, find_message
 from forebay.runtime.jetstream.command_client import CommandClient
 from forebay.runtime.jetstream.errors import StreamMissing, no_such_stream
 from forebay.runtime.jetstream.stream_reader import read_page
 
 __all__ = ["sequences_of_item", "webhook_at"]
-
-_ITEMS = {
-    StreamKind.EVENTS: "forebay.event.{shard}.*.*.*.*.*.{token}",
-    StreamKind.RETRY: "forebay.retry.{shard}.*.*.*.*.*.*.{token}",
-    StreamKind.DEAD: "forebay.dead.{shard}.*.*.*.{token}",
-}
-"""Where an item can be that has the header with its webhook's sequence."""
 
 
 async def webhook_at(client: CommandClient, shard: str, sequence: int) -> StoredMessage | None:
@@ -47,9 +40,8 @@ async def sequences_of_item(
     """
     known = set()
     for shard in shards:
-        for kind, subjects in _ITEMS.items():
-            wanted = subjects.format(shard=shard, token=token)
-            for stored in await read_page(client, stream_name(kind, shard), wanted, 1):
+        for kind, subjects in subjects_of_item(shard, token).items():
+            for stored in await read_page(client, stream_name(kind, shard), subjects, 1):
                 sequence = envelope.header_number(stored.headers, envelope.RAW_SEQUENCE, 2**63)
                 if sequence and (shard, sequence) not in known:
                     known.add((shard, sequence))
