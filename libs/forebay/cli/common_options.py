@@ -1,5 +1,6 @@
 """The options that verbs of several commands share, and the checks of what is given by them."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,6 +29,7 @@ __all__ = [
     "Shard",
     "Wamid",
     "Yes",
+    "check_can_be_asked",
     "check_conversation",
     "check_id",
     "check_kind",
@@ -167,6 +169,13 @@ def check_conversation(token: str) -> None:
     """Raise ConfigurationError where a conversation's token can be none."""
     if not (token and _HEX.issuperset(token)):
         message = f"--conversation {token!r} is no token: it is of hex digits"
+        raise ConfigurationError(message)
+
+
+def check_can_be_asked() -> None:
+    """Raise ConfigurationError where nobody is at a terminal; for what `--yes` does without."""
+    if not sys.stdin.isatty():
+        message = "nobody is here to be asked: say --yes, or --dry-run to change nothing"
         raise ConfigurationError(message)
 
 

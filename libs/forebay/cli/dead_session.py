@@ -4,13 +4,13 @@ Only `dead` uses it.
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from forebay.cli.common_options import check_can_be_asked
 from forebay.cli.nats_session import shard_names, with_client
-from forebay.core.errors import ConfigurationError, ForebayError
+from forebay.core.errors import ForebayError
 
 if TYPE_CHECKING:
     from forebay.cli.printers.dead_printer import DeadLetterPrinter
@@ -51,9 +51,7 @@ def goes_on(
 def _agreed(printer: "DeadLetterPrinter", *, yes: bool) -> bool:
     if yes:
         return True
-    if not sys.stdin.isatty():
-        message = "nobody is here to be asked: say --yes, or --dry-run to change nothing"
-        raise ConfigurationError(message)
+    check_can_be_asked()
     return printer.ask()
 
 

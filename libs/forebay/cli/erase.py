@@ -15,6 +15,7 @@ from forebay.cli.common_options import (
     Output,
     Shard,
     Yes,
+    check_can_be_asked,
     endpoint_named,
     output_of,
 )
@@ -136,9 +137,8 @@ async def _run(  # noqa: PLR0913  # what the command was told
 ) -> None:
     from forebay.runtime.person_erasure import PersonErasure
 
-    if not (dry_run or yes or sys.stdin.isatty()):
-        message = "nobody is here to be asked: say --yes, or --dry-run to change nothing"
-        raise ConfigurationError(message)
+    if not (dry_run or yes):
+        check_can_be_asked()
     erasure = PersonErasure(client, shards, endpoint, person)
     report = await erasure.find()
     found = sum(each.found for each in report.streams)

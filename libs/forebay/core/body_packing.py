@@ -21,7 +21,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["packing", "size_of", "unpacked"]
+__all__ = ["SHOWN_LIMIT", "as_it_came", "packing", "size_of", "unpacked"]
+
+SHOWN_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes that a body may come to where a person asks for it: 16 times a receiver's limit."""
 
 _PIECE: Final = 64 * 1024
 """Bytes that are packed at once: about 0.1 ms."""
@@ -101,3 +104,14 @@ def unpacked(payload: bytes, headers: Mapping[str, str], max_bytes: int) -> byte
         message = "a packed body is not as long as it says"
         raise UnreadableBody(message)
     return body
+
+
+def as_it_came(payload: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a stored body as it came, for a person's command.
+
+    What says that it is packed and cannot be unpacked is returned as it stands.
+    """
+    try:
+        return unpacked(payload, headers, SHOWN_LIMIT)
+    except UnreadableBody:
+        return payload

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from forebay.core import envelope
-from forebay.core.body_packing import size_of, unpacked
+from forebay.core.body_packing import as_it_came, size_of
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, readable_item
 from forebay.core.errors import ForebayError, UnreadableBody
@@ -35,9 +35,6 @@ __all__ = [
 
 UNREADABLE: Final = "unreadable"
 """Stands for the kind of a letter whose payload is no item."""
-
-CONTENT_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes that a packed body may come to where a person is shown it: 16 times a receiver's limit."""
 
 KEY_DIGITS: Final = 32
 """Of a `webhook-id` in full."""
@@ -119,10 +116,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
         What says that it is packed and cannot be unpacked is returned as it stands.
         """
-        try:
-            return unpacked(self.payload, self.headers, CONTENT_LIMIT)
-        except UnreadableBody:
-            return self.payload
+        return as_it_came(self.payload, self.headers)
 
     @property
     def kind(self) -> str:

@@ -179,13 +179,16 @@ def readable_records(payload: bytes) -> tuple[list[IndexRecord], int]:
         parts = _DECODE_PARTS(payload)
     except (msgspec.DecodeError, RecursionError):
         return [], 1
-    found: list[IndexRecord] = []
-    for part in parts:
-        try:
-            found.append(_DECODE_ONE(part))
-        except (msgspec.DecodeError, RecursionError):
-            continue
+    found = [record for part in parts if (record := _readable(part)) is not None]
     return found, len(parts) - len(found)
+
+
+def _readable(part: msgspec.Raw) -> IndexRecord | None:
+    """Return one record of a message; None where it cannot be read."""
+    try:
+        return _DECODE_ONE(part)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def records_without(
@@ -199,13 +202,5 @@ def records_without(
         parts = _DECODE_PARTS(payload)
     except (msgspec.DecodeError, RecursionError):
         return payload, 0
-    kept = []
-    for part in parts:
-        try:
-            record = _DECODE_ONE(part)
-        except (msgspec.DecodeError, RecursionError):
-            kept.append(part)
-            continue
-        if not is_meant(record):
-            kept.append(part)
+    kept = [part for part in parts if (record := _readable(part)) is None or not is_meant(record)]
     return (_ENCODE(kept) if kept else None), len(parts) - len(kept)

@@ -37,6 +37,9 @@ NAME_LEAST: Final = 5
 NAME_CHARACTERS: Final = 128
 """Of a name of a person: a user id has 30."""
 
+CHANNELS_KEPT: Final = 10_000
+"""Channels of an endpoint for which the person's tokens are kept: 10 MB with the most names."""
+
 _CHANNEL_NAMES: Final = frozenset({"display_phone_number", "phone_number_id"})
 """Properties that name the business, which no person is."""
 
@@ -76,6 +79,8 @@ class Person:
             conversations: Tokens of conversations.
         """
         self.names: set[str] = set()
+        self._quoted: tuple[bytes, ...] = ()
+        self._anywhere: re.Pattern[bytes] | None = None
         self._conversations = conversations
         self._by_channel: dict[str, frozenset[str]] = {}
         for name in names:
@@ -88,9 +93,6 @@ class Person:
             self._quoted = tuple(msgspec.json.encode(each) for each in sorted(self.names))
             whole = b"|".join(re.escape(each.encode()) for each in sorted(self.names))
             self._anywhere = re.compile(rb"(?<![0-9A-Za-z])(?:" + whole + rb")(?![0-9A-Za-z])")
-
-    _quoted: tuple[bytes, ...] = ()
-    _anywhere: re.Pattern[bytes] | None = None
 
     def has_conversation(self, conversation: str, channel: str) -> bool:
         """Say whether a conversation at a channel is this person's, by its token."""
@@ -145,14 +147,14 @@ class Person:
 
     def _is_named(self, data: Json) -> bool:
         return any(
-            isinstance(value, str) and value in self.names and name not in _CHANNEL_NAMES
-            for part in _objects(data)
-            for name, value in part.items()
-        ) or any(
-            isinstance(value, list) and any(isinstance(v, str) and v in self.names for v in value)
-            for part in _objects(data)
-            for value in part.values()
+            self._is_name(value, name) for part in _objects(data) for name, value in part.items()
         )
+
+    def _is_name(self, value: Json, name: str) -> bool:
+        """Say whether a property's value, or one of several, is a name of the person."""
+        if isinstance(value, list):
+            return any(isinstance(each, str) and each in self.names for each in value)
+        return isinstance(value, str) and value in self.names and name not in _CHANNEL_NAMES
 
     def _others(self, document: Json) -> bool:
         channels = {
@@ -192,8 +194,6 @@ class Person:
                 ):
                     self._know(value)
 
-
-CHANNELS_KEPT: Final = 10_000
 
 _token = functools.lru_cache(maxsize=4096)(conversation_token)
 

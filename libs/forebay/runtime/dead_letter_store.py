@@ -9,47 +9,35 @@ import enum
 import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 import msgspec
 from nats.aio.client import Client
 
 from forebay.core.dead_letters import DeadLetter, DeadLetterFilter
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.subjects import StreamKind, stream_name, stream_of
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.api import (
     StoredMessage,
     delete_message,
     get_direct,
     headers_of,
-    request,
     status_of,
 )
-from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, StreamMissing
-from forebay.runtime.jetstream.pending_publish import PubAck, pub_ack
+from forebay.runtime.jetstream.command_requests import SILENCE, patiently, store_message
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.stream_reader import read_pages
 
 __all__ = [
-    "SILENCE",
     "DeadLetterGroup",
     "DeadLetterOutcome",
     "DeadLetterPlan",
     "DeadLetterStore",
-    "patiently",
-    "store_message",
 ]
-
-PATIENCE_SECONDS: Final = 30.0
-"""For NATS to come back while letters are worked: a server's restart should not end a long replay.
-All that is asked again can be asked twice."""
-
-AGAIN_SECONDS: Final = 0.5
 
 AT_ONCE: Final = 32
 """Letters that are worked at a time: more gained nothing."""
-
-SILENCE: Final = "NATS does not answer any more"
-"""How a command says that no answer came."""
 
 
 class DeadLetterOutcome(enum.Enum):
@@ -233,17 +221,6 @@ class DeadLetterStore(abc.ABC):
         return await store_message(self.client, subject, payload, headers)
 
 
-async def store_message(
-    client: Client, subject: str, payload: bytes, headers: dict[str, str] | None = None
-) -> PubAck:
-    """Store a message of one of Forebay's streams; raises StoreError."""
-    answer = await request(client, subject, payload, headers=headers, silence=SILENCE)
-    ack = pub_ack(answer.data, stream_of(subject))
-    if isinstance(ack, StoreError):
-        raise ack
-    return ack
-
-
 class _Pace:
     """Lets so many through a second, evenly."""
 
@@ -259,24 +236,6 @@ class _Pace:
         due = max(self._next, now)
         self._next = due + self._pause
         await asyncio.sleep(due - now)
-
-
-_Answer = TypeVar("_Answer")
-
-
-async def patiently(action: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Do it again while NATS is away, for a while."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await action()
-        except StreamMissing:
-            raise
-        except StoreUnavailable:
-            if clock() + AGAIN_SECONDS > deadline:
-                raise
-        await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -29,8 +29,9 @@ from forebay.core.subjects import (
     endpoint_partition,
     stream_name,
 )
-from forebay.runtime.dead_letter_store import SILENCE, DeadLetterOutcome, DeadLetterStore
+from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterStore
 from forebay.runtime.jetstream.api import SUBJECT, StoredMessage, get_direct
+from forebay.runtime.jetstream.command_requests import SILENCE
 
 __all__ = ["INVALID", "InvalidBodies"]
 

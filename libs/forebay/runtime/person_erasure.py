@@ -17,13 +17,13 @@ import asyncio
 import enum
 import functools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from forebay.core import envelope
-from forebay.core.body_packing import unpacked
+from forebay.core.body_packing import SHOWN_LIMIT, as_it_came
 from forebay.core.content_encoding import decode_body, is_supported
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
@@ -40,9 +40,9 @@ from forebay.core.subjects import (
     index_stream,
     stream_name,
 )
-from forebay.runtime.dead_letter_store import SILENCE, patiently, store_message
 from forebay.runtime.jetstream.api import StoredMessage, delete_message
 from forebay.runtime.jetstream.command_client import CommandClient
+from forebay.runtime.jetstream.command_requests import SILENCE, patiently, store_message
 from forebay.runtime.jetstream.consumers import list_consumers
 from forebay.runtime.jetstream.errors import StreamMissing
 from forebay.runtime.jetstream.stream_reader import read_pages
@@ -54,9 +54,6 @@ ROUNDS: Final = 5
 
 AT_ONCE: Final = 16
 """Deletions in flight: to overwrite is slow for the server."""
-
-CONTENT_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes that a body may come to: 16 times a receiver's limit."""
 
 _KINDS: Final = (StreamKind.RAW, StreamKind.EVENTS, StreamKind.RETRY, StreamKind.DEAD)
 """In the order in which an item goes through them."""
@@ -122,9 +119,6 @@ class PersonErasure:
         self._tokens: set[str] = set()
         """Of items that were found: the index knows them by these."""
 
-        self._settled: dict[str, int] = {}
-        """Up to which sequence all is worked off, by consumer; of one stream at a time."""
-
     async def find(self) -> ErasureReport:
         """Search, and change nothing.
 
@@ -162,14 +156,14 @@ class PersonErasure:
         for shard in self._shards:
             for kind in _KINDS:
                 stream = stream_name(kind, shard)
-                self._settled = await self._settled_in(kind, stream)
-                found.append(
-                    await self._pass(stream, functools.partial(self._decide, kind), erases=erases)
-                )
+                settled = await self._settled_in(kind, stream)
+                decide = functools.partial(self._decide, kind, settled)
+                found.append(await self._pass(stream, decide, erases=erases))
             found += await self._index_pass(shard, erases=erases)
         return found
 
-    async def _settled_in(self, kind: StreamKind, stream: str) -> dict[str, int]:
+    async def _settled_in(self, kind: StreamKind, stream: str) -> Mapping[str, int]:
+        """Return up to which sequence all is worked off, by consumer."""
         if kind not in {StreamKind.RAW, StreamKind.EVENTS}:
             return {}
         consumers = await patiently(functools.partial(list_consumers, self._client, stream))
@@ -198,15 +192,17 @@ class PersonErasure:
                 own.erased += len(meant)
         return own
 
-    def _decide(self, kind: StreamKind, stored: StoredMessage) -> _Decision:
+    def _decide(
+        self, kind: StreamKind, settled: Mapping[str, int], stored: StoredMessage
+    ) -> _Decision:
         try:
             match kind:
                 case StreamKind.RAW:
-                    return self._of_raw(RawSubject.parse(stored.subject), stored)
+                    return self._of_raw(RawSubject.parse(stored.subject), stored, settled)
                 case StreamKind.EVENTS:
                     subject = EventSubject.parse(stored.subject)
                     step = consumer_name("deliver", subject.lane, subject.partition)
-                    is_settled = stored.sequence <= self._settled.get(step, 0)
+                    is_settled = stored.sequence <= settled.get(step, 0)
                     left = None if is_settled else Left.UNDELIVERED
                     return self._of_item(subject.endpoint, subject.key, stored, left)
                 case StreamKind.RETRY:
@@ -218,7 +214,9 @@ class PersonErasure:
         except ValueError:
             return False  # somebody else put it there
 
-    def _of_raw(self, subject: RawSubject, stored: StoredMessage) -> _Decision:
+    def _of_raw(
+        self, subject: RawSubject, stored: StoredMessage, settled: Mapping[str, int]
+    ) -> _Decision:
         if subject.endpoint != self._endpoint:
             return False
         match self._person.has_in_body(_content(stored)):
@@ -231,7 +229,7 @@ class PersonErasure:
         if subject.lane is Lane.INVALID:
             return Left.INVALID
         step = consumer_name("split", subject.lane, subject.partition)
-        return stored.sequence <= self._settled.get(step, 0) or Left.UNSPLIT
+        return stored.sequence <= settled.get(step, 0) or Left.UNSPLIT
 
     def _of_item(
         self, endpoint: EndpointName, token: str, stored: StoredMessage, left: Left | None
@@ -303,10 +301,9 @@ async def _all_of(work: Sequence[Callable[[], Awaitable[None]]]) -> None:
 
 def _content(stored: StoredMessage) -> bytes:
     """Return a webhook's content; what cannot be read, as it is stored."""
-    body = stored.payload
+    body = as_it_came(stored.payload, stored.headers)
+    encoding = stored.headers.get(envelope.CONTENT_ENCODING, "")
     try:
-        body = unpacked(body, stored.headers, CONTENT_LIMIT)
-        encoding = stored.headers.get(envelope.CONTENT_ENCODING, "")
-        return decode_body(body, encoding, CONTENT_LIMIT) if is_supported(encoding) else body
+        return decode_body(body, encoding, SHOWN_LIMIT) if is_supported(encoding) else body
     except ForebayError:
         return body

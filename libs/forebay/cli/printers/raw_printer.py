@@ -7,9 +7,9 @@ import msgspec
 
 from forebay.cli.printers.printing import CELL, millis_text, utc_text
 from forebay.core import envelope
-from forebay.core.body_packing import unpacked
+from forebay.core.body_packing import SHOWN_LIMIT, as_it_came
 from forebay.core.content_encoding import decode_body, is_supported
-from forebay.core.errors import ForebayError, UnreadableBody
+from forebay.core.errors import ForebayError
 from forebay.core.json_values import Json
 from forebay.core.masking import masked, printable
 from forebay.core.signatures import SIGNATURE_HEADERS
@@ -18,9 +18,6 @@ from forebay.core.tolerant_json import read_json
 from forebay.runtime.jetstream.api import StoredMessage
 
 __all__ = ["print_webhook"]
-
-CONTENT_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes that a body may come to: 16 times a receiver's limit."""
 
 _SHOWN: Final = frozenset({envelope.CONTENT_TYPE.lower(), envelope.CONTENT_ENCODING.lower()})
 """Headers of the sender that say nothing of persons, nor prove who sent it."""
@@ -66,7 +63,7 @@ def _facts(stored: StoredMessage, shard: str, *, reveal: bool) -> dict[str, Any]
         "lane": lane,
         "receivedAt": millis_text(received) if received else None,
         "storedAt": utc_text(stored.stored_at),
-        "bytes": len(_as_sent(stored)),
+        "bytes": len(as_it_came(stored.payload, stored.headers)),
         "storedBytes": len(stored.payload),
         "reason": stored.headers.get(envelope.REASON),
         "headers": shown,
@@ -74,11 +71,11 @@ def _facts(stored: StoredMessage, shard: str, *, reveal: bool) -> dict[str, Any]
 
 
 def _body(stored: StoredMessage, *, reveal: bool) -> Json:
-    content = _as_sent(stored)
+    content = as_it_came(stored.payload, stored.headers)
     encoding = stored.headers.get(envelope.CONTENT_ENCODING, "")
     try:
         if is_supported(encoding):
-            content = decode_body(content, encoding, CONTENT_LIMIT)
+            content = decode_body(content, encoding, SHOWN_LIMIT)
         document, _ = read_json(content)
     except ForebayError:
         return content.decode(errors="replace") if reveal else f"<{len(content)} bytes, no JSON>"
@@ -86,13 +83,6 @@ def _body(stored: StoredMessage, *, reveal: bool) -> Json:
         return document
     # The Cloud API's fields are documented; those of any other body can be somebody's own.
     return masked(document, known=isinstance(document, dict) and "entry" in document)
-
-
-def _as_sent(stored: StoredMessage) -> bytes:
-    try:
-        return unpacked(stored.payload, stored.headers, CONTENT_LIMIT)
-    except UnreadableBody:
-        return stored.payload
 
 
 def _write(line: str) -> None:
