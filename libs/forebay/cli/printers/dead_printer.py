@@ -116,7 +116,7 @@ class TablePrinter(_Moving):
         super().__init__()
         self._one, self._many = one, many
         self._console = output_console()
-        self._list = PagedTable(_COLUMNS, lambda: _table(*_COLUMNS))
+        self._list = PagedTable(_COLUMNS, prose="reason", right={"tries"}, spare=("tries", "kind"))
 
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:

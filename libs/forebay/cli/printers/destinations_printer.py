@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.printers.fitting_table import print_table
 from forebay.cli.printers.printing import CELL, output_console
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
@@ -34,22 +33,27 @@ def print_destinations(reports: Sequence[DestinationReport], *, as_json: bool) -
     if not reports:
         console.print("no destinations")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("endpoint", "destination", "state", "reason"):
-        table.add_column(name, overflow="fold")
-    for name in ("waiting", "oldest", "next try"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in reports:
-        table.add_row(
-            each.endpoint,
-            each.destination,
+    rows = [
+        (
+            Text(each.endpoint),
+            Text(each.destination),
             Text(each.state.value, _COLORS.get(each.state, "red")),
             Text(printable(plain_failure(each.reason), CELL)),
-            f"{each.waiting:,}" if each.waiting else "",
-            _span(each.oldest_seconds),
-            _next(each),
+            Text(f"{each.waiting:,}" if each.waiting else ""),
+            Text(_span(each.oldest_seconds)),
+            Text(_next(each)),
         )
-    console.print(table)
+        for each in reports
+    ]
+    numbers = ("waiting", "oldest", "next try")
+    print_table(
+        console,
+        ("endpoint", "destination", "state", "reason", *numbers),
+        rows,
+        prose="reason",
+        right=numbers,
+        spare=("oldest",),
+    )
 
 
 def _span(seconds: float | None) -> str:

@@ -5,9 +5,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rich import box
-from rich.table import Table
-
 from forebay.cli.printers.index_record_facts import handled_facts, outcome_words
 from forebay.cli.printers.printing import (
     CELL,
@@ -42,7 +39,9 @@ class ItemListPrinter:
         self._reveal = reveal
         self._columns = (*_COLUMNS, *_REVEALED) if reveal else _COLUMNS
         self._console = output_console()
-        self._table = PagedTable(self._columns, self._empty_table)
+        self._table = PagedTable(
+            self._columns, prose="what became of it", spare=("tries", "channel", "kind")
+        )
 
     def rows(self, rows: Sequence[ItemRow]) -> None:
         """Show some."""
@@ -63,12 +62,6 @@ class ItemListPrinter:
         else:
             text = f"no item {time}"
         self._console.print(text)
-
-    def _empty_table(self) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in self._columns:
-            table.add_column(name, overflow="fold", no_wrap=name in {"since", "id"})
-        return table
 
     def _cells(self, row: ItemRow) -> tuple[str, ...]:
         any_ = row.any

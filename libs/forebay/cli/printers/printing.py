@@ -2,14 +2,14 @@
 
 import itertools
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.printers.fitting_table import print_table
 from forebay.core.loggable_words import OTHER
 
 __all__ = [
@@ -71,15 +71,24 @@ def shown_channel(text: str, *, reveal: bool) -> str:
 class PagedTable:
     """The table of a list, whose rows come page by page."""
 
-    def __init__(self, columns: Sequence[str], empty: Callable[[], Table]) -> None:
-        """Prepare.
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        prose: str,
+        right: Collection[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
+        """Prepare; on a terminal each is a `fitting_table`.
 
         Args:
             columns: Their heads.
-            empty: Makes a table of these columns for a terminal.
+            prose: The column whose words are wrapped.
+            right: Columns of numbers.
+            spare: Columns that may be left out, the first one first.
         """
         self._columns = columns
-        self._empty = empty
+        self._prose, self._right, self._spare = prose, right, spare
         self._console = output_console()
         self._is_headed = False
 
@@ -91,10 +100,14 @@ class PagedTable:
                 _plain_rows(some if self._is_headed else [self._columns, *some])
                 self._is_headed = True
                 continue
-            table = self._empty()
-            for row in some:
-                table.add_row(*map(Text, row))
-            self._console.print(table)
+            print_table(
+                self._console,
+                self._columns,
+                [[Text(cell) for cell in row] for row in some],
+                prose=self._prose,
+                right=self._right,
+                spare=self._spare,
+            )
 
 
 def _plain_rows(rows: Sequence[Sequence[str]]) -> None:

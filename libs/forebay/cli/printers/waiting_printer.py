@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
+from forebay.cli.printers.fitting_table import print_table
 from forebay.cli.printers.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
@@ -71,14 +70,11 @@ class WaitingPrinter:
         self._console.print(text)
 
     def _table(self, rows: Sequence[WaitingItem]) -> None:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("id", "endpoint", "destination", "kind", "why"):
-            table.add_column(name, overflow="fold", no_wrap=name == "id")
-        for name in ("since", "next try, about", "expires"):
-            table.add_column(name, justify="right", no_wrap=True)
+        times = ("since", "next try", "expires")
+        columns = ["id", "endpoint", "destination", "kind", "why", *times]
         if self._reveal:
-            table.add_column("message", overflow="fold")
-            table.add_column("conversation", overflow="fold")
+            columns += ["message", "conversation"]
+        shown: list[list[Text]] = []
         for row in rows:
             facts = self._facts(row)
             due = self._due_at(row)
@@ -95,8 +91,9 @@ class WaitingPrinter:
             ]
             if self._reveal:
                 cells += [facts["itemkey"] or "", facts["conversation"]]
-            table.add_row(*(Text(printable(cell, CELL)) for cell in cells))
-        self._console.print(table)
+            shown.append([Text(printable(cell, CELL)) for cell in cells])
+        spare = ("kind", "expires", "since")
+        print_table(self._console, columns, shown, prose="why", right=times, spare=spare)
 
     def _left(self, expires: datetime) -> str:
         left = (expires - self._now).total_seconds()
