@@ -1,6 +1,9 @@
 """What JetStream answers, distinguished: a repeat is no failure, and a full stream is no repeat."""
 
+import socket
+
 import pytest
+from nats import errors as nats_errors
 
 from forebay.core.errors import ForebayError
 from forebay.runtime.jetstream.errors import (
@@ -14,6 +17,7 @@ from forebay.runtime.jetstream.errors import (
     StoreRefused,
     StoreUnavailable,
     StreamMissing,
+    failure_words,
     store_error,
 )
 
@@ -84,3 +88,25 @@ def test_an_error_of_any_shape_is_a_refusal_in_few_words(strange: object) -> Non
     error = store_error({"err_code": strange, "description": strange})
     assert type(error) is StoreRefused
     assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (nats_errors.TimeoutError(), "it took too long"),
+        (TimeoutError(), "it took too long"),
+        (nats_errors.NoServersError(), "no server can be reached"),
+        (nats_errors.UnexpectedEOF(), "the connection broke"),
+        (ConnectionResetError(), "the connection broke"),
+        (ConnectionRefusedError(), "nobody listens there"),
+        (socket.gaierror(), "its name has no address"),
+    ],
+)
+def test_a_failure_of_a_connection_is_named_without_words_of_python(
+    error: Exception, words: str
+) -> None:
+    assert failure_words(error) == words
+
+
+def test_one_without_words_is_named_by_its_class_and_never_by_its_text() -> None:
+    assert failure_words(ValueError("nats://me:secret@host")) == "ValueError"

@@ -4,7 +4,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from forebay.core.errors import ConfigurationError
-from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable, failure_words
 from forebay.runtime.jetstream.link import CONNECT_SECONDS, login
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard
 from forebay.runtime.settings import NatsSettings
@@ -37,7 +37,7 @@ async def provision(settings: NatsSettings, config: ShardConfig) -> None:
     except StoreError as error:
         raise ConfigurationError(str(error)) from error
     except (NatsError, OSError, TimeoutError) as error:
-        message = f"NATS did not answer: {type(error).__name__}"
+        message = f"NATS did not answer: {failure_words(error)}"
         raise StoreUnavailable(message) from error
     finally:
         await client.close()

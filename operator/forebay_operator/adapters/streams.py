@@ -28,6 +28,7 @@ from forebay.runtime.jetstream.errors import (
     STREAM_MISSING_CODE,
     StoreError,
     StoreUnavailable,
+    failure_words,
 )
 from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.link import NatsLink
@@ -338,7 +339,7 @@ class JetStreams(StreamManager):
 
 
 def _silent(error: Exception) -> str:
-    return f"{_SILENCE}: {type(error).__name__}"
+    return f"{_SILENCE}: {failure_words(error)}"
 
 
 class NoStreams(StreamManager):

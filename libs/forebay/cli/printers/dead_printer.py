@@ -317,13 +317,8 @@ def _lines_of(content: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        is_number = column in {"letters", "tries"}
-        table.add_column(
-            column,
-            justify="right" if is_number else "left",
-            overflow="fold",
-            no_wrap=column in {"died", "id"},
-        )
+        is_number = column == "letters"
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     return table
 
 

@@ -25,6 +25,7 @@ from forebay.runtime.jetstream.errors import (
     ForeignAnswer,
     StoreUnavailable,
     StreamMissing,
+    failure_words,
     is_gone,
     store_error,
 )
@@ -134,7 +135,7 @@ async def request(
         return await client.request(subject, body, timeout=within, headers=headers)
     except (NatsError, TimeoutError) as error:
         name = subject.removeprefix(API_PREFIX).split(".FOREBAY", maxsplit=1)[0]
-        message = f"{silence or f'NATS gave no answer to {name}'}: {type(error).__name__}"
+        message = f"{silence or f'NATS gave no answer to {name}'}: {failure_words(error)}"
         raise StoreUnavailable(message) from error
 
 

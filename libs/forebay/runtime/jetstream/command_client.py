@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
-from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable, failure_words
 from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.link import login
 from forebay.runtime.jetstream.servers import Server
@@ -89,6 +89,6 @@ def _sentence(where: str, error: Exception) -> str:
             "FOREBAY_NATS_TLS_CA"
         )
     return (
-        f"NATS does not answer at {where} ({type(error).__name__}): start `forebay run` in this "
+        f"NATS does not answer at {where} ({failure_words(error)}): start `forebay run` in this "
         "folder, or name a NATS by --nats-url or FOREBAY_NATS_URL"
     )

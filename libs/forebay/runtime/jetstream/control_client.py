@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from forebay.core.control import ANSWER_SUBJECT, CONTROL_SUBJECT, ControlAnswer, ControlRequest
-from forebay.runtime.jetstream.errors import StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreUnavailable, failure_words
 
 __all__ = ["ANSWER_SECONDS", "Answers", "ask_processors"]
 
@@ -43,7 +43,7 @@ async def ask_processors(
     try:
         await _gather(client, request, within, answers)
     except NatsError as error:
-        message = f"NATS did not take the request ({type(error).__name__}): say the same again"
+        message = f"NATS did not take the request ({failure_words(error)}): say the same again"
         raise StoreUnavailable(message) from error
     except msgspec.DecodeError as error:
         message = "a processor's answer cannot be read: take the command of the same version"

@@ -18,8 +18,11 @@ Codes are those of nats-server's `errors.json`. A claim's refusal and a full str
 the text decides, and a component test holds the text against the server that is installed.
 """
 
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
+
+from nats import errors as nats_errors
 
 from forebay.core.errors import ForebayError
 
@@ -38,6 +41,7 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
     "StreamMissing",
+    "failure_words",
     "is_gone",
     "no_such_stream",
     "store_error",
@@ -63,6 +67,20 @@ _DELETE_FAILED = 10057
 _GONE_TEXTS: Final = frozenset({"no message found", "stream store EOF"})
 """What 10057 says of a sequence before a stream's first message, or behind its last one; 10043 is
 answered for one in between."""
+
+_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (nats_errors.NoRespondersError, "nobody there answers it"),
+    (nats_errors.NoServersError, "no server can be reached"),
+    (nats_errors.StaleConnectionError, "the connection broke"),
+    (nats_errors.ConnectionClosedError, "the connection is closed"),
+    (nats_errors.ConnectionReconnectingError, "there is no connection at the moment"),
+    (nats_errors.ConnectionDrainingError, "the connection is being closed"),
+    (TimeoutError, "it took too long"),
+    (ConnectionRefusedError, "nobody listens there"),
+    (ConnectionError, "the connection broke"),
+    (socket.gaierror, "its name has no address"),
+)
+"""The first that fits; `nats.errors.TimeoutError` is a TimeoutError."""
 
 _SHOWN: Final = 200
 """Characters of a description that are shown."""
@@ -150,6 +168,18 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable
     return kind(message)
+
+
+def failure_words(error: BaseException) -> str:
+    """Return what a failure of NATS' client, or of a connection, is called before a person.
+
+    Never its text, which can hold a URL with a password: one that has no words here is named by
+    its class.
+    """
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    return type(error).__name__
 
 
 def is_gone(error: Mapping[str, Any]) -> bool:

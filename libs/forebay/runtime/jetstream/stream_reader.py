@@ -26,7 +26,12 @@ from forebay.runtime.jetstream.api import (
     headers_of,
     status_of,
 )
-from forebay.runtime.jetstream.errors import StoreUnavailable, StreamMissing, no_such_stream
+from forebay.runtime.jetstream.errors import (
+    StoreUnavailable,
+    StreamMissing,
+    failure_words,
+    no_such_stream,
+)
 from forebay.runtime.jetstream.fast_subscriptions import subscribe
 
 __all__ = [
@@ -239,7 +244,7 @@ async def _answers(client: Client, stream: str, inbox: str) -> AsyncIterator[Sub
 
 
 def _silent(stream: str, error: Exception) -> StoreUnavailable:
-    message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
+    message = f"NATS did not answer while {stream} was read: {failure_words(error)}"
     return StoreUnavailable(message)
 
 

@@ -32,7 +32,12 @@ from forebay.runtime.jetstream.api import (
     next_subject,
     status_of,
 )
-from forebay.runtime.jetstream.errors import ConsumerMissing, StoreError, StoreUnavailable
+from forebay.runtime.jetstream.errors import (
+    ConsumerMissing,
+    StoreError,
+    StoreUnavailable,
+    failure_words,
+)
 from forebay.runtime.jetstream.fast_subscriptions import subscribe
 from forebay.runtime.jetstream.pulled_message import reply_tokens
 from forebay_processor.shared.partition_view import StoredRow
@@ -138,7 +143,7 @@ class RetryPages:
             await self._subscribe()
             rows = await self._next_rows(stream, subjects, after, limit)
         except (NatsError, TimeoutError) as error:
-            message = f"NATS did not answer while {stream} was read: {type(error).__name__}"
+            message = f"NATS did not answer while {stream} was read: {failure_words(error)}"
             raise StoreUnavailable(message) from error
         return [row for row in rows if not up_to or row.sequence <= up_to]
 
