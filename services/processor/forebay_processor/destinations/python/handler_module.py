@@ -33,6 +33,7 @@ from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks
 from forebay_processor.destinations.port import Trouble
 from forebay_processor.destinations.python.handler_threads import HandlerThreads
+from forebay_processor.destinations.python.import_failures import import_failure
 
 __all__ = ["STOP_SECONDS", "HandlerModule", "HandlerUnusable"]
 
@@ -289,8 +290,7 @@ class HandlerModule:
             try:
                 self._module = importlib.import_module(self.name)
             except BaseException as error:
-                message = f"cannot import {self.name}: {_named(error)}"
-                raise HandlerUnusable(message) from error
+                raise HandlerUnusable(import_failure(self.name, error)) from error
         if self._start_name:
             start = self._function(self._start_name)
             try:
