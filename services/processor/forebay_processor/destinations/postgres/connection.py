@@ -20,6 +20,7 @@ from forebay_processor.destinations.network.address_guard import AddressRefused,
 from forebay_processor.destinations.network.name_resolver import Names, looking_for
 from forebay_processor.destinations.network.tls import tls_context
 from forebay_processor.destinations.postgres.errors import FAILURES
+from forebay_processor.destinations.postgres.wire import ServerMisbehaves, WatchingLoop
 
 __all__ = ["PostgresClient", "PostgresConnection", "PostgresTls"]
 
@@ -134,28 +135,38 @@ async def _opened(
     # Who may take longer than an attempt changes the layout, and waits for others who do.
     is_layout = seconds != target.timeout_seconds
     lock_seconds = seconds if is_layout else min(LOCK_SECONDS, seconds * 0.8)
-    connection: PostgresConnection = await asyncpg.connect(
-        host=where.address,
-        port=where.port,
-        user=target.user,
-        password=target.password,
-        database=target.database,
-        ssl=tls,
-        timeout=where.connect_seconds,
-        command_timeout=seconds,
-        target_session_attrs="read-write",
-        # One statement is used again and again; more than some tell of a fault of ours.
-        statement_cache_size=8,
-        max_cached_statement_lifetime=0,
-        server_settings={
-            "application_name": f"forebay {name}"[:63],
-            # A little less than ours: the server gives up what we would not hear of any more.
-            "statement_timeout": str(round(seconds * 900)),
-            "lock_timeout": str(round(lock_seconds * 1000)),
-            "idle_in_transaction_session_timeout": "60000",
-            "search_path": f'"{target.schema}"',
-        },
-    )
+    settings = {
+        "application_name": f"forebay {name}"[:63],
+        # A little less than ours: the server gives up what we would not hear of any more.
+        "statement_timeout": str(round(seconds * 900)),
+        "lock_timeout": str(round(lock_seconds * 1000)),
+        "idle_in_transaction_session_timeout": "60000",
+        "search_path": f'"{target.schema}"',
+    }
+    loop = WatchingLoop()
+    try:
+        connection: PostgresConnection = await asyncpg.connect(
+            loop=loop,
+            host=where.address,
+            port=where.port,
+            user=target.user,
+            password=target.password,
+            database=target.database,
+            ssl=tls,
+            timeout=where.connect_seconds,
+            command_timeout=seconds,
+            target_session_attrs="read-write",
+            # One statement is used again and again; more than some tell of a fault of ours.
+            statement_cache_size=8,
+            max_cached_statement_lifetime=0,
+            server_settings=settings,
+        )
+    except FAILURES as error:
+        raise loop.objection or error from error
+    except Exception as error:
+        # Over what no PostgreSQL says of itself asyncpg trips.
+        message = "what came is no PostgreSQL"
+        raise ServerMisbehaves(message) from error
     return connection
 
 

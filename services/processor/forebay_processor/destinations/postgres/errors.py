@@ -11,6 +11,7 @@
 Of an error only its SQLSTATE is kept: its text and details hold values of the row.
 """
 
+import re
 import ssl
 from typing import Final
 
@@ -20,6 +21,7 @@ from forebay_processor.destinations.network.address_guard import AddressRefused
 from forebay_processor.destinations.network.name_resolver import NameNotFound
 from forebay_processor.destinations.network.no_answer import NoAnswerReason
 from forebay_processor.destinations.port import Failed, Rejected, Trouble
+from forebay_processor.destinations.postgres.wire import ServerMisbehaves
 
 __all__ = [
     "FAILURES",
@@ -40,11 +42,15 @@ FAILURES: Final = (
     asyncpg.InternalClientError,
     OSError,
     EOFError,
+    BufferError,
 )
-"""What the client raises for what a database, or the way to it, does. `TimeoutError` is one."""
+"""What the client raises for what a database, or the way to it, does. `TimeoutError` is one; the
+last is of a message that is shorter than it has to be."""
 
 REPEATED: Final = frozenset({"40001", "40P01"})
 """Two batches that were in each other's way: one is to begin anew, at once."""
+
+_STATE: Final = re.compile("[0-9A-Z]{5}")
 
 _NOBODY: Final = ("08", "53", "55", "57P", "58", "25006")
 _CANCELLED: Final = "57014"
@@ -56,8 +62,12 @@ _CONSTRAINT: Final = "23"
 
 
 def sqlstate_of(error: BaseException) -> str:
-    """Return the SQLSTATE of an error; empty for one that the server did not report."""
-    return str(getattr(error, "sqlstate", None) or "")
+    """Return the SQLSTATE of an error; empty for one that the server did not report.
+
+    It goes into logs and metrics: one that is none, which a server can say as well, is `XX000`.
+    """
+    state = str(getattr(error, "sqlstate", None) or "")
+    return state if not state or _STATE.fullmatch(state) else "XX000"
 
 
 def is_about_data(error: BaseException) -> bool:
@@ -91,7 +101,7 @@ def failure_of(error: BaseException) -> Failed | Rejected:
         return Failed(words)
     if _is_unsent(error):
         return Rejected(f"{SQLSTATE}22000")
-    if isinstance(error, AddressRefused):
+    if isinstance(error, AddressRefused | ServerMisbehaves):
         return Failed(str(error), trouble=Trouble.DESTINATION)
     if isinstance(error, TimeoutError):
         return Failed("timeout")
