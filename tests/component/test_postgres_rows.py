@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -243,6 +244,24 @@ async def test_what_a_body_says_of_a_message_can_be_anything(
     assert await postgres.value(schema, "select count(*) from events") == len(
         {each.token for each in attempts}
     )
+
+
+async def test_an_id_that_no_index_holds_costs_its_column_only(
+    postgres: PostgresServer, schema: str
+) -> None:
+    """An entry of an index has 2.7 kB, and what repeats nothing cannot be compressed into it."""
+    characters = random.Random(1).sample(range(0x20000, 0x2A000), 1000)
+    webhooks = [
+        status_webhook("".join(map(chr, characters)), "sent"),
+        status_webhook("x" * 1000, "sent"),
+    ]
+    async with serving_postgres(postgres.target(schema)) as destination:
+        attempts = [each for body in webhooks for each in attempts_of(body)]
+        assert await store(destination, attempts) == Delivered()
+    assert await postgres.rows(schema, "select subject from events order by 1 nulls last") == [
+        ("x" * 1000,),
+        (None,),
+    ]
 
 
 async def test_a_conversation_knows_when_its_person_wrote_last(

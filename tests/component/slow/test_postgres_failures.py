@@ -2,15 +2,19 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import HttpTls, PostgresTarget
 from forebay_processor.destinations.network.address_guard import Guard
+from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import (
     Delivered,
     Failed,
@@ -18,6 +22,10 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
+from forebay_processor.destinations.postgres import PostgresDestination
+from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.postgres.statements import schema_lock
+from support.destinations.http_destination import LOOPBACK
 from support.destinations.postgres_destination import attempts_of, serving_postgres, store
 from support.destinations.postgres_server import USER, PostgresServer, needs_postgres
 from support.processor.processor_harness import webhook
@@ -265,6 +273,31 @@ async def test_processors_that_start_at_once_make_the_tables_once(
     assert said == [b"Delivered()\n"] * 4
     assert await postgres.value(schema, "select count(*) from events") == 4
     assert await postgres.value(schema, "select count(*) from forebay_version") == 1
+
+
+async def test_a_server_that_stands_still_holds_up_no_other_tenants_tables(
+    postgres: PostgresServer, schema: str
+) -> None:
+    """However many destinations a tenant has there: the other waits for one of them."""
+    stuck = [f"{schema}_{each}" for each in range(6)]
+    names = Names(time.monotonic)
+    client = PostgresClient(Guard(LOOPBACK), names, upgrade_seconds=1.0)
+    made = [PostgresDestination(postgres.target(each), client) for each in (*stuck, schema)]
+    tenants = [replace(ATTEMPT, endpoint=EndpointName("other", "shop"))]
+    async with postgres.client() as holder, holder.transaction():
+        for each in stuck:
+            name = schema_lock(each)
+            await holder.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+        waiting = [asyncio.create_task(each.deliver(ATTEMPT)) for each in made[:-1]]
+        await asyncio.sleep(0)
+        assert await made[-1].deliver(tenants[0]) == Delivered()
+        still = [each for each in waiting if not each.done()]
+        assert len(still) >= len(stuck) - 2, "the other tenant stood behind them"
+    await asyncio.gather(*waiting)
+    for each in made:
+        each.close()
+        await each.wait_closed()
+    await names.close()
 
 
 async def test_several_schemas_of_one_database_know_nothing_of_each_other(

@@ -7,9 +7,11 @@ the settings are a tenant's.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import ssl
-from collections.abc import Sequence
+import weakref
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import asyncpg
@@ -27,6 +29,9 @@ __all__ = ["PostgresClient", "PostgresConnection", "PostgresTls"]
 LOCK_SECONDS: Final = 5
 """How long a statement waits for another's lock, where it has as long. What takes tables away from
 us for longer (an index that is built without `concurrently`) is better waited for in RETRY."""
+
+UPGRADE_SECONDS: Final = 20.0
+"""For some fifty statements, one after the other, and the wait for other processors."""
 
 MOST_ADDRESSES: Final = 4
 """Of one name: each has its share of the time."""
@@ -60,12 +65,36 @@ class PostgresConnection(Protocol):
 class PostgresClient:
     """Opens connections for this process."""
 
-    def __init__(self, guard: Guard, names: Names) -> None:
-        """Take who says which addresses may be reached, and who finds them."""
+    def __init__(
+        self, guard: Guard, names: Names, upgrade_seconds: float = UPGRADE_SECONDS
+    ) -> None:
+        """Prepare.
+
+        Args:
+            guard: Says which addresses may be reached.
+            names: Finds them.
+            upgrade_seconds: For one schema to be brought up to date.
+        """
         self._guard = guard
         self._names = names
-        self.upgrading = asyncio.Lock()
-        """One schema at a time is brought up to date: `upgrade`."""
+        self._upgrades = upgrade_seconds
+        self._upgrading = asyncio.Lock()
+        self._own_upgrading = weakref.WeakValueDictionary[str, asyncio.Lock]()
+        """By namespace, for those that want the other one."""
+
+    @contextlib.asynccontextmanager
+    async def upgrading(self, endpoint: EndpointName) -> AsyncIterator[None]:
+        """Bring a schema up to date meanwhile: one at a time in this process, `upgrade`.
+
+        A server that never answers holds up its own tenant's, and all others for `upgrade_seconds`:
+        a namespace stands in the queue once.
+
+        Raises:
+            TimeoutError: where it takes longer.
+        """
+        own = self._own_upgrading.setdefault(endpoint.namespace, asyncio.Lock())
+        async with own, self._upgrading, asyncio.timeout(self._upgrades):
+            yield
 
     async def connect(
         self,

@@ -32,6 +32,9 @@ ID_BYTES: Final = 512
 """Of what names a message: an entry of an index holds 2.7 kB. One that is longer has its row in
 `events` alone."""
 
+SUBJECT_BYTES: Final = 2048
+"""Of a subject, which has an index of its own. A longer one is in `data` alone."""
+
 _INT8: Final = 1 << 63
 
 _NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -162,7 +165,7 @@ def row_of(attempt: Attempt) -> PostgresRow:
             item.kind,
             attribute_text(item.type),
             attribute_text(item.key),
-            attribute_text(subject_of(item.kind, item.data)) or None,
+            _subject(attribute_text(subject_of(item.kind, item.data))),
             channel or None,
             attempt.conversation,
             attempt.lane.value,
@@ -251,6 +254,10 @@ def _name(channel: str, message: str, participant: str = "") -> str | None:
         if max(len(each.encode()) for each in (text, channel, participant)) <= ID_BYTES
         else None
     )
+
+
+def _subject(text: str) -> str | None:
+    return text if text and len(text.encode()) <= SUBJECT_BYTES else None
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401  # whatever a body says

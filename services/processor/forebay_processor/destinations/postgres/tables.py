@@ -136,7 +136,7 @@ class PostgresTables:
         upgrading = await asyncio.to_thread(
             importlib.import_module, "forebay_processor.destinations.postgres.upgrade"
         )
-        async with self._client.upgrading:
+        async with self._client.upgrading(endpoint):
             own = await self._client.connect(
                 self._target, self._tls, endpoint, destination, statement_seconds=LAYOUT_SECONDS
             )
