@@ -49,18 +49,18 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.destination_health import Breakers
+from forebay_operator.services.endpoint_backlog import StreamBacklogReader
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.first_lists import fill_cache
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
-from forebay_operator.services.pool_load import PoolLoad
+from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler
-from forebay_operator.services.shards import Shards
-from forebay_operator.services.shared import SharedParts
-from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.shared_reconciler import SharedParts
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
-from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.table_reconciler import RouteTables
 from forebay_operator.services.uninstall import uninstall
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers

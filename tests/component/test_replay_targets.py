@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forebay.cli.replay_targets import check_target
+from forebay.cli.replay_destination_check import check_target
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ConfigurationError
 from forebay.local.folder import DataFolder

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from forebay.core import envelope
+from forebay.core.body_item import body_item
 from forebay.core.dead_letters import (
     DEATHS_KEPT,
     DeadLetter,
@@ -22,7 +23,6 @@ from forebay.core.subjects import (
     conversation_partition,
     replay_subjects,
 )
-from forebay.core.whole_body import body_item
 from support.inputs.corpus import PAYLOADS, Payload
 from support.inputs.splitting import split
 

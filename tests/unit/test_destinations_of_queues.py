@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import ProcessorEndpoint, ProcessorTable
+from forebay_processor.delivery.failing_destinations import troubles_of
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.troubles import troubles_of
 from forebay_processor.destinations.port import DestinationPort, Failed
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from forebay.cli.printers.events_printer import print_stories
+from forebay.cli.printers.events_show_printer import print_stories
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.index_records import IndexOutcome, ItemHandled, ItemStored
 from forebay.core.subjects import Lane, RetrySubject

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from forebay.cli.printers.item_list_printer import ItemListPrinter
-from forebay.cli.printers.tail_printer import TailPrinter
+from forebay.cli.printers.events_ls_printer import ItemListPrinter
+from forebay.cli.printers.events_tail_printer import TailPrinter
 from forebay.core.index_listing import ItemRow
 from forebay.core.index_records import IndexOutcome, IndexRecord, ItemHandled, ItemStored
 

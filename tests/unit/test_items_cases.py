@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from forebay.core.body_item import body_item
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.item import Item, variant_of
 from forebay.core.status_ranks import higher_claims
 from forebay.core.subjects import EventSubject, Lane
-from forebay.core.whole_body import body_item
 from support.inputs.cases import CASES, Case
 from support.inputs.splitting import split
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.core.lane_search_limits import SMALL_BODY
+from forebay.core.priority_search_limits import SMALL_BODY
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane

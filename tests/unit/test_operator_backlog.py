@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.streams import NoStreams, Waiting
-from forebay_operator.services.stream_backlog import COUNT_SHARE, StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import COUNT_SHARE, StreamBacklogReader
 from support.timing.turned_loop import TurnedLoop
 
 LARGE = EndpointName("acme", "large")

@@ -24,8 +24,8 @@ from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
 from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
-from forebay_operator.services.shards import Shards
-from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.shared_reconciler import SharedParts
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers

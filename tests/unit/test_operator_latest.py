@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
-from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import StreamBacklogReader
 
 
 def ago(seconds: float) -> datetime:

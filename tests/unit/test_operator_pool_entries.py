@@ -2,7 +2,7 @@
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
-from forebay_operator.services.pool_tables import PoolEntries
+from forebay_operator.services.pool_table_contents import PoolEntries
 from forebay_operator.services.table_placement import TABLE_BYTES
 
 

@@ -11,7 +11,7 @@ from forebay_operator.adapters.pod_reports import HttpPods, ScriptedPods
 from forebay_operator.handlers.scaling import add_scaling
 from forebay_operator.models.pod_reports import Deliverable
 from forebay_operator.services.cluster_cache import ClusterCache
-from forebay_operator.services.pool_load import KEPT_SECONDS, PoolLoad
+from forebay_operator.services.processor_backlog import KEPT_SECONDS, PoolLoad
 
 POOL = {"pool": "processors"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forebay.core.errors import ConfigurationError
-from forebay_operator.services.shards import shard_config
+from forebay_operator.services.stream_provisioner import shard_config
 from forebay_operator.settings.config import read_config
 from support.operator.operator_inputs import INPUT
 

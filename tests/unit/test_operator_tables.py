@@ -29,7 +29,7 @@ from forebay_operator.services.applier import Applied, Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.table_placement import TABLE_BYTES
 from forebay_operator.services.table_readers import Pools, PoolView
-from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.table_reconciler import RouteTables
 from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation
 

@@ -6,11 +6,11 @@ import time
 import pytest
 
 from forebay.core import envelope
+from forebay.core.body_item import body_item
 from forebay.core.envelope import encode_item
 from forebay.core.item import Item
-from forebay.core.personal_data import NAMES_LIMIT, Holds, Person
+from forebay.core.person_matching import NAMES_LIMIT, Holds, Person
 from forebay.core.subjects import conversation_token
-from forebay.core.whole_body import body_item
 from support.inputs.corpus import PAYLOADS
 from support.inputs.splitting import split
 from support.processor.processor_harness import CHANNEL, webhook

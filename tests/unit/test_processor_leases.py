@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
 from forebay_processor.ownership.assignment import (
     KINDS,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forebay.core.body_item import BODY_KIND, body_item, decode_body, lane_of_items
 from forebay.core.envelope import EVENT_ID, StoredItem, decode_item, encode_item
 from forebay.core.errors import ForebayError
 from forebay.core.item_kinds import KINDS
@@ -20,7 +21,6 @@ from forebay.core.tables import (
     LogTarget,
     ProcessorEndpoint,
 )
-from forebay.core.whole_body import BODY_KIND, body_item, decode_body, lane_of_items
 from forebay_processor.shared.routing import destinations_wanting, is_body_wanted
 from support.inputs.corpus import Payload, payload
 from support.inputs.splitting import split

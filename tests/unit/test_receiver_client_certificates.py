@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forebay_receiver.policies.client_certificate import CertificateProxy, names_in
+from forebay_receiver.policies.proxy_certificate_header import CertificateProxy, names_in
 from forebay_receiver.settings import CertificateForm
 
 META = b"client.webhooks.fbclientcerts.com"

@@ -7,7 +7,7 @@ import pytest
 from forebay.core.tables import Authentication, HeaderCheck, ReceiverRoute
 from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay_receiver.handlers.limits import SLICE_BYTES
-from forebay_receiver.services.large_body_turns import LARGE_BODY
+from forebay_receiver.services.large_body_scheduler import LARGE_BODY
 from forebay_receiver.settings import ReceiverSettings
 from support.receiver.raw_http import request_bytes
 from support.receiver.receiver_in_process import InProcessReceiver, statuses_in

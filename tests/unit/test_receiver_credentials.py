@@ -18,7 +18,7 @@ from forebay.core.tables import (
 )
 from forebay_receiver.outcomes import Reason
 from forebay_receiver.policies.authentication import Credentials, credentials_of
-from forebay_receiver.policies.client_certificate import CertificateProxy
+from forebay_receiver.policies.proxy_certificate_header import CertificateProxy
 
 BODY = b'{"entry": []}'
 NAME = "client.webhooks.fbclientcerts.com"

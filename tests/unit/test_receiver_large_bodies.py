@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from forebay_receiver.services.large_body_turns import TURN_SECONDS, LargeBodies
+from forebay_receiver.services.large_body_scheduler import TURN_SECONDS, LargeBodies
 
 PIECE_SECONDS = TURN_SECONDS * 0.4
 IN_A_TURN = 3

@@ -5,7 +5,7 @@ from typing import cast
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.runtime.jetstream.pulled_message import PulledMessage, reply_tokens
 from forebay_processor.shared import recently_acked
 from forebay_processor.shared.recently_acked import RecentlyAcked

@@ -13,8 +13,8 @@ from typing_extensions import override
 from forebay.core import envelope
 from forebay.core.subjects import Lane, RetrySubject
 from forebay.core.tables import Destination, HttpTarget, Retry
-from forebay_processor.delivery.deliverable import rows_deliverable
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
+from forebay_processor.delivery.scaling_backlog import rows_deliverable
 from forebay_processor.destinations.port import (
     Attempt,
     Delivered,

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from forebay_processor.shared.stray_log import StrayLog
+from forebay_processor.shared.ignored_message_log import StrayLog
 
 
 class Watched:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from forebay_processor.splitting.large_body_turns import Room, Turns
+from forebay_processor.splitting.large_body_scheduler import Room, Turns
 
 
 async def test_a_turn_that_is_over_lets_others_run() -> None:

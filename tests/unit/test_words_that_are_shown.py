@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from forebay.core.loggable_words import OTHER, known_word
+from forebay.core.provider_vocabulary import OTHER, known_word
 from support.inputs.corpus import Payload
 from support.inputs.splitting import split
 

@@ -148,9 +148,9 @@ def check_label(name: str, option: str) -> None:
 
 def check_kind(kind: str) -> None:
     """Raise ConfigurationError where there is no such kind."""
+    from forebay.core.body_item import BODY_KIND
     from forebay.core.dead_letters import UNREADABLE
     from forebay.core.item_kinds import KINDS
-    from forebay.core.whole_body import BODY_KIND
 
     kinds = (*KINDS, BODY_KIND, UNREADABLE)
     if kind not in kinds:

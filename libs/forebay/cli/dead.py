@@ -35,7 +35,7 @@ from forebay.cli.dead_options import (
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog
-from forebay.cli.replay_targets import check_target
+from forebay.cli.replay_destination_check import check_target
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=output == "table")
 
     async def run(letters: "DeadLetterStore") -> None:
-        from forebay.cli.printers.printing import print_pages
+        from forebay.cli.printers.output_formatting import print_pages
 
         shown, is_cut = await print_pages(letters.find(wanted), printer.letters, most)
         printer.end_of_list(shown, is_cut=is_cut)

@@ -24,7 +24,7 @@ from forebay.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from forebay.core.endpoint_name import EndpointName
-    from forebay.core.personal_data import Person
+    from forebay.core.person_matching import Person
     from forebay.runtime.jetstream.command_client import CommandClient
     from forebay.runtime.person_erasure import ErasureReport
 
@@ -85,7 +85,7 @@ def erase(  # noqa: PLR0913  # one parameter for each option
 
       forebay erase -e acme/shop --conversation 0b6ea2e2a1c94d6c
     """
-    from forebay.core.personal_data import Person
+    from forebay.core.person_matching import Person
 
     name = endpoint_named(endpoint)
     if (user is None) == (conversation is None):
@@ -108,7 +108,7 @@ def erase(  # noqa: PLR0913  # one parameter for each option
 
 
 def _name_of(user: str) -> str:
-    from forebay.core.personal_data import NAME_CHARACTERS, NAME_LEAST
+    from forebay.core.person_matching import NAME_CHARACTERS, NAME_LEAST
 
     if user == "-":
         user = sys.stdin.readline()

@@ -89,8 +89,8 @@ def show(  # noqa: PLR0913  # one parameter for each option
     shards, printed = shard_names(shard), output_of(output, as_json=as_json)
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.printers.events_printer import print_stories
-        from forebay.cli.printers.printing import utc_text
+        from forebay.cli.printers.events_show_printer import print_stories
+        from forebay.cli.printers.output_formatting import utc_text
         from forebay.runtime.item_index import ItemIndex
 
         index = ItemIndex(client, shards)
@@ -161,8 +161,8 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=printed == "table")
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.printers.item_list_printer import ItemListPrinter
-        from forebay.cli.printers.printing import print_pages
+        from forebay.cli.printers.events_ls_printer import ItemListPrinter
+        from forebay.cli.printers.output_formatting import print_pages
         from forebay.runtime.item_index import ItemIndex
 
         index = ItemIndex(client, shards)
@@ -228,7 +228,7 @@ def tail(  # noqa: PLR0913  # one parameter for each option
     )
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.printers.tail_printer import TailPrinter
+        from forebay.cli.printers.events_tail_printer import TailPrinter
         from forebay.core.index_listing import IndexFilter, MessageItems
         from forebay.core.index_records import message_digest
         from forebay.runtime.index_follower import IndexFollower

@@ -118,7 +118,7 @@ def index_filter(  # noqa: PLR0913  # one parameter for each option
 
 def searched(wanted: "IndexFilter") -> str:
     """Return in words which time was searched."""
-    from forebay.cli.printers.printing import millis_text
+    from forebay.cli.printers.output_formatting import millis_text
 
     begin = f"since {millis_text(wanted.since)}" if wanted.since else "in all that is kept"
     return begin if wanted.until is None else f"{begin} until {millis_text(wanted.until)}"

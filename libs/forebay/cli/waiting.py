@@ -112,9 +112,9 @@ def ls(  # noqa: PLR0913  # one parameter for each option
     most = limit_of(limit, is_table=not as_json)
 
     async def run(client: "CommandClient") -> None:
-        from forebay.cli.printers.printing import print_pages
+        from forebay.cli.printers.output_formatting import print_pages
         from forebay.cli.printers.waiting_printer import WaitingPrinter
-        from forebay.runtime.waiting_store import find_waiting
+        from forebay.runtime.retry_reader import find_waiting
 
         reports = await _reports(client, name, destination)
         printer = WaitingPrinter(reports, as_json=as_json, reveal=reveal)

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from forebay.core import envelope
+from forebay.core.body_item import BODY_KIND, decode_body
 from forebay.core.body_packing import as_it_came, size_of
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, readable_item
@@ -19,7 +20,6 @@ from forebay.core.subjects import (
     RetrySubject,
     conversation_partition,
 )
-from forebay.core.whole_body import BODY_KIND, decode_body
 
 __all__ = [
     "DEATHS_KEPT",

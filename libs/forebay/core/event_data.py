@@ -1,14 +1,14 @@
 """The data of events, a model for each kind: the provider's change, cut down to one item.
 
 `DATA_MODELS` has the model of each kind. A list in `value` that holds items holds exactly one.
-What is said of `event_parts` holds here too: everything may be missing.
+What is said of `event_data_types` holds here too: everything may be missing.
 """
 
 from typing import Any, Final
 
 import msgspec
 
-from forebay.core.event_parts import (
+from forebay.core.event_data_types import (
     BusinessNumber,
     ButtonTap,
     ContactCard,

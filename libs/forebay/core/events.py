@@ -15,7 +15,7 @@ import msgspec
 
 from forebay.core.errors import ForebayError
 from forebay.core.event_data import DATA_MODELS
-from forebay.core.event_parts import DataPart
+from forebay.core.event_data_types import DataPart
 from forebay.core.json_values import Json
 
 __all__ = ["EVENT_VERSION", "TYPE_PREFIX", "Event", "read_event", "subject_of"]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from forebay.core.endpoint_name import NAME_LIMIT, is_dns_label
 from forebay.core.item_kinds import KINDS
 from forebay.core.nats_subject import PLACES, SUBJECT_SIZE, is_free_subject
-from forebay.core.quantity_format import QUANTITY
+from forebay.core.quantity_pattern import QUANTITY
 
 __all__ = [
     "CertificateName",

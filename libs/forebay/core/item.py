@@ -1,6 +1,6 @@
 """One item: what a webhook is cut into, and what is stored, delivered, counted and kept.
 
-Made by `item_cutter` and `whole_body`, read by all that handle items.
+Made by `item_cutter` and `body_item`, read by all that handle items.
 """
 
 from datetime import UTC, datetime

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from forebay.core.json_values import Json
-from forebay.core.loggable_words import is_known
+from forebay.core.provider_vocabulary import is_known
 
 __all__ = ["masked", "printable"]
 

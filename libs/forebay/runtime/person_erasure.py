@@ -28,7 +28,7 @@ from forebay.core.content_encoding import decode_body, is_supported
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
 from forebay.core.index_records import IndexRecord, records_without
-from forebay.core.personal_data import Holds, Person
+from forebay.core.person_matching import Holds, Person
 from forebay.core.subjects import (
     DeadSubject,
     EventSubject,

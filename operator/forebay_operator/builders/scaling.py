@@ -1,9 +1,9 @@
 """What sets the number of pods: an autoscaler on CPU, or KEDA's ScaledObject where that is served.
 
 Never both of one Deployment: each has the Deployment's name, KEDA's own autoscaler too, so there
-cannot be two (docs/design/0030; `services/handover.py` says who writes when one follows the other).
-Fast up, slow down, never below one, and never down while a figure is missing: a figure that cannot
-be had counts as what asks for the pods that are there.
+cannot be two (docs/design/0030; `services/deferred_pruning.py` says who writes when one follows the
+other). Fast up, slow down, never below one, and never down while a figure is missing: a figure that
+cannot be had counts as what asks for the pods that are there.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ from typing import Final
 
 from lightkube.utils.quantity import parse_quantity
 
-from forebay.core.quantity_format import QUANTITY
+from forebay.core.quantity_pattern import QUANTITY
 
 __all__ = ["amount"]
 

@@ -13,7 +13,7 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.kinds import Managed, kind_named, kind_of
 from forebay_operator.models.names import ANNOTATION_DESIRED
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, prune_order
-from forebay_operator.services.handover import (
+from forebay_operator.services.deferred_pruning import (
     is_of_keda,
     must_wait,
     still_needed,

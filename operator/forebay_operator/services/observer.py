@@ -14,10 +14,10 @@ from forebay_operator.models.status import Condition, EndpointStatus, PodCount
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint
 from forebay_operator.services.conditions import complete, false, pool_condition, true
 from forebay_operator.services.destination_health import Breakers
-from forebay_operator.services.shards import Shards
-from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import StreamBacklogReader
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
-from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.table_reconciler import RouteTables
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Observer", "Served"]

@@ -38,14 +38,14 @@ from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpo
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import leaving
+from forebay_operator.services.endpoint_backlog import StreamBacklogReader
 from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer, Served
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconcile_queue import SHARED, Enqueuer
-from forebay_operator.services.stream_backlog import StreamBacklogReader
 from forebay_operator.services.table_readers import Pools
-from forebay_operator.services.tables import POOLS, RouteTables
+from forebay_operator.services.table_reconciler import POOLS, RouteTables
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["Parts", "ReconcileResult", "Reconciler"]

@@ -14,7 +14,7 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
-from forebay_operator.services.shared import SharedParts
+from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.settings.config import Limits
 
 __all__ = ["Workers"]

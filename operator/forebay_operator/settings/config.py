@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
 from forebay.core.field_types import Host, ShardName, label, parse_duration
-from forebay.core.quantity_format import QUANTITY
+from forebay.core.quantity_pattern import QUANTITY
 from forebay_operator.settings.receivers import PodSelector, ReceiverPods, SharedReceivers
 from forebay_operator.settings.routes import RouteSettings
 from forebay_operator.settings.scaling import Keda, ProcessorScaling

@@ -28,9 +28,9 @@ from forebay.runtime.supervise import end_tasks, run_until
 from forebay.runtime.table_files import TableFiles
 from forebay.runtime.tracing import Tracer, TraceSettings
 from forebay_processor.adapters.control_listener import ControlListener
-from forebay_processor.destinations.clients import open_clients
 from forebay_processor.destinations.python.reload import CodeWatch
 from forebay_processor.destinations.registry import Destinations
+from forebay_processor.destinations.shared_clients import open_clients
 from forebay_processor.handlers.admin import admin_pages
 from forebay_processor.handlers.control import DestinationControl
 from forebay_processor.metrics import ProcessorMetrics

@@ -28,7 +28,7 @@ from forebay_receiver.adapters.store import JetStreamStore
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.handlers.uvicorn_adapter import protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
-from forebay_receiver.policies.client_certificate import proxy_of
+from forebay_receiver.policies.proxy_certificate_header import proxy_of
 from forebay_receiver.services.intake import Intake
 from forebay_receiver.services.readiness import ReceiverStatus
 from forebay_receiver.services.request_traces import RequestTraces

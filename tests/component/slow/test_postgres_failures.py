@@ -22,8 +22,8 @@ from forebay_processor.destinations.port import (
     Result,
     Trouble,
 )
-from forebay_processor.destinations.postgres import PostgresDestination
 from forebay_processor.destinations.postgres.connection import PostgresClient
+from forebay_processor.destinations.postgres.destination import PostgresDestination
 from forebay_processor.destinations.postgres.statements import schema_lock
 from support.destinations.http_destination import LOOPBACK
 from support.destinations.postgres_destination import attempts_of, serving_postgres, store
@@ -294,9 +294,9 @@ async def test_a_server_that_stands_still_holds_up_no_other_tenants_tables(
         still = [each for each in waiting if not each.done()]
         assert len(still) >= len(stuck) - 2, "the other tenant stood behind them"
     await asyncio.gather(*waiting)
-    for each in made:
-        each.close()
-        await each.wait_closed()
+    for one in made:
+        one.close()
+        await one.wait_closed()
     await names.close()
 
 

@@ -13,7 +13,7 @@ from forebay_processor.destinations.network.address_guard import Guard
 from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.port import Attempt, Delivered
 from forebay_processor.destinations.postgres.connection import PostgresClient, PostgresTls
-from forebay_processor.destinations.postgres.tables import AHEAD, PostgresTables
+from forebay_processor.destinations.postgres.schema_maintenance import AHEAD, PostgresTables
 from support.destinations.http_destination import LOOPBACK
 from support.destinations.postgres_destination import attempts_of, serving_postgres, store
 from support.destinations.postgres_server import PostgresServer, needs_postgres

@@ -9,8 +9,8 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig
 
+from forebay.core.consumer_ack_floors import consumer_floors
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.stored_ack_floors import consumer_floors
 from forebay.core.subjects import (
     Lane,
     StreamKind,

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from forebay.runtime.jetstream.server_identity import ServerIdentity
-from forebay_processor.destinations.clients import Clients
 from forebay_processor.destinations.nats.client import CONNECTIONS, NatsClient
 from forebay_processor.destinations.nats.own_nats import OwnNats
 from forebay_processor.destinations.network.address_guard import Guard
 from forebay_processor.destinations.network.name_resolver import Names
 from forebay_processor.destinations.postgres.connection import PostgresClient
 from forebay_processor.destinations.python.modules import PythonModules
+from forebay_processor.destinations.shared_clients import Clients
 from support.destinations.http_destination import LOOPBACK, own_client
 
 __all__ = ["own_clients", "own_nats_client"]

@@ -12,7 +12,7 @@ from forebay.runtime.metric_declarations import LABELS, Kind, Metric
 from forebay_operator.metrics import DECLARED as OPERATOR
 from forebay_operator.metrics import OLDEST
 from forebay_processor.destination_metrics import OF_DESTINATIONS
-from forebay_processor.destinations.answer_classes import AnswerClass
+from forebay_processor.destinations.result_labels import AnswerClass
 from forebay_processor.metrics import DECLARED as PROCESSOR
 from forebay_receiver.metrics import DECLARED as RECEIVER
 from forebay_receiver.outcomes import Outcome, Reason

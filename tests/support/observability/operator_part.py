@@ -13,7 +13,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay.runtime.supervise import end_tasks
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.metrics import Age
-from forebay_operator.services.shards import Shards
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.workers import Workers
 from forebay_operator.settings.config import Shard
 from support.operator.operator_alone import OperatorAlone

@@ -32,16 +32,16 @@ from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.destination_health import Breakers
+from forebay_operator.services.endpoint_backlog import StreamBacklogReader
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
-from forebay_operator.services.shards import Shards
-from forebay_operator.services.shared import SharedParts
-from forebay_operator.services.stream_backlog import StreamBacklogReader
+from forebay_operator.services.shared_reconciler import SharedParts
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools, PoolView
-from forebay_operator.services.tables import POOLS, RouteTables
+from forebay_operator.services.table_reconciler import POOLS, RouteTables
 from forebay_operator.settings.config import TableSettings
 from support.operator.operator_inputs import installation
 

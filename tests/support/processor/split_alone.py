@@ -30,7 +30,7 @@ from forebay_processor.shared.lease import Lease, lease_clock
 from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.splitting.body_limits import BodyLimits
 from forebay_processor.splitting.cutting import Cutter
-from forebay_processor.splitting.large_body_turns import TURN_SECONDS, Room
+from forebay_processor.splitting.large_body_scheduler import TURN_SECONDS, Room
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 from support.processor.memory_table import MemoryTable
 from support.processor.partition_alone import owned_partition

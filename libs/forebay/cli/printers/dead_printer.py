@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from forebay.cli.printers.printing import (
+from forebay.cli.printers.output_formatting import (
     CELL,
     SHORT_ID,
     PagedTable,
@@ -30,8 +30,8 @@ from forebay.cli.printers.printing import (
 from forebay.core import envelope
 from forebay.core.dead_letters import DeadLetter, Death
 from forebay.core.failure_words import plain_failure
-from forebay.core.loggable_words import known_word
 from forebay.core.masking import masked, printable
+from forebay.core.provider_vocabulary import known_word
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
 
 __all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]

@@ -8,7 +8,7 @@ import msgspec
 from rich.text import Text
 
 from forebay.cli.printers.fitting_table import print_table
-from forebay.cli.printers.printing import CELL, output_console
+from forebay.cli.printers.output_formatting import CELL, output_console
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from forebay.cli.printers.printing import millis_text
+from forebay.cli.printers.output_formatting import millis_text
 from forebay.core.index_records import IndexOutcome, ItemHandled
 
 __all__ = ["handled_facts", "outcome_words"]

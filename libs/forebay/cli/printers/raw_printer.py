@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from forebay.cli.printers.printing import CELL, millis_text, utc_text
+from forebay.cli.printers.output_formatting import CELL, millis_text, utc_text
 from forebay.core import envelope
 from forebay.core.body_packing import SHOWN_LIMIT, as_it_came
 from forebay.core.content_encoding import decode_body, is_supported

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from forebay.cli.printers.printing import output_console
+from forebay.cli.printers.output_formatting import output_console
 from forebay.core.measured_costs import ASSUMPTIONS, MEASURED
 from forebay.core.sizing import InstallationSize, PodSize
 from forebay.core.webhook_rate import STATUSES_PER_MESSAGE

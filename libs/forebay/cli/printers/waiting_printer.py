@@ -9,7 +9,13 @@ from typing import Any, Final
 from rich.text import Text
 
 from forebay.cli.printers.fitting_table import print_table
-from forebay.cli.printers.printing import CELL, SHORT_ID, TABLE_ROWS, output_console, utc_or_none
+from forebay.cli.printers.output_formatting import (
+    CELL,
+    SHORT_ID,
+    TABLE_ROWS,
+    output_console,
+    utc_or_none,
+)
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import printable

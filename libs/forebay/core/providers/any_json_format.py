@@ -13,7 +13,7 @@ from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
 from forebay.core.item_cutter import ItemCutter
 from forebay.core.json_values import Json
-from forebay.core.lane_search_limits import BEGINNING, INVALID, LIVE, SMALL_BODY, first_and_last
+from forebay.core.priority_search_limits import BEGINNING, INVALID, LIVE, SMALL_BODY, first_and_last
 from forebay.core.subjects import Lane
 from forebay.core.tolerant_json import read_json
 

@@ -2,7 +2,7 @@
 
 For the modules of `providers` only. Which lists of a change hold items is in `core.item_kinds`, how
 they are cut in `core.item_cutter`; a large or compressed body is searched within
-`core.lane_search_limits`.
+`core.priority_search_limits`.
 """
 
 from collections.abc import Generator, Iterator
@@ -15,7 +15,7 @@ from forebay.core.errors import UnreadableBody
 from forebay.core.item import Item
 from forebay.core.item_cutter import ItemCutter
 from forebay.core.json_values import Json, as_dict, as_list, as_text
-from forebay.core.lane_search_limits import (
+from forebay.core.priority_search_limits import (
     BEGINNING,
     BULK,
     INVALID,
@@ -23,7 +23,7 @@ from forebay.core.lane_search_limits import (
     SMALL_BODY,
     first_and_last,
 )
-from forebay.core.providers.cloud_api_urgency import (
+from forebay.core.providers.cloud_api_priority_search import (
     LIST_NAMES,
     URGENCY,
     URGENT_LISTS,

@@ -6,7 +6,7 @@ For the registry only. Source: 360dialog's webhook reference.
 from typing import Final
 
 from forebay.core.providers.cloud_api_format import CLOUD_API
-from forebay.core.providers.meta_checks import HUB_CHALLENGE
+from forebay.core.providers.hub_schemes import HUB_CHALLENGE
 from forebay.core.providers.provider import Provider, SignatureScheme
 
 __all__ = ["DIALOG360"]

@@ -6,7 +6,7 @@ For the registry only.
 from typing import Final
 
 from forebay.core.providers.any_json_format import ANY_JSON
-from forebay.core.providers.meta_checks import HUB_CHALLENGE, HUB_SIGNATURE
+from forebay.core.providers.hub_schemes import HUB_CHALLENGE, HUB_SIGNATURE
 from forebay.core.providers.provider import Provider
 
 __all__ = ["GENERIC"]

@@ -3,7 +3,7 @@
 from typing import Final
 
 from forebay.core.providers.cloud_api_format import CLOUD_API
-from forebay.core.providers.meta_checks import HUB_CHALLENGE, HUB_SIGNATURE
+from forebay.core.providers.hub_schemes import HUB_CHALLENGE, HUB_SIGNATURE
 from forebay.core.providers.provider import Provider
 
 __all__ = ["META"]

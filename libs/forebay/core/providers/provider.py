@@ -69,7 +69,7 @@ class BodyFormat(Protocol):
     def lane_of(self, body: bytes, encoding: bytes | None = None) -> Lane:
         """Return the lane of a body; never raises: what cannot be read is `invalid`.
 
-        Receivers ask this for every webhook: see `core.lane_search_limits` for what it may cost.
+        Receivers ask this for every webhook: `core.priority_search_limits` says what it may cost.
 
         Args:
             body: The bytes as they came.

@@ -17,7 +17,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from forebay.core.stored_ack_floors import AckFloor, consumer_floors
+from forebay.core.consumer_ack_floors import AckFloor, consumer_floors
 from forebay.core.subjects import lease_stream, lease_subject
 from forebay.runtime.jetstream.api import API_PREFIX, call, find_message, moment, request
 from forebay.runtime.jetstream.errors import (

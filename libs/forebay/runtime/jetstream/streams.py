@@ -24,8 +24,8 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.errors import ConfigurationError
-from forebay.core.stored_ack_floors import AckFloor
 from forebay.core.subjects import (
     FORMAT_VERSION,
     PARTITIONS,

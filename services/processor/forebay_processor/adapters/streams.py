@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig, ConsumerInfo, SequenceInfo, StreamInfo
 
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.envelope import DIGEST
-from forebay.core.stored_ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, replay_subjects, stream_name
 from forebay.runtime.jetstream.api import (
     API_SECONDS,

@@ -3,6 +3,7 @@
 import time
 
 from forebay.core import envelope
+from forebay.core.body_item import BODY_KIND
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, decode_item
 from forebay.core.errors import ForebayError
@@ -10,12 +11,10 @@ from forebay.core.index_records import IndexOutcome
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.trace_context import is_traceparent
-from forebay.core.whole_body import BODY_KIND
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.delivery_traces import begin_attempt
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
-from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
     Attempt,
@@ -26,6 +25,7 @@ from forebay_processor.destinations.port import (
     Rejected,
     Result,
 )
+from forebay_processor.destinations.result_labels import answer_class
 from forebay_processor.fault_place import place_of
 from forebay_processor.index_writer import IndexWriter
 from forebay_processor.metrics import ProcessorMetrics

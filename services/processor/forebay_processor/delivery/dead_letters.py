@@ -11,7 +11,7 @@ from forebay.core.dead_letters import DeadReason
 from forebay.core.index_records import IndexOutcome
 from forebay.core.subjects import RetrySubject, StreamKind, dead_subject
 from forebay_processor.delivery.delivery_traces import record_publish
-from forebay_processor.delivery.item_records import record_untried
+from forebay_processor.delivery.untried_records import record_untried
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 

@@ -10,9 +10,9 @@ from typing import Final
 from forebay.core.control import DestinationCondition, DestinationReport
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination
+from forebay_processor.delivery.failing_destinations import next_attempt_of
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.troubles import next_attempt_of
 from forebay_processor.destination_metrics import DestinationFigures
 
 __all__ = ["MOST_REPORTS", "reports_of"]

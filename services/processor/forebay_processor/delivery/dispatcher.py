@@ -21,10 +21,10 @@ from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay.runtime.jetstream.puller import Puller
 from forebay_processor.delivery.dead_letters import EVERY, dead_letter
 from forebay_processor.delivery.entry import PendingDelivery
-from forebay_processor.delivery.item_records import record_untried
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.status_order import status_query, superseded
+from forebay_processor.delivery.untried_records import record_untried
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition_view import Lag, Partition

@@ -19,9 +19,9 @@ import structlog
 from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import LATE_LINES, LimitedLog
-from forebay_processor.destinations.answer_classes import answer_class
 from forebay_processor.destinations.port import Failed
-from forebay_processor.shared.stray_log import StrayLog
+from forebay_processor.destinations.result_labels import answer_class
+from forebay_processor.shared.ignored_message_log import StrayLog
 
 __all__ = ["DestinationIncidents", "Failing", "Incidents", "StoreStep"]
 

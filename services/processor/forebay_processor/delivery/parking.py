@@ -16,9 +16,9 @@ from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.item_records import record_untried
 from forebay_processor.delivery.retry_table import RetryTable, Stored
 from forebay_processor.delivery.rows_in_memory import Window
+from forebay_processor.delivery.untried_records import record_untried
 from forebay_processor.destinations.port import Failed
 from forebay_processor.index_writer import IndexWriter
 from forebay_processor.shared.stream_time import StreamTime

@@ -19,13 +19,13 @@ from forebay.core.tables import (
     PythonTarget,
     Target,
 )
-from forebay_processor.destinations.clients import Clients
 from forebay_processor.destinations.http.destination import HttpDestination
 from forebay_processor.destinations.log import LogDestination
 from forebay_processor.destinations.nats.destination import NatsDestination
 from forebay_processor.destinations.port import DestinationPort
 from forebay_processor.destinations.postgres.destination import PostgresDestination
 from forebay_processor.destinations.python.destination import PythonDestination
+from forebay_processor.destinations.shared_clients import Clients
 
 __all__ = ["UNBOUNDED", "KindLimits", "limits_of", "made_of"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import structlog
 
-from forebay.core.loggable_words import known_word
+from forebay.core.provider_vocabulary import known_word
 from forebay_processor.destinations.port import Attempt, Delivered, Result
 
 __all__ = ["LogDestination"]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.tables import Destination
-from forebay_processor.destinations.clients import Clients
 from forebay_processor.destinations.kinds import made_of
 from forebay_processor.destinations.port import DestinationPort
+from forebay_processor.destinations.shared_clients import Clients
 
 __all__ = ["Destinations"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.subjects import PARTITIONS
 from forebay_processor.shared.lease_table import Assignment, LeaseTable, Member
 

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.consumers import ConsumerState, StreamView
 from forebay.runtime.jetstream.errors import StoreError, StreamMissing

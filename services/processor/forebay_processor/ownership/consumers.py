@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import ConsumerMissing, StoreUnavailable
 from forebay.runtime.jetstream.pull_inbox import PullInbox

@@ -21,10 +21,10 @@ from forebay.runtime.log_once import AGAIN_SECONDS, LATE_SECONDS, LogOnce
 from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
-from forebay_processor.delivery.deliverable import parked_deliverable
+from forebay_processor.delivery.failing_destinations import troubles_of
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.troubles import troubles_of
+from forebay_processor.delivery.scaling_backlog import parked_deliverable
 from forebay_processor.destination_metrics import DestinationFigures
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.nats_watchdog import Watchdog

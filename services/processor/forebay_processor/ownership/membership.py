@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.runtime.jetstream.errors import SequenceMismatch, StoreError, StoreUnavailable
 from forebay.runtime.supervise import to_the_end
 from forebay_processor.adapters.lease_store import LeaseStore

@@ -21,7 +21,7 @@ from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.retention_ages import RetentionAges
 from forebay_processor.splitting.body_limits import BodyLimits
 from forebay_processor.splitting.cutting import Cutter
-from forebay_processor.splitting.large_body_turns import Room
+from forebay_processor.splitting.large_body_scheduler import Room
 from forebay_processor.splitting.splitter import Splitter, SplitterTools
 
 __all__ = ["PartitionFactory"]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.subjects import Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 
 __all__ = ["Assignment", "LeaseTable", "Member"]
 

@@ -9,7 +9,7 @@ hands out again all that its stream holds; then what it had acked before is know
 
 from typing import Final
 
-from forebay.core.stored_ack_floors import AckFloor
+from forebay.core.consumer_ack_floors import AckFloor
 from forebay.runtime.jetstream.pulled_message import PulledMessage
 
 __all__ = ["RecentlyAcked"]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
+from forebay.core.body_item import BODY_KIND, decode_body
 from forebay.core.envelope import decode_item
 from forebay.core.errors import ForebayError
 from forebay.core.tables import Destination, ProcessorEndpoint
-from forebay.core.whole_body import BODY_KIND, decode_body
 
 __all__ = ["destinations_wanting", "is_body_wanted"]
 

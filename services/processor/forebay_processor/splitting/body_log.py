@@ -10,7 +10,7 @@ import structlog
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.log_once import LimitedLog
-from forebay_processor.shared.stray_log import StrayLog
+from forebay_processor.shared.ignored_message_log import StrayLog
 
 __all__ = ["BodyLog"]
 

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from forebay.core import envelope
+from forebay.core.body_item import body_item, lane_of_items
 from forebay.core.body_packing import size_of, unpacked
 from forebay.core.content_encoding import decode_body
 from forebay.core.endpoint_name import EndpointName
@@ -32,7 +33,6 @@ from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
 from forebay.core.tables import ProcessorEndpoint
 from forebay.core.tolerant_json import Reading, read_json, reading_damaged
-from forebay.core.whole_body import body_item, lane_of_items
 from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay_processor.fault_place import place_of
 from forebay_processor.shared.routing import is_body_wanted

@@ -49,7 +49,7 @@ from forebay_processor.splitting.body_log import BodyLog
 from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.item_records import record_stored
 from forebay_processor.splitting.item_storing import ItemOutcome, PartitionLost, Storage, WaveStore
-from forebay_processor.splitting.large_body_turns import TURN_SECONDS, Room, Turns
+from forebay_processor.splitting.large_body_scheduler import TURN_SECONDS, Room, Turns
 from forebay_processor.splitting.repeat_check import ClaimJudge, KnownItems
 from forebay_processor.splitting.split_traces import begin_split, failed_split
 

@@ -35,7 +35,7 @@ from forebay_receiver.handlers.responses import CONTINUE, OK, encode
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.outcomes import Reason
 from forebay_receiver.services.answer import STORED, Answer
-from forebay_receiver.services.large_body_turns import LARGE_BODY
+from forebay_receiver.services.large_body_scheduler import LARGE_BODY
 
 __all__ = ["WebhookProtocol"]
 

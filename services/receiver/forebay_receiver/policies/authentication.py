@@ -20,7 +20,7 @@ from typing_extensions import override
 from forebay.core.signatures import Signatures
 from forebay.core.tables import Authentication
 from forebay_receiver.outcomes import Reason
-from forebay_receiver.policies.client_certificate import CertificateProxy
+from forebay_receiver.policies.proxy_certificate_header import CertificateProxy
 
 __all__ = ["Credentials", "credentials_of"]
 

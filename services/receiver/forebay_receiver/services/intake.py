@@ -25,7 +25,7 @@ from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.outcomes import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.policies.served_requests import is_encoding_served
 from forebay_receiver.services.answer import STORED, Answer
-from forebay_receiver.services.large_body_turns import LARGE_BODY, LargeBodies, Work
+from forebay_receiver.services.large_body_scheduler import LARGE_BODY, LargeBodies, Work
 from forebay_receiver.services.received_webhook import ReceivedWebhook
 from forebay_receiver.services.refusal_log import RefusalLog
 from forebay_receiver.services.request_traces import RequestTraces

@@ -19,7 +19,7 @@ from forebay.core.subjects import Lane, RawSubject, StreamKind, endpoint_partiti
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay_receiver.metrics import EndpointMetrics, ReceiverMetrics
 from forebay_receiver.policies.authentication import credentials_of
-from forebay_receiver.policies.client_certificate import CertificateProxy
+from forebay_receiver.policies.proxy_certificate_header import CertificateProxy
 from forebay_receiver.settings import ReceiverSettings
 
 __all__ = ["PATH_PREFIX", "Routes", "ServedEndpoint"]

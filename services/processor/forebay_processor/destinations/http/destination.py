@@ -20,10 +20,10 @@ from typing import Final
 from yarl import URL
 
 from forebay.core.answer_excerpt import answer_excerpt
+from forebay.core.body_item import BODY_KIND, decode_body
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.errors import ForebayError
 from forebay.core.tables import HttpTarget
-from forebay.core.whole_body import BODY_KIND, decode_body
 from forebay_processor.destinations.cloudevents import (
     BATCH_TYPE,
     CLOUDEVENTS_TYPE,

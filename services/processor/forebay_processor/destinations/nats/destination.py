@@ -21,11 +21,11 @@ from typing import Any, Final
 import msgspec
 
 from forebay.core.answer_excerpt import answer_excerpt
+from forebay.core.body_item import BODY_KIND, decode_body
 from forebay.core.errors import ForebayError
-from forebay.core.loggable_words import known_word
 from forebay.core.nats_subject import is_free_subject, places_of, rendered_subject
 from forebay.core.nats_target import NatsTarget
-from forebay.core.whole_body import BODY_KIND, decode_body
+from forebay.core.provider_vocabulary import known_word
 from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     StoreFull,

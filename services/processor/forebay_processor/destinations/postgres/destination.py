@@ -37,8 +37,8 @@ from forebay_processor.destinations.postgres.errors import (
     sqlstate_of,
 )
 from forebay_processor.destinations.postgres.rows import PostgresRow, columns_of, has_pairs, row_of
+from forebay_processor.destinations.postgres.schema_maintenance import PostgresTables
 from forebay_processor.destinations.postgres.statements import storing
-from forebay_processor.destinations.postgres.tables import PostgresTables
 
 __all__ = ["PostgresDestination"]
 

@@ -42,7 +42,7 @@ from forebay_operator.errors import ApiRefused
 from forebay_operator.models.names import ANNOTATION_DELETED
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
-from forebay_operator.services.pool_tables import PoolEntries
+from forebay_operator.services.pool_table_contents import PoolEntries
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.settings.config import OperatorConfig
 

@@ -9,7 +9,7 @@ from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey, key_of
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconciler import ReconcileResult
-from forebay_operator.services.tables import RouteTables
+from forebay_operator.services.table_reconciler import RouteTables
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["SharedParts"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from forebay.cli.printers.index_record_facts import handled_facts, outcome_words
-from forebay.cli.printers.printing import (
+from forebay.cli.printers.output_formatting import (
     CELL,
     SHORT_ID,
     PagedTable,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from forebay.cli.printers.fitting_table import print_table
-from forebay.core.loggable_words import OTHER
+from forebay.core.provider_vocabulary import OTHER
 
 __all__ = [
     "CELL",

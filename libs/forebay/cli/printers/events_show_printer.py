@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from forebay.cli.printers.index_record_facts import handled_facts
-from forebay.cli.printers.printing import millis_text, utc_text
+from forebay.cli.printers.output_formatting import millis_text, utc_text
 from forebay.core import envelope
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_records import IndexOutcome, ItemHandled, ItemStored

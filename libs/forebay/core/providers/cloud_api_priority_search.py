@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Final
 
 from forebay.core.item_kinds import KIND_LANES, WALKS
-from forebay.core.lane_search_limits import BULK, INVALID, LIVE, PIECE
+from forebay.core.priority_search_limits import BULK, INVALID, LIVE, PIECE
 from forebay.core.subjects import Lane
 
 __all__ = ["LIST_NAMES", "URGENCY", "URGENT_LISTS", "LaneSearch"]

@@ -18,13 +18,13 @@ from typing import Final
 import msgspec
 
 from forebay.core import envelope
+from forebay.core.body_item import BODY_KIND, decode_body
 from forebay.core.envelope import StoredItem
 from forebay.core.errors import ForebayError, UnreadableBody
 from forebay.core.json_values import Json
 from forebay.core.participants import IDENTITY_NAMES
 from forebay.core.subjects import conversation_token
 from forebay.core.tolerant_json import read_json
-from forebay.core.whole_body import BODY_KIND, decode_body
 
 __all__ = ["NAMES_LIMIT", "NAME_CHARACTERS", "NAME_LEAST", "Holds", "Person"]
 
