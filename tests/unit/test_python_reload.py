@@ -65,7 +65,7 @@ async def test_after_a_module_could_not_be_imported_any_file_may_be_the_cure(fol
     write(folder / f"{NAME}.py", "import helper_that_is_missing\n", age=60)
     async with PythonModules(["*"]) as modules:
         module = modules.module(PythonTarget(handler=f"{NAME}:handle"))
-        with pytest.raises(HandlerUnusable, match="ModuleNotFoundError"):
+        with pytest.raises(HandlerUnusable, match="needs the module helper_that_is_missing"):
             await module.call("handle", None)  # type: ignore[arg-type]  # it does not come so far
         watch = CodeWatch([folder], modules)
         write(folder / ".hidden" / "editor.py", "", age=-5)
