@@ -110,13 +110,24 @@ def memory(found: Campaign) -> Section:
     return Section(title="MiB in memory", columns=("after s", *parts), rows=rows)
 
 
+def refused(found: Campaign) -> Section:
+    """Return when answers came that were not 200: what happened in that minute is the cause."""
+    rows = [(str(minute), f"{count:,}") for minute, count in sorted(found.unstored.items())]
+    columns = ("in minute", "answers")
+    return Section(title="Answers other than 200", columns=columns, rows=rows or [("none", "0")])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 async def drill(plan: Plan, folder: Path, *, is_local: bool) -> tuple[Campaign, dict[str, str]]:
     """Run it; returns what came of it, and what restarted by itself."""
     if is_local:
         async with WorldOfProcesses(folder, shard_for(plan.items()), Retry()) as world:
-            return await run_campaign(world, plan), {}
+            return await run_campaign(world, plan, _say), {}
     async with WorldOfPods(folder) as pods:
-        found = await run_campaign(pods, plan)
+        found = await run_campaign(pods, plan, _say)
         return found, await pods.restarts()
 
 
@@ -148,6 +159,7 @@ def main() -> int:
             columns=("what", "figure"),
             rows=[(what, f"{figure:,.1f}") for what, figure in figures(found).items()],
         ),
+        refused(found),
         memory(found),
     ]
     show(sections)
@@ -157,6 +169,7 @@ def main() -> int:
             "figures": figures(found),
             "takeovers": found.takeovers,
             "memory": found.memory,
+            "unstored": dict(sorted(found.unstored.items())),
         }
         keep("drill-campaign", "The campaign drill", sections, kept)
     return int(not all(goal.holds for goal in reached))

@@ -12,7 +12,7 @@ import functools
 import time
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -36,6 +36,9 @@ REPEATED_AFTER: Final = 400
 
 PATIENCE_SECONDS: Final = 5.0
 """360dialog's, for an answer."""
+
+REPORT_SECONDS: Final = 60.0
+"""Between two reports of how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,9 @@ class Campaign:
     plan: Plan
     answers: Counter[int | str] = field(default_factory=Counter[int | str])
     answer_seconds: "array[float]" = field(default_factory=lambda: array("d"))
+    unstored: Counter[int] = field(default_factory=Counter[int])
+    """Answers other than 200 by the minute since the beginning in which they came."""
+
     sending_seconds: float = 0.0
     behind_seconds: float = 0.0
     """How late the generator was at the end, against the plan's rate."""
@@ -171,17 +177,26 @@ class _Script:
         return {webhook.token for _, webhook in self}
 
 
-async def run_campaign(world: World, plan: Plan) -> Campaign:
-    """Send it all, bring the destination back, and judge what arrived."""
+async def run_campaign(
+    world: World, plan: Plan, report: Callable[[str], None] = lambda _: None
+) -> Campaign:
+    """Send it all, bring the destination back, and judge what arrived.
+
+    Args:
+        world: What Forebay runs on.
+        plan: What is sent, and how fast.
+        report: Called once a minute with how far it is.
+    """
     found, script, began = Campaign(plan), _Script(plan), time.monotonic()
     wanted = script.tokens()
     await world.sink.refuse()
     async with (
         _beside(_watch_memory(world, found, began)),
         _beside(_kill(world, found)),
+        _beside(_report(world, found, began, report)),
         _others(world, found),
     ):
-        await _send(world, found, script)
+        await _send(world, found, script, began)
         back = time.monotonic()
         await world.sink.take_all()
 
@@ -215,6 +230,21 @@ async def _watch_memory(world: World, found: Campaign, began: float) -> None:
         await asyncio.sleep(2)
 
 
+async def _report(
+    world: World, found: Campaign, began: float, report: Callable[[str], None]
+) -> None:
+    while True:
+        await asyncio.sleep(REPORT_SECONDS)
+        memory = found.memory[-1][1] if found.memory else {}
+        report(
+            f"after {time.monotonic() - began:,.0f} s: {found.answers.total():,} answers, "
+            f"{found.unstored.total():,} of them not 200; {await world.sink.count():,} delivered; "
+            + ", ".join(
+                f"{part} {mebibytes:,.0f} MiB" for part, mebibytes in sorted(memory.items())
+            )
+        )
+
+
 async def _kill(world: World, found: Campaign) -> None:
     while True:
         await asyncio.sleep(found.plan.kill_seconds)
@@ -228,7 +258,7 @@ async def _kill(world: World, found: Campaign) -> None:
         found.takeovers.append((began, seconds))
 
 
-async def _send(world: World, found: Campaign, script: _Script) -> None:
+async def _send(world: World, found: Campaign, script: _Script, started: float) -> None:
     """Send by the clock; what the generator cannot do in time it does as fast as it can."""
     rate = found.plan.rate
     async with HttpSender(world.campaign_url, timeout=PATIENCE_SECONDS) as sender:
@@ -239,7 +269,7 @@ async def _send(world: World, found: Campaign, script: _Script) -> None:
                 # A status is not sent before the one before it was stored, nor is a repeat: on
                 # connections of their own they could overtake each other before anybody sees them.
                 after = None if message is None else before.get(message)
-                task = group.create_task(_post(sender, webhook, found, after))
+                task = group.create_task(_post(sender, webhook, found, started, after))
                 if message is not None:
                     before[message] = task
                     task.add_done_callback(functools.partial(_forget, before, message))
@@ -254,7 +284,11 @@ def _forget(before: dict[int, asyncio.Task[None]], message: int, task: asyncio.T
 
 
 async def _post(
-    sender: HttpSender, webhook: Webhook, found: Campaign, after: asyncio.Task[None] | None = None
+    sender: HttpSender,
+    webhook: Webhook,
+    found: Campaign,
+    started: float,
+    after: asyncio.Task[None] | None = None,
 ) -> None:
     """Send a webhook, and again until it is stored, as a provider does."""
     if after is not None:
@@ -266,6 +300,7 @@ async def _post(
         found.answers[answer] += 1
         if answer == 200:  # the one that counts
             return
+        found.unstored[int((time.monotonic() - started) // 60)] += 1
         await asyncio.sleep(1)
 
 
@@ -283,7 +318,7 @@ async def _others(world: World, found: Campaign) -> AsyncIterator[None]:
             while True:
                 webhook = template.webhook(len(sent))
                 sent[webhook.token] = time.time()
-                group.create_task(_post(sender, webhook, Campaign(found.plan)))
+                group.create_task(_post(sender, webhook, Campaign(found.plan), 0.0))
                 await asyncio.sleep(1 / found.plan.others)
 
     async with _beside(send()):
