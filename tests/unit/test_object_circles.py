@@ -1,15 +1,17 @@
 """Which living objects of a lower room hold one of a higher room that leads back to them.
 
 Imports go one way, and `make imports` holds that; a callback or a port can still lead back up, as
-an object. Each that is there is named here, so that no other comes unseen. The operator is not
-looked at.
+an object. Each that is there is named here, so that no other comes unseen.
 """
 
 from typing import Final
 
 import pytest
 
+from forebay_operator.services.watch_events import WatchEventHandler
+from forebay_operator.services.workers import Workers
 from forebay_processor.destinations.port import Delivered
+from support.operator.operator_alone import OperatorAlone
 from support.processor.shard_alone import ShardAlone
 from support.programs.object_circles import references_in_circles
 from support.receiver.receiver_in_process import InProcessReceiver
@@ -44,6 +46,13 @@ UP: Final = {
 }
 """Who holds whom."""
 
+ASKED_AT_A_SCRAPE: Final = {
+    ("metrics.OperatorMetrics", "services.Reconciler"),
+    ("services.Applier", "metrics.OperatorMetrics"),
+    ("services.Shards", "metrics.OperatorMetrics"),
+}
+"""The operator's metrics are counted by services, and ask one of them for ages."""
+
 HANDED_OUT: Final = 5
 """Items at work while it is looked."""
 
@@ -70,6 +79,26 @@ async def test_no_object_of_the_receiver_is_in_a_circle_of_two_rooms() -> None:
     protocol, transport = receiver.connect()
     protocol.data_received(b"POST /v1/webhooks/acme/shop HTTP/1.1\r\nHost: a\r\n")
     assert references_in_circles(receiver, protocol, transport) == set()
+
+
+async def test_no_object_of_the_operator_but_its_metrics_leads_back_to_another_room() -> None:
+    operator = OperatorAlone()
+    await operator.start()
+    cache, queue, metrics = operator.cache, operator.queue, operator.metrics
+    handler = WatchEventHandler(cache, queue)
+    limits = operator.config.limits
+    workers = Workers(limits, cache, operator.reconciler, operator.shared, metrics, queue)
+    # As `main` has it: what is measured is asked for by functions that hold what they ask.
+    metrics.follow_queue(lambda: len(queue))
+    metrics.follow_conditions(cache.conditions)
+    metrics.follow_watch_age(lambda: handler.age)
+    own = operator.apply("sales")
+    operator.own_pod(own)
+    await operator.settle(own)
+    await operator.reconcile_routes()
+    assert references_in_circles(operator, handler, workers) == set()
+    metrics.follow_ages(operator.reconciler.ages, lambda: None)
+    assert references_in_circles(operator, handler, workers) == ASKED_AT_A_SCRAPE
 
 
 @pytest.mark.parametrize("by", ["itself", "a list", "a method", "a closure"])
