@@ -154,12 +154,13 @@ CLAIM_OVERHEAD: Final = MeasuredCost(
 )
 
 WAITING_MEMORY: Final = MeasuredCost(
-    value=574,
+    value=3780,
     unit="bytes",
-    what="what lives of an entry of RETRY in nats-server's memory: up to 574 MB for a million",
-    page="docs/design/0028-cost-of-a-drain.md",
+    what="nats-server's memory for an item that waits in RETRY, with its claim, its webhook in RAW "
+    "and what Go has not collected yet: 2,884 MiB for 800,000",
+    page="docs/results/drill-campaign.md",
     measured=date(2026, 12, 1),
-    quote="(a million subjects: 251",
+    quote="| most | 2884 |",
 )
 
 INDEX_RECORD: Final = MeasuredCost(
