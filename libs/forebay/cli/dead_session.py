@@ -1,6 +1,6 @@
 """What the verbs of `forebay dead` have in common: NATS, what is found, the question, the work.
 
-Only `dead` uses it.
+`dead` uses it, and the replays of items and webhooks, which are worked in the same way.
 """
 
 import asyncio
@@ -55,15 +55,17 @@ def _agreed(printer: "DeadLetterPrinter", *, yes: bool) -> bool:
     return printer.ask()
 
 
-async def carry_out(  # what a plan needs to be carried out
+async def carry_out(  # noqa: PLR0913  # what a plan needs to be carried out
     letters: "DeadLetterStore",
     wanted: "DeadLetterFilter",
     plan: "DeadLetterPlan",
     action: Callable[["DeadLetter"], Coroutine[Any, Any, "DeadLetterOutcome"]],
     printer: "DeadLetterPrinter",
     rate: float,
+    *,
+    again: str = "the same command goes on",
 ) -> None:
-    """Carry a plan out, and say how far it came in any case."""
+    """Carry a plan out, and say how far it came in any case; `again` is what to do then."""
     from collections import Counter
 
     counts: Counter[DeadLetterOutcome] = Counter()
@@ -76,10 +78,10 @@ async def carry_out(  # what a plan needs to be carried out
 
             await letters.work(wanted, plan, action, done, rate)
     except asyncio.CancelledError:
-        message = f"stopped after {counts.total()} of {plan.total}: the same command goes on"
+        message = f"stopped after {counts.total()} of {plan.total}: {again}"
         raise ForebayError(message) from None
     except ForebayError as error:
-        message = f"{error}; {counts.total()} of {plan.total} are done: the same command goes on"
+        message = f"{error}; {counts.total()} of {plan.total} are done: {again}"
         raise ForebayError(message) from error
     printer.outcome(plan, counts, changed=True)
 

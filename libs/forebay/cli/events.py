@@ -32,6 +32,7 @@ from forebay.cli.events_options import (
     index_filter,
     searched,
 )
+from forebay.cli.events_replay import replay
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.core.errors import ForebayError
@@ -55,6 +56,8 @@ events = typer.Typer(
       forebay events ls --since 2h --outcome dead
 
       forebay events tail -e acme/shop
+
+      forebay events replay --wamid wamid.HBgL... --to crm
     """),
     epilog=nats_epilog("events show wamid.HBgL..."),
 )
@@ -258,6 +261,9 @@ def tail(  # noqa: PLR0913  # one parameter for each option
     except KeyboardInterrupt:
         # How it usually ends.
         raise typer.Exit from None
+
+
+events.command()(replay)
 
 
 def _report_unread(unread: int) -> None:

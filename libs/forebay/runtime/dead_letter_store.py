@@ -53,6 +53,12 @@ class DeadLetterOutcome(enum.Enum):
     GONE = "gone"
     """Somebody else replayed or removed it meanwhile."""
 
+    UNDELIVERED = "on its way"
+    """It is about to be tried, or waits: it is delivered without a replay, and left alone."""
+
+    DEAD = "dead letter"
+    """It was given up: its own replay is for it, and it is left alone."""
+
     REMOVED = "removed"
 
 
@@ -85,7 +91,8 @@ class DeadLetterStore(abc.ABC):
 
     def __init__(self, client: Client, shards: Sequence[str]) -> None:
         self.client = client
-        self._shards = shards
+        self.shards = shards
+        """Where to search."""
 
     # -- what a kind of letters says
 
@@ -109,7 +116,7 @@ class DeadLetterStore(abc.ABC):
         Raises:
             StoreUnavailable: where NATS does not answer or a shard has no such stream.
         """
-        for shard in self._shards:
+        for shard in self.shards:
             async for page in self._find_in(shard, wanted):
                 yield page
 

@@ -45,6 +45,8 @@ _ADVICE: Final = {
         "the processor is working on it: left here, say the same again in a moment"
     ),
     DeadLetterOutcome.GONE: "somebody else replayed or removed it meanwhile",
+    DeadLetterOutcome.UNDELIVERED: "about to be tried, or waiting: left here",
+    DeadLetterOutcome.DEAD: "left here: `forebay dead replay` sends those again",
 }
 
 
@@ -112,9 +114,12 @@ class _Moving(DeadLetterPrinter):
 class TablePrinter(_Moving):
     """A table for people."""
 
-    def __init__(self, one: str = "dead letter", many: str = "dead letters") -> None:
+    def __init__(
+        self, one: str = "dead letter", many: str = "dead letters", *, by: str = "reason"
+    ) -> None:
+        """Prepare; `one` and `many` are what is counted, `by` the last thing it is grouped by."""
         super().__init__()
-        self._one, self._many = one, many
+        self._one, self._many, self._by = one, many, by
         self._console = output_console()
         self._list = PagedTable(_COLUMNS, prose="reason", right={"tries"}, spare=("tries", "kind"))
 
@@ -149,7 +154,7 @@ class TablePrinter(_Moving):
     def plan(self, plan: DeadLetterPlan, verb: str, *, rate: float) -> None:
         if not plan.total:
             return
-        table = _table("endpoint", "destination", "reason", "letters")
+        table = _table("endpoint", "destination", self._by, self._many.rpartition(" ")[2])
         for group, count in plan.groups.items():
             table.add_row(str(group.endpoint), group.destination, group.reason, f"{count:,}")
         self._console.print(table)
@@ -179,6 +184,11 @@ class TablePrinter(_Moving):
 
 class JsonPrinter(_Moving):
     """For programs: one object a line."""
+
+    def __init__(self, *, by: str = "reason") -> None:
+        """Prepare; `by` is the last thing that is counted together."""
+        super().__init__()
+        self._by = by
 
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:
@@ -210,7 +220,7 @@ class JsonPrinter(_Moving):
                     {
                         "endpoint": str(group.endpoint),
                         "destination": group.destination,
-                        "reason": group.reason,
+                        self._by: group.reason,
                         "count": count,
                     }
                     for group, count in plan.groups.items()
