@@ -1,15 +1,12 @@
-"""The options that verbs of several commands share, and the checks of what is given by them."""
+"""The options that verbs of several commands share; what filters mean is in `views.filters`."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from forebay.core.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from forebay.core.endpoint_name import EndpointName
 
 __all__ = [
     "DATA_DIR",
@@ -30,11 +27,6 @@ __all__ = [
     "Wamid",
     "Yes",
     "check_can_be_asked",
-    "check_conversation",
-    "check_id",
-    "check_kind",
-    "check_label",
-    "endpoint_named",
     "limit_of",
     "output_of",
 ]
@@ -122,54 +114,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 TABLE_LIMIT = 100
 """Rows of a table, where nobody says how many."""
-
-_HEX = frozenset("0123456789abcdef")
-
-
-def endpoint_named(text: str) -> "EndpointName":
-    """Read `--endpoint`; raises ConfigurationError where it names none."""
-    from forebay.core.endpoint_name import EndpointName
-
-    try:
-        return EndpointName.parse(text)
-    except ValueError as error:
-        message = f"--endpoint {error}: give one such as acme/shop"
-        raise ConfigurationError(message) from error
-
-
-def check_label(name: str, option: str) -> None:
-    """Raise ConfigurationError where a name can be no destination's."""
-    from forebay.core.endpoint_name import NAME_LIMIT, is_dns_label
-
-    if not is_dns_label(name, NAME_LIMIT):
-        message = f"{option} {name!r} is no name of a destination: give one such as crm"
-        raise ConfigurationError(message)
-
-
-def check_kind(kind: str) -> None:
-    """Raise ConfigurationError where there is no such kind."""
-    from forebay.core.body_item import BODY_KIND
-    from forebay.core.dead_letters import UNREADABLE
-    from forebay.core.item_kinds import KINDS
-
-    kinds = (*KINDS, BODY_KIND, UNREADABLE)
-    if kind not in kinds:
-        message = f"--kind {kind!r} is none: there are {', '.join(kinds)}"
-        raise ConfigurationError(message)
-
-
-def check_id(id_: str, shown_by: str) -> None:
-    """Raise ConfigurationError where an id can be none; `shown_by` is the verb that lists them."""
-    if not (id_ and _HEX.issuperset(id_)):
-        message = f"{id_!r} is no id: it is of hex digits, as `forebay {shown_by}` shows it"
-        raise ConfigurationError(message)
-
-
-def check_conversation(token: str) -> None:
-    """Raise ConfigurationError where a conversation's token can be none."""
-    if not (token and _HEX.issuperset(token)):
-        message = f"--conversation {token!r} is no token: it is of hex digits"
-        raise ConfigurationError(message)
 
 
 def check_can_be_asked() -> None:

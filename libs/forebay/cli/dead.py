@@ -20,7 +20,6 @@ from forebay.cli.common_options import (
     Shard,
     Wamid,
     Yes,
-    check_label,
     limit_of,
     output_of,
 )
@@ -30,7 +29,6 @@ from forebay.cli.dead_options import (
     Reason,
     Since,
     Until,
-    dead_letter_filter,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on, printer_as, with_store
 from forebay.cli.help_formatting import unwrapped
@@ -97,6 +95,8 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead ls --wamid wamid.HBgL... --json
     """
+    from forebay.views.filters import dead_letter_filter
+
     wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,
@@ -144,6 +144,8 @@ def show(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead show 0b6ea2e2 --reveal --json | jq .data
     """
+    from forebay.views.filters import dead_letter_filter
+
     wanted = dead_letter_filter(id_=id_, invalid=invalid)
     output = output_of(output, as_json=as_json)
     printer = printer_as(output, invalid=invalid)
@@ -217,6 +219,8 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead replay --invalid --reason TooManyItems --max-items 80000
     """
+    from forebay.views.filters import check_label, dead_letter_filter
+
     wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,
@@ -289,6 +293,8 @@ def purge(  # noqa: PLR0913  # one parameter for each option
 
       forebay dead purge --reason Expired --until 2w
     """
+    from forebay.views.filters import dead_letter_filter
+
     wanted = dead_letter_filter(
         endpoint=endpoint,
         destination=destination,

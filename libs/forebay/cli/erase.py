@@ -16,7 +16,6 @@ from forebay.cli.common_options import (
     Shard,
     Yes,
     check_can_be_asked,
-    endpoint_named,
     output_of,
 )
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
@@ -86,8 +85,9 @@ def erase(  # noqa: PLR0913  # one parameter for each option
       forebay erase -e acme/shop --conversation 0b6ea2e2a1c94d6c
     """
     from forebay.core.person_matching import Person
+    from forebay.views.filters import endpoint_name
 
-    name = endpoint_named(endpoint)
+    name = endpoint_name(endpoint)
     if (user is None) == (conversation is None):
         message = "say who: either --user or --conversation"
         raise ConfigurationError(message)

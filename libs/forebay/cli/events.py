@@ -29,7 +29,6 @@ from forebay.cli.events_options import (
     RevealRecords,
     Since,
     Until,
-    index_filter,
     searched,
 )
 from forebay.cli.events_replay import replay
@@ -93,8 +92,8 @@ def show(  # noqa: PLR0913  # one parameter for each option
 
     async def run(client: "CommandClient") -> None:
         from forebay.cli.printers.events_show_printer import print_stories
-        from forebay.cli.printers.output_formatting import utc_text
         from forebay.runtime.item_index import ItemIndex
+        from forebay.views.texts import utc_text
 
         index = ItemIndex(client, shards)
         stories = await index.of_message(message)
@@ -147,6 +146,8 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay events ls --wamid wamid.HBgL... --json
     """
+    from forebay.views.filters import index_filter
+
     shards, printed = shard_names(shard), output_of(output, as_json=as_json)
     now = datetime.now().astimezone()
     wanted = index_filter(
@@ -215,6 +216,8 @@ def tail(  # noqa: PLR0913  # one parameter for each option
 
       forebay events tail --since 10m --json | jq .error
     """
+    from forebay.views.filters import index_filter
+
     shards, printed = shard_names(shard), output_of(output, as_json=as_json)
     now = datetime.now().astimezone()
     wanted = index_filter(

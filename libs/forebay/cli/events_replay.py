@@ -18,11 +18,10 @@ from forebay.cli.common_options import (
     Shard,
     Wamid,
     Yes,
-    check_label,
     output_of,
 )
 from forebay.cli.dead_session import carry_out, count, goes_on
-from forebay.cli.events_options import Channel, index_filter
+from forebay.cli.events_options import Channel
 from forebay.cli.nats_session import shard_names, with_client
 from forebay.cli.replay_destination_check import check_target
 from forebay.core.errors import ConfigurationError
@@ -106,6 +105,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     from forebay.core.endpoint_name import EndpointName
     from forebay.core.stored_items import StoredItemFilter
     from forebay.core.time_expressions import parse_time_expression
+    from forebay.views.filters import check_label, index_filter
 
     check_label(to, "--to")
     now = datetime.now().astimezone()

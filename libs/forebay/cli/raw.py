@@ -17,7 +17,7 @@ from forebay.cli.common_options import (
 from forebay.cli.help_formatting import unwrapped
 from forebay.cli.nats_session import nats_epilog, shard_names, with_client
 from forebay.cli.raw_replay import replay
-from forebay.cli.raw_webhooks import check_which, webhooks_of
+from forebay.cli.raw_webhooks import webhooks_of
 
 if TYPE_CHECKING:
     from forebay.runtime.jetstream.command_client import CommandClient
@@ -67,7 +67,9 @@ def show(  # noqa: PLR0913  # one parameter for each option
 
       forebay raw show 0b6ea2e2a1c94d6c8f1e2d3c4b5a6978 --reveal --json | jq .body
     """
-    check_which(which)
+    from forebay.views.filters import webhook_place
+
+    webhook_place(which)
     shards, printed = shard_names(shard), output_of(output, as_json=as_json)
 
     async def run(client: "CommandClient") -> None:

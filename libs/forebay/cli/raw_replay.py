@@ -17,12 +17,11 @@ from forebay.cli.common_options import (
     Shard,
     Yes,
     check_can_be_asked,
-    check_label,
     output_of,
 )
 from forebay.cli.events_replay import Rate, deliver_again
 from forebay.cli.nats_session import shard_names, with_client
-from forebay.cli.raw_webhooks import check_which, webhooks_of
+from forebay.cli.raw_webhooks import webhooks_of
 from forebay.core.errors import ConfigurationError, ForebayError, UnreadableBody
 
 if TYPE_CHECKING:
@@ -84,7 +83,9 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
       forebay raw replay 0b6ea2e2a1c94d6c8f1e2d3c4b5a6978 --dry-run
     """
-    check_which(which)
+    from forebay.views.filters import check_label, webhook_place
+
+    webhook_place(which)
     if to is not None:
         check_label(to, "--to")
     elif whole:

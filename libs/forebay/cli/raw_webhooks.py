@@ -9,29 +9,7 @@ if TYPE_CHECKING:
     from forebay.runtime.jetstream.api import StoredMessage
     from forebay.runtime.jetstream.command_client import CommandClient
 
-__all__ = ["check_which", "webhooks_of"]
-
-SEQUENCE_DIGITS = 19
-"""Of the largest sequence: a longer number is an id."""
-
-
-def check_which(which: str) -> bool:
-    """Return whether a webhook is named by its sequence, and not by the id of an item.
-
-    Raises:
-        ConfigurationError: where it is neither.
-    """
-    from forebay.core.dead_letters import KEY_DIGITS
-
-    if which.isascii() and which.isdigit() and len(which) <= SEQUENCE_DIGITS:
-        return True
-    if len(which) == KEY_DIGITS and set(which) <= set("0123456789abcdef"):
-        return False
-    message = (
-        f"{which!r} is neither a sequence, such as 5120, nor an id of {KEY_DIGITS} hex digits: "
-        "`forebay events show WAMID` prints both"
-    )
-    raise ConfigurationError(message)
+__all__ = ["webhooks_of"]
 
 
 async def webhooks_of(
@@ -44,15 +22,16 @@ async def webhooks_of(
         ForebayError: where there is none, or NATS does not answer.
     """
     from forebay.runtime.stored_webhooks import sequences_of_item, webhook_at
+    from forebay.views.filters import webhook_place
 
-    is_sequence = check_which(which)
-    if is_sequence and len(shards) > 1:
+    own = webhook_place(which)
+    if own is not None and len(shards) > 1:
         message = "each shard has a webhook of that sequence: name one by --shard"
         raise ConfigurationError(message)
     places = (
-        [(shards[0], int(which))]
-        if is_sequence
-        else [each async for each in sequences_of_item(client, shards, which)]
+        [each async for each in sequences_of_item(client, shards, which)]
+        if own is None
+        else [(shards[0], own)]
     )
     if not places:
         message = "no item has this id any more: `forebay events show WAMID` tells of it"

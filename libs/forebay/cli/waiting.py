@@ -17,11 +17,6 @@ from forebay.cli.common_options import (
     NatsUrl,
     Shard,
     Wamid,
-    check_conversation,
-    check_id,
-    check_kind,
-    check_label,
-    endpoint_named,
     limit_of,
 )
 from forebay.cli.help_formatting import unwrapped
@@ -89,24 +84,15 @@ def ls(  # noqa: PLR0913  # one parameter for each option
 
       forebay waiting ls --wamid wamid.HBgL... --json
     """
-    from forebay.core.waiting_items import WaitingFilter
+    from forebay.views.filters import waiting_filter
 
-    name = None if endpoint is None else endpoint_named(endpoint)
-    if destination is not None:
-        check_label(destination, "--destination")
-    if kind is not None:
-        check_kind(kind)
-    if id_ is not None:
-        check_id(id_, "waiting ls")
-    if conversation:
-        check_conversation(conversation)
-    wanted = WaitingFilter(
-        endpoint=name,
+    wanted = waiting_filter(
+        endpoint=endpoint,
         destination=destination,
         kind=kind,
         wamid=wamid,
-        key=id_,
-        conversation=conversation or None,
+        id_=id_,
+        conversation=conversation,
     )
     shards = shard_names(shard)
     most = limit_of(limit, is_table=not as_json)
@@ -116,7 +102,7 @@ def ls(  # noqa: PLR0913  # one parameter for each option
         from forebay.cli.printers.waiting_printer import WaitingPrinter
         from forebay.runtime.retry_reader import find_waiting
 
-        reports = await _reports(client, name, destination)
+        reports = await _reports(client, wanted.endpoint, destination)
         printer = WaitingPrinter(reports, as_json=as_json, reveal=reveal)
         pages = find_waiting(client, shards, wanted)
         shown, is_cut = await print_pages(pages, printer.rows, most)

@@ -106,12 +106,13 @@ def unpacked(payload: bytes, headers: Mapping[str, str], max_bytes: int) -> byte
     return body
 
 
-def as_it_came(payload: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return a stored body as it came, for a person's command.
+def as_it_came(payload: bytes, headers: Mapping[str, str], limit: int = SHOWN_LIMIT) -> bytes:
+    """Return a stored body as it came, for a person's question.
 
-    What says that it is packed and cannot be unpacked is returned as it stands.
+    What says that it is packed and cannot be unpacked, or comes to more than the limit, is returned
+    as it stands.
     """
     try:
-        return unpacked(payload, headers, SHOWN_LIMIT)
+        return unpacked(payload, headers, limit)
     except UnreadableBody:
         return payload

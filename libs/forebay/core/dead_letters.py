@@ -30,6 +30,7 @@ __all__ = [
     "Death",
     "dead_letter_of_row",
     "is_of_message",
+    "only_one",
     "replay_row",
 ]
 
@@ -158,6 +159,9 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant; what is None says nothing."""
 
     endpoint: EndpointName | None = None
+    namespaces: frozenset[str] | None = None
+    """Of endpoints of these only."""
+
     destination: str | None = None
     kind: str | None = None
     reason: str | None = None
@@ -174,10 +178,10 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     def subjects(self, shard: str) -> str:
         """Return the wildcard of all subjects of DEAD that can match."""
         whole = self.key is not None and len(self.key) == KEY_DIGITS
-        if self.endpoint is None and self.destination is None and not whole:
+        namespace, name = self.endpoint or (only_one(self.namespaces) or "*", "*")
+        if namespace == "*" and self.destination is None and not whole:
             # Not the same for the server: it need not compare each subject.
             return ">"
-        namespace, name = self.endpoint or ("*", "*")
         return (
             f"forebay.dead.{shard}.{namespace}.{name}.{self.destination or '*'}."
             f"{self.key if whole else '*'}"
@@ -186,13 +190,19 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, letter: DeadLetter) -> bool:
         """Say whether a letter of these subjects is meant."""
         return (
-            (self.kind is None or letter.kind == self.kind)
+            (self.namespaces is None or letter.subject.endpoint.namespace in self.namespaces)
+            and (self.kind is None or letter.kind == self.kind)
             and (self.reason is None or letter.reason.lower() == self.reason.lower())
             and (self.key is None or letter.subject.key.startswith(self.key))
             and (self.since is None or letter.died_at >= self.since)
             and (self.until is None or letter.died_at < self.until)
             and (self.wamid is None or is_of_message(letter.item, self.wamid))
         )
+
+
+def only_one(names: frozenset[str] | None) -> str | None:
+    """Return the one of some names; None where there are more, or any is meant."""
+    return next(iter(names)) if names is not None and len(names) == 1 else None
 
 
 def is_of_message(item: StoredItem | None, wamid: str) -> bool:

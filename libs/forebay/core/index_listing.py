@@ -28,6 +28,9 @@ class IndexFilter(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     """`namespace/name`."""
 
+    namespaces: frozenset[str] | None = None
+    """Of endpoints of these only."""
+
     channel: str | None = None
     kind: str | None = None
     conversation: str | None = None
@@ -59,6 +62,7 @@ class IndexFilter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.channel is None or record.channel == self.channel)
             and (self.conversation is None or record.conversation == self.conversation)
             and (self.token is None or record.token.startswith(self.token))
+            and (self.namespaces is None or record.endpoint.partition("/")[0] in self.namespaces)
         )
 
     def is_of_destination(self, record: IndexRecord) -> bool:
@@ -136,14 +140,19 @@ class ItemRow:
 class ItemRows:
     """Puts records together, one row an item, and holds `HELD_ROWS` of them at most."""
 
-    def __init__(self, shard: str, wanted: IndexFilter, most: int | None = None) -> None:
+    def __init__(
+        self, shard: str, wanted: IndexFilter, most: int | None = None, *, is_by_time: bool = True
+    ) -> None:
         """Prepare.
 
         Args:
             shard: Where the records are from.
             wanted: Which items.
             most: How many rows will be shown; None for all.
+            is_by_time: Whether those that are taken out together are in the order of their times;
+                else of their first records, which no record that comes later changes.
         """
+        self._is_by_time = is_by_time
         self._shard = shard
         self._wanted = wanted
         # One more, to know that there are more. What is judged by its end has to be held until it.
@@ -171,18 +180,19 @@ class ItemRows:
         return self._begins_more and len(self._rows) >= HELD_ROWS
 
     def take_oldest(self) -> list[ItemRow]:
-        """Take the half out that began first, by time."""
+        """Take the half out that began first."""
         half = [self._rows.pop(item) for item in list(self._rows)[: max(1, len(self._rows) // 2)]]
         return list(self._meant(half))
 
     def take_all(self) -> list[ItemRow]:
-        """Take all out, by time."""
+        """Take all out."""
         rows = list(self._rows.values())
         self._rows.clear()
         return list(self._meant(rows))
 
     def _meant(self, rows: list[ItemRow]) -> Iterator[ItemRow]:
-        return (row for row in sorted(rows, key=_began) if self._wanted.takes(row))
+        ordered = sorted(rows, key=_began) if self._is_by_time else rows
+        return (row for row in ordered if self._wanted.takes(row))
 
 
 class MessageItems:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from forebay.core import envelope
-from forebay.core.dead_letters import KEY_DIGITS, UNREADABLE, is_of_message
+from forebay.core.dead_letters import KEY_DIGITS, UNREADABLE, is_of_message, only_one
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.envelope import StoredItem, readable_item
 from forebay.core.subjects import RetrySubject
@@ -84,6 +84,9 @@ class WaitingFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows are meant; what is None says nothing."""
 
     endpoint: EndpointName | None = None
+    namespaces: frozenset[str] | None = None
+    """Of endpoints of these only."""
+
     destination: str | None = None
     conversation: str | None = None
     """Its token."""
@@ -96,11 +99,11 @@ class WaitingFilter(msgspec.Struct, frozen=True, kw_only=True):
     def subjects(self, shard: str) -> str:
         """Return the wildcard of all subjects of RETRY that can match."""
         whole = self.key is not None and len(self.key) == KEY_DIGITS
-        is_any = self.endpoint is None and self.destination is None and self.conversation is None
+        namespace, name = self.endpoint or (only_one(self.namespaces) or "*", "*")
+        is_any = namespace == "*" and self.destination is None and self.conversation is None
         if is_any and not whole:
             # Not the same for the server: it need not compare each subject.
             return ">"
-        namespace, name = self.endpoint or ("*", "*")
         return (
             f"forebay.retry.{shard}.*.*.{namespace}.{name}.{self.destination or '*'}."
             f"{self.conversation or '*'}.{self.key if whole else '*'}"
@@ -109,7 +112,8 @@ class WaitingFilter(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, row: WaitingItem) -> bool:
         """Say whether a row of these subjects is meant."""
         return (
-            (self.kind is None or row.kind == self.kind)
+            (self.namespaces is None or row.subject.endpoint.namespace in self.namespaces)
+            and (self.kind is None or row.kind == self.kind)
             and (self.key is None or row.subject.key.startswith(self.key))
             and (self.wamid is None or is_of_message(row.item, self.wamid))
         )

@@ -9,6 +9,7 @@ import enum
 import functools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import ClassVar, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from forebay.runtime.jetstream.api import (
 from forebay.runtime.jetstream.command_requests import SILENCE, patiently, store_message
 from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay.runtime.jetstream.stream_reader import read_pages
+from forebay.runtime.jetstream.stream_reader import StreamPlace, read_pages, shards_behind
 
 __all__ = [
     "DeadLetterGroup",
@@ -110,21 +111,28 @@ class DeadLetterStore(abc.ABC):
 
     # -- finding
 
-    async def find(self, wanted: DeadLetterFilter) -> AsyncIterator[list[DeadLetter]]:
+    async def find(
+        self, wanted: DeadLetterFilter, after: StreamPlace | None = None
+    ) -> AsyncIterator[list[DeadLetter]]:
         """Yield the letters that are meant, shard by shard, oldest first, page by page.
+
+        Args:
+            wanted: Which letters.
+            after: Behind which one; None for all.
 
         Raises:
             StoreUnavailable: where NATS does not answer or a shard has no such stream.
         """
-        for shard in self.shards:
-            async for page in self._find_in(shard, wanted):
+        for shard in shards_behind(self.shards, after):
+            is_behind = after is not None and after.shard == shard
+            start = after.sequence + 1 if after is not None and is_behind else wanted.since or 1
+            async for page in self._find_in(shard, wanted, start):
                 yield page
 
     async def _find_in(
-        self, shard: str, wanted: DeadLetterFilter
+        self, shard: str, wanted: DeadLetterFilter, start: int | datetime
     ) -> AsyncIterator[list[DeadLetter]]:
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
-        start = wanted.since or 1
         async for messages in read_pages(self.client, stream, subjects, start, patiently):
             letters = [self.letter(each) for each in messages]
             # Also where none is meant: whoever waits wants to see that it goes on.

@@ -70,24 +70,38 @@ class ItemIndex:
         self.unread = 0
         """Records that could not be read so far: a later version's, or nobody's."""
 
-    async def of_message(self, message: str) -> list[ItemStory]:
+    async def of_message(
+        self,
+        message: str,
+        namespaces: frozenset[str] | None = None,
+        most: int | None = None,
+    ) -> list[ItemStory]:
         """Return all items about a message of a provider, in the order in which they were stored.
 
         Args:
             message: The provider's id of it.
+            namespaces: Of endpoints of these only; None for all.
+            most: So many, those stored first; None for all.
 
         Raises:
             StoreError: where NATS does not answer, or a shard has no index.
         """
         found = [
-            await self._with_present(story)
+            story
             for shard in self._shards
             for story in await self._stories(shard, message)
+            if namespaces is None or story.stored[0].endpoint.partition("/")[0] in namespaces
         ]
-        return sorted(found, key=lambda story: story.stored[0].at)
+        found.sort(key=lambda story: story.stored[0].at)
+        return [await self._with_present(story) for story in found[:most]]
 
     async def listed(
-        self, wanted: IndexFilter, *, message: str | None = None, most: int | None = None
+        self,
+        wanted: IndexFilter,
+        *,
+        message: str | None = None,
+        most: int | None = None,
+        is_by_time: bool = True,
     ) -> AsyncIterator[list[ItemRow]]:
         """Yield the items that something happened to, oldest first, shard by shard.
 
@@ -98,12 +112,14 @@ class ItemIndex:
             wanted: Which items, and of which time.
             message: The provider's id of the message that they are about; None for all.
             most: How many will be shown; None for all.
+            is_by_time: Whether those that are given out together are by time; else in the order of
+                their first records, to which a later call adds nothing but at the end.
 
         Raises:
             StoreError: where NATS does not answer, or a shard has no index.
         """
         for shard in self._shards:
-            rows = ItemRows(shard, wanted, most)
+            rows = ItemRows(shard, wanted, most, is_by_time=is_by_time)
             if message is not None:
                 for story in await self._stories(shard, message):
                     records: tuple[IndexRecord, ...] = (*story.stored, *story.handled)

@@ -42,7 +42,7 @@ from forebay.runtime.jetstream.command_client import CommandClient
 from forebay.runtime.jetstream.command_requests import patiently
 from forebay.runtime.jetstream.consumers import list_consumers
 from forebay.runtime.jetstream.errors import SequenceMismatch, StreamMissing
-from forebay.runtime.jetstream.stream_reader import read_last
+from forebay.runtime.jetstream.stream_reader import StreamPlace, read_last
 
 __all__ = ["ItemReplay", "StoredItems"]
 
@@ -61,7 +61,9 @@ class ItemReplay(DeadLetterStore):
             to: The destination of the items' endpoints that gets them.
         """
         super().__init__(client, shards)
-        self._to = to
+        self.to = to
+        """The destination that gets them."""
+
         self._run = secrets.token_hex(8)
         self._settled: dict[str, dict[str, int]] = {}
         """Up to which sequence all is worked off, by shard and consumer, as it was last seen."""
@@ -74,7 +76,7 @@ class ItemReplay(DeadLetterStore):
     def letter(self, stored: StoredMessage) -> WantedAgain:
         return wanted_again(
             EventSubject.parse(stored.subject),
-            self._to,
+            self.to,
             item=readable_item(stored.payload),
             payload=stored.payload,
             headers=stored.headers,
@@ -142,7 +144,9 @@ class StoredItems(ItemReplay):
     """The items in EVENTS."""
 
     @override
-    async def find(self, wanted: DeadLetterFilter) -> AsyncIterator[list[DeadLetter]]:
+    async def find(
+        self, wanted: DeadLetterFilter, after: StreamPlace | None = None
+    ) -> AsyncIterator[list[DeadLetter]]:
         """Yield the items that are meant; those of one message by the index, where there is one.
 
         Raises:
@@ -157,7 +161,7 @@ class StoredItems(ItemReplay):
             else:
                 yield await self._of_rows(rows, wanted)
                 return
-        async for page in super().find(wanted):
+        async for page in super().find(wanted, after):
             yield page
 
     async def _rows_of(self, message: str) -> list[ItemRow]:

@@ -41,7 +41,7 @@ from forebay.runtime.jetstream.api import StoredMessage
 from forebay.runtime.jetstream.command_client import CommandClient
 from forebay.runtime.jetstream.command_requests import store_message
 from forebay.runtime.jetstream.consumers import list_consumers
-from forebay.runtime.jetstream.stream_reader import read_last
+from forebay.runtime.jetstream.stream_reader import StreamPlace, read_last
 
 __all__ = ["SplitPreview", "WebhookItems", "is_split", "preview", "split_again"]
 
@@ -128,8 +128,11 @@ class WebhookItems(ItemReplay):
         """That of the whole."""
 
     @override
-    async def find(self, wanted: DeadLetterFilter) -> AsyncIterator[list[DeadLetter]]:
+    async def find(
+        self, wanted: DeadLetterFilter, after: StreamPlace | None = None
+    ) -> AsyncIterator[list[DeadLetter]]:
         """Yield the items that are meant; raises StoreError."""
+        del after  # it is no stream
         async for page in self.cut_again():
             yield [each for each in page if wanted.matches(each)]
 
@@ -155,7 +158,7 @@ class WebhookItems(ItemReplay):
             payload = encode_item(item) if own is None else own.payload
             yield wanted_again(
                 claim,
-                self._to,
+                self.to,
                 item=readable_item(payload),
                 payload=payload,
                 headers=self._headers(item) if own is None else own.headers,

@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -19,20 +18,13 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from forebay.cli.printers.output_formatting import (
-    CELL,
-    SHORT_ID,
-    PagedTable,
-    output_console,
-    shown_channel,
-    utc_or_none,
-)
-from forebay.core import envelope
+from forebay.cli.printers.output_formatting import CELL, SHORT_ID, PagedTable, output_console
 from forebay.core.dead_letters import DeadLetter, Death
 from forebay.core.failure_words import plain_failure
 from forebay.core.masking import masked, printable
 from forebay.core.provider_vocabulary import known_word
 from forebay.runtime.dead_letter_store import DeadLetterOutcome, DeadLetterPlan
+from forebay.views.dead_letters import letter_facts
 
 __all__ = ["DeadLetterPrinter", "JsonPrinter", "TablePrinter"]
 
@@ -140,7 +132,7 @@ class TablePrinter(_Moving):
     @override
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        facts = _facts(letter, reveal=reveal)
+        facts = letter_facts(letter, reveal=reveal)
         facts["error"] = plain_failure(letter.error)
         facts["deathsBefore"] = "; ".join(map(_death_line, letter.deaths)) or None
         for name, value in facts.items():
@@ -193,7 +185,7 @@ class JsonPrinter(_Moving):
     @override
     def letters(self, page: Sequence[DeadLetter]) -> None:
         for letter in page:
-            facts = _facts(letter, reveal=False)
+            facts = letter_facts(letter, reveal=False)
             _line({name: facts[name] for name in _LISTED})
 
     @override
@@ -202,7 +194,7 @@ class JsonPrinter(_Moving):
 
     @override
     def letter(self, letter: DeadLetter, *, reveal: bool) -> None:
-        _line({**_facts(letter, reveal=reveal), "data": _content(letter, reveal=reveal)})
+        _line({**letter_facts(letter, reveal=reveal), "data": _content(letter, reveal=reveal)})
 
     @override
     def plan(self, plan: DeadLetterPlan, verb: str, *, rate: float) -> None:
@@ -264,44 +256,6 @@ _LISTED: Final = (
 )
 
 
-def _facts(letter: DeadLetter, *, reveal: bool) -> dict[str, Any]:
-    """Return all but the content; what could identify a person only if revealed."""
-    subject, item = letter.subject, letter.item
-    facts: dict[str, Any] = {
-        "id": subject.key,
-        "endpoint": str(subject.endpoint),
-        "destination": subject.destination,
-        "kind": letter.kind,
-        "type": None if item is None else item.type if reveal else known_word(item.type),
-        "reason": letter.reason,
-        "error": letter.error,
-        "attempts": letter.attempts,
-        "diedAt": utc_or_none(letter.died_at),
-        "receivedAt": utc_or_none(letter.received_at),
-        "happenedAt": None if item is None else item.time,
-        "channel": None if item is None else shown_channel(item.channel, reveal=reveal),
-        "shard": subject.shard,
-        "sequence": letter.sequence,
-        "bytes": letter.size,
-        "replayedBefore": envelope.REPLAY_OF in letter.headers,
-        "deathsBefore": [
-            {
-                "diedAt": utc_or_none(datetime.fromtimestamp(each.at / 1000, UTC)),
-                "destination": each.destination,
-                "reason": each.reason,
-                "error": each.error,
-                "attempts": each.attempts,
-            }
-            for each in letter.deaths
-        ],
-    }
-    if reveal:
-        facts["itemkey"] = None if item is None else item.key
-        facts["conversation"] = letter.headers.get(envelope.CONVERSATION)
-        facts["traceparent"] = letter.headers.get(envelope.TRACEPARENT)
-    return facts
-
-
 def _death_line(death: Death) -> str:
     return f"{death.destination}: {_why(death.reason, death.error)}, {death.attempts} tries"
 
@@ -327,7 +281,7 @@ def _lines_of(content: str) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        is_number = column == "letters"
+        is_number = column in {"bodies", "items", "letters"}
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     return table
 

@@ -3,21 +3,16 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from forebay.cli.printers.index_record_facts import handled_facts, outcome_words
-from forebay.cli.printers.output_formatting import (
-    CELL,
-    SHORT_ID,
-    PagedTable,
-    millis_text,
-    output_console,
-    shown_channel,
-)
+from forebay.cli.printers.outcome_words import outcome_words
+from forebay.cli.printers.output_formatting import CELL, SHORT_ID, PagedTable, output_console
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_listing import ItemRow
 from forebay.core.index_records import IndexOutcome
 from forebay.core.masking import printable
+from forebay.views.items import row_facts
+from forebay.views.texts import millis_text, shown_channel
 
 __all__ = ["ItemListPrinter"]
 
@@ -47,7 +42,10 @@ class ItemListPrinter:
         """Show some."""
         if self._as_json:
             for row in rows:
-                sys.stdout.write(printable(json.dumps(self._facts(row), ensure_ascii=False)) + "\n")
+                sys.stdout.write(
+                    printable(json.dumps(row_facts(row, reveal=self._reveal), ensure_ascii=False))
+                    + "\n"
+                )
             return
         self._table.rows(map(self._cells, rows))
 
@@ -78,29 +76,6 @@ class ItemListPrinter:
             said = (f"{name}: {each.said}" for name, each in row.last.items() if each.said)
             cells += [any_.conversation, "; ".join(said)]
         return tuple(printable(cell, CELL) for cell in cells)
-
-    def _facts(self, row: ItemRow) -> dict[str, Any]:
-        any_, stored = row.any, row.stored
-        facts: dict[str, Any] = {
-            "id": any_.token,
-            "endpoint": any_.endpoint,
-            "kind": any_.kind,
-            "channel": shown_channel(any_.channel, reveal=self._reveal),
-            "shard": row.shard,
-            "at": millis_text(row.at),
-            "stored": None if stored is None else stored.outcome,
-            "receivedAt": (
-                millis_text(stored.received) if stored is not None and stored.received else None
-            ),
-            "rawSequence": None if stored is None else stored.raw,
-            "repeats": row.repeats,
-            "handled": [
-                handled_facts(row.last[name], reveal=self._reveal) for name in sorted(row.last)
-            ],
-        }
-        if self._reveal:
-            facts["conversation"] = any_.conversation
-        return facts
 
 
 def _became(row: ItemRow) -> str:

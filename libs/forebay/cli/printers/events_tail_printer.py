@@ -7,17 +7,13 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from forebay.cli.printers.index_record_facts import handled_facts, outcome_words
-from forebay.cli.printers.output_formatting import (
-    CELL,
-    SHORT_ID,
-    millis_text,
-    output_console,
-    shown_channel,
-)
+from forebay.cli.printers.outcome_words import outcome_words
+from forebay.cli.printers.output_formatting import CELL, SHORT_ID, output_console
 from forebay.core.failure_words import plain_failure
 from forebay.core.index_records import IndexOutcome, IndexRecord, ItemHandled
 from forebay.core.masking import printable
+from forebay.views.items import handled_facts
+from forebay.views.texts import millis_text, shown_channel
 
 __all__ = ["TailPrinter"]
 

@@ -3,26 +3,20 @@
 import itertools
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
 from forebay.cli.printers.fitting_table import print_table
-from forebay.core.provider_vocabulary import OTHER
 
 __all__ = [
     "CELL",
     "SHORT_ID",
     "TABLE_ROWS",
     "PagedTable",
-    "millis_text",
     "output_console",
     "print_pages",
-    "shown_channel",
-    "utc_or_none",
-    "utc_text",
 ]
 
 PIPE_WIDTH: Final = 240
@@ -37,35 +31,10 @@ SHORT_ID: Final = 12
 CELL: Final = 200
 """Characters of one fact that a table shows: nearly always all of them."""
 
-ID_DIGITS: Final = 20
-"""Of a phone number id: providers have 15 to 17."""
-
 
 def output_console() -> Console:
     """Return where results are shown: stdout, as wide as its terminal."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
-
-
-def utc_text(moment: datetime) -> str:
-    """Return a time as it is shown: UTC, with milliseconds."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-def utc_or_none(moment: datetime | None) -> str | None:
-    """Return a time as it is shown; None where there is none."""
-    return None if moment is None else utc_text(moment)
-
-
-def millis_text(millis: int) -> str:
-    """Return a time in milliseconds since the epoch as it is shown."""
-    return utc_text(datetime.fromtimestamp(millis / 1000, UTC))
-
-
-def shown_channel(text: str, *, reveal: bool) -> str:
-    """Return a number's id, which is the business' own; of a hostile body it can be anything."""
-    is_id = len(text) <= ID_DIGITS and text.isascii() and text.isdigit()
-    return text if reveal or is_id or not text else OTHER
 
 
 class PagedTable:

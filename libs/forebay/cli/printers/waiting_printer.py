@@ -2,32 +2,19 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from rich.text import Text
 
 from forebay.cli.printers.fitting_table import print_table
-from forebay.cli.printers.output_formatting import (
-    CELL,
-    SHORT_ID,
-    TABLE_ROWS,
-    output_console,
-    utc_or_none,
-)
-from forebay.core.control import DestinationCondition, DestinationReport
-from forebay.core.failure_words import plain_failure
+from forebay.cli.printers.output_formatting import CELL, SHORT_ID, TABLE_ROWS, output_console
 from forebay.core.masking import printable
 from forebay.core.waiting_items import WaitingItem
 from forebay.local.troubles import span
+from forebay.views.waiting import Reports, due_at, expires_at, waiting_facts
 
 __all__ = ["WaitingPrinter"]
-
-_HOLDING: Final = frozenset(
-    {DestinationCondition.OPEN, DestinationCondition.PROBING, DestinationCondition.REFUSED}
-)
-"""States in which nothing is tried but one item now and then."""
 
 
 class WaitingPrinter:
@@ -35,7 +22,7 @@ class WaitingPrinter:
 
     def __init__(
         self,
-        reports: Mapping[tuple[str, str], DestinationReport],
+        reports: Reports,
         *,
         as_json: bool,
         reveal: bool,
@@ -57,7 +44,10 @@ class WaitingPrinter:
         """Show some."""
         if self._as_json:
             for row in page:
-                text = json.dumps(self._facts(row), ensure_ascii=False)
+                text = json.dumps(
+                    waiting_facts(row, self._reports, self._now, reveal=self._reveal),
+                    ensure_ascii=False,
+                )
                 sys.stdout.write(f"{printable(text)}\n")
             return
         for start in range(0, len(page), TABLE_ROWS):
@@ -82,9 +72,9 @@ class WaitingPrinter:
             columns += ["message", "conversation"]
         shown: list[list[Text]] = []
         for row in rows:
-            facts = self._facts(row)
-            due = self._due_at(row)
-            expires = self._expires_at(row)
+            facts = waiting_facts(row, self._reports, self._now, reveal=self._reveal)
+            due = due_at(row, self._reports, self._now)
+            expires = expires_at(row, self._reports)
             cells = [
                 row.subject.key[:SHORT_ID],
                 facts["endpoint"],
@@ -104,60 +94,3 @@ class WaitingPrinter:
     def _left(self, expires: datetime) -> str:
         left = (expires - self._now).total_seconds()
         return f"in {span(left)}" if left > 0 else "now"
-
-    def _facts(self, row: WaitingItem) -> dict[str, Any]:
-        subject, report = row.subject, self._report(row)
-        facts: dict[str, Any] = {
-            "id": subject.key,
-            "endpoint": str(subject.endpoint),
-            "destination": subject.destination,
-            "kind": row.kind,
-            "lane": subject.lane,
-            "state": None if report is None else report.state.value,
-            "reason": None if report is None else report.reason,
-            "why": self._why(row),
-            "receivedAt": utc_or_none(row.received_at),
-            "waitsSince": utc_or_none(row.since),
-            "nextAttemptAbout": utc_or_none(self._due_at(row)),
-            "expiresAt": utc_or_none(self._expires_at(row)),
-            "hasFailed": row.has_failed,
-            "shard": subject.shard,
-            "sequence": row.sequence,
-            "bytes": row.size,
-        }
-        if self._reveal:
-            facts["itemkey"] = None if row.item is None else row.item.key
-            facts["conversation"] = subject.conversation
-        return facts
-
-    def _report(self, row: WaitingItem) -> DestinationReport | None:
-        return self._reports.get((str(row.subject.endpoint), row.subject.destination))
-
-    def _why(self, row: WaitingItem) -> str:
-        own = "it failed" if row.has_failed else "it waits for its turn"
-        report = self._report(row)
-        if report is None or report.state is DestinationCondition.UP:
-            return own
-        reason = f" ({plain_failure(report.reason)})" if report.reason else ""
-        return f"{own}; the destination: {report.state.value}{reason}"
-
-    def _due_at(self, row: WaitingItem) -> datetime | None:
-        """Return when it is tried next, about; None where nothing says so."""
-        report, due = self._report(row), row.due_at
-        if report is None or report.state is DestinationCondition.PAUSED:
-            return None
-        after = report.next_attempt_seconds
-        if report.state in _HOLDING:
-            after = after or 0.0
-            return max(due or self._now, self._now + timedelta(seconds=after))
-        if due is not None and due > self._now:
-            return due
-        return None if after is None else self._now + timedelta(seconds=after)
-
-    def _expires_at(self, row: WaitingItem) -> datetime | None:
-        """Return when its `maxAge` is over, which does not count while its endpoint is paused."""
-        report = self._report(row)
-        if report is None or report.state is DestinationCondition.PAUSED:
-            return None
-        age = report.max_age_seconds
-        return None if age is None else row.since + timedelta(seconds=age)

@@ -9,7 +9,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from nats.aio.client import Client
@@ -37,10 +37,12 @@ from forebay.runtime.jetstream.fast_subscriptions import subscribe
 __all__ = [
     "PAGE_BYTES",
     "PAGE_MESSAGES",
+    "StreamPlace",
     "read_last",
     "read_page",
     "read_pages",
     "read_sequences",
+    "shards_behind",
 ]
 
 PAGE_MESSAGES: Final = 2_000
@@ -49,6 +51,20 @@ subjects: small pages of a large stream take long."""
 
 PAGE_BYTES: Final = 4 * 1024 * 1024
 """Of one page; a message that crosses it still comes, so a page is at most this and 8 MiB."""
+
+
+class StreamPlace(NamedTuple):
+    """A message of one of the streams of a kind: a list goes on behind it."""
+
+    shard: str
+    sequence: int
+
+
+def shards_behind(shards: Sequence[str], place: StreamPlace | None) -> Sequence[str]:
+    """Return the shards that a list still has to read: none where it has never been in one."""
+    if place is None:
+        return shards
+    return shards[shards.index(place.shard) :] if place.shard in shards else ()
 
 
 async def read_page(
