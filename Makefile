@@ -130,7 +130,7 @@ sbom: $(TOOLS)/.installed $(PARTS:%=$(VENV)/%/.installed) ## a bill of materials
 generate: $(VENV)/.installed-dev ## write what is derived: the table of values in the chart's README, dashboards, docs/metrics.md, docs/logs.md, docs/licences.md, docs/events.md, docs/schemas
 	@$(PYTEST) -q tests/chart/test_chart_readme.py tests/chart/test_chart_dashboards.py::test_the_files_are_what_the_code_makes \
 		tests/unit/test_metrics_page.py tests/unit/test_logs_page.py tests/unit/test_licences.py \
-		tests/unit/test_event_documents.py tests/unit/test_events.py \
+		tests/unit/test_event_documents.py tests/unit/test_events.py tests/unit/test_api_document.py \
 		--update-test-data $(ARGS)
 
 # A test cluster on this machine; where KUBECONFIG is set, that one is taken, with images that its

@@ -16,8 +16,8 @@ from forebay.runtime.settings import NatsUser
 from forebay_processor.adapters.lease_store import LeaseStore
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.shared.lease_table import LeaseTable, Member
-from support.cluster.chart import render_set
-from support.cluster.chart_nats import USERS, Users, accounts, server_with_users
+from support.api.api_harness import ApiHarness
+from support.cluster.chart_nats import USERS, Users, accounts, server_with_users, with_every_user
 from support.destinations.sink import Sink
 from support.inputs.tables import PATH, Tables, endpoint, http_destination, route
 from support.processor.processor_harness import token, webhook
@@ -66,6 +66,7 @@ PUBLISH: Final[Mapping[str, set[NatsUser]]] = {
     "forebay.dead.x.demo.meta.crm.k": {"processor"},
     "forebay.lease.x": {"processor"},
     "forebay.control.destinations": {"processor"},
+    "forebay.control.reports": {"processor", "api"},
     "forebay.control.answer.x": {"processor"},
     "forebay.else": set(),
     "forebay": set(),
@@ -77,13 +78,13 @@ PUBLISH: Final[Mapping[str, set[NatsUser]]] = {
     "_INBOX_forebay_processor.x": set(),
     "_INBOX_forebay_operator.x": set(),
     # Reading what is stored.
-    "$JS.API.DIRECT.GET.FOREBAY_RAW_x": {"processor"},
-    "$JS.API.DIRECT.GET.FOREBAY_EVENTS_x": {"processor"},
-    "$JS.API.DIRECT.GET.FOREBAY_RETRY_x": {"processor"},
-    "$JS.API.DIRECT.GET.FOREBAY_DEAD_x.forebay.dead.x.demo.meta.crm.k": {"processor"},
-    "$JS.API.STREAM.MSG.GET.FOREBAY_RAW_x": {"processor", "operator"},
-    "$JS.API.STREAM.MSG.GET.FOREBAY_EVENTS_x": {"processor", "operator"},
-    "$JS.API.STREAM.MSG.GET.FOREBAY_RETRY_x": {"processor", "operator"},
+    "$JS.API.DIRECT.GET.FOREBAY_RAW_x": {"processor", "api"},
+    "$JS.API.DIRECT.GET.FOREBAY_EVENTS_x": {"processor", "api"},
+    "$JS.API.DIRECT.GET.FOREBAY_RETRY_x": {"processor", "api"},
+    "$JS.API.DIRECT.GET.FOREBAY_DEAD_x.forebay.dead.x.demo.meta.crm.k": {"processor", "api"},
+    "$JS.API.STREAM.MSG.GET.FOREBAY_RAW_x": {"processor", "operator", "api"},
+    "$JS.API.STREAM.MSG.GET.FOREBAY_EVENTS_x": {"processor", "operator", "api"},
+    "$JS.API.STREAM.MSG.GET.FOREBAY_RETRY_x": {"processor", "operator", "api"},
     "$JS.API.CONSUMER.MSG.NEXT.FOREBAY_RETRY_x.read-1": {"processor", "operator"},
     "$JS.API.CONSUMER.DELETE.FOREBAY_RETRY_x.read-1": {"processor", "operator"},
     "$JS.API.CONSUMER.MSG.NEXT.FOREBAY_RAW_x.split-live-00": {"processor", "operator"},
@@ -121,7 +122,9 @@ SUBSCRIBE: Final[Mapping[str, set[NatsUser]]] = {
     "forebay.lease.>": {"processor"},
     "forebay.lease.x": {"processor"},
     "forebay.control.destinations": {"processor"},
-    "forebay.control.answer.x": {"processor"},
+    "forebay.control.reports": {"processor"},
+    "forebay.control.answer.x": {"processor", "api"},
+    "_INBOX_forebay_api.>": {"api"},
     # Everything that would take these in is somebody else's too.
     ">": set(),
     "*": set(),
@@ -183,7 +186,7 @@ async def test_what_a_processor_pulls_is_read_by_no_receiver(users: Users) -> No
 
 
 def test_the_documentation_says_what_the_chart_gives() -> None:
-    text = " ".join(accounts(render_set("local")))
+    text = " ".join(accounts(with_every_user()))
     table = (ROOT / "docs/kubernetes.md").read_text()
     for user in (*USERS, "backup"):
         block = text[text.index(f"user: {user},") :]
@@ -287,7 +290,9 @@ async def test_parts_and_commands_need_no_more_than_their_users_have(tmp_path: P
             table_dir=tables.processor_folder,
             settings=users.environment("processor"),
         )
-        parts = (receiver, processor)
+        api = ApiHarness(tmp_path, "", **users.environment("api"))
+        asks = api.write_token()
+        parts = (receiver, processor, api.part)
         try:
             for part in parts:
                 await part.start()
@@ -314,6 +319,16 @@ async def test_parts_and_commands_need_no_more_than_their_users_have(tmp_path: P
             assert '"destination":"sink"' in listed.out, listed
             assert not listed.err
             await sink.wait_for(3, within=20)
+            for path, query in (
+                ("/v1/messages", {"wamid": "wamid.0"}),
+                ("/v1/webhooks/0/1", {}),
+                ("/v1/events", {}),
+                ("/v1/waiting", {}),
+                ("/v1/dead", {}),
+            ):
+                assert (await api.get(path, asks, **query)).status == 200, path
+            (one,) = (await api.get("/v1/destinations", asks)).record["items"]
+            assert one["destination"] == "sink"
         finally:
             for part in parts:
                 await part.close()

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 
 from forebay.core.control import CONTROL_SUBJECT, ControlRequest, ControlVerb
 from forebay.core.tables import Retry
+from forebay.runtime.jetstream.control_client import ask_processors
 from support.inputs.tables import QUICK_RETRY
 from support.processor.processor_harness import ProcessorHarness, token
 from support.programs.dead_command import forebay
@@ -163,6 +164,21 @@ async def test_a_request_is_answered_below_the_subject_for_answers_only(
     assert came.empty()
     await elsewhere.unsubscribe()
     await answers.unsubscribe()
+
+
+@pytest.mark.parametrize("verb", [ControlVerb.RETRY_NOW, ControlVerb.CLOSE_BREAKER])
+async def test_where_reports_are_asked_for_nothing_is_done(
+    processor: ProcessorHarness, verb: ControlVerb
+) -> None:
+    name = processor.new_name()
+    await refused(processor, name, f"wamid.reports.{verb}")
+    asked = ControlRequest(verb=verb, endpoint=f"demo/{name}", destination="sink")
+    done = await ask_processors(processor.client, asked, reads_only=True)
+    assert [each.error for each in done.answers] == ["who asks here may only read"]
+    assert (await listed(processor, name))["state"] == "Refused"
+    asked = ControlRequest(verb=ControlVerb.LIST, endpoint=f"demo/{name}")
+    (told,) = (await ask_processors(processor.client, asked, reads_only=True)).answers
+    assert [each.state for each in told.destinations] == ["Refused"]
 
 
 async def test_a_request_that_is_nested_without_end_is_refused_in_words(

@@ -27,6 +27,7 @@ READER_LEFT: Final = 128 + signal.SIGPIPE
 
 _OURS: Final = (
     "forebay",
+    "forebay_api",
     "forebay_receiver",
     "forebay_processor",
     "forebay_operator",

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from forebay import __version__
+from forebay.cli.api import api
 from forebay.cli.dead import dead
 from forebay.cli.destinations import destinations
 from forebay.cli.erase import EPILOG as ERASE_EPILOG
@@ -60,6 +61,7 @@ app.command()(operator)
 app.command()(tables)
 app.add_typer(dead)
 app.add_typer(destinations)
+app.add_typer(api)
 app.add_typer(waiting)
 app.add_typer(raw)
 app.command(epilog=ERASE_EPILOG)(erase)
@@ -69,6 +71,7 @@ unwrap(dead)
 unwrap(raw)
 unwrap(destinations)
 unwrap(waiting)
+unwrap(api)
 
 
 def _show_version(*, wanted: bool) -> None:

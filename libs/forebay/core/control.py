@@ -1,8 +1,9 @@
 """What a command asks of the processors, and what each of them answers: over NATS, never stored.
 
-A request goes to `CONTROL_SUBJECT`, which every processor of an installation hears. Each answers
-for itself, at a subject below `ANSWER_SUBJECT` that the request names. Parts of different
-versions meet here: fields are only added, each with a default, and what is unknown is passed over.
+A request goes to `CONTROL_SUBJECT`, or to `REPORT_SUBJECT` from who may only read. Every processor
+of an installation hears both. Each answers for itself, at a subject below `ANSWER_SUBJECT` that the
+request names. Parts of different versions meet here: fields are only added, each with a default,
+and what is unknown is passed over.
 """
 
 import enum
@@ -16,6 +17,7 @@ from forebay.core.endpoint_name import EndpointName
 __all__ = [
     "ANSWER_SUBJECT",
     "CONTROL_SUBJECT",
+    "REPORT_SUBJECT",
     "ControlAnswer",
     "ControlRequest",
     "ControlVerb",
@@ -26,6 +28,9 @@ __all__ = [
 ]
 
 CONTROL_SUBJECT: Final = "forebay.control.destinations"
+
+REPORT_SUBJECT: Final = "forebay.control.reports"
+"""Where `LIST` is asked by who may do nothing else: no other request is done that comes there."""
 
 ANSWER_SUBJECT: Final = "forebay.control.answer"
 """With one more token for each request. Processors answer nowhere else: a request must not make one

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-NatsUser = Literal["receiver", "processor", "operator"]
+NatsUser = Literal["receiver", "processor", "operator", "api"]
 """Who logs in to NATS: each part is a user of its own, and the command is one of them."""
 
 _TOKENS: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
@@ -62,8 +62,8 @@ class NatsSettings(BaseSettings):
 
     inbox_prefix: Annotated[str, Field(pattern=_TOKENS)] | None = None
     """Where NATS' answers come in. By default a prefix for each part, `_INBOX_forebay_receiver`,
-    `_INBOX_forebay_processor` or `_INBOX_forebay_operator`: who may subscribe to its own only
-    cannot read what the others are sent."""
+    `_INBOX_forebay_processor` and so on: who may subscribe to its own only cannot read
+    what the others are sent."""
 
     tls_ca: FilePath | None = None
     """The certificate authority of the servers; without it the system's, for tls:// URLs."""

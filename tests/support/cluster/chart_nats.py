@@ -5,21 +5,31 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import nats
+import yaml
 from nats.aio.client import Client
 from pydantic import SecretStr
 
 from forebay.runtime.settings import NatsSettings, NatsUser
-from support.cluster.chart import Rendered, render_set
+from support.cluster.chart import VALUE_SETS, Rendered, render
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST
 
-__all__ = ["USERS", "Users", "accounts", "configuration", "environment", "server_with_users"]
+__all__ = [
+    "USERS",
+    "Users",
+    "accounts",
+    "configuration",
+    "environment",
+    "server_with_users",
+    "with_every_user",
+]
 
-USERS: tuple[NatsUser, ...] = ("receiver", "processor", "operator")
+USERS: tuple[NatsUser, ...] = ("receiver", "processor", "operator", "api")
 
 AnyUser = NatsUser | Literal["backup"]
 """The parts, and the one that is for people."""
@@ -128,10 +138,17 @@ class Users:
         return found
 
 
+@cache
+def with_every_user() -> Rendered:
+    """Return a chart with one server of NATS and every part that has a user of it."""
+    values = yaml.safe_load(VALUE_SETS["local"].read_text())
+    return render({**values, "api": {"enabled": True}})
+
+
 @contextlib.asynccontextmanager
 async def server_with_users(folder: Path) -> AsyncIterator[Users]:
     """Give a server with the chart's own accounts and permissions."""
-    rendered = render_set("local")
+    rendered = with_every_user()
     everyone: tuple[AnyUser, ...] = (*USERS, "backup")
     passwords = {
         user: rendered.secret(f"acme-forebay-nats-{user}")["password"] for user in everyone

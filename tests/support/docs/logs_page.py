@@ -25,6 +25,7 @@ MEANINGS: Final = ROOT / "tests" / "data" / "log_events.toml"
 PARTS: Final = {
     "libs/forebay": "any",
     "services/receiver": "receiver",
+    "services/api": "api",
     "services/processor": "processor",
     "operator": "operator",
 }
@@ -53,12 +54,12 @@ calls that log, and from what `tests/data/log_events.toml` says of them.
 - `FOREBAY_LOG_LEVEL`: `info` (default), `warning`, `error`, or `debug`, which tells of every probe
   that fails as well.
 
-Every line has `timestamp` (UTC), `level`, `part` (`receiver`, `processor`, `operator`) and `event`,
-which is one of those below and does not change lightly: search by it. All else are fields.
+Every line has `timestamp` (UTC), `level`, `part` (`receiver`, `processor`, `operator`, `api`) and
+`event`, which is one of those below and does not change lightly: search by it. All else are fields.
 
 - **What goes well is not logged**: no line for a webhook or an item, whatever their number. Metrics
-  count them ([metrics.md](metrics.md)). Only a destination of kind `log` has a line for each item:
-  that is its delivery.
+  count them ([metrics.md](metrics.md)). Only the API has a line for each answer, and a destination
+  of kind `log` one for each item: that is its delivery.
 - **What goes wrong is logged when it begins, then once a minute at most**, for each destination,
   endpoint and reason by itself. `count` is how many there were since the line before, this one
   included. What comes after the last line is in one that follows within 65 s, though nothing else

@@ -32,6 +32,7 @@ __all__ = ["Child", "Nursery", "NurseryProcess", "in_use", "nursery_in_use", "py
 
 PRELOADED: Final = (
     "forebay.cli.main",
+    "forebay_api.main",
     "forebay_processor.main",
     "forebay_receiver.main",
     "forebay_receiver.handlers.admin",

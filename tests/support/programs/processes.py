@@ -17,7 +17,7 @@ from support.timing.wait import eventually
 
 __all__ = ["READY_SECONDS", "Part", "PartKind"]
 
-PartKind = Literal["receiver", "processor"]
+PartKind = Literal["receiver", "processor", "api"]
 
 READY_SECONDS = 20.0
 """How long a part may take until it is ready. It takes about one; the rest is for a machine of two
@@ -28,7 +28,7 @@ LEAVE_SECONDS = 30.0
 
 
 class Part:
-    """`forebay receiver` or `forebay processor`, one process at a time, with its log in a file.
+    """`forebay receiver`, `processor` or `api`, one process at a time, with its log in a file.
 
     Restarting keeps ports and settings. A line of level error in the log fails the test that
     started the part, unless the test said with `expect_errors` that it would come.
@@ -82,7 +82,7 @@ class Part:
             if not name.startswith(("FOREBAY_", "OTEL_"))
         }
         self._program.launch_python(
-            [*self.launcher, self.kind],
+            [*self.launcher, self.kind, *(["serve"] if self.kind == "api" else [])],
             cwd=self._folder,
             environment={**inherited, "PYTHONSAFEPATH": "1", **self._settings},
             nursery=nursery_in_use(),
@@ -214,13 +214,13 @@ class Part:
     def _own_settings(self) -> dict[str, str]:
         prefix = f"FOREBAY_{self.kind.upper()}"
         own = {f"{prefix}_ADMIN_HOST": HOST, f"{prefix}_ADMIN_PORT": str(self.admin_port)}
+        if self.kind == "processor":
+            # As shipped nothing private may be reached; the tests' destinations are all here.
+            return own | {f"{prefix}_ALLOWED_NETWORKS": "127.0.0.0/8"}
+        own |= {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(self.port)}
         if self.kind == "receiver":
-            own |= {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(self.port)}
             # As shipped it waits 5 s for load balancers; there are none here.
             own |= {f"{prefix}_DRAIN_SECONDS": "0.2"}
-        else:
-            # As shipped nothing private may be reached; the tests' destinations are all here.
-            own |= {f"{prefix}_ALLOWED_NETWORKS": "127.0.0.0/8"}
         return own
 
 

@@ -10,7 +10,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from forebay.core.control import ANSWER_SUBJECT, CONTROL_SUBJECT, ControlAnswer, ControlRequest
+from forebay.core.control import (
+    ANSWER_SUBJECT,
+    CONTROL_SUBJECT,
+    REPORT_SUBJECT,
+    ControlAnswer,
+    ControlRequest,
+)
 from forebay.runtime.jetstream.errors import StoreUnavailable, failure_words
 
 __all__ = ["ANSWER_SECONDS", "Answers", "ask_processors"]
@@ -32,16 +38,28 @@ class Answers(NamedTuple):
 
 
 async def ask_processors(
-    client: Client, request: ControlRequest, within: float = ANSWER_SECONDS
+    client: Client,
+    request: ControlRequest,
+    within: float = ANSWER_SECONDS,
+    *,
+    reads_only: bool = False,
 ) -> Answers:
     """Ask, and wait until all have answered that any of them knows of.
+
+    Args:
+        client: A connected client.
+        request: What is asked.
+        within: Seconds for all answers.
+        reads_only: Whether it is asked where nothing but `LIST` is answered.
 
     Raises:
         StoreUnavailable: where none answers in time.
     """
     answers: dict[str, ControlAnswer] = {}
     try:
-        await _gather(client, request, within, answers)
+        await _gather(
+            client, request, within, answers, REPORT_SUBJECT if reads_only else CONTROL_SUBJECT
+        )
     except NatsError as error:
         message = f"NATS did not take the request ({failure_words(error)}): say the same again"
         raise StoreUnavailable(message) from error
@@ -59,12 +77,16 @@ async def ask_processors(
 
 
 async def _gather(
-    client: Client, request: ControlRequest, within: float, answers: dict[str, ControlAnswer]
+    client: Client,
+    request: ControlRequest,
+    within: float,
+    answers: dict[str, ControlAnswer],
+    subject: str,
 ) -> None:
     came: asyncio.Queue[Msg] = asyncio.Queue()
     reply = f"{ANSWER_SUBJECT}.{secrets.token_hex(11)}"
     subscription = await client.subscribe(reply, cb=came.put)
-    await client.publish(CONTROL_SUBJECT, msgspec.json.encode(request), reply=reply)
+    await client.publish(subject, msgspec.json.encode(request), reply=reply)
     try:
         async with asyncio.timeout(within):
             while not _is_complete(answers):

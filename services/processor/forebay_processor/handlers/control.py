@@ -42,17 +42,17 @@ class DestinationControl:
         self._me = me
         self._members = members
 
-    async def answer(self, payload: bytes) -> bytes:
-        """Do what a request asks, and return the answer."""
+    async def answer(self, payload: bytes, reads_only: bool) -> bytes:  # noqa: FBT001  # a port's
+        """Do what a request asks, and return the answer; nothing is done where it may only read."""
         return msgspec.json.encode(
             msgspec.structs.replace(
-                await self._answer(payload),
+                await self._answer(payload, reads_only=reads_only),
                 processor=self._me,
                 members=tuple(sorted(self._members())),
             )
         )
 
-    async def _answer(self, payload: bytes) -> ControlAnswer:
+    async def _answer(self, payload: bytes, *, reads_only: bool) -> ControlAnswer:
         try:
             if len(payload) > MOST_BYTES:
                 return _refusal("the request is too long")
@@ -63,6 +63,8 @@ class DestinationControl:
         if request.verb is ControlVerb.LIST:
             found, left_out = await reports_of(self._queues, endpoint, request.destination)
             return ControlAnswer(processor="", destinations=tuple(found), left_out=left_out)
+        if reads_only:
+            return _refusal("who asks here may only read")
         if endpoint is None or not request.destination:
             return _refusal("the request names no destination")
         return await self._act(request.verb, endpoint, request.destination)

@@ -1,0 +1,1 @@
+"""The HTTP API for reading: what the `forebay` command shows, for consoles and scripts."""

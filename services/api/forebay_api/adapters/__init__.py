@@ -1,0 +1,1 @@
+"""The outside: NATS, and the files with the tokens."""

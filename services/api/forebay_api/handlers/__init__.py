@@ -1,0 +1,1 @@
+"""The edges: requests of the API, and the admin port. FastAPI."""

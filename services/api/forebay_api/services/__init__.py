@@ -1,0 +1,1 @@
+"""What a request is answered: who may, how much at once, and what is read."""
