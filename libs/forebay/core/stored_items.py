@@ -1,7 +1,7 @@
 """Items that are to be delivered again: which are meant, and the row of RETRY that does it.
 
 An item stays in EVENTS for the shard's window, as the claim that keeps a repeat out, whatever
-became of it. So what was delivered can be delivered again, under the same id (docs/design/0039).
+became of it. So what was delivered can be delivered again, under the same id (docs/design/0038).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Delivers items again to a destination, whatever became of them. For `forebay events replay`.
 
 An item is found in EVENTS, which keeps it as its claim for the shard's window, and handed to the
-processors by a row of RETRY, as a dead letter is (docs/design/0006, 0039). For each item, one line
+processors by a row of RETRY, as a dead letter is (docs/design/0006, 0038). For each item, one line
 after the other; what if the process dies there:
 
 1. Is it on its way to this destination anyway: not settled in EVENTS, waiting in RETRY, or a dead
