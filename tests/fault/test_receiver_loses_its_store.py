@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from forebay.core.compile import max_in_flight
+from forebay.core.resource import Throughput
+from support.inputs.tables import route
 from support.nats.jetstream_spy import JetStreamSpy
 from support.nats.nats_server import NatsServer
 from support.programs.ports import HOST
@@ -78,6 +81,26 @@ async def test_nats_accepts_and_never_answers(outage: StoreOutage) -> None:
             await load.goes_on(back)
         await outage.judge(load, back=back)
     judge_silence(load)
+
+
+async def test_nats_stands_still_for_a_moment_under_more_than_is_declared(
+    outage: StoreOutage,
+) -> None:
+    outage.tables.write_routes(route(max_in_flight=max_in_flight(Throughput())))
+    receiver = await outage.receiver()
+    # 400/s where 264/s are declared, for as long as 700 webhooks take to come: 1.75 s.
+    async with outage.load(receiver, rate=400) as load:
+        await load.flows()
+        outage.nats_server.freeze()
+        await eventually(
+            lambda: load.sender.begun - len(load.sendings) >= 700, saying="700 to wait"
+        )
+        outage.nats_server.thaw()
+        back = await outage.able()
+        await load.goes_on(back)
+    await outage.judge(load, back=back)
+    reason = "endpoint_overloaded"
+    assert await receiver.metric("forebay_receiver_refused_total", reason=reason) == 0
 
 
 async def test_nats_accepts_connections_and_does_not_greet(outage: StoreOutage) -> None:

@@ -195,7 +195,7 @@ def test_anyone_may_send_to_an_endpoint_that_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("outgoing", "webhooks", "in_flight"),
-    [(20, 66, 132), (80, 264, 528), (1000, 3300, 6600)],
+    [(20, 66, 198), (80, 264, 792), (1000, 3300, 9900)],
 )
 def test_limits_follow_the_providers_sizing_rule(
     outgoing: int, webhooks: float, in_flight: int

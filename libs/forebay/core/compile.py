@@ -61,10 +61,11 @@ __all__ = [
     "webhooks_per_second",
 ]
 
-IN_FLIGHT_SECONDS: Final = 2.0
+IN_FLIGHT_SECONDS: Final = 3.0
 """Seconds' worth of webhooks that one receiver holds at once. A webhook takes milliseconds; this
-bounds what queues up while NATS stands still, and lets a burst of retries in after it: twice the
-expected rate, each held for the second that providers allow 1 % of their calls."""
+bounds what queues up while NATS stands still: all that comes within a receiver's budget (2.5 s) at
+the declared rate, and a fifth more for what comes in bursts, so that nobody is refused for its
+endpoint's sake while it could still be stored in time."""
 
 IN_FLIGHT_FLOOR: Final = 64
 """A number with 1 message/s has bursts too, such as its history when it is connected."""

@@ -28,8 +28,8 @@ OTHERS: Final = "demo/others"
 TAKEOVER_SECONDS: Final = 30.0
 """Given up after that."""
 
-IN_FLIGHT: Final = 6_600
-"""Of an endpoint whose number sends 1,000 messages/s: two seconds' worth."""
+IN_FLIGHT: Final = 9_900
+"""Of an endpoint whose number sends 1,000 messages/s: three seconds' worth."""
 
 
 class WorldOfProcesses(Scope, World):

@@ -66,6 +66,9 @@ class RecordingSender:
         self._targets = targets
         self._idle: defaultdict[int, list[_Line]] = defaultdict(list)
         self._lines: set[_Line] = set()
+        self.begun = 0
+        """Requests that were sent, answered or not."""
+
         self.sendings: list[Sending] = []
         """In the order in which they ended."""
 
@@ -95,6 +98,7 @@ class RecordingSender:
 
     async def _post(self, port: int, request: bytes, digest: str) -> Answer:
         began, reply = time.time(), _Reply("connection")
+        self.begun += 1
         with contextlib.suppress(OSError):
             line = await self._line(port)
             reply = await line.exchange(request)
