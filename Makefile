@@ -38,7 +38,7 @@ SPREAD = -n $(WORKERS) --dist worksteal
 .DEFAULT_GOAL := help
 .PHONY: help init run format lint typing imports check test unit properties component slow controlplane chart chart-tools lock sbom generate \
 	e2e e2e-long system observability pictures bench-series interop fault fuzz soak bench-receiver bench-tools bench-run bench-ill bench-processor bench-pipeline \
-	bench-storm bench-shapes bench-claims bench-index bench-client bench-backlog bench-postgres drill-redelivery drill-campaign drill-incidents mutants images coverage clean
+	bench-storm bench-shapes bench-claims bench-index bench-client bench-backlog bench-postgres drill-redelivery drill-roll drill-campaign drill-incidents mutants images coverage clean
 
 help: ## show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
@@ -236,6 +236,9 @@ bench-postgres: $(VENV)/.installed-dev ## 100,000 items into a PostgreSQL, again
 
 drill-redelivery: $(VENV)/.installed-dev ## 10,000 webhooks, each sent three times in a minute; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.redelivery $(ARGS)
+
+drill-roll: $(VENV)/.installed-dev ## three servers of NATS leave one after the other at 100 webhooks/s: what is answered 503; --record keeps it
+	@PYTHONPATH=tests $(BIN)/python -m bench.roll $(ARGS)
 
 drill-campaign: $(VENV)/.installed-dev ## 300,000 messages while their destination is down, on a cluster; --local without; --record keeps it
 ifneq ($(findstring --local,$(ARGS)),)

@@ -30,12 +30,12 @@ def state() -> ShardState:
 
 
 class Webhook:
-    """One that is sent; made later means come later."""
+    """One that is sent; made later means sent later."""
 
     _numbers = itertools.count(1)
 
     def __init__(self) -> None:
-        self.deadline = float(next(self._numbers))
+        self.begun = float(next(self._numbers))
 
 
 def fail(state: ShardState, error: StoreError, times: int = IN_A_ROW) -> None:

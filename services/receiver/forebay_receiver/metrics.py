@@ -10,7 +10,7 @@ from typing import Final
 from forebay.core.endpoint_name import EndpointName
 from forebay.runtime.metric_declarations import ENDPOINT, NO_SPANS, Declarations, Metric
 from forebay.runtime.metrics import Labels, MetricSet, Sample
-from forebay_receiver.outcomes import Outcome, Reason
+from forebay_receiver.outcomes import Outcome, Reason, Waited
 
 __all__ = ["DECLARED", "EndpointMetrics", "ReceiverMetrics"]
 
@@ -87,6 +87,14 @@ LATE_STORED: Final = DECLARED.counter(
     "Webhooks that were stored after they had been answered 503.",
     unit="requests",
     use="They come again and are recognized; a rise says that NATS is slower than the budget.",
+)
+WAITED: Final = DECLARED.counter(
+    "forebay_receiver_waited_total",
+    "Webhooks that waited for a stream's leader or a connection and were published then, by what "
+    "came of it: stored, found (an earlier publish had been stored), unavailable (503).",
+    labels=("outcome",),
+    unit="requests",
+    use="Rises while NATS rolls. Where it does at other times, leaders move: look at NATS.",
 )
 NATS_CONNECTED: Final = DECLARED.gauge(
     "forebay_receiver_nats_connected",
@@ -204,6 +212,9 @@ class ReceiverMetrics:
         self._publish_seconds = metrics.histogram(PUBLISH_SECONDS)
         self._body_bytes = metrics.histogram(BODY_BYTES)
         self._late_stored = metrics.series(LATE_STORED)
+        self._waited = metrics.series(WAITED)
+        for outcome in Waited:
+            self._waited.add((outcome,), 0)  # a series that is there: its rise can be seen
         self._nats_connected = metrics.series(NATS_CONNECTED)
         self._max_payload = metrics.series(MAX_PAYLOAD)
         metrics.series(REQUESTS).follow(lambda: self._of_each(_requests))
@@ -240,6 +251,10 @@ class ReceiverMetrics:
     def stored_late(self) -> None:
         """Count a webhook that was stored after it had been answered."""
         self._late_stored.add()
+
+    def waited(self, outcome: Waited) -> None:
+        """Count a webhook that waited for a leader or a connection, when it is answered."""
+        self._waited.add((outcome,))
 
     def connected(self, *, is_connected: bool) -> None:
         """Set whether there is a connection to NATS."""

@@ -1,14 +1,14 @@
 """Why a webhook was not stored: the closed set of outcomes and reasons, and their answers.
 
-Outcomes and reasons are labels of metrics (`requests_total{outcome}`, `refused_total{reason}`), so
-they never change lightly. The answer of each reason is the contract of docs/receiver.md, in one
-place.
+Outcomes and reasons are labels of metrics (`requests_total{outcome}`, `refused_total{reason}`,
+`waited_total{outcome}`), so they never change lightly. The answer of each reason is the contract of
+docs/receiver.md, in one place.
 """
 
 import enum
 from typing import Final
 
-__all__ = ["BODY_UNREAD", "STATUS_OF", "Outcome", "Reason"]
+__all__ = ["BODY_UNREAD", "STATUS_OF", "Outcome", "Reason", "Waited"]
 
 
 class Outcome(enum.StrEnum):
@@ -19,6 +19,17 @@ class Outcome(enum.StrEnum):
     CHALLENGE = "challenge"
     REFUSED = "refused"
     UNAVAILABLE = "unavailable"
+
+
+class Waited(enum.StrEnum):
+    """What came of a webhook that waited for a leader or a connection."""
+
+    STORED = "stored"
+    FOUND = "found"
+    """It had been stored by an earlier publish, whose PubAck was lost."""
+
+    UNAVAILABLE = "unavailable"
+    """It was answered 503 all the same."""
 
 
 class Reason(enum.StrEnum):

@@ -58,6 +58,22 @@ class NatsCluster(Scope):
         name = await eventually(ask, within=20, saying=f"{stream} to have a leader")
         return next(server for server in self.servers if server.name == name)
 
+    async def in_sync(self, stream: str) -> None:
+        """Wait until a stream has its leader and every copy is up to date: the next may go."""
+
+        async def ask() -> bool:
+            async with self._running().client() as client:
+                try:
+                    cluster = (await client.jetstream().stream_info(stream)).cluster
+                except (APIError, NatsError):
+                    return False
+            if cluster is None or not cluster.leader:
+                return False
+            copies = cluster.replicas or []
+            return len(copies) == len(self.servers) - 1 and all(each.current for each in copies)
+
+        await eventually(ask, within=30, saying=f"all copies of {stream} to be up to date")
+
     def others(self, *those: NatsServer) -> list[NatsServer]:
         """Return the servers that are none of those."""
         return [server for server in self.servers if server not in those]

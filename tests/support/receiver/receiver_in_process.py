@@ -15,7 +15,7 @@ from typing_extensions import override
 from forebay.core.tables import ReceiverRoute, ReceiverTable
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_receiver.adapters.store import Storing
+from forebay_receiver.adapters.storing import Storing
 from forebay_receiver.handlers.shared_connection_state import ConnectionRules
 from forebay_receiver.handlers.uvicorn_adapter import protocol_factory
 from forebay_receiver.metrics import ReceiverMetrics
@@ -76,6 +76,10 @@ class MemoryStore:
     def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
         """Pass an answer on."""
         webhook.done(result)
+
+    def is_waiting(self, _webhook: Storing) -> bool:
+        """Let none wait."""
+        return False
 
 
 class MemoryTransport(asyncio.Transport):

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 
 from typing_extensions import override
 
+from forebay.core.envelope import MESSAGE_ID
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.nats_wire import encode_headers
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.settings import NatsSettings
-from forebay_receiver.adapters.store import JetStreamStore, Storing
+from forebay_receiver.adapters.store import JetStreamStore
+from forebay_receiver.adapters.storing import Storing
 from forebay_receiver.metrics import ReceiverMetrics
 from support.timing.wait import eventually
 
@@ -20,9 +22,11 @@ MAX_BODY_BYTES = 1024
 
 
 @contextlib.asynccontextmanager
-async def storing(settings: NatsSettings) -> AsyncIterator[JetStreamStore]:
+async def storing(
+    settings: NatsSettings, metrics: ReceiverMetrics | None = None
+) -> AsyncIterator[JetStreamStore]:
     """Give a receiver's store that is connected and probes, without the receiver around it."""
-    metrics = ReceiverMetrics(pool="test")
+    metrics = metrics or ReceiverMetrics(pool="test")
     store = JetStreamStore(settings, ("0",), metrics, max_body_bytes=MAX_BODY_BYTES)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(store.run())]
@@ -40,11 +44,14 @@ class RecordedResults(Storing):
 
     __slots__ = ("results",)
 
-    def __init__(self, store: JetStreamStore, body: bytes, seconds: float) -> None:
+    def __init__(
+        self, store: JetStreamStore, body: bytes, seconds: float, *, message_id: str = ""
+    ) -> None:
         """Prepare one; `seconds` are what is left of its budget."""
-        deadline = asyncio.get_running_loop().time() + seconds
+        now = asyncio.get_running_loop().time()
         subject = "forebay.raw.0.00.live.demo.shop"
-        super().__init__(store, "0", subject, body, encode_headers({}), deadline)
+        headers = encode_headers({MESSAGE_ID: message_id} if message_id else {})
+        super().__init__(store, "0", subject, body, headers, now, now + seconds)
         self.results: list[PubAck | StoreError] = []
 
     @override

@@ -207,6 +207,7 @@ class StoreOutage(Stack):
         *receivers: Part,
         rate: float = RATE,
         targets: Callable[[], Sequence[int]] | None = None,
+        longest: float = LONGEST_SECONDS,
     ) -> AsyncIterator[Load]:
         """Send webhooks beside the block; what was refused by its end still comes again.
 
@@ -214,11 +215,12 @@ class StoreOutage(Stack):
             receivers: All of them get every webhook, at the same moment.
             rate: Webhooks per second.
             targets: Says for each webhook which ports get it, instead.
+            longest: Seconds after which the sending ends by itself.
         """
         plan = Plan(
             url=receivers[0].url(PATH),
             rate=rate,
-            duration=LONGEST_SECONDS,
+            duration=longest,
             secret=APP_SECRET,
             duplicates=0.02,
             retry_for=0,

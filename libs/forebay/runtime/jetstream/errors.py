@@ -1,7 +1,8 @@
 """What JetStream answers when it does not store: one error for each case.
 
     StoreError
-    ├── StoreUnavailable    not connected, connection lost, no answer in time: try again later
+    ├── StoreUnavailable    connection lost, no answer in time: try again later
+    │   ├── NotConnected    there is no connection: it was never sent
     │   ├── StreamMissing   nobody answers for the subject: no stream, or no leader at the moment
     │   │   └── ForeignAnswer  somebody else answers: another stream, or a subscriber
     │   ├── ConsumerMissing  the stream is there and has no such consumer
@@ -34,6 +35,7 @@ __all__ = [
     "ConsumerMissing",
     "ForeignAnswer",
     "MessageTooLarge",
+    "NotConnected",
     "SequenceMismatch",
     "StillStoring",
     "StoreError",
@@ -95,6 +97,10 @@ class StoreError(ForebayError):
 
 class StoreUnavailable(StoreError):  # noqa: N818  # a state, not a failure of the program
     """Nobody could answer: whether the message is stored is not known, or it was never sent."""
+
+
+class NotConnected(StoreUnavailable):
+    """There is no connection at the moment: the message was never sent."""
 
 
 class StreamMissing(StoreUnavailable):

@@ -71,7 +71,12 @@ class PendingPublish(abc.ABC):
 
     @abc.abstractmethod
     def answered(self, result: PubAck | StoreError) -> None:
-        """Take the outcome; called once."""
+        """Take the outcome; called once for each time that it is submitted."""
+
+    @property
+    def is_sent_again(self) -> bool:
+        """Whether a failure was not its end: who waits for it has it submitted again."""
+        return False
 
 
 class AwaitedPublish(PendingPublish):

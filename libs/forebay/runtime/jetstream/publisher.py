@@ -16,7 +16,7 @@ at once with StoreUnavailable, and an answer that still comes later is only coun
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -24,6 +24,7 @@ import structlog
 from forebay.runtime.jetstream.errors import (
     ForeignAnswer,
     MessageTooLarge,
+    NotConnected,
     StoreError,
     StoreUnavailable,
     StreamMissing,
@@ -82,6 +83,7 @@ class Publisher:
         *,
         on_late: Callable[[], None] = lambda: None,
         on_change: Callable[[bool], None] = lambda _: None,
+        on_sweep: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is connected before `run`.
 
@@ -90,6 +92,7 @@ class Publisher:
             name: How the server's own lists name this connection.
             on_late: Called for each message that was stored after it had been given up.
             on_change: Called with True when a connection is there, with False when none is.
+            on_sweep: Called every `SWEEP_SECONDS` while something is in flight.
         """
         loop = asyncio.get_running_loop()
         self.clock = loop.time
@@ -99,6 +102,7 @@ class Publisher:
         self._call_soon = loop.call_soon
         self._on_late = on_late
         self._on_change = on_change
+        self._on_sweep = on_sweep
         # The inbox is this process's secret: nobody else can forge an answer without guessing it.
         self._inbox = f"{settings.inbox}.{secrets.token_hex(12)}."
         self._inbox_size = len(self._inbox)
@@ -210,7 +214,7 @@ class Publisher:
         """
         connection = self._connection
         if connection is None:
-            message.answered(StoreUnavailable("NATS is not connected"))
+            message.answered(NotConnected("NATS is not connected"))
             return
         headers, payload = message.headers, message.payload
         size = len(headers) + len(payload)
@@ -245,7 +249,7 @@ class Publisher:
         connection = self._connection
         if connection is None:
             message = "NATS is not connected"
-            raise StoreUnavailable(message)
+            raise NotConnected(message)
         self._number = number = self._number + 1
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
@@ -263,12 +267,24 @@ class Publisher:
             raise StreamMissing(message)
         return answer
 
+    def unanswered(self) -> Iterable[tuple[int, PendingPublish]]:
+        """Return what waits for its answer, each with its number: in the order of sending.
+
+        Nothing may be sent or withdrawn while this is gone through.
+        """
+        return self._in_flight.items()
+
+    def withdraw(self, number: int) -> None:
+        """Wait no longer for an answer, of which nobody is told; it may be stored all the same."""
+        self._in_flight.pop(number, None)
+
     def fail_all(self, why: str) -> None:
         """Fail all that is in flight: the connection is gone, and what was stored is not known."""
         in_flight, self._in_flight = self._in_flight, {}
         for number, message in in_flight.items():
-            self._remember(number, message.stream)
             message.answered(StoreUnavailable(why))
+            if not message.is_sent_again:
+                self._remember(number, message.stream)
         for future in self._asked.values():
             if not future.done():
                 future.set_exception(StoreUnavailable(why))
@@ -329,7 +345,8 @@ class Publisher:
             message = self._in_flight.pop(number)
             self._remember(number, message.stream)
             message.answered(StoreUnavailable("NATS gave no answer in time"))
-        if self._in_flight:
+        self._on_sweep()
+        if self._in_flight and self._sweeping is None:
             self._sweeping = self._call_later(SWEEP_SECONDS, self._sweep)
 
     def _remember(self, number: int, stream: str) -> None:
@@ -366,8 +383,9 @@ class Publisher:
         self._connection = None
         self._outbox.clear()
         _log.warning("nats_disconnected")
-        self.fail_all("the connection to NATS was lost")
+        # First: whoever learns that its message failed may ask what is to be done with it.
         self._on_change(False)  # noqa: FBT003  # its one argument says what changed
+        self.fail_all("the connection to NATS was lost")
 
     def _take(self, connection: PublisherConnection) -> None:
         left, self._connection = self._connection, connection

@@ -6,21 +6,22 @@ budget (`shard_state`). Now and then one is tried, and the first that is stored 
 cheaper question can find out, for a leader whose disk is full knows repeats and refuses a wrong
 sequence, while it is silent on all that it would store.
 
+Where a stream's leader only moves, a webhook is not refused at once: it waits for a moment
+(`waiting_webhooks`).
+
 Readiness asks less: whether the leader is there. The probe is a publish that is never stored, since
 it asks for a last sequence that no stream can have: the leader answers 10071. Then it asks how full
 the stream is.
 """
 
-import abc
 import asyncio
 import sys
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
-from typing_extensions import override
 
-from forebay.core.subjects import StreamKind, stream_name, stream_of
+from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.api import API_PREFIX, EXPECTED_STREAM_SEQUENCE
 from forebay.runtime.jetstream.errors import (
     SequenceMismatch,
@@ -28,15 +29,17 @@ from forebay.runtime.jetstream.errors import (
     StoreError,
     StoreUnavailable,
 )
-from forebay.runtime.jetstream.pending_publish import PendingPublish, PubAck
+from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.publisher import Publisher
 from forebay.runtime.log_once import LogOnce
 from forebay.runtime.settings import NatsSettings
-from forebay_receiver.adapters.shard_state import ShardState
+from forebay_receiver.adapters.shard_state import OVERTAKEN_SECONDS, ShardState
+from forebay_receiver.adapters.storing import Storing
+from forebay_receiver.adapters.waiting_webhooks import WaitingWebhooks
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.outcomes import Reason
 
-__all__ = ["JetStreamStore", "Store", "Storing"]
+__all__ = ["JetStreamStore"]
 
 _log = structlog.get_logger(__name__)
 
@@ -70,51 +73,6 @@ _NO_SEQUENCE = "18446744073709551615"
 """The largest sequence there is: never the last one of a stream."""
 
 
-class Storing(PendingPublish):
-    """One webhook on its way to the store; whoever stores one says in `done` what follows."""
-
-    __slots__ = ("shard", "store")
-
-    def __init__(
-        self,
-        store: "Store",
-        shard: str,
-        subject: str,
-        body: bytes,
-        headers: bytes,
-        deadline: float,
-    ) -> None:
-        super().__init__(subject, body, headers, deadline, stream_of(subject))
-        self.store = store
-        self.shard = shard
-
-    @abc.abstractmethod
-    def done(self, result: PubAck | StoreError) -> None:
-        """Take the outcome; called once."""
-
-    @override
-    def answered(self, result: PubAck | StoreError) -> None:
-        """Let the store learn from JetStream's answer."""
-        self.store.take_answer(self, result)
-
-
-class Store(Protocol):
-    """Where webhooks are kept."""
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The largest body that the store can take at this moment."""
-
-    def rejection(self, shard: str) -> Reason | None:
-        """Return why storing is not worth a try, so that the answer is 503 at once; else None."""
-
-    def store(self, webhook: Storing) -> None:
-        """Store a webhook and report to it; inside this call where the outcome is known at once."""
-
-    def take_answer(self, webhook: Storing, result: PubAck | StoreError) -> None:
-        """Learn from an answer, or from its absence, and pass it on to the webhook."""
-
-
 class JetStreamStore:
     """The store of production: NATS JetStream."""
 
@@ -140,10 +98,13 @@ class JetStreamStore:
             "forebay-receiver",
             on_late=metrics.stored_late,
             on_change=self._connection_changed,
+            on_sweep=self._find_lost_answers,
         )
         self._needed_payload = max_body_bytes + HEADERS_RESERVE
         self._payload_limit = LogOnce()
         self._shards = {name: ShardState(is_connected=False) for name in shards}
+        self._waiting = WaitingWebhooks(self._state, self._send, metrics, self._publisher.clock)
+        self._has_waited = self._waiting.known
         self._check_again_at: dict[str, float] = {}
         self._failing = LogOnce(SAY_AGAIN_SECONDS, self._publisher.clock)
         self._is_new = asyncio.Event()
@@ -191,6 +152,13 @@ class JetStreamStore:
     def store(self, webhook: Storing) -> None:
         """Store a webhook, and report the outcome to it."""
         state = self._state(webhook.shard)
+        if state.trouble is None:
+            self._publisher.submit(webhook)
+        elif not self._waiting.keeps_back(webhook, state):
+            self._send(webhook)
+
+    def _send(self, webhook: Storing) -> None:
+        state = self._state(webhook.shard)
         if state.trouble is not None:
             state.sending(webhook, self._publisher.clock())
         self._publisher.submit(webhook)
@@ -200,6 +168,8 @@ class JetStreamStore:
         state, now = self._state(webhook.shard), self._publisher.clock()
         if isinstance(result, PubAck):
             state.stored(webhook, now, is_repeat=result.duplicate)
+            if self._has_waited:
+                result = self._waiting.settle(webhook, result)
         elif (
             isinstance(result, StillStoring)
             and webhook.deadline - now > STILL_STORING_PAUSE_SECONDS
@@ -210,7 +180,29 @@ class JetStreamStore:
             return
         else:
             self._failed(webhook, state, result, now)
+            if self._waiting.keeps(webhook, result, state):
+                return
         webhook.done(result)
+
+    def is_waiting(self, webhook: Storing) -> bool:
+        """Say whether a webhook that failed is going to be published again."""
+        return webhook in self._has_waited
+
+    def _find_lost_answers(self) -> None:
+        """Take back what will not be answered any more, since what was sent later was."""
+        lost: list[tuple[int, Storing]] = []
+        now = self._publisher.clock()
+        for number, each in self._publisher.unanswered():
+            if not isinstance(each, Storing):
+                continue
+            sent = self._waiting.sent(each)
+            if now - sent < OVERTAKEN_SECONDS:
+                break  # nor is any behind it older
+            if self._state(each.shard).has_lost(sent) and self._waiting.may_wait(each):
+                lost.append((number, each))
+        for number, webhook in lost:
+            self._publisher.withdraw(number)
+            self._waiting.wait(webhook, may_be_stored=True)
 
     def _failed(self, webhook: Storing, state: ShardState, error: StoreError, now: float) -> None:
         before = state.trouble
@@ -285,8 +277,10 @@ class JetStreamStore:
         except (StoreUnavailable, msgspec.DecodeError) as error:
             self._check_again_at[shard] = now + CHECK_AGAIN_SECONDS
             state.filled(0.0)
+            state.copies = 1
             _log.warning("stream_info_missing", stream=name, reason=type(error).__name__)
             return
+        state.copies = info.config.num_replicas
         if info.config.max_bytes > 0:
             state.filled(info.state.bytes / info.config.max_bytes)
         else:
@@ -310,6 +304,7 @@ class JetStreamStore:
 
 class _Config(msgspec.Struct):
     max_bytes: int = -1
+    num_replicas: int = 1
 
 
 class _State(msgspec.Struct):

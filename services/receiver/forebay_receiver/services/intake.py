@@ -20,7 +20,7 @@ from forebay.core.body_packing import packing
 from forebay.core.signatures import hashing
 from forebay.runtime.jetstream.errors import StoreError, StoreRefused
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_receiver.adapters.store import Store
+from forebay_receiver.adapters.storing import Store
 from forebay_receiver.metrics import ReceiverMetrics
 from forebay_receiver.outcomes import BODY_UNREAD, STATUS_OF, Reason
 from forebay_receiver.policies.served_requests import is_encoding_served

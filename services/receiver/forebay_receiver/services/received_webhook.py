@@ -11,7 +11,7 @@ from typing_extensions import override
 from forebay.core.subjects import Lane
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_receiver.adapters.store import Store, Storing
+from forebay_receiver.adapters.storing import Store, Storing
 from forebay_receiver.services.answer import Answer
 from forebay_receiver.services.request_traces import RequestTraces
 from forebay_receiver.services.routes import ServedEndpoint
@@ -37,7 +37,6 @@ class ReceivedWebhook(Storing):
     __slots__ = (
         "_intake",
         "_reply",
-        "begun",
         "endpoint",
         "given",
         "received",

@@ -2,6 +2,7 @@
 
 from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
+    NotConnected,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -17,6 +18,8 @@ def reason_of(error: StoreError) -> Reason:
     match error:
         case StreamMissing():
             return Reason.NO_STREAM
+        case NotConnected():
+            return Reason.NATS_AWAY
         case StoreUnavailable():
             return Reason.NATS_SILENT
         case StoreFull():
