@@ -217,6 +217,8 @@ LONG = {
     "spec.destinations[].python.start": "a",
     "spec.destinations[].python.stop": "a",
     "spec.destinations[].http.url": "https://a.example/",
+    "spec.destinations[].filter.expression": "true//",
+    "spec.destinations[].transform.expression": "a",
 }
 """What the longest text of a field begins with, where it is not `1` as often as there is room."""
 

@@ -64,6 +64,11 @@ def test_version_1_1_added_the_subject() -> None:
     assert frozen(["1.1"]).keys() == {"subject"}
 
 
+def test_version_1_2_added_that_data_was_transformed() -> None:
+    assert VERSIONS[2] == "1.2"
+    assert frozen(["1.2"]).keys() == {"transformed"}
+
+
 def test_asyncapi_promises_the_same_for_each_kind() -> None:
     document = json.loads(ASYNCAPI.read_text())
     event = document["components"]["schemas"]["Event"]

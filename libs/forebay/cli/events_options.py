@@ -30,8 +30,8 @@ Channel = Annotated[
 Outcome = Annotated[
     str | None,
     typer.Option(
-        help="Only with this outcome: new, variant, repeat, unwanted, parked, delivered, failed, "
-        "rejected or dead.",
+        help="Only with this outcome: new, variant, repeat, unwanted, filtered, parked, "
+        "delivered, failed, rejected or dead.",
         show_default=False,
     ),
 ]

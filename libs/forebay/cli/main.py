@@ -17,6 +17,7 @@ from forebay.cli.erase import EPILOG as ERASE_EPILOG
 from forebay.cli.erase import erase
 from forebay.cli.events import events
 from forebay.cli.failures import READER_LEFT, exit_code
+from forebay.cli.filter import filter_
 from forebay.cli.help_formatting import unwrap, unwrapped
 from forebay.cli.operator import operator
 from forebay.cli.processor import processor
@@ -63,6 +64,7 @@ app.add_typer(dead)
 app.add_typer(destinations)
 app.add_typer(api)
 app.add_typer(waiting)
+app.add_typer(filter_)
 app.add_typer(raw)
 app.command(epilog=ERASE_EPILOG)(erase)
 unwrap(app)
@@ -71,6 +73,7 @@ unwrap(dead)
 unwrap(raw)
 unwrap(destinations)
 unwrap(waiting)
+unwrap(filter_)
 unwrap(api)
 
 

@@ -255,6 +255,8 @@ def _destination(values: SecretValues, path: Path, spec: DestinationSpec) -> Des
         name=spec.name,
         events=spec.events or (),
         channels=spec.channels or (),
+        filter=spec.filter.expression if spec.filter is not None else "",
+        transform=spec.transform.expression if spec.transform is not None else "",
         http=_http(values, (*path, "http"), spec.http) if spec.http is not None else None,
         log=LogTarget() if spec.log is not None else None,
         postgres=(

@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from forebay.core.expression_spec import FilterSpec, TransformSpec
 from forebay.core.field_types import (
     Digits,
     EventKind,
@@ -221,6 +222,8 @@ class DestinationSpec(ResourceRecord):
     channels: Annotated[tuple[Digits, ...], Field(min_length=1)] | None = None
     """Phone number ids whose items go here; left out for all."""
 
+    filter: FilterSpec | None = None
+    transform: TransformSpec | None = None
     http: HttpSpec | None = None
     log: LogSpec | None = None
     postgres: PostgresSpec | None = None
@@ -233,6 +236,25 @@ class DestinationSpec(ResourceRecord):
         given = [kind for kind in DESTINATION_KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             message = f"give exactly one of {', '.join(DESTINATION_KINDS)}, such as `log: {{}}`"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _asks_of_events_only(self) -> Self:
+        is_raw = self.http is not None and self.http.format == "Raw"
+        for name in ("filter", "transform"):
+            if is_raw and getattr(self, name) is not None:
+                message = f"`{name}` is for events: set `format: Event`, or remove `{name}`"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _transforms_what_is_handed_over(self) -> Self:
+        if self.transform is not None and (self.postgres is not None or self.log is not None):
+            message = (
+                "`transform` is for http, nats and python: a row's columns are read from what the "
+                "provider sent, and a line in the log has no content; remove `transform`"
+            )
             raise ValueError(message)
         return self
 

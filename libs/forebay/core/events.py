@@ -20,7 +20,7 @@ from forebay.core.json_values import Json
 
 __all__ = ["EVENT_VERSION", "TYPE_PREFIX", "Event", "read_event", "subject_of"]
 
-EVENT_VERSION: Final = "1.1"
+EVENT_VERSION: Final = "1.2"
 """Of the format: the first number is in `type` where it is above 1, see docs/events.md."""
 
 TYPE_PREFIX: Final = "dev.forebay.whatsapp."
@@ -83,6 +83,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     repaired: bool = False
     """Something in its webhook could not be represented, and was replaced."""
 
+    transformed: bool = False
+    """`data` is what the destination's transform made of the provider's."""
+
     data: msgspec.Raw
     """The provider's change, cut down to the item: all that came, known or not."""
 
@@ -98,10 +101,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def typed(self) -> DataPart | None:
         """Return the data as the model of its kind, without what the model does not know.
 
-        None where the kind has no model, and where the provider sent another shape than its
-        reference has: `value` has it in any case.
+        None where the kind has no model, where the provider sent another shape than its reference
+        has, and where the data is what a transform made of it: `value` has it in any case.
         """
-        decode = _decoder(self.kind)
+        decode = None if self.transformed else _decoder(self.kind)
         if decode is None:
             return None
         try:

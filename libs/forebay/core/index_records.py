@@ -55,6 +55,9 @@ class IndexOutcome(enum.StrEnum):
     UNWANTED = "unwanted"
     """No destination of its endpoint is for such items."""
 
+    FILTERED = "filtered"
+    """The filter of a destination did not let it through."""
+
     PARKED = "parked"
     """Waits in RETRY, without an attempt of its own before."""
 

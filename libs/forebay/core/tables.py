@@ -230,8 +230,11 @@ class Retry(TableRecord, frozen=True, kw_only=True):
     max_age_seconds: float = 72 * 3600.0
 
 
-class Destination(TableRecord, frozen=True, kw_only=True):
-    """Where items of an endpoint go. Exactly one of the kinds is set."""
+class Destination(TableRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """Where items of an endpoint go. Exactly one of the kinds is set.
+
+    What is not asked for is not written, as in `Authentication`.
+    """
 
     name: str
     events: tuple[str, ...] = ()
@@ -239,6 +242,12 @@ class Destination(TableRecord, frozen=True, kw_only=True):
 
     channels: tuple[str, ...] = ()
     """Phone number ids whose items are delivered; empty for all."""
+
+    filter: str = ""
+    """In CEL: items for which it is true are delivered; empty for all."""
+
+    transform: str = ""
+    """In JMESPath: what is delivered of an item; empty for the provider's data."""
 
     http: HttpTarget | None = None
     log: LogTarget | None = None

@@ -45,19 +45,21 @@ def present_lines(story: ItemStory, now: datetime) -> list[str]:
             f"{subject.key[:12]}`"
         )
     places = {text.partition(":")[0] for text in told}
-    for destination in sorted({each.destination for each in story.handled} - places - {""}):
-        is_delivered = any(
-            each.destination == destination and each.outcome is IndexOutcome.DELIVERED
-            for each in story.handled
-        )
-        told.append(
-            f"{destination}: delivered"
-            if is_delivered
-            else f"{destination}: not delivered as far as is known, and waits nowhere"
-        )
+    others = sorted({each.destination for each in story.handled} - places - {""})
+    told += [f"{destination}: {_over(story, destination)}" for destination in others]
     if not told and not any(each.outcome is IndexOutcome.UNWANTED for each in story.handled):
         told.append("stored, and no attempt is known: it is about to be tried, or waits for that")
     return told
+
+
+def _over(story: ItemStory, destination: str) -> str:
+    """Say how it ended at a destination where it waits no more and is no dead letter."""
+    outcomes = {each.outcome for each in story.handled if each.destination == destination}
+    if IndexOutcome.DELIVERED in outcomes:
+        return "delivered"
+    if outcomes == {IndexOutcome.FILTERED}:
+        return "filtered"
+    return "not delivered as far as is known, and waits nowhere"
 
 
 def _until(due: int, now: datetime) -> str:

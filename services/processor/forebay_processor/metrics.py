@@ -18,6 +18,7 @@ from forebay_processor.destination_metrics import (
     DestinationFigures,
     follow_destinations,
 )
+from forebay_processor.filter_metrics import OF_FILTERS, FilterCounts
 from forebay_processor.index_writer import IndexPublishing, IndexWriter
 
 __all__ = ["DECLARED", "ProcessorMetrics"]
@@ -204,7 +205,7 @@ SPANS: Final = _OWN.spans()
 LOOP_LAG: Final = _OWN.loop_lag()
 START_TIME: Final = _OWN.start_time()
 
-DECLARED: Final = (*_OWN, *OF_DESTINATIONS)
+DECLARED: Final = (*_OWN, *OF_DESTINATIONS, *OF_FILTERS)
 
 _UNKNOWN_REASON: Final = "Unknown"
 """Of a webhook whose header names no reason of ours."""
@@ -228,6 +229,7 @@ class ProcessorMetrics:
 
         self._set = metrics = MetricSet(DECLARED, pool)
         self.exposition = metrics.exposition
+        self.filters = FilterCounts(metrics)
         self._items = metrics.series(ITEMS)
         self._webhooks = metrics.series(WEBHOOKS)
         self._unreadable = metrics.series(UNREADABLE)

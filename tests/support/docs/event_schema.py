@@ -163,7 +163,10 @@ def _schema() -> dict[str, Any]:
         "properties": envelope["properties"],
         "allOf": [
             {
-                "if": {"properties": {"type": {"const": TYPE_PREFIX + kind}}},
+                "if": {
+                    "properties": {"type": {"const": TYPE_PREFIX + kind}},
+                    "not": {"required": ["transformed"]},
+                },
                 "then": {"properties": {"data": {"$ref": f"#/$defs/{model.__name__}"}}},
             }
             for kind, model in DATA_MODELS.items()

@@ -72,6 +72,7 @@ what each version's schema promised, and a test that no later one takes any of i
 | --- | --- |
 | 1.0 | the form as it was first documented |
 | 1.1 | `subject` |
+| 1.2 | `transformed` |
 
 ## Attributes
 

@@ -61,6 +61,8 @@ def _handled(record: ItemHandled, *, reveal: bool) -> str:
     match record.outcome:
         case IndexOutcome.UNWANTED:
             return "no destination of the endpoint is for it"
+        case IndexOutcome.FILTERED:
+            return f"{record.destination}: its filter does not let it through"
         case IndexOutcome.PARKED:
             return f"{record.destination}: waits, not tried yet"
         case IndexOutcome.DEAD:

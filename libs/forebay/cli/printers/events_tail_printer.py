@@ -22,6 +22,7 @@ _STYLES: Final = {
     IndexOutcome.VARIANT: "magenta",
     IndexOutcome.REPEAT: "dim",
     IndexOutcome.UNWANTED: "dim",
+    IndexOutcome.FILTERED: "dim",
     IndexOutcome.PARKED: "yellow",
     IndexOutcome.DELIVERED: "green",
     IndexOutcome.FAILED: "yellow",

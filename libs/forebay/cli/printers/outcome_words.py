@@ -11,6 +11,7 @@ _WORDS: Final = {
     IndexOutcome.VARIANT: "stored as a variant",
     IndexOutcome.REPEAT: "repeat",
     IndexOutcome.UNWANTED: "no destination is for it",
+    IndexOutcome.FILTERED: "filtered",
     IndexOutcome.PARKED: "waits, not tried yet",
     IndexOutcome.DELIVERED: "delivered",
     IndexOutcome.FAILED: "failed",

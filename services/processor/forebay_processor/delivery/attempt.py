@@ -1,6 +1,9 @@
 """One attempt at one destination: what is handed to it, what came of it, what is counted."""
 
 import time
+from collections.abc import Mapping
+
+import msgspec
 
 from forebay.core import envelope
 from forebay.core.body_item import BODY_KIND
@@ -15,6 +18,7 @@ from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.delivery_traces import begin_attempt
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
+from forebay_processor.delivery.transforms import transformed
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
     Attempt,
@@ -27,12 +31,45 @@ from forebay_processor.destinations.port import (
 )
 from forebay_processor.destinations.result_labels import answer_class
 from forebay_processor.fault_place import place_of
-from forebay_processor.index_writer import IndexWriter
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["Attempts"]
+__all__ = ["Attempts", "attempt_of"]
+
+
+def attempt_of(
+    subject: RetrySubject,
+    item: StoredItem,
+    headers: Mapping[str, str],
+    own_channel: str | None,
+    number: int,
+) -> Attempt:
+    """Return what is handed to a destination, by what is stored of an item.
+
+    Args:
+        subject: Its row in RETRY, if it has one: whose item it is, and for which destination.
+        item: The item.
+        headers: Its headers.
+        own_channel: The endpoint's phone number id; None where it has none.
+        number: Which attempt it is, from 1 on.
+    """
+    given = headers.get(envelope.TRACEPARENT, "")
+    return Attempt(
+        endpoint=subject.endpoint,
+        destination=subject.destination,
+        # A replayed row has no lane; the item is in the one that it was in before.
+        lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
+        token=subject.key,
+        conversation=subject.conversation,
+        item=item,
+        number=number,
+        received_at=envelope.received_millis(headers) / 1000,
+        # It can come from anybody who may publish, and goes into a header of a request.
+        traceparent=given if is_traceparent(given) else "",
+        other_channel=bool(own_channel and item.channel and item.channel != own_channel),
+        superseded=envelope.SUPERSEDED in headers,
+    )
 
 
 class Attempts:
@@ -92,27 +129,31 @@ class Attempts:
             item = decode_item(payload)
         except ForebayError:
             return Rejected("unreadable item")
-        received_at = envelope.received_millis(headers) / 1000
-        given = headers.get(envelope.TRACEPARENT, "")
-        own = self.settings.own_channel
+        attempt = attempt_of(subject, item, headers, self.settings.own_channel, number)
+        config = self.settings.config
+        if config is not None and config.transform:
+            made = transformed(config.transform, attempt)
+            if not isinstance(made, Attempt):
+                self._record(subject, item, made, number, 0.0)
+                return made
+            attempt = made
+        return await self._make(port, partition, subject, attempt, headers, failed_after)
+
+    async def _make(
+        self,
+        port: DestinationPort,
+        partition: Partition,
+        subject: RetrySubject,
+        attempt: Attempt,
+        headers: dict[str, str],
+        failed_after: int | None,
+    ) -> Result:
+        """Make an attempt of which it is known what is handed over; see `make`."""
+        item, number, received_at = attempt.item, attempt.number, attempt.received_at
         tracer = self._metrics.tracer
         trace = None if tracer is None else begin_attempt(tracer, headers, self._name, number)
-        attempt = Attempt(
-            endpoint=self._endpoint,
-            destination=self._name,
-            # A replayed row has no lane; the item is in the one that it was in before.
-            lane=(KIND_LANES.get(item.kind, Lane.BULK) if subject.lane == REPLAY else subject.lane),
-            token=subject.key,
-            conversation=subject.conversation,
-            item=item,
-            number=number,
-            received_at=received_at,
-            # It can come from anybody who may publish, and goes into a header of a request.
-            traceparent=given if is_traceparent(given) else "",
-            request_traceparent="" if trace is None else trace.header,
-            other_channel=bool(own and item.channel and item.channel != own),
-            superseded=envelope.SUPERSEDED in headers,
-        )
+        if trace is not None:
+            attempt = msgspec.structs.replace(attempt, request_traceparent=trace.header)
         generation = self._breaker.generation
         began = self._time.steady()
         try:
@@ -124,8 +165,7 @@ class Attempts:
         self._breaker.note(subject.key, result, generation, failed_after)
         ended = type(result).__name__.lower()
         self._metrics.attempt(self._endpoint, self._name, ended, answer_class(result), seconds)
-        if self._metrics.index is not None:
-            self._record(self._metrics.index, subject, item, result, number, seconds)
+        self._record(subject, item, result, number, seconds)
         if not isinstance(result, Failed):
             self.incidents.got_through()
         took = None
@@ -141,15 +181,17 @@ class Attempts:
                 self._metrics.traced(seconds, took, recorded, time.time())
         return result
 
-    @staticmethod
-    def _record(  # what an attempt was
-        index: IndexWriter,
+    def _record(
+        self,
         subject: RetrySubject,
         item: StoredItem,
         result: Result,
         number: int,
         seconds: float,
     ) -> None:
+        index = self._metrics.index
+        if index is None:
+            return
         outcome, why, said = IndexOutcome.DELIVERED, "", ""
         if not isinstance(result, Delivered):
             outcome = IndexOutcome.FAILED if isinstance(result, Failed) else IndexOutcome.REJECTED

@@ -14,11 +14,12 @@ from forebay.core import envelope
 from forebay.core.dead_letters import DeadReason
 from forebay.core.index_records import IndexOutcome
 from forebay.core.subjects import EventSubject, RetrySubject
-from forebay.core.tables import ProcessorEndpoint
+from forebay.core.tables import Destination, ProcessorEndpoint
 from forebay.core.trace_context import trace_id_of
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.jetstream.pulled_message import PulledMessage
 from forebay.runtime.jetstream.puller import Puller
+from forebay_processor.delivery.attempt import attempt_of
 from forebay_processor.delivery.dead_letters import EVERY, dead_letter
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.queue import DestinationQueue
@@ -170,27 +171,51 @@ class Dispatcher:
         endpoint = await self._endpoint_of(message, subject)
         if endpoint is None:
             return
-        routing = [
-            (self._queues.of(subject.endpoint, destination.name), destination.name)
-            for destination in destinations_wanting(
+        headers = message.headers
+        if is_late and endpoint.status_order == "Monotonic":
+            headers = {**headers, envelope.SUPERSEDED: "true"}
+        wanting = list(
+            destinations_wanting(
                 endpoint,
                 subject.kind,
                 message.data,
-                has_body=envelope.BODY in message.headers,
+                has_body=envelope.BODY in headers,
             )
+        )
+        routing = [
+            (self._queues.of(subject.endpoint, destination.name), destination.name)
+            for destination in wanting
+            if not destination.filter
+            or self._lets_through(endpoint, destination, message, subject, headers)
         ]
         for queue, _ in routing:
             if not queue.knows(self._partition, subject.shard, subject.lane):
                 await queue.learn(self._partition, subject.shard, subject.lane)
             if queue.is_crowded:
                 await queue.room()
-        if not routing:
+        if not wanting:
             row = self._row(subject, message, "")
             record_untried(self._metrics.index, row, message.data, IndexOutcome.UNWANTED)
-        headers = message.headers
-        if is_late and endpoint.status_order == "Monotonic":
-            headers = {**headers, envelope.SUPERSEDED: "true"}
         self._hand_out(message, subject, routing, headers)
+
+    def _lets_through(
+        self,
+        endpoint: ProcessorEndpoint,
+        destination: Destination,
+        message: PulledMessage,
+        subject: EventSubject,
+        headers: dict[str, str],
+    ) -> bool:
+        """Ask a destination's filter; what cannot be read becomes a dead letter at its attempt."""
+        item = envelope.readable_item(message.data)
+        if item is None:
+            return True
+        row = self._row(subject, message, destination.name)
+        attempt = attempt_of(row, item, headers, endpoint.channel, 1)
+        if self._queues.filters.lets_through(destination.filter, attempt):
+            return True
+        record_untried(self._metrics.index, row, message.data, IndexOutcome.FILTERED)
+        return False
 
     async def _endpoint_of(
         self, message: PulledMessage, subject: EventSubject

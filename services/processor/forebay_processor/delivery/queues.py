@@ -12,6 +12,7 @@ from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.destination_backlog import MemoryBounds
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.delivery.endpoint_limit import EndpointLimit
+from forebay_processor.delivery.filters import Filters
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.destinations.kinds import limits_of
@@ -52,6 +53,9 @@ class DestinationQueues:
 
         self.incidents = Incidents(time.steady)
         """What goes wrong at them."""
+
+        self.filters = Filters(metrics.filters, time.steady)
+        """Which items go to them."""
 
         endpoints.on_change(self._follow)
 

@@ -24,6 +24,7 @@ __all__ = [
     "BATCH_TYPE",
     "CLOUDEVENTS_TYPE",
     "attribute_text",
+    "data_of",
     "encode_event",
     "event_of",
     "standard_webhooks_signature",
@@ -83,8 +84,14 @@ def event_of(attempt: Attempt) -> Event:
         superseded=attempt.superseded,
         variant=item.variant,
         repaired=item.repaired,
-        data=item.data,
+        transformed=attempt.transformed is not None,
+        data=data_of(attempt),
     )
+
+
+def data_of(attempt: Attempt) -> msgspec.Raw:
+    """Return what a destination gets of the item itself, as JSON."""
+    return attempt.item.data if attempt.transformed is None else attempt.transformed
 
 
 def attribute_text(text: str) -> str:

@@ -48,6 +48,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     superseded: bool = False
     """Whether it is a status that comes after a higher one of its message."""
 
+    transformed: msgspec.Raw | None = None
+    """What the destination's transform made of the item's data; None where it has none."""
+
     request_traceparent: str = ""
     """This attempt's own; empty where nothing is traced: then the item's goes along."""
 

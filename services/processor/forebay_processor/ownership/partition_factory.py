@@ -99,6 +99,7 @@ class PartitionFactory:
         """Log what is due though nothing happens any more; at the process's end, everything."""
         self._tools.log.settle(everything=everything)
         self.queues.incidents.settle(everything=everything)
+        self.queues.filters.settle(everything=everything)
 
     async def close(self) -> None:
         """End what is left beside."""

@@ -108,8 +108,8 @@ class HttpDestination:
         return await self._post(attempt.endpoint, body, headers)
 
     def encode(self, attempt: Attempt) -> bytes:
-        """Return an item as it stands in a batch: a CloudEvent."""
-        return encode_event(attempt)
+        """Return an item as it stands in a batch: a CloudEvent, or what a transform made."""
+        return _event_body(attempt, self._event_type)
 
     async def deliver_batch(
         self,
@@ -190,13 +190,24 @@ def posted(
         webhook = decode_body(attempt.item)
         body, headers = webhook.content, {"content-type": JSON_TYPE, **webhook.headers}
     else:
-        body, headers = encode_event(attempt), {"content-type": event_type}
+        body, headers = _event_body(attempt, event_type), {"content-type": event_type}
     headers |= {
         "Forebay-Attempt": str(attempt.number),
         "Forebay-Endpoint": str(attempt.endpoint),
         "traceparent": attempt.request_traceparent or attempt.traceparent,
     }
     return body, headers | _signed(attempt.token, secrets, now, body)
+
+
+def _event_body(attempt: Attempt, event_type: str) -> bytes:
+    """Return an item as it is posted.
+
+    Plain JSON is whatever the transform makes, where there is one: who wants a CloudEvent around it
+    gets it under its own type.
+    """
+    if attempt.transformed is not None and event_type == JSON_TYPE:
+        return bytes(attempt.transformed)
+    return encode_event(attempt)
 
 
 def _signed(own: str, secrets: tuple[str, ...], now: int, body: bytes) -> dict[str, str]:

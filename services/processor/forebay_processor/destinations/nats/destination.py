@@ -34,7 +34,7 @@ from forebay.runtime.jetstream.errors import (
 )
 from forebay.runtime.jetstream.outside_connection import OutsideDenied, OutsideLost
 from forebay.runtime.jetstream.pending_publish import PubAck
-from forebay_processor.destinations.cloudevents import encode_event, event_of
+from forebay_processor.destinations.cloudevents import data_of, encode_event, event_of
 from forebay_processor.destinations.nats.client import NatsClient, NatsFailure, SharedConnection
 from forebay_processor.destinations.port import (
     Attempt,
@@ -161,7 +161,7 @@ class NatsDestination:
             return webhook.content, headers | {"content-type": JSON_TYPE} | dict(webhook.headers)
         if self.target.mode == "Structured":
             return encode_event(attempt), headers | {"Content-Type": STRUCTURED_TYPE}
-        return bytes(attempt.item.data), headers | _attributes(attempt)
+        return bytes(data_of(attempt)), headers | _attributes(attempt)
 
 
 def _attributes(attempt: Attempt) -> dict[str, str]:
