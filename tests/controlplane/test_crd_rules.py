@@ -104,6 +104,26 @@ REFUSED = {
         {"destinations": [http(format="Raw", contentType="application/json")]},
         "`contentType` is for events",
     ),
+    "a filter of whole webhooks": (
+        {"destinations": [http(format="Raw") | {"filter": {"expression": "superseded"}}]},
+        "`filter` is for events",
+    ),
+    "a transform of whole webhooks": (
+        {"destinations": [http(format="Raw") | {"transform": {"expression": "data"}}]},
+        "`transform` is for events",
+    ),
+    "a transform of a line in the log": (
+        {"destinations": [{"name": "one", "log": {}, "transform": {"expression": "data"}}]},
+        "`transform` is for http, nats and python",
+    ),
+    "a filter that says nothing": (
+        {"destinations": [http() | {"filter": {"expression": ""}}]},
+        "should be at least 1 chars long",
+    ),
+    "a filter of any length": (
+        {"destinations": [http() | {"filter": {"expression": "true//" + "1" * 1019}}]},
+        "may not be more than 1024",
+    ),
     "a batch that waits for ever": (
         {"destinations": [http(batch={"maxWait": "1m"})]},
         "use 10ms to 5s",

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from forebay.core.index_records import (
     IndexOutcome,
@@ -116,6 +117,18 @@ async def test_a_message_that_no_destination_wants_is_there(processor: Processor
     await processor.serve(name, processor.http(name, events=("statuses",)))
     await processor.send(name, "wamid.u")
     await outcomes(processor, name, "wamid.u", IndexOutcome.NEW, IndexOutcome.UNWANTED)
+
+
+async def test_a_message_that_a_filter_keeps_back_is_there_with_its_destination(
+    processor: ProcessorHarness,
+) -> None:
+    name = processor.new_name()
+    only = replace(processor.http(name), filter='kind == "statuses"')
+    await processor.serve(name, only)
+    await processor.send(name, "wamid.f")
+    told = await outcomes(processor, name, "wamid.f", IndexOutcome.NEW, IndexOutcome.FILTERED)
+    (handled,) = (each for each in told if isinstance(each, ItemHandled))
+    assert (handled.destination, handled.attempt) == ("sink", 0)
 
 
 async def test_no_number_no_text_and_no_id_of_a_message_is_in_the_index(
