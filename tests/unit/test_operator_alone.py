@@ -101,6 +101,23 @@ async def test_an_edit_that_cannot_be_used_leaves_all_as_it_was_served(
     assert alone.processed() == {"sales"}
 
 
+async def test_a_filter_that_is_wrong_leaves_the_one_before_in_force_and_says_where_it_is_wrong(
+    alone: OperatorAlone,
+) -> None:
+    one = {"name": "crm", "log": {}, "filter": {"expression": 'kind == "messages"'}}
+    own = alone.apply("sales", receiver=SHARED, destinations=[one])
+    await alone.settle(own)
+    table = alone.table("processors")
+    wrong = {**one, "filter": {"expression": 'knd == "messages"'}}
+    alone.apply("sales", receiver=SHARED, destinations=[wrong])
+    assert (await alone.reconcile(own)).result == "refused"
+    assert alone.condition(own, "Accepted") == ("False", "InvalidSpec")
+    conditions = alone.cluster.endpoint_documents[own]["status"]["conditions"]
+    (said,) = (each["message"] for each in conditions if each["type"] == "Accepted")
+    assert "destinations[0].filter.expression: at character 1: there is no `knd`" in said
+    assert alone.table("processors") == table
+
+
 async def test_a_secret_that_is_gone_leaves_all_as_it_was_served(alone: OperatorAlone) -> None:
     own = alone.apply("sales", receiver=SHARED)
     await alone.settle(own)

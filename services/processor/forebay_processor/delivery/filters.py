@@ -45,7 +45,7 @@ REST_TIMES: Final = 100
 """How many times as long it rests."""
 
 COMPILED: Final = 4096
-"""Expressions that are kept compiled: 6 KB each. To compile one takes 0.1 to 3 ms."""
+"""Expressions that are kept compiled: 6 KB each. To compile one takes 0.1 to 20 ms."""
 
 MOST_RESTING: Final = 10_000
 
