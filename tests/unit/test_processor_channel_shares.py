@@ -8,6 +8,7 @@ from forebay.core.tables import Destination, HttpTarget, Retry
 from forebay_processor.delivery.destination_settings import DestinationSettings, DestinationState
 from forebay_processor.destinations.port import Delivered
 from support.processor.queue_alone import QueueAlone
+from support.timing.starvation import Stopwatch
 
 OFFERED = 8
 
@@ -50,7 +51,10 @@ async def test_each_takes_its_part_of_the_places(members: int, at_once: int) -> 
 async def test_each_takes_its_part_of_the_rate(members: int, at_once: int) -> None:
     # At 40 a second four may begin at once; of a fortieth of that one, and the next in a second.
     alone = one_of(members, rate=40.0)
-    assert await tried(alone) == at_once
+    watch = Stopwatch()
+    found = await tried(alone)
+    # On a busy machine seconds go by until they are offered, and the rate goes on.
+    assert at_once <= found <= at_once + int(watch.seconds * 40.0 / members)
     await end(alone)
 
 
