@@ -4,7 +4,12 @@ import msgspec
 import pytest
 import structlog
 
-from forebay_processor.delivery.filters import REST_TIMES, SLOW_SECONDS, Filters
+from forebay_processor.delivery.filters import Filters
+from forebay_processor.delivery.resting_expressions import (
+    REST_TIMES,
+    SLOW_SECONDS,
+    RestingExpressions,
+)
 from forebay_processor.destinations.port import Attempt
 from forebay_processor.metrics import ProcessorMetrics
 from support.processor.attempts import attempt
@@ -40,7 +45,8 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def filters(metrics: ProcessorMetrics, clocks: Clocks) -> Filters:
-    return Filters(metrics.filters, clocks.steady, clocks.spend)
+    resting = RestingExpressions(clocks.steady, clocks.spend)
+    return Filters(metrics.filters, clocks.steady, resting)
 
 
 async def counted(metrics: ProcessorMetrics) -> list[str]:

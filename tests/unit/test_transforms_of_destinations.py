@@ -7,11 +7,20 @@ import pytest
 from msgspec.structs import replace
 
 from forebay.core.body_item import BODY_KIND
-from forebay_processor.delivery.transforms import transformed
+from forebay_processor.delivery.resting_expressions import (
+    REST_TIMES,
+    SLOW_SECONDS,
+    RestingExpressions,
+)
+from forebay_processor.delivery.transforms import transformed as transform
 from forebay_processor.destinations.cloudevents import encode_event, event_of
 from forebay_processor.destinations.http.destination import posted
 from forebay_processor.destinations.port import Attempt, Failed, Rejected
 from support.inputs.events import attempt_of, corpus_events
+
+
+def transformed(expression: str, attempt: Attempt) -> Attempt | Failed | Rejected:
+    return transform(expression, attempt, RestingExpressions(lambda: 0.0))
 
 
 def text_attempt() -> Attempt:
@@ -71,3 +80,14 @@ def test_a_whole_webhook_stays_as_it_came() -> None:
         attempt, item=replace(attempt.item, kind=BODY_KIND, data=msgspec.Raw(b'{"body": ""}'))
     )
     assert transformed("{x: id}", webhook) is webhook
+
+
+def test_one_that_takes_long_rests_and_its_items_wait_that_long() -> None:
+    spent = iter([0.0, 2 * SLOW_SECONDS, 1.0, 1.0])
+    resting = RestingExpressions(lambda: 100.0, lambda: next(spent))
+    assert isinstance(transform("{id: id}", text_attempt(), resting), Attempt)
+    waits = transform("{id: id}", text_attempt(), resting)
+    assert isinstance(waits, Failed)
+    assert waits.error == "the transform took long, and rests"
+    assert waits.retry_after == pytest.approx(2 * SLOW_SECONDS * REST_TIMES)
+    assert isinstance(transform("{kind: kind}", text_attempt(), resting), Attempt)

@@ -18,6 +18,7 @@ from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.delivery_traces import begin_attempt
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.destination_settings import DestinationSettings
+from forebay_processor.delivery.resting_expressions import RestingExpressions
 from forebay_processor.delivery.transforms import transformed
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.port import (
@@ -91,6 +92,7 @@ class Attempts:
         self._name = name
         self._metrics = metrics
         self._time = time
+        self._resting = RestingExpressions(time.steady)
 
     @property
     def successes(self) -> int:
@@ -132,7 +134,7 @@ class Attempts:
         attempt = attempt_of(subject, item, headers, self.settings.own_channel, number)
         config = self.settings.config
         if config is not None and config.transform:
-            made = transformed(config.transform, attempt)
+            made = transformed(config.transform, attempt, self._resting)
             if not isinstance(made, Attempt):
                 self._record(subject, item, made, number, 0.0)
                 return made

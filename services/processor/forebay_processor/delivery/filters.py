@@ -10,12 +10,9 @@ Where a filter fails on an item, the item is delivered: a filter spares a destin
 use for, and an item must not be lost by a misspelt field. That is counted, and logged once a
 minute.
 
-Whose expression takes long is not asked again for a hundred times as long, so no tenant's
-expression has more than a hundredth of a processor's time by taking long; a single evaluation is
-bounded by `filter_expression`.
+An expression that takes long rests (`resting_expressions`), and its items are delivered meanwhile.
 """
 
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -30,6 +27,7 @@ from forebay.core.expression_errors import (
 )
 from forebay.core.filter_expression import FilterExpression, compile_filter
 from forebay.runtime.log_once import LimitedLog
+from forebay_processor.delivery.resting_expressions import RestingExpressions
 from forebay_processor.destinations.cloudevents import event_of
 from forebay_processor.destinations.port import Attempt
 from forebay_processor.filter_metrics import FilterCounts
@@ -38,16 +36,8 @@ __all__ = ["Filters"]
 
 _log = structlog.get_logger(__name__)
 
-SLOW_SECONDS: Final = 0.005
-"""Of processor time, after which an expression rests. Usual ones take 3 to 15 microseconds."""
-
-REST_TIMES: Final = 100
-"""How many times as long it rests."""
-
 COMPILED: Final = 4096
 """Expressions that are kept compiled: 6 KB each. To compile one takes 0.1 to 20 ms."""
-
-MOST_RESTING: Final = 10_000
 
 _Key = tuple[EndpointName, str]
 
@@ -58,24 +48,17 @@ class Filters:
     """Asks the filters of all destinations."""
 
     def __init__(
-        self,
-        counts: FilterCounts,
-        clock: Callable[[], float],
-        spent: Callable[[], float] = time.thread_time,
+        self, counts: FilterCounts, clock: Callable[[], float], resting: RestingExpressions
     ) -> None:
         """Prepare.
 
         Args:
             counts: What is counted.
             clock: The steady one.
-            spent: Processor time of this thread, in seconds: a busy machine makes no filter slow.
+            resting: What evaluates them.
         """
         self._counts = counts
-        self._clock = clock
-        self._spent = spent
-        self._resting: dict[_Key, tuple[str, float]] = {}
-        """Expressions that took long, and until when they rest."""
-
+        self._resting = resting
         self._lines = LimitedLog(_log_failed, clock)
 
     def lets_through(self, expression: str, attempt: Attempt) -> bool:
@@ -96,32 +79,11 @@ class Filters:
         self._lines.settle(everything=everything)
 
     def _ask(self, key: _Key, expression: str, attempt: Attempt) -> bool:
-        if self._resting:
-            self._check_rest(key, expression)
-        compiled = _usable(expression)
-        began = self._spent()
-        try:
-            return compiled.passes(event_of(attempt))
-        finally:
-            seconds = self._spent() - began
-            if seconds > SLOW_SECONDS:
-                self._rest(key, expression, seconds)
-
-    def _check_rest(self, key: _Key, expression: str) -> None:
-        resting, until = self._resting.get(key, ("", 0.0))
-        if resting != expression:
-            return
-        if self._clock() < until:
+        if self._resting.seconds_left(key, expression):
             message = "it took long, and rests"
             raise ExpressionFailed(ExpressionFailure.TOO_MUCH_WORK, message)
-        del self._resting[key]
-
-    def _rest(self, key: _Key, expression: str, seconds: float) -> None:
-        if len(self._resting) >= MOST_RESTING:
-            now = self._clock()
-            self._resting = {name: one for name, one in self._resting.items() if now < one[1]}
-        if len(self._resting) < MOST_RESTING:
-            self._resting[key] = expression, self._clock() + seconds * REST_TIMES
+        compiled = _usable(expression)
+        return self._resting.evaluated(key, expression, lambda: compiled.passes(event_of(attempt)))
 
 
 def _usable(expression: str) -> FilterExpression:

@@ -15,6 +15,7 @@ from forebay_processor.delivery.endpoint_limit import EndpointLimit
 from forebay_processor.delivery.filters import Filters
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
+from forebay_processor.delivery.resting_expressions import RestingExpressions
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
@@ -54,7 +55,7 @@ class DestinationQueues:
         self.incidents = Incidents(time.steady)
         """What goes wrong at them."""
 
-        self.filters = Filters(metrics.filters, time.steady)
+        self.filters = Filters(metrics.filters, time.steady, RestingExpressions(time.steady))
         """Which items go to them."""
 
         endpoints.on_change(self._follow)
