@@ -204,6 +204,55 @@ async def test_more_requests_of_a_token_than_it_has_places_are_429(
     assert (await api.get("/v1/dead", one)).status == 200
 
 
+async def test_what_takes_too_long_is_504_and_gives_its_place_back(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    api = ApiHarness(
+        tmp_path,
+        server.url,
+        FOREBAY_API_REQUEST_SECONDS="0.2",
+        FOREBAY_API_REQUESTS_PER_TOKEN="1",
+    )
+    token = api.write_token(namespaces=("acme",))
+    await api.part.start()
+    try:
+        server.freeze()
+        try:
+            for _ in range(2):
+                late = await api.get("/v1/dead", token)
+                assert (late.status, "narrow it down" in late.record["error"]) == (504, True)
+        finally:
+            server.thaw()
+
+        async def is_served() -> bool:
+            return (await api.get("/v1/dead", token)).status == 200
+
+        await eventually(is_served, saying="a request to be served again")
+    finally:
+        await api.part.close()
+
+
+async def test_what_somebody_else_stored_hides_nothing(server: NatsServer, api: ApiHarness) -> None:
+    acme = await in_force(api, api.write_token(namespaces=("acme",)))
+    before = {
+        path: (await api.get(path, acme)).record["items"] for path in ("/v1/dead", "/v1/waiting")
+    }
+    foreign = (
+        "forebay.dead.0.acme",
+        "forebay.retry.0.acme",
+        "forebay.retry.0.03.odd.acme.shop.c.x.k",
+    )
+    async with server.client() as client:
+        for subject in foreign:
+            await client.jetstream().publish(subject, b"not ours")
+        for path, items in before.items():
+            assert (await api.get(path, acme)).record["items"] == items
+        for subject in foreign:
+            await client.jetstream().purge_stream(
+                "FOREBAY_DEAD_0" if "dead" in subject else "FOREBAY_RETRY_0", subject=subject
+            )
+
+
 async def test_where_no_processor_answers_it_says_so_and_lists_what_is_stored(
     api: ApiHarness,
 ) -> None:

@@ -21,7 +21,7 @@ from forebay.cli.common_options import (
 )
 from forebay.cli.events_replay import Rate, deliver_again
 from forebay.cli.nats_session import shard_names, with_client
-from forebay.cli.raw_webhooks import webhooks_of
+from forebay.cli.raw_webhooks import endpoint_of, webhooks_of
 from forebay.core.errors import ConfigurationError, ForebayError, UnreadableBody
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def replay(  # noqa: PLR0913  # one parameter for each option
 
     async def run(client: "CommandClient") -> None:
         async for place, webhook in webhooks_of(client, shards, which):
+            endpoint_of(webhook)  # which it has to have
             if to is None:
                 await _split(client, place, webhook, dry_run=dry_run, yes=yes, output=printed)
                 continue
@@ -180,7 +181,7 @@ async def _split(
 
 
 def _show(webhook: "StoredMessage", found: "SplitPreview | None") -> None:
-    sys.stdout.write(f"webhook {webhook.sequence} of {_endpoint(webhook)}\n")
+    sys.stdout.write(f"webhook {webhook.sequence} of {endpoint_of(webhook)}\n")
     if found is None:
         sys.stdout.write("  cannot be read here: what is in it is not known\n")
         return
@@ -196,16 +197,10 @@ def _write(
     told: dict[str, Any] = {
         "shard": shard,
         "sequence": webhook.sequence,
-        "endpoint": _endpoint(webhook),
+        "endpoint": str(endpoint_of(webhook)),
         "known": None if found is None else found.known,
         "new": None if found is None else found.new,
         "changed": outcome == "replayed",
         "outcome": outcome,
     }
     sys.stdout.write(json.dumps(told) + "\n")
-
-
-def _endpoint(webhook: "StoredMessage") -> str:
-    from forebay.core.subjects import RawSubject
-
-    return str(RawSubject.parse(webhook.subject).endpoint)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from forebay.core.errors import ConfigurationError, ForebayError
 
 if TYPE_CHECKING:
+    from forebay.core.endpoint_name import EndpointName
     from forebay.runtime.jetstream.api import StoredMessage
     from forebay.runtime.jetstream.command_client import CommandClient
 
-__all__ = ["webhooks_of"]
+__all__ = ["endpoint_of", "webhooks_of"]
 
 
 async def webhooks_of(
@@ -45,3 +46,14 @@ async def webhooks_of(
             )
             raise ForebayError(message)
         yield place, found
+
+
+def endpoint_of(webhook: "StoredMessage") -> "EndpointName":
+    """Return whose webhook it is; raises ForebayError where its subject is none of RAW."""
+    from forebay.core.subjects import RawSubject
+
+    try:
+        return RawSubject.parse(webhook.subject).endpoint
+    except ValueError as error:
+        message = f"message {webhook.sequence} of RAW is no webhook of Forebay's: nothing to replay"
+        raise ForebayError(message) from error

@@ -103,7 +103,7 @@ class DeadLetterStore(abc.ABC):
 
     @abc.abstractmethod
     def letter(self, stored: StoredMessage) -> DeadLetter:
-        """Read a message of the stream."""
+        """Read a message of the stream; raises ValueError where its subject is none of it."""
 
     @abc.abstractmethod
     async def replay(self, letter: DeadLetter, destination: str | None = None) -> DeadLetterOutcome:
@@ -134,11 +134,18 @@ class DeadLetterStore(abc.ABC):
     ) -> AsyncIterator[list[DeadLetter]]:
         stream, subjects = stream_name(self.kind, shard), self.subjects(shard, wanted)
         async for messages in read_pages(self.client, stream, subjects, start, patiently):
-            letters = [self.letter(each) for each in messages]
+            letters = [own for each in messages if (own := self._readable(each)) is not None]
             # Also where none is meant: whoever waits wants to see that it goes on.
             yield [letter for letter in letters if wanted.matches(letter)]
             if wanted.until is not None and messages[-1].stored_at >= wanted.until:
                 return
+
+    def _readable(self, stored: StoredMessage) -> DeadLetter | None:
+        """Read a message; None of what somebody else put there."""
+        try:
+            return self.letter(stored)
+        except ValueError:
+            return None
 
     async def plan(
         self, wanted: DeadLetterFilter, on_found: Callable[[int], None]

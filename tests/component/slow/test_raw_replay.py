@@ -171,6 +171,14 @@ async def test_one_that_is_not_split_yet_is_left_alone(processor: ProcessorHarne
     await processor.client.jetstream().delete_msg(RAW, raw)
 
 
+async def test_what_is_no_webhook_gets_a_sentence(processor: ProcessorHarness) -> None:
+    ack = await processor.client.jetstream().publish("forebay.raw.0.nobody", b"{}")
+    done = await replay(processor, ack.seq, "--to", "sink")
+    assert done.code == 1
+    assert "is no webhook of Forebay's" in done.err
+    await processor.client.jetstream().delete_msg(RAW, ack.seq)
+
+
 async def test_what_it_is_about_to_do_is_said_to_people(processor: ProcessorHarness) -> None:
     name = processor.plain()
     raw = await processor.store(name, webhook(("wamid.rr-say", "15550007777"), text="Hidden"))

@@ -36,7 +36,7 @@ class ApiHarness:
     def __init__(self, folder: Path, nats_url: str, **settings: str) -> None:
         """Prepare; settings are those of the API."""
         self.token_dir = folder / "tokens"
-        self.token_dir.mkdir()
+        self.token_dir.mkdir(parents=True)
         self.part = Part(
             "api",
             folder=folder,
