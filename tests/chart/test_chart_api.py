@@ -25,6 +25,12 @@ def policy_of(rendered: Rendered, name: str = NAME) -> Manifest:
     return spec
 
 
+def http_rules(policy: Manifest) -> list[Manifest]:
+    return [
+        rule for rule in policy["ingress"] if [each["port"] for each in rule["ports"]] == ["http"]
+    ]
+
+
 def test_as_shipped_nothing_of_it_is_there() -> None:
     rendered = render({"host": "hooks.example.com"})
     assert not [each for each in rendered.objects if each["metadata"]["name"].endswith("-api")]
@@ -77,11 +83,10 @@ def test_its_user_of_nats_is_there_where_it_is_turned_on() -> None:
 
 
 def test_nobody_reaches_it_until_somebody_is_named() -> None:
-    assert policy_of(rendered_with())["ingress"] == []
+    assert http_rules(policy_of(rendered_with())) == []
     console = [{"podSelector": {"matchLabels": {"app": "console"}}}]
-    (rule,) = policy_of(rendered_with(networkPolicy={"from": console}))["ingress"]
+    (rule,) = http_rules(policy_of(rendered_with(networkPolicy={"from": console})))
     assert rule["from"] == console
-    assert [each["port"] for each in rule["ports"]] == ["http"]
 
 
 def test_it_reaches_dns_and_nats_and_nothing_else() -> None:
@@ -91,6 +96,14 @@ def test_it_reaches_dns_and_nats_and_nothing_else() -> None:
     (nats,) = [rule for rule in egress if "to" in rule]
     labels = nats["to"][0]["podSelector"]["matchLabels"]
     assert labels["app.kubernetes.io/component"] == "nats"
+
+
+def test_prometheus_finds_it() -> None:
+    values = {"host": "hooks.example.com", "api": {"enabled": True}}
+    rendered = render({**values, "monitoring": {"podMonitors": {"create": "Always"}}})
+    assert NAME in rendered.names("PodMonitor")
+    (container,) = pod_of(rendered)["containers"]
+    assert {"name": "admin", "containerPort": 9090, "protocol": "TCP"} in container["ports"]
 
 
 def test_every_value_is_used() -> None:
@@ -107,5 +120,5 @@ def test_every_value_is_used() -> None:
     assert spec["containers"][0]["resources"] == values["resources"]
     env = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
     assert values["env"].items() <= env.items()
-    (rule,) = policy_of(rendered, "whatsapp-api")["ingress"]
+    (rule,) = http_rules(policy_of(rendered, "whatsapp-api"))
     assert rule["from"] == values["networkPolicy"]["from"]

@@ -181,6 +181,34 @@ async def test_nothing_of_a_token_or_of_what_is_asked_is_logged(api: ApiHarness)
     assert "logged" in {each["token"] for each in api.part.logged("api_answered")}
 
 
+async def test_what_comes_of_requests_is_counted(api: ApiHarness) -> None:
+    token = await in_force(api, api.write_token(ApiScope.DEAD, namespaces=("acme",)))
+
+    async def counted() -> dict[str, float]:
+        return {
+            each: await api.part.metric("forebay_api_requests_total", outcome=each)
+            for each in ("answered", "unauthorized", "forbidden", "not_found", "bad_request")
+        }
+
+    before = await counted()
+    await api.get("/v1/dead", token)
+    await api.get("/v1/dead", None)
+    await api.get("/v1/waiting", token)
+    await api.get("/v1/dead", token, limit=0)
+    request = request_bytes("GET", "/v1/else", headers={"Connection": "close"})
+    assert (await exchange(api.part.port, request)).status == 404
+    grown = {name: count - before[name] for name, count in (await counted()).items()}
+    assert grown == dict.fromkeys(before, 1)
+
+
+async def test_nothing_is_written_by_other_methods(api: ApiHarness) -> None:
+    token = await in_force(api, api.write_token(namespaces=("acme",)))
+    headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        request = request_bytes(method, "/v1/dead", headers=headers, body=b"{}")
+        assert (await exchange(api.part.port, request)).status == 405
+
+
 async def test_more_requests_of_a_token_than_it_has_places_are_429(
     server: NatsServer, api: ApiHarness
 ) -> None:

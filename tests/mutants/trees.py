@@ -18,9 +18,17 @@ __all__ = ["MARK", "Tree", "copy_tree"]
 MARK: Final = "MUTANTS_TREE"
 """The variable by which processes of a copy are known, those that a part started too."""
 
-_IMPORT_ROOTS: Final = ("libs", "services/receiver", "services/processor", "operator", "simulator")
+_IMPORT_ROOTS: Final = (
+    "libs",
+    "services/api",
+    "services/receiver",
+    "services/processor",
+    "operator",
+    "simulator",
+)
 _PACKAGES: Final = (
     "forebay",
+    "forebay_api",
     "forebay_receiver",
     "forebay_processor",
     "forebay_operator",

@@ -11,7 +11,9 @@ from support.docs.metrics_page import METRICS, PAGE, page, sample_names
 
 ROOT: Final = Path(__file__).parents[2]
 
-NAMED: Final = re.compile(r"\bforebay_(?:receiver|processor|operator|stream)_[a-z0-9_]*[a-z0-9]\b")
+NAMED: Final = re.compile(
+    r"\bforebay_(?:api|receiver|processor|operator|stream)_[a-z0-9_]*[a-z0-9]\b"
+)
 LEFT_OUT: Final = ("docs/results", "docs/design")
 """What was measured and decided at a time, by the names of then."""
 

@@ -7,7 +7,8 @@ ForebayError
 │   ├── NotFound          404  nothing there, or nothing that the token may know of
 │   ├── TooManyRequests   429  of this token
 │   ├── ServerBusy        503  of all tokens
-│   └── TookTooLong       504
+│   ├── TookTooLong       504
+│   └── RequestFailed     500  a fault of ours
 ├── ConfigurationError    400  a parameter that can mean nothing
 └── StoreError            503  NATS
 """
@@ -22,6 +23,7 @@ __all__ = [
     "NoToken",
     "NotAllowed",
     "NotFound",
+    "RequestFailed",
     "ServerBusy",
     "TooManyRequests",
     "TookTooLong",
@@ -68,3 +70,9 @@ class TookTooLong(ApiRefusal):
     """It was ended after its time."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+class RequestFailed(ApiRefusal):
+    """A fault of ours kept it from being answered."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -20,8 +20,9 @@ from forebay.runtime.process_start import listen
 from forebay.runtime.settings import LogSettings, NatsSettings, load_settings
 from forebay_api.adapters.connection import ApiConnection
 from forebay_api.adapters.token_files import TokenFiles
-from forebay_api.handlers.admin import probes
+from forebay_api.handlers.admin import admin_application
 from forebay_api.handlers.application import api_application
+from forebay_api.metrics import ApiMetrics
 from forebay_api.services.access import Access
 from forebay_api.services.tenant_reader import TenantReader
 from forebay_api.settings import ApiSettings, ApiShards
@@ -79,6 +80,7 @@ async def _serve(
     log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    metrics = ApiMetrics()
     link, files = ApiConnection(nats), TokenFiles(settings.token_dir)
     files.refresh()
     access = Access(
@@ -95,8 +97,8 @@ async def _serve(
         return [] if link.is_connected else ["NATS"]
 
     servers = [
-        _Server(_config(api_application(access, reading, settings.request_seconds))),
-        _Server(_config(probes(waiting_for))),
+        _Server(_config(api_application(access, reading, settings.request_seconds, metrics))),
+        _Server(_config(admin_application(waiting_for, metrics.exposition))),
     ]
     async with asyncio.TaskGroup() as group:
         background = [
@@ -104,6 +106,7 @@ async def _serve(
             group.create_task(
                 periodically(files.refresh, settings.token_poll_seconds), name="tokens"
             ),
+            group.create_task(metrics.measure_lag(), name="lag"),
         ]
         serving = [
             group.create_task(server.serve(sockets=[listener]), name=name)

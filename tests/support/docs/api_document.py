@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from forebay_api.handlers.application import api_application
+from forebay_api.metrics import ApiMetrics
 from forebay_api.services.access import Access
 from forebay_api.services.tenant_reader import TenantReader
 
@@ -20,7 +21,7 @@ def document() -> dict[str, Any]:
     unused: Any = None
     access = Access(tuple, unused, each=1, every=1)
     reading = TenantReader(unused, (), unused)
-    return api_application(access, reading, 1.0).openapi()
+    return api_application(access, reading, 1.0, ApiMetrics()).openapi()
 
 
 def document_text() -> str:

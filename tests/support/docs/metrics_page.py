@@ -9,6 +9,7 @@ from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.item_kinds import KINDS
 from forebay.core.subjects import Lane
 from forebay.runtime.metric_declarations import LABELS, Kind, Metric
+from forebay_api.metrics import DECLARED as API
 from forebay_operator.metrics import DECLARED as OPERATOR
 from forebay_operator.metrics import OLDEST
 from forebay_processor.destination_metrics import OF_DESTINATIONS
@@ -34,6 +35,7 @@ METRICS: Final = {
     "Receiver": tuple(RECEIVER),
     "Processor": tuple(PROCESSOR),
     "Operator": tuple(OPERATOR),
+    "HTTP API": tuple(API),
 }
 """Every metric there is, by the part that shows it."""
 

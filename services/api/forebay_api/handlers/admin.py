@@ -1,13 +1,15 @@
-"""The admin port: probes. Reached by no route."""
+"""The admin port: probes and metrics. Reached by no route."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Header, Response
 from pydantic import BaseModel
 
 import forebay
+from forebay.runtime.metrics import Exposition
 
-__all__ = ["ApiProbe", "probes"]
+__all__ = ["ApiProbe", "admin_application"]
 
 
 class ApiProbe(BaseModel):
@@ -18,9 +20,16 @@ class ApiProbe(BaseModel):
     """What is missing; empty when all is well."""
 
 
-def probes(waiting_for: Callable[[], list[str]]) -> FastAPI:
-    """Return the application of the admin port; `waiting_for` says what is missing, in words."""
-    app = FastAPI(title="Forebay API's probes", version=forebay.__version__)
+def admin_application(
+    waiting_for: Callable[[], list[str]], exposition: Callable[[str], Awaitable[Exposition]]
+) -> FastAPI:
+    """Return the application of the admin port.
+
+    Args:
+        waiting_for: Says what is missing, in words.
+        exposition: Returns what `/metrics` shows, by the request's `Accept`.
+    """
+    app = FastAPI(title="Forebay API's port for operators", version=forebay.__version__)
 
     @app.get("/livez")
     async def livez() -> ApiProbe:
@@ -34,5 +43,11 @@ def probes(waiting_for: Callable[[], list[str]]) -> FastAPI:
         if waiting:
             response.status_code = 503
         return ApiProbe(ok=not waiting, waiting_for=waiting)
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """Return all metrics in Prometheus' text format."""
+        shown = await exposition(accept)
+        return Response(shown.content, media_type=shown.content_type)
 
     return app

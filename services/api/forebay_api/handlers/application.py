@@ -16,7 +16,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from forebay.core.api_tokens import ApiScope, ApiToken
 from forebay.core.errors import ConfigurationError, ForebayError
-from forebay_api.errors import ApiRefusal, TookTooLong
+from forebay.runtime.fault_place import place_of
+from forebay_api.errors import ApiRefusal, RequestFailed, TookTooLong
 from forebay_api.handlers.models import (
     DeadList,
     DestinationList,
@@ -27,6 +28,7 @@ from forebay_api.handlers.models import (
     WebhookList,
     WebhookShown,
 )
+from forebay_api.metrics import ApiMetrics
 from forebay_api.services.access import Access, check_scope
 from forebay_api.services.queries import (
     DeadQuery,
@@ -79,13 +81,16 @@ _Answer = Callable[
 """Answers a request: who asks, which scope it wants, whether it reveals, and what reads for it."""
 
 
-def api_application(access: Access, reading: TenantReader, request_seconds: float) -> FastAPI:
+def api_application(
+    access: Access, reading: TenantReader, request_seconds: float, metrics: ApiMetrics
+) -> FastAPI:
     """Return the application.
 
     Args:
         access: Who may ask.
         reading: Reads what is asked for.
         request_seconds: For a request.
+        metrics: Count what comes of requests.
     """
     app = FastAPI(
         title="Forebay",
@@ -96,7 +101,7 @@ def api_application(access: Access, reading: TenantReader, request_seconds: floa
         docs_url=None,
         redoc_url=None,
     )
-    _say_refusals(app)
+    _say_refusals(app, metrics)
 
     async def answer(
         bearer: HTTPAuthorizationCredentials | None,
@@ -115,6 +120,14 @@ def api_application(access: Access, reading: TenantReader, request_seconds: floa
             except TimeoutError as error:
                 message = f"it took longer than {request_seconds:g} s: narrow it down"
                 raise TookTooLong(message) from error
+            except ForebayError:
+                raise
+            except Exception as error:  # noqa: BLE001  # whoever asked has to hear of it
+                # Without its text, which can hold a piece of what is stored.
+                _log.error("api_request_failed", scope=scope.value, error=place_of(error))
+                message = "a fault of Forebay's kept this from being answered: its log says where"
+                raise RequestFailed(message) from None
+        metrics.answered("answered")
         # By msgspec: a number that nobody can hold is in a body as it came.
         body = msgspec.json.encode(facts)
         _log.info("api_answered", token=token.name, scope=scope.value, reveal=reveal)
@@ -195,32 +208,36 @@ def _of_what_is_left(app: FastAPI, answer: _Answer, reading: TenantReader) -> No
         )
 
 
-def _say_refusals(app: FastAPI) -> None:
-    """Have every error answered as `RefusalAnswer` has it."""
+def _say_refusals(app: FastAPI, metrics: ApiMetrics) -> None:
+    """Have every error counted, and answered as `RefusalAnswer` has it."""
+
+    def refusal(status: HTTPStatus, text: str) -> Response:
+        metrics.answered(status.name.lower())
+        return _refusal(status, text)
 
     @app.exception_handler(ForebayError)
     async def refused(_: Request, error: ForebayError) -> Response:
         match error:
             case ApiRefusal():
-                return _refusal(error.status, str(error))
+                return refusal(error.status, str(error))
             case ConfigurationError():
-                return _refusal(HTTPStatus.BAD_REQUEST, str(error))
+                return refusal(HTTPStatus.BAD_REQUEST, str(error))
             case _:
-                return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+                return refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def unusable(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         name = ".".join(str(each) for each in first["loc"][1:])
-        return _refusal(HTTPStatus.BAD_REQUEST, f"{name} cannot be used: {first['msg']}")
+        return refusal(HTTPStatus.BAD_REQUEST, f"{name} cannot be used: {first['msg']}")
 
     @app.exception_handler(HTTPStatus.NOT_FOUND)
     async def no_such_path(_: Request, __: Exception) -> Response:
-        return _refusal(HTTPStatus.NOT_FOUND, "there is no such path: see /v1/openapi.json")
+        return refusal(HTTPStatus.NOT_FOUND, "there is no such path: see /v1/openapi.json")
 
     @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
     async def no_such_method(_: Request, __: Exception) -> Response:
-        return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "every path is read by GET, and only so")
+        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "every path is read by GET, and only so")
 
 
 def _refusal(status: HTTPStatus, text: str) -> Response:

@@ -14,6 +14,7 @@ from forebay.core.index_records import IndexOutcome
 from forebay.core.item_kinds import KIND_LANES
 from forebay.core.subjects import REPLAY, Lane, RetrySubject
 from forebay.core.trace_context import is_traceparent
+from forebay.runtime.fault_place import place_of
 from forebay_processor.delivery.circuit_breaker import BreakerState
 from forebay_processor.delivery.delivery_traces import begin_attempt
 from forebay_processor.delivery.destination_limits import DestinationLimits
@@ -31,7 +32,6 @@ from forebay_processor.destinations.port import (
     Result,
 )
 from forebay_processor.destinations.result_labels import answer_class
-from forebay_processor.fault_place import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
 from forebay_processor.shared.stream_time import StreamTime

@@ -17,11 +17,11 @@ import structlog
 from typing_extensions import override
 
 from forebay.core.subjects import StreamKind
+from forebay.runtime.fault_place import place_of
 from forebay.runtime.jetstream.errors import StoreUnavailable
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.supervise import end_tasks
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.fault_place import place_of
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.consumers import PartitionConsumers
 from forebay_processor.shared.lease import Lease

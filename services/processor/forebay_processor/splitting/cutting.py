@@ -33,8 +33,8 @@ from forebay.core.providers.registry import provider_of
 from forebay.core.subjects import Lane, RawSubject, conversation_partition, event_subjects
 from forebay.core.tables import ProcessorEndpoint
 from forebay.core.tolerant_json import Reading, read_json, reading_damaged
+from forebay.runtime.fault_place import place_of
 from forebay.runtime.jetstream.pulled_message import PulledMessage
-from forebay_processor.fault_place import place_of
 from forebay_processor.shared.routing import is_body_wanted
 from forebay_processor.splitting.body_limits import BodyLimits, BodySurvey, CutFailed
 from forebay_processor.splitting.split_traces import SplitTrace

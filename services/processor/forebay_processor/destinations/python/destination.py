@@ -18,6 +18,7 @@ import structlog
 from forebay.core.answer_excerpt import answer_excerpt
 from forebay.core.python_target import PythonTarget
 from forebay.handler import Reject, Retry
+from forebay.runtime.fault_place import place_of
 from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay_processor.destinations.cloudevents import event_of
 from forebay_processor.destinations.port import (
@@ -31,7 +32,6 @@ from forebay_processor.destinations.port import (
 from forebay_processor.destinations.python.handler_module import HandlerModule, HandlerUnusable
 from forebay_processor.destinations.python.modules import PythonModules
 from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
-from forebay_processor.fault_place import place_of
 
 __all__ = ["PythonDestination"]
 
