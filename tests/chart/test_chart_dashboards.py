@@ -15,16 +15,12 @@ from support.dashboards.declared import FOREIGN, metrics_of, unknown_labels
 from support.dashboards.files import FOLDER, built, panels, queries, variables
 from support.dashboards.filled import filled
 from support.dashboards.overview import DANGERS
-from support.docs.metrics_page import METRICS, sample_names
+from support.docs.metrics_page import METRICS, OPTIONAL, sample_names
 
 NAMES: Final = ("endpoint", "overview", "platform")
 
 MOST_BYTES: Final = 200_000
 """Of a dashboard: a ConfigMap holds a mebibyte, and a release all of the chart's files."""
-
-
-ON_NO_DASHBOARD: Final = {"HTTP API": "off as shipped; docs/api.md has what to ask"}
-"""Parts whose metrics are on none, each with the reason."""
 
 
 def dashboard(name: str) -> dict[str, Any]:
@@ -176,10 +172,7 @@ def test_every_metric_there_is_can_be_seen_on_a_dashboard() -> None:
     shown = " ".join(query.expr for query in queries())
     shown += " ".join(rule["expr"] for rule in rules() if rule.get("record", "") in shown)
     for metric in (
-        metric
-        for part, metrics in METRICS.items()
-        if part not in ON_NO_DASHBOARD
-        for metric in metrics
+        metric for part, metrics in METRICS.items() if part not in OPTIONAL for metric in metrics
     ):
         assert metric.name in shown, metric.name
 

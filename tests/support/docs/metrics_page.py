@@ -24,6 +24,7 @@ __all__ = [
     "MOST_OF_DESTINATION",
     "MOST_OF_ENDPOINT",
     "MOST_RECORDS",
+    "OPTIONAL",
     "PAGE",
     "page",
     "sample_names",
@@ -38,6 +39,9 @@ METRICS: Final = {
     "HTTP API": tuple(API),
 }
 """Every metric there is, by the part that shows it."""
+
+OPTIONAL: Final = frozenset({"HTTP API"})
+"""Parts that are off as shipped: on no dashboard, and not in the run by which these are tried."""
 
 MOST_AT_RECEIVER: Final = len(Outcome) + len(Reason) + 1
 """Series of one endpoint: requests, refusals, and when the last webhook came."""
