@@ -154,7 +154,7 @@ def shard(name: str = "0", **changes: object) -> dict[str, object]:
         ({"shards": [shard(), shard()]}, 'two shards are called "0"'),
         (
             {"shards": [shard()]},
-            "the streams of all shards take 8065 MiB and nats.storeMiB is 2048",
+            "the streams of all shards take 8321 MiB and nats.storeMiB is 2048",
         ),
     ],
 )

@@ -62,6 +62,7 @@ async def test_one_that_is_well_is_listed_as_up(processor: ProcessorHarness) -> 
         "state": "Up",
         "reason": "",
         "waiting": 0,
+        "share": 0.0,
         "blocked": 0,
         "oldest_seconds": None,
         "expires_seconds": None,

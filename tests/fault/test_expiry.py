@@ -115,7 +115,9 @@ async def test_what_retry_has_no_room_for_is_in_dead(tmp_path: Path) -> None:
         name = processor.new_name()
         await processor.serve(name, processor.http(name), paused=True)
         keys = await processor.send(name, *(f"wamid.full.{number}" for number in range(12)))
-        await eventually(lambda: processor.part.logged("store_failed"), saying="RETRY to be full")
+        await eventually(
+            lambda: processor.part.logged("backlog_beyond_share"), saying="RETRY to be full"
+        )
         letters = [await processor.letter(name, key) for key in keys]
         errors = {reason_error_attempts(letter)[1] for letter in letters}
         assert errors == {"RETRY has no room", "not tried: paused"}

@@ -95,9 +95,11 @@ async def test_retry_full_while_the_destination_is_away(small_retry: Stack) -> N
     receiver, processor = await stack.receiver(), await stack.processor()
     await stack.sink.down()
     async with play(receiver, seconds=2) as playing:
-        await eventually(lambda: processor.logged("store_failed"), saying="RETRY to be full")
+        await eventually(
+            lambda: processor.logged("backlog_beyond_share"), saying="RETRY to be full"
+        )
         result = await playing
-    # What RETRY has no room for stays in EVENTS, unacked.
+    # What RETRY has no room for stays in EVENTS for some seconds, unacked: room may come.
     assert await unacked(stack) > 0
     await stack.sink.up()
     await assert_all_delivered(stack, result)
@@ -111,7 +113,9 @@ async def test_retry_that_stays_full_holds_nothing_back_when_the_destination_is_
     receiver, processor = await stack.receiver(), await stack.processor()
     await stack.sink.down()
     async with play(receiver, seconds=1) as playing:
-        await eventually(lambda: processor.logged("store_failed"), saying="RETRY to be full")
+        await eventually(
+            lambda: processor.logged("backlog_beyond_share"), saying="RETRY to be full"
+        )
         result = await playing
     await stack.sink.up()
     wanted = tokens(result)
@@ -130,7 +134,9 @@ async def test_a_kill_while_retry_is_full(small_retry: Stack) -> None:
     receiver, processor = await stack.receiver(), await stack.processor()
     await stack.sink.down()
     async with play(receiver, seconds=2) as playing:
-        await eventually(lambda: processor.logged("store_failed"), saying="RETRY to be full")
+        await eventually(
+            lambda: processor.logged("backlog_beyond_share"), saying="RETRY to be full"
+        )
         result = await playing
     await restart_by_kill(processor)
     await stack.sink.up()

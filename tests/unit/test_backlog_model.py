@@ -84,6 +84,11 @@ class Backlog(RuleBasedStateMachine):
         else:
             self.model.table.full.discard(full)
 
+    @rule(rows=st.sampled_from([0, 10, 40]))
+    def bound(self, rows: int) -> None:
+        """Let RETRY hold less, of which the destination may have its share, or more."""
+        self.model.bound(rows)
+
     @rule(is_ordered=st.booleans())
     def order(self, is_ordered: bool) -> None:  # noqa: FBT001  # a choice of the machine
         """Let the endpoint give order up, or want it again."""

@@ -34,6 +34,7 @@ class Walk:
             (4, self._change),
             (1, self._touch_an_item),
             (1, self._fill),
+            (1, self._bound),
             (1, self._end),
         ]
 
@@ -94,6 +95,9 @@ class Walk:
             self._model.table.full.add(full)
         else:
             self._model.table.full.discard(full)
+
+    def _bound(self) -> None:
+        self._model.bound(self._random.choice((0, 10, 40)))
 
     def _end(self) -> None:
         if self._is_so():

@@ -18,6 +18,8 @@ from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.replay_watch import POLL_SECONDS, Replays
+from forebay_processor.delivery.shares import ShardShares
+from forebay_processor.delivery.stream_sizes import HURRY, StreamSizes
 from forebay_processor.maintenance.retention import StreamRetention
 from forebay_processor.maintenance.unsplit_monitor import UnsplitMonitor
 from forebay_processor.metrics import ProcessorMetrics
@@ -94,7 +96,7 @@ class Shown:
 
     def of(self, *_: object) -> Any:  # noqa: ANN401  # the only queue
         """Return the queue of any destination."""
-        return SimpleNamespace(shown=lambda _, subject, __: self.keys.append(subject.key))
+        return SimpleNamespace(shown=lambda _, subject, *__: self.keys.append(subject.key))
 
 
 @contextlib.asynccontextmanager
@@ -133,6 +135,26 @@ async def test_room_is_made_in_one_stream_while_the_other_is_silent_and_then_in_
             streams.silent = set()
             await eventually(lambda: silent in streams.purged, saying="room in both")
     assert "retention_failed" in events(logged)
+
+
+async def test_it_is_asked_again_how_full_retry_and_dead_are_and_what_was_known_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, streams, shares = LoopClock(monkeypatch), FullStreams(), ShardShares()
+    sizes = StreamSizes(cast("Streams", streams), "0", shares)
+    with capture_logs() as logged:
+        async with running(sizes.run()):
+            await eventually(lambda: shares.dead.limit, saying="the first poll")
+            streams.silent = {"FOREBAY_RETRY_0"}
+            clock.ahead += POLL_SECONDS
+            await eventually(lambda: logged, saying="no answer")
+            shares.retry.stored(3)
+            assert (shares.retry.used, shares.retry.limit) == (98, 100)
+            streams.silent = set()
+            # It is nearly full, so it is asked more often.
+            clock.ahead += POLL_SECONDS * HURRY
+            await eventually(lambda: shares.retry.used == 95, saying="the next answer")
+    assert events(logged) == ["stream_sizes_not_seen"]
 
 
 # Webhooks that nobody splits

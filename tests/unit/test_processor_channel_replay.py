@@ -34,7 +34,7 @@ def stored(alone: QueueAlone, key: str) -> tuple[RetrySubject, int]:
 def replayed(alone: QueueAlone, key: str) -> None:
     """Let a row come that a person sent again, and that was polled."""
     subject, sequence = stored(alone, key)
-    alone.queue.shown(alone.partitions[0], subject, sequence)
+    alone.show(0, subject, sequence)
 
 
 async def test_a_replayed_item_is_tried_when_a_place_is_free() -> None:
@@ -93,7 +93,7 @@ async def test_a_replayed_row_that_the_reader_meets_first_is_counted_once(
     await alone.tried("first")
     assert (alone.queue.parked, await counted(alone)) == (2, 2), "the page held both"
     if is_shown_late:
-        alone.queue.shown(alone.partitions[0], second, sequence)
+        alone.show(0, second, sequence)
         assert (alone.queue.parked, await counted(alone)) == (2, 2)
     alone.answer(Delivered())
     await eventually(lambda: not alone.table.rows, saying="both rows to be worked off")
@@ -116,7 +116,7 @@ async def test_a_row_that_was_replayed_before_the_partition_was_taken_is_not_cou
     alone = with_one_place()
     subject, sequence = stored(alone, "old")
     alone.take_anew(0)
-    alone.queue.shown(alone.partitions[0], subject, sequence)
+    alone.show(0, subject, sequence)
     await alone.tried("old")
     # Whoever had the partition before counted it; that it waits is for the pass over all rows.
     assert (alone.queue.parked, await counted(alone)) == (0, 0)

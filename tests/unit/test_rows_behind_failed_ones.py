@@ -74,14 +74,14 @@ class Waiting:
         """Let somebody else write a row while the partition is owned."""
         subject = self.put(person, number)
         sequence = self.alone.table.rows[str(subject)][2]
-        self.alone.queue.shown(self.alone.partitions[0], subject, sequence)
+        self.alone.show(0, subject, sequence)
 
     def own(self) -> None:
         """Take the partition, and count what is there."""
         self.alone.take_anew(0)
         partition = self.alone.partitions[0]
         for subject, (_, _, sequence) in list(self.alone.table.rows.items()):
-            self.alone.queue.counted(partition, RetrySubject.parse(subject), sequence)
+            self.alone.find(0, RetrySubject.parse(subject), sequence)
             partition.count_to(sequence)
 
     async def wait_deliverable(self, rows: int) -> None:

@@ -9,8 +9,8 @@ __all__ = ["Invalid", "MaxItems", "Reason", "Since", "Until"]
 Reason = Annotated[
     str | None,
     typer.Option(
-        help="Only with this reason: Rejected, Expired or DestinationRemoved. With --invalid: the "
-        "reason for which a body was set aside, such as TooManyItems.",
+        help="Only with this reason: Rejected, Expired, NoRoom or DestinationRemoved. With "
+        "--invalid: the reason for which a body was set aside, such as TooManyItems.",
         show_default=False,
     ),
 ]

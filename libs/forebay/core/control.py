@@ -95,6 +95,9 @@ class DestinationReport(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     """Items in RETRY."""
 
+    share: float = 0.0
+    """How much of what it may have of RETRY it has: at 1 it gets no more."""
+
     blocked: int = 0
     """Conversations that wait because one of their items failed."""
 
@@ -154,6 +157,7 @@ def _of_all(reports: Sequence[DestinationReport]) -> DestinationReport:
     return msgspec.structs.replace(
         worst,
         waiting=sum(each.waiting for each in reports),
+        share=max(each.share for each in reports),
         blocked=sum(each.blocked for each in reports),
         oldest_seconds=max(_known(each.oldest_seconds for each in reports), default=None),
         expires_seconds=min(_known(each.expires_seconds for each in reports), default=None),

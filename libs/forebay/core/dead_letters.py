@@ -50,6 +50,9 @@ class DeadReason(enum.StrEnum):
     EXPIRED = "Expired"
     """It was tried until `maxAge`, or nobody could try it within the shard's window."""
 
+    NO_ROOM = "NoRoom"
+    """RETRY had no room for it: its destination has its share, or the stream is full."""
+
     DESTINATION_REMOVED = "DestinationRemoved"
     """The manifest does not name the destination any more."""
 

@@ -26,5 +26,8 @@ class InvalidReason(enum.StrEnum):
     ITEM_TOO_LARGE = "ItemTooLarge"
     """One of its items is larger than NATS takes; the others were delivered."""
 
+    NO_ROOM = "NoRoom"
+    """A destination of its endpoint is down, and has all of RETRY and DEAD that it may have."""
+
     CRASHED = "Crashed"
     """A fault of Forebay's own: the log says where."""

@@ -29,6 +29,21 @@ BLOCKED: Final = _OWN.gauge(
     unit="conversations",
     use="Few, while others are delivered: single items fail, check their answers.",
 )
+PARKED_BYTES: Final = _OWN.gauge(
+    "forebay_processor_parked_bytes",
+    "What those take of RETRY, about: a row's headers and subject count as 512 bytes.",
+    labels=DESTINATION,
+    unit="bytes",
+    use="Sum over all pods. Who it is that fills RETRY.",
+)
+SHARE: Final = _OWN.gauge(
+    "forebay_processor_backlog_share_ratio",
+    "How much of what it may have of RETRY a destination has, it or its namespace: at 1 what "
+    "finds no room for 10 s becomes a dead letter NoRoom. An estimate of each pod.",
+    labels=DESTINATION,
+    unit="ratio",
+    use="Take the greatest of all pods. Bring the destination back before it is 1.",
+)
 OLDEST_WAITING: Final = _OWN.gauge(
     "forebay_processor_oldest_parked_seconds",
     "The age of the oldest item that waits in RETRY, of those in memory; none where none waits.",
@@ -90,6 +105,10 @@ class DestinationFigures(NamedTuple):
     endpoint: EndpointName
     name: str
     parked: int
+    parked_bytes: int
+    share: float
+    """Of what it may have of RETRY; 1 where it gets no more."""
+
     blocked: int
     oldest: float | None
     """Age in seconds."""
@@ -130,6 +149,8 @@ def follow_destinations(
 def _samples(figures: DestinationFigures) -> Iterator[tuple[Metric, Sample]]:
     of = (*figures.endpoint, figures.name)
     yield PARKED, (of, figures.parked)
+    yield PARKED_BYTES, (of, figures.parked_bytes)
+    yield SHARE, (of, figures.share)
     yield BLOCKED, (of, figures.blocked)
     if figures.oldest is not None:
         yield OLDEST_WAITING, (of, figures.oldest)

@@ -47,10 +47,12 @@ UNREADABLE: Final = _OWN.counter(
     "forebay_processor_unreadable_bodies_total",
     "Webhooks set aside in the lane invalid, by reason: what no reader takes (NotJson, "
     "NoEnvelope), what is beyond a limit on what a body may hold (TooManyItems, TooManyValues, "
-    "ExpandsTooFar, ItemTooLarge), a fault of Forebay's own (Crashed).",
+    "ExpandsTooFar, ItemTooLarge), what there is no room for behind a destination that is down "
+    "(NoRoom), a fault of Forebay's own (Crashed).",
     labels=(*ENDPOINT, "reason"),
     unit="webhooks",
-    use="Crashed: report it. A limit: raise it if the sender is trusted, then replay.",
+    use="Crashed: report it. A limit: raise it if the sender is trusted, then replay. NoRoom: "
+    "bring the destination back, then replay.",
 )
 DELIVERIES: Final = _OWN.counter(
     "forebay_processor_deliveries_total",

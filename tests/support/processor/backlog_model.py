@@ -28,6 +28,8 @@ from forebay_processor.delivery.lane_cursor import BacklogState
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.retry_row_reader import epoch_of
+from forebay_processor.delivery.row_storing import NO_ROOM_SECONDS
+from forebay_processor.delivery.shares import StreamShares, row_bytes
 from forebay_processor.destinations.port import (
     Attempt,
     BatchPort,
@@ -56,6 +58,10 @@ MAX_AGE = 600.0
 RETRY = Retry(initial_delay_seconds=1.0, max_delay_seconds=30.0, max_age_seconds=MAX_AGE)
 ANSWER_SECONDS = 0.02
 HANG_SECONDS = 5.0
+WAY_SECONDS = 30.0
+"""What an item may be in the way for besides the time in which room may come: for attempts that
+hang, for the pauses between two tries of a store, and for what is stored before it."""
+
 LATE_SECONDS = 10.0
 """What expiry may be late: a row's pause after a store that refused, and a probe's way."""
 
@@ -105,6 +111,7 @@ class _Process:
     """One processor: its queue and its partition."""
 
     def __init__(self, model: "Model", lease: Lease, epoch: int) -> None:
+        self.shares = StreamShares()
         self.bounds = MemoryBounds()
         self.bounds.window = 6
         self.bounds.of_conversation = 3
@@ -112,7 +119,7 @@ class _Process:
         metrics = ProcessorMetrics(pool="test")
         time = StreamTime(TurnedClock(model.loop))
         own = Incidents(time.steady).of(NAME, "sink")
-        self.queue = DestinationQueue(own, metrics, Random(3), time, self.bounds)
+        self.queue = DestinationQueue(own, metrics, Random(3), time, self.bounds, self.shares)
         self.partition = OwnedPartition(
             "0",
             "event.00",
@@ -133,7 +140,9 @@ class _Process:
 
         breaker.on_change = on_change
         self.port = _Port(model, self)
-        self.handed_out: set[int] = set()
+        self.handed_out: dict[int, float] = {}
+        """When each item of EVENTS was handed to it."""
+
         self.in_flight: Counter[str] = Counter()
         self.acks: asyncio.Queue[tuple[Item, PendingDelivery]] = asyncio.Queue()
         self.is_dead = False
@@ -141,10 +150,12 @@ class _Process:
 
         self.acking: asyncio.Task[None] | None = None
         self.delivering: asyncio.Task[None] | None = None
+        self.polling: asyncio.Task[None] | None = None
 
     def ends(self) -> set[asyncio.Task[None]]:
         """Return what has to be ended when it dies."""
-        return {each for each in (self.acking, self.delivering) if each is not None}
+        tasks = (self.acking, self.delivering, self.polling)
+        return {each for each in tasks if each is not None}
 
 
 class Model:
@@ -191,6 +202,12 @@ class Model:
         self.disturbed = False
         """Whether something kept items from expiring in time."""
 
+        self._dead_took_at = 0.0
+        """When DEAD had no room last."""
+
+        self.retry_bytes = 0
+        """What RETRY may hold; 0 for no bound."""
+
         self._was_ordered = True
         self._pauses: dict[str, float] = {}
         self._wishes: dict[str, float] = {}
@@ -225,7 +242,7 @@ class Model:
 
     @staticmethod
     def _shown(process: _Process, subject: RetrySubject, sequence: int) -> None:
-        process.queue.shown(process.partition, subject, sequence)
+        process.queue.shown(process.partition, subject, sequence, row_bytes(len(ITEM)))
 
     @staticmethod
     async def _later(call: Callable[[], None]) -> None:
@@ -244,6 +261,12 @@ class Model:
         """Let the process die at the n-th await from now that leaves it."""
         self._kill_in = steps
 
+    def bound(self, rows: int) -> None:
+        """Let RETRY hold so many rows, of which one destination may have nine tenths; 0 for all."""
+        self.disturbed = True
+        self.retry_bytes = rows * row_bytes(len(ITEM))
+        self._poll_sizes()
+
     def hand_over(self) -> None:
         """Let the partition be given back in order, and taken by another process."""
         self.loop.turn(self._hand_over())
@@ -254,6 +277,7 @@ class Model:
         self.is_down = self.is_hanging = self.is_paused = False
         self.failing.clear()
         self.table.full.clear()
+        self.retry_bytes = 0
         self.wish = 0.0
         self.configure()
         for _ in range(40):
@@ -266,6 +290,16 @@ class Model:
         return bool(rows) or not all(each.is_acked for each in self.items)
 
     # -- the process
+
+    def _poll_sizes(self) -> None:
+        fill = self.process.shares.of("0").retry
+        used = sum(row_bytes(len(ITEM)) for _ in self._rows())
+        fill.end_poll(fill.begin_poll(), used, self.retry_bytes)
+
+    async def _poll(self, process: _Process) -> None:
+        while not process.is_dead:
+            self._poll_sizes()
+            await asyncio.sleep(1.0)
 
     async def _start(self) -> _Process:
         self._epoch += 1
@@ -283,6 +317,7 @@ class Model:
         self._configure()
         process.acking = asyncio.create_task(self._ack(process))
         process.delivering = asyncio.create_task(self._work(process))
+        process.polling = asyncio.create_task(self._poll(process))
         return process
 
     def _rows(self) -> list[str]:
@@ -322,7 +357,9 @@ class Model:
             process.queue.read_lane(partition, "0", lane)
         for subject, (_, _, sequence) in list(self.table.rows.items()):
             if subject.startswith("forebay.retry.") and sequence <= floor:
-                process.queue.counted(partition, RetrySubject.parse(subject), sequence)
+                size = row_bytes(len(ITEM))
+                found = RetrySubject.parse(subject)
+                process.queue.backlogs.found(partition, found, sequence, size)
         partition.count_to(floor)
         while True:
             await self._hand_out(process)
@@ -333,7 +370,7 @@ class Model:
         for item in self.items:
             if self._is_dead or item.is_acked or item.sequence in process.handed_out:
                 continue
-            process.handed_out.add(item.sequence)
+            process.handed_out[item.sequence] = self.clock.monotonic()
             if not process.queue.knows(process.partition, "0", item.lane):
                 await process.queue.learn(process.partition, "0", item.lane)
             self._offer(process, item)
@@ -412,7 +449,7 @@ class Model:
             await self._take_over()
             return
         process.partition.lose()
-        await end_tasks({_there(process.acking)})
+        await end_tasks(process.ends())
         self._pauses.clear()
         self._wishes.clear()
         self.disturbed = True
@@ -532,6 +569,7 @@ class Model:
         self._check_count()
         self._check_blocked()
         self._check_known()
+        self._check_way()
         assert not self.faults, self.faults
 
     def _check_count(self) -> None:
@@ -543,7 +581,9 @@ class Model:
         if is_counted and not any(
             each.state in moving for each in queue.conversations.entries.values()
         ):
-            assert queue.parked == len(self._rows())
+            rows = len(self._rows())
+            assert queue.parked == rows
+            assert queue.backlogs.share.rows == rows * row_bytes(len(ITEM))
 
     def _check_blocked(self) -> None:
         """Raise AssertionError where it is not known how many rows wait behind failed ones."""
@@ -581,6 +621,18 @@ class Model:
                     assert queue.conversations.knows(subject, row.sequence), (
                         f"{row.subject} is forgotten"
                     )
+
+    def _check_way(self) -> None:
+        """Raise AssertionError where EVENTS has to keep an item for long, whatever has no room."""
+        if any("forebay.dead.".startswith(each) for each in self.table.full):
+            self._dead_took_at = self.clock.monotonic()
+        for item in self.items:
+            handed_at = self.process.handed_out.get(item.sequence)
+            if item.is_acked or handed_at is None:
+                continue
+            since = max(handed_at, self._dead_took_at)
+            waited = self.clock.monotonic() - since
+            assert waited <= NO_ROOM_SECONDS + WAY_SECONDS, f"{item.key} was in the way {waited} s"
 
     def check_end(self) -> None:
         """Raise AssertionError where something is lost, repeated, out of order, or left over."""

@@ -15,6 +15,7 @@ from forebay_processor.delivery.destination_settings import DestinationSettings,
 from forebay_processor.delivery.entry import PendingDelivery
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
+from forebay_processor.delivery.shares import StreamShares, row_bytes
 from forebay_processor.destinations.port import Attempt, DestinationPort, Result
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.ownership.partition import OwnedPartition
@@ -78,9 +79,14 @@ class QueueAlone:
         self.time = StreamTime(self.clock)
         self.metrics = ProcessorMetrics(pool="test")
         self.bounds = MemoryBounds()
+        self.shares = StreamShares()
+        """Of streams without a limit, until the test says otherwise."""
+
         self.incidents = Incidents(self.time.steady)
         own = self.incidents.of(NAME, "sink")
-        self.queue = DestinationQueue(own, self.metrics, Random(1), self.time, self.bounds)
+        self.queue = DestinationQueue(
+            own, self.metrics, Random(1), self.time, self.bounds, self.shares
+        )
         self._configure(Destination(name="sink", retry=_RETRY, log=LogTarget()))
         self.done: list[str] = []
         self.works: list[PendingDelivery] = []
@@ -112,6 +118,16 @@ class QueueAlone:
         self.partitions[number] = partition = self.partition(number)
         for lane in (*LANES, REPLAY):
             self.queue.read_lane(partition, "0", lane)
+
+    def show(self, number: int, subject: RetrySubject, sequence: int) -> None:
+        """Let the queue take notice of a row that somebody else wrote."""
+        size = row_bytes(len(ITEM))
+        self.queue.shown(self.partitions[number], subject, sequence, size)
+
+    def find(self, number: int, subject: RetrySubject, sequence: int) -> None:
+        """Let it find a row of the time before the partition was taken."""
+        size = row_bytes(len(ITEM))
+        self.queue.backlogs.found(self.partitions[number], subject, sequence, size)
 
     def lose(self, number: int) -> None:
         """Let somebody else own a partition."""

@@ -207,6 +207,9 @@ class SplitAlone:
         self.lease = Lease()
         self.lease.renew(lease_clock())
         self.partition = owned_partition("raw.00", self.lease, self.streams)
+        self.held: set[EndpointName] = set()
+        """Endpoints whose webhooks are set aside."""
+
         self._endpoints = Endpoints()
         own = ProcessorEndpoint(
             namespace=NAME.namespace,
@@ -229,6 +232,7 @@ class SplitAlone:
             Cutter(self._limits),
             self.room,
             1.0,
+            self.held.__contains__,
         )
         tools.turn_seconds = self.turn_seconds
         return Splitter(self.partition, tools, RecentlyAcked())

@@ -222,6 +222,9 @@ class DestinationRow(BaseModel):
     state: str
     reason: str
     waiting: int
+    share: float
+    """Of what it may have of RETRY: at 1 it gets no more."""
+
     blocked: int
     oldest_seconds: float | None
     expires_seconds: float | None

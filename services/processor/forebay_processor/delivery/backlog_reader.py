@@ -21,6 +21,7 @@ from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.lane_cursor import BacklogState, LaneCursor
 from forebay_processor.delivery.retry_row_reader import entry_of, epoch_of, subject_of
 from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.shares import row_bytes
 from forebay_processor.shared.partition_view import Partition, StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 
@@ -173,7 +174,7 @@ class BacklogReader:
         for row in rows:
             subject = self._subject_of(backlog, row)
             if subject is not None and subject.is_replay:
-                self._backlogs.replayed(backlog, row.sequence)
+                self._backlogs.replayed(backlog, row.sequence, row_bytes(len(row.payload)))
             if subject is not None and not self._is_known(backlog.partition, subject, row):
                 key = self._conversations.key(subject)
                 conversation = self._conversations.of(key)
@@ -192,7 +193,7 @@ class BacklogReader:
         """Read a row's subject; None, and it is noted, where no part writes such a row."""
         subject = subject_of(row.subject)
         if subject is None:
-            self._table.strays.row(_shard(backlog), row.sequence)
+            self._table.strays.row(backlog.shard, row.sequence)
         return subject
 
     def _is_known(self, partition: Partition, subject: RetrySubject, row: StoredRow) -> bool:
@@ -231,7 +232,7 @@ class BacklogReader:
                 self._table.strays.row(subject.shard, row.sequence)
                 return None
             entries[subject.row_key] = entry
-        entry.sequence = row.sequence
+        entry.sequence, entry.weight = row.sequence, row_bytes(len(row.payload))
         conversation.backlog = backlog
         conversation.append(entry)
         if entry.due > self._time.steady() and entry.attempts:
@@ -308,8 +309,4 @@ class BacklogReader:
 
 
 def _stream(backlog: LaneCursor) -> str:
-    return stream_name(StreamKind.RETRY, _shard(backlog))
-
-
-def _shard(backlog: LaneCursor) -> str:
-    return backlog.subjects.split(".", 3)[2]
+    return stream_name(StreamKind.RETRY, backlog.shard)

@@ -20,7 +20,8 @@ from forebay.core.subjects import REPLAY, Lane, StreamKind, stream_name
 from forebay.runtime.jetstream.errors import StoreRefused
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
-from forebay_processor.delivery.retry_row_reader import epoch_of, subject_of
+from forebay_processor.delivery.retry_row_reader import epoch_of, payload_size, subject_of
+from forebay_processor.delivery.shares import row_bytes
 from forebay_processor.shared.partition_view import Partition, StoredRow
 
 __all__ = ["BacklogSurvey"]
@@ -134,7 +135,7 @@ class BacklogSurvey:
         if subject is None:
             return  # whoever reads its lane says so
         queue = self._queues.of(subject.endpoint, subject.destination)
-        queue.counted(partition, subject, row.sequence)
+        queue.backlogs.found(partition, subject, row.sequence, row_bytes(payload_size(row)))
         queue.read_lane(partition, self._shard, subject.lane)
 
     async def sweep(self, streams: Streams, partitions: Sequence[Partition], floor: int) -> None:

@@ -13,6 +13,7 @@ from forebay.core.subjects import RetrySubject
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.entry import RetryEntry
 from forebay_processor.delivery.lane_cursor import LaneCursor
+from forebay_processor.delivery.shares import DestinationShare
 from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["Backlogs", "MemoryBounds"]
@@ -74,8 +75,10 @@ class Backlogs:
         endpoint: EndpointName,
         name: str,
         bounds: MemoryBounds,
+        share: DestinationShare,
         on_replayed: Callable[[], None],
     ) -> None:
+        self.share = share
         self._endpoint = endpoint
         self._name = name
         self._on_replayed = on_replayed
@@ -128,6 +131,7 @@ class Backlogs:
             if key[0] is partition:
                 backlog.is_dropped = True
                 self.count(backlog, -backlog.count)
+                self._weigh(backlog, -backlog.weight)
                 del self._lanes[key]
 
     def room(self, backlog: LaneCursor, *, is_open: bool) -> int:
@@ -158,8 +162,26 @@ class Backlogs:
         backlog.count += rows
         self.total += rows
 
-    def replayed(self, backlog: LaneCursor, sequence: int) -> None:
-        """Count a replayed row that came since the partition was taken, once.
+    def found(self, partition: Partition, subject: RetrySubject, sequence: int, size: int) -> None:
+        """Count a row that was there when the partition was taken, unless it was deleted since.
+
+        `size` is how many bytes it takes there.
+        """
+        if not self.bounds.is_deleted(subject.shard, sequence):
+            backlog = self.of_subject(partition, subject)
+            self.count(backlog, 1)
+            self._weigh(backlog, size)
+
+    def stored(self, backlog: LaneCursor, entry: RetryEntry) -> None:
+        """Take it that an entry, which is counted, has a row now."""
+        self._weigh(backlog, entry.weight)
+
+    def _weigh(self, backlog: LaneCursor, size: int) -> None:
+        backlog.weight += size
+        self.share.weigh(backlog.shard, size)
+
+    def replayed(self, backlog: LaneCursor, sequence: int, size: int) -> None:
+        """Count a replayed row, of so many bytes, that came since the partition was taken, once.
 
         Who looks for replayed rows and who reads the lane may meet it in either order: what is read
         can be delivered and deleted before the next poll. Both go up by sequence.
@@ -167,13 +189,15 @@ class Backlogs:
         if sequence > max(backlog.last_stored, backlog.partition.floor):
             backlog.last_stored = sequence
             self.count(backlog, 1)
+            self._weigh(backlog, size)
             self._on_replayed()
 
-    def gone(self, backlog: LaneCursor, sequence: int) -> None:
+    def gone(self, backlog: LaneCursor, entry: RetryEntry) -> None:
         """Count a row no more that was deleted, where it was counted."""
-        partition = backlog.partition
+        partition, sequence = backlog.partition, entry.sequence
         if sequence and (sequence > partition.floor or sequence <= partition.counted_to):
             self.count(backlog, -1)
+            self._weigh(backlog, -entry.weight)
 
     # -- what is in memory
 

@@ -71,6 +71,7 @@ def _report(
         state=state,
         reason=reason or ("" if failing is None else failing.error),
         waiting=0 if figures is None else figures.parked,
+        share=0.0 if figures is None else round(figures.share, 3),
         blocked=0 if figures is None else figures.blocked,
         oldest_seconds=None if figures is None else _rounded(figures.oldest),
         expires_seconds=None if figures is None else _rounded(figures.expires),

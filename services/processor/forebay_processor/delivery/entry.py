@@ -117,6 +117,7 @@ class RetryEntry:
         "since",
         "state",
         "subject",
+        "weight",
         "work",
     )
 
@@ -144,6 +145,9 @@ class RetryEntry:
 
         self.sequence = 0
         """Of the row in RETRY; 0 while that is not known."""
+
+        self.weight = 0
+        """Bytes that its row takes of RETRY; 0 while it is not known to have one."""
 
         self.state = EntryState.STORING
         self.is_linked = False

@@ -97,6 +97,7 @@ class Incidents:
         self._dead_lines = LimitedLog(_log_dead, clock)
         self._crashed_lines = LimitedLog(_log_crashed, clock)
         self._store_lines = LimitedLog(_log_store_failed, clock)
+        self._share_lines = LimitedLog(_log_beyond_share, clock)
         self.strays = StrayLog(clock)
         """Messages of EVENTS and RETRY that are nobody's."""
 
@@ -181,6 +182,15 @@ class Incidents:
         """
         self._store_lines.note((step, str(error)), key)
 
+    def beyond_share(self, key: _Key, mebibytes: float) -> None:
+        """Note an item that finds no room, for its destination has its share of RETRY.
+
+        Args:
+            key: The destination.
+            mebibytes: What it has of it in this process' partitions.
+        """
+        self._share_lines.note(key, mebibytes)
+
     def forget(self, key: _Key) -> None:
         """Drop all of a destination: its queue is gone."""
         self._failing.pop(key, None)
@@ -210,6 +220,7 @@ class Incidents:
         self._dead_lines.settle(everything=everything)
         self._crashed_lines.settle(everything=everything)
         self._store_lines.settle(everything=everything)
+        self._share_lines.settle(everything=everything)
         self.strays.settle(everything=everything)
 
     def _end_if_over(self, key: _Key, failing: Failing) -> bool:
@@ -324,6 +335,17 @@ def _log_store_failed(refusal: tuple[StoreStep, str], count: int, latest: _Key) 
     )
 
 
+def _log_beyond_share(key: _Key, count: int, mebibytes: float) -> None:
+    endpoint, destination = key
+    _log.warning(
+        "backlog_beyond_share",
+        endpoint=str(endpoint),
+        destination=destination,
+        has_mib=round(mebibytes, 1),
+        count=count,
+    )
+
+
 class DestinationIncidents:
     """The same for one destination: what its queue, its limits and its attempts have."""
 
@@ -358,6 +380,10 @@ class DestinationIncidents:
     def store_failed(self, step: StoreStep, error: StoreError) -> None:
         """Note that NATS did not do something for the destination's items."""
         self._all.store_failed(self.key, step, error)
+
+    def beyond_share(self, mebibytes: float) -> None:
+        """Note an item that finds no room, for the destination has its share of RETRY."""
+        self._all.beyond_share(self.key, mebibytes)
 
     def crashed(self, place: str) -> None:
         """Note a fault of our own."""

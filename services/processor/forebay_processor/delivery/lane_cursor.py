@@ -44,6 +44,7 @@ class LaneCursor:
         "passed",
         "state",
         "subjects",
+        "weight",
     )
 
     def __init__(self, partition: Partition, subjects: str) -> None:
@@ -65,6 +66,9 @@ class LaneCursor:
         self.count = 0
         """Rows that there are, as far as they were counted."""
 
+        self.weight = 0
+        """Bytes that those take of RETRY, about."""
+
         self.is_dropped = False
         """Whether its partition is not worked here any more."""
 
@@ -72,6 +76,11 @@ class LaneCursor:
         self.is_running_out = False
         """Whether the last row that was given up had not been tried: its neighbours are as old, so
         a page is read even where nothing may be tried."""
+
+    @property
+    def shard(self) -> str:
+        """Which shard's RETRY it is of."""
+        return self.subjects.split(".", 3)[2]
 
     @property
     def is_caught_up(self) -> bool:

@@ -16,7 +16,8 @@ from forebay.runtime.jetstream.errors import StoreError
 from forebay_processor.delivery.conversation import ConversationQueue
 from forebay_processor.delivery.destination_limits import DestinationLimits
 from forebay_processor.delivery.entry import EntryState, PendingDelivery, RetryEntry
-from forebay_processor.delivery.retry_table import RetryTable, Stored
+from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.row_storing import RowStore, Stored
 from forebay_processor.delivery.rows_in_memory import Window
 from forebay_processor.delivery.untried_records import record_untried
 from forebay_processor.destinations.port import Failed
@@ -33,6 +34,7 @@ class Parking:
         self,
         window: Window,
         table: RetryTable,
+        rows: RowStore,
         limits: DestinationLimits,
         time: StreamTime,
         wake: Callable[[str], None],
@@ -44,6 +46,7 @@ class Parking:
         Args:
             window: What is in memory.
             table: Rows one by one.
+            rows: Stores them.
             limits: Says whether attempts may begin.
             time: What time it is for items.
             wake: Called with a conversation that may have something to be done.
@@ -52,6 +55,7 @@ class Parking:
         """
         self._window = window
         self._table = table
+        self._rows = rows
         self._limits = limits
         self._time = time
         self._wake = wake
@@ -159,7 +163,12 @@ class Parking:
             message = "what is to be stored has no item"
             raise AssertionError(message)
         conversation.being_stored = entry
-        outcome = await self._table.store(entry, work, functools.partial(self._wake, key))
+        outcome = await self._rows.store(
+            entry,
+            work,
+            functools.partial(self._wake, key),
+            lambda: conversation.current_entry is entry,
+        )
         conversation.being_stored = None
         if outcome in {Stored.TRIED, Stored.LEFT}:
             if entry.state is EntryState.FINISHED and not entry.partition.is_lost:
@@ -170,9 +179,12 @@ class Parking:
         if not is_dropped:
             conversation.storing.pop(0)
             self._window.backlogs.recount(conversation)
-            if outcome is not Stored.NEW and entry.sequence <= entry.partition.floor:
+            backlogs, backlog = self._window.backlogs, self._window.lane(entry)
+            if outcome is Stored.NEW or entry.sequence > entry.partition.floor:
+                backlogs.stored(backlog, entry)
+            else:
                 # It has no row, or one of an owner before, which is counted by whoever finds it.
-                self._window.backlogs.count(self._window.lane(entry), -1)
+                backlogs.count(backlog, -1)
         if outcome is Stored.NEVER:
             self._window.conversations.forget(entry)
             entry.report_finished()

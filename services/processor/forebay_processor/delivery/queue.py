@@ -46,7 +46,9 @@ from forebay_processor.delivery.lane_cursor import BacklogState
 from forebay_processor.delivery.parking import Parking
 from forebay_processor.delivery.retry_queue import RetryQueue
 from forebay_processor.delivery.retry_table import RetryTable
+from forebay_processor.delivery.row_storing import RowStore
 from forebay_processor.delivery.rows_in_memory import Window
+from forebay_processor.delivery.shares import DestinationShare, StreamShares
 from forebay_processor.destinations.port import Delivered, Failed, Rejected
 from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.partition_view import Partition
@@ -77,18 +79,20 @@ class DestinationQueue:
         random: Random,
         time: StreamTime,
         bounds: MemoryBounds,
+        shares: StreamShares,
     ) -> None:
         self.endpoint, self.name = endpoint, name = incidents.key
+        share = DestinationShare(shares, endpoint.namespace)
         self._call_later = asyncio.get_running_loop().call_later
         change, tracer = self._on_breaker, metrics.tracer
         self._limits = limits = DestinationLimits(incidents, random, time, change, tracer)
         self.breaker, self.batches, self._limiter = limits.breaker, limits.batches, limits.attempts
-        self._attempts = Attempts(endpoint, name, metrics, limits, time)
-        self._table = RetryTable(endpoint, name, self._attempts, metrics, random, time, bounds)
-        self.expires_at = self._table.expires_at
+        self._attempts = made = Attempts(endpoint, name, metrics, limits, time)
+        table = RetryTable(endpoint, name, made, metrics, random, time, bounds, share)
+        self._table, self.expires_at = table, table.expires_at
         self._settings, self._conversations = DestinationSettings(), Conversations()
         replayed = functools.partial(metrics.replayed, endpoint, name)
-        self._backlogs = Backlogs(endpoint, name, bounds, replayed)
+        self._backlogs = Backlogs(endpoint, name, bounds, share, replayed)
         self._reader = BacklogReader(
             self._backlogs,
             self._conversations,
@@ -100,8 +104,9 @@ class DestinationQueue:
         )
         self._window = Window(self._backlogs, self._conversations, self._reader, time, self._wake)
         parked = functools.partial(metrics.parked, endpoint, name)
+        rows, index = RowStore(self._table, metrics, time), metrics.index
         self._parking = Parking(
-            self._window, self._table, limits, time, self._wake, parked, metrics.index
+            self._window, self._table, rows, limits, time, self._wake, parked, index
         )
         self._retry = RetryQueue(
             self._window, self._parking, self._table, self._limits, time, self._wake, self._end
@@ -154,17 +159,12 @@ class DestinationQueue:
         """Read what RETRY holds of a lane, as there is room for it."""
         self._reader.refill(self._backlogs.of(partition, shard, lane))
 
-    def shown(self, partition: Partition, subject: RetrySubject, sequence: int) -> None:
-        """Take notice of a row that somebody else wrote to RETRY while this process works."""
+    def shown(self, partition: Partition, subject: RetrySubject, sequence: int, size: int) -> None:
+        """Take notice of a row, of so many bytes, that somebody else wrote to RETRY meanwhile."""
         backlog = self._backlogs.of_subject(partition, subject)
-        self._backlogs.replayed(backlog, sequence)
+        self._backlogs.replayed(backlog, sequence, size)
         backlog.shown(sequence)
         self._reader.refill(backlog)
-
-    def counted(self, partition: Partition, subject: RetrySubject, sequence: int) -> None:
-        """Count a row that was there when the partition was taken, unless it was deleted since."""
-        if not self._table.is_deleted(subject.shard, sequence):
-            self._backlogs.count(self._backlogs.of_subject(partition, subject), 1)
 
     def configure(self, settings: DestinationSettings) -> None:
         """Take new settings; what is under way goes on."""

@@ -49,6 +49,8 @@ def _figures(queue: DestinationQueue, oldest: RetryEntry | None, now: float) -> 
         endpoint=queue.endpoint,
         name=queue.name,
         parked=queue.parked,
+        parked_bytes=queue.backlogs.share.rows,
+        share=queue.backlogs.share.used,
         blocked=queue.backlogs.blocked,
         oldest=None if oldest is None else max(now - oldest.since, 0.0),
         expires=None if oldest is None else max(queue.expires_at(oldest) - now, 0.0),

@@ -16,6 +16,7 @@ from forebay_processor.delivery.filters import Filters
 from forebay_processor.delivery.incidents import Incidents
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.resting_expressions import RestingExpressions
+from forebay_processor.delivery.shares import StreamShares
 from forebay_processor.destinations.kinds import limits_of
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.metrics import ProcessorMetrics
@@ -52,6 +53,9 @@ class DestinationQueues:
         self.bounds = MemoryBounds()
         """What all of them may have in memory."""
 
+        self.shares = StreamShares()
+        """What each may have of RETRY and DEAD."""
+
         self.incidents = Incidents(time.steady)
         """What goes wrong at them."""
 
@@ -69,7 +73,9 @@ class DestinationQueues:
         there = self._queues.get((endpoint, destination))
         if there is None:
             own = self.incidents.of(endpoint, destination)
-            there = DestinationQueue(own, self._metrics, self._random, self.time, self.bounds)
+            there = DestinationQueue(
+                own, self._metrics, self._random, self.time, self.bounds, self.shares
+            )
             self._queues[endpoint, destination] = there
             there.share(self._members)
             there.configure(self._settings_of(endpoint, destination))
@@ -93,6 +99,15 @@ class DestinationQueues:
         """Say whether an endpoint is paused."""
         endpoint = self._endpoints.find(name)
         return endpoint is not None and endpoint.paused
+
+    def is_held(self, name: EndpointName) -> bool:
+        """Say whether an endpoint's webhooks are to stay in RAW.
+
+        One of its destinations is down, and has all of RETRY and DEAD that it may have.
+        """
+        return self.shares.is_holding and any(
+            queue.backlogs.share.is_held for queue in self.of_endpoint(name)
+        )
 
     def endpoints(self) -> list[EndpointName]:
         """Return the endpoints that the tables name."""
@@ -142,6 +157,7 @@ class DestinationQueues:
         if members == self._members:
             return
         self._members = members
+        self.shares.share(members)
         for queue in self:
             queue.share(members)
         self._follow()

@@ -20,6 +20,7 @@ from forebay.runtime.periodic import periodically
 from forebay_processor.adapters.streams import Streams
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.retry_row_reader import subject_of
+from forebay_processor.delivery.shares import row_bytes
 from forebay_processor.shared.partition_view import Partition
 
 __all__ = ["Replays"]
@@ -80,5 +81,6 @@ class Replays:
                 self._queues.incidents.strays.row(self._shard, stored.sequence)
                 continue
             queue = self._queues.of(subject.endpoint, subject.destination)
-            queue.shown(self._partition, subject, stored.sequence)
+            size = row_bytes(len(stored.payload))
+            queue.shown(self._partition, subject, stored.sequence, size)
         return len(page)

@@ -12,11 +12,15 @@ from forebay_processor.destinations.retry_after import RETRY_AFTER_LIMIT
 from forebay_processor.shared.partition_view import Partition, StoredRow
 from forebay_processor.shared.stream_time import StreamTime
 
-__all__ = ["entry_of", "epoch_of", "subject_of"]
+__all__ = ["entry_of", "epoch_of", "payload_size", "subject_of"]
 
 
 _EPOCH_DIGITS: Final = 20
 """Of the largest sequence that there is: a longer number is nobody's, and `int` may refuse it."""
+
+
+_SIZE: Final = "Nats-Msg-Size"
+"""Added by a server that hands out headers only."""
 
 
 def subject_of(text: str) -> RetrySubject | None:
@@ -33,6 +37,13 @@ def epoch_of(row: StoredRow) -> int | None:
     if text is None or len(text) > _EPOCH_DIGITS or not text.isdecimal():
         return None
     return int(text)
+
+
+def payload_size(row: StoredRow) -> int:
+    """Return how many bytes a row carries, also where it was read without them."""
+    text = row.headers.get(_SIZE, "")
+    is_number = len(text) <= _EPOCH_DIGITS and text.isdecimal()
+    return int(text) if is_number and not row.payload else len(row.payload)
 
 
 def entry_of(

@@ -55,7 +55,7 @@ class Window:
         conversation.pop(entry)
         backlog = self.lane(entry)
         self.backlogs.leave(backlog, entry)
-        self.backlogs.gone(backlog, entry.sequence)
+        self.backlogs.gone(backlog, entry)
         self.reader.refill(backlog)
 
     def release(self, conversation: ConversationQueue) -> None:

@@ -25,6 +25,7 @@ from forebay_processor.delivery.failing_destinations import troubles_of
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.scaling_backlog import parked_deliverable
+from forebay_processor.delivery.stream_sizes import StreamSizes
 from forebay_processor.destination_metrics import DestinationFigures
 from forebay_processor.destinations.registry import Destinations
 from forebay_processor.maintenance.nats_watchdog import Watchdog
@@ -282,6 +283,8 @@ class Engine:
         tasks = {lost}
         for shard in self.shards:
             tasks.add(asyncio.create_task(shard.work(session), name=f"shard-{shard.name}"))
+            sizes = StreamSizes(session.streams, shard.name, self.queues.shares.of(shard.name))
+            tasks.add(asyncio.create_task(sizes.run(), name=f"sizes-{shard.name}"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -65,6 +65,7 @@ class PartitionFactory:
             ),
             Room(settings.large_bodies_bytes),
             settings.store_seconds,
+            queues.is_held,
         )
         self._store = store
         self._recently_acked: defaultdict[str, RecentlyAcked] = defaultdict(RecentlyAcked)

@@ -18,8 +18,9 @@ claims refuse them; after the ack all are stored. A webhook that comes again whi
 cut (it took longer than the ack wait) is passed over.
 
 What cannot be split, for a fault of the body or of the parser, or because it is beyond what a body
-may hold, is set aside in the lane `invalid` with its reason: it must neither be lost nor stop those
-that wait behind it. It is acked when its copy is stored, and comes again where there is no room for
+may hold, and what there is no room for behind a destination that is down (`delivery/shares`), is
+set aside in the lane `invalid` with its reason: it must neither be lost nor stop those that wait
+behind it. It is acked when its copy is stored, and comes again where there is no room for
 one. Dies between the two: there are two copies, and a replay of both delivers each item once.
 """
 
@@ -31,6 +32,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from forebay.core import envelope
+from forebay.core.endpoint_name import EndpointName
 from forebay.core.invalid_reasons import InvalidReason
 from forebay.core.subjects import Lane, RawSubject, StreamKind, stream_name
 from forebay.core.tables import ProcessorEndpoint
@@ -84,7 +86,7 @@ class Publishing(Storage, Protocol):
 class SplitterTools:
     """What the splitters of a process share."""
 
-    def __init__(  # its parts, each one thing
+    def __init__(  # noqa: PLR0913, PLR0917  # its parts, each one thing
         self,
         publisher: Publishing,
         endpoints: Endpoints,
@@ -92,6 +94,7 @@ class SplitterTools:
         cutter: Cutter,
         room: Room,
         store_seconds: float,
+        is_held: Callable[[EndpointName], bool],
     ) -> None:
         self.publisher = publisher
         self.endpoints = endpoints
@@ -99,6 +102,9 @@ class SplitterTools:
         self.cutter = cutter
         self.room = room
         self.store_seconds = store_seconds
+        self.is_held = is_held
+        """Whether what comes for an endpoint is set aside: RETRY and DEAD take no more of it."""
+
         self.turn_seconds = TURN_SECONDS
         """How long a body is cut before others get their turn."""
 
@@ -161,7 +167,10 @@ class Splitter:
                 await self._keep(webhook, webhook.message.headers[envelope.REASON])
                 continue
             endpoint = await self._endpoint_of(webhook)
-            if endpoint is not None:
+            if endpoint is not None and self._tools.is_held(endpoint.endpoint):
+                webhook.failure, webhook.is_cut = InvalidReason.NO_ROOM, True
+                await self._finish(webhook)
+            elif endpoint is not None:
                 await self._split(webhook, endpoint, wave, turns)
                 await turns.breathe()
         await wave.send()
