@@ -12,6 +12,9 @@ A replay stores the item in RETRY, for the processor to deliver, and then remove
    item, which the processor is about to finish. The first goes on; the second leaves the letter.
 4. Remove the letter, by its sequence: if the item died anew, that is another message.
    Dies: it is replayed, nothing is left to do.
+
+A replay ends where RETRY is nearly full: the last of it is for what fails at destinations that have
+little (docs/design/0041), and letters of one that is still down would take it.
 """
 
 from typing_extensions import override
@@ -50,6 +53,7 @@ class DeadLetters(DeadLetterStore):
         """
         if not await self.is_there(letter):
             return DeadLetterOutcome.GONE
+        await self.check_room(letter.subject.shard)
         outcome = await self.park(letter, destination or letter.subject.destination)
         if outcome is not DeadLetterOutcome.BUSY:
             await self.delete(letter)

@@ -7,6 +7,7 @@ import abc
 import asyncio
 import enum
 import functools
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
@@ -20,13 +21,14 @@ from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import StreamKind, stream_name
 from forebay.runtime.jetstream.api import (
     StoredMessage,
+    call,
     delete_message,
     get_direct,
     headers_of,
     status_of,
 )
 from forebay.runtime.jetstream.command_requests import SILENCE, patiently, store_message
-from forebay.runtime.jetstream.errors import StoreError, StoreUnavailable
+from forebay.runtime.jetstream.errors import StoreError, StoreFull, StoreUnavailable
 from forebay.runtime.jetstream.pending_publish import PubAck
 from forebay.runtime.jetstream.stream_reader import StreamPlace, read_pages, shards_behind
 
@@ -39,6 +41,14 @@ __all__ = [
 
 AT_ONCE: Final = 32
 """Letters that are worked at a time: more gained nothing."""
+
+
+FULL: Final = 0.9
+"""Of RETRY, above which nothing more is handed over: the rest is for what fails at destinations
+that have little (docs/design/0041). One that is down has 85 % of it at most."""
+
+FILL_SECONDS: Final = 1.0
+"""Between two questions how full it is: some 600 letters are replayed in that time."""
 
 
 class DeadLetterOutcome(enum.Enum):
@@ -94,6 +104,9 @@ class DeadLetterStore(abc.ABC):
         self.client = client
         self.shards = shards
         """Where to search."""
+
+        self._fills: dict[str, tuple[float, float]] = {}
+        """How full RETRY is, by shard, and when it was asked."""
 
     # -- what a kind of letters says
 
@@ -232,6 +245,24 @@ class DeadLetterStore(abc.ABC):
             case status:
                 message = f"{stream} could not be read: status {status}"
                 raise StoreUnavailable(message)
+
+    async def check_room(self, shard: str) -> None:
+        """See whether RETRY is, or was a second ago, no fuller than a person may fill it.
+
+        Raises:
+            StoreError: where it is fuller, or NATS does not answer.
+        """
+        now = asyncio.get_running_loop().time()
+        fill, asked_at = self._fills.get(shard, (0.0, -math.inf))
+        if now - asked_at >= FILL_SECONDS:
+            stream = stream_name(StreamKind.RETRY, shard)
+            answer = await call(self.client, f"STREAM.INFO.{stream}", {})
+            limit = answer["config"].get("max_bytes", 0)
+            fill = answer["state"]["bytes"] / limit if limit > 0 else 0.0
+            self._fills[shard] = fill, now
+        if fill > FULL:
+            message = f"RETRY is {fill:.0%} full: wait until what waits there is delivered"
+            raise StoreFull(message)
 
     async def delete(self, letter: DeadLetter) -> bool:
         """Remove a letter; False where it was gone."""

@@ -95,7 +95,10 @@ class ItemReplay(DeadLetterStore):
         del destination  # it stands in the item
         if not isinstance(letter, WantedAgain):
             raise TypeError(letter)
-        return await self._on_its_way(letter) or await self._park(letter)
+        if (outcome := await self._on_its_way(letter)) is not None:
+            return outcome
+        await self.check_room(letter.claim.shard)
+        return await self._park(letter)
 
     async def _on_its_way(self, wanted: WantedAgain) -> DeadLetterOutcome | None:
         shard = wanted.claim.shard

@@ -5,7 +5,7 @@ from nats.aio.client import Client
 
 from forebay.core import envelope
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.subjects import Lane, RawSubject, endpoint_partition
+from forebay.core.subjects import Lane, RawSubject, RetrySubject, endpoint_partition
 from forebay.runtime.jetstream.streams import ensure_shard
 from support.nats.nats_server import NatsServer
 from support.nats.streams import count
@@ -36,6 +36,20 @@ async def test_letters_that_retry_has_no_room_for_stay_and_are_replayed_later(
     done = await forebay_dead("replay", "--yes", "-o", "json", nats_url=nats_server.url)
     assert (done.code, done.record["outcomes"]["replayed"]) == (0, LETTERS)
     assert (await count(client, DEAD), await count(client, RETRY)) == (0, LETTERS)
+
+
+async def test_letters_do_not_take_what_is_kept_of_retry_for_others(
+    client: Client, nats_server: NatsServer
+) -> None:
+    for number in range(LETTERS):
+        await dead_letter(client, f"wamid.full.{number}")
+    waiting = RetrySubject("0", 0, Lane.LIVE, EndpointName("demo", "shop"), "sink", "c", "k")
+    await client.jetstream().publish(str(waiting), b"x" * 9_200)
+    await ensure_shard(client, msgspec.structs.replace(SHARD, retry_max_bytes=10_000))
+    full = await forebay_dead("replay", "--yes", nats_url=nats_server.url)
+    assert full.code == 1
+    assert "RETRY is 9" in full.err
+    assert (await count(client, DEAD), await count(client, RETRY)) == (LETTERS, 1)
 
 
 async def test_a_body_that_raw_has_no_room_for_stays_and_is_replayed_later(
