@@ -57,8 +57,9 @@ async def test_an_endpoint_is_reported_from_its_beginning_to_its_trouble(forebay
                 return ready and status.get("observedGeneration") == 2
 
             await eventually(is_ready_anew, within=20, saying="the edit to be served")
+        # Pods of a shared pool are looked at every 10 s, by an operator that may be starved.
         (lost,) = await eventually(
-            lambda: events(forebay, "Degraded"), within=20, saying="the loss"
+            lambda: events(forebay, "Degraded"), within=40, saying="the loss"
         )
     assert lost["type"] == "Warning"
     assert "no receiver is ready" in lost["message"]
