@@ -21,12 +21,13 @@ from forebay.core.sizing import PROCESSORS, SHARDS, InstallationSize, size
 
 LOADS = st.builds(
     ExpectedLoad,
-    outgoing=st.integers(0, 45_000),
-    incoming=st.integers(0, 130_000),
+    # Of each the whole range and what is usual: most of what is large in all is refused.
+    outgoing=st.integers(0, 1_000) | st.integers(0, 45_000),
+    incoming=st.integers(0, 1_000) | st.integers(0, 130_000),
     channels=st.integers(1, CHANNELS),
-    retention_hours=st.integers(*RETENTION_HOURS),
-    busy_minutes=st.integers(1, DAY_MINUTES) | st.integers(1, 30),
-    outage_minutes=st.integers(0, OUTAGE_MINUTES),
+    retention_hours=st.integers(RETENTION_HOURS[0], 168) | st.integers(*RETENTION_HOURS),
+    busy_minutes=st.integers(1, 30) | st.integers(1, DAY_MINUTES),
+    outage_minutes=st.integers(0, 120) | st.integers(0, OUTAGE_MINUTES),
     body_bytes=st.integers(*BODY_BYTES) | st.integers(100, 2000),
     isolation=st.sampled_from(Isolation),
     servers=st.sampled_from([1, 3]),
