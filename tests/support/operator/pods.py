@@ -6,6 +6,7 @@ which its annotation changes, as a kubelet does: without the operator's touch it
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from support.timing.wait import eventually
 __all__ = ["PlayedPod"]
 
 _ADMIN_PORT = 9090
+_OWN_NETWORK = 16 + os.getpid() % 224
+"""Of this process: another one on this machine may play pods, too."""
+
 _next_address = iter(range(1, 60000))
 
 
@@ -26,7 +30,7 @@ class PlayedPod:
     def __init__(self, forebay: Forebay, name: str, labels: Mapping[str, str]) -> None:
         """Prepare a pod with labels; `start` makes it."""
         number = next(_next_address)
-        self.address = f"127.7.{number // 250}.{number % 250 + 1}"
+        self.address = f"127.{_OWN_NETWORK}.{number // 250}.{number % 250 + 1}"
         self.name = name
         self.is_slow = False
         """Whether it does not read what changed."""
@@ -37,8 +41,11 @@ class PlayedPod:
         self.breakers: list[dict[str, str | int]] = []
         """The open ones, as a processor shows them."""
 
+        self.parked: list[dict[str, str | int | float]] = []
+        """What waits in RETRY, as a processor shows it."""
+
         self.asked = 0
-        """How often it was asked for them."""
+        """How often it was asked for breakers."""
 
         self.asked_for_routes = 0
         """How often it was asked which tables it has."""
@@ -53,7 +60,11 @@ class PlayedPod:
         """Make the pod, serve its admin port, and make it ready."""
         app = web.Application()
         app.add_routes(
-            [web.get("/routes", self._routes), web.get("/breakers", self._show_breakers)]
+            [
+                web.get("/routes", self._routes),
+                web.get("/breakers", self._show_breakers),
+                web.get("/parked", self._show_parked),
+            ]
         )
         self._server = web.AppRunner(app, access_log=None)
         await self._server.setup()
@@ -112,6 +123,9 @@ class PlayedPod:
     async def _show_breakers(self, _: web.Request) -> web.Response:
         self.asked += 1
         return web.json_response({"open": self.breakers})
+
+    async def _show_parked(self, _: web.Request) -> web.Response:
+        return web.json_response({"parked": self.parked})
 
     def _read(self) -> dict[str, str]:
         found = {}
