@@ -225,6 +225,9 @@ bench-claims: $(VENV)/.installed-dev ## what a retained key costs nats-server; -
 bench-index: $(VENV)/.installed-dev ## `forebay events` over an index of a million items, and what that costs; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.index $(ARGS)
 
+bench-operator: $(VENV)/.installed-dev ## the operator with 1,000 endpoints: made, standing still, edited, deleted (KUBEBUILDER_ASSETS); --help, --record
+	@PYTHONPATH=tests $(BIN)/python -m bench.operator $(ARGS)
+
 bench-client: $(VENV)/.installed-dev ## what a POST costs: aiohttp, our own client, next to nothing; --record keeps it
 	@PYTHONPATH=tests $(BIN)/python -m bench.client $(ARGS)
 
