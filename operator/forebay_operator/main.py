@@ -15,7 +15,8 @@ In Forebay's namespace (Role):
 Without the rights on an optional kind it does without it (Ingresses instead of HTTPRoutes).
 
 NATS: the user may publish to `$JS.API.INFO`, `$JS.API.STREAM.>` and `$JS.API.CONSUMER.>`, and
-subscribe to `_INBOX_forebay_operator.>`; it neither reads nor writes a webhook by subject.
+subscribe to `_INBOX_forebay_operator.>`. It writes no webhook, and reads where they stand: subject,
+sequence and headers, of which it keeps nothing but whose they are and when they came.
 
 `forebay operator --uninstall` (a hook of the chart before the release goes) needs the same rights.
 It sets the Deployment `<name>-operator` to 0 replicas and waits until no pod is left with labels
@@ -49,15 +50,18 @@ from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.destination_health import Breakers
-from forebay_operator.services.endpoint_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.first_lists import fill_cache
+from forebay_operator.services.liveness import Liveness
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
+from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler
 from forebay_operator.services.shared_reconciler import SharedParts
+from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.table_reconciler import RouteTables
@@ -102,7 +106,7 @@ def run(*, leave: bool = False) -> int:
 
 
 async def _leave(config: OperatorConfig) -> int:
-    cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
+    cluster = _cluster(config)
     try:
         await uninstall(cluster, config)
     except OperatorError as error:
@@ -113,48 +117,77 @@ async def _leave(config: OperatorConfig) -> int:
     return 0
 
 
-async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.socket) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def _cluster(config: OperatorConfig) -> Cluster:
+    limits = config.limits
+    return Cluster(config.namespace, config.name, limits.request_seconds, limits.workers)
+
+
+def _set_by_signals() -> asyncio.Event:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.socket) -> int:
+    clock, stop = asyncio.get_running_loop().time, _set_by_signals()
     metrics = OperatorMetrics()
     chance = random.Random()  # noqa: S311  # spreads retries, guards nothing
     waiting = ["the cluster's objects"]
-    cluster = Cluster(config.namespace, config.name, config.limits.request_seconds)
+    cluster = _cluster(config)
     streams = JetStreams(nats, metrics.nats_answered)
     cache = ClusterCache(config.name)
+    metrics.follow_conditions(cache.conditions)
     processors = config.processors.pods.match_labels
-    application = admin_application(lambda: waiting, metrics.exposition)
+    judges: list[Liveness] = []
+    application = admin_application(
+        lambda: waiting,
+        metrics.exposition,
+        stuck=lambda: [why for each in judges for why in each.troubles()],
+    )
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         contextlib.AsyncExitStack() as serving,
     ):
         pages = HttpPods(session, config.limits.pod_seconds)
-        add_scaling(application, PoolLoad(cache, pages, processors, loop.time).read)
+        load = PoolLoad(cache, pages, processors, clock)
+        add_scaling(application, load.read)
         await serving.enter_async_context(serve_admin(application, admin))
-        policy = f"{config.namespace}/{config.name}-operator"
-        filling = asyncio.create_task(fill_cache(cluster, cache, policy), name="list")
+        filling = asyncio.create_task(
+            fill_cache(cluster, cache, f"{config.namespace}/{config.name}-operator"), name="list"
+        )
         if not await run_until(stop, [filling]):
             await end_tasks([filling])
             await cluster.close()
             return 0
         kinds = filling.result()
         queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
-        handler = WatchEventHandler(cache, queue)
         metrics.follow_queue(lambda: len(queue))
-        metrics.follow_conditions(cache.conditions)
-        metrics.follow_watch_age(lambda: handler.age)
         ended, recheck = asyncio.Event(), asyncio.Event()
-        watches = Watches(handler, config.namespace, config.name, kinds, ended.set, recheck)
+        watches = Watches(
+            WatchEventHandler(cache, queue),
+            config.namespace,
+            config.name,
+            kinds,
+            ended.set,
+            recheck,
+        )
+        metrics.follow_watch_age(lambda: watches.age)
         applier = Applier(cluster, cache, metrics, recheck)
         apis = OptionalApis(cluster, cache, applier, queue, watches, kinds=kinds)
         pools = Pools(cache, pages, cluster)
-        breakers = Breakers(cache, pages, processors, config.limits.status_seconds, loop.time)
-        tables = RouteTables(config, cache, applier, pools)
+        breakers = Breakers(cache, pages, processors, config.limits.status_seconds, clock)
+        places = PassPlaces(config.limits.workers)
+        tables = RouteTables(config, cache, applier, pools, leave=places.left)
         tables.load()
         shards = Shards(config, streams, streams.connections, metrics, chance, queue)
-        backlog = StreamBacklogReader(streams)
+        figures = EndpointFigures(
+            [shard.name for shard in config.shards],
+            streams,
+            load.parked,
+            config.limits.status_seconds,
+            clock,
+        )
         parts = Parts(
             config=config,
             cluster=cluster,
@@ -163,17 +196,27 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             tables=tables,
             pools=pools,
             streams=streams,
-            backlog=backlog,
-            observer=Observer(config, tables, pools, shards, backlog, breakers),
+            figures=figures,
+            observer=Observer(config, tables, pools, shards, figures, breakers),
             apis=apis,
             events=EventRecorder(cluster),
             queue=queue,
         )
         reconciler = Reconciler(parts)
         metrics.follow_ages(reconciler.ages, streams.certificate_end)
-        shared = SharedParts(config, cache, applier, tables, apis)
-        workers = Workers(config.limits, cache, reconciler, shared, metrics, queue)
+        workers = Workers(
+            places,
+            cache,
+            reconciler,
+            SharedParts(config, cache, applier, tables, apis),
+            metrics,
+            queue,
+        )
+        sweep = StatusSweep(parts, reconciler)
         watches.start()
+        judges.append(
+            Liveness(clock, lambda: len(queue), lambda: workers.passed_at, lambda: watches.silence)
+        )
         waiting.clear()
         _log.info("operator_started", endpoints=len(cache.endpoints), optional_kinds=apis.names)
         tasks = [
@@ -182,24 +225,34 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             asyncio.create_task(
                 apis.run(config.limits.discovery_seconds, recheck), name="discovery"
             ),
-            asyncio.create_task(_work(workers, shards), name="workers"),
+            asyncio.create_task(_work(workers, shards, sweep), name="workers"),
+            asyncio.create_task(
+                _sweep(sweep, shards, config.limits.status_seconds, chance), name="sweep"
+            ),
             asyncio.create_task(ended.wait(), name="watches"),
             asyncio.create_task(metrics.measure_lag(), name="metrics"),
         ]
         crashed = await _until_stopped(stop, tasks)
         waiting.append("nothing: it is stopping")
-        await watches.stop()
+        await asyncio.gather(watches.stop(), tables.close())
     await cluster.close()
     _log.info("operator_stopped")
     return 1 if crashed else 0
 
 
-async def _work(workers: Workers, shards: Shards) -> None:
+async def _work(workers: Workers, shards: Shards, sweep: StatusSweep) -> None:
     """Begin when it is known how the streams are, or at last without that."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(KNOWN_SECONDS):
             await shards.known.wait()
+            await sweep.polled.wait()
     await workers.run()
+
+
+async def _sweep(sweep: StatusSweep, shards: Shards, seconds: float, chance: random.Random) -> None:
+    """Begin when the streams were reached, or their first poll would be for nothing."""
+    await shards.known.wait()
+    await sweep.run(seconds, chance)
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> bool:

@@ -64,9 +64,9 @@ ENDPOINTS: Final = DECLARED.gauge(
 )
 WATCH_AGE: Final = DECLARED.gauge(
     "forebay_operator_watch_age_seconds",
-    "Since the latest event of any watch; rises forever where watches are dead.",
+    "Since a request of a watch began, of the one longest ago: each begins anew every 5 minutes.",
     unit="seconds",
-    use="Above ten minutes: restart the operator, check the API server.",
+    use="Above ten minutes a watch is dead, or the API server away: read the operator's log.",
 )
 STREAM_BYTES: Final = DECLARED.gauge(
     "forebay_stream_bytes",
@@ -189,7 +189,7 @@ class OperatorMetrics:
         self._set.before(survey)
 
     def follow_watch_age(self, age: Callable[[], float]) -> None:
-        """Ask this for the seconds since the latest event of a watch."""
+        """Ask this for the seconds since a request of a watch began."""
         self._set.series(WATCH_AGE).follow_value(age)
 
     def follow_ages(

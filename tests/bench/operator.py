@@ -118,13 +118,22 @@ class Bench:
         print(f"{time.monotonic() - self.began:7.1f} s  {text}", flush=True)
 
     async def send(
-        self, paths: Sequence[str], ask: Callable[[KeptApi, str], object]
+        self, paths: Sequence[str], ask: Callable[[KeptApi, str], object], rate: float = 0.0
     ) -> list[float]:
-        """Send a request for each path, over all connections; returns when each was answered."""
+        """Send a request for each path, over all connections; returns when each was answered.
+
+        Args:
+            paths: What is handed to `ask`.
+            ask: Sends one.
+            rate: So many a second; 0 for as fast as it goes.
+        """
         answered = [0.0] * len(paths)
+        began = time.monotonic()
 
         def work(sender: KeptApi, first: int) -> None:
             for number in range(first, len(paths), len(self.senders)):
+                if rate:
+                    time.sleep(max(began + number / rate - time.monotonic(), 0.0))
                 ask(sender, paths[number])
                 answered[number] = time.monotonic()
 
@@ -196,15 +205,15 @@ def count_ready(listed: Sequence[Json]) -> int:
     )
 
 
-async def make_all(bench: Bench, found: Figures) -> None:
-    """Apply all and wait until they are Ready."""
+async def make_all(bench: Bench, found: Figures, rate: float) -> None:
+    """Apply all, so many a second, and wait until they are Ready."""
     operator = bench.operator.program.pid
     cpu, of_server = bench.cpu(operator), bench.cpu(bench.plane.pid)
     began = time.monotonic()
     root = bench.forebay.path("webhookendpoints", "", bench.forebay.tenant).rstrip("/")
     bodies = {str(number): shared(bench, number) for number in range(found.endpoints)}
     sending = asyncio.create_task(
-        bench.send(list(bodies), lambda sender, key: sender.create(root, bodies[key]))
+        bench.send(list(bodies), lambda sender, key: sender.create(root, bodies[key]), rate)
     )
 
     async def ready() -> tuple[int, int]:
@@ -396,7 +405,7 @@ async def measure(folder: Path, chosen: argparse.Namespace) -> Figures:
 async def _run(bench: Bench, found: Figures, chosen: argparse.Namespace) -> None:
     await bench.operator.start()
     bench.say(f"the operator runs; {found.endpoints:,} Shared endpoints are applied")
-    await make_all(bench, found)
+    await make_all(bench, found, chosen.rate)
     bench.say(f"all are Ready after {found.ready_seconds:.1f} s; it stands still")
     found.still_seconds = chosen.still_seconds
     still = await stand_still(bench, chosen.still_seconds)
@@ -454,6 +463,12 @@ def main() -> int:
     parser.add_argument("--endpoints", type=int, default=1000, help="Shared ones; default: 1000")
     parser.add_argument(
         "--dedicated", type=int, default=200, help="Dedicated ones, after those; default: 200"
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=20.0,
+        help="applied a second; 0 for as fast as it goes; default: 20, as kubectl does",
     )
     parser.add_argument("--edits", type=int, default=100, help="at random; default: 100")
     parser.add_argument(

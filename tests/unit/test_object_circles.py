@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
 from forebay_processor.destinations.port import Delivered
@@ -87,11 +88,11 @@ async def test_no_object_of_the_operator_but_its_metrics_leads_back_to_another_r
     cache, queue, metrics = operator.cache, operator.queue, operator.metrics
     handler = WatchEventHandler(cache, queue)
     limits = operator.config.limits
-    workers = Workers(limits, cache, operator.reconciler, operator.shared, metrics, queue)
+    places = PassPlaces(limits.workers)
+    workers = Workers(places, cache, operator.reconciler, operator.shared, metrics, queue)
     # As `main` has it: what is measured is asked for by functions that hold what they ask.
     metrics.follow_queue(lambda: len(queue))
     metrics.follow_conditions(cache.conditions)
-    metrics.follow_watch_age(lambda: handler.age)
     own = operator.apply("sales")
     operator.own_pod(own)
     await operator.settle(own)

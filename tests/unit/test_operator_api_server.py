@@ -58,7 +58,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> PlayedClient:
 @pytest.fixture
 def cluster(client: PlayedClient) -> Cluster:
     del client  # it has to be there first
-    return Cluster("forebay", "fb", 1.0)
+    return Cluster("forebay", "fb", 1.0, 8)
 
 
 def answer(code: int, message: str = "no") -> ApiError:

@@ -22,6 +22,7 @@ from forebay_operator.models.stream_state import StreamState
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
+from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shared_reconciler import SharedParts
@@ -276,7 +277,7 @@ async def working(crashing: Crashing, *names: str) -> AsyncIterator[asyncio.Task
     metrics = OperatorMetrics()
     crashing.queue = ReconcileQueue(cache, random.Random(1), 300.0)
     workers = Workers(
-        Limits(workers=1),
+        PassPlaces(1),
         cache,
         cast("Reconciler", crashing),
         cast("SharedParts", crashing),

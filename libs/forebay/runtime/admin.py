@@ -20,6 +20,7 @@ def admin_application(
     waiting_for: Callable[[], list[str]],
     exposition: Callable[[str], Awaitable[Exposition]],
     pages: Mapping[str, Callable[[], object]] | None = None,
+    stuck: Callable[[], list[str]] = list,
 ) -> web.Application:
     """Return the application of an admin port.
 
@@ -27,10 +28,13 @@ def admin_application(
         waiting_for: What keeps the part from being ready, in words; empty when it is.
         exposition: Returns what `/metrics` shows, by the request's `Accept`.
         pages: Further paths, and what each shows as JSON.
+        stuck: Why the process should be restarted, in words; empty while it works.
     """
 
     async def livez(_: web.Request) -> web.Response:  # aiohttp awaits handlers
-        return web.json_response({"ok": True, "waiting_for": []})
+        found = stuck()
+        status = 503 if found else 200
+        return web.json_response({"ok": not found, "waiting_for": found}, status=status)
 
     async def readyz(_: web.Request) -> web.Response:
         waiting = waiting_for()

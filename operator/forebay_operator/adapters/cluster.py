@@ -1,5 +1,6 @@
 """The API server: reads, server-side applies and deletes; the only module with a client in it."""
 
+import asyncio
 import base64
 import binascii
 import contextlib
@@ -88,18 +89,20 @@ class StoredSecret(NamedTuple):
 class Cluster:
     """One cluster, seen by one installation."""
 
-    def __init__(self, namespace: str, name: str, seconds: float) -> None:
+    def __init__(self, namespace: str, name: str, seconds: float, at_once: int) -> None:
         """Find the API server as kubectl does; nothing is sent yet.
 
         Args:
             namespace: Where all objects of ours are.
             name: The installation's, for the label that marks them.
             seconds: For one request.
+            at_once: How many requests there are at one time; who comes later waits for a place.
         """
         self._client = AsyncClient(
             namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(seconds)
         )
         self._discovery = Discovery(lambda: self._client.config, seconds)
+        self._places = asyncio.Semaphore(at_once)
         self._namespace = namespace
         self._owner = {LABEL_OWNER: name}
 
@@ -108,11 +111,18 @@ class Cluster:
         await self._discovery.close()
         await self._client.close()
 
+    @contextlib.asynccontextmanager
+    async def _request(self, what: str, *, quotes: bool = False) -> AsyncIterator[None]:
+        """Wait for a place, and turn the client's errors into ours."""
+        async with self._places:
+            with _translated(what, quotes=quotes):
+                yield
+
     # --- endpoints
 
     async def endpoints(self) -> list[Document]:
         """Return all endpoints of all namespaces."""
-        with _translated("listing endpoints"):
+        async with self._request("listing endpoints"):
             return [dict(each) async for each in self._client.list(ENDPOINTS, namespace="*")]
 
     async def set_finalizer(self, endpoint: ClusterEndpoint, *, present: bool) -> Document:
@@ -120,7 +130,7 @@ class Cluster:
         body = self._partial(endpoint)
         if present:
             body["metadata"]["finalizers"] = [FINALIZER]
-        with _translated(f"finalizer of {endpoint.endpoint}"):
+        async with self._request(f"finalizer of {endpoint.endpoint}"):
             return dict(
                 await self._client.patch(
                     ENDPOINTS,
@@ -135,7 +145,7 @@ class Cluster:
     async def apply_status(self, endpoint: ClusterEndpoint, status: Document) -> Document:
         """Write the status and nothing else; returns the endpoint."""
         body = self._partial(endpoint) | {"status": dict(status)}
-        with _translated(f"status of {endpoint.endpoint}"):
+        async with self._request(f"status of {endpoint.endpoint}"):
             return dict(
                 await self._client.patch(
                     ENDPOINTS.Status,
@@ -170,15 +180,12 @@ class Cluster:
 
         Values that are no text are left out: none of ours can be such.
         """
-        try:
-            secret = await self._client.get(Secret, name, namespace=namespace)
-        except ApiError as error:
-            if error.status.code == _NOT_FOUND:
-                return None
-            with _translated(f"Secret {name}"):
-                raise
-        except (httpx2.HTTPError, OSError):
-            with _translated(f"Secret {name}"):
+        async with self._request(f"Secret {name}"):
+            try:
+                secret = await self._client.get(Secret, name, namespace=namespace)
+            except ApiError as error:
+                if error.status.code == _NOT_FOUND:
+                    return None
                 raise
         values: dict[str, str] = {}
         for key, data in (secret.data or {}).items():
@@ -203,7 +210,7 @@ class Cluster:
 
     async def _may_list(self, kind: ManagedKind) -> bool:
         """Say whether RBAC lets us use a kind."""
-        with _translated(f"listing {kind.name}"):
+        async with self._request(f"listing {kind.name}"):
             try:
                 await anext(aiter(self._client.list(kind.resource, chunk_size=1)), None)
             except ApiError as error:
@@ -219,7 +226,7 @@ class Cluster:
 
     async def managed(self, resource: type[NamespacedResourceG]) -> list[Document]:
         """Return all objects of one kind that this installation made."""
-        with _translated(f"listing {kind_of(resource)}"):
+        async with self._request(f"listing {kind_of(resource)}"):
             return [
                 _document(each, resource)
                 async for each in self._client.list(
@@ -230,36 +237,39 @@ class Cluster:
     async def apply(self, desired: NamespacedResourceG) -> Document:
         """Apply an object; returns it as it then is."""
         resource = type(desired)
-        with _translated(kind_of(resource), quotes=resource is Secret):
+        async with self._request(kind_of(resource), quotes=resource is Secret):
             return _document(await self._client.apply(desired, force=True), resource)
 
     async def delete(self, resource: type[NamespacedResourceG], name: str) -> None:
         """Delete an object; one that is gone already is fine."""
-        with contextlib.suppress(ObjectChanged), _translated(kind_of(resource)):
-            await self._client.delete(resource, name, namespace=self._namespace)
+        with contextlib.suppress(ObjectChanged):
+            async with self._request(kind_of(resource)):
+                await self._client.delete(resource, name, namespace=self._namespace)
 
     async def scale_down(self, name: str) -> None:
         """Set a Deployment's replicas to 0; one that is gone is fine."""
-        with contextlib.suppress(ObjectChanged), _translated("Deployment"):
-            await self._client.patch(
-                Deployment, name, {"spec": {"replicas": 0}}, namespace=self._namespace
-            )
+        with contextlib.suppress(ObjectChanged):
+            async with self._request("Deployment"):
+                await self._client.patch(
+                    Deployment, name, {"spec": {"replicas": 0}}, namespace=self._namespace
+                )
 
     # --- pods
 
     async def pods(self) -> AsyncIterator[Document]:
         """Give all pods of Forebay's namespace."""
-        with _translated("listing pods"):
+        async with self._request("listing pods"):
             async for pod in self._client.list(Pod, namespace=self._namespace):
                 yield _document(pod, Pod)
 
     async def annotate_pod(self, name: str, annotation: str, value: str) -> None:
         """Set one annotation of a pod; a pod that is gone is fine."""
         body = {"metadata": {"annotations": {annotation: value}}}
-        with contextlib.suppress(ObjectChanged), _translated(f"Pod {name}"):
-            await self._client.patch(
-                Pod, name, body, namespace=self._namespace, patch_type=PatchType.MERGE
-            )
+        with contextlib.suppress(ObjectChanged):
+            async with self._request(f"Pod {name}"):
+                await self._client.patch(
+                    Pod, name, body, namespace=self._namespace, patch_type=PatchType.MERGE
+                )
 
     # --- events
 
@@ -287,7 +297,7 @@ class Cluster:
             lastTimestamp=now,
             count=1,
         )
-        with _translated(f"Event of {endpoint.endpoint}"):
+        async with self._request(f"Event of {endpoint.endpoint}"):
             made = await self._client.create(event)
         return str(made.metadata.name)
 
@@ -300,7 +310,7 @@ class Cluster:
             ObjectChanged: where it is gone.
         """
         body = {"count": count, "lastTimestamp": write_time(now)}
-        with _translated(f"Event of {endpoint.endpoint}"):
+        async with self._request(f"Event of {endpoint.endpoint}"):
             await self._client.patch(
                 Event,
                 name,

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.models.pod_reports import Deliverable, OpenBreaker, PodPage
+from forebay_operator.models.stored_rows import ParkedItems
 
 __all__ = ["HttpPods", "PodPages", "ScriptedPods"]
 
@@ -28,6 +29,9 @@ class PodPages(Protocol):
 
     async def deliverable(self, address: str) -> Deliverable | None:
         """Return what a processor could deliver now; None for no answer."""
+
+    async def parked(self, address: str) -> tuple[ParkedItems, ...] | None:
+        """Return what waits in RETRY for each endpoint by a processor; None for no answer."""
 
 
 class _Routes(msgspec.Struct, frozen=True):
@@ -56,15 +60,27 @@ class _Load(msgspec.Struct, frozen=True):
     deliverable: _Deliverable
 
 
+class _ParkedItems(msgspec.Struct, frozen=True):
+    namespace: str
+    endpoint: str
+    items: Annotated[int, msgspec.Meta(ge=0)]
+    oldest_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class _Parked(msgspec.Struct, frozen=True):
+    parked: list[_ParkedItems]
+
+
 _Page = TypeVar("_Page")
 
 _ROUTES: Final = msgspec.json.Decoder(_Routes)
 _BREAKERS: Final = msgspec.json.Decoder(_Breakers)
 _LOAD: Final = msgspec.json.Decoder(_Load)
+_PARKED: Final = msgspec.json.Decoder(_Parked)
 
 
 class HttpPods(PodPages):
-    """Asks `/routes`, `/breakers` and `/load` on the admin port."""
+    """Asks `/routes`, `/breakers`, `/load` and `/parked` on the admin port."""
 
     def __init__(self, session: aiohttp.ClientSession, seconds: float) -> None:
         self._session = session
@@ -95,6 +111,18 @@ class HttpPods(PodPages):
         found = await self._ask(address, "load", _LOAD)
         return None if found is None else Deliverable(*msgspec.structs.astuple(found.deliverable))
 
+    @override
+    async def parked(self, address: str) -> tuple[ParkedItems, ...] | None:
+        found = await self._ask(address, "parked", _PARKED)
+        if found is None:
+            return None
+        return tuple(
+            ParkedItems(
+                EndpointName(each.namespace, each.endpoint), each.items, each.oldest_seconds
+            )
+            for each in found.parked
+        )
+
     async def _ask(
         self, address: str, path: str, decoder: msgspec.json.Decoder[_Page]
     ) -> _Page | None:
@@ -122,6 +150,7 @@ class ScriptedPods(PodPages):
         self.pages: dict[str, PodPage] = {}
         self.opened: dict[str, tuple[OpenBreaker, ...]] = {}
         self.loads: dict[str, Deliverable] = {}
+        self.waiting: dict[str, tuple[ParkedItems, ...]] = {}
         self.asked = 0
         """How often a load was asked for."""
 
@@ -137,3 +166,7 @@ class ScriptedPods(PodPages):
     async def deliverable(self, address: str) -> Deliverable | None:
         self.asked += 1
         return self.loads.get(address)
+
+    @override
+    async def parked(self, address: str) -> tuple[ParkedItems, ...] | None:
+        return self.waiting.get(address)

@@ -1,10 +1,12 @@
 """NATS: streams and consumers of the shards, what an endpoint has in them, and its removal."""
 
 import asyncio
+import functools
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -28,16 +30,19 @@ from forebay.runtime.jetstream.errors import (
     STREAM_MISSING_CODE,
     StoreError,
     StoreUnavailable,
+    StreamMissing,
     failure_words,
 )
 from forebay.runtime.jetstream.fast_subscriptions import QuickClient
 from forebay.runtime.jetstream.link import NatsLink
+from forebay.runtime.jetstream.message_places import read_places
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.models.stored_rows import LanePosition, RowPosition, StreamPosition
 from forebay_operator.models.stream_state import StreamState
 
-__all__ = ["JetStreams", "NoStreams", "StreamManager", "Waiting", "endpoint_filters"]
+__all__ = ["JetStreams", "NoStreams", "StreamManager", "endpoint_filters"]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,11 +53,7 @@ ENSURE_SECONDS: Final = 60.0
 """For all streams and consumers of a shard: 116 answers, on a cluster of three under load."""
 
 
-class Waiting(NamedTuple):
-    """What is stored for an endpoint and not delivered yet."""
-
-    items: int
-    oldest: datetime | None
+_Answer = TypeVar("_Answer")
 
 
 class StreamManager(Protocol):
@@ -69,8 +70,16 @@ class StreamManager(Protocol):
     async def purge(self, shard: str, endpoint: EndpointName) -> None:
         """Remove an endpoint's messages from RAW, EVENTS and RETRY; dead letters stay."""
 
-    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
-        """Return an endpoint's backlog."""
+    async def place(self, shard: str, kind: StreamKind) -> StreamPosition | None:
+        """Return what RAW, EVENTS or RETRY holds, and how far it is processed; None if it is gone.
+
+        Raises:
+            StreamsUnavailable: where NATS is away.
+            StreamsRefused: where it refuses.
+        """
+
+    async def rows(self, shard: str, kind: StreamKind, start: int, most: int) -> list[RowPosition]:
+        """Return the first messages from a sequence on, in their order; raises as `place`."""
 
     async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
         """Return when the latest webhook that is still kept was stored; None where none is."""
@@ -97,14 +106,6 @@ def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str
     }
 
 
-class _Consumer(NamedTuple):
-    """One consumer that is behind."""
-
-    filter: str
-    floor: int
-    """The highest sequence below which all is acked."""
-
-
 class JetStreams(StreamManager):
     """A real JetStream; `run` is its one task."""
 
@@ -124,7 +125,6 @@ class JetStreams(StreamManager):
         """Set at every new connection: streams may be gone, or NATS another one."""
 
         self._link = NatsLink(settings, "forebay-operator", self)
-        self._behind: dict[tuple[str, StreamKind], tuple[float, list[_Consumer]]] = {}
         self._asking: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -174,23 +174,36 @@ class JetStreams(StreamManager):
             await self._ask(f"STREAM.PURGE.{stream_name(kind, shard)}", {"filter": subjects})
 
     @override
-    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
-        filters = endpoint_filters(shard, endpoint)
-        # In RETRY each message that is there still waits.
-        parked = await self._count_after(shard, StreamKind.RETRY, filters[StreamKind.RETRY], 0)
-        counts = [parked]
-        for kind in (StreamKind.RAW, StreamKind.EVENTS):
-            name = f"{endpoint.namespace}.{endpoint.name}"
-            tail = name if kind is StreamKind.RAW else f"{name}.>"
-            behind = await self._consumers_behind(shard, kind)
-            if kind is StreamKind.RAW:
-                mark = f".{shard}.{endpoint_partition(endpoint):02d}."
-                behind = [each for each in behind if mark in each.filter]
-            for each in behind:
-                subjects = each.filter.removesuffix(">") + tail
-                counts.append(await self._count_after(shard, kind, subjects, each.floor))
-        times = [when for _, when in counts if when is not None]
-        return Waiting(sum(count for count, _ in counts), min(times, default=None))
+    async def place(self, shard: str, kind: StreamKind) -> StreamPosition | None:
+        name = stream_name(kind, shard)
+        answer = await self._ask(f"STREAM.INFO.{name}", {})
+        if answer is None:
+            return None
+        # After the stream: what comes in between is counted as waiting, and read at the next poll.
+        lanes = () if kind is StreamKind.RETRY else await self._lanes(name)
+        state = answer["state"]
+        return StreamPosition(
+            int(state["first_seq"]), int(state["last_seq"]), int(state["messages"]), lanes
+        )
+
+    @override
+    async def rows(self, shard: str, kind: StreamKind, start: int, most: int) -> list[RowPosition]:
+        name = stream_name(kind, shard)
+        try:
+            places = await self._guarded(read_places(self._connected(), name, start, most))
+        except StreamMissing:
+            return []
+        except StoreUnavailable as error:
+            raise StreamsUnavailable(str(error)) from error
+        except StoreError as error:
+            raise StreamsRefused(str(error)) from error
+        found = []
+        for sequence, subject, stored_at in places:
+            # The same places in the subjects of all three streams (`forebay.core.subjects`).
+            _, _, _, partition, lane, namespace, own, *_ = subject.split(".")
+            place = sys.intern(f"{partition}.{lane}")
+            found.append(RowPosition(sequence, _shared_name(namespace, own), place, stored_at))
+        return found
 
     @override
     async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
@@ -222,16 +235,9 @@ class JetStreams(StreamManager):
                 raise StreamsRefused(str(error)) from error
         return missing
 
-    # --- what the backlog is made of
-
-    async def _consumers_behind(self, shard: str, kind: StreamKind) -> list[_Consumer]:
-        """Return the consumers of a stream that have something to do; asked once a second."""
-        now = asyncio.get_running_loop().time()
-        known = self._behind.get((shard, kind))
-        if known is not None and now - known[0] < 1.0:
-            return known[1]
-        name = stream_name(kind, shard)
-        behind: list[_Consumer] = []
+    async def _lanes(self, name: str) -> tuple[LanePosition, ...]:
+        """Return how far each of our consumers of a stream is: all are in one answer, or two."""
+        found: list[LanePosition] = []
         offset, total = 0, 1
         while offset < total:
             answer = await self._ask(f"CONSUMER.LIST.{name}", {"offset": offset})
@@ -240,48 +246,15 @@ class JetStreams(StreamManager):
             page = answer.get("consumers") or []
             total = int(answer.get("total", 0))
             offset += max(len(page), 1)
-            behind += [
-                _Consumer(each["config"]["filter_subject"], int(each["ack_floor"]["stream_seq"]))
-                for each in page
-                if each["config"].get("durable_name")
-                and each.get("num_pending", 0) + each.get("num_ack_pending", 0) > 0
-            ]
-        self._behind[shard, kind] = (now, behind)
-        return behind
-
-    async def _count_after(
-        self, shard: str, kind: StreamKind, subjects: str, floor: int
-    ) -> tuple[int, datetime | None]:
-        """Count an endpoint's messages above a sequence.
-
-        The creation of a consumer that nobody reads is answered with how many messages wait for it:
-        the only count by subject and sequence that the server has. (`STREAM.INFO` with a filter
-        lists every subject, 100,000 of them at most, and RETRY and RAW have one for each message:
-        with 230,000 in RETRY one such answer held nats-server for 2 to 3 seconds, in which it
-        confirmed nothing that was published.)
-        """
-        name = stream_name(kind, shard)
-        since = await self._time_after(name, subjects, floor + 1)
-        if since is None:
-            return 0, None
-        config = {
-            "ack_policy": "none",
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": floor + 1,
-            "filter_subject": subjects,
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": 5_000_000_000,
-        }
-        answer = await self._ask(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})
-        if answer is None:
-            return 0, None
-        await self._ask(f"CONSUMER.DELETE.{name}.{answer['name']}", {})
-        return int(answer.get("num_pending", 0)), since
-
-    async def _time_after(self, name: str, subjects: str, sequence: int) -> datetime | None:
-        """Return when the first message of some subjects from a sequence on was stored."""
-        return await self._time_of(name, {"seq": sequence, "next_by_subj": subjects})
+            for each in page:
+                # Named by `consumer_name`; somebody else's is no measure of what is processed.
+                step, _, rest = str(each["config"].get("durable_name")).partition("-")
+                lane, _, partition = rest.partition("-")
+                if step in {"split", "deliver"} and partition:
+                    waiting = each.get("num_pending", 0) + each.get("num_ack_pending", 0)
+                    floor = int(each["ack_floor"]["stream_seq"])
+                    found.append(LanePosition(f"{partition}.{lane}", floor, int(waiting)))
+        return tuple(found)
 
     async def _time_of(self, name: str, body: dict[str, Any]) -> datetime | None:
         answer = await self._ask(f"STREAM.MSG.GET.{name}", body)
@@ -299,14 +272,33 @@ class JetStreams(StreamManager):
 
     async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """Call JetStream; None where the stream or message is not there."""
-        asking = request(
-            self._connected(),
-            API_PREFIX + call,
-            msgspec.json.encode(body),
-            within=REQUEST_SECONDS,
-            silence=_SILENCE,
-        )
         began = time.monotonic()
+        try:
+            reply = await self._guarded(
+                request(
+                    self._connected(),
+                    API_PREFIX + call,
+                    msgspec.json.encode(body),
+                    within=REQUEST_SECONDS,
+                    silence=_SILENCE,
+                )
+            )
+        except StoreUnavailable as error:
+            raise StreamsUnavailable(str(error)) from error
+        self._on_answer(time.monotonic() - began)
+        answer: dict[str, Any] = msgspec.json.decode(reply.data)
+        refused = answer.get("error")
+        if refused is None:
+            return answer
+        if refused.get("err_code") in {MESSAGE_MISSING_CODE, STREAM_MISSING_CODE}:
+            return None
+        message = (
+            f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
+        )
+        raise StreamsRefused(message)
+
+    async def _guarded(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Wait for an answer, but no longer than there is a connection on which it could come."""
         task = asyncio.create_task(asking)
         self._asking.add(task)
         # Also where nobody waits any more: its failure is no news then.
@@ -320,22 +312,15 @@ class JetStreams(StreamManager):
             message = "the connection to NATS was lost"
             raise StreamsUnavailable(message)
         try:
-            reply = task.result()
-        except StoreUnavailable as error:
-            raise StreamsUnavailable(str(error)) from error
+            return task.result()
         except OSError as error:
             raise StreamsUnavailable(_silent(error)) from error
-        self._on_answer(time.monotonic() - began)
-        answer: dict[str, Any] = msgspec.json.decode(reply.data)
-        refused = answer.get("error")
-        if refused is None:
-            return answer
-        if refused.get("err_code") in {MESSAGE_MISSING_CODE, STREAM_MISSING_CODE}:
-            return None
-        message = (
-            f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"
-        )
-        raise StreamsRefused(message)
+
+
+# Of one endpoint there may be tens of thousands of rows.
+@functools.lru_cache(maxsize=16_384)
+def _shared_name(namespace: str, name: str) -> EndpointName:
+    return EndpointName(namespace, name)
 
 
 def _silent(error: Exception) -> str:
@@ -351,7 +336,11 @@ class NoStreams(StreamManager):
         self.gone: list[str] = []
         self.ensured: list[str] = []
         self.purged: list[tuple[str, EndpointName]] = []
-        self.backlogs: dict[EndpointName, Waiting] = {}
+        self.places: dict[StreamKind, StreamPosition] = {}
+        self.stored: dict[StreamKind, list[RowPosition]] = {}
+        self.read: list[tuple[StreamKind, int, int]] = []
+        """Which rows were asked for: of which stream, from where on, and how many at most."""
+
         self.times: dict[EndpointName, datetime] = {}
 
     @override
@@ -366,9 +355,15 @@ class NoStreams(StreamManager):
         self.purged.append((shard, endpoint))
 
     @override
-    async def waiting(self, shard: str, endpoint: EndpointName) -> Waiting:
+    async def place(self, shard: str, kind: StreamKind) -> StreamPosition | None:
         self._check()
-        return self.backlogs.get(endpoint, Waiting(0, None))
+        return self.places.get(kind)
+
+    @override
+    async def rows(self, shard: str, kind: StreamKind, start: int, most: int) -> list[RowPosition]:
+        self._check()
+        self.read.append((kind, start, most))
+        return [each for each in self.stored.get(kind, ()) if each.sequence >= start][:most]
 
     @override
     async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Secret
@@ -27,9 +27,12 @@ from forebay_operator.settings.config import OperatorConfig
 
 __all__ = [
     "DEDICATED_FILE",
+    "DELETED_MOST",
     "TABLE_COMPONENT",
     "Pool",
     "dedicated_table",
+    "latest_deleted",
+    "listed_as_deleted",
     "processor_table",
     "receiver_table",
     "table_file",
@@ -40,6 +43,11 @@ __all__ = [
 Pool = Literal["receivers", "processors"]
 
 TABLE_COMPONENT: Final = "table"
+DELETED_MOST: Final = 1000
+"""Deleted endpoints that one table lists, the latest ones: a name takes up to 117 bytes there, and
+130 in an annotation, all of which have 256 KiB. Of one that is not listed any more, what comes up
+waits as for an endpoint that is not known yet, and is set aside when its age ends."""
+
 DEDICATED_FILE: Final = "receivers.json"
 """The one file of a Dedicated endpoint's receivers."""
 
@@ -100,6 +108,25 @@ def processor_table(
     times = {str(name): when for name, when in deleted.items()}
     metadata.annotations = {ANNOTATION_DELETED: json.dumps(times, sort_keys=True)}
     return _secret(metadata, table_file("processors", index), table), generation
+
+
+def listed_as_deleted(document: Mapping[str, Any]) -> dict[EndpointName, int]:
+    """Return the endpoints that a table's Secret lists as deleted, with the second of each.
+
+    What somebody has made unreadable counts as nothing: it is written anew.
+    """
+    annotations = document.get("metadata", {}).get("annotations") or {}
+    try:
+        written = json.loads(annotations.get(ANNOTATION_DELETED, "{}"))
+        return {EndpointName.parse(name): int(when) for name, when in written.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def latest_deleted(deleted: Mapping[EndpointName, int], oldest: float) -> dict[EndpointName, int]:
+    """Return the deleted endpoints that a table lists: those after a time, the latest of them."""
+    young = [each for each in deleted.items() if each[1] > oldest]
+    return dict(sorted(young, key=lambda each: (each[1], each[0]))[-DELETED_MOST:])
 
 
 def _receivers(routes: Iterable[ReceiverRoute]) -> tuple[ReceiverTable, str]:

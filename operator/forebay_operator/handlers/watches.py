@@ -7,8 +7,10 @@ Forebay's namespace alone, so that the operator needs no rights on other namespa
 """
 
 import asyncio
+import itertools
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,6 +45,7 @@ Listener = Callable[[str | None, Document], None]
 class _Watch:
     thread: threading.Thread
     stop: threading.Event
+    asked: "_Backoffs"
 
 
 class Watches:
@@ -115,6 +118,22 @@ class Watches:
             watch.stop.set()
             self._removed.append(watch)
 
+    @property
+    def age(self) -> float:
+        """Seconds since a request of a required watch was begun, of the one that is silent longest.
+
+        The server ends each after `SERVER_SECONDS`, and the next one is begun: so this stays below
+        some minutes, and rises while the server gives no answer.
+        """
+        now = time.monotonic()
+        return max(now - watch.asked.begun_at for watch in self._required)
+
+    @property
+    def silence(self) -> float:
+        """The same since an attempt: while the server is away there is one every few seconds."""
+        now = time.monotonic()
+        return max(now - watch.asked.tried_at for watch in self._required)
+
     async def stop(self) -> None:
         """End all watches and wait for their threads."""
         watches = [*self._required, *self._optional.values(), *self._removed]
@@ -180,7 +199,8 @@ class Watches:
         namespace: str | None,
         kind: ManagedKind | None = None,
     ) -> _Watch:
-        stop = threading.Event()
+        stop, asked = threading.Event(), _Backoffs()
+        settings.networking.error_backoffs = asked
 
         def run() -> None:
             try:
@@ -204,7 +224,7 @@ class Watches:
             if not stop.is_set():
                 self._loop.call_soon_threadsafe(self._ended, kind)
 
-        return _Watch(threading.Thread(target=run, name=name, daemon=True), stop)
+        return _Watch(threading.Thread(target=run, name=name, daemon=True), stop, asked)
 
     def _ended(self, kind: ManagedKind | None) -> None:
         """A watch ended by itself."""
@@ -251,14 +271,20 @@ class _Backoffs:
     """Pauses between attempts to reach the API server, without end.
 
     One that restarts is asked again soon, since live changes wait for it; one that is away for an
-    hour must not make the operator restart again and again.
+    hour must not make the operator restart again and again. kopf asks for the next pause before
+    each attempt, which is how we know that a watch is alive.
     """
+
+    def __init__(self) -> None:
+        self.begun_at = self.tried_at = time.monotonic()
+        """When a request was begun last, and when an attempt was made: read by other threads."""
 
     def __iter__(self) -> Iterator[float]:
         """Begin anew for each request."""
-        yield from (0.2, 0.5, 1, 2)
-        while True:
-            yield 5
+        self.begun_at = time.monotonic()
+        for pause in itertools.chain((0.2, 0.5, 1.0, 2.0), itertools.repeat(5.0)):
+            self.tried_at = time.monotonic()
+            yield pause
 
 
 def _is_not_of_an_optional_watch(record: logging.LogRecord) -> bool:
@@ -291,5 +317,4 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = (
         SERVER_SECONDS  # a whole number, or the API server refuses it
     )
-    settings.networking.error_backoffs = _Backoffs()
     return settings

@@ -17,6 +17,7 @@ __all__ = [
     "changes",
     "degradation",
     "status_document",
+    "status_figures",
     "tellable",
 ]
 
@@ -125,13 +126,7 @@ def status_document(
             "maxReplicas": sizing.high,
             "cpuRequest": sizing.cpu,
         }
-    if status.backlog is not None:
-        document["backlog"] = {
-            "items": status.backlog.items,
-            "oldestSeconds": status.backlog.oldest_seconds,
-        }
-    if status.last_event_time is not None:
-        document["lastEventTime"] = write_time(status.last_event_time)
+    document |= status_figures(status.backlog, status.last_event_time)
     document["conditions"] = [
         {
             "type": condition.type.value,
@@ -144,6 +139,16 @@ def status_document(
         for condition in status.conditions
     ]
     return document
+
+
+def status_figures(backlog: Backlog | None, latest: datetime | None) -> dict[str, Any]:
+    """Return what a status has of these two."""
+    found: dict[str, Any] = {}
+    if backlog is not None:
+        found["backlog"] = {"items": backlog.items, "oldestSeconds": backlog.oldest_seconds}
+    if latest is not None:
+        found["lastEventTime"] = write_time(latest)
+    return found
 
 
 def _short(message: str) -> str:

@@ -83,24 +83,27 @@ class Breakers:
     ) -> Condition:
         """Return the condition of an endpoint that has these destinations."""
         before = _standing(endpoint.status)
-        view = await self._view()
-        mine = [
-            each
-            for each in view.opened.get(endpoint.endpoint, ())
-            if each.destination in destinations
-        ]
-        if view.ready and not mine and not view.is_whole:
-            return before or _NOT_TOLD
-        found = breaker_condition(mine) if view.ready else _NOT_TOLD
+        found = _found(endpoint, destinations, before, await self._view())
         if before is None or found == before or before.status == "Unknown":
             # The first word on a destination is never held back; the second is.
             if found.status == "False" and found != before:
                 self._hold(endpoint.endpoint)
             return found
-        if self._clock() < self._not_before.get(endpoint.endpoint, 0.0):
+        if self._is_held(endpoint.endpoint):
             return before
         self._hold(endpoint.endpoint)
         return found
+
+    async def is_news(self, endpoint: ClusterEndpoint, destinations: Collection[str]) -> bool:
+        """Say whether `condition` would return another one than stands in the status."""
+        before = _standing(endpoint.status)
+        found = _found(endpoint, destinations, before, await self._view())
+        if before is None or before.status == "Unknown":
+            return found != before
+        return found != before and not self._is_held(endpoint.endpoint)
+
+    def _is_held(self, name: EndpointName) -> bool:
+        return self._clock() < self._not_before.get(name, 0.0)
 
     def _hold(self, name: EndpointName) -> None:
         now = self._clock()
@@ -125,6 +128,21 @@ class Breakers:
                 opened.setdefault(each.endpoint, []).append(each)
         whole = all(answer is not None for answer in answers)
         return _View(len(pods), whole, {name: tuple(found) for name, found in opened.items()})
+
+
+def _found(
+    endpoint: ClusterEndpoint,
+    destinations: Collection[str],
+    before: Condition | None,
+    view: _View,
+) -> Condition:
+    """Return what processors say; what stands there where that is not all of it."""
+    mine = [
+        each for each in view.opened.get(endpoint.endpoint, ()) if each.destination in destinations
+    ]
+    if view.ready and not mine and not view.is_whole:
+        return before or _NOT_TOLD
+    return breaker_condition(mine) if view.ready else _NOT_TOLD
 
 
 def breaker_condition(opened: Iterable[OpenBreaker]) -> Condition:

@@ -1,68 +1,104 @@
-"""What NATS knows of an endpoint, for its status: its backlog, and its latest webhook."""
+"""What the streams hold of each endpoint, as its status is to say it: backlog and latest webhook.
 
-import asyncio
+One sweep at a time finds it out for all (`stream_sweep`); here is decided what of it is news.
+Asking changes nothing, so a pass and the one who decides whether there is to be one see the same.
+"""
+
+import math
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.adapters.streams import StreamManager, Waiting
+from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
+from forebay_operator.models.backlog_steps import shown_backlog
 from forebay_operator.models.endpoint import ClusterEndpoint, read_time
 from forebay_operator.models.status import Backlog
+from forebay_operator.services.stream_sweep import AskProcessors, ShardSweep
 
-__all__ = ["StreamBacklogReader"]
+__all__ = ["EndpointFigures"]
 
 _log = structlog.get_logger(__name__)
 
 LATEST_SECONDS: Final = 60.0
 """Between two values of `lastEventTime`: an endpoint with steady traffic would else have its status
-written at every pass."""
+written at every poll."""
 
-COUNT_SHARE: Final = 0.02
-"""Of NATS' time at most, for the counts of one endpoint's backlog: what a count costs grows with
-the backlog, and receivers wait for the same server."""
-
-
-class _Count(NamedTuple):
-    """What was counted last of an endpoint."""
-
-    waiting: Waiting | None
-    """None where NATS gave no answer."""
-
-    again_at: float
-    """By the loop's clock: not counted again before."""
+POLLS: Final = 6
+"""Between two changes of a backlog."""
 
 
-class StreamBacklogReader:
-    """Reads it from NATS; what is not answered is left as it was."""
+class _Standing(NamedTuple):
+    """What stood in a status, and since when it did, by our clock."""
 
-    def __init__(self, streams: StreamManager) -> None:
-        self._streams = streams
-        self._not_before: dict[EndpointName, float] = {}
-        self._counts: dict[EndpointName, _Count] = {}
+    value: Any
+    since: float
 
-    async def backlog(self, shard: str, name: EndpointName) -> Backlog | None:
-        """Return what waits, as it was counted last; None where it is not known.
 
-        After a count that took long, or was not answered for long, the next one waits
-        (`COUNT_SHARE`).
+class EndpointFigures:
+    """Figures of all endpoints; `poll` is called now and then."""
+
+    def __init__(
+        self,
+        shards: Iterable[str],
+        streams: StreamManager,
+        ask_processors: AskProcessors,
+        poll_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            shards: All shards.
+            streams: NATS.
+            ask_processors: What they count in RETRY.
+            poll_seconds: Between two polls.
+            clock: Seconds that never go back, as the event loop's.
         """
-        clock = asyncio.get_running_loop().time
-        began, last = clock(), self._counts.get(name)
-        if last is not None and began < last.again_at:
-            return _as_backlog(last.waiting)
-        waiting = None
-        try:
-            waiting = await self._streams.waiting(shard, name)
-        except (StreamsUnavailable, StreamsRefused) as error:
-            _log.debug("backlog_unknown", endpoint=str(name), reason=str(error))
-        now = clock()
-        self._counts[name] = _Count(waiting, again_at=now + (now - began) / COUNT_SHARE)
-        return _as_backlog(waiting)
+        self._sweeps = {shard: ShardSweep(shard, streams, ask_processors) for shard in shards}
+        self._poll_seconds = poll_seconds
+        self._clock = clock
+        self._standing: dict[tuple[EndpointName, str], _Standing] = {}
 
-    async def latest(self, shard: str, endpoint: ClusterEndpoint) -> datetime | None:
+    async def poll(self, endpoints: Iterable[ClusterEndpoint]) -> None:
+        """Find out how all shards are; one that gives no answer is not known until the next poll.
+
+        Args:
+            endpoints: All that there are.
+        """
+        by_shard: dict[str, list[EndpointName]] = {shard: [] for shard in self._sweeps}
+        for each in endpoints:
+            by_shard.get(each.shard, []).append(each.endpoint)
+        for shard, sweep in self._sweeps.items():
+            try:
+                await sweep.poll(by_shard[shard])
+            except (StreamsUnavailable, StreamsRefused) as error:
+                _log.debug("streams_unknown", shard=shard, reason=str(error))
+
+    def backlog(self, endpoint: ClusterEndpoint) -> Backlog | None:
+        """Return what waits, in steps; as it stands where nothing is known."""
+        shown = endpoint.status.get("backlog")
+        before = None
+        if shown:
+            before = Backlog(items=shown["items"], oldest_seconds=shown["oldestSeconds"])
+        sweep = self._sweeps.get(endpoint.shard)
+        if sweep is None or sweep.waiting is None:
+            return before
+        found = sweep.waiting.get(endpoint.endpoint)
+        age = 0
+        if found is not None and found.oldest is not None:
+            age = max(0, int((datetime.now(UTC) - found.oldest).total_seconds()))
+        return shown_backlog(
+            Backlog(items=0 if found is None else found.items, oldest_seconds=age),
+            before,
+            poll_seconds=self._poll_seconds,
+            may_change=self._is_old(endpoint, "backlog", before, POLLS * self._poll_seconds),
+        )
+
+    def latest(self, endpoint: ClusterEndpoint) -> datetime | None:
         """Return when the latest webhook was stored, a minute old at most; None where none was.
 
         A new value comes a minute after the one before at the earliest, also across a restart, and
@@ -70,31 +106,30 @@ class StreamBacklogReader:
         """
         shown = endpoint.status.get("lastEventTime")
         known = read_time(shown) if isinstance(shown, str) else None
-        now = asyncio.get_running_loop().time()
-        if known is not None:
-            is_young = (datetime.now(UTC) - known).total_seconds() < LATEST_SECONDS
-            if is_young or now < self._not_before.get(endpoint.endpoint, now):
-                return known
-        try:
-            found = await self._streams.latest(shard, endpoint.endpoint)
-        except (StreamsUnavailable, StreamsRefused) as error:
-            _log.debug("latest_unknown", endpoint=str(endpoint.endpoint), reason=str(error))
-            return known
-        self._not_before[endpoint.endpoint] = now + LATEST_SECONDS
-        if found is None or (known is not None and found <= known):
-            return known
-        return found
+        sweep = self._sweeps.get(endpoint.shard)
+        found = None if sweep is None else sweep.latest(endpoint.endpoint)
+        is_old = self._is_old(endpoint, "latest", known, LATEST_SECONDS)
+        if found is None or known is None:
+            return found or known
+        is_young = (datetime.now(UTC) - known).total_seconds() < LATEST_SECONDS
+        return known if is_young or not is_old or found <= known else found
 
     def forget(self, name: EndpointName) -> None:
         """Take it that an endpoint is gone."""
-        self._not_before.pop(name, None)
-        self._counts.pop(name, None)
+        for figure in ("backlog", "latest"):
+            self._standing.pop((name, figure), None)
+        for sweep in self._sweeps.values():
+            sweep.forget(name)
 
-
-def _as_backlog(waiting: Waiting | None) -> Backlog | None:
-    if waiting is None:
-        return None
-    age = 0
-    if waiting.oldest is not None:
-        age = max(0, int((datetime.now(UTC) - waiting.oldest).total_seconds()))
-    return Backlog(items=waiting.items, oldest_seconds=age)
+    def _is_old(
+        self, endpoint: ClusterEndpoint, figure: str, value: object, seconds: float
+    ) -> bool:
+        """Say whether a figure stands in the status for so long; at the start nobody knows."""
+        key, now = (endpoint.endpoint, figure), self._clock()
+        standing = self._standing.get(key)
+        if standing is None:
+            standing = self._standing[key] = _Standing(value, -math.inf)
+        elif standing.value != value:
+            since = -math.inf if standing.value is None else now
+            standing = self._standing[key] = _Standing(value, since)
+        return now - standing.since >= seconds

@@ -10,11 +10,11 @@ from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.builders.tables import DEDICATED_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
-from forebay_operator.models.status import Condition, EndpointStatus, PodCount
+from forebay_operator.models.status import Condition, EndpointStatus, PodCount, status_figures
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint
 from forebay_operator.services.conditions import complete, false, pool_condition, true
 from forebay_operator.services.destination_health import Breakers
-from forebay_operator.services.endpoint_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.table_reconciler import RouteTables
@@ -57,14 +57,14 @@ class Observer:
         tables: RouteTables,
         pools: Pools,
         shards: Shards,
-        backlog: StreamBacklogReader,
+        figures: EndpointFigures,
         breakers: Breakers,
     ) -> None:
         self._config = config
         self._tables = tables
         self._pools = pools
         self._shards = shards
-        self._backlog = backlog
+        self._figures = figures
         self._breakers = breakers
 
     async def status(
@@ -90,11 +90,10 @@ class Observer:
             found.append(_unless_refused(condition, served.trouble.get("receivers")))
             condition, processors = await self._shared_pool("processors", endpoint.endpoint)
             found.append(_unless_refused(condition, served.trouble.get("processors")))
-            destinations = {each.name for each in accepted.processing.destinations}
-            found.append(await self._breakers.condition(endpoint, destinations))
+            found.append(await self._breakers.condition(endpoint, _destinations(accepted)))
             if served.isolation == "Dedicated":
                 sizing = receiver_size(accepted.manifest, self._config)
-            backlog = await self._backlog.backlog(accepted.route.shard, endpoint.endpoint)
+            backlog = self._figures.backlog(endpoint)
         status = EndpointStatus(
             observed_generation=endpoint.generation,
             conditions=complete(found),
@@ -104,9 +103,25 @@ class Observer:
             processors=processors,
             sizing=sizing,
             backlog=backlog,
-            last_event_time=await self._backlog.latest(endpoint.shard, endpoint),
+            last_event_time=self._figures.latest(endpoint),
         )
         return status, serving
+
+    async def is_news(self, endpoint: ClusterEndpoint, served: Served) -> bool:
+        """Say whether the status would say something else of streams or destinations.
+
+        What else it says changes by events only: of pods, Secrets, the spec, the streams' state.
+        """
+        status = status_figures(
+            self._figures.backlog(endpoint) if served.accepted else None,
+            self._figures.latest(endpoint),
+        )
+        if any(endpoint.status.get(name) != value for name, value in status.items()):
+            return True
+        accepted = served.accepted
+        return accepted is not None and await self._breakers.is_news(
+            endpoint, _destinations(accepted)
+        )
 
     def _streams_condition(self, shard: str) -> Condition:
         state = self._shards.state(shard)
@@ -135,6 +150,10 @@ class Observer:
         if having < view.ready:
             await self._tables.touch(pool, name)
         return pool_condition(pool, view, having, self._config.namespace)
+
+
+def _destinations(accepted: AcceptedEndpoint) -> frozenset[str]:
+    return frozenset(each.name for each in accepted.processing.destinations)
 
 
 def _secrets_condition(accepted: AcceptedEndpoint) -> Condition:

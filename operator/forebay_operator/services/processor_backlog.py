@@ -1,5 +1,7 @@
 """How much waits in the pool of processors: read once for all who ask, at `/scaling/processors`.
 
+And what each endpoint has in RETRY, which they count (`stream_sweep`).
+
 Every ready processor is asked. Where one does not answer, or none is ready, nothing is known: a sum
 of the others would look like less work, and less work takes pods away.
 """
@@ -10,7 +12,8 @@ from typing import Final
 
 from forebay_operator.adapters.pod_reports import PodPages
 from forebay_operator.models.pod_reports import Deliverable
-from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.models.stored_rows import ParkedItems
+from forebay_operator.services.cluster_cache import ClusterCache, PodFacts
 
 __all__ = ["PoolLoad"]
 
@@ -51,10 +54,21 @@ class PoolLoad:
         # Who stops waiting does not end it for the others.
         return await asyncio.shield(known[1])
 
+    async def parked(self) -> list[ParkedItems] | None:
+        """Return what waits in RETRY by all ready processors; None where one did not say."""
+        pods = self._ready()
+        answers = await asyncio.gather(*(self._pages.parked(pod.address) for pod in pods))
+        found = [each for each in answers if each is not None]
+        if not found or len(found) < len(pods):
+            return None
+        return [item for each in found for item in each]
+
+    def _ready(self) -> list[PodFacts]:
+        pods = self._cache.pods(self._selector)
+        return [pod for pod in pods if pod.is_ready and not pod.is_leaving]
+
     async def _poll(self) -> Deliverable | None:
-        pods = [
-            pod for pod in self._cache.pods(self._selector) if pod.is_ready and not pod.is_leaving
-        ]
+        pods = self._ready()
         answers = await asyncio.gather(*(self._pages.deliverable(pod.address) for pod in pods))
         found = [each for each in answers if each is not None]
         if not found or len(found) < len(pods):

@@ -38,7 +38,7 @@ from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpo
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import leaving
-from forebay_operator.services.endpoint_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer, Served
@@ -55,6 +55,10 @@ _log = structlog.get_logger(__name__)
 WAIT_SECONDS: Final = 1.0
 """Between two passes while something is on its way that passes in seconds."""
 
+WAITING_AT_ONCE: Final = 250
+"""Of so many such endpoints; of more each waits longer, five times as long at most: a thousand that
+come together would else take a fifth of a core to see that pods are still reading."""
+
 EARLY_WAITS: Final = 60
 """Passes of this kind; what takes longer than a minute does not pass by itself in seconds."""
 
@@ -70,7 +74,6 @@ _TABLES_FULL: Final = RejectedEndpoint(
         "or endpoints removed"
     ),
 )
-
 
 SLICE: Final = 500
 """Endpoints that are read in one go for the metrics: less than a millisecond."""
@@ -96,7 +99,7 @@ class Parts:
     tables: RouteTables
     pools: Pools
     streams: StreamManager
-    backlog: StreamBacklogReader
+    figures: EndpointFigures
     observer: Observer
     apis: OptionalApis
     events: EventRecorder
@@ -114,13 +117,14 @@ class Reconciler:
         self._tables = parts.tables
         self._pools = parts.pools
         self._streams = parts.streams
-        self._backlog = parts.backlog
+        self._figures = parts.figures
         self._observer = parts.observer
         self._apis = parts.apis
         self._events = parts.events
         self._queue = parts.queue
         self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
+        self._leaving: set[EndpointName] = set()
         self.shared_hosts: dict[EndpointName, str] = {}
         """The host of each Shared endpoint: each needs a route to the shared receivers."""
 
@@ -145,6 +149,7 @@ class Reconciler:
         if endpoint is None:
             await self._clear(name)
             self._tables.forget(name)
+            self._leaving.discard(name)
             return ReconcileResult(result="gone", again_in=None)
         if endpoint.deleted is not None:
             return await self._finish(endpoint, endpoint.deleted)
@@ -171,11 +176,24 @@ class Reconciler:
             return ReconcileResult(result="refused", again_in=self._config.limits.status_seconds)
         if status.is_true(ConditionType.READY):
             self._waits.pop(name, None)
-            return ReconcileResult(result="ok", again_in=self._config.limits.status_seconds)
+            # Of receivers of its own nobody else polls the pages; of shared ones the sweep does.
+            is_swept = served.isolation == "Shared" and not self._tables.is_moving(name)
+            again = None if is_swept else self._config.limits.status_seconds
+            return ReconcileResult(result="ok", again_in=again)
         self._waits[name] = self._waits.get(name, 0) + 1
         is_early = self._waits[name] <= EARLY_WAITS
-        seconds = WAIT_SECONDS if is_early else self._config.limits.status_seconds
+        seconds = self._wait_seconds if is_early else self._config.limits.status_seconds
         return ReconcileResult(result="waiting", again_in=seconds)
+
+    @property
+    def _wait_seconds(self) -> float:
+        """Between two passes of an endpoint that waits, by how many wait."""
+        waiting = len(self._waits) + len(self._leaving)
+        return WAIT_SECONDS * min(1.0 + waiting / WAITING_AT_ONCE, 5.0)
+
+    def served(self, name: EndpointName) -> Served | None:
+        """Return what the last resync left behind; None where there was none."""
+        return self._served.get(name)
 
     def ages(self) -> Iterator[Age | None]:
         """Return how old what endpoints trust in is; None after every `SLICE` of them."""
@@ -313,7 +331,7 @@ class Reconciler:
         """Remove what is left of an endpoint that is gone."""
         self._served.pop(name, None)
         self._waits.pop(name, None)
-        self._backlog.forget(name)
+        self._figures.forget(name)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._flush(name)
@@ -327,7 +345,8 @@ class Reconciler:
         await self._clear(name)
         age = (_now() - since).total_seconds()
         if age < LEAVE_SECONDS and not await self._is_left_alone(name):
-            return ReconcileResult(result="waiting", again_in=WAIT_SECONDS)
+            self._leaving.add(name)
+            return ReconcileResult(result="waiting", again_in=self._wait_seconds)
         try:
             await self._streams.purge(endpoint.shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
@@ -350,6 +369,7 @@ class Reconciler:
             _log.info("endpoint_already_gone", endpoint=str(name))
         self._cache.forget(endpoint)
         self._tables.forget(name)
+        self._leaving.discard(name)
         _log.info("endpoint_deleted", endpoint=str(name))
         return ReconcileResult(result="gone", again_in=None)
 

@@ -15,7 +15,7 @@ __all__ = ["TABLE_BYTES", "TableAllocator"]
 
 TABLE_BYTES: Final = 896 * 1024
 """Room for the entries of one table. A Secret holds 1 MiB of values; the rest is for the names of
-endpoints that were deleted (`services.tables.DELETED_MOST`)."""
+endpoints that were deleted (`builders.tables.DELETED_MOST`)."""
 
 
 class TableAllocator:

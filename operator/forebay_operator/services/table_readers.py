@@ -24,6 +24,10 @@ _log = structlog.get_logger(__name__)
 VIEW_SECONDS: Final = 0.5
 """How long a poll of a pool is good for: with 1,000 endpoints on one pool one poll serves all."""
 
+TOUCH_SECONDS: Final = 1.0
+"""Between two touches of a pod: of a thousand endpoints in sixteen tables each would else have it
+touched for its own. Whoever waits for the pod asks again."""
+
 TOUCH_AGAIN_SECONDS: Final = 3.0
 """A touch that reaches the kubelet before the Secret's change does is of no use: then again."""
 
@@ -86,7 +90,8 @@ class Pools:
         now = asyncio.get_running_loop().time()
         for pod in self._cache.pods(selector):
             last_mark, last = self._touched.get(pod.name, ("", 0.0))
-            if pod.is_leaving or (last_mark == mark and now - last < TOUCH_AGAIN_SECONDS):
+            pause = TOUCH_AGAIN_SECONDS if last_mark == mark else TOUCH_SECONDS
+            if pod.is_leaving or (last_mark and now - last < pause):
                 continue
             self._touched[pod.name] = (mark, now)
             await self._annotate(pod, mark)

@@ -9,14 +9,12 @@ brings is bounded (`TenantLimits.table_kib`), an endpoint goes where there is ro
 refuses is written again with the news of one endpoint alone, whose refusal is then its own.
 """
 
-import asyncio
 import base64
-import json
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -33,42 +31,52 @@ from forebay.core.tables import (
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.tables import (
     Pool,
+    latest_deleted,
+    listed_as_deleted,
     processor_table,
     receiver_table,
     table_file,
     table_name,
 )
 from forebay_operator.errors import ApiRefused
-from forebay_operator.models.names import ANNOTATION_DELETED
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.pool_table_contents import PoolEntries
+from forebay_operator.services.table_generations import TableGenerations
 from forebay_operator.services.table_readers import Pools
+from forebay_operator.services.write_batches import PAUSE_SECONDS, WriteBatches
 from forebay_operator.settings.config import OperatorConfig
 
-__all__ = ["DELETED_MOST", "POOLS", "RouteTables"]
+__all__ = ["POOLS", "RouteTables"]
 
 _log = structlog.get_logger(__name__)
-
-REMEMBERED: Final = 64
-"""Generations of a table that a pod may lag behind: at one a second more than any kubelet needs."""
 
 POOLS: Final[tuple[Pool, ...]] = ("processors", "receivers")
 """In the order in which they are to know of an endpoint, so that nothing is received that no
 processor knows; in the other one they are to lose it."""
 
-DELETED_MOST: Final = 1000
-"""Deleted endpoints that one table lists, the latest ones: a name takes up to 117 bytes there, and
-130 in an annotation, all of which have 256 KiB. Of one that is not listed any more, what comes up
-waits as for an endpoint that is not known yet, and is set aside when its age ends."""
+
+class _Refusal(NamedTuple):
+    """What the API server said of a table, and of whom there were news in it."""
+
+    error: ApiRefused
+    news: set[EndpointName]
 
 
 class RouteTables:
     """All shared tables of an installation."""
 
     def __init__(
-        self, config: OperatorConfig, cache: ClusterCache, applier: Applier, pools: Pools
+        self,
+        config: OperatorConfig,
+        cache: ClusterCache,
+        applier: Applier,
+        pools: Pools,
+        pause_seconds: tuple[float, float] = PAUSE_SECONDS,
+        leave: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
+        """Begin with empty tables; `leave` is entered while a write is waited for."""
+        self._leave = leave
         self._config = config
         self._cache = cache
         self._applier = applier
@@ -81,10 +89,9 @@ class RouteTables:
         self._returning: set[EndpointName] = set()
         """Made again after a deletion that processors may still know of."""
 
-        self._locks: dict[tuple[Pool, int], asyncio.Lock] = {}
-        self._written: dict[tuple[Pool, int], deque[tuple[int, str]]] = {}
-        self._number = 0
-        self._since: dict[tuple[Pool, int, EndpointName], int] = {}
+        self._batches: WriteBatches[tuple[Pool, int], _Refusal | None]
+        self._batches = WriteBatches(pause_seconds)
+        self._generations: TableGenerations[tuple[Pool, int]] = TableGenerations()
 
     # --- what is wanted
 
@@ -165,8 +172,17 @@ class RouteTables:
 
     def forget(self, endpoint: EndpointName) -> None:
         """Take it that nobody asks any more what the pods have read of a deleted endpoint."""
-        self._receivers.forget_left(endpoint)
-        self._processors.forget_left(endpoint)
+        for pool in POOLS:
+            self._entries(pool).forget_left(endpoint)
+        self._generations.forget(endpoint)
+
+    def is_moving(self, endpoint: EndpointName) -> bool:
+        """Say whether an endpoint grew out of a table, and pods may have read that one last."""
+        return any(self._entries(pool).has_left(endpoint) for pool in POOLS)
+
+    async def close(self) -> None:
+        """End what is being written."""
+        await self._batches.close()
 
     def take_freed(self) -> bool:
         """Say whether any table of either pool got room since this was asked last."""
@@ -178,28 +194,25 @@ class RouteTables:
     def readings(self, pool: Pool, endpoint: EndpointName) -> dict[str, frozenset[str]]:
         """Return the generations of each file that say of an endpoint what the latest ones say.
 
-        A neighbour that comes into the table changes its generation, but nothing for this one: a
-        pod that has not read that yet serves this endpoint as well as one that has. No generation
-        does where a table is not written yet, or the endpoint still is in one that it grew out of.
+        No generation does where a table is not written yet, or the endpoint still is in one that it
+        grew out of.
         """
-        entries = self._entries(pool)
-        found: dict[str, frozenset[str]] = {}
-        for index in entries.indices(endpoint):
-            since = self._since.get((pool, index, endpoint), 0)
-            written = self._written.get((pool, index), ())
-            found[table_file(pool, index)] = frozenset(
-                generation
-                for number, generation in written
-                if number >= since and entries.is_written(endpoint, index)
+        entries, none = self._entries(pool), frozenset[str]()
+        return {
+            table_file(pool, index): (
+                self._generations.of((pool, index), endpoint)
+                if entries.is_written(endpoint, index)
+                else none
             )
-        return found
+            for index in entries.indices(endpoint)
+        }
 
     async def touch(self, pool: Pool, endpoint: EndpointName) -> None:
         """Wake the kubelets of a shared pool for an endpoint's table."""
         index = self._entries(pool).place(endpoint)
-        written = self._written.get((pool, index))
-        if written:
-            await self._touch(pool, index, written[-1][1])
+        generation = self._generations.latest((pool, index))
+        if generation is not None:
+            await self._touch(pool, index, generation)
 
     async def _touch(self, pool: Pool, index: int, generation: str) -> None:
         selector = self.selector(pool)
@@ -285,29 +298,51 @@ class RouteTables:
 
     async def _flush(self, pool: Pool, index: int, asking: EndpointName | None) -> None:
         """Write one table where it differs; `asking` is None for whoever asks for all endpoints."""
-        entries = self._entries(pool)
-        async with self._locks.setdefault((pool, index), asyncio.Lock()):
-            news = entries.news(index)
-            try:
-                await self._write(pool, index, news)
-            except ApiRefused as error:
-                if asking is not None and asking not in news:
-                    _log.warning("table_not_written", pool=pool, index=index, reason=str(error))
-                    return
-                if len(news) <= 1:
-                    raise
-                await self._write_alone(pool, index, sorted(news) if asking is None else [asking])
+        entries, table = self._entries(pool), (pool, index)
+        if asking is not None:
+            # What it brought is written, or is just being written.
+            while asking not in entries.news(index):
+                async with self._leave():
+                    is_over = await self._batches.settle(table)
+                if not is_over:
+                    if table in self._generations:
+                        return
+                    break
+        async with self._leave():
+            refusal = await self._batches.join(table, partial(self._write_news, pool, index))
+        if refusal is None:
+            return
+        if asking is not None and asking not in refusal.news:
+            _log.warning("table_not_written", pool=pool, index=index, reason=str(refusal.error))
+            return
+        if len(refusal.news) <= 1:
+            raise refusal.error
+        names = sorted(refusal.news) if asking is None else [asking]
+        async with self._leave():
+            last = await self._batches.alone(table, partial(self._write_each, pool, index, names))
+        if last is not None:
+            raise last.error
 
-    async def _write_alone(self, pool: Pool, index: int, names: list[EndpointName]) -> None:
-        """Write the news of one endpoint after the other; raises the last refusal at the end."""
-        refusal: ApiRefused | None = None
+    async def _write_news(self, pool: Pool, index: int) -> _Refusal | None:
+        """Write all that is news; returns the refusal."""
+        news = self._entries(pool).news(index)
+        try:
+            await self._write(pool, index, news)
+        except ApiRefused as error:
+            return _Refusal(error, news)
+        return None
+
+    async def _write_each(
+        self, pool: Pool, index: int, names: list[EndpointName]
+    ) -> _Refusal | None:
+        """Write the news of one endpoint after the other; returns the last refusal."""
+        refusal: _Refusal | None = None
         for name in names:
             try:
                 await self._write(pool, index, {name}, only=name)
             except ApiRefused as error:
-                refusal = error
-        if refusal is not None:
-            raise refusal
+                refusal = _Refusal(error, {name})
+        return refusal
 
     async def _write(
         self, pool: Pool, index: int, news: set[EndpointName], only: EndpointName | None = None
@@ -329,19 +364,10 @@ class RouteTables:
             entries.failed(index, news)
             raise
         done()
-        self._note(pool, index, generation, news)
+        self._generations.note((pool, index), generation, news)
         if applied != "same":
             _log.info("table_written", pool=pool, index=index, generation=generation)
             await self._touch(pool, index, generation)
-
-    def _note(self, pool: Pool, index: int, generation: str, news: set[EndpointName]) -> None:
-        """Remember what was written, and since when it speaks of the endpoints that are news."""
-        written = self._written.setdefault((pool, index), deque(maxlen=REMEMBERED))
-        if not written or written[-1][1] != generation:
-            self._number += 1
-            written.append((self._number, generation))
-        for each in news:
-            self._since[pool, index, each] = written[-1][0]
 
     def _entries(self, pool: Pool) -> PoolEntries[ReceiverRoute] | PoolEntries[ProcessorEndpoint]:
         return self._receivers if pool == "receivers" else self._processors
@@ -349,15 +375,8 @@ class RouteTables:
     # --- deleted endpoints
 
     def _listed_as_deleted(self, index: int) -> dict[EndpointName, int]:
-        document = self._cache.object(
-            ObjectKey("Secret", table_name("processors", index, self._config))
-        )
-        annotations = (document or {}).get("metadata", {}).get("annotations") or {}
-        try:
-            written = json.loads(annotations.get(ANNOTATION_DELETED, "{}"))
-            return {EndpointName.parse(name): int(when) for name, when in written.items()}
-        except (ValueError, AttributeError, TypeError):
-            return {}
+        name = table_name("processors", index, self._config)
+        return listed_as_deleted(self._cache.object(ObjectKey("Secret", name)) or {})
 
     def _deleted_at(self, index: int) -> dict[EndpointName, int]:
         """Return what is listed as deleted, with the times that stand in the Secret already.
@@ -367,16 +386,12 @@ class RouteTables:
         """
         found = self._listed_as_deleted(index)
         ours = {name: when for name, (table, when) in self._deleted.items() if table == index}
-        oldest = time.time() - self._config.tables.deleted_for_seconds
-        known = self._processors
-        kept = {
+        gone = {
             name: when
             for name, when in (ours | found).items()
-            if when > oldest and known.get(name) is None
+            if self._processors.get(name) is None
         }
-        if len(kept) > DELETED_MOST:
-            latest = sorted(kept.items(), key=lambda each: (each[1], each[0]))[-DELETED_MOST:]
-            kept = dict(latest)
+        kept = latest_deleted(gone, time.time() - self._config.tables.deleted_for_seconds)
         for name in ours.keys() - kept.keys():
             self._deleted.pop(name, None)
         return kept

@@ -1,6 +1,5 @@
 """Events of the watches, turned into keys for the queue: cheap, and never more than that."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,16 +19,9 @@ class WatchEventHandler:
     def __init__(self, cache: ClusterCache, queue: Enqueuer) -> None:
         self._cache = cache
         self._queue = queue
-        self._latest = asyncio.get_running_loop().time()
-
-    @property
-    def age(self) -> float:
-        """Seconds since the latest event of any watch."""
-        return asyncio.get_running_loop().time() - self._latest
 
     def endpoint(self, kind: str | None, document: Document) -> None:
         """Take an event of a WebhookEndpoint; `kind` is None for one of the first listing."""
-        self._note_event()
         live = kind is not None
         if kind == "DELETED":
             self._cache.drop_endpoint(document)
@@ -58,14 +50,12 @@ class WatchEventHandler:
 
     def secret(self, document: Document) -> None:
         """Take an event of any Secret of any namespace; its content is not kept."""
-        self._note_event()
         metadata = document["metadata"]
         for name in self._cache.users_of(metadata["namespace"], metadata["name"]):
             self._queue.enqueue(name)
 
     def managed(self, kind: str | None, document: Document) -> None:
         """Take an event of an object of ours."""
-        self._note_event()
         owner = owner_of(document)
         key: QueueKey = owner if owner is not None else SHARED
         if kind == "DELETED":
@@ -78,7 +68,6 @@ class WatchEventHandler:
 
     def pod(self, kind: str | None, document: Document) -> None:
         """Take an event of a pod in Forebay's namespace."""
-        self._note_event()
         if kind == "DELETED":
             self._cache.drop_pod(document)
         elif not self._cache.put_pod(document):
@@ -87,9 +76,6 @@ class WatchEventHandler:
         if owner is not None:
             self._queue.enqueue(owner, resync=False)
         # Of a shared pool the next pass, seconds away, is soon enough for a thousand endpoints.
-
-    def _note_event(self) -> None:
-        self._latest = asyncio.get_running_loop().time()
 
     def _enqueue_host(self, spec: object) -> None:
         host = spec.get("host") if isinstance(spec, Mapping) else None

@@ -113,7 +113,7 @@ class Limits(SettingsGroup):
     """How hard the operator works."""
 
     workers: Annotated[int, Field(ge=1, le=64)] = 8
-    """Endpoints that are reconciled at one time: bounds the load on the API server."""
+    """Requests to the API server at one time: bounds the load on it."""
 
     resync_seconds: Seconds = 300.0
     """Each endpoint is reconciled this often, give or take a fifth, for what a watch lost."""

@@ -137,6 +137,7 @@ async def _work(
             engine.load,
             engine.open_breakers,
             engine.troubles_of_destinations,
+            engine.parked,
         )
         application = admin_application(waiting_for, metrics.exposition, pages)
         async with serve_admin(application, admin):

@@ -26,6 +26,12 @@ async def deliverable(processor: ProcessorHarness) -> dict[str, float]:
     return found
 
 
+async def parked(processor: ProcessorHarness, name: str) -> list[dict[str, float]]:
+    """Return what the processor tells the operator of one endpoint's rows in RETRY."""
+    found = json.loads((await processor.part.admin("/parked")).body)["parked"]
+    return [each for each in found if each["endpoint"] == name]
+
+
 async def test_what_waits_for_a_paused_destination_asks_for_no_processor(
     processor: ProcessorHarness,
 ) -> None:
@@ -46,6 +52,13 @@ async def test_what_waits_for_a_paused_destination_asks_for_no_processor(
     await eventually(is_parked, saying="all to be parked")
     await eventually(is_nothing, saying="nothing to be deliverable")
 
+    async def is_reported() -> bool:
+        (found,) = await parked(processor, name)
+        return found["items"] == len(keys) and 0 < found["oldest_seconds"] < 60
+
+    # But the operator is told of it.
+    await eventually(is_reported, saying="all to be reported, and to grow old")
+
     # Once it is resumed, the same rows are work for whoever is there.
     processor.sink.hold()
     try:
@@ -60,6 +73,7 @@ async def test_what_waits_for_a_paused_destination_asks_for_no_processor(
         processor.sink.release()
     await processor.wait_delivered(name, keys)
     await eventually(is_nothing, saying="nothing to be left")
+    assert await parked(processor, name) == []
 
 
 async def test_what_waits_for_a_dead_destination_asks_for_no_processor(

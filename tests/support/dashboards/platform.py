@@ -198,11 +198,11 @@ def _operator() -> list[Sized]:
         (
             lines(
                 "Queue, and silence of the watches",
-                "Endpoints that wait for a worker: 0 within minutes of a start. Seconds since the latest event of any "
-                "watch: above 600 they are dead.",
+                "Endpoints that wait for a worker: 0 within minutes of a start. Seconds since a watch asked "
+                "the API server: above 600 it is dead, or the server away.",
                 {
                     "sum(forebay_operator_queue_items)": "endpoints in the queue",
-                    "max(forebay_operator_watch_age_seconds)": "seconds since an event",
+                    "max(forebay_operator_watch_age_seconds)": "seconds since a request",
                 },
                 steps=((600, "red"),),
             ),

@@ -13,6 +13,7 @@ from forebay.runtime.settings import NatsSettings
 from forebay.runtime.supervise import end_tasks
 from forebay_operator.adapters.streams import JetStreams
 from forebay_operator.metrics import Age
+from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.workers import Workers
 from forebay_operator.settings.config import Shard
@@ -63,7 +64,12 @@ async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]
         alone.config, streams, streams.connections, alone.metrics, random.Random(1), alone.queue
     )
     workers = Workers(
-        alone.config.limits, alone.cache, alone.reconciler, alone.shared, alone.metrics, alone.queue
+        PassPlaces(alone.config.limits.workers),
+        alone.cache,
+        alone.reconciler,
+        alone.shared,
+        alone.metrics,
+        alone.queue,
     )
     with listen(HOST, port, "the operator's port") as listener:
         async with serve_admin(admin_application(list, alone.metrics.exposition), listener):

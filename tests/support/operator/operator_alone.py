@@ -32,13 +32,15 @@ from forebay_operator.models.pod_reports import PodPage
 from forebay_operator.services.applier import Applier
 from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.destination_health import Breakers
-from forebay_operator.services.endpoint_backlog import StreamBacklogReader
+from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
+from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
 from forebay_operator.services.shared_reconciler import SharedParts
+from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.table_reconciler import POOLS, RouteTables
@@ -220,7 +222,8 @@ class OperatorAlone:
         pools = _FreshPools(cache, self.pods, cluster)
         processors = config.processors.pods.match_labels
         breakers = Breakers(cache, self.pods, processors, 10.0, asyncio.get_running_loop().time)
-        self.tables = RouteTables(config, cache, applier, pools)
+        # Passes are made one after the other: nothing comes together, so nothing waits for more.
+        self.tables = RouteTables(config, cache, applier, pools, (0.0, 0.0))
         self.tables.load()
         connections = asyncio.Event()
         connections.set()
@@ -229,28 +232,31 @@ class OperatorAlone:
         running = asyncio.create_task(shards.run())
         await shards.known.wait()
         running.cancel()
-        backlog = StreamBacklogReader(self.streams)
+        clock = asyncio.get_running_loop().time
+        load = PoolLoad(cache, self.pods, processors, clock)
+        figures = EndpointFigures(("0",), self.streams, load.parked, 10.0, clock)
         kinds = await cluster.kinds()
         self.watches = PlayedWatches(kinds)
         self.apis = OptionalApis(cluster, cache, applier, queue, self.watches, kinds=kinds)
-        self.reconciler = Reconciler(
-            Parts(
-                config=config,
-                cluster=cluster,
-                cache=cache,
-                applier=applier,
-                tables=self.tables,
-                pools=pools,
-                streams=self.streams,
-                backlog=backlog,
-                observer=Observer(config, self.tables, pools, shards, backlog, breakers),
-                apis=self.apis,
-                events=EventRecorder(cluster),
-                queue=queue,
-            )
+        parts = Parts(
+            config=config,
+            cluster=cluster,
+            cache=cache,
+            applier=applier,
+            tables=self.tables,
+            pools=pools,
+            streams=self.streams,
+            figures=figures,
+            observer=Observer(config, self.tables, pools, shards, figures, breakers),
+            apis=self.apis,
+            events=EventRecorder(cluster),
+            queue=queue,
         )
+        self.reconciler = Reconciler(parts)
         self.reconciler.begin()
         self.shared = SharedParts(config, cache, applier, self.tables, self.apis)
+        self.sweep = StatusSweep(parts, self.reconciler)
+        await self.sweep.poll()
 
     # --- what a tenant does
 

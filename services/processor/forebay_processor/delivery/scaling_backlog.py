@@ -16,7 +16,7 @@ from forebay_processor.delivery.entry import EntryState
 from forebay_processor.delivery.queue import DestinationQueue
 from forebay_processor.delivery.queues import DestinationQueues
 
-__all__ = ["parked_deliverable", "rows_deliverable"]
+__all__ = ["OLDEST_AMONG", "parked_deliverable", "rows_deliverable"]
 
 OLDEST_AMONG: Final = 100
 """Entries of one queue that are searched for its oldest. They are read in the order in which they

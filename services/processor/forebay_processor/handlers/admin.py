@@ -10,6 +10,7 @@ def admin_pages(
     load: Callable[[], dict[str, object]],
     open_breakers: Callable[[], list[dict[str, str | float | None]]],
     troubles: Callable[[], dict[str, object]],
+    parked: Callable[[], dict[str, object]],
 ) -> dict[str, Callable[[], object]]:
     """Return what each path shows.
 
@@ -18,10 +19,12 @@ def admin_pages(
         load: What the processor owns and what waits there.
         open_breakers: What there is to know of each destination that nothing is sent to.
         troubles: The same, and of destinations that fail, and which endpoints are paused.
+        parked: What waits in RETRY, by endpoint.
     """
     return {
         "/routes": lambda: {"generations": generations()},
         "/load": load,
         "/breakers": lambda: {"open": open_breakers()},
         "/destinations": troubles,
+        "/parked": parked,
     }

@@ -22,6 +22,7 @@ from forebay.runtime.periodic import periodically
 from forebay.runtime.supervise import end_tasks, run_until, to_the_end
 from forebay_processor.adapters.connection import Connection, Session
 from forebay_processor.delivery.failing_destinations import troubles_of
+from forebay_processor.delivery.parked_report import parked_by_endpoint
 from forebay_processor.delivery.queue_figures import figures_of
 from forebay_processor.delivery.queues import DestinationQueues
 from forebay_processor.delivery.scaling_backlog import parked_deliverable
@@ -216,6 +217,10 @@ class Engine:
     def troubles_of_destinations(self) -> dict[str, object]:
         """Return what there is to know of destinations that fail, and who is paused."""
         return troubles_of(self._factory.queues)
+
+    def parked(self) -> dict[str, object]:
+        """Return what waits in RETRY by endpoint, for the operator."""
+        return {"parked": parked_by_endpoint(self._factory.queues)}
 
     # -- life
 
