@@ -86,9 +86,9 @@ def replay(  # noqa: PLR0913  # one parameter for each option
     """Deliver items again to a destination: those of a message, or all of a time.
 
     For a destination that took them and lost them, or one that is new. An item comes with the same
-    webhook-id as before, whatever became of it; `events` and `channels` of the destination are
-    ignored. What waits for it, is about to be tried or is a dead letter there is left alone:
-    `forebay dead replay` is for those. Replayed items are outside the order.
+    webhook-id as before, whatever became of it; `events`, `channels` and `filter` of the
+    destination are ignored. What waits for it, is about to be tried or is a dead letter there is
+    left alone: `forebay dead replay` is for those. Replayed items are outside the order.
 
     Items are kept for 8 days, or until room is needed. Whole webhooks, for a destination of the
     format Raw, are replayed with --kind body only.
