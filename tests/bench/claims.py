@@ -77,7 +77,7 @@ class Price:
 def subjects() -> Iterator[str]:
     """Give subjects of as many items of ten thousand people."""
     own = EndpointName(*ENDPOINT.split("/"))
-    partitions = [conversation_partition(own, f"{person:016x}") for person in range(10_000)]
+    partitions = [conversation_partition(own, f"{person:016x}", "0") for person in range(10_000)]
     number = 0
     while True:
         token = key_token(f"msg:108200000000301:wamid.{number}")

@@ -178,7 +178,7 @@ class Rig:
 
     async def store(self, name: EndpointName, body: bytes, lane: Lane) -> None:
         """Store a webhook as a receiver does."""
-        subject = RawSubject("0", endpoint_partition(name), lane, name)
+        subject = RawSubject("0", endpoint_partition(name, "0"), lane, name)
         headers = {
             "Forebay-Received-At": str(int(time.time() * 1000)),
             "Forebay-Endpoint": str(name),

@@ -69,7 +69,7 @@ async def fill(client: Client) -> None:
         record = stored("wamid.access.both", now, endpoint=name)
         await publish(client, "wamid.access.both", record)
         await publish(client, "wamid.access.both", handled(record, now, IndexOutcome.DELIVERED))
-        subject = RawSubject("0", endpoint_partition(endpoint), Lane.INVALID, endpoint)
+        subject = RawSubject("0", endpoint_partition(endpoint, "0"), Lane.INVALID, endpoint)
         await client.jetstream().publish(str(subject), b"no JSON")
 
 

@@ -31,7 +31,7 @@ async def test_the_bytes_are_stored_as_they_came(receiver: ReceiverHarness) -> N
 
 
 async def test_the_subject_says_lane_and_endpoint(receiver: ReceiverHarness) -> None:
-    partition = endpoint_partition(EndpointName("demo", "meta"))
+    partition = endpoint_partition(EndpointName("demo", "meta"), "0")
     assert (await receiver.post(receiver.new_body())).status == 200
     assert (await receiver.last()).subject == f"forebay.raw.0.{partition:02d}.live.demo.meta"
 

@@ -29,7 +29,7 @@ def backlog(forebay: Forebay, name: str) -> Json:
 
 
 async def store_raw(stream: JetStreamContext, endpoint: EndpointName, count: int) -> None:
-    subject = str(RawSubject("0", endpoint_partition(endpoint), Lane.LIVE, endpoint))
+    subject = str(RawSubject("0", endpoint_partition(endpoint, "0"), Lane.LIVE, endpoint))
     for _ in range(count):
         await stream.publish(subject, b"{}")
 
@@ -60,7 +60,7 @@ async def test_each_endpoint_has_its_own(forebay: Forebay, nats_server: NatsServ
         await eventually(lambda: (backlog(forebay, "quiet") or {}).get("items") == 2)
 
         # What a processor has acked is no backlog, though it is kept.
-        consumer = consumer_name("split", Lane.LIVE, endpoint_partition(busy))
+        consumer = consumer_name("split", Lane.LIVE, endpoint_partition(busy, "0"))
         pull = await stream.pull_subscribe_bind(consumer, RAW)
         for message in await pull.fetch(20, timeout=2):
             if message.subject.endswith(".busy"):

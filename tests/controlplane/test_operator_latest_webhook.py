@@ -14,7 +14,7 @@ RAW = name_of(StreamKind.RAW, "0")
 
 async def store(nats_server: NatsServer, endpoint: EndpointName) -> None:
     """Store a webhook, and take it as a processor does, so that no backlog is left."""
-    partition = endpoint_partition(endpoint)
+    partition = endpoint_partition(endpoint, "0")
     async with nats_server.client() as client:
         stream = client.jetstream()
         await stream.publish(str(RawSubject("0", partition, Lane.LIVE, endpoint)), b"{}")

@@ -38,7 +38,7 @@ async def test_the_owner_is_killed_between_read_and_what_comes_late(tmp_path: Pa
 
 def partition_of(name: str, person: str) -> str:
     conversation = conversation_token(CHANNEL, person)
-    return f"event.{conversation_partition(EndpointName('demo', name), conversation):02d}"
+    return f"event.{conversation_partition(EndpointName('demo', name), conversation, '0'):02d}"
 
 
 async def store(processor: ProcessorHarness, name: str, status: str) -> None:

@@ -110,7 +110,7 @@ def test_a_replayed_row_begins_anew_in_its_own_partition_and_lane() -> None:
     subject, headers = replay_row(TEXT, "crm")
     row = RetrySubject.parse(subject)
     conversation = TEXT.headers[envelope.CONVERSATION]
-    partition = conversation_partition(SHOP, conversation)
+    partition = conversation_partition(SHOP, conversation, "0")
     assert row == ("0", partition, "replay", SHOP, "crm", conversation, TEXT.subject.key)
     assert subject.startswith(replay_subjects("0", partition).removesuffix(">"))
     assert row.is_replay

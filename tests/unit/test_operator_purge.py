@@ -28,7 +28,7 @@ def subjects(endpoint: EndpointName, shard: str = "0") -> list[tuple[StreamKind,
     """Return a subject of an endpoint in each lane of each stream that is purged."""
     found: list[tuple[StreamKind, str]] = []
     for lane in Lane:
-        raw = RawSubject(shard, endpoint_partition(endpoint), lane, endpoint)
+        raw = RawSubject(shard, endpoint_partition(endpoint, shard), lane, endpoint)
         found.append((StreamKind.RAW, str(raw)))
     for lane in (Lane.LIVE, Lane.STATUS, Lane.BULK):
         event = EventSubject(shard, 5, lane, endpoint, "messages", "ab12")

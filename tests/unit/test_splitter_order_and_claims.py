@@ -81,7 +81,8 @@ async def test_a_message_that_names_its_person_in_another_way_is_a_repeat(
     alone: SplitAlone,
 ) -> None:
     partitions = {
-        conversation_partition(NAME, conversation_token("1065", person)) for person in ("1", "2")
+        conversation_partition(NAME, conversation_token("1065", person), "0")
+        for person in ("1", "2")
     }
     assert len(partitions) == 2
     async with alone.running():

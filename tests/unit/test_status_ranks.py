@@ -60,10 +60,10 @@ def test_the_subjects_are_those_under_which_higher_statuses_are_stored(
 def test_a_person_with_two_names_is_searched_under_both() -> None:
     both = status(status="delivered", recipient_user_id="US.1")
     one, other = status(status="read"), status(status="read", recipient_user_id="US.1")
-    own = subject_of(both)._replace(partition=conversation_partition(SHOP, both.conversation))
+    own = subject_of(both)._replace(partition=conversation_partition(SHOP, both.conversation, "0"))
     found = higher_claims(own, decode_item(encode_item(both)))
     for item in (one, other):
-        partition = conversation_partition(SHOP, item.conversation)
+        partition = conversation_partition(SHOP, item.conversation, "0")
         assert str(own._replace(partition=partition, key=item.token)) in found
     assert len(found) <= MOST_CLAIMS
 

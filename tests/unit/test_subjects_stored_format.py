@@ -37,7 +37,7 @@ def test_the_version_and_the_number_of_partitions() -> None:
     [("demo/meta", 6), ("demo/d360", 13), ("shop/eu-1", 6), ("a/b", 13)],
 )
 def test_an_endpoint_s_partition(endpoint: str, partition: int) -> None:
-    assert endpoint_partition(EndpointName.parse(endpoint)) == partition
+    assert endpoint_partition(EndpointName.parse(endpoint), "0") == partition
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_an_endpoint_s_partition(endpoint: str, partition: int) -> None:
     ],
 )
 def test_a_conversation_s_partition(endpoint: str, conversation: str, partition: int) -> None:
-    assert conversation_partition(EndpointName.parse(endpoint), conversation) == partition
+    assert conversation_partition(EndpointName.parse(endpoint), conversation, "0") == partition
 
 
 def test_a_conversation_s_token() -> None:

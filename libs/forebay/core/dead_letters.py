@@ -231,7 +231,7 @@ def replay_row(letter: DeadLetter, destination: str) -> tuple[str, dict[str, str
     conversation = envelope.conversation_of(letter.headers, subject.key)
     row = RetrySubject(
         subject.shard,
-        conversation_partition(subject.endpoint, conversation),
+        conversation_partition(subject.endpoint, conversation, subject.shard),
         REPLAY,
         subject.endpoint,
         destination,

@@ -95,7 +95,7 @@ def _partitions(subject: EventSubject, item: StoredItem) -> list[int] | None:
     if not all(names):
         return None
     tokens = (conversation_token(item.channel, name) for name in names)
-    found = (conversation_partition(subject.endpoint, token) for token in tokens)
+    found = (conversation_partition(subject.endpoint, token, subject.shard) for token in tokens)
     return list(dict.fromkeys((subject.partition, *found)))
 
 

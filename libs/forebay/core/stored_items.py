@@ -121,7 +121,7 @@ def row_of(wanted: WantedAgain, *, replayed: bool = True) -> RetrySubject:
     claim, conversation = wanted.claim, wanted.conversation
     return RetrySubject(
         claim.shard,
-        conversation_partition(claim.endpoint, conversation),
+        conversation_partition(claim.endpoint, conversation, claim.shard),
         REPLAY if replayed else claim.lane,
         claim.endpoint,
         wanted.subject.destination,

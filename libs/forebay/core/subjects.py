@@ -12,14 +12,16 @@ partitions is a migration with a design note of its own, never an edit (docs/des
 In RETRY the word `replay` stands in the place of the lane for an item that a person sent again:
 rows that the processor did not write itself, and that are outside the order (docs/design/0006).
 
-`<q>` and `<p>` are two digits, 00 to 15: `<q>` a hash of the endpoint, `<p>` of the endpoint and
-the conversation. `<key>` and `<conversation>` are hex of a hash: ids hold characters that a subject
-may not, and phone numbers are private.
+`<q>` and `<p>` are two digits, 00 to 15, or 00 to 03 in a shard of one endpoint's own
+(`dedicated_shard`): `<q>` a hash of the endpoint, `<p>` of the endpoint and the conversation.
+`<key>` and `<conversation>` are hex of a hash: ids hold characters that a subject may not, and
+phone numbers are private.
 """
 
 import enum
 import functools
 import hashlib
+import re
 import sys
 from typing import Final, Literal, NamedTuple
 
@@ -28,6 +30,7 @@ from typing_extensions import override
 from forebay.core.endpoint_name import EndpointName
 
 __all__ = [
+    "DEDICATED_PARTITIONS",
     "FORMAT_VERSION",
     "PARTITIONS",
     "REPLAY",
@@ -41,14 +44,17 @@ __all__ = [
     "conversation_partition",
     "conversation_token",
     "dead_subject",
+    "dedicated_shard",
     "endpoint_partition",
     "event_subjects",
     "in_any_partition",
     "index_stream",
     "index_subject",
+    "is_dedicated",
     "key_token",
     "lease_stream",
     "lease_subject",
+    "partitions_of",
     "replay_subjects",
     "stream_name",
     "stream_of",
@@ -62,6 +68,30 @@ FORMAT_VERSION = "2"
 
 PARTITIONS = 16
 """Partitions of a shard, for RAW (`q`) and for EVENTS and RETRY (`p`)."""
+
+DEDICATED_PARTITIONS = 4
+"""The same of a shard of one endpoint's own: a fourth of the consumers (docs/design/0040)."""
+
+_DEDICATED: Final = re.compile(r"d-[0-9a-f]{14}")
+
+
+def dedicated_shard(endpoint: EndpointName) -> str:
+    """Return the name of the shard that an endpoint has for itself alone, where it has one.
+
+    56 bits of a hash: as much as a shard's name has room for, and too many to be met on purpose.
+    """
+    return f"d-{hashlib.sha256(str(endpoint).encode()).hexdigest()[:14]}"
+
+
+def is_dedicated(shard: str) -> bool:
+    """Say whether a shard is one endpoint's own: no installation's is called like that."""
+    return _DEDICATED.fullmatch(shard) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def partitions_of(shard: str) -> int:
+    """Return how many partitions a shard has: its name says it, so that all parts agree."""
+    return DEDICATED_PARTITIONS if is_dedicated(shard) else PARTITIONS
 
 
 class Lane(enum.StrEnum):
@@ -157,17 +187,22 @@ def conversation_token(channel: str, person: str) -> str:
     return hashlib.sha256(f"{channel}\n{person}".encode()).hexdigest()[:16]
 
 
-def endpoint_partition(endpoint: EndpointName) -> int:
-    """Return `q`, the partition of RAW in which all webhooks of an endpoint are."""
+def endpoint_partition(endpoint: EndpointName, shard: str) -> int:
+    """Return `q`, the partition of RAW in which all webhooks of an endpoint are in a shard."""
     digest = hashlib.sha256(str(endpoint).encode()).digest()
-    return int.from_bytes(digest[:8]) % PARTITIONS
+    return int.from_bytes(digest[:8]) % partitions_of(shard)
+
+
+def conversation_partition(endpoint: EndpointName, conversation: str, shard: str) -> int:
+    """Return `p`, the partition of EVENTS and RETRY that holds a conversation in a shard."""
+    # What is cached takes any arguments, as far as mypy goes; these are to be checked.
+    return _conversation_partition(endpoint, conversation, partitions_of(shard))
 
 
 @functools.lru_cache(maxsize=8192)
-def conversation_partition(endpoint: EndpointName, conversation: str) -> int:
-    """Return `p`, the partition of EVENTS and RETRY that holds a conversation."""
+def _conversation_partition(endpoint: EndpointName, conversation: str, partitions: int) -> int:
     digest = hashlib.sha256(f"{endpoint}/{conversation}".encode()).digest()
-    return int.from_bytes(digest[:8]) % PARTITIONS
+    return int.from_bytes(digest[:8]) % partitions
 
 
 def in_any_partition(subject: str) -> str:

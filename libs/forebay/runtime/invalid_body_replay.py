@@ -72,7 +72,8 @@ class InvalidBodies(DeadLetterStore):
     async def replay(self, letter: DeadLetter, destination: str | None = None) -> DeadLetterOutcome:
         del destination  # a body is split for all of its endpoint's
         shard, endpoint = letter.subject.shard, letter.subject.endpoint
-        subject = str(RawSubject(shard, endpoint_partition(endpoint), Lane.INVALID, endpoint))
+        partition = endpoint_partition(endpoint, shard)
+        subject = str(RawSubject(shard, partition, Lane.INVALID, endpoint))
         stream = stream_name(self.kind, shard)
         there = await get_direct(self.client, stream, letter.sequence, silence=SILENCE)
         if (there.headers or {}).get(SUBJECT) != subject:

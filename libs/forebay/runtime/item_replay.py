@@ -187,7 +187,7 @@ class StoredItems(ItemReplay):
         """Return an item as EVENTS holds it; no wildcard, which would be compared with them all."""
         any_ = row.any
         endpoint = EndpointName.parse(any_.endpoint)
-        partition = conversation_partition(endpoint, any_.conversation)
+        partition = conversation_partition(endpoint, any_.conversation, row.shard)
         known = KIND_LANES.get(any_.kind)
         subjects = [
             str(EventSubject(row.shard, partition, lane, endpoint, any_.kind, any_.token))

@@ -171,7 +171,7 @@ class WebhookItems(ItemReplay):
         is_whole = item.kind == BODY_KIND
         return EventSubject(
             self._shard,
-            conversation_partition(self._endpoint, item.conversation),
+            conversation_partition(self._endpoint, item.conversation, self._shard),
             self._lane if is_whole else item.lane,
             self._endpoint,
             item.kind,

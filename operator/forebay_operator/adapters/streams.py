@@ -208,7 +208,7 @@ class JetStreams(StreamManager):
     @override
     async def latest(self, shard: str, endpoint: EndpointName) -> datetime | None:
         name = f"{endpoint.namespace}.{endpoint.name}"
-        subjects = f"forebay.raw.{shard}.{endpoint_partition(endpoint):02d}.*.{name}"
+        subjects = f"forebay.raw.{shard}.{endpoint_partition(endpoint, shard):02d}.*.{name}"
         return await self._time_of(stream_name(StreamKind.RAW, shard), {"last_by_subj": subjects})
 
     @override

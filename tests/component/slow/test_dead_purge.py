@@ -126,7 +126,7 @@ async def test_the_rights_of_a_processor_are_enough(tmp_path: Path) -> None:
         done = await forebay_dead("purge", "--all", "--yes", nats_url=server.url, environment=mine)
         assert "removed: 1" in done.out
         own = EndpointName("demo", "meta")
-        body = str(RawSubject("0", endpoint_partition(own), Lane.INVALID, own))
+        body = str(RawSubject("0", endpoint_partition(own, "0"), Lane.INVALID, own))
         await admin.jetstream().publish(body, b"no json")
         again = ("replay", "--invalid", "--yes")
         done = await forebay_dead(*again, nats_url=server.url, environment=mine)

@@ -56,7 +56,7 @@ async def test_a_body_that_raw_has_no_room_for_stays_and_is_replayed_later(
     client: Client, nats_server: NatsServer
 ) -> None:
     endpoint = EndpointName("demo", "shop")
-    subject = str(RawSubject("0", endpoint_partition(endpoint), Lane.INVALID, endpoint))
+    subject = str(RawSubject("0", endpoint_partition(endpoint, "0"), Lane.INVALID, endpoint))
     headers = {envelope.RECEIVED_AT: "1795165201000", envelope.REASON: "NotJson"}
     await client.jetstream().publish(subject, b"no JSON", headers=headers)
     used = (await client.jetstream().stream_info(RAW)).state.bytes

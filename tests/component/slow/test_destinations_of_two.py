@@ -26,7 +26,7 @@ async def test_both_are_asked_and_each_probes_what_it_has(stack: Stack) -> None:
     messages = [f"wamid.two.{number}" for number in range(PEOPLE)]
     for message in messages:
         stack.sink.refuse_key(token(message), 401)
-    subject = str(RawSubject("0", endpoint_partition(META), Lane.LIVE, META))
+    subject = str(RawSubject("0", endpoint_partition(META, "0"), Lane.LIVE, META))
     async with stack.nats_server.client() as client:
         for number, message in enumerate(messages):
             headers = {

@@ -175,7 +175,7 @@ async def test_provisioning_makes_a_consumer_again_where_it_was(
     await processor.part.kill()
     await delete_consumers(processor, RAW)
     await ensure_shard(processor.client, SHARD)
-    partition = endpoint_partition(EndpointName("demo", name))
+    partition = endpoint_partition(EndpointName("demo", name), "0")
     info = await processor.client.jetstream().consumer_info(RAW, f"split-live-{partition:02d}")
     assert (info.num_pending, info.config.opt_start_seq) == (0, 3)
     # Once more, it is as it should be.
@@ -241,7 +241,9 @@ async def test_what_somebody_else_was_handed_last_comes_without_a_newer_message(
 ) -> None:
     name = processor.plain()
     await is_ready(processor)
-    consumer = consumer_name("split", Lane.LIVE, endpoint_partition(EndpointName("demo", name)))
+    consumer = consumer_name(
+        "split", Lane.LIVE, endpoint_partition(EndpointName("demo", name), "0")
+    )
     taken: list[Msg] = []
 
     async def take(message: Msg) -> None:

@@ -20,7 +20,7 @@ CONVERSATION = "0123456789abcdef"
 async def store_row(processor: ProcessorHarness, name: str, key: str, epoch: int | None) -> None:
     """Store a row of RETRY as an owner of that epoch does, or as it is after it was put off."""
     own = EndpointName("demo", name)
-    partition = conversation_partition(own, CONVERSATION)
+    partition = conversation_partition(own, CONVERSATION, "0")
     row = RetrySubject("0", partition, Lane.LIVE, own, "sink", CONVERSATION, key)
     item = {
         "key": key,

@@ -130,7 +130,7 @@ async def store_all(
             the other. RAW does not know them as repeats there.
     """
     own = EndpointName(*name.split("/"))
-    marks = {number: f".{number}" for number in partitions} or {endpoint_partition(own): ""}
+    marks = {number: f".{number}" for number in partitions} or {endpoint_partition(own, "0"): ""}
     subjects = [(str(RawSubject("0", number, lane, own)), mark) for number, mark in marks.items()]
     async with publishing(NatsSettings(url=nats_url)) as publisher:
         await publisher.wait_reached()

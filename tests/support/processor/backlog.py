@@ -130,7 +130,7 @@ def _headers(when: float) -> dict[str, str]:
 
 def _subject(row: Row) -> str:
     own = EndpointName("demo", row.endpoint)
-    partition = conversation_partition(own, row.conversation)
+    partition = conversation_partition(own, row.conversation, "0")
     return str(RetrySubject("0", partition, row.lane, own, "sink", row.conversation, row.key))
 
 

@@ -200,7 +200,7 @@ class ProcessorHarness(Scope):
     ) -> int:
         """Store a webhook as the receiver does, and return its sequence."""
         own = EndpointName("demo", name)
-        subject = RawSubject("0", endpoint_partition(own), lane, own)
+        subject = RawSubject("0", endpoint_partition(own, "0"), lane, own)
         fields = {
             "Forebay-Received-At": str(int(time.time() * 1000)),
             "Forebay-Endpoint": str(own),

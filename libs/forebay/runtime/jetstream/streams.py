@@ -28,7 +28,6 @@ from forebay.core.consumer_ack_floors import AckFloor
 from forebay.core.errors import ConfigurationError
 from forebay.core.subjects import (
     FORMAT_VERSION,
-    PARTITIONS,
     Lane,
     StreamKind,
     consumer_name,
@@ -36,6 +35,7 @@ from forebay.core.subjects import (
     index_subject,
     lease_stream,
     lease_subject,
+    partitions_of,
     stream_name,
     stream_subjects,
 )
@@ -222,7 +222,7 @@ def consumer_configs(step: str, shard: str) -> dict[str, ConsumerConfig]:
     return {
         consumer_name(step, lane, partition): consumer_config(step, shard, lane, partition)
         for lane in Lane
-        for partition in range(PARTITIONS)
+        for partition in range(partitions_of(shard))
         # Items are never in the invalid lane, only bodies.
         if not (step == "deliver" and lane is Lane.INVALID)
     }

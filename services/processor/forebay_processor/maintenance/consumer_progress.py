@@ -2,7 +2,7 @@
 
 import asyncio
 
-from forebay.core.subjects import PARTITIONS, Lane, StreamKind, consumer_name, stream_name
+from forebay.core.subjects import Lane, StreamKind, consumer_name, partitions_of, stream_name
 from forebay_processor.adapters.streams import Streams
 
 __all__ = ["processed_below"]
@@ -25,7 +25,7 @@ async def processed_below(streams: Streams, shard: str, kind: StreamKind, end: i
             for lane in Lane
             # Items are never in the invalid lane, only bodies.
             if not (step == "deliver" and lane is Lane.INVALID)
-            for partition in range(PARTITIONS)
+            for partition in range(partitions_of(shard))
         )
     )
     return min([end, *(first for first in firsts if first is not None)])

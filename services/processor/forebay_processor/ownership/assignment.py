@@ -20,9 +20,9 @@ KINDS: Final = ("raw", "event")
 """Partitions of RAW and of EVENTS; those of EVENTS bring RETRY's along."""
 
 
-def partition_ids(kind: str) -> Iterator[str]:
+def partition_ids(kind: str, partitions: int = PARTITIONS) -> Iterator[str]:
     """Yield the names of all partitions of a kind, such as `event.07`."""
-    return (f"{kind}.{partition:02d}" for partition in range(PARTITIONS))
+    return (f"{kind}.{partition:02d}" for partition in range(partitions))
 
 
 def owned(table: LeaseTable, member: str) -> dict[str, int]:
@@ -34,7 +34,7 @@ def owned(table: LeaseTable, member: str) -> dict[str, int]:
     }
 
 
-def surplus(table: LeaseTable, member: str) -> list[str]:
+def surplus(table: LeaseTable, member: str, partitions: int = PARTITIONS) -> list[str]:
     """Return what a member has above its share, and has to drain and give back."""
     mine = sorted(owned(table, member))
     there = table.members.get(member)
@@ -43,7 +43,7 @@ def surplus(table: LeaseTable, member: str) -> list[str]:
     given: list[str] = []
     for kind in KINDS:
         of_kind = [partition_id for partition_id in mine if partition_id.startswith(f"{kind}.")]
-        given += of_kind[_share(table, member, kind) :]
+        given += of_kind[_share(table, member, kind, partitions) :]
     return given
 
 
@@ -57,6 +57,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
     floors: Mapping[str, int] | None = None,
     acked: Mapping[str, Mapping[str, AckFloor]] | None = None,
     leaving: bool = False,
+    partitions: int = PARTITIONS,
 ) -> LeaseTable:
     """Return the table after a step of one processor.
 
@@ -69,6 +70,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
         floors: RETRY's last sequence at the time it loaded the rows of each partition.
         acked: How far it saw the consumers of its partitions, by lane.
         leaving: Whether it is on its way out; without anything left it is not in the table.
+        partitions: How many the shard has of each kind.
     """
     mine = table.members.get(me)
     members = {
@@ -76,7 +78,7 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
         for name, member in table.members.items()
         if name != me and name not in dead and member.listener_id != listener_id
     }
-    partitions = {
+    assignments = {
         partition_id: _free(assignment)
         if (assignment.owner != me and assignment.owner not in members)
         or (assignment.owner == me and (partition_id in released or mine is None))
@@ -84,32 +86,32 @@ def next_table(  # noqa: PLR0913  # all that one step is made of
         for partition_id, assignment in table.partitions.items()
     }
     for partition_id, floor in (floors or {}).items():
-        assignment = partitions.get(partition_id, Assignment())
+        assignment = assignments.get(partition_id, Assignment())
         if assignment.owner == me:
-            partitions[partition_id] = msgspec.structs.replace(
+            assignments[partition_id] = msgspec.structs.replace(
                 assignment, loaded=assignment.epoch, floor=floor
             )
     for partition_id, lanes in (acked or {}).items():
-        assignment = partitions.get(partition_id, Assignment())
+        assignment = assignments.get(partition_id, Assignment())
         if assignment.owner == me:
-            partitions[partition_id] = msgspec.structs.replace(
+            assignments[partition_id] = msgspec.structs.replace(
                 assignment, acked={**assignment.acked, **lanes}
             )
-    if leaving and not any(assignment.owner == me for assignment in partitions.values()):
-        return LeaseTable(members=members, partitions=partitions)
+    if leaving and not any(assignment.owner == me for assignment in assignments.values()):
+        return LeaseTable(members=members, partitions=assignments)
     heartbeat = mine.heartbeat + 1 if mine is not None else 1
     members[me] = Member(listener_id=listener_id, heartbeat=heartbeat, leaving=leaving)
-    after = LeaseTable(members=members, partitions=partitions)
+    after = LeaseTable(members=members, partitions=assignments)
     if not leaving:
         for kind in KINDS:
-            _take(after, me, kind)
+            _take(after, me, kind, partitions)
     return after
 
 
-def _take(table: LeaseTable, me: str, kind: str) -> None:
+def _take(table: LeaseTable, me: str, kind: str, partitions: int) -> None:
     """Take what is free, up to one's share; changes the table, which nobody else has yet."""
-    room = _share(table, me, kind) - _count(table, me, kind)
-    for partition_id in partition_ids(kind):
+    room = _share(table, me, kind, partitions) - _count(table, me, kind)
+    for partition_id in partition_ids(kind, partitions):
         assignment = table.assignment(partition_id)
         if room > 0 and not assignment.owner:
             table.partitions[partition_id] = msgspec.structs.replace(
@@ -118,7 +120,7 @@ def _take(table: LeaseTable, me: str, kind: str) -> None:
             room -= 1
 
 
-def _share(table: LeaseTable, member: str, kind: str) -> int:
+def _share(table: LeaseTable, member: str, kind: str, partitions: int) -> int:
     """Return how many partitions of a kind a member should have.
 
     Where they do not come out even, those who have most keep the larger share: so nothing moves
@@ -127,7 +129,7 @@ def _share(table: LeaseTable, member: str, kind: str) -> int:
     staying = [name for name, each in table.members.items() if not each.leaving]
     staying.sort(reverse=kind == KINDS[0])
     staying.sort(key=lambda name: -_count(table, name, kind))
-    each, more = divmod(PARTITIONS, len(staying))
+    each, more = divmod(partitions, len(staying))
     return each + (1 if staying.index(member) < more else 0)
 
 

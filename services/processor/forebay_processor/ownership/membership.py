@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from forebay.core.consumer_ack_floors import AckFloor
+from forebay.core.subjects import partitions_of
 from forebay.runtime.jetstream.errors import SequenceMismatch, StoreError, StoreUnavailable
 from forebay.runtime.supervise import to_the_end
 from forebay_processor.adapters.lease_store import LeaseStore
@@ -140,6 +141,7 @@ class Membership:
                 floors=floors,
                 acked=self.acked,
                 leaving=self._is_leaving,
+                partitions=partitions_of(self._shard),
             )
             began = lease_clock()
             try:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 
 from forebay.core.consumer_ack_floors import AckFloor
-from forebay.core.subjects import Lane, StreamKind, stream_name
+from forebay.core.subjects import Lane, StreamKind, partitions_of, stream_name
 from forebay.runtime.jetstream.errors import StoreError
 from forebay.runtime.log_once import AGAIN_SECONDS, LogOnce
 from forebay.runtime.periodic import periodically
@@ -231,7 +231,7 @@ class ShardRunner:
                     self.name, partition_id, epoch, self._membership.lease, self._ages
                 )
                 self._factory.metrics.taken(taken.kind)
-        for partition_id in surplus(table, self._membership.me):
+        for partition_id in surplus(table, self._membership.me, partitions_of(self.name)):
             self._drain(partition_id)
         self._begin_new()
         self._factory.shared_by(self.name, len(table.members))

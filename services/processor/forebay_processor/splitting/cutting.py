@@ -95,7 +95,7 @@ class Part:
 
         self.subject, claim = event_subjects(
             webhook.subject.shard,
-            conversation_partition(name, item.conversation),
+            conversation_partition(name, item.conversation, webhook.subject.shard),
             lane,
             name,
             item.kind,

@@ -108,7 +108,7 @@ class ServedEndpoint:
         self.challenge = provider.challenge if self.credentials.has_verify_token else None
         """The GET that is answered; None for none."""
 
-        partition = endpoint_partition(self.name)
+        partition = endpoint_partition(self.name, route.shard)
         self.subjects = {
             lane: str(RawSubject(route.shard, partition, lane, self.name)) for lane in Lane
         }
