@@ -37,6 +37,7 @@ UP: Final = {
     ("delivery.PendingDelivery", "ownership.OwnedPartition"),
     ("delivery.RetryEntry", "ownership.OwnedPartition"),
     ("splitting.ClaimJudge", "ownership.OwnedPartition"),
+    ("splitting.ClaimsElsewhere", "ownership.OwnedPartition"),
     ("splitting.Splitter", "ownership.OwnedPartition"),
     ("splitting.WaveStore", "ownership.OwnedPartition"),
     # Callbacks to an owner: these are to become return values.

@@ -70,7 +70,7 @@ PARTITIONS = 16
 """Partitions of a shard, for RAW (`q`) and for EVENTS and RETRY (`p`)."""
 
 DEDICATED_PARTITIONS = 4
-"""The same of a shard of one endpoint's own: a fourth of the consumers (docs/design/0040)."""
+"""The same of a shard of one endpoint's own: a fourth of the consumers (docs/design/0042)."""
 
 _DEDICATED: Final = re.compile(r"d-[0-9a-f]{14}")
 

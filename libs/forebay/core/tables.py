@@ -32,6 +32,7 @@ __all__ = [
     "HttpTls",
     "LogTarget",
     "NatsTarget",
+    "OtherStreams",
     "PostgresTarget",
     "ProcessorEndpoint",
     "ProcessorTable",
@@ -277,6 +278,17 @@ class Destination(TableRecord, frozen=True, kw_only=True, omit_defaults=True):
         return None if isinstance(target, LogTarget | PythonTarget) else target.tls
 
 
+class OtherStreams(TableRecord, frozen=True, kw_only=True):
+    """Streams of another shard in which an endpoint still has something: it was moved."""
+
+    shards: tuple[str, ...]
+    """Those whose claims count as well: what was seen there is a repeat here."""
+
+    held: tuple[str, ...] = ()
+    """Destinations for which items wait there: until none does, nothing is sent to them from here,
+    or it would overtake those."""
+
+
 class ProcessorEndpoint(TableRecord, frozen=True, kw_only=True):
     """One endpoint as processors see it."""
 
@@ -300,11 +312,24 @@ class ProcessorEndpoint(TableRecord, frozen=True, kw_only=True):
 
     paused: bool = False
     destinations: tuple[Destination, ...] = ()
+    others: OtherStreams | msgspec.UnsetType = msgspec.UNSET
+    """Not written for an endpoint that was never moved: a processor of an older version, which
+    refuses a field that it does not know, can still read such a table."""
 
     @property
     def endpoint(self) -> EndpointName:
         """Which endpoint this is."""
         return EndpointName(self.namespace, self.name)
+
+    @property
+    def other_shards(self) -> tuple[str, ...]:
+        """Other shards whose claims count as well."""
+        return self.others.shards if isinstance(self.others, OtherStreams) else ()
+
+    def is_held(self, destination: str) -> bool:
+        """Say whether nothing is to be sent to a destination: what comes for it is parked."""
+        others = self.others
+        return self.paused or (isinstance(others, OtherStreams) and destination in others.held)
 
 
 class ProcessorTable(TableRecord, frozen=True, kw_only=True):

@@ -89,7 +89,7 @@ async def _work(
     log_loop_errors(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = ProcessorMetrics(pool="processor", tracer=tracer)
+    metrics = ProcessorMetrics(pool=settings.pool, tracer=tracer)
     endpoints = Endpoints()
     tables = TableFiles(part.table_dir, ProcessorTable, endpoints.replace, part.table_poll_seconds)
     tables.refresh()

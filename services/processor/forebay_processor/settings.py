@@ -16,6 +16,10 @@ class ProcessorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_PROCESSOR_", frozen=True)
 
+    pool: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")] = "processor"
+    """The label `pool` of the metrics: `dedicated` for processors of one endpoint's own, so that
+    their figures do not count as those of the shared ones."""
+
     admin_host: str = "::"
     """Where probes and metrics are served; no route from outside the cluster leads here."""
 

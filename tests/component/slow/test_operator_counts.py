@@ -42,7 +42,7 @@ async def no_processor() -> list[ParkedItems] | None:
 
 def raw(endpoint: EndpointName, lane: str = "live") -> str:
     namespace, name = endpoint
-    return f"forebay.raw.0.{endpoint_partition(endpoint):02d}.{lane}.{namespace}.{name}"
+    return f"forebay.raw.0.{endpoint_partition(endpoint, '0'):02d}.{lane}.{namespace}.{name}"
 
 
 async def polled(sweep: ShardSweep) -> dict[str, int]:
@@ -83,7 +83,7 @@ async def test_what_is_processed_is_counted_no_more_and_what_comes_is(
     for _ in range(20):
         await context.publish(raw(SHOP), b"{}")
     assert await polled(sweep) == {"shop": 20}
-    name = consumer_name("split", Lane.LIVE, endpoint_partition(SHOP))
+    name = consumer_name("split", Lane.LIVE, endpoint_partition(SHOP, "0"))
     pull = await context.pull_subscribe_bind(name, stream_name(StreamKind.RAW, "0"))
     for message in await pull.fetch(15, timeout=2):
         await message.ack_sync()

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from typing_extensions import override
@@ -15,7 +16,13 @@ from forebay.core import envelope
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.providers.names import ProviderName
 from forebay.core.subjects import Lane, RawSubject
-from forebay.core.tables import Destination, LogTarget, ProcessorEndpoint, ProcessorTable
+from forebay.core.tables import (
+    Destination,
+    LogTarget,
+    OtherStreams,
+    ProcessorEndpoint,
+    ProcessorTable,
+)
 from forebay.runtime.jetstream.errors import (
     MessageTooLarge,
     SequenceMismatch,
@@ -199,10 +206,12 @@ class SplitAlone:
         provider: ProviderName = "meta",
         room: int = 1024 * 1024,
         turn_seconds: float = TURN_SECONDS,
+        streams: MemoryStreams | None = None,
+        others: OtherStreams | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
         self.room = Room(room)
         self.turn_seconds = turn_seconds
-        self.streams = MemoryStreams()
+        self.streams = streams or MemoryStreams()
         self.acks = Acks()
         self.lease = Lease()
         self.lease.renew(lease_clock())
@@ -216,6 +225,7 @@ class SplitAlone:
             name=NAME.name,
             provider=provider,
             destinations=(Destination(name="log", log=LogTarget()),),
+            others=others,
         )
         self._endpoints.replace({"table.json": ProcessorTable(generation="1", endpoints=(own,))})
         self._limits = limits

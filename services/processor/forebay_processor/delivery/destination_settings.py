@@ -19,7 +19,7 @@ class DestinationState(enum.Enum):
 
     OPEN = enum.auto()
     PAUSED = enum.auto()
-    """What comes is parked."""
+    """What comes is parked: somebody paused the endpoint, or items of another shard go first."""
 
     REMOVED = enum.auto()
     """The endpoint is there without this destination: what waits becomes dead letters."""
@@ -42,6 +42,9 @@ class DestinationSettings(msgspec.Struct, frozen=True, kw_only=True):
     is_ordered: bool = True
     is_monotonic: bool = True
     """Whether statuses that come late are marked."""
+
+    other_shards: tuple[str, ...] = ()
+    """Where else a higher status than one that is outside the order may be claimed."""
 
     endpoint_limit: EndpointLimit | None = None
     """The endpoint's requests in all, where the state is OPEN or PAUSED."""

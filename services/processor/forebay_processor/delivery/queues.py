@@ -145,11 +145,13 @@ class DestinationQueues:
     def taking(self) -> Iterator[DestinationQueue]:
         """Go through the queues of destinations that take what is sent.
 
-        None that is paused, of an endpoint that no table names, or whose breaker is open.
+        None that is paused or held, of an endpoint that no table names, or whose breaker is open.
         """
         for queue in self:
             endpoint = self._endpoints.find(queue.endpoint)
-            if endpoint is not None and not endpoint.paused and queue.breaker.is_closed:
+            if endpoint is None or endpoint.is_held(queue.name):
+                continue
+            if queue.breaker.is_closed:
                 yield queue
 
     def share(self, members: int) -> None:
@@ -239,12 +241,15 @@ class DestinationQueues:
             self._forget(name, destination)
             return DestinationSettings(state=DestinationState.REMOVED)
         return DestinationSettings(
-            state=DestinationState.PAUSED if endpoint.paused else DestinationState.OPEN,
+            state=(
+                DestinationState.PAUSED if endpoint.is_held(destination) else DestinationState.OPEN
+            ),
             config=config,
             port=self._destinations.of(name, config),
             own_channel=endpoint.channel,
             is_ordered=endpoint.ordering == "Conversation",
             is_monotonic=endpoint.status_order == "Monotonic",
+            other_shards=endpoint.other_shards,
             endpoint_limit=self._endpoint_limit_of(endpoint),
         )
 

@@ -186,7 +186,8 @@ class RetryTable:
         if not settings.is_monotonic or (settings.is_ordered and not entry.subject.is_replay):
             # What is in order was marked before it was parked.
             return headers
-        if await is_behind_a_higher(entry.partition, entry.subject, payload):
+        others = settings.other_shards
+        if await is_behind_a_higher(entry.partition, entry.subject, payload, others):
             return {**headers, envelope.SUPERSEDED: "true"}
         return headers
 

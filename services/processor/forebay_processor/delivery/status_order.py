@@ -6,6 +6,9 @@ from EVENTS alone: it is the same at every attempt, at every destination and for
 partition, and nothing is kept here that a restart could lose. All that is asked of a batch is asked
 at once.
 
+Of an endpoint that was moved, a higher status may be claimed in the shard where it was before: what
+is there came before all that is here.
+
 What is outside the order of its conversation, since it was replayed or the endpoint gave order up,
 is late where a higher status is claimed at all: that one may have arrived already.
 
@@ -61,6 +64,7 @@ class StatusQuery(NamedTuple):
     own: str
     higher: list[str]
     is_ordered: bool
+    other_shards: tuple[str, ...] = ()
 
 
 def status_query(message: PulledMessage, endpoints: Endpoints) -> StatusQuery | None:
@@ -80,7 +84,8 @@ def status_query(message: PulledMessage, endpoints: Endpoints) -> StatusQuery | 
         return None
     # A table can bring the endpoint before the item is handed out.
     is_ordered = endpoint is None or endpoint.ordering == "Conversation"
-    return StatusQuery(message.sequence, message.subject, higher, is_ordered)
+    others = endpoints.other_shards(subject.endpoint)
+    return StatusQuery(message.sequence, message.subject, higher, is_ordered, others)
 
 
 async def superseded(
@@ -100,6 +105,7 @@ async def superseded(
         while True:
             try:
                 found = await _ask(claims, some)
+                elsewhere = await _ask_elsewhere(claims, some)
             except StoreError:
                 await asyncio.sleep(pause)
                 continue
@@ -109,12 +115,22 @@ async def superseded(
                 break
             await asyncio.sleep(pause)
         claimed = _anywhere(found)
-        late.update(each.sequence for each in some if _is_late(each, claimed))
+        late.update(
+            each.sequence for each in some if each.sequence in elsewhere or _is_late(each, claimed)
+        )
     return late
 
 
-async def is_behind_a_higher(claims: Claims, row: RetrySubject, payload: bytes) -> bool:
+async def is_behind_a_higher(
+    claims: Claims, row: RetrySubject, payload: bytes, other_shards: Sequence[str] = ()
+) -> bool:
     """Say whether a higher status is claimed than one that is outside the order.
+
+    Args:
+        claims: What is claimed.
+        row: Where the status waits.
+        payload: The status.
+        other_shards: Where else its endpoint may have claims.
 
     Raises:
         StoreError: where NATS does not answer.
@@ -127,7 +143,36 @@ async def is_behind_a_higher(claims: Claims, row: RetrySubject, payload: bytes) 
         higher = higher_claims(subject, decode_item(payload))
     except ForebayError:
         return False
-    return bool(higher) and bool(await claims.claims(_events(row.shard), higher))
+    if not higher:
+        return False
+    if await claims.claims(_events(row.shard), higher):
+        return True
+    for shard in other_shards:
+        if await claims.claims(_events(shard), _in_shard(shard, higher)):
+            return True
+    return False
+
+
+async def _ask_elsewhere(claims: Claims, queries: Sequence[StatusQuery]) -> set[int]:
+    """Return the sequences of those of which a higher one is claimed in another shard."""
+    late: set[int] = set()
+    for shard in dict.fromkeys(shard for each in queries for shard in each.other_shards):
+        asked = {
+            each.sequence: _in_shard(shard, each.higher)
+            for each in queries
+            if shard in each.other_shards
+        }
+        subjects = [subject for higher in asked.values() for subject in higher]
+        found = map(in_any_partition, await claims.claims(_events(shard), subjects))
+        claimed = frozenset(found)
+        late.update(sequence for sequence, higher in asked.items() if claimed & set(higher))
+    return late
+
+
+def _in_shard(shard: str, claims: Sequence[str]) -> list[str]:
+    """Return the same claims in another shard, in whichever partition, each once."""
+    found = (claim.split(".", 4) for claim in claims)
+    return list(dict.fromkeys(f"{top}.{kind}.{shard}.*.{rest}" for top, kind, _, _, rest in found))
 
 
 async def _ask(claims: Claims, queries: Sequence[StatusQuery]) -> dict[str, int]:

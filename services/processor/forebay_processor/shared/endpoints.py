@@ -28,6 +28,11 @@ class Endpoints:
         """Return the names of all that the tables know."""
         return list(self._by_name)
 
+    def other_shards(self, name: EndpointName) -> tuple[str, ...]:
+        """Return the shards besides its own in which an endpoint may have claims."""
+        found = self._by_name.get(name)
+        return () if found is None else found.other_shards
+
     def is_named(self, namespace: str, endpoint: str, destination: str | None = None) -> bool:
         """Say whether the tables name an endpoint, or a destination of one."""
         found = self._by_name.get(EndpointName(namespace, endpoint))

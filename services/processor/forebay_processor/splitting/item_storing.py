@@ -31,6 +31,7 @@ from forebay.runtime.jetstream.errors import (
     StoreError,
 )
 from forebay.runtime.jetstream.pending_publish import PubAck
+from forebay_processor.splitting.claims_elsewhere import ClaimsElsewhere
 from forebay_processor.splitting.cutting import Part
 from forebay_processor.splitting.repeat_check import ClaimJudge, Verdict
 
@@ -82,11 +83,17 @@ class WaveStore:
     """Stores waves for one lane of one partition of RAW."""
 
     def __init__(
-        self, partition: Holder, storage: Storage, judge: ClaimJudge, seconds: float
+        self,
+        partition: Holder,
+        storage: Storage,
+        judge: ClaimJudge,
+        elsewhere: ClaimsElsewhere,
+        seconds: float,
     ) -> None:
         self._partition = partition
         self._storage = storage
         self._judge = judge
+        self._elsewhere = elsewhere
         self._seconds = seconds
 
     async def check(self) -> None:
@@ -109,9 +116,13 @@ class WaveStore:
         pause, is_stalled = shortest, False
         settled: list[Settled] = []
         left = list(parts)
+        is_sifted = False
         while True:
             before = len(left)
-            left = await self._try(left, settled)
+            if not is_sifted:
+                left, is_sifted = await self._sift(left, settled)
+            if is_sifted:
+                left = await self._try(left, settled)
             if not left:
                 break
             # EVENTS is full or NATS is away: wait in place, so that nothing overtakes.
@@ -123,6 +134,16 @@ class WaveStore:
         if is_stalled:
             _log.info("split_goes_on", consumer=consumer)
         return settled
+
+    async def _sift(self, parts: list[Part], settled: list[Settled]) -> tuple[list[Part], bool]:
+        """Settle what another shard has already; says whether NATS answered, else all is left."""
+        try:
+            left, repeats = await self._elsewhere.sift(parts)
+        except StoreError as error:
+            _log.warning("claims_not_read", reason=str(error))
+            return parts, False
+        settled += [Settled(part, ItemOutcome.REPEAT) for part in repeats]
+        return left, True
 
     async def _try(self, parts: Sequence[Part], settled: list[Settled]) -> list[Part]:
         """Store what can be stored, in rounds; return what could not, in its order."""

@@ -48,6 +48,7 @@ from forebay_processor.shared.recently_acked import RecentlyAcked
 from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
 from forebay_processor.splitting.body_limits import CutFailed
 from forebay_processor.splitting.body_log import BodyLog
+from forebay_processor.splitting.claims_elsewhere import ClaimsElsewhere
 from forebay_processor.splitting.cutting import Cutter, Part, Webhook, is_quick
 from forebay_processor.splitting.item_records import record_stored
 from forebay_processor.splitting.item_storing import ItemOutcome, PartitionLost, Storage, WaveStore
@@ -126,6 +127,7 @@ class Splitter:
             partition,
             tools.publisher,
             ClaimJudge(partition, tools.known),
+            ClaimsElsewhere(partition, tools.endpoints.other_shards),
             tools.store_seconds,
         )
         self._redelivery_order = RedeliveryOrder()
