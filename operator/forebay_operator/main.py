@@ -59,7 +59,8 @@ from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
-from forebay_operator.services.reconciler import Parts, Reconciler
+from forebay_operator.services.reconciler import Reconciler
+from forebay_operator.services.reconciler_parts import Parts
 from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards

@@ -22,6 +22,13 @@ LOG = {"name": "log", "log": {}}
 EVENTS = "application/cloudevents+json"
 
 
+WINDOW = {"name": "campaign", "cron": "0 9 * * MON", "duration": "2h", "messagesPerSecond": 400}
+
+
+def scheduled(**fields: Json) -> Json:
+    return {"throughput": {"schedule": [{**WINDOW, **fields}]}}
+
+
 def http(**fields: Json) -> Json:
     return {"name": "crm", "http": {"url": "https://crm.example.com/in", **fields}}
 
@@ -151,6 +158,19 @@ REFUSED = {
     ),
     "no provider of ours": ({"provider": "gupshup"}, 'supported values: "360dialog"'),
     "too much": ({"throughput": {"messagesPerSecond": 20000}}, "less than or equal to 10000"),
+    "four fields of cron": (scheduled(cron="0 9 * *"), "should match"),
+    "a window that is too short": (scheduled(duration="30s"), "use 1m to 168h"),
+    "a window that is made too early": (scheduled(leadTime="25h"), "use 0s to 24h"),
+    "a zone that is a path": (scheduled(timeZone="../etc/passwd"), "should match"),
+    "too much in a window": (scheduled(messagesPerSecond=20000), "less than or equal to 10000"),
+    "two windows of one name": (
+        {"throughput": {"schedule": [WINDOW, WINDOW]}},
+        "give each a name of its own",
+    ),
+    "too many windows": (
+        {"throughput": {"schedule": [{**WINDOW, "name": f"w{number}"} for number in range(17)]}},
+        "must have at most 16 items",
+    ),
 }
 
 

@@ -11,7 +11,6 @@ from forebay.core.compile import (
     compile_endpoint,
     compile_route,
     max_in_flight,
-    webhooks_per_second,
 )
 from forebay.core.errors import ConfigurationError
 from forebay.core.resource import (
@@ -21,6 +20,7 @@ from forebay.core.resource import (
     WebhookEndpoint,
     parse_endpoint,
 )
+from forebay.core.schedule import webhooks_per_second
 from forebay.core.tables import (
     Authentication,
     BasicCheck,

@@ -36,6 +36,8 @@ DURATIONS = {
     *(f"spec.destinations[].retry.{name}" for name in ("initialDelay", "maxDelay", "maxAge")),
     "spec.destinations[].http.batch.maxWait",
     "spec.destinations[].postgres.batch.maxWait",
+    "spec.throughput.schedule[].duration",
+    "spec.throughput.schedule[].leadTime",
 }
 """Text in the schema, seconds in the model."""
 
@@ -208,6 +210,7 @@ def test_every_text_has_a_bound() -> None:
 
 LONG = {
     "spec.host": "a" * 60 + ".",
+    "spec.throughput.schedule[].cron": "1 1 1 1 ",
     "spec.destinations[].http.tls.serverName": "a" * 60 + ".",
     "spec.destinations[].postgres.schemaName": "a",
     "spec.destinations[].postgres.tls.serverName": "a" * 60 + ".",

@@ -8,6 +8,7 @@ from forebay.core.authentication_spec import ClientCertificateSpec
 from forebay.core.destination_spec import DestinationSpec, HttpSpec, PythonSpec
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import ReceiverSpec, Replicas, Resources, Throughput, WebhookEndpoint
+from forebay.core.throughput_spec import ScheduleWindow
 from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason
@@ -152,6 +153,17 @@ def limited(**limits: object) -> OperatorConfig:
     return installation(tenant_limits=TenantLimits.model_validate(allowed))
 
 
+def window(messages: int) -> ScheduleWindow:
+    return ScheduleWindow.model_validate(
+        {
+            "name": f"at-{messages}",
+            "cron": "0 9 * * *",
+            "duration": "1h",
+            "messagesPerSecond": messages,
+        }
+    )
+
+
 def asking(**fields: object) -> WebhookEndpoint:
     manifest = read_manifest("dedicated")
     return manifest.model_copy(update={"spec": manifest.spec.model_copy(update=fields)})
@@ -190,6 +202,11 @@ def http(name: str, places: int) -> DestinationSpec:
             asking(throughput=Throughput(messages_per_second=4000)),
             {},
             "throughput.messagesPerSecond is 4000",
+        ),
+        (
+            asking(throughput=Throughput(schedule=(window(400), window(1200)))),
+            {},
+            "throughput.schedule[1].messagesPerSecond is 1200",
         ),
         (
             asking(destinations=tuple(http(f"d{number}", 1) for number in range(17))),

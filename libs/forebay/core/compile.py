@@ -23,10 +23,10 @@ from forebay.core.destination_spec import (
 from forebay.core.providers.registry import provider_of
 from forebay.core.resource import (
     DeduplicationSpec,
-    Throughput,
     WebhookEndpoint,
     WebhookEndpointSpec,
 )
+from forebay.core.schedule import greatest_throughput, webhooks_per_second
 from forebay.core.secret_value_checks import Secrets, SecretValues
 from forebay.core.signatures import signature_check
 from forebay.core.spec_base import SecretSource
@@ -49,8 +49,8 @@ from forebay.core.tables import (
     Retry,
     encode_table,
 )
+from forebay.core.throughput_spec import Throughput
 from forebay.core.validation_errors import InvalidEndpoint, Path, Problem
-from forebay.core.webhook_rate import webhook_rate
 
 __all__ = [
     "Secrets",
@@ -58,7 +58,6 @@ __all__ = [
     "compile_endpoint",
     "compile_route",
     "max_in_flight",
-    "webhooks_per_second",
 ]
 
 IN_FLIGHT_SECONDS: Final = 3.0
@@ -71,19 +70,14 @@ IN_FLIGHT_FLOOR: Final = 64
 """A number with 1 message/s has bursts too, such as its history when it is connected."""
 
 
-def webhooks_per_second(throughput: Throughput) -> float:
-    """Return the webhooks that a channel brings at its full speed, by the provider's formula.
-
-    360dialog sizes an endpoint by `3 x outgoing + incoming`: 66, 264 or 3,300 webhooks/s for 20, 80
-    or 1,000 messages/s at 30 % replies.
-    """
-    outgoing = throughput.messages_per_second
-    return webhook_rate(outgoing, outgoing * throughput.reply_ratio)
-
-
 def max_in_flight(throughput: Throughput) -> int:
-    """Return how many webhooks of an endpoint one receiver process takes on at once."""
-    return max(IN_FLIGHT_FLOOR, math.ceil(IN_FLIGHT_SECONDS * webhooks_per_second(throughput)))
+    """Return how many webhooks of an endpoint one receiver process takes on at once.
+
+    Where there is a schedule, for the greatest of its windows: the operator hands on what holds at
+    the moment, without one.
+    """
+    rate = webhooks_per_second(greatest_throughput(throughput))
+    return max(IN_FLIGHT_FLOOR, math.ceil(IN_FLIGHT_SECONDS * rate))
 
 
 def compile_route(

@@ -14,6 +14,7 @@ from forebay.core.quantity_pattern import QUANTITY
 
 __all__ = [
     "CertificateName",
+    "CronExpression",
     "Digits",
     "EventKind",
     "FunctionName",
@@ -33,6 +34,7 @@ __all__ = [
     "ServerName",
     "ShardName",
     "StreamName",
+    "TimeZone",
     "UserName",
     "duration",
     "label",
@@ -156,6 +158,23 @@ def _event_kind(text: str) -> str:
 
 
 Name = Annotated[str, label(NAME_LIMIT)]
+CronExpression = Annotated[
+    str,
+    _at_most(100),
+    _matching(
+        r"[0-9A-Za-z*,/#-]+( [0-9A-Za-z*,/#-]+){4}",
+        "write minute, hour, day of the month, month, day of the week, one space between them, "
+        "such as `0 9 * * MON`",
+    ),
+]
+TimeZone = Annotated[
+    str,
+    _at_most(64),
+    _matching(
+        r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}",
+        "write a time zone of the IANA's database, such as Europe/Vienna, or UTC",
+    ),
+]
 ShardName = Annotated[str, label(16)]
 Host = Annotated[
     str,

@@ -22,6 +22,7 @@ from forebay.core.field_types import Digits, HeaderName, Host, Name, Quantity, S
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import names_with_ids_in_headers, provider_of
 from forebay.core.spec_base import ResourceRecord
+from forebay.core.throughput_spec import Throughput
 from forebay.core.validation_errors import InvalidEndpoint, explain
 
 __all__ = [
@@ -97,16 +98,6 @@ class ChannelSpec(ResourceRecord):
 
     phone_number_id: Digits | None = None
     waba_id: Digits | None = None
-
-
-class Throughput(ResourceRecord):
-    """What the channel sends and is sent; sizes limits and the floor of the autoscaler."""
-
-    messages_per_second: Annotated[int, Field(ge=1, le=10_000)] = 80
-    """Messages that the business sends: 20 with coexistence, else 80, up to 1,000 a number."""
-
-    reply_ratio: Annotated[float, Field(ge=0, le=10)] = 0.3
-    """Messages that come in for each that goes out."""
 
 
 class Replicas(ResourceRecord):

@@ -8,9 +8,9 @@ and what is declared does not. A channel that is quiet reserves little, and stil
 
 import math
 
-from forebay.core.compile import webhooks_per_second
 from forebay.core.receiver_cpu import CORE_MILLICORES, used_millicores
 from forebay.core.resource import WebhookEndpoint
+from forebay.core.schedule import webhooks_per_second
 from forebay_operator.models.quantities import amount
 from forebay_operator.models.status import ReceiverSize
 from forebay_operator.settings.config import OperatorConfig

@@ -139,6 +139,9 @@ class ConditionReason(enum.StrEnum):
     ROTATED = "Rotated"
     """A Secret's value changed, and the new one is on its way to the pods."""
 
+    SCHEDULED = "Scheduled"
+    """A window of the schedule counts from now on, or none does any more."""
+
     REPAIRED = "Repaired"
     """Someone else changed or deleted an object of ours, and it was restored."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from forebay.core.schedule import LoadNow
 from forebay_operator.models.endpoint import write_time
 from forebay_operator.models.reasons import TO_BE_MENDED, ConditionReason, ConditionType
 
@@ -85,6 +86,9 @@ class EndpointStatus:
     receivers: PodCount | None = None
     processors: PodCount | None = None
     sizing: ReceiverSize | None = None
+    load: LoadNow | None = None
+    """What of its schedule counts."""
+
     backlog: Backlog | None = None
     last_event_time: datetime | None = None
 
@@ -126,6 +130,8 @@ def status_document(
             "maxReplicas": sizing.high,
             "cpuRequest": sizing.cpu,
         }
+    if status.load is not None and status.load.changes_at is not None:
+        document["schedule"] = _schedule(status.load)
     document |= status_figures(status.backlog, status.last_event_time)
     document["conditions"] = [
         {
@@ -149,6 +155,18 @@ def status_figures(backlog: Backlog | None, latest: datetime | None) -> dict[str
     if latest is not None:
         found["lastEventTime"] = write_time(latest)
     return found
+
+
+def _schedule(load: LoadNow) -> dict[str, str]:
+    document: dict[str, str] = {}
+    if load.window is not None:
+        document["window"] = load.window.name
+        document["begins"] = write_time(load.window.begins)
+        document["ends"] = write_time(load.window.ends)
+    if load.upcoming is not None:
+        document["nextWindow"] = load.upcoming.name
+        document["nextBegins"] = write_time(load.upcoming.begins)
+    return document
 
 
 def _short(message: str) -> str:

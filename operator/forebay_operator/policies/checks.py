@@ -145,12 +145,21 @@ def resources_are_within(about: Input) -> Refusal | None:
 
 
 def throughput_is_within(about: Input) -> Refusal | None:
-    """Of the throughput follow the pods, and the webhooks that a shared receiver holds at once."""
-    asked = about.manifest.spec.throughput.messages_per_second
-    limit = about.config.tenant_limits.messages_per_second
-    if asked <= limit:
-        return None
-    return _beyond("throughput.messagesPerSecond", asked, limit, "messagesPerSecond")
+    """Of the throughput follow the pods, and the webhooks that a shared receiver holds at once.
+
+    Of that of a window too, whenever it is.
+    """
+    throughput, limit = about.manifest.spec.throughput, about.config.tenant_limits
+    asked = [
+        ("throughput.messagesPerSecond", throughput.messages_per_second),
+        *(
+            (f"throughput.schedule[{place}].messagesPerSecond", window.messages_per_second)
+            for place, window in enumerate(throughput.schedule)
+        ),
+    ]
+    most = limit.messages_per_second
+    field, rate = next(((name, rate) for name, rate in asked if rate > most), ("", 0))
+    return _beyond(field, rate, most, "messagesPerSecond") if field else None
 
 
 def destinations_are_within(about: Input) -> Refusal | None:

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from forebay.core.compile import compile_endpoint, compile_route
 from forebay.core.errors import ConfigurationError
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
+from forebay.core.schedule import LoadNow, load_at
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay.core.validation_errors import InvalidEndpoint, Problem
 from forebay.runtime.certificate_expiry import earliest, first_end
@@ -26,6 +28,11 @@ class AcceptedEndpoint:
     """An accepted endpoint with its secrets resolved."""
 
     manifest: WebhookEndpoint
+    """With the throughput that counts now in the place of the declared one and its schedule."""
+
+    load: LoadNow
+    """What of the schedule that is."""
+
     route: ReceiverRoute
     processing: ProcessorEndpoint
     warnings: tuple[str, ...] = ()
@@ -54,6 +61,7 @@ async def accept(
     others: Iterable[ClusterEndpoint],
     cluster: Cluster,
     config: OperatorConfig,
+    now: datetime,
 ) -> AcceptedEndpoint | RejectedEndpoint:
     """Parse, check and resolve.
 
@@ -62,6 +70,7 @@ async def accept(
         others: All endpoints, itself among them: they may hold its host.
         cluster: Where Secrets are read.
         config: The settings.
+        now: By which the schedule counts; with a time zone.
     """
     try:
         manifest = parse_endpoint(endpoint.document)
@@ -86,7 +95,7 @@ async def accept(
             condition=ConditionType.ACCEPTED, reason=refusal.reason, message=refusal.message
         )
     secrets = await read_secrets(cluster, endpoint, config.tenant_limits.table_bytes)
-    return _resolved(manifest, secrets, config)
+    return _resolved(manifest, load_at(manifest.spec.throughput, now), secrets, config)
 
 
 def _holder(host: str, endpoints: Iterable[ClusterEndpoint], config: OperatorConfig) -> str | None:
@@ -99,8 +108,10 @@ def _holder(host: str, endpoints: Iterable[ClusterEndpoint], config: OperatorCon
 
 
 def _resolved(
-    manifest: WebhookEndpoint, secrets: EndpointSecrets, config: OperatorConfig
+    declared: WebhookEndpoint, load: LoadNow, secrets: EndpointSecrets, config: OperatorConfig
 ) -> AcceptedEndpoint | RejectedEndpoint:
+    spec = declared.spec.model_copy(update={"throughput": load.throughput})
+    manifest = declared.model_copy(update={"spec": spec})
     problems: list[Problem] = []
     warnings: list[Problem] = []
     route: ReceiverRoute | None = None
@@ -136,6 +147,7 @@ def _resolved(
             )
     return AcceptedEndpoint(
         manifest=manifest,
+        load=load,
         route=route,
         processing=processing,
         warnings=tuple(f"{each.field}: {each.reason}" for each in warnings),

@@ -73,7 +73,7 @@ class Observer:
         """Return the status, and whether the wanted receivers serve."""
         found: list[Condition] = []
         receivers = processors = None
-        backlog = sizing = None
+        backlog = sizing = load = None
         rejected = served.rejected
         if rejected is not None:
             if rejected.condition is ConditionType.SECRETS_READY:
@@ -94,6 +94,7 @@ class Observer:
             if served.isolation == "Dedicated":
                 sizing = receiver_size(accepted.manifest, self._config)
             backlog = self._figures.backlog(endpoint)
+            load = accepted.load
         status = EndpointStatus(
             observed_generation=endpoint.generation,
             conditions=complete(found),
@@ -102,6 +103,7 @@ class Observer:
             receivers=receivers,
             processors=processors,
             sizing=sizing,
+            load=load,
             backlog=backlog,
             last_event_time=self._figures.latest(endpoint),
         )

@@ -7,14 +7,12 @@ cannot be used: a mistake in an edit must not cost webhooks.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal
 
 import structlog
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.adapters.cluster import Cluster
-from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.builders.desired import desired_state, host_of, isolation_of
 from forebay_operator.builders.names import endpoint_selector
 from forebay_operator.builders.routes import endpoint_url
@@ -35,20 +33,20 @@ from forebay_operator.models.status import (
     tellable,
 )
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint, accept
-from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache
 from forebay_operator.services.conditions import leaving
-from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.endpoint_objects import EndpointObjects
-from forebay_operator.services.event_recorder import EventRecorder
-from forebay_operator.services.observer import Observer, Served
-from forebay_operator.services.optional_apis import OptionalApis
-from forebay_operator.services.reconcile_queue import SHARED, Enqueuer
-from forebay_operator.services.table_readers import Pools
-from forebay_operator.services.table_reconciler import POOLS, RouteTables
-from forebay_operator.settings.config import OperatorConfig
+from forebay_operator.services.observer import Served
+from forebay_operator.services.reconcile_queue import SHARED
+from forebay_operator.services.reconciler_parts import Parts
+from forebay_operator.services.schedules import (
+    load_in_words,
+    seconds_until_change,
+    sooner,
+    with_any_load,
+)
+from forebay_operator.services.table_reconciler import POOLS
 
-__all__ = ["Parts", "ReconcileResult", "Reconciler"]
+__all__ = ["ReconcileResult", "Reconciler"]
 
 _log = structlog.get_logger(__name__)
 
@@ -88,24 +86,6 @@ class ReconcileResult:
     """Seconds until the next one; None for never, unless something happens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a reconciler works with."""
-
-    config: OperatorConfig
-    cluster: Cluster
-    cache: ClusterCache
-    applier: Applier
-    tables: RouteTables
-    pools: Pools
-    streams: StreamManager
-    figures: EndpointFigures
-    observer: Observer
-    apis: OptionalApis
-    events: EventRecorder
-    queue: Enqueuer
-
-
 class Reconciler:
     """Makes the cluster match its endpoints, one at a time."""
 
@@ -122,6 +102,7 @@ class Reconciler:
         self._apis = parts.apis
         self._events = parts.events
         self._queue = parts.queue
+        self._now = parts.now
         self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self._leaving: set[EndpointName] = set()
@@ -155,11 +136,13 @@ class Reconciler:
             return await self._finish(endpoint, endpoint.deleted)
         served = self._served.get(name)
         waits = served is not None and (served.rejected is _TABLES_FULL or served.is_held_back)
-        if resync or served is None or served.generation != endpoint.generation or waits:
+        is_due = served is not None and not self._until_change(served)
+        is_news = served is None or served.generation != endpoint.generation
+        if served is None or resync or is_news or waits or is_due:
             if not endpoint.has_finalizer:
                 self._cache.put_endpoint(await self._cluster.set_finalizer(endpoint, present=True))
                 endpoint = self._cache.endpoints.get(name, endpoint)
-            if served is None or served.generation != endpoint.generation:
+            if is_news:
                 self._waits.pop(name, None)
             before, served = served, await self._serve(endpoint)
             self._served[name] = served
@@ -179,6 +162,7 @@ class Reconciler:
             # Of receivers of its own nobody else polls the pages; of shared ones the sweep does.
             is_swept = served.isolation == "Shared" and not self._tables.is_moving(name)
             again = None if is_swept else self._config.limits.status_seconds
+            again = sooner(again, self._until_change(served))
             return ReconcileResult(result="ok", again_in=again)
         self._waits[name] = self._waits.get(name, 0) + 1
         is_early = self._waits[name] <= EARLY_WAITS
@@ -194,6 +178,9 @@ class Reconciler:
     def served(self, name: EndpointName) -> Served | None:
         """Return what the last resync left behind; None where there was none."""
         return self._served.get(name)
+
+    def _until_change(self, served: Served) -> float:
+        return seconds_until_change(served.accepted, self._now())
 
     def ages(self) -> Iterator[Age | None]:
         """Return how old what endpoints trust in is; None after every `SLICE` of them."""
@@ -215,7 +202,7 @@ class Reconciler:
     async def _serve(self, endpoint: ClusterEndpoint) -> Served:
         name = endpoint.endpoint
         decision = await accept(
-            endpoint, self._cache.endpoints.values(), self._cluster, self._config
+            endpoint, self._cache.endpoints.values(), self._cluster, self._config, self._now()
         )
         if isinstance(decision, RejectedEndpoint):
             return self._rejected(endpoint, decision)
@@ -303,14 +290,17 @@ class Reconciler:
         if before.generation != served.generation:
             message = f"generation {served.generation} of the spec is taken"
             await self._events.record(endpoint, ConditionReason.UPDATED, message)
-        elif old is not None and (old.route, old.processing) != (new.route, new.processing):
+        elif old is not None and with_any_load(old) != with_any_load(new):
             message = "a Secret's value changed: pods take the new one within seconds"
             await self._events.record(endpoint, ConditionReason.ROTATED, message)
+        if old is not None and old.load.window != new.load.window:
+            message = load_in_words(new.load)
+            await self._events.record(endpoint, ConditionReason.SCHEDULED, message)
 
     async def _write_status(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
         """Write the status where it is news, and an Event for each condition that changed."""
         before = endpoint.status
-        document = status_document(status, before, _now())
+        document = status_document(status, before, self._now())
         if document == before:
             return
         self._cache.put_endpoint(await self._cluster.apply_status(endpoint, document))
@@ -343,7 +333,7 @@ class Reconciler:
         if not endpoint.has_finalizer:
             return ReconcileResult(result="gone", again_in=None)
         await self._clear(name)
-        age = (_now() - since).total_seconds()
+        age = (self._now() - since).total_seconds()
         if age < LEAVE_SECONDS and not await self._is_left_alone(name):
             self._leaving.add(name)
             return ReconcileResult(result="waiting", again_in=self._wait_seconds)
@@ -394,7 +384,3 @@ class Reconciler:
                 await self._tables.touch(pool, name)
                 return False
         return True
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

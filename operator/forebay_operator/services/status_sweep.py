@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.services.observer import Served
-from forebay_operator.services.reconciler import Parts
+from forebay_operator.services.reconciler_parts import Parts
 from forebay_operator.services.table_reconciler import POOLS
 
 __all__ = ["ServedEndpoints", "StatusSweep"]

@@ -43,6 +43,7 @@ SPDX: Final = {
 """What libraries without an SPDX expression call theirs. "BSD License" may be any of several."""
 
 READ: Final = {
+    "cronsim": "BSD-3-Clause",
     "cycler": "BSD-3-Clause",
     "kiwisolver": "BSD-3-Clause",
     "matplotlib": "PSF-2.0",

@@ -38,7 +38,8 @@ from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
-from forebay_operator.services.reconciler import Parts, Reconciler, ReconcileResult
+from forebay_operator.services.reconciler import Reconciler, ReconcileResult
+from forebay_operator.services.reconciler_parts import Parts
 from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards
@@ -186,6 +187,19 @@ class _FreshPools(Pools):
         return await self._poll(selector)
 
 
+class SetTime:
+    """The operator's time."""
+
+    def __init__(self) -> None:
+        """Begin with the machine's."""
+        self.is_set_to: datetime | None = None
+        """What a test makes it; None for the machine's."""
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return datetime.now(UTC) if self.is_set_to is None else self.is_set_to
+
+
 class OperatorAlone:
     """One operator, with the cluster around it; call `start` first, and again for a restart."""
 
@@ -198,6 +212,7 @@ class OperatorAlone:
         self.cluster.secrets[self.namespace, "crm"] = {"token": "Bearer secret"}
         self.pods = ScriptedPods()
         self.streams = NoStreams()
+        self.clock = SetTime()
         self._pod_documents: dict[str, dict[str, Json]] = {}
         self.cache = ClusterCache(self.config.name)
         shared = self.config.shared_receivers
@@ -251,6 +266,7 @@ class OperatorAlone:
             apis=self.apis,
             events=EventRecorder(cluster),
             queue=queue,
+            now=self.clock.now,
         )
         self.reconciler = Reconciler(parts)
         self.reconciler.begin()
@@ -393,6 +409,18 @@ class OperatorAlone:
         key = ObjectKey("Secret", table_name(pool, 0, self.config))
         data = _data(self.cluster.objects.get(key, {}), table_file(pool, 0))
         return None if data is None else json.loads(data)
+
+    def route_of_own(self, own: EndpointName) -> Json:
+        """Return what stands in the table of an endpoint's own receivers."""
+        wanted = endpoint_selector(own, self.config).items()
+        (data,) = [
+            data
+            for key, each in self.cluster.objects.items()
+            if key.kind == "Secret" and wanted <= (each["metadata"].get("labels") or {}).items()
+            if (data := _data(each, DEDICATED_FILE)) is not None
+        ]
+        (route,) = json.loads(data)["routes"]
+        return route
 
     def routes(self) -> set[str]:
         """Return the names of the endpoints that the shared receivers are to serve."""
