@@ -174,6 +174,31 @@ def destinations() -> list[Sized]:
         ),
         (
             lines(
+                "Share of RETRY that is used",
+                "Of what a destination, or its namespace, may have. Line: from 1 on what comes becomes dead letters NoRoom.",
+                {
+                    f"max by (destination) (forebay_processor_backlog_share_ratio{{{AT}}})": "{{destination}}"
+                },
+                unit="percentunit",
+                steps=((0.8, "orange"), (1, "red")),
+            ),
+            12,
+            8,
+        ),
+        (
+            lines(
+                "Bytes waiting",
+                "What the items that wait take of RETRY, about.",
+                {
+                    f"sum by (destination) (forebay_processor_parked_bytes{{{AT}}})": "{{destination}}"
+                },
+                unit="bytes",
+            ),
+            12,
+            8,
+        ),
+        (
+            lines(
                 "Dead letters, by reason (15 min)",
                 "Items that were given up: docs/dead-letters.md says what each reason means.",
                 {f"sum by (destination, reason) ({dead})": "{{destination}} {{reason}}"},
