@@ -43,6 +43,7 @@ from forebay.runtime.supervise import end_tasks, run_until
 from forebay_operator.adapters.cluster import Cluster
 from forebay_operator.adapters.pod_reports import HttpPods
 from forebay_operator.adapters.streams import JetStreams
+from forebay_operator.builders.names import all_processors_selector
 from forebay_operator.errors import OperatorError
 from forebay_operator.handlers.scaling import add_scaling
 from forebay_operator.handlers.watches import Watches
@@ -56,11 +57,13 @@ from forebay_operator.services.first_lists import fill_cache
 from forebay_operator.services.liveness import Liveness
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
+from forebay_operator.services.own_tables import OwnTables
 from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler
 from forebay_operator.services.reconciler_parts import Parts
+from forebay_operator.services.shard_moves import ShardMoves
 from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards
@@ -177,15 +180,22 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
         applier = Applier(cluster, cache, metrics, recheck)
         apis = OptionalApis(cluster, cache, applier, queue, watches, kinds=kinds)
         pools = Pools(cache, pages, cluster)
-        breakers = Breakers(cache, pages, processors, config.limits.status_seconds, clock)
+        breakers = Breakers(
+            cache,
+            pages,
+            (processors, all_processors_selector(config)),
+            config.limits.status_seconds,
+            clock,
+        )
         places = PassPlaces(config.limits.workers)
         tables = RouteTables(config, cache, applier, pools, leave=places.left)
         tables.load()
-        shards = Shards(config, streams, streams.connections, metrics, chance, queue)
+        shards, moves = _shards(config, streams, metrics, chance, queue, cache, tables, pools)
         figures = EndpointFigures(
-            [shard.name for shard in config.shards],
+            shards.names,
             streams,
             load.parked,
+            PoolLoad(cache, pages, all_processors_selector(config), clock).parked,
             config.limits.status_seconds,
             clock,
         )
@@ -202,6 +212,8 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
             apis=apis,
             events=EventRecorder(cluster),
             queue=queue,
+            shards=shards,
+            moves=moves,
         )
         reconciler = Reconciler(parts)
         metrics.follow_ages(reconciler.ages, streams.certificate_end)
@@ -239,6 +251,24 @@ async def _operate(config: OperatorConfig, nats: NatsSettings, admin: socket.soc
     await cluster.close()
     _log.info("operator_stopped")
     return 1 if crashed else 0
+
+
+def _shards(  # noqa: PLR0913, PLR0917  # what they are made of
+    config: OperatorConfig,
+    streams: JetStreams,
+    metrics: OperatorMetrics,
+    chance: random.Random,
+    queue: ReconcileQueue,
+    cache: ClusterCache,
+    tables: RouteTables,
+    pools: Pools,
+) -> tuple[Shards, ShardMoves]:
+    """Return the shards; those that an operator before us made for endpoints go on."""
+    contents, connections = streams.contents, streams.connections
+    own, clock = OwnTables(cache, config), asyncio.get_running_loop().time
+    shards = Shards(config, streams, connections, metrics, chance, queue, contents, own.owned)
+    shards.adopt(own.shards())
+    return shards, ShardMoves(config, tables, own, pools, shards, contents, clock)
 
 
 async def _work(workers: Workers, shards: Shards, sweep: StatusSweep) -> None:

@@ -195,10 +195,9 @@ def test_names_fit_urls_and_subjects(control_plane: ControlPlane, name: str, adv
     [
         ({}, {"shard": "1"}),
         ({"shard": "1"}, {}),
-        ({}, {"isolation": "Dedicated"}),
     ],
 )
-def test_streams_of_an_endpoint_cannot_change(
+def test_the_shard_of_an_endpoint_cannot_change(
     control_plane: ControlPlane, before: Json, after: Json
 ) -> None:
     api = control_plane.api
@@ -209,6 +208,23 @@ def test_streams_of_an_endpoint_cannot_change(
     api.delete(f"{PATH}/fixed")
     assert answer.status == 422
     assert "make a new endpoint and register its URL" in answer.message
+
+
+def test_streams_of_its_own_can_be_asked_for_at_any_time(control_plane: ControlPlane) -> None:
+    api = control_plane.api
+    made = api.create(PATH, manifest("default", "moved"))
+    for processing in ({"isolation": "Dedicated", "image": "registry.example.com/bot:1"}, {}):
+        changed = manifest("default", "moved", processing=processing)
+        changed["metadata"] = made["metadata"]
+        answer = api.ask("PUT", f"{PATH}/moved?dryRun=All", changed)
+        assert answer.status == 200, answer.message
+    image = {"image": "registry.example.com/bot:1"}
+    changed = manifest("default", "moved", processing=image)
+    changed["metadata"] = made["metadata"]
+    answer = api.ask("PUT", f"{PATH}/moved", changed)
+    api.delete(f"{PATH}/moved")
+    assert answer.status == 422
+    assert "set `isolation: Dedicated`" in answer.message
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)

@@ -38,7 +38,7 @@ class Installation:
 
     def __post_init__(self) -> None:
         """Make two processors that answer, and know of nothing."""
-        self.breakers = Breakers(self.cache, self.pods, POOL, CHECK_SECONDS, lambda: self.now)
+        self.breakers = Breakers(self.cache, self.pods, [POOL], CHECK_SECONDS, lambda: self.now)
         for address in ("10.0.0.1", "10.0.0.2"):
             self.put(address, is_ready=True)
             self.pods.opened[address] = ()

@@ -58,10 +58,44 @@ def test_shard_has_to_be_there() -> None:
     assert "'east'" in found[1]
 
 
-def test_processors_of_its_own_are_refused_in_words() -> None:
-    found = refusal(with_processing(isolation="Dedicated"))
+def test_streams_and_processors_of_its_own_are_the_installation_s_to_give() -> None:
+    wants = with_processing(isolation="Dedicated")
+    assert refusal(wants) is None
+    dedicated = installation().dedicated
+    assert dedicated is not None
+    none = dedicated.model_copy(update={"max_dedicated_shards": 0})
+    for given in (None, none):
+        found = refusal(wants, installation(dedicated=given))
+        assert found is not None
+        assert found[0] is ConditionReason.PROCESSING_NOT_SUPPORTED
+        assert "processors.dedicated.maxDedicatedShards" in found[1]
+
+
+def test_there_are_not_more_of_them_than_allowed() -> None:
+    about = Input(
+        manifest=with_processing(isolation="Dedicated"),
+        config=installation(),
+        host_holder=None,
+        has_shard=False,
+    )
+    found = first_refusal(about)
     assert found is not None
-    assert found[0] is ConditionReason.PROCESSING_NOT_SUPPORTED
+    assert found[0] is ConditionReason.DEDICATED_SHARDS_FULL
+    assert "2 endpoints have" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("image", "is_fine"),
+    [
+        ("registry.example.com/bots/shop:1", True),
+        ("registry.example.com/botsy/shop:1", False),
+        ("evil.example.com/registry.example.com/bots/shop:1", False),
+    ],
+)
+def test_an_image_has_to_be_one_that_the_installation_names(image: str, is_fine: bool) -> None:  # noqa: FBT001
+    found = refusal(with_processing(isolation="Dedicated", image=image))
+    assert (found is None) is is_fine
+    assert found is None or found[0] is ConditionReason.IMAGE_NOT_ALLOWED
 
 
 def test_shared_receivers_have_to_be_installed() -> None:

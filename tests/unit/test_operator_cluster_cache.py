@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.pod_reports import ScriptedPods
+from forebay_operator.adapters.shard_contents import NoContents
 from forebay_operator.adapters.streams import NoStreams
 from forebay_operator.errors import StreamsUnavailable
 from forebay_operator.metrics import OperatorMetrics
@@ -23,14 +24,14 @@ from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
 from forebay_operator.services.conditions import pool_condition
 from forebay_operator.services.event_recorder import BURST, EventRecorder
 from forebay_operator.services.pass_places import PassPlaces
-from forebay_operator.services.reconcile_queue import SHARED, QueueKey, ReconcileQueue
+from forebay_operator.services.reconcile_queue import SHARED, Enqueuer, QueueKey, ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools, PoolView
 from forebay_operator.services.watch_events import WatchEventHandler
 from forebay_operator.services.workers import Workers
-from forebay_operator.settings.config import Limits
+from forebay_operator.settings.config import Limits, OperatorConfig
 from support.operator.operator_alone import PlayedCluster
 from support.operator.operator_inputs import installation
 from support.timing.wait import eventually
@@ -333,7 +334,7 @@ async def test_a_stream_that_is_gone_is_reported_and_made_again() -> None:
         def enqueue_all(self, *, resync: bool = False) -> None:
             seen.append(shards.state("0").reason)
 
-    shards = Shards(config, streams, connections, OperatorMetrics(), random.Random(1), Seen())
+    shards = shards_of(config, streams, connections, OperatorMetrics(), Seen())
     running = asyncio.create_task(shards.run())
     await eventually(lambda: seen == [None], saying="the streams to be there")
     streams.gone = ["FOREBAY_RETRY_0"]
@@ -343,6 +344,17 @@ async def test_a_stream_that_is_gone_is_reported_and_made_again() -> None:
     assert streams.ensured == ["0", "0"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def shards_of(
+    config: OperatorConfig,
+    streams: NoStreams,
+    connections: asyncio.Event,
+    metrics: OperatorMetrics,
+    queue: Enqueuer,
+) -> Shards:
+    chance = random.Random(1)
+    return Shards(config, streams, connections, metrics, chance, queue, NoContents(), list)
 
 
 async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
@@ -359,7 +371,7 @@ async def test_a_stream_that_cannot_be_seen_has_no_figures() -> None:
     streams, metrics, connections = Streams(), OperatorMetrics(), asyncio.Event()
     connections.set()
     config = installation(limits=Limits(status_seconds=0.05))
-    shards = Shards(config, streams, connections, metrics, random.Random(1), Woken())
+    shards = shards_of(config, streams, connections, metrics, Woken())
 
     async def is_shown() -> bool:
         shown = (await metrics.exposition()).content

@@ -8,16 +8,18 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
+from forebay_operator.builders.dedicated_processors import OwnProcessing
 from forebay_operator.builders.desired import desired_state
+from forebay_operator.builders.names import RECEIVER_COMPONENT
 from forebay_operator.builders.object_hash import document_of
 from forebay_operator.builders.shared_receivers import shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.apis.keda import ScaledObject
 from forebay_operator.models.kinds import Managed, PruneRank, ServedKinds, kind_named, kind_of
-from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE
+from forebay_operator.models.names import LABEL_COMPONENT, LABEL_ENDPOINT, LABEL_NAMESPACE
 from forebay_operator.services.cluster_cache import key_of
 from forebay_operator.settings.config import OperatorConfig
-from support.operator.operator_inputs import installation, route_of
+from support.operator.operator_inputs import installation, processing_of, route_of
 
 Json = Any
 
@@ -56,6 +58,15 @@ def specs(draw: st.DrawFn) -> dict[str, Json]:
         },
         "receiver": receiver,
         "paused": draw(st.booleans()),
+        "processing": draw(
+            st.sampled_from(
+                [
+                    {"isolation": "Dedicated"},
+                    {"isolation": "Dedicated", "image": "registry.example.com/bots/a:1"},
+                    {"isolation": "Shared", "shard": "east"},
+                ]
+            )
+        ),
         **({"host": "a.example.com"} if draw(st.booleans()) else {}),
     }
 
@@ -90,8 +101,10 @@ kinds = st.sets(st.sampled_from([HTTPRoute, ScaledObject])).map(tuple)
 def documents(
     manifest: WebhookEndpoint, config: OperatorConfig, served: ServedKinds
 ) -> list[tuple[str, Json]]:
-    """Return what is built, in its order, each with its kind."""
-    return described(desired_state(manifest, route_of(manifest), config, served=served).objects)
+    """Return what is built, in its order, each with its kind; with processors of its own."""
+    own = OwnProcessing(entry=processing_of(manifest), has_pods=True)
+    route = route_of(manifest)
+    return described(desired_state(manifest, route, config, served=served, own=own).objects)
 
 
 def described(objects: tuple[Managed, ...]) -> list[tuple[str, Json]]:
@@ -191,7 +204,13 @@ def test_nothing_that_is_scaled_says_how_many_it_is_and_one_thing_scales_it(
     built = documents(manifest, config, served)
     scalers = [each for kind, each in built if kind in {"HorizontalPodAutoscaler", "ScaledObject"}]
     targets = [each["spec"]["scaleTargetRef"]["name"] for each in scalers]
-    deployments = [each for kind, each in built if kind == "Deployment"]
+    # An endpoint's own processors are not scaled: their number stands in the settings.
+    deployments = [
+        each
+        for kind, each in built
+        if kind == "Deployment"
+        and each["metadata"]["labels"][LABEL_COMPONENT] == RECEIVER_COMPONENT
+    ]
     assert targets == [each["metadata"]["name"] for each in deployments]
     assert all("replicas" not in each["spec"] for each in deployments)
     for each in scalers:

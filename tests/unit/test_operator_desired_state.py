@@ -9,13 +9,19 @@ import pytest
 import yaml
 from lightkube.core.resource import api_info
 
+from forebay_operator.builders.dedicated_processors import OwnProcessing
 from forebay_operator.builders.desired import desired_state
 from forebay_operator.builders.object_hash import document_of, has_all
 from forebay_operator.builders.shared_receivers import shared_state
 from forebay_operator.models.apis.gateway import HTTPRoute
 from forebay_operator.models.apis.keda import ScaledObject
 from forebay_operator.models.kinds import Managed, ServedKinds
-from support.operator.operator_inputs import installation, read_manifest, route_of
+from support.operator.operator_inputs import (
+    installation,
+    processing_of,
+    read_manifest,
+    route_of,
+)
 
 OUTPUT = Path(__file__).parents[1] / "data" / "output" / "operator"
 
@@ -47,6 +53,18 @@ def test_objects_are_those_of_the_file(
     manifest = read_manifest(name.partition("-")[0])
     built = desired_state(manifest, route_of(manifest), installation(), served=served)
     judge(request, name, built.objects)
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+def test_objects_of_its_own_processors_are_those_of_the_file(
+    request: pytest.FixtureRequest,
+    is_open: bool,  # noqa: FBT001
+) -> None:
+    manifest = read_manifest("own")
+    entry = processing_of(manifest) if is_open else None
+    own = OwnProcessing(entry=entry, has_pods=is_open)
+    built = desired_state(manifest, route_of(manifest), installation(), served=(), own=own)
+    judge(request, "own" if is_open else "own-closed", built.objects)
 
 
 @pytest.mark.parametrize("served", [(), (ScaledObject,)], ids=["cpu", "keda"])

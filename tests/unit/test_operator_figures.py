@@ -29,7 +29,12 @@ class Figures:
         self.streams = NoStreams()
         self.now = 1000.0
         self.figures = EndpointFigures(
-            ("0",), self.streams, self._ask_processors, POLL_SECONDS, lambda: self.now
+            lambda: ("0",),
+            self.streams,
+            self._ask_processors,
+            self._ask_processors,
+            POLL_SECONDS,
+            lambda: self.now,
         )
         self.status: dict[str, object] = {}
         self.writes = 0

@@ -24,7 +24,7 @@ def test_ages_are_durations(tmp_path: Path) -> None:
         (INPUT / "config.yaml").read_text() + "shards: [{name: east, rawMaxAge: 24h, replicas: 3}]"
     )
     (shard,) = read_config(file).shards
-    made = shard_config(shard)
+    made = shard_config(shard.name, shard)
     assert (made.shard, made.raw_max_age, made.replicas) == ("east", timedelta(hours=24), 3)
 
 

@@ -362,10 +362,20 @@ def test_a_required_field_that_is_misspelt_is_reported_once(path: str, misspelt:
     assert problem.reason == f"there is no such field: did you mean `{name}`?"
 
 
-def test_an_image_of_its_own_says_where_code_can_run() -> None:
+def test_an_image_is_for_processors_of_its_own() -> None:
     (problem,) = problems(changed("spec.processing", {"image": "registry.example.com/bot"}))
+    assert problem.field == "spec.processing"
+    assert "set `isolation: Dedicated`" in problem.reason
+    own = {"isolation": "Dedicated", "image": "registry.example.com/bot:1@sha256:0a"}
+    assert parse_endpoint(changed("spec.processing", own)).spec.processing.image == own["image"]
+    (problem,) = problems(changed("spec.processing", {**own, "image": "registry.example.com/a b"}))
     assert problem.field == "spec.processing.image"
-    assert problem.reason.endswith("is not in this version: see docs/python.md")
+
+
+def test_nobody_names_the_shard_of_somebody_s_own() -> None:
+    (problem,) = problems(changed("spec.processing", {"shard": "d-d21b2cdf12b74c"}))
+    assert problem.field == "spec.processing.shard"
+    assert "use `isolation: Dedicated`" in problem.reason
 
 
 def test_all_problems_are_reported_at_once_one_line_each() -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "HeaderValue",
     "Host",
     "HttpUrl",
+    "ImageName",
     "InboxPrefix",
     "Name",
     "NatsSubject",
@@ -176,6 +177,13 @@ TimeZone = Annotated[
     ),
 ]
 ShardName = Annotated[str, label(16)]
+ImageName = Annotated[
+    str,
+    _matching(
+        r"(?=.{1,512}$)[a-z0-9][A-Za-z0-9._:/@-]*",
+        "give an image with its tag or digest, such as registry.example.com/bots/shop:1.2",
+    ),
+]
 Host = Annotated[
     str,
     _matching(

@@ -18,10 +18,20 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from forebay.core.authentication_spec import AuthenticationSpec
 from forebay.core.destination_spec import DestinationSpec
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.field_types import Digits, HeaderName, Host, Name, Quantity, ShardName, label
+from forebay.core.field_types import (
+    Digits,
+    HeaderName,
+    Host,
+    ImageName,
+    Name,
+    Quantity,
+    ShardName,
+    label,
+)
 from forebay.core.providers.names import ProviderName
 from forebay.core.providers.registry import names_with_ids_in_headers, provider_of
 from forebay.core.spec_base import ResourceRecord
+from forebay.core.subjects import is_dedicated
 from forebay.core.throughput_spec import Throughput
 from forebay.core.validation_errors import InvalidEndpoint, explain
 
@@ -135,6 +145,13 @@ class ProcessingSpec(ResourceRecord):
     """Where and how items are processed."""
 
     isolation: Literal["Shared", "Dedicated"] = "Shared"
+    """`Dedicated`: in streams and by processors of its own. It may change: the endpoint is moved
+    then, and nothing of it is lost, repeated or overtaken (docs/design/0042)."""
+
+    image: ImageName | None = None
+    """What its own processors run, with the handlers of `python` destinations in it; None for the
+    installation's image."""
+
     shard: ShardName = "0"
     """The set of streams. `forebay run` has one for all."""
 
@@ -145,6 +162,24 @@ class ProcessingSpec(ResourceRecord):
     max_in_flight: Annotated[int, Field(ge=1, le=32_768)] | None = None
     """Requests in flight for the endpoint in all, shared by the processors; None for as many as its
     destinations allow."""
+
+    @field_validator("shard")
+    @classmethod
+    def _is_the_installation_s(cls, shard: str) -> str:
+        if is_dedicated(shard):
+            message = "this is what one endpoint's own shard is called: use `isolation: Dedicated`"
+            raise ValueError(message)
+        return shard
+
+    @model_validator(mode="after")
+    def _has_an_image_for_its_own_processors(self) -> Self:
+        if self.image is not None and self.isolation == "Shared":
+            message = (
+                "`image` is what an endpoint's own processors run: set `isolation: Dedicated`, or "
+                "remove `image`"
+            )
+            raise ValueError(message)
+        return self
 
 
 # --- the whole -----------------------------------------------------------------------------------
@@ -222,7 +257,7 @@ class WebhookEndpoint(ResourceRecord):
 
 LATER: Final[Mapping[str, str]] = {
     "autoscaling": "autoscaling is set by the chart: remove it here",
-    "image": "an image of an endpoint's own is not in this version: see docs/python.md",
+    "image": "an image is named by `processing.image`, with `processing.isolation: Dedicated`",
     "registration": "registering the URL at the provider is not in this version: do it by hand",
     "value": "a secret never stands in a manifest: name a Secret with `secretKeyRef`",
 }

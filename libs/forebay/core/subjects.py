@@ -75,6 +75,7 @@ DEDICATED_PARTITIONS = 4
 _DEDICATED: Final = re.compile(r"d-[0-9a-f]{14}")
 
 
+@functools.lru_cache(maxsize=16_384)
 def dedicated_shard(endpoint: EndpointName) -> str:
     """Return the name of the shard that an endpoint has for itself alone, where it has one.
 

@@ -26,6 +26,7 @@ from forebay.core.subjects import (
 from forebay.runtime.certificate_expiry import connection_end
 from forebay.runtime.jetstream.api import API_PREFIX, moment, request
 from forebay.runtime.jetstream.errors import (
+    CONSUMER_MISSING_CODE,
     MESSAGE_MISSING_CODE,
     STREAM_MISSING_CODE,
     StoreError,
@@ -38,6 +39,7 @@ from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.message_places import read_places
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
+from forebay_operator.adapters.shard_contents import NatsContents
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 from forebay_operator.models.stored_rows import LanePosition, RowPosition, StreamPosition
 from forebay_operator.models.stream_state import StreamState
@@ -45,6 +47,8 @@ from forebay_operator.models.stream_state import StreamState
 __all__ = ["JetStreams", "NoStreams", "StreamManager", "endpoint_filters"]
 
 _log = structlog.get_logger(__name__)
+
+_MISSING: Final = {CONSUMER_MISSING_CODE, MESSAGE_MISSING_CODE, STREAM_MISSING_CODE}
 
 REQUEST_SECONDS: Final = 5.0
 _SILENCE: Final = "NATS did not answer"
@@ -125,6 +129,7 @@ class JetStreams(StreamManager):
         """Set at every new connection: streams may be gone, or NATS another one."""
 
         self._link = NatsLink(settings, "forebay-operator", self)
+        self.contents = NatsContents(self.ask)
         self._asking: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -171,12 +176,12 @@ class JetStreams(StreamManager):
     @override
     async def purge(self, shard: str, endpoint: EndpointName) -> None:
         for kind, subjects in endpoint_filters(shard, endpoint).items():
-            await self._ask(f"STREAM.PURGE.{stream_name(kind, shard)}", {"filter": subjects})
+            await self.ask(f"STREAM.PURGE.{stream_name(kind, shard)}", {"filter": subjects})
 
     @override
     async def place(self, shard: str, kind: StreamKind) -> StreamPosition | None:
         name = stream_name(kind, shard)
-        answer = await self._ask(f"STREAM.INFO.{name}", {})
+        answer = await self.ask(f"STREAM.INFO.{name}", {})
         if answer is None:
             return None
         # After the stream: what comes in between is counted as waiting, and read at the next poll.
@@ -216,7 +221,7 @@ class JetStreams(StreamManager):
         found = []
         for kind in StreamKind:
             name = stream_name(kind, shard)
-            answer = await self._ask(f"STREAM.INFO.{name}", {})
+            answer = await self.ask(f"STREAM.INFO.{name}", {})
             if answer is not None:
                 found.append(StreamState.of(name, answer))
         return found
@@ -225,7 +230,7 @@ class JetStreams(StreamManager):
     async def missing(self, shard: str) -> list[str]:
         # The index is not among them: nobody is served worse without it.
         names = [*(stream_name(kind, shard) for kind in StreamKind), lease_stream(shard)]
-        missing = [name for name in names if await self._ask(f"STREAM.INFO.{name}", {}) is None]
+        missing = [name for name in names if await self.ask(f"STREAM.INFO.{name}", {}) is None]
         if not missing:
             try:
                 missing = await missing_consumers(self._connected(), shard)
@@ -240,7 +245,7 @@ class JetStreams(StreamManager):
         found: list[LanePosition] = []
         offset, total = 0, 1
         while offset < total:
-            answer = await self._ask(f"CONSUMER.LIST.{name}", {"offset": offset})
+            answer = await self.ask(f"CONSUMER.LIST.{name}", {"offset": offset})
             if answer is None:
                 break
             page = answer.get("consumers") or []
@@ -257,7 +262,7 @@ class JetStreams(StreamManager):
         return tuple(found)
 
     async def _time_of(self, name: str, body: dict[str, Any]) -> datetime | None:
-        answer = await self._ask(f"STREAM.MSG.GET.{name}", body)
+        answer = await self.ask(f"STREAM.MSG.GET.{name}", body)
         if answer is None:
             return None
         return moment(answer["message"]["time"]).replace(microsecond=0)
@@ -270,8 +275,8 @@ class JetStreams(StreamManager):
             raise StreamsUnavailable(message)
         return self._client
 
-    async def _ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        """Call JetStream; None where the stream or message is not there."""
+    async def ask(self, call: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Call JetStream; None where the stream, consumer or message is not there."""
         began = time.monotonic()
         try:
             reply = await self._guarded(
@@ -290,7 +295,7 @@ class JetStreams(StreamManager):
         refused = answer.get("error")
         if refused is None:
             return answer
-        if refused.get("err_code") in {MESSAGE_MISSING_CODE, STREAM_MISSING_CODE}:
+        if refused.get("err_code") in _MISSING:
             return None
         message = (
             f"NATS refuses {call.split('.FOREBAY', maxsplit=1)[0]}: {refused.get('description')}"

@@ -4,36 +4,18 @@ from typing import Final
 
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
 from lightkube.models.core_v1 import (
-    Capabilities,
     Container,
     ContainerPort,
     EnvVar,
-    EnvVarSource,
-    HTTPGetAction,
-    KeyToPath,
     Lifecycle,
     LifecycleHandler,
-    LocalObjectReference,
-    PodSecurityContext,
     PodSpec,
     PodTemplateSpec,
-    Probe,
-    ProjectedVolumeSource,
     ResourceRequirements,
-    SeccompProfile,
-    SecretKeySelector,
-    SecretProjection,
-    SecretVolumeSource,
-    SecurityContext,
     ServicePort,
     ServiceSpec,
     SleepAction,
-    TopologySpreadConstraint,
-    Volume,
-    VolumeMount,
-    VolumeProjection,
 )
-from lightkube.models.core_v1 import Toleration as PodToleration
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
 from lightkube.resources.apps_v1 import Deployment
@@ -47,6 +29,20 @@ from forebay_operator.builders.names import (
     endpoint_meta,
     endpoint_object_name,
     endpoint_selector,
+)
+from forebay_operator.builders.pod_parts import (
+    ADMIN_PORT,
+    CONFINED,
+    LIVENESS,
+    STARTUP,
+    TABLE_FOLDER,
+    mounts,
+    nats_variables,
+    nats_volumes,
+    pod_spec,
+    probe,
+    table_volume,
+    with_further,
 )
 from forebay_operator.builders.receiver_size import receiver_size
 from forebay_operator.builders.tracing import tracing_variables
@@ -66,14 +62,7 @@ __all__ = [
 ]
 
 WEBHOOK_PORT: Final = 8080
-ADMIN_PORT: Final = 9090
 ADMIN_COMPONENT: Final = "dedicated-receiver-admin"
-USER: Final = 10001
-"""The user that the images are made for."""
-
-TABLE_FOLDER: Final = "/etc/forebay/tables"
-NATS_FOLDER: Final = "/etc/forebay/nats"
-TLS_FOLDER: Final = "/etc/forebay/nats-tls"
 
 
 def service_account(manifest: WebhookEndpoint, config: OperatorConfig) -> ServiceAccount:
@@ -177,44 +166,8 @@ def deployment(manifest: WebhookEndpoint, config: OperatorConfig) -> Deployment:
 def _pod(manifest: WebhookEndpoint, config: OperatorConfig, selector: dict[str, str]) -> PodSpec:
     pods = config.receiver
     name = str(endpoint_meta(manifest.endpoint, config).name)
-    return PodSpec(
-        serviceAccountName=name,
-        automountServiceAccountToken=False,
-        enableServiceLinks=False,
-        terminationGracePeriodSeconds=pods.termination_grace_period_seconds,
-        priorityClassName=pods.priority_class_name,
-        imagePullSecrets=[LocalObjectReference(name=each) for each in pods.image_pull_secrets]
-        or None,
-        nodeSelector=dict(pods.node_selector) or None,
-        tolerations=[
-            PodToleration(
-                key=each.key,
-                operator=each.operator,
-                value=each.value,
-                effect=each.effect,
-                tolerationSeconds=each.toleration_seconds,
-            )
-            for each in pods.tolerations
-        ]
-        or None,
-        topologySpreadConstraints=[
-            TopologySpreadConstraint(
-                maxSkew=1,
-                topologyKey="kubernetes.io/hostname",
-                whenUnsatisfiable="ScheduleAnyway",
-                labelSelector=LabelSelector(matchLabels=selector),
-            )
-        ],
-        securityContext=PodSecurityContext(
-            runAsNonRoot=True,
-            runAsUser=USER,
-            runAsGroup=USER,
-            fsGroup=USER,
-            seccompProfile=SeccompProfile(type="RuntimeDefault"),
-        ),
-        containers=[_container(manifest, config)],
-        volumes=_volumes(name, pods),
-    )
+    volumes = [table_volume(name), *nats_volumes(pods.nats)]
+    return pod_spec(name, pods, selector, _container(manifest, config), volumes)
 
 
 def _container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
@@ -224,11 +177,6 @@ def _container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
     if own is not None:
         requests |= {str(name): amount for name, amount in own.requests.items()}
         limits |= {str(name): amount for name, amount in own.limits.items()}
-    mounts = [VolumeMount(name="tables", mountPath=TABLE_FOLDER, readOnly=True)]
-    if pods.nats.auth_secret_name is not None and pods.nats.credentials_key is not None:
-        mounts.append(VolumeMount(name="nats", mountPath=NATS_FOLDER, readOnly=True))
-    if pods.nats.tls_secret_name is not None:
-        mounts.append(VolumeMount(name="nats-tls", mountPath=TLS_FOLDER, readOnly=True))
     pre_stop = LifecycleHandler(sleep=SleepAction(seconds=pods.pre_stop_seconds))
     return Container(
         name="receiver",
@@ -240,36 +188,16 @@ def _container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
         ],
         env=_environment(manifest, pods),
         resources=ResourceRequirements(requests=dict(requests), limits=dict(limits)),
-        readinessProbe=Probe(
-            httpGet=HTTPGetAction(path="/readyz", port="admin"),
-            periodSeconds=2,
-            timeoutSeconds=2,
-            failureThreshold=2,
-        ),
-        livenessProbe=Probe(
-            httpGet=HTTPGetAction(path="/livez", port="admin"),
-            periodSeconds=10,
-            timeoutSeconds=5,
-            failureThreshold=6,
-        ),
-        startupProbe=Probe(
-            httpGet=HTTPGetAction(path="/livez", port="admin"),
-            periodSeconds=1,
-            timeoutSeconds=2,
-            failureThreshold=60,
-        ),
+        readinessProbe=probe("/readyz", every=2, within=2, failures=2),
+        livenessProbe=LIVENESS,
+        startupProbe=STARTUP,
         lifecycle=Lifecycle(preStop=pre_stop) if pods.pre_stop_seconds else None,
-        securityContext=SecurityContext(
-            allowPrivilegeEscalation=False,
-            readOnlyRootFilesystem=True,
-            capabilities=Capabilities(drop=["ALL"]),
-        ),
-        volumeMounts=mounts,
+        securityContext=CONFINED,
+        volumeMounts=mounts(pods.nats),
     )
 
 
 def _environment(manifest: WebhookEndpoint, pods: ReceiverPods) -> list[EnvVar]:
-    nats = pods.nats
     variables = [
         EnvVar(name="FOREBAY_TABLE_DIR", value=TABLE_FOLDER),
         EnvVar(name="FOREBAY_SHARDS", value=manifest.spec.processing.shard),
@@ -277,20 +205,8 @@ def _environment(manifest: WebhookEndpoint, pods: ReceiverPods) -> list[EnvVar]:
         EnvVar(name="FOREBAY_RECEIVER_PORT", value=str(WEBHOOK_PORT)),
         EnvVar(name="FOREBAY_RECEIVER_ADMIN_PORT", value=str(ADMIN_PORT)),
         EnvVar(name="FOREBAY_RECEIVER_DRAIN_SECONDS", value=f"{pods.drain_seconds:g}"),
-        EnvVar(name="FOREBAY_NATS_URL", value=nats.url),
+        *nats_variables(pods.nats),
     ]
-    if nats.auth_secret_name is not None and nats.credentials_key is not None:
-        file = f"{NATS_FOLDER}/{nats.credentials_key}"
-        variables.append(EnvVar(name="FOREBAY_NATS_CREDENTIALS", value=file))
-    elif nats.auth_secret_name is not None:
-        for name, key in (("USER", nats.user_key), ("PASSWORD", nats.password_key)):
-            source = SecretKeySelector(name=nats.auth_secret_name, key=key)
-            variables.append(
-                EnvVar(name=f"FOREBAY_NATS_{name}", valueFrom=EnvVarSource(secretKeyRef=source))
-            )
-    if nats.tls_secret_name is not None:
-        file = f"{TLS_FOLDER}/{nats.ca_key}"
-        variables.append(EnvVar(name="FOREBAY_NATS_TLS_CA", value=file))
     certificates = pods.client_certificates
     if certificates is not None:
         prefix = "FOREBAY_RECEIVER_CLIENT_CERTIFICATE"
@@ -300,43 +216,4 @@ def _environment(manifest: WebhookEndpoint, pods: ReceiverPods) -> list[EnvVar]:
             variables.append(EnvVar(name=f"{prefix}_VERIFIED", value=certificates.verified))
     if pods.tracing is not None:
         variables += tracing_variables(pods.tracing)
-    ours = {each.name for each in variables}
-    return [
-        *variables,
-        *(
-            EnvVar(name=name, value=value)
-            for name, value in sorted(pods.env.items())
-            if name not in ours
-        ),
-    ]
-
-
-def _volumes(table_secret: str, pods: ReceiverPods) -> list[Volume]:
-    nats = pods.nats
-    volumes = [
-        Volume(
-            name="tables",
-            projected=ProjectedVolumeSource(
-                defaultMode=0o440,
-                # Optional: a table that is gone for a moment must not keep a pod from starting.
-                sources=[
-                    VolumeProjection(secret=SecretProjection(name=table_secret, optional=True))
-                ],
-            ),
-        )
-    ]
-    if nats.auth_secret_name is not None and nats.credentials_key is not None:
-        source = SecretVolumeSource(
-            secretName=nats.auth_secret_name,
-            defaultMode=0o440,
-            items=[KeyToPath(key=nats.credentials_key, path=nats.credentials_key)],
-        )
-        volumes.append(Volume(name="nats", secret=source))
-    if nats.tls_secret_name is not None:
-        source = SecretVolumeSource(
-            secretName=nats.tls_secret_name,
-            defaultMode=0o440,
-            items=[KeyToPath(key=nats.ca_key, path=nats.ca_key)],
-        )
-        volumes.append(Volume(name="nats-tls", secret=source))
-    return volumes
+    return with_further(variables, pods.env)

@@ -6,6 +6,7 @@ from typing import Literal
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
 from forebay_operator.builders import dedicated_receivers
+from forebay_operator.builders.dedicated_processors import OwnProcessing, own_processing
 from forebay_operator.builders.network_policies import network_policy
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.routes import endpoint_route
@@ -23,9 +24,22 @@ Isolation = Literal["Dedicated", "Shared"]
 class Desired:
     """The objects of one endpoint, in the order in which they are applied."""
 
-    objects: tuple[Managed, ...]
+    receivers: tuple[Managed, ...]
+    """Of its receivers, with their route."""
+
     generation: str | None
-    """Of the table of its own; None where its route stands in a shared table."""
+    """Of its own receivers' table; None where its route stands in a shared table."""
+
+    processors: tuple[Managed, ...] = ()
+    """Of its own processors: they are applied before anything tells receivers of them."""
+
+    processors_generation: str | None = None
+    """Of their table; None where it has no streams of its own."""
+
+    @property
+    def objects(self) -> tuple[Managed, ...]:
+        """All of them."""
+        return (*self.processors, *self.receivers)
 
 
 def isolation_of(manifest: WebhookEndpoint, config: OperatorConfig) -> Isolation:
@@ -44,6 +58,7 @@ def desired_state(
     config: OperatorConfig,
     *,
     served: ServedKinds,
+    own: OwnProcessing | None = None,
 ) -> Desired:
     """Return the objects of one endpoint.
 
@@ -52,9 +67,27 @@ def desired_state(
         route: What its receivers are to know: the manifest with its secrets resolved.
         config: The settings.
         served: The kinds that the cluster serves.
+        own: What is wanted of streams of its own; None where it has none.
     """
-    if isolation_of(manifest, config) == "Shared":
-        return Desired(objects=(), generation=None)
+    receivers: list[Managed] = []
+    processors: list[Managed] = []
+    generation: str | None = None
+    processors_generation: str | None = None
+    if isolation_of(manifest, config) == "Dedicated":
+        receivers, generation = _receivers(manifest, route, config, served)
+    if own is not None:
+        processors, processors_generation = own_processing(manifest, own, config)
+    return Desired(
+        receivers=tuple(with_object_hash(each) for each in receivers),
+        generation=generation,
+        processors=tuple(with_object_hash(each) for each in processors),
+        processors_generation=processors_generation,
+    )
+
+
+def _receivers(
+    manifest: WebhookEndpoint, route: ReceiverRoute, config: OperatorConfig, served: ServedKinds
+) -> tuple[list[Managed], str]:
     table, generation = dedicated_table(route, config)
     objects: list[Managed] = [
         dedicated_receivers.service_account(manifest, config),
@@ -73,4 +106,4 @@ def desired_state(
     if uses_keda(config, served):
         objects.append(dedicated_receivers.admin_service(manifest, config))
     objects.append(endpoint_scaler(manifest, config, served=served))
-    return Desired(objects=tuple(with_object_hash(each) for each in objects), generation=generation)
+    return objects, generation

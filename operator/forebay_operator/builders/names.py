@@ -21,12 +21,17 @@ from forebay_operator.settings.config import OperatorConfig
 
 __all__ = [
     "NAME_LIMIT",
+    "PROCESSOR_COMPONENT",
+    "RECEIVER_COMPONENT",
+    "all_processors_selector",
     "endpoint_labels",
     "endpoint_meta",
     "endpoint_object_name",
     "endpoint_selector",
     "host_object_name",
     "own_labels",
+    "processor_meta",
+    "processor_selector",
     "table_index",
 ]
 
@@ -38,6 +43,9 @@ HASH_DIGITS = 8
 
 RECEIVER_COMPONENT = "dedicated-receiver"
 """Not the `receiver` of the chart's shared pods: no selector of one may take pods of the other."""
+
+PROCESSOR_COMPONENT = "dedicated-processor"
+"""The same of processors."""
 
 
 def _hashed(prefix: str, readable: str, identity: str) -> str:
@@ -91,6 +99,25 @@ def endpoint_selector(endpoint: EndpointName, config: OperatorConfig) -> dict[st
         LABEL_NAMESPACE: endpoint.namespace,
         LABEL_ENDPOINT: endpoint.name,
     }
+
+
+def processor_selector(endpoint: EndpointName, config: OperatorConfig) -> dict[str, str]:
+    """Return the labels that find the pods of an endpoint's own processors."""
+    return endpoint_selector(endpoint, config) | {LABEL_COMPONENT: PROCESSOR_COMPONENT}
+
+
+def all_processors_selector(config: OperatorConfig) -> dict[str, str]:
+    """Return the labels that find the pods of all endpoints' own processors."""
+    return {LABEL_OWNER: config.name, LABEL_COMPONENT: PROCESSOR_COMPONENT}
+
+
+def processor_meta(endpoint: EndpointName, config: OperatorConfig) -> ObjectMeta:
+    """Return the metadata of an object of an endpoint's own processors."""
+    return ObjectMeta(
+        name=endpoint_object_name(endpoint, config, purpose="processors"),
+        namespace=config.namespace,
+        labels=own_labels(config) | processor_selector(endpoint, config),
+    )
 
 
 def endpoint_labels(endpoint: EndpointName, config: OperatorConfig) -> dict[str, str]:

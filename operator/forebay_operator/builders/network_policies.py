@@ -17,7 +17,7 @@ from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import NetworkPeer
 
-__all__ = ["network_policy"]
+__all__ = ["network_policy", "peer_of"]
 
 
 def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> NetworkPolicy:
@@ -28,7 +28,7 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
     """
     selector = LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config))
     own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
-    senders = [_peer(each) for each in config.receiver.webhooks_from]
+    senders = [peer_of(each) for each in config.receiver.webhooks_from]
     ingress = [
         NetworkPolicyIngressRule(
             ports=[NetworkPolicyPort(port="http", protocol="TCP")], from_=senders or None
@@ -37,7 +37,7 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
             ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
             from_=[
                 NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
-                *(_peer(each) for each in config.receiver.admin_from),
+                *(peer_of(each) for each in config.receiver.admin_from),
             ],
         ),
     ]
@@ -64,7 +64,7 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
         egress.append(
             NetworkPolicyEgressRule(
                 ports=[NetworkPolicyPort(port=tracing.port, protocol="TCP")],
-                to=[_peer(each) for each in tracing.to] or None,
+                to=[peer_of(each) for each in tracing.to] or None,
             )
         )
     return NetworkPolicy(
@@ -78,5 +78,6 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
     )
 
 
-def _peer(peer: NetworkPeer) -> NetworkPolicyPeer:
+def peer_of(peer: NetworkPeer) -> NetworkPolicyPeer:
+    """Return a peer of the settings as a policy has it."""
     return msgspec.convert(peer.model_dump(by_alias=True, exclude_none=True), NetworkPolicyPeer)

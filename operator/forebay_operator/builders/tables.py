@@ -21,15 +21,17 @@ from forebay.core.tables import (
     ReceiverTable,
     encode_table,
 )
-from forebay_operator.builders.names import endpoint_meta, own_labels
+from forebay_operator.builders.names import endpoint_meta, own_labels, processor_meta
 from forebay_operator.models.names import ANNOTATION_DELETED, LABEL_COMPONENT
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = [
     "DEDICATED_FILE",
+    "DEDICATED_PROCESSORS_FILE",
     "DELETED_MOST",
     "TABLE_COMPONENT",
     "Pool",
+    "dedicated_processor_table",
     "dedicated_table",
     "latest_deleted",
     "listed_as_deleted",
@@ -50,6 +52,9 @@ waits as for an endpoint that is not known yet, and is set aside when its age en
 
 DEDICATED_FILE: Final = "receivers.json"
 """The one file of a Dedicated endpoint's receivers."""
+
+DEDICATED_PROCESSORS_FILE: Final = "processors.json"
+"""The one file of an endpoint's own processors."""
 
 
 def table_name(pool: Pool, index: int, config: OperatorConfig) -> str:
@@ -72,6 +77,22 @@ def dedicated_table(route: ReceiverRoute, config: OperatorConfig) -> tuple[Secre
     table, generation = _receivers([route])
     metadata = endpoint_meta(route.endpoint, config)
     return _secret(metadata, DEDICATED_FILE, table), generation
+
+
+def dedicated_processor_table(
+    endpoint: EndpointName, entry: ProcessorEndpoint | None, config: OperatorConfig
+) -> tuple[Secret, str]:
+    """Return the table of an endpoint's own processors, and its generation.
+
+    Args:
+        endpoint: Whose they are.
+        entry: What they are to know of it; None for nothing: then they leave all where it is.
+        config: The settings.
+    """
+    entries = () if entry is None else (entry,)
+    generation = table_generation(ProcessorTable(generation="", endpoints=entries))
+    table = ProcessorTable(generation=generation, endpoints=entries)
+    return _secret(processor_meta(endpoint, config), DEDICATED_PROCESSORS_FILE, table), generation
 
 
 def receiver_table(

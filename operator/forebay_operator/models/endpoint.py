@@ -88,6 +88,13 @@ class ClusterEndpoint:
         return shard if isinstance(shard, str) else "0"
 
     @property
+    def wants_own_streams(self) -> bool:
+        """Whether it asks for streams of its own, whatever else is wrong with it."""
+        spec = self.document.get("spec")
+        processing = spec.get("processing") if isinstance(spec, Mapping) else None
+        return isinstance(processing, Mapping) and processing.get("isolation") == "Dedicated"
+
+    @property
     def secrets(self) -> frozenset[str]:
         """The names of all Secrets that its spec speaks of, whatever else is wrong with it."""
         return frozenset(self.secret_keys)

@@ -73,8 +73,16 @@ class ConditionReason(enum.StrEnum):
     """The installation runs no shared receivers: use Dedicated, or turn them on in the chart."""
 
     PROCESSING_NOT_SUPPORTED = "ProcessingNotSupported"
-    """Processors of an endpoint's own are not in this version: use `processing.isolation: Shared`,
-    with a new endpoint."""
+    """The installation gives no endpoint streams and processors of its own: use
+    `processing.isolation: Shared`, or have the chart's `processors.dedicated` turned on."""
+
+    DEDICATED_SHARDS_FULL = "DedicatedShardsFull"
+    """As many endpoints as the installation allows have streams of their own: use
+    `processing.isolation: Shared`, or have `processors.dedicated.maxDedicatedShards` raised."""
+
+    IMAGE_NOT_ALLOWED = "ImageNotAllowed"
+    """The endpoint names an image that the installation does not run: have it added to the chart's
+    `processors.dedicated.images`."""
 
     CLIENT_CERTIFICATES_OFF = "ClientCertificatesOff"
     """The endpoint asks for a client certificate and no proxy is trusted with them: set the
@@ -123,6 +131,9 @@ class ConditionReason(enum.StrEnum):
     TABLE_PENDING = "TablePending"
     """Some ready pod has not read the latest table yet: takes seconds."""
 
+    MOVING = "Moving"
+    """The endpoint is on its way to other streams: the message says what that waits for."""
+
     NOT_REACHED = "NotReached"
     """An earlier condition is false, so this was not checked."""
 
@@ -155,6 +166,7 @@ WAITING: Final = frozenset(
     {
         ConditionReason.NO_POD_READY,
         ConditionReason.TABLE_PENDING,
+        ConditionReason.MOVING,
         ConditionReason.NOT_REACHED,
         ConditionReason.DELETING,
     }

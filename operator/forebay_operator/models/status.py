@@ -83,6 +83,9 @@ class EndpointStatus:
     conditions: Sequence[Condition]
     url: str | None = None
     isolation: str | None = None
+    shard: str | None = None
+    """Where its webhooks are stored, where that is not what its spec names."""
+
     receivers: PodCount | None = None
     processors: PodCount | None = None
     sizing: ReceiverSize | None = None
@@ -118,6 +121,8 @@ def status_document(
         document["url"] = status.url
     if status.isolation is not None:
         document["isolation"] = status.isolation
+    if status.shard is not None:
+        document["shard"] = status.shard
     for name, pods in (("receivers", status.receivers), ("processors", status.processors)):
         if pods is not None:
             document[name] = {"ready": pods.ready, "total": pods.total}
@@ -217,7 +222,7 @@ def degradation(status: EndpointStatus, before: Mapping[str, Any]) -> Condition 
         entry["type"] == ConditionType.READY and entry["status"] == "True"
         for entry in before.get("conditions") or ()
     )
-    passing = {ConditionReason.TABLE_PENDING, ConditionReason.DELETING}
+    passing = {ConditionReason.TABLE_PENDING, ConditionReason.MOVING, ConditionReason.DELETING}
     return next(
         (
             condition

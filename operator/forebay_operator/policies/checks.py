@@ -27,6 +27,9 @@ class Input:
     secrets: int = 0
     """How many Secrets the spec names."""
 
+    has_shard: bool = True
+    """Whether there may be streams of its own besides those that there are."""
+
 
 class Refusal(NamedTuple):
     """Why not, and what to do."""
@@ -52,13 +55,47 @@ def shard_exists(about: Input) -> Refusal | None:
 
 
 def processing_is_supported(about: Input) -> Refusal | None:
-    """Processors of its own are for a later version."""
+    """Streams and processors of its own are the installation's to give."""
+    dedicated = about.config.dedicated
     if about.manifest.spec.processing.isolation == "Shared":
+        return None
+    if dedicated is not None and dedicated.max_dedicated_shards:
         return None
     return Refusal(
         ConditionReason.PROCESSING_NOT_SUPPORTED,
-        "processors of an endpoint's own are not in this version: make a new endpoint with "
-        "`processing.isolation: Shared`",
+        "this installation gives no endpoint streams and processors of its own: set "
+        "`processing.isolation: Shared`, or have `processors.dedicated.maxDedicatedShards` raised "
+        "in the chart",
+    )
+
+
+def image_is_allowed(about: Input) -> Refusal | None:
+    """What runs beside the processor's password for NATS reads all that is stored."""
+    image, dedicated = about.manifest.spec.processing.image, about.config.dedicated
+    if image is None or dedicated is None:
+        return None
+    for pattern in dedicated.images:
+        if image == pattern or (pattern.endswith("*") and image.startswith(pattern[:-1])):
+            return None
+    return Refusal(
+        ConditionReason.IMAGE_NOT_ALLOWED,
+        f"this installation does not run the image {image!r}: have it added to "
+        "`processors.dedicated.images` in the chart, or remove `processing.image`",
+    )
+
+
+def dedicated_shards_are_within(about: Input) -> Refusal | None:
+    """Each takes disk on every server of NATS, and has consumers and pods."""
+    dedicated = about.config.dedicated
+    if about.manifest.spec.processing.isolation == "Shared" or dedicated is None:
+        return None
+    if about.has_shard:
+        return None
+    return Refusal(
+        ConditionReason.DEDICATED_SHARDS_FULL,
+        f"{dedicated.max_dedicated_shards} endpoints have, or had not long ago, streams of their "
+        "own, and this installation allows no more: set `processing.isolation: Shared`, or have "
+        "`processors.dedicated.maxDedicatedShards` raised in the chart, with room on NATS' disk",
     )
 
 
@@ -88,7 +125,12 @@ def client_certificates_are_told_of(about: Input) -> Refusal | None:
 
 
 def python_is_allowed(about: Input) -> Refusal | None:
-    """Code of an endpoint's runs where all others' items are, so the installation names it."""
+    """Code of an endpoint's runs where all others' items are, so the installation names it.
+
+    In an image that it allowed, what its endpoint names may run.
+    """
+    if about.manifest.spec.processing.image is not None:
+        return None
     allowed = about.config.processors.python_modules
     for destination in about.manifest.spec.destinations:
         if destination.python is None:
@@ -226,6 +268,7 @@ def host_is_free(about: Input) -> Refusal | None:
 CHECKS: Final[tuple[Check, ...]] = (
     shard_exists,
     processing_is_supported,
+    image_is_allowed,
     shared_receivers_are_installed,
     client_certificates_are_told_of,
     python_is_allowed,
@@ -237,6 +280,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     secrets_are_within,
     host_is_allowed,
     host_is_free,
+    dedicated_shards_are_within,
 )
 """In this order; the first refusal is reported."""
 

@@ -9,6 +9,7 @@ from forebay.core.compile import compile_endpoint, compile_route
 from forebay.core.errors import ConfigurationError
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
 from forebay.core.schedule import LoadNow, load_at
+from forebay.core.subjects import dedicated_shard
 from forebay.core.tables import ProcessorEndpoint, ReceiverRoute, entry_bytes
 from forebay.core.validation_errors import InvalidEndpoint, Problem
 from forebay.runtime.certificate_expiry import earliest, first_end
@@ -18,6 +19,7 @@ from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.policies.checks import Input, first_refusal
 from forebay_operator.policies.hosts import holder_of, is_allowed
 from forebay_operator.services.secrets import EndpointSecrets, in_kib, read_secrets
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.settings.config import OperatorConfig
 
 __all__ = ["AcceptedEndpoint", "RejectedEndpoint", "accept"]
@@ -62,6 +64,7 @@ async def accept(
     cluster: Cluster,
     config: OperatorConfig,
     now: datetime,
+    shards: Shards,
 ) -> AcceptedEndpoint | RejectedEndpoint:
     """Parse, check and resolve.
 
@@ -71,6 +74,8 @@ async def accept(
         cluster: Where Secrets are read.
         config: The settings.
         now: By which the schedule counts; with a time zone.
+        shards: Where an endpoint that wants streams of its own is counted; whoever rejects it lets
+            go of that.
     """
     try:
         manifest = parse_endpoint(endpoint.document)
@@ -80,6 +85,7 @@ async def accept(
             reason=ConditionReason.INVALID_SPEC,
             message=_joined(error.problems),
         )
+    wants_own = manifest.spec.processing.isolation == "Dedicated"
     host = manifest.spec.host
     own = host is not None and host != config.host
     refusal = first_refusal(
@@ -88,6 +94,8 @@ async def accept(
             config=config,
             host_holder=_holder(host, others, config) if own and host is not None else None,
             secrets=len(endpoint.secrets),
+            # Counted here, at once: two that are judged together never take the last one both.
+            has_shard=not wants_own or shards.require(dedicated_shard(manifest.endpoint)),
         )
     )
     if refusal is not None:

@@ -11,7 +11,12 @@ from forebay.core.endpoint_name import EndpointName
 from forebay_operator.metrics import Condition
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of
-from forebay_operator.models.names import LABEL_ENDPOINT, LABEL_NAMESPACE, LABEL_OWNER
+from forebay_operator.models.names import (
+    LABEL_COMPONENT,
+    LABEL_ENDPOINT,
+    LABEL_NAMESPACE,
+    LABEL_OWNER,
+)
 
 __all__ = ["ClusterCache", "ObjectKey", "PodFacts", "key_of", "owner_of", "prune_order"]
 
@@ -187,9 +192,17 @@ class ClusterCache:
         """Return the objects that fit."""
         return [key for key, document in self._objects.items() if wanted(key, document)]
 
-    def objects_of(self, endpoint: EndpointName) -> frozenset[ObjectKey]:
-        """Return the objects that were made for an endpoint."""
-        return frozenset(self._of_endpoint.get(endpoint, ()))
+    def objects_of(
+        self, endpoint: EndpointName, component: str | None = None
+    ) -> frozenset[ObjectKey]:
+        """Return the objects that were made for an endpoint: all, or those of one component."""
+        found = self._of_endpoint.get(endpoint, ())
+        return frozenset(
+            key
+            for key in found
+            if component is None
+            or self._objects[key]["metadata"]["labels"].get(LABEL_COMPONENT) == component
+        )
 
     def owners(self) -> frozenset[EndpointName]:
         """Return the endpoints that objects were made for, be they there or not."""

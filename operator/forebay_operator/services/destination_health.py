@@ -10,7 +10,7 @@ when that time is over.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from forebay.core.endpoint_name import EndpointName
@@ -57,7 +57,7 @@ class Breakers:
         self,
         cache: ClusterCache,
         pages: PodPages,
-        selector: Mapping[str, str],
+        selectors: Sequence[Mapping[str, str]],
         seconds: float,
         clock: Callable[[], float],
     ) -> None:
@@ -66,13 +66,13 @@ class Breakers:
         Args:
             cache: Where the pods are.
             pages: Asks them.
-            selector: The labels of the processors.
+            selectors: The labels of the processors, one for each kind of them.
             seconds: Between two checks of an endpoint.
             clock: Seconds that never go back, as the event loop's.
         """
         self._cache = cache
         self._pages = pages
-        self._selector = selector
+        self._selectors = selectors
         self._seconds = seconds
         self._clock = clock
         self._known: tuple[float, asyncio.Task[_View]] | None = None
@@ -119,7 +119,10 @@ class Breakers:
 
     async def _poll(self) -> _View:
         pods = [
-            pod for pod in self._cache.pods(self._selector) if pod.is_ready and not pod.is_leaving
+            pod
+            for selector in self._selectors
+            for pod in self._cache.pods(selector)
+            if pod.is_ready and not pod.is_leaving
         ]
         answers = await asyncio.gather(*(self._pages.breakers(pod.address) for pod in pods))
         opened: dict[EndpointName, list[OpenBreaker]] = {}

@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from forebay.core.endpoint_name import EndpointName
+from forebay.core.subjects import dedicated_shard, is_dedicated
 from forebay_operator.adapters.streams import StreamManager
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 from forebay_operator.models.backlog_steps import shown_backlog
 from forebay_operator.models.endpoint import ClusterEndpoint, read_time
 from forebay_operator.models.status import Backlog
+from forebay_operator.models.stored_rows import Waiting
 from forebay_operator.services.stream_sweep import AskProcessors, ShardSweep
 
 __all__ = ["EndpointFigures"]
@@ -43,22 +45,27 @@ class EndpointFigures:
 
     def __init__(
         self,
-        shards: Iterable[str],
+        shards: Callable[[], Iterable[str]],
         streams: StreamManager,
         ask_processors: AskProcessors,
+        ask_dedicated: AskProcessors,
         poll_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         """Prepare.
 
         Args:
-            shards: All shards.
+            shards: Returns all shards that there are, those of endpoints' own among them.
             streams: NATS.
             ask_processors: What they count in RETRY.
+            ask_dedicated: The same of endpoints' own processors.
             poll_seconds: Between two polls.
             clock: Seconds that never go back, as the event loop's.
         """
-        self._sweeps = {shard: ShardSweep(shard, streams, ask_processors) for shard in shards}
+        self._shards = shards
+        self._streams = streams
+        self._ask = {False: ask_processors, True: ask_dedicated}
+        self._sweeps: dict[str, ShardSweep] = {}
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._standing: dict[tuple[EndpointName, str], _Standing] = {}
@@ -69,9 +76,15 @@ class EndpointFigures:
         Args:
             endpoints: All that there are.
         """
-        by_shard: dict[str, list[EndpointName]] = {shard: [] for shard in self._sweeps}
+        by_shard: dict[str, list[EndpointName]] = {shard: [] for shard in self._shards()}
+        self._sweeps = {
+            shard: self._sweeps.get(shard)
+            or ShardSweep(shard, self._streams, self._ask[is_dedicated(shard)])
+            for shard in by_shard
+        }
         for each in endpoints:
-            by_shard.get(each.shard, []).append(each.endpoint)
+            for shard in _shards_of(each):
+                by_shard.get(shard, []).append(each.endpoint)
         for shard, sweep in self._sweeps.items():
             try:
                 await sweep.poll(by_shard[shard])
@@ -84,15 +97,21 @@ class EndpointFigures:
         before = None
         if shown:
             before = Backlog(items=shown["items"], oldest_seconds=shown["oldestSeconds"])
-        sweep = self._sweeps.get(endpoint.shard)
-        if sweep is None or sweep.waiting is None:
+        sweeps = self._sweeps_of(endpoint)
+        found: list[Waiting] = []
+        for sweep in sweeps:
+            if sweep.waiting is None:
+                return before
+            mine = sweep.waiting.get(endpoint.endpoint)
+            found += [] if mine is None else [mine]
+        if not sweeps:
             return before
-        found = sweep.waiting.get(endpoint.endpoint)
+        times = [each.oldest for each in found if each.oldest is not None]
         age = 0
-        if found is not None and found.oldest is not None:
-            age = max(0, int((datetime.now(UTC) - found.oldest).total_seconds()))
+        if times:
+            age = max(0, int((datetime.now(UTC) - min(times)).total_seconds()))
         return shown_backlog(
-            Backlog(items=0 if found is None else found.items, oldest_seconds=age),
+            Backlog(items=sum(each.items for each in found), oldest_seconds=age),
             before,
             poll_seconds=self._poll_seconds,
             may_change=self._is_old(endpoint, "backlog", before, POLLS * self._poll_seconds),
@@ -106,8 +125,8 @@ class EndpointFigures:
         """
         shown = endpoint.status.get("lastEventTime")
         known = read_time(shown) if isinstance(shown, str) else None
-        sweep = self._sweeps.get(endpoint.shard)
-        found = None if sweep is None else sweep.latest(endpoint.endpoint)
+        times = [sweep.latest(endpoint.endpoint) for sweep in self._sweeps_of(endpoint)]
+        found = max((each for each in times if each is not None), default=None)
         is_old = self._is_old(endpoint, "latest", known, LATEST_SECONDS)
         if found is None or known is None:
             return found or known
@@ -121,6 +140,10 @@ class EndpointFigures:
         for sweep in self._sweeps.values():
             sweep.forget(name)
 
+    def _sweeps_of(self, endpoint: ClusterEndpoint) -> list[ShardSweep]:
+        """Return the sweeps of all streams that something of an endpoint can be in."""
+        return [self._sweeps[shard] for shard in _shards_of(endpoint) if shard in self._sweeps]
+
     def _is_old(
         self, endpoint: ClusterEndpoint, figure: str, value: object, seconds: float
     ) -> bool:
@@ -133,3 +156,8 @@ class EndpointFigures:
             since = -math.inf if standing.value is None else now
             standing = self._standing[key] = _Standing(value, since)
         return now - standing.since >= seconds
+
+
+def _shards_of(endpoint: ClusterEndpoint) -> tuple[str, str]:
+    """Return the shard of the installation and that of its own, be it there or not."""
+    return endpoint.shard, dedicated_shard(endpoint.endpoint)

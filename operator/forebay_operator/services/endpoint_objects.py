@@ -1,7 +1,8 @@
 """The objects that were made for one endpoint: applied in their order, pruned, deleted."""
 
+from collections.abc import Iterable, Sequence
+
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.builders.desired import Desired
 from forebay_operator.errors import ApiRefused
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.kinds import Managed, PruneRank, kind_named, kind_of
@@ -22,7 +23,7 @@ class EndpointObjects:
         self._events = events
 
     async def apply(
-        self, endpoint: ClusterEndpoint, desired: Desired, *, hold_route: bool
+        self, endpoint: ClusterEndpoint, desired: Sequence[Managed], *, hold_route: bool
     ) -> str | None:
         """Apply them in their order; returns what the API server refused, None for nothing.
 
@@ -34,7 +35,7 @@ class EndpointObjects:
         Raises:
             OperatorError: where it has to be tried again.
         """
-        for each in desired.objects:
+        for each in desired:
             if hold_route and _is_route(each):
                 # Shared receivers serve it still: no webhook may meet a Service without pods.
                 continue
@@ -48,9 +49,9 @@ class EndpointObjects:
                 await self._events.record(endpoint, ConditionReason.REPAIRED, message, warning=True)
         return None
 
-    async def prune(self, name: EndpointName, desired: Desired) -> None:
+    async def prune(self, name: EndpointName, desired: Iterable[Managed]) -> None:
         """Delete what is not desired any more; routes that are still needed stay."""
-        await self._applier.prune(self._cache.objects_of(name), map(key_of, desired.objects))
+        await self._applier.prune(self._cache.objects_of(name), map(key_of, desired))
 
     async def delete_all(self, name: EndpointName) -> None:
         """Delete all that was made for an endpoint."""

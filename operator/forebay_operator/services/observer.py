@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.builders.names import endpoint_selector
+from forebay.core.subjects import dedicated_shard
+from forebay_operator.builders.names import endpoint_selector, processor_selector
 from forebay_operator.builders.receiver_size import receiver_size
-from forebay_operator.builders.tables import DEDICATED_FILE, Pool
+from forebay_operator.builders.tables import DEDICATED_FILE, DEDICATED_PROCESSORS_FILE, Pool
 from forebay_operator.models.endpoint import ClusterEndpoint
 from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.models.status import Condition, EndpointStatus, PodCount, status_figures
@@ -15,6 +16,7 @@ from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpo
 from forebay_operator.services.conditions import complete, false, pool_condition, true
 from forebay_operator.services.destination_health import Breakers
 from forebay_operator.services.endpoint_backlog import EndpointFigures
+from forebay_operator.services.shard_moves import Placement
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.table_reconciler import RouteTables
@@ -38,6 +40,12 @@ class Served:
     generation_of_own: str | None = None
     """Of the Dedicated receivers' own table; None where it is served by the shared ones."""
 
+    generation_of_processors: str | None = None
+    """Of its own processors' table; None where it has no streams of its own."""
+
+    placement: Placement | None = None
+    """Where its webhooks go; None while that was never decided."""
+
     trouble: Mapping[Pool, str] = field(default_factory=dict)
     """What the API server said when it refused an object or a table."""
 
@@ -46,6 +54,11 @@ class Served:
 
     is_moving: bool = False
     """Whether receivers of the other kind are still there until the new ones serve."""
+
+    @property
+    def is_changing_shard(self) -> bool:
+        """Whether it is on its way to other streams."""
+        return self.placement is not None and bool(self.placement.message)
 
 
 class Observer:
@@ -84,11 +97,12 @@ class Observer:
         if accepted is not None:
             found.append(true(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, _ACCEPTED))
             found.append(_secrets_condition(accepted))
-            found.append(self._streams_condition(accepted.route.shard))
+            shard = served.placement.shard if served.placement else accepted.route.shard
+            found.append(self._streams_condition(shard))
             condition, receivers = await self._receivers(endpoint.endpoint, served)
             serving = condition.status == "True"
             found.append(_unless_refused(condition, served.trouble.get("receivers")))
-            condition, processors = await self._shared_pool("processors", endpoint.endpoint)
+            condition, processors = await self._processors(endpoint.endpoint, served)
             found.append(_unless_refused(condition, served.trouble.get("processors")))
             found.append(await self._breakers.condition(endpoint, _destinations(accepted)))
             if served.isolation == "Dedicated":
@@ -105,6 +119,7 @@ class Observer:
             sizing=sizing,
             load=load,
             backlog=backlog,
+            shard=_shown_shard(endpoint, served),
             last_event_time=self._figures.latest(endpoint),
         )
         return status, serving
@@ -146,6 +161,26 @@ class Observer:
             await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
         return pool_condition("receivers", view, having, self._config.namespace)
 
+    async def _processors(self, name: EndpointName, served: Served) -> tuple[Condition, PodCount]:
+        placement, generation = served.placement, served.generation_of_processors
+        own = dedicated_shard(name)
+        if placement is None or generation is None or placement.shard != own:
+            condition, count = await self._shared_pool("processors", name)
+        else:
+            selector = processor_selector(name, self._config)
+            view = await self._pools.view(selector)
+            having = view.having({DEDICATED_PROCESSORS_FILE: {generation}})
+            if having < view.ready:
+                await self._pools.touch(selector, f"{DEDICATED_PROCESSORS_FILE}.{generation}")
+            condition, count = pool_condition("processors", view, having, self._config.namespace)
+        if placement is None or not placement.message or condition.status != "True":
+            return condition, count
+        message = f"it is moved {placement.message}"
+        if placement.is_waiting:
+            message += "; what comes is stored and waits"
+            return false(condition.type, ConditionReason.MOVING, message), count
+        return true(condition.type, ConditionReason.MOVING, message), count
+
     async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
         view = await self._pools.view(self._tables.selector(pool) or {})
         having = view.having(self._tables.readings(pool, name))
@@ -156,6 +191,12 @@ class Observer:
 
 def _destinations(accepted: AcceptedEndpoint) -> frozenset[str]:
     return frozenset(each.name for each in accepted.processing.destinations)
+
+
+def _shown_shard(endpoint: ClusterEndpoint, served: Served) -> str | None:
+    """Return where its webhooks are stored, for commands; None where the spec says so already."""
+    shard = served.placement.shard if served.placement else endpoint.shard
+    return None if shard == endpoint.shard else shard
 
 
 def _secrets_condition(accepted: AcceptedEndpoint) -> Condition:

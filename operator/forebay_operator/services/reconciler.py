@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
+import msgspec
 import structlog
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_operator.builders.desired import desired_state, host_of, isolation_of
-from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.desired import host_of, isolation_of
+from forebay_operator.builders.names import endpoint_selector, processor_selector
 from forebay_operator.builders.routes import endpoint_url
 from forebay_operator.errors import (
     ApiRefused,
@@ -24,26 +25,17 @@ from forebay_operator.errors import (
 )
 from forebay_operator.metrics import Age
 from forebay_operator.models.endpoint import ClusterEndpoint
-from forebay_operator.models.reasons import TO_BE_MENDED, WAITING, ConditionReason, ConditionType
-from forebay_operator.models.status import (
-    EndpointStatus,
-    changes,
-    degradation,
-    status_document,
-    tellable,
-)
+from forebay_operator.models.reasons import ConditionReason, ConditionType
 from forebay_operator.services.acceptance import AcceptedEndpoint, RejectedEndpoint, accept
 from forebay_operator.services.conditions import leaving
 from forebay_operator.services.endpoint_objects import EndpointObjects
 from forebay_operator.services.observer import Served
+from forebay_operator.services.placed_endpoint import desired_of, has_other_receivers, put_entry
 from forebay_operator.services.reconcile_queue import SHARED
 from forebay_operator.services.reconciler_parts import Parts
-from forebay_operator.services.schedules import (
-    load_in_words,
-    seconds_until_change,
-    sooner,
-    with_any_load,
-)
+from forebay_operator.services.schedules import seconds_until_change, sooner
+from forebay_operator.services.shard_moves import Placement
+from forebay_operator.services.status_writer import StatusWriter
 from forebay_operator.services.table_reconciler import POOLS
 
 __all__ = ["ReconcileResult", "Reconciler"]
@@ -103,6 +95,9 @@ class Reconciler:
         self._events = parts.events
         self._queue = parts.queue
         self._now = parts.now
+        self._shards = parts.shards
+        self._moves = parts.moves
+        self._writer = StatusWriter(parts.cluster, parts.cache, parts.events, parts.now)
         self._served: dict[EndpointName, Served] = {}
         self._waits: dict[EndpointName, int] = {}
         self._leaving: set[EndpointName] = set()
@@ -135,7 +130,9 @@ class Reconciler:
         if endpoint.deleted is not None:
             return await self._finish(endpoint, endpoint.deleted)
         served = self._served.get(name)
-        waits = served is not None and (served.rejected is _TABLES_FULL or served.is_held_back)
+        waits = served is not None and (
+            served.rejected is _TABLES_FULL or served.is_held_back or served.is_changing_shard
+        )
         is_due = served is not None and not self._until_change(served)
         is_news = served is None or served.generation != endpoint.generation
         if served is None or resync or is_news or waits or is_due:
@@ -146,21 +143,22 @@ class Reconciler:
                 self._waits.pop(name, None)
             before, served = served, await self._serve(endpoint)
             self._served[name] = served
-            await self._record_changes(endpoint, before, served)
+            await self._writer.record_changes(endpoint, before, served)
         status, settled = await self._observer.status(endpoint, served)
-        if settled and served.is_moving and served.accepted is not None:
-            await self._settle(endpoint, served.accepted)
+        if settled and served.is_moving and served.accepted and served.placement:
+            await self._settle(endpoint, served.accepted, served.placement)
             self._served.pop(name, None)
             return ReconcileResult(result="waiting", again_in=0.0)
         if await self._tables.finish_move(name):
             return ReconcileResult(result="waiting", again_in=0.0)
-        await self._write_status(endpoint, status)
+        await self._writer.write(endpoint, status)
         if served.rejected is not None or served.trouble:
             return ReconcileResult(result="refused", again_in=self._config.limits.status_seconds)
-        if status.is_true(ConditionType.READY):
+        if status.is_true(ConditionType.READY) and not served.is_changing_shard:
             self._waits.pop(name, None)
-            # Of receivers of its own nobody else polls the pages; of shared ones the sweep does.
-            is_swept = served.isolation == "Shared" and not self._tables.is_moving(name)
+            # Of pods of its own nobody else polls the pages; of shared ones the sweep does.
+            has_pods = served.isolation != "Shared" or served.generation_of_processors is not None
+            is_swept = not has_pods and not self._tables.is_moving(name)
             again = None if is_swept else self._config.limits.status_seconds
             again = sooner(again, self._until_change(served))
             return ReconcileResult(result="ok", again_in=again)
@@ -202,19 +200,25 @@ class Reconciler:
     async def _serve(self, endpoint: ClusterEndpoint) -> Served:
         name = endpoint.endpoint
         decision = await accept(
-            endpoint, self._cache.endpoints.values(), self._cluster, self._config, self._now()
+            endpoint,
+            self._cache.endpoints.values(),
+            self._cluster,
+            self._config,
+            self._now(),
+            self._shards,
         )
         if isinstance(decision, RejectedEndpoint):
             return self._rejected(endpoint, decision)
         manifest = decision.manifest
         isolation = isolation_of(manifest, self._config)
-        desired = desired_state(manifest, decision.route, self._config, served=self._apis.served)
+        placement = await self._moves.place(manifest, decision.processing)
+        route = msgspec.structs.replace(decision.route, shard=placement.shard)
+        desired = desired_of(decision, placement, self._config, self._apis.served)
         is_shared = isolation == "Shared"
-        moving = (
-            bool(self._cache.objects_of(name)) if is_shared else self._tables.has_shared_route(name)
-        )
+        moving = has_other_receivers(self._tables, self._cache, name, is_shared=is_shared)
         # The processors first: they know an endpoint before its first webhook comes.
-        has_room = self._tables.put_endpoint(decision.processing)
+        refused = await self._objects.apply(endpoint, desired.processors, hold_route=False)
+        has_room = put_entry(self._tables, manifest, placement)
         taken = Served(
             generation=endpoint.generation,
             accepted=decision,
@@ -222,52 +226,69 @@ class Reconciler:
             isolation=isolation,
             url=endpoint_url(name, host_of(manifest, self._config), self._config),
             generation_of_own=desired.generation,
+            generation_of_processors=desired.processors_generation,
+            placement=placement,
             is_moving=moving,
         )
+        if refused is not None or placement.is_held_back:
+            return await self._not_yet(taken, placement, refused)
         if has_room and not await self._tables.may_be_received(name):
             trouble = await self._tables.flush(name)
             if trouble or not await self._tables.may_be_received(name):
                 return replace(taken, trouble=trouble, is_moving=False, is_held_back=True)
         if has_room and (is_shared or moving):
             # Who leaves the shared receivers makes room: they go on with the route that they have.
-            has_room = self._tables.put_route(name, decision.route) or not is_shared
+            has_room = self._tables.put_route(name, route) or not is_shared
         if not has_room:
             return self._rejected(endpoint, _TABLES_FULL)
         if is_shared or not moving:
             self._set_shared_host(name, host_of(manifest, self._config), isolation)
         trouble = await self._tables.flush(name)
-        refused = await self._objects.apply(endpoint, desired, hold_route=moving)
+        refused = await self._objects.apply(endpoint, desired.receivers, hold_route=moving)
         if refused is not None:
             trouble["receivers"] = refused
         if not moving and refused is None:
-            await self._objects.prune(name, desired)
+            await self._objects.prune(name, desired.objects)
         return replace(taken, trouble=trouble)
+
+    async def _not_yet(self, taken: Served, placement: Placement, refused: str | None) -> Served:
+        """Return what is known of one whose receivers stay as they are, or know nothing of it."""
+        trouble = await self._tables.flush(placement.endpoint)
+        if refused is not None:
+            trouble["processors"] = refused
+        held_back = placement.is_held_back
+        return replace(taken, trouble=trouble, is_moving=False, is_held_back=held_back)
 
     def _rejected(self, endpoint: ClusterEndpoint, rejected: RejectedEndpoint) -> Served:
         """Return what is known of an endpoint that stays as it was served before, if it was."""
         before = self._served.get(endpoint.endpoint)
+        if not self._moves.has_own(endpoint.endpoint):
+            # It was counted when it was judged, and nothing was made for it.
+            self._moves.forget(endpoint.endpoint)
         return Served(
             generation=endpoint.generation,
             accepted=None,
             rejected=rejected,
             isolation=before.isolation if before else "",
             url=before.url if before else endpoint.status.get("url"),
+            placement=before.placement if before else None,
         )
 
-    async def _settle(self, endpoint: ClusterEndpoint, accepted: AcceptedEndpoint) -> None:
+    async def _settle(
+        self, endpoint: ClusterEndpoint, accepted: AcceptedEndpoint, placement: Placement
+    ) -> None:
         """End a move: the new receivers serve, so the old ones may go."""
         name = endpoint.endpoint
-        served = self._apis.served
-        desired = desired_state(accepted.manifest, accepted.route, self._config, served=served)
+        desired = desired_of(accepted, placement, self._config, self._apis.served)
         if isolation_of(accepted.manifest, self._config) == "Dedicated":
-            refused = await self._objects.apply(endpoint, desired, hold_route=False)
+            refused = await self._objects.apply(endpoint, desired.receivers, hold_route=False)
             if refused is not None:
                 # The shared receivers serve it until the new route is there.
                 raise ApiRefused(refused)
             self._tables.put_route(name, None)
             await self._flush(name)
         else:
-            await self._objects.prune(name, desired)
+            await self._objects.prune(name, desired.objects)
 
     def _set_shared_host(self, name: EndpointName, host: str | None, isolation: str) -> None:
         before = self.shared_hosts.get(name)
@@ -278,43 +299,6 @@ class Reconciler:
         if before != self.shared_hosts.get(name):
             self._queue.enqueue(SHARED)
 
-    # --- what is reported
-
-    async def _record_changes(
-        self, endpoint: ClusterEndpoint, before: Served | None, served: Served
-    ) -> None:
-        """Record an Event for what a resync found changed since the one before."""
-        if before is None or served.accepted is None:
-            return
-        old, new = before.accepted, served.accepted
-        if before.generation != served.generation:
-            message = f"generation {served.generation} of the spec is taken"
-            await self._events.record(endpoint, ConditionReason.UPDATED, message)
-        elif old is not None and with_any_load(old) != with_any_load(new):
-            message = "a Secret's value changed: pods take the new one within seconds"
-            await self._events.record(endpoint, ConditionReason.ROTATED, message)
-        if old is not None and old.load.window != new.load.window:
-            message = load_in_words(new.load)
-            await self._events.record(endpoint, ConditionReason.SCHEDULED, message)
-
-    async def _write_status(self, endpoint: ClusterEndpoint, status: EndpointStatus) -> None:
-        """Write the status where it is news, and an Event for each condition that changed."""
-        before = endpoint.status
-        document = status_document(status, before, self._now())
-        if document == before:
-            return
-        self._cache.put_endpoint(await self._cluster.apply_status(endpoint, document))
-        for condition in tellable(changes(status, before)):
-            is_well = condition.status == "True" and condition.reason not in TO_BE_MENDED
-            passing = is_well or condition.reason in WAITING
-            await self._events.record(
-                endpoint, condition.reason, condition.message, warning=not passing
-            )
-        lost = degradation(status, before)
-        if lost is not None:
-            message = f"it was ready and is not any more: {lost.message}"
-            await self._events.record(endpoint, ConditionReason.DEGRADED, message, warning=True)
-
     # --- the end
 
     async def _clear(self, name: EndpointName) -> None:
@@ -322,6 +306,7 @@ class Reconciler:
         self._served.pop(name, None)
         self._waits.pop(name, None)
         self._figures.forget(name)
+        self._moves.forget(name)
         self._set_shared_host(name, None, "")
         self._tables.mark_deleted(name)
         await self._flush(name)
@@ -338,10 +323,11 @@ class Reconciler:
             self._leaving.add(name)
             return ReconcileResult(result="waiting", again_in=self._wait_seconds)
         try:
-            await self._streams.purge(endpoint.shard, name)
+            for shard in self._shards.of(endpoint):
+                await self._streams.purge(shard, name)
         except (StreamsUnavailable, StreamsRefused) as error:
             if age < self._config.limits.deletion_grace_period_seconds:
-                await self._write_status(endpoint, leaving(endpoint, str(error)))
+                await self._writer.write(endpoint, leaving(endpoint, str(error)))
                 return ReconcileResult(result="waiting", again_in=WAIT_SECONDS)
             message = (
                 "its messages could not be purged, for NATS was away: they go when they reach "
@@ -371,9 +357,10 @@ class Reconciler:
 
     async def _is_left_alone(self, name: EndpointName) -> bool:
         """Say whether nobody writes for an endpoint any more."""
-        own = await self._pools.view(endpoint_selector(name, self._config))
-        if own.total or own.leaving:
-            return False
+        for labels in (endpoint_selector, processor_selector):
+            own = await self._pools.view(labels(name, self._config))
+            if own.total or own.leaving:
+                return False
         await self._flush(name)
         for pool in reversed(POOLS):
             selector = self._tables.selector(pool)

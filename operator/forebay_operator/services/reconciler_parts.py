@@ -13,6 +13,8 @@ from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
 from forebay_operator.services.reconcile_queue import Enqueuer
+from forebay_operator.services.shard_moves import ShardMoves
+from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.table_reconciler import RouteTables
 from forebay_operator.settings.config import OperatorConfig
@@ -41,5 +43,7 @@ class Parts:
     apis: OptionalApis
     events: EventRecorder
     queue: Enqueuer
+    shards: Shards
+    moves: ShardMoves
     now: Callable[[], datetime] = utc_now
     """The time, with a zone."""

@@ -9,8 +9,6 @@ brings is bounded (`TenantLimits.table_kib`), an endpoint goes where there is ro
 refuses is written again with the news of one endpoint alone, whose refusal is then its own.
 """
 
-import base64
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -19,20 +17,17 @@ from typing import Final, NamedTuple
 import structlog
 
 from forebay.core.endpoint_name import EndpointName
-from forebay.core.errors import ConfigurationError
 from forebay.core.tables import (
     AnyTable,
     ProcessorEndpoint,
     ProcessorTable,
     ReceiverRoute,
     ReceiverTable,
-    decode_table,
 )
+from forebay_operator.builders.names import RECEIVER_COMPONENT
 from forebay_operator.builders.object_hash import with_object_hash
 from forebay_operator.builders.tables import (
     Pool,
-    latest_deleted,
-    listed_as_deleted,
     processor_table,
     receiver_table,
     table_file,
@@ -40,8 +35,10 @@ from forebay_operator.builders.tables import (
 )
 from forebay_operator.errors import ApiRefused
 from forebay_operator.services.applier import Applier
-from forebay_operator.services.cluster_cache import ClusterCache, ObjectKey
+from forebay_operator.services.cluster_cache import ClusterCache
+from forebay_operator.services.deleted_endpoints import DeletedEndpoints
 from forebay_operator.services.pool_table_contents import PoolEntries
+from forebay_operator.services.stored_tables import read_table
 from forebay_operator.services.table_generations import TableGenerations
 from forebay_operator.services.table_readers import Pools
 from forebay_operator.services.write_batches import PAUSE_SECONDS, WriteBatches
@@ -83,11 +80,13 @@ class RouteTables:
         self._pools = pools
         self._receivers: PoolEntries[ReceiverRoute] = PoolEntries(config.tables.count)
         self._processors: PoolEntries[ProcessorEndpoint] = PoolEntries(config.tables.count)
-        self._deleted: dict[EndpointName, tuple[int, int]] = {}
-        """The table that lists each, and the second in which it went."""
+        self._deleted = DeletedEndpoints(config, cache, self._is_wanted)
 
         self._returning: set[EndpointName] = set()
         """Made again after a deletion that processors may still know of."""
+
+        self._withheld: set[EndpointName] = set()
+        """Those that are there, and that shared processors are to know nothing of."""
 
         self._batches: WriteBatches[tuple[Pool, int], _Refusal | None]
         self._batches = WriteBatches(pause_seconds)
@@ -104,29 +103,31 @@ class RouteTables:
             processors = self._read("processors", index, ProcessorTable)
             if processors is not None:
                 self._processors.load(index, processors.endpoints)
-            for name, when in self._listed_as_deleted(index).items():
-                self._deleted.setdefault(name, (index, when))
+            self._deleted.load(index)
         for name in self._receivers.names() | self._processors.names():
             if name not in self._cache.endpoints:
                 self.mark_deleted(name)
-            elif not (self.has_shared_route(name) or self._cache.objects_of(name)):
+            elif not (
+                self.has_shared_route(name) or self._cache.objects_of(name, RECEIVER_COMPONENT)
+            ):
                 # Whoever wrote it last may have waited for the processors, and died.
                 self._returning.add(name)
 
     def _read(self, pool: Pool, index: int, kind: type[AnyTable]) -> AnyTable | None:
-        document = self._cache.object(ObjectKey("Secret", table_name(pool, index, self._config)))
-        if document is None:
-            return None
-        try:
-            data = base64.b64decode((document.get("data") or {})[table_file(pool, index)])
-            return decode_table(data, kind)
-        except (KeyError, ValueError, ConfigurationError) as error:
-            _log.warning("table_unreadable", pool=pool, index=index, reason=type(error).__name__)
-            return None
+        name = table_name(pool, index, self._config)
+        return read_table(self._cache, name, table_file(pool, index), kind)
 
     def has_shared_route(self, endpoint: EndpointName) -> bool:
         """Say whether the shared receivers are to serve an endpoint."""
         return self._receivers.get(endpoint) is not None
+
+    def route(self, endpoint: EndpointName) -> ReceiverRoute | None:
+        """Return what the shared receivers are to know of an endpoint."""
+        return self._receivers.get(endpoint)
+
+    def entry(self, endpoint: EndpointName) -> ProcessorEndpoint | None:
+        """Return what the shared processors are to know of an endpoint."""
+        return self._processors.get(endpoint)
 
     def put_route(self, endpoint: EndpointName, route: ReceiverRoute | None) -> bool:
         """Set what the shared receivers are to know of an endpoint; None for nothing.
@@ -144,18 +145,34 @@ class RouteTables:
         name = endpoint.endpoint
         if not self._processors.put(endpoint):
             return False
-        listed = self._deleted.pop(name, None)
+        self._withheld.discard(name)
+        listed = self._deleted.pop(name)
         if listed is not None:
-            self._processors.write_again(listed[0], name)
+            self._processors.write_again(listed, name)
             self._returning.add(name)
         return True
+
+    def withhold(self, endpoint: EndpointName) -> None:
+        """Let the shared processors know nothing of an endpoint: what comes of it waits.
+
+        Nor may it be listed as deleted, or they would drop what comes.
+        """
+        self._withheld.add(endpoint)
+        if self._processors.get(endpoint) is not None:
+            self._processors.remove(endpoint)
+        listed = self._deleted.pop(endpoint)
+        if listed is not None:
+            self._processors.write_again(listed, endpoint)
+
+    def _is_wanted(self, endpoint: EndpointName) -> bool:
+        return endpoint in self._withheld or self._processors.get(endpoint) is not None
 
     async def may_be_received(self, endpoint: EndpointName) -> bool:
         """Say whether no processor takes an endpoint for deleted, so that nothing of it is dropped.
 
         One that is new is just unknown to a processor that lags, and what comes up of it waits.
         """
-        if endpoint in self._returning and await self._has_arrived("processors", endpoint):
+        if endpoint in self._returning and await self.has_arrived("processors", endpoint):
             self._returning.discard(endpoint)
         return endpoint not in self._returning
 
@@ -163,11 +180,12 @@ class RouteTables:
         """Take an endpoint out of all tables and list it as deleted."""
         index = self._processors.place(endpoint)
         self._returning.discard(endpoint)
+        self._withheld.discard(endpoint)
         self._receivers.remove(endpoint)
         if endpoint in self._deleted and self._processors.get(endpoint) is None:
             return
         self._processors.remove(endpoint)
-        self._deleted[endpoint] = (index, int(time.time()))
+        self._deleted.add(endpoint, index)
         self._processors.write_again(index, endpoint)
 
     def forget(self, endpoint: EndpointName) -> None:
@@ -266,17 +284,17 @@ class RouteTables:
         moved = False
         for pool in POOLS:
             entries = self._entries(pool)
-            if not entries.has_left(endpoint) or not await self._has_arrived(pool, endpoint):
+            if not entries.has_left(endpoint) or not await self.has_arrived(pool, endpoint):
                 continue
             for index in entries.leftovers(endpoint):
                 entries.drop_leftover(endpoint, index)
                 await self._flush(pool, index, endpoint)
                 moved = True
-            if not moved and await self._has_arrived(pool, endpoint, everywhere=True):
+            if not moved and await self.has_arrived(pool, endpoint, everywhere=True):
                 entries.forget_left(endpoint)
         return moved
 
-    async def _has_arrived(
+    async def has_arrived(
         self, pool: Pool, endpoint: EndpointName, *, everywhere: bool = False
     ) -> bool:
         """Say whether every ready pod has read an endpoint's own table, or all that it was in.
@@ -353,7 +371,7 @@ class RouteTables:
             done = partial(self._receivers.done, index, routes)
         else:
             endpoints = self._processors.content(index, only)
-            deleted = self._deleted_at(index)
+            deleted = self._deleted.at(index)
             desired, generation = processor_table(index, endpoints.values(), deleted, self._config)
             done = partial(self._processors.done, index, endpoints)
         entries = self._entries(pool)
@@ -371,27 +389,3 @@ class RouteTables:
 
     def _entries(self, pool: Pool) -> PoolEntries[ReceiverRoute] | PoolEntries[ProcessorEndpoint]:
         return self._receivers if pool == "receivers" else self._processors
-
-    # --- deleted endpoints
-
-    def _listed_as_deleted(self, index: int) -> dict[EndpointName, int]:
-        name = table_name("processors", index, self._config)
-        return listed_as_deleted(self._cache.object(ObjectKey("Secret", name)) or {})
-
-    def _deleted_at(self, index: int) -> dict[EndpointName, int]:
-        """Return what is listed as deleted, with the times that stand in the Secret already.
-
-        The Secret is the memory: it outlives this process, and a second operator by mistake would
-        else write its own times over ours forever.
-        """
-        found = self._listed_as_deleted(index)
-        ours = {name: when for name, (table, when) in self._deleted.items() if table == index}
-        gone = {
-            name: when
-            for name, when in (ours | found).items()
-            if self._processors.get(name) is None
-        }
-        kept = latest_deleted(gone, time.time() - self._config.tables.deleted_for_seconds)
-        for name in ours.keys() - kept.keys():
-            self._deleted.pop(name, None)
-        return kept

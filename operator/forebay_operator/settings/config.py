@@ -7,41 +7,30 @@ API server is found as kubectl finds it: by the pod's service account, else by `
 All is read once at the start; the chart restarts the operator when the file changes.
 """
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from forebay.core.errors import ConfigurationError
-from forebay.core.field_types import Host, ShardName, label, parse_duration
+from forebay.core.field_types import Host, label
 from forebay.core.quantity_pattern import QUANTITY
-from forebay_operator.settings.receivers import PodSelector, ReceiverPods, SharedReceivers
+from forebay_operator.settings.processors import DedicatedProcessing, Processors, Shard
+from forebay_operator.settings.receivers import ReceiverPods, SharedReceivers
 from forebay_operator.settings.routes import RouteSettings
-from forebay_operator.settings.scaling import Keda, ProcessorScaling
+from forebay_operator.settings.scaling import Keda
 from forebay_operator.settings.settings_group import ObjectName, Port, Seconds, SettingsGroup
 
 __all__ = [
     "Limits",
     "OperatorConfig",
     "ProcessSettings",
-    "Shard",
     "TableSettings",
     "TenantLimits",
     "read_config",
 ]
-
-
-def _age(value: object) -> object:
-    return timedelta(seconds=parse_duration(value)) if isinstance(value, str) else value
-
-
-Age = Annotated[timedelta, BeforeValidator(_age)]
-"""A duration such as `168h`."""
-
-Bytes = Annotated[int, Field(ge=1024 * 1024)]
 
 
 class ProcessSettings(BaseSettings):
@@ -71,42 +60,6 @@ class TableSettings(SettingsGroup):
     deleted_for_seconds: Seconds = 8 * 86400.0
     """How long a deleted endpoint is listed as such: longer than its raw webhooks are kept (168h),
     so that processors drop what comes up of it."""
-
-
-class Shard(SettingsGroup):
-    """One set of streams: retention, size and replicas."""
-
-    name: ShardName = "0"
-    raw_max_age: Age = timedelta(hours=168)
-    """How long webhooks are kept. The providers repeat for 7 days."""
-
-    window: Age = timedelta(hours=192)
-    """How long a repeat is recognised; longer than `rawMaxAge`."""
-
-    dead_max_age: Age = timedelta(hours=720)
-    raw_max_bytes: Bytes = 1024 * 1024 * 1024
-    """Bytes on each server; the five together have to fit the volume with 20 % to spare."""
-
-    events_max_bytes: Bytes = 1024 * 1024 * 1024
-    retry_max_bytes: Bytes = 512 * 1024 * 1024
-    dead_max_bytes: Bytes = 512 * 1024 * 1024
-    index_max_age: Age = timedelta(hours=192)
-    """How long it is kept what happened to each item."""
-
-    index_max_bytes: Bytes = 256 * 1024 * 1024
-    replicas: Literal[1, 3, 5] = 1
-    """Servers that hold each message before a webhook is answered."""
-
-
-class Processors(SettingsGroup):
-    """The processors that the chart runs for all endpoints."""
-
-    pods: PodSelector
-    scaling: ProcessorScaling | None = None
-    """None where their number is fixed."""
-
-    python_modules: tuple[str, ...] = ()
-    """Modules that `python` destinations may name, as processors know them; none as shipped."""
 
 
 class Limits(SettingsGroup):
@@ -221,6 +174,9 @@ class OperatorConfig(SettingsGroup):
     """None where the chart runs none: then `Shared` endpoints are not accepted."""
 
     processors: Processors
+    dedicated: DedicatedProcessing | None = None
+    """None where no endpoint has streams and processors of its own: they are not accepted."""
+
     keda: Keda = Keda()
     limits: Limits = Limits()
     tenant_limits: TenantLimits = TenantLimits()

@@ -10,9 +10,9 @@ from forebay_operator.settings.settings_group import LabelMap, ObjectName, Port,
 
 __all__ = [
     "ClientCertificates",
+    "NatsAccess",
     "NetworkPeer",
     "PodSelector",
-    "ReceiverNats",
     "ReceiverPods",
     "ResourceNeeds",
     "SharedReceivers",
@@ -49,14 +49,14 @@ class Toleration(SettingsGroup):
     toleration_seconds: int | None = None
 
 
-class ReceiverNats(SettingsGroup):
-    """How a receiver reaches NATS. Secrets are named only: the operator never reads them."""
+class NatsAccess(SettingsGroup):
+    """How a pod reaches NATS. Secrets are named only: the operator never reads them."""
 
     url: Annotated[str, Field(pattern=r"^(nats|tls)://\S+$")]
     """One or several servers, separated by commas."""
 
     auth_secret_name: ObjectName | None = None
-    """A Secret in Forebay's namespace with the receivers' user; None where NATS takes anyone."""
+    """A Secret in Forebay's namespace with the part's user; None where NATS takes anyone."""
 
     user_key: str = "user"
     password_key: str = "password"  # noqa: S105  # the name of a key
@@ -171,7 +171,7 @@ class ReceiverPods(SettingsGroup):
     """NATS in Forebay's namespace, as the only target of the policy; None for one elsewhere: then
     the policy lets anything out."""
 
-    nats: ReceiverNats
+    nats: NatsAccess
 
 
 class SharedReceivers(SettingsGroup):

@@ -1,13 +1,24 @@
 """What all groups of the file of settings have in common."""
 
+from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from forebay.core.field_types import label
+from forebay.core.field_types import label, parse_duration
 
-__all__ = ["LabelMap", "ObjectName", "Port", "Seconds", "SettingsGroup"]
+__all__ = ["Age", "Bytes", "LabelMap", "ObjectName", "Port", "Seconds", "SettingsGroup"]
+
+
+def _age(value: object) -> object:
+    return timedelta(seconds=parse_duration(value)) if isinstance(value, str) else value
+
+
+Age = Annotated[timedelta, BeforeValidator(_age)]
+"""A duration such as `168h`."""
+
+Bytes = Annotated[int, Field(ge=1024 * 1024)]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]

@@ -92,6 +92,7 @@ class Sink:
         self._next: deque[int] = deque()
         self._by_key: dict[str, deque[int]] = {}
         self._refused: dict[str, int] = {}
+        self._refused_paths: dict[str, int] = {}
         self._gate = asyncio.Event()
         self._gate.set()
         self._runner: web.AppRunner | None = None
@@ -117,6 +118,14 @@ class Sink:
     def forgive_key(self, key: str) -> None:
         """Answer one item like the others again."""
         del self._refused[key]
+
+    def refuse_path(self, path: str, status: int = 503) -> None:
+        """Answer every arrival at one path so, until `forgive_path`."""
+        self._refused_paths[path] = status
+
+    def forgive_path(self, path: str) -> None:
+        """Answer what comes to one path like the rest again."""
+        del self._refused_paths[path]
 
     def hold(self) -> None:
         """Take requests and leave them without an answer until `release`."""
@@ -215,6 +224,8 @@ class Sink:
         return web.Response(status=status, headers=self.headers, text=self.text)
 
     def _choose(self, arrival: Arrival) -> int:
+        if arrival.path in self._refused_paths:
+            return self._refused_paths[arrival.path]
         for item in arrival.items if self._refused else ():
             if item in self._refused:
                 return self._refused[item]

@@ -16,7 +16,7 @@ from forebay_operator.metrics import Age
 from forebay_operator.services.pass_places import PassPlaces
 from forebay_operator.services.stream_provisioner import Shards
 from forebay_operator.services.workers import Workers
-from forebay_operator.settings.config import Shard
+from forebay_operator.settings.processors import Shard
 from support.operator.operator_alone import OperatorAlone
 from support.programs.ports import HOST
 from support.programs.stack import Stack
@@ -61,7 +61,14 @@ async def operator_part(stack: Stack, port: int) -> AsyncIterator[OperatorAlone]
         lambda: [*alone.reconciler.ages(), authority], lambda: now + 90 * _DAY
     )
     shards = Shards(
-        alone.config, streams, streams.connections, alone.metrics, random.Random(1), alone.queue
+        alone.config,
+        streams,
+        streams.connections,
+        alone.metrics,
+        random.Random(1),
+        alone.queue,
+        streams.contents,
+        list,
     )
     workers = Workers(
         PassPlaces(alone.config.limits.workers),

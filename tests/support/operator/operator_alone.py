@@ -19,10 +19,22 @@ from typing_extensions import override
 from forebay.core.endpoint_name import EndpointName
 from forebay_operator.adapters.cluster import Cluster, StoredSecret
 from forebay_operator.adapters.pod_reports import ScriptedPods
+from forebay_operator.adapters.shard_contents import NoContents
 from forebay_operator.adapters.streams import NoStreams
-from forebay_operator.builders.names import endpoint_selector
+from forebay_operator.builders.names import (
+    all_processors_selector,
+    endpoint_selector,
+    processor_meta,
+    processor_selector,
+)
 from forebay_operator.builders.object_hash import document_of
-from forebay_operator.builders.tables import DEDICATED_FILE, Pool, table_file, table_name
+from forebay_operator.builders.tables import (
+    DEDICATED_FILE,
+    DEDICATED_PROCESSORS_FILE,
+    Pool,
+    table_file,
+    table_name,
+)
 from forebay_operator.errors import ApiRefused
 from forebay_operator.metrics import OperatorMetrics
 from forebay_operator.models.endpoint import ClusterEndpoint, write_time
@@ -36,10 +48,12 @@ from forebay_operator.services.endpoint_backlog import EndpointFigures
 from forebay_operator.services.event_recorder import EventRecorder
 from forebay_operator.services.observer import Observer
 from forebay_operator.services.optional_apis import OptionalApis
+from forebay_operator.services.own_tables import OwnTables
 from forebay_operator.services.processor_backlog import PoolLoad
 from forebay_operator.services.reconcile_queue import ReconcileQueue
 from forebay_operator.services.reconciler import Reconciler, ReconcileResult
 from forebay_operator.services.reconciler_parts import Parts
+from forebay_operator.services.shard_moves import ShardMoves
 from forebay_operator.services.shared_reconciler import SharedParts
 from forebay_operator.services.status_sweep import StatusSweep
 from forebay_operator.services.stream_provisioner import Shards
@@ -200,6 +214,16 @@ class SetTime:
         return datetime.now(UTC) if self.is_set_to is None else self.is_set_to
 
 
+class _Seconds:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def read(self) -> float:
+        """Return what it shows."""
+        return self.now
+
+
 class OperatorAlone:
     """One operator, with the cluster around it; call `start` first, and again for a restart."""
 
@@ -213,6 +237,8 @@ class OperatorAlone:
         self.pods = ScriptedPods()
         self.streams = NoStreams()
         self.clock = SetTime()
+        self.contents = NoContents()
+        self._seconds = _Seconds()
         self._pod_documents: dict[str, dict[str, Json]] = {}
         self.cache = ClusterCache(self.config.name)
         shared = self.config.shared_receivers
@@ -236,20 +262,35 @@ class OperatorAlone:
         applier = Applier(cluster, cache, metrics, self.recheck)
         pools = _FreshPools(cache, self.pods, cluster)
         processors = config.processors.pods.match_labels
-        breakers = Breakers(cache, self.pods, processors, 10.0, asyncio.get_running_loop().time)
+        clock = asyncio.get_running_loop().time
+        own_processors = all_processors_selector(config)
+        breakers = Breakers(cache, self.pods, (processors, own_processors), 10.0, clock)
         # Passes are made one after the other: nothing comes together, so nothing waits for more.
         self.tables = RouteTables(config, cache, applier, pools, (0.0, 0.0))
         self.tables.load()
-        connections = asyncio.Event()
-        connections.set()
+        self.connections = connections = asyncio.Event()
         self.queue = queue = ReconcileQueue(cache, chance, config.limits.resync_seconds)
-        shards = Shards(config, self.streams, connections, metrics, chance, queue)
-        running = asyncio.create_task(shards.run())
-        await shards.known.wait()
-        running.cancel()
-        clock = asyncio.get_running_loop().time
-        load = PoolLoad(cache, self.pods, processors, clock)
-        figures = EndpointFigures(("0",), self.streams, load.parked, 10.0, clock)
+        own_tables = OwnTables(cache, config)
+        self.shards = shards = Shards(
+            config,
+            self.streams,
+            connections,
+            metrics,
+            chance,
+            queue,
+            self.contents,
+            own_tables.owned,
+        )
+        shards.adopt(own_tables.shards())
+        await self.make_streams()
+        figures = EndpointFigures(
+            shards.names,
+            self.streams,
+            PoolLoad(cache, self.pods, processors, clock).parked,
+            PoolLoad(cache, self.pods, own_processors, clock).parked,
+            10.0,
+            clock,
+        )
         kinds = await cluster.kinds()
         self.watches = PlayedWatches(kinds)
         self.apis = OptionalApis(cluster, cache, applier, queue, self.watches, kinds=kinds)
@@ -267,12 +308,34 @@ class OperatorAlone:
             events=EventRecorder(cluster),
             queue=queue,
             now=self.clock.now,
+            shards=shards,
+            moves=ShardMoves(
+                config, self.tables, own_tables, pools, shards, self.contents, self._seconds.read
+            ),
         )
         self.reconciler = Reconciler(parts)
         self.reconciler.begin()
         self.shared = SharedParts(config, cache, applier, self.tables, self.apis)
         self.sweep = StatusSweep(parts, self.reconciler)
         await self.sweep.poll()
+
+    @property
+    def seconds(self) -> float:
+        """What the clock of moves shows."""
+        return self._seconds.now
+
+    @seconds.setter
+    def seconds(self, now: float) -> None:
+        self._seconds.now = now
+
+    async def make_streams(self) -> None:
+        """Let the shards' own loop look at all streams once, and make what is missing."""
+        self.shards.known.clear()
+        self.connections.set()
+        running = asyncio.create_task(self.shards.run())
+        await self.shards.known.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     # --- what a tenant does
 
@@ -360,6 +423,10 @@ class OperatorAlone:
         """Let a receiver of an endpoint's own be there and ready."""
         self.pod(f"own-{own.name}", endpoint_selector(own, self.config))
 
+    def own_processor(self, own: EndpointName) -> None:
+        """Let a processor of an endpoint's own be there and ready."""
+        self.pod(f"processor-{own.name}", processor_selector(own, self.config))
+
     async def settled_with_its_own(self, name: str) -> EndpointName:
         """Return an endpoint whose own receivers are there and serve."""
         own = self.apply(name)
@@ -388,9 +455,12 @@ class OperatorAlone:
     def _own_table(self, labels: Mapping[str, str]) -> dict[str, str]:
         """Return the generation of the table that is for pods of these labels alone, by file."""
         for key, each in self.cluster.objects.items():
-            data = _data(each, DEDICATED_FILE) if key.kind == "Secret" else None
-            if data is not None and labels.items() <= each["metadata"]["labels"].items():
-                return {DEDICATED_FILE: str(json.loads(data)["generation"])}
+            if key.kind != "Secret" or not labels.items() <= each["metadata"]["labels"].items():
+                continue
+            for file in (DEDICATED_FILE, DEDICATED_PROCESSORS_FILE):
+                data = _data(each, file)
+                if data is not None:
+                    return {file: str(json.loads(data)["generation"])}
         return {}
 
     # --- what is there
@@ -403,6 +473,39 @@ class OperatorAlone:
             for key, each in self.cluster.objects.items()
             if wanted <= (each["metadata"].get("labels") or {}).items()
         }
+
+    def own_entry(self, own: EndpointName) -> Json | None:
+        """Return what an endpoint's own processors are to know of it; None for nothing."""
+        name = str(processor_meta(own, self.config).name)
+        data = _data(
+            self.cluster.objects.get(ObjectKey("Secret", name), {}), DEDICATED_PROCESSORS_FILE
+        )
+        endpoints = [] if data is None else json.loads(data)["endpoints"]
+        return endpoints[0] if endpoints else None
+
+    def entry(self, own: EndpointName) -> Json | None:
+        """Return what the shared processors are to know of an endpoint; None for nothing."""
+        table = self.table("processors") or {"endpoints": ()}
+        return next((each for each in table["endpoints"] if each["name"] == own.name), None)
+
+    def route_shard(self, own: EndpointName) -> str | None:
+        """Return the shard that the shared receivers are to store in; None where they are not."""
+        table = self.table("receivers") or {"routes": ()}
+        found = (each["shard"] for each in table["routes"] if each["name"] == own.name)
+        return next(found, None)
+
+    def kinds_of_processors(self, own: EndpointName) -> set[str]:
+        """Return the kinds of the objects that were made for an endpoint's own processors."""
+        wanted = processor_selector(own, self.config).items()
+        return {
+            key.kind
+            for key, each in self.cluster.objects.items()
+            if wanted <= (each["metadata"].get("labels") or {}).items()
+        }
+
+    def pod_names(self) -> list[str]:
+        """Return the names of all pods."""
+        return list(self._pod_documents)
 
     def table(self, pool: Pool) -> Json | None:
         """Return what stands in the one table of a pool."""

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import yaml
 
-from forebay.core.compile import compile_route
+from forebay.core.compile import compile_endpoint, compile_route
 from forebay.core.resource import WebhookEndpoint, parse_endpoint
-from forebay.core.tables import ReceiverRoute
+from forebay.core.tables import ProcessorEndpoint, ReceiverRoute
 from forebay_operator.settings.config import OperatorConfig, read_config
 
-__all__ = ["INPUT", "installation", "read_manifest", "route_of"]
+__all__ = ["INPUT", "installation", "processing_of", "read_manifest", "route_of"]
 
 INPUT = Path(__file__).parents[2] / "data" / "input" / "operator"
 
@@ -27,3 +27,8 @@ def read_manifest(name: str) -> WebhookEndpoint:
 def route_of(manifest: WebhookEndpoint) -> ReceiverRoute:
     """Return what receivers are to know of an endpoint; every secret says the same."""
     return compile_route(manifest, lambda _namespace, _name, _key: "s3cret")
+
+
+def processing_of(manifest: WebhookEndpoint) -> ProcessorEndpoint:
+    """Return what processors are to know of an endpoint; every secret says the same."""
+    return compile_endpoint(manifest, lambda _namespace, _name, _key: "s3cret")

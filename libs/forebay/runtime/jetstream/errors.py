@@ -29,6 +29,7 @@ from forebay.core.errors import ForebayError
 
 __all__ = [
     "CLAIM_REFUSED_TEXT",
+    "CONSUMER_MISSING_CODE",
     "MESSAGE_MISSING_CODE",
     "STREAM_MISSING_CODE",
     "ClaimedBefore",
@@ -54,13 +55,15 @@ CLAIM_REFUSED_TEXT: Final = "maximum messages per subject exceeded"
 
 STREAM_MISSING_CODE: Final = 10059
 
+CONSUMER_MISSING_CODE: Final = 10014
+"""There is no such consumer."""
+
 MESSAGE_MISSING_CODE: Final = 10037
 """Of a message that is asked for; `is_gone` knows the codes of one that is to be deleted."""
 
 _STORE_FAILED = 10077
 _NO_ROOM = frozenset({10023, 10028, 10047})  # resources, memory, storage of server or account
 _TOO_LARGE = frozenset({10054})
-_CONSUMER_MISSING = 10014
 _UNAVAILABLE = frozenset({10008, 10009, 10076, 10119})  # no leader, not leader, offline, raft
 _SEQUENCE_MISMATCH = 10071
 _STILL_STORING = frozenset({10158, 10164})
@@ -169,7 +172,7 @@ def store_error(error: Mapping[str, Any]) -> StoreError:
         kind = MessageTooLarge
     elif code == STREAM_MISSING_CODE:
         kind = StreamMissing
-    elif code == _CONSUMER_MISSING:
+    elif code == CONSUMER_MISSING_CODE:
         kind = ConsumerMissing
     elif code in _UNAVAILABLE:
         kind = StoreUnavailable

@@ -1,0 +1,258 @@
+"""What a shard still holds: of one endpoint, for a move; of anybody, before its streams go.
+
+Every answer is asked for anew: a move goes on by it, and an old one would let something be
+overtaken, or lost.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple, Protocol
+
+from typing_extensions import override
+
+from forebay.core.endpoint_name import EndpointName
+from forebay.core.subjects import (
+    Lane,
+    StreamKind,
+    consumer_name,
+    endpoint_partition,
+    index_stream,
+    is_dedicated,
+    lease_stream,
+    partitions_of,
+    stream_name,
+)
+from forebay_operator.errors import StreamsUnavailable
+
+__all__ = ["Holding", "NatsContents", "NoContents", "ShardContents"]
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Calls JetStream; None where the stream, consumer or message is not there."""
+
+
+class Holding(NamedTuple):
+    """What a shard holds of one endpoint, worked off or not."""
+
+    has_claims: bool
+    """Whether EVENTS holds anything: a repeat would be recognised there."""
+
+    has_parked: bool
+    """Whether RETRY holds anything."""
+
+    has_any: bool
+    """Whether any of RAW, EVENTS, RETRY and DEAD holds anything."""
+
+
+class ShardContents(Protocol):
+    """Asks NATS. All raise StreamsUnavailable where it is away, StreamsRefused where it refuses."""
+
+    async def is_unfinished(self, shard: str, endpoint: EndpointName) -> bool:
+        """Say whether a webhook of an endpoint is unsplit, or an item neither done nor parked."""
+
+    async def waiting_for(
+        self, shard: str, endpoint: EndpointName, destinations: Iterable[str]
+    ) -> frozenset[str]:
+        """Return those of an endpoint's destinations for which something waits in RETRY."""
+
+    async def holding(self, shard: str, endpoint: EndpointName) -> Holding:
+        """Return what a shard holds of an endpoint at all."""
+
+    async def dedicated_shards(self) -> frozenset[str]:
+        """Return the shards of endpoints' own of which any stream is there."""
+
+    async def remove_empty(self, shard: str, *, together: bool) -> bool:
+        """Remove a shard's streams that hold nothing; says whether all are gone.
+
+        Args:
+            shard: One of an endpoint's own, into which nobody stores any more.
+            together: Whether all of them stay as long as one holds something.
+        """
+
+
+class NatsContents(ShardContents):
+    """Asks a real JetStream."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    @override
+    async def is_unfinished(self, shard: str, endpoint: EndpointName) -> bool:
+        name = f"{endpoint.namespace}.{endpoint.name}"
+        # RAW first: what is split after the question is in EVENTS before the next one.
+        partition = endpoint_partition(endpoint, shard)
+        for lane in Lane:
+            subjects = f"forebay.raw.{shard}.{partition:02d}.{lane}.{name}"
+            if await self._is_behind(shard, StreamKind.RAW, "split", lane, partition, subjects):
+                return True
+        for lane in Lane:
+            if lane is Lane.INVALID:
+                continue
+            for number in range(partitions_of(shard)):
+                subjects = f"forebay.event.{shard}.{number:02d}.{lane}.{name}.>"
+                if await self._is_behind(
+                    shard, StreamKind.EVENTS, "deliver", lane, number, subjects
+                ):
+                    return True
+        return False
+
+    async def _is_behind(  # which consumer, and whose messages
+        self, shard: str, kind: StreamKind, step: str, lane: Lane, partition: int, subjects: str
+    ) -> bool:
+        stream = stream_name(kind, shard)
+        info = await self._ask(f"CONSUMER.INFO.{stream}.{consumer_name(step, lane, partition)}", {})
+        if info is not None and not info.get("num_pending", 0) + info.get("num_ack_pending", 0):
+            return False
+        # Without its consumer nothing is known to be worked off.
+        floor = 0 if info is None else int(info["ack_floor"]["stream_seq"])
+        return await self._has(stream, subjects, floor + 1)
+
+    @override
+    async def waiting_for(
+        self, shard: str, endpoint: EndpointName, destinations: Iterable[str]
+    ) -> frozenset[str]:
+        stream, name = stream_name(StreamKind.RETRY, shard), ".".join(endpoint)
+        return frozenset(
+            [
+                each
+                for each in destinations
+                if await self._has(stream, f"forebay.retry.{shard}.*.*.{name}.{each}.>")
+            ]
+        )
+
+    @override
+    async def holding(self, shard: str, endpoint: EndpointName) -> Holding:
+        name = ".".join(endpoint)
+        subjects = {
+            StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{name}.>",
+            StreamKind.RAW: f"forebay.raw.{shard}.*.*.{name}",
+            StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{name}.>",
+            StreamKind.DEAD: f"forebay.dead.{shard}.{name}.>",
+        }
+        found = {
+            kind: await self._has(stream_name(kind, shard), subjects[kind]) for kind in subjects
+        }
+        return Holding(found[StreamKind.EVENTS], found[StreamKind.RETRY], any(found.values()))
+
+    @override
+    async def dedicated_shards(self) -> frozenset[str]:
+        found: set[str] = set()
+        offset, total = 0, 1
+        while offset < total:
+            answer = await self._ask("STREAM.NAMES", {"offset": offset, "subject": "forebay.>"})
+            page = (answer or {}).get("streams") or []
+            total = int((answer or {}).get("total", 0))
+            offset += max(len(page), 1)
+            found.update(each.rpartition("_")[2] for each in page if each.startswith("FOREBAY_"))
+        return frozenset(each for each in found if is_dedicated(each))
+
+    @override
+    async def remove_empty(self, shard: str, *, together: bool) -> bool:
+        if not is_dedicated(shard):
+            message = f"shard {shard!r} is the installation's: its streams are never removed"
+            raise AssertionError(message)
+        counts = {
+            name: int(answer["state"]["messages"])
+            for name in _streams(shard)
+            if (answer := await self._ask(f"STREAM.INFO.{name}", {})) is not None
+        }
+        if together and any(counts.values()):
+            return False
+        is_left = False
+        for name, count in counts.items():
+            if count or not await self._remove(name, shard):
+                is_left = True
+        if is_left:
+            return False
+        # Last: it says who owns what of the others, and is no data of anybody.
+        await self._ask(f"STREAM.DELETE.{lease_stream(shard)}", {})
+        return True
+
+    async def _remove(self, name: str, shard: str) -> bool:
+        """Remove an empty stream; says whether: one that got something in the meantime stays."""
+        answer = await self._ask(f"STREAM.INFO.{name}", {})
+        if answer is None:
+            return True
+        config: dict[str, Any] = answer["config"]
+        subjects = config["subjects"]
+        for consumer in await self._consumers(name):
+            await self._ask(f"CONSUMER.DELETE.{name}.{consumer}", {})
+        # Closed first, so that whoever stores there after the look gets an error and no PubAck.
+        closed = {**config, "subjects": [f"forebay.closed.{shard}.{name}"]}
+        answer = await self._ask(f"STREAM.UPDATE.{name}", closed)
+        if answer is not None and int(answer["state"]["messages"]):
+            await self._ask(f"STREAM.UPDATE.{name}", {**config, "subjects": subjects})
+            return False
+        await self._ask(f"STREAM.DELETE.{name}", {})
+        return True
+
+    async def _consumers(self, name: str) -> list[str]:
+        answer = await self._ask(f"CONSUMER.NAMES.{name}", {})
+        return list((answer or {}).get("consumers") or ())
+
+    async def _has(self, stream: str, subjects: str, start: int = 1) -> bool:
+        """Say whether a stream has a message of some subjects from a sequence on."""
+        wanted = {"seq": start, "next_by_subj": subjects}
+        return await self._ask(f"STREAM.MSG.GET.{stream}", wanted) is not None
+
+
+def _streams(shard: str) -> list[str]:
+    """Return the streams of a shard that hold data, that of dead letters last."""
+    return [
+        index_stream(shard),
+        *(stream_name(kind, shard) for kind in StreamKind),
+    ]
+
+
+class NoContents(ShardContents):
+    """The double: holds what a test says."""
+
+    def __init__(self) -> None:
+        self.unfinished: set[tuple[str, EndpointName]] = set()
+        self.waiting: dict[tuple[str, EndpointName], frozenset[str]] = {}
+        self.holdings: dict[tuple[str, EndpointName], Holding] = {}
+        self.there: set[str] = set()
+        """Shards of endpoints' own of which streams are there."""
+
+        self.full: set[str] = set()
+        """Those of them that hold something."""
+
+        self.removed: list[str] = []
+        self.is_away = False
+
+    def _check(self) -> None:
+        if self.is_away:
+            message = "there is no connection to NATS"
+            raise StreamsUnavailable(message)
+
+    @override
+    async def is_unfinished(self, shard: str, endpoint: EndpointName) -> bool:
+        self._check()
+        return (shard, endpoint) in self.unfinished
+
+    @override
+    async def waiting_for(
+        self, shard: str, endpoint: EndpointName, destinations: Iterable[str]
+    ) -> frozenset[str]:
+        self._check()
+        return self.waiting.get((shard, endpoint), frozenset()) & frozenset(destinations)
+
+    @override
+    async def holding(self, shard: str, endpoint: EndpointName) -> Holding:
+        self._check()
+        waits = bool(self.waiting.get((shard, endpoint)))
+        is_any = waits or (shard, endpoint) in self.unfinished
+        standard = Holding(has_claims=False, has_parked=waits, has_any=is_any)
+        return self.holdings.get((shard, endpoint), standard)
+
+    @override
+    async def dedicated_shards(self) -> frozenset[str]:
+        self._check()
+        return frozenset(self.there)
+
+    @override
+    async def remove_empty(self, shard: str, *, together: bool) -> bool:
+        self._check()
+        if shard in self.full:
+            return False
+        self.there.discard(shard)
+        self.removed.append(shard)
+        return True

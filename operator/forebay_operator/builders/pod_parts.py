@@ -1,0 +1,200 @@
+"""What the pods of an endpoint's own have in common, be they receivers or processors.
+
+The chart has the same for the pods that it runs: no rights, no root, nothing to write to, and the
+table as a mounted Secret.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from lightkube.models.core_v1 import (
+    Capabilities,
+    Container,
+    EnvVar,
+    EnvVarSource,
+    HTTPGetAction,
+    KeyToPath,
+    LocalObjectReference,
+    PodSecurityContext,
+    PodSpec,
+    Probe,
+    ProjectedVolumeSource,
+    SeccompProfile,
+    SecretKeySelector,
+    SecretProjection,
+    SecretVolumeSource,
+    SecurityContext,
+    TopologySpreadConstraint,
+    Volume,
+    VolumeMount,
+    VolumeProjection,
+)
+from lightkube.models.core_v1 import Toleration as PodToleration
+from lightkube.models.meta_v1 import LabelSelector
+
+from forebay_operator.settings.processors import ProcessorPods
+from forebay_operator.settings.receivers import NatsAccess, ReceiverPods
+
+__all__ = [
+    "ADMIN_PORT",
+    "CONFINED",
+    "LIVENESS",
+    "STARTUP",
+    "TABLE_FOLDER",
+    "mounts",
+    "nats_variables",
+    "nats_volumes",
+    "pod_spec",
+    "probe",
+    "table_volume",
+    "with_further",
+]
+
+ADMIN_PORT: Final = 9090
+USER: Final = 10001
+"""The user that the images are made for."""
+
+TABLE_FOLDER: Final = "/etc/forebay/tables"
+NATS_FOLDER: Final = "/etc/forebay/nats"
+TLS_FOLDER: Final = "/etc/forebay/nats-tls"
+
+CONFINED: Final = SecurityContext(
+    allowPrivilegeEscalation=False,
+    readOnlyRootFilesystem=True,
+    capabilities=Capabilities(drop=["ALL"]),
+)
+
+
+def probe(path: str, *, every: int, within: int, failures: int) -> Probe:
+    """Return a probe of the admin port; times in seconds."""
+    return Probe(
+        httpGet=HTTPGetAction(path=path, port="admin"),
+        periodSeconds=every,
+        timeoutSeconds=within,
+        failureThreshold=failures,
+    )
+
+
+LIVENESS: Final = probe("/livez", every=10, within=5, failures=6)
+STARTUP: Final = probe("/livez", every=1, within=2, failures=60)
+
+
+def pod_spec(
+    account: str,
+    pods: ReceiverPods | ProcessorPods,
+    selector: Mapping[str, str],
+    container: Container,
+    volumes: list[Volume],
+) -> PodSpec:
+    """Return a pod of one container, spread over nodes with those of the same labels."""
+    return PodSpec(
+        serviceAccountName=account,
+        automountServiceAccountToken=False,
+        enableServiceLinks=False,
+        terminationGracePeriodSeconds=pods.termination_grace_period_seconds,
+        priorityClassName=pods.priority_class_name,
+        imagePullSecrets=[LocalObjectReference(name=each) for each in pods.image_pull_secrets]
+        or None,
+        nodeSelector=dict(pods.node_selector) or None,
+        tolerations=[
+            PodToleration(
+                key=each.key,
+                operator=each.operator,
+                value=each.value,
+                effect=each.effect,
+                tolerationSeconds=each.toleration_seconds,
+            )
+            for each in pods.tolerations
+        ]
+        or None,
+        topologySpreadConstraints=[
+            TopologySpreadConstraint(
+                maxSkew=1,
+                topologyKey="kubernetes.io/hostname",
+                whenUnsatisfiable="ScheduleAnyway",
+                labelSelector=LabelSelector(matchLabels=dict(selector)),
+            )
+        ],
+        securityContext=PodSecurityContext(
+            runAsNonRoot=True,
+            runAsUser=USER,
+            runAsGroup=USER,
+            fsGroup=USER,
+            seccompProfile=SeccompProfile(type="RuntimeDefault"),
+        ),
+        containers=[container],
+        volumes=volumes,
+    )
+
+
+def with_further(variables: list[EnvVar], further: Mapping[str, str]) -> list[EnvVar]:
+    """Return variables with those of the installation that are not among them."""
+    ours = {each.name for each in variables}
+    return [
+        *variables,
+        *(
+            EnvVar(name=name, value=value)
+            for name, value in sorted(further.items())
+            if name not in ours
+        ),
+    ]
+
+
+def nats_variables(nats: NatsAccess) -> list[EnvVar]:
+    """Return how to reach NATS, and as whom."""
+    variables = [EnvVar(name="FOREBAY_NATS_URL", value=nats.url)]
+    if nats.auth_secret_name is not None and nats.credentials_key is not None:
+        file = f"{NATS_FOLDER}/{nats.credentials_key}"
+        variables.append(EnvVar(name="FOREBAY_NATS_CREDENTIALS", value=file))
+    elif nats.auth_secret_name is not None:
+        for name, key in (("USER", nats.user_key), ("PASSWORD", nats.password_key)):
+            source = SecretKeySelector(name=nats.auth_secret_name, key=key)
+            variables.append(
+                EnvVar(name=f"FOREBAY_NATS_{name}", valueFrom=EnvVarSource(secretKeyRef=source))
+            )
+    if nats.tls_secret_name is not None:
+        file = f"{TLS_FOLDER}/{nats.ca_key}"
+        variables.append(EnvVar(name="FOREBAY_NATS_TLS_CA", value=file))
+    return variables
+
+
+def mounts(nats: NatsAccess) -> list[VolumeMount]:
+    """Return where the table stands, and what NATS needs."""
+    found = [VolumeMount(name="tables", mountPath=TABLE_FOLDER, readOnly=True)]
+    if nats.auth_secret_name is not None and nats.credentials_key is not None:
+        found.append(VolumeMount(name="nats", mountPath=NATS_FOLDER, readOnly=True))
+    if nats.tls_secret_name is not None:
+        found.append(VolumeMount(name="nats-tls", mountPath=TLS_FOLDER, readOnly=True))
+    return found
+
+
+def table_volume(secret: str) -> Volume:
+    """Return the volume with a table."""
+    return Volume(
+        name="tables",
+        projected=ProjectedVolumeSource(
+            defaultMode=0o440,
+            # Optional: a table that is gone for a moment must not keep a pod from starting.
+            sources=[VolumeProjection(secret=SecretProjection(name=secret, optional=True))],
+        ),
+    )
+
+
+def nats_volumes(nats: NatsAccess) -> list[Volume]:
+    """Return the volumes with what NATS needs."""
+    volumes: list[Volume] = []
+    if nats.auth_secret_name is not None and nats.credentials_key is not None:
+        source = SecretVolumeSource(
+            secretName=nats.auth_secret_name,
+            defaultMode=0o440,
+            items=[KeyToPath(key=nats.credentials_key, path=nats.credentials_key)],
+        )
+        volumes.append(Volume(name="nats", secret=source))
+    if nats.tls_secret_name is not None:
+        source = SecretVolumeSource(
+            secretName=nats.tls_secret_name,
+            defaultMode=0o440,
+            items=[KeyToPath(key=nats.ca_key, path=nats.ca_key)],
+        )
+        volumes.append(Volume(name="nats-tls", secret=source))
+    return volumes
