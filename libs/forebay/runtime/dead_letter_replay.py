@@ -14,7 +14,7 @@ A replay stores the item in RETRY, for the processor to deliver, and then remove
    Dies: it is replayed, nothing is left to do.
 
 A replay ends where RETRY is nearly full: the last of it is for what fails at destinations that have
-little (docs/design/0041), and letters of one that is still down would take it.
+little (docs/design/0043), and letters of one that is still down would take it.
 """
 
 from typing_extensions import override

@@ -45,7 +45,7 @@ AT_ONCE: Final = 32
 
 FULL: Final = 0.9
 """Of RETRY, above which nothing more is handed over: the rest is for what fails at destinations
-that have little (docs/design/0041). One that is down has 85 % of it at most."""
+that have little (docs/design/0043). One that is down has 85 % of it at most."""
 
 FILL_SECONDS: Final = 1.0
 """Between two questions how full it is: some 600 letters are replayed in that time."""

@@ -12,7 +12,7 @@ for want of room in RETRY never gets it.
 
 What becomes of the rest is the business of `row_storing`, `retry_table` and the splitter. All
 figures are of what this process stored, read or counted, and of the streams' sizes, which are asked
-for each second or more often (docs/design/0041 says how far off that may be). If the process dies,
+for each second or more often (docs/design/0043 says how far off that may be). If the process dies,
 the next owner of its partitions counts anew.
 """
 
