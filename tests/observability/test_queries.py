@@ -30,8 +30,12 @@ ON_A_CLUSTER: Final = {name for name, why in FOREIGN.items() if "cluster" in why
 
 EMPTY: Final = {
     "forebay_operator_drift_repairs_total": "nobody edits objects on a cluster that is played",
+    "forebay_receiver_waited_total": "a stream in one copy has no leader that moves",
 }
 """Metrics of ours that this run has no data of, each with the reason."""
+
+NEVER_HERE: Final = {"forebay_receiver_waited_total"}
+"""Of those, the ones with a label: there is no series of 0 either."""
 
 
 def on_shop(expr: str) -> str:
@@ -59,7 +63,7 @@ async def test_every_query_of_every_panel_returns_data(run: EventfulRun) -> None
         return [
             str(query)
             for query in queries()
-            if not metrics_of(query.expr) & ON_A_CLUSTER
+            if not metrics_of(query.expr) & (ON_A_CLUSTER | NEVER_HERE)
             and not await run.prometheus.query(on_shop(query.expr))
         ]
 
@@ -216,7 +220,7 @@ async def test_variables_offer_the_endpoints_that_there_are(run: EventfulRun) ->
         offered[label] = {each["metric"][label] for each in found}
     assert offered["namespace"] == {"acme", "demo"}
     assert ENDPOINT in offered["endpoint"]
-    assert offered["destination"] == {"crm", "erp", "archive", "lake"}
+    assert offered["destination"] == {"crm", "erp", "archive", "lake", "stops", "odd"}
 
 
 async def test_lines_stay_few_on_each_panel(run: EventfulRun) -> None:

@@ -224,4 +224,22 @@ def destinations() -> list[Sized]:
             8,
             8,
         ),
+        (
+            lines(
+                "Filters",
+                "Items that a destination's filter kept back, and those on which it failed, by reason, which were let "
+                "through. No line: it has none.",
+                {
+                    f"sum by (destination) (rate(forebay_processor_filtered_items_total{{{AT}}}{RATE}))": (
+                        "{{destination}} kept back"
+                    ),
+                    by.format("reason", "forebay_processor_filter_failures_total"): (
+                        "{{destination}} failed: {{reason}}"
+                    ),
+                },
+                unit="ops",
+            ),
+            8,
+            8,
+        ),
     ]

@@ -102,9 +102,13 @@ def receivers() -> list[Sized]:
         ),
         (
             lines(
-                "Stored after they were answered 503 (5 min)",
-                "They come again and are recognised. A rise says that NATS is slower than the budget of a request.",
-                {f"sum({grown('forebay_receiver_late_stored_total', '5m')})": "webhooks"},
+                "Stored late, or after a wait (5 min)",
+                "Stored after they were answered 503: they come again and are recognised; a rise says that NATS is slower "
+                "than the budget of a request. And what waited for a leader or a server of NATS, by what came of it.",
+                {
+                    f"sum({grown('forebay_receiver_late_stored_total', '5m')})": "after 503",
+                    f"sum by (outcome) ({grown('forebay_receiver_waited_total', '5m')})": "waited: {{outcome}}",
+                },
             ),
             6,
             7,

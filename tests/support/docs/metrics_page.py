@@ -71,13 +71,13 @@ With `E` endpoints and `D` destinations in all, a receiver shows at most `{recei
 processor `{endpoint} E + {destination} D`; less than 200 more of each part are of the process.
 These are bounds: an outcome, a reason or a kind that never occurred has no series. Endpoints that
 only ever get text messages and statuses, at destinations that take them, have `2 E` at a receiver
-and `4 E + 7 D` at a processor: `make bench-series` counts them ([1,000 endpoints with 2
+and `4 E + 9 D` at a processor: `make bench-series` counts them ([1,000 endpoints with 2
 destinations each](results/bench-series.md), and what a scrape costs).
 
 Prometheus has the sum over all pods. Each of `R` receivers that serve an endpoint counts it, and of
 `P` processors those that had a partition of it since their start: at most
 `R ({receiver} E + 200) + P ({endpoint} E + {destination} D + 200)`, with plain traffic
-`R (2 E + 200) + P (4 E + 7 D + 200)`. The chart's rules add at most `{records} E` records, and less
+`R (2 E + 200) + P (4 E + 9 D + 200)`. The chart's rules add at most `{records} E` records, and less
 than 150 that name no endpoint.
 
 A series of an endpoint, or of a destination, that left the tables goes too, so their number does

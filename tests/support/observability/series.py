@@ -24,11 +24,11 @@ __all__ = ["DESTINATIONS", "MOST_OWN", "PLAIN", "ManyEndpoints", "Shown", "shown
 DESTINATIONS: Final = 2
 """Of each endpoint."""
 
-PLAIN: Final = {"receiver": (2, 0), "processor": (4, 7)}
+PLAIN: Final = {"receiver": (2, 0), "processor": (4, 9)}
 """Series of an endpoint, and of a destination, that gets texts and statuses and takes them:
 requests stored and the last webhook; items and webhooks of two lanes; deliveries, attempts and
-answers by their one outcome, and what each destination always shows (waiting, blocked, breaker, its
-state)."""
+answers by their one outcome, and what each destination always shows (waiting, their bytes, its
+share of RETRY, blocked, breaker, its state)."""
 
 MOST_OWN: Final = 200
 """Series of the process itself."""
