@@ -1,5 +1,6 @@
 """`forebay dead replay`: a dead letter is delivered once more, and only once."""
 
+import asyncio
 import hashlib
 import itertools
 import json
@@ -52,9 +53,20 @@ async def letter_of(processor: ProcessorHarness, name: str) -> DeadLetter:
 
 
 async def states(processor: ProcessorHarness) -> list[tuple[int | None, int | None]]:
-    """Return what would change if anything was written or removed."""
-    infos = [await processor.client.jetstream().stream_info(stream) for stream in (DEAD, RETRY)]
-    return [(info.state.last_seq, info.state.messages) for info in infos]
+    """Return what would change if anything was written or removed, once nothing does by itself.
+
+    A letter is there before its row in RETRY is gone.
+    """
+    found: list[list[tuple[int | None, int | None]]] = [[]]
+
+    async def is_still() -> bool:
+        infos = [await processor.client.jetstream().stream_info(stream) for stream in (DEAD, RETRY)]
+        found.append([(info.state.last_seq, info.state.messages) for info in infos])
+        await asyncio.sleep(0.2)
+        return found[-1] == found[-2]
+
+    await eventually(is_still, saying="DEAD and RETRY to stay as they are")
+    return found[-1]
 
 
 @asynccontextmanager

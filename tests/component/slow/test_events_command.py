@@ -117,7 +117,7 @@ async def test_a_repeated_message(processor: ProcessorHarness) -> None:
 
 
 async def test_a_message_that_was_never_seen(processor: ProcessorHarness) -> None:
-    ended = await show(processor, "wamid.never")
+    ended = await show(processor, "wamid.of-nobody")
     assert ended.code == 1
     assert not ended.out
     assert "nothing is known of this message" in ended.err
