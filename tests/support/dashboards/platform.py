@@ -47,8 +47,8 @@ def _state() -> list[Sized]:
             number(
                 "Partitions without a processor",
                 "Of 16 a shard and kind; webhooks and items in them stand still.",
-                "16 * count(count by (shard) (forebay_processor_unsplit_age_ratio)) - "
-                "min(sum by (kind) (forebay_processor_partitions_owned))",
+                '16 * count(count by (shard) (forebay_processor_unsplit_age_ratio{pool="processor"})) - '
+                'min(sum by (kind) (forebay_processor_partitions_owned{pool="processor"}))',
                 steps=((0.5, "red"),),
                 none="none seen",
             ),
