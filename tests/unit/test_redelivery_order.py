@@ -1,7 +1,12 @@
 """Messages that were sent back keep their order."""
 
 from forebay.core.endpoint_name import EndpointName
-from forebay_processor.shared.redelivery_order import FORGOTTEN_SECONDS, RedeliveryOrder
+from forebay_processor.shared.redelivery_order import (
+    BEHIND_SECONDS,
+    DELAY_SECONDS,
+    FORGOTTEN_SECONDS,
+    RedeliveryOrder,
+)
 
 ONE, OTHER = EndpointName("demo", "one"), EndpointName("demo", "other")
 
@@ -45,3 +50,9 @@ def test_one_that_is_sent_back_again_is_not_forgotten() -> None:
     order.send_back(ONE, 5, now=0)
     order.send_back(ONE, 5, now=FORGOTTEN_SECONDS)
     assert order.is_behind(ONE, 6, now=FORGOTTEN_SECONDS + 1)
+
+
+def test_what_only_waits_for_an_older_one_comes_again_sooner() -> None:
+    order = RedeliveryOrder()
+    assert order.send_back(ONE, 5, now=0) == DELAY_SECONDS
+    assert order.send_back(ONE, 6, now=0, is_known=True) == BEHIND_SECONDS < DELAY_SECONDS

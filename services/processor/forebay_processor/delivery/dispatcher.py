@@ -30,7 +30,7 @@ from forebay_processor.metrics import ProcessorMetrics
 from forebay_processor.shared.endpoints import Endpoints
 from forebay_processor.shared.partition_view import Lag, Partition
 from forebay_processor.shared.recently_acked import RecentlyAcked
-from forebay_processor.shared.redelivery_order import DELAY_SECONDS, RedeliveryOrder
+from forebay_processor.shared.redelivery_order import RedeliveryOrder
 from forebay_processor.shared.routing import destinations_wanting
 
 __all__ = ["Acker", "Dispatcher"]
@@ -235,8 +235,8 @@ class Dispatcher:
             await message.ack()
             return None
         if endpoint is None or self._deferred.is_behind(name, sequence, now):
-            self._deferred.send_back(name, sequence, now)
-            await message.nak(DELAY_SECONDS)
+            is_known = endpoint is not None
+            await message.nak(self._deferred.send_back(name, sequence, now, is_known=is_known))
             return None
         self._deferred.back(name, sequence)
         return endpoint

@@ -16,6 +16,11 @@ DELAY_SECONDS: Final = 2.0
 """After this a message comes again: the table of the processor is older than the receiver's, and
 follows within seconds."""
 
+BEHIND_SECONDS: Final = 0.5
+"""The same for one that only waits for an older one. They come in any order, so at worst one gets
+through at a time: with the other delay 60 of them take two minutes. A thousand are 2,000 messages
+a second meanwhile."""
+
 FORGOTTEN_SECONDS: Final = DELAY_SECONDS + 20.0
 """A message that did not come again within this time was removed from its stream."""
 
@@ -39,11 +44,21 @@ class RedeliveryOrder:
             self.back(endpoint, out[0])
         return bool(out) and out[0] < sequence
 
-    def send_back(self, endpoint: EndpointName, sequence: int, now: float) -> None:
-        """Note that a message was sent back."""
+    def send_back(
+        self, endpoint: EndpointName, sequence: int, now: float, *, is_known: bool = False
+    ) -> float:
+        """Note that a message is sent back, and return for how many seconds.
+
+        Args:
+            endpoint: Whose it is.
+            sequence: The message's.
+            now: The loop's clock.
+            is_known: Whether tables name the endpoint, so that it waits for an older message only.
+        """
         if sequence not in self._since:
             insort(self._out.setdefault(endpoint, []), sequence)
         self._since[sequence] = now
+        return BEHIND_SECONDS if is_known else DELAY_SECONDS
 
     def back(self, endpoint: EndpointName, sequence: int) -> None:
         """Note that a message is taken."""

@@ -242,8 +242,9 @@ class Splitter:
             await self._ack(webhook)
             return None
         if endpoint is None or self._redelivery_order.is_behind(name, sequence, now):
-            self._redelivery_order.send_back(name, sequence, now)
-            await self._send_back(webhook)
+            is_known = endpoint is not None
+            delay = self._redelivery_order.send_back(name, sequence, now, is_known=is_known)
+            await self._send_back(webhook, delay)
             return None
         self._redelivery_order.back(name, sequence)
         return endpoint
@@ -298,9 +299,9 @@ class Splitter:
         if webhook.split is not None:
             webhook.split.ended(webhook.subject, webhook.message, reason)
 
-    async def _send_back(self, webhook: Webhook) -> None:
+    async def _send_back(self, webhook: Webhook, seconds: float = DELAY_SECONDS) -> None:
         self._open.pop(webhook.message.sequence, None)
-        await webhook.message.nak(DELAY_SECONDS)
+        await webhook.message.nak(seconds)
 
     async def _keep(self, webhook: Webhook, reason: str) -> None:
         """Leave a body where it is, in the lane `invalid`: a splitter, or a receiver, put it there.
