@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from forebay_simulator.ledger import WebhookRecord
-from forebay_simulator.payloads import GeneratedPayloads, PayloadSource
+from forebay_simulator.payloads import GeneratedPayloads, Payload, PayloadSource
 from forebay_simulator.plan import Plan
 from forebay_simulator.provider_headers import ProviderHeaders
 from forebay_simulator.recorded_webhooks import FolderPayloads
@@ -126,12 +126,13 @@ class Simulation:
             moment = min(self._started + offset, self._clock())
             payload = self._source.take(offset)
             record, is_new = self._tally.scheduled(payload)
-            self._tasks.create_task(self._play(payload.body, record, moment, is_new=is_new))
+            self._tasks.create_task(self._play(payload, record, moment, is_new=is_new))
 
     async def _play(
-        self, body: bytes, record: WebhookRecord, moment: float, *, is_new: bool
+        self, payload: Payload, record: WebhookRecord, moment: float, *, is_new: bool
     ) -> None:
         """Send a webhook at its moment, and again as the provider would."""
+        body = payload.body
         headers = self._provider.for_body(body)
         repeat = self._repeats.draw()
         twin = None
@@ -140,6 +141,9 @@ class Simulation:
             twin = self._tasks.create_task(self._repeat(body, headers, record, pause))
         if await self._send(body, headers, record, moment):
             self._tally.took(self._clock() - moment)
+        elif is_new and self._stopping.is_set() and not record.attempts:
+            # The run was ended before it left: nobody refused it.
+            self._tally.unsent(record, payload)
         elif is_new:
             await self._retry(body, headers, record)
         if repeat is RepeatMoment.ONCE_ACCEPTED and record.accepted:

@@ -72,6 +72,13 @@ class Tally:
         self._items += payload.new_items
         return record, True
 
+    def unsent(self, record: WebhookRecord, payload: Payload) -> None:
+        """Take it back that a webhook's time has come: it never left."""
+        if self._records.pop(record.index, None) is not None:
+            self._started -= 1
+            self._sent -= 1
+            self._items -= payload.new_items
+
     def repeated(self) -> None:
         """Note that a webhook is sent again on purpose, beside the schedule."""
         self._repeats += 1

@@ -83,3 +83,18 @@ async def test_what_is_never_accepted_is_given_up_when_the_grace_time_is_over() 
     assert result.retries >= 4
     assert not result.accepted_keys
     assert result.seconds < 2
+
+
+async def test_what_never_left_when_the_run_was_ended_is_not_taken_for_refused(sink: Sink) -> None:
+    """All but the first wait for the one connection."""
+    sink.hold()
+    plan = Plan(url=sink.url(), rate=50, duration=30, connections=1)
+    async with HttpSender(plan.url, timeout=plan.timeout) as sender:
+        simulation = Simulation(plan, sender, delays=QUICK)
+        running = asyncio.create_task(simulation.run())
+        await eventually(lambda: simulation.progress.started >= 5, saying="some that wait")
+        simulation.stop()
+        sink.release()
+        result = await running
+    assert (result.sent, result.accepted, result.started) == (1, 1, 1)
+    assert not result.lost
