@@ -1,5 +1,6 @@
 """A destination that is down, and more comes for it than there is room: nobody else notices."""
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
@@ -28,6 +29,9 @@ SHARE = 0.9 * 0.95
 ITEMS = 500
 PEOPLE = 30
 
+PAUSE_SECONDS = 0.0125
+"""80 items a second: a processor stores 8 of them between two looks at the stream."""
+
 TRIES = 3
 """That fail of each item of a healthy destination."""
 
@@ -50,9 +54,10 @@ class Down:
         )
         await self.processor.serve(self.up, self.processor.http(self.up))
 
-    async def send(self, count: int) -> None:
-        """Let items come for the destination that is down."""
+    async def send(self, count: int, *, pause: float = 0.0) -> None:
+        """Let items come for the destination that is down, with a pause before each."""
         for _ in range(count):
+            await asyncio.sleep(pause)
             number = next(self._numbers)
             person = f"1555{number % PEOPLE:07}"
             self.sent.append((token(f"down.{number}"), person))
@@ -201,7 +206,7 @@ async def test_two_processors_keep_as_much_for_others_and_so_does_the_one_that_i
             return 0 < await second.metric("forebay_processor_partitions_owned", kind="event") < 16
 
         await eventually(is_shared, within=20, saying="the partitions to be shared")
-        await world.send(ITEMS)
+        await world.send(ITEMS, pause=PAUSE_SECONDS)
         await eventually(
             lambda: processor.part.logged("backlog_beyond_share"),
             within=30,
@@ -209,10 +214,11 @@ async def test_two_processors_keep_as_much_for_others_and_so_does_the_one_that_i
         )
         await world.all_is_well_elsewhere("with-two")
         await world.wait_nothing_in_the_way()
-        # All come within a second or two: what the other one stores in 0.2 s is in addition.
+        # What the other one stores between two looks at the stream, of 0.2 s or more on a starved
+        # machine, is in addition (docs/design/0043).
         assert (await world.info(RETRY)).state.bytes <= 0.95 * RETRY_BYTES
         await second.kill()
-        await world.send(ITEMS // 5)
+        await world.send(ITEMS // 5, pause=PAUSE_SECONDS)
         await world.all_is_well_elsewhere("with-one-left")
         await world.wait_nothing_in_the_way()
         assert (await world.info(RETRY)).state.bytes <= 0.95 * RETRY_BYTES
