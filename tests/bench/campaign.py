@@ -110,7 +110,7 @@ def memory(found: Campaign) -> Section:
     return Section(title="MiB in memory", columns=("after s", *parts), rows=rows)
 
 
-def refused(found: Campaign) -> Section:
+def unstored(found: Campaign) -> Section:
     """Return when answers came that were not 200: what happened in that minute is the cause."""
     rows = [(str(minute), f"{count:,}") for minute, count in sorted(found.unstored.items())]
     columns = ("in minute", "answers")
@@ -159,7 +159,7 @@ def main() -> int:
             columns=("what", "figure"),
             rows=[(what, f"{figure:,.1f}") for what, figure in figures(found).items()],
         ),
-        refused(found),
+        unstored(found),
         memory(found),
     ]
     show(sections)

@@ -92,6 +92,7 @@ class Campaign:
     """What came of it."""
 
     plan: Plan
+    began: float = field(default_factory=time.monotonic)
     answers: Counter[int | str] = field(default_factory=Counter[int | str])
     answer_seconds: "array[float]" = field(default_factory=lambda: array("d"))
     unstored: Counter[int] = field(default_factory=Counter[int])
@@ -187,16 +188,16 @@ async def run_campaign(
         plan: What is sent, and how fast.
         report: Called once a minute with how far it is.
     """
-    found, script, began = Campaign(plan), _Script(plan), time.monotonic()
+    found, script = Campaign(plan), _Script(plan)
     wanted = script.tokens()
     await world.sink.refuse()
     async with (
-        _beside(_watch_memory(world, found, began)),
+        _beside(_watch_memory(world, found)),
         _beside(_kill(world, found)),
-        _beside(_report(world, found, began, report)),
+        _beside(_report(world, found, report)),
         _others(world, found),
     ):
-        await _send(world, found, script, began)
+        await _send(world, found, script)
         back = time.monotonic()
         await world.sink.take_all()
 
@@ -224,20 +225,18 @@ async def _beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
             await task
 
 
-async def _watch_memory(world: World, found: Campaign, began: float) -> None:
+async def _watch_memory(world: World, found: Campaign) -> None:
     while True:
-        found.memory.append((time.monotonic() - began, await world.memory()))
+        found.memory.append((time.monotonic() - found.began, await world.memory()))
         await asyncio.sleep(2)
 
 
-async def _report(
-    world: World, found: Campaign, began: float, report: Callable[[str], None]
-) -> None:
+async def _report(world: World, found: Campaign, report: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         memory = found.memory[-1][1] if found.memory else {}
         report(
-            f"after {time.monotonic() - began:,.0f} s: {found.answers.total():,} answers, "
+            f"after {time.monotonic() - found.began:,.0f} s: {found.answers.total():,} answers, "
             f"{found.unstored.total():,} of them not 200; {await world.sink.count():,} delivered; "
             + ", ".join(
                 f"{part} {mebibytes:,.0f} MiB" for part, mebibytes in sorted(memory.items())
@@ -258,7 +257,7 @@ async def _kill(world: World, found: Campaign) -> None:
         found.takeovers.append((began, seconds))
 
 
-async def _send(world: World, found: Campaign, script: _Script, started: float) -> None:
+async def _send(world: World, found: Campaign, script: _Script) -> None:
     """Send by the clock; what the generator cannot do in time it does as fast as it can."""
     rate = found.plan.rate
     async with HttpSender(world.campaign_url, timeout=PATIENCE_SECONDS) as sender:
@@ -269,7 +268,7 @@ async def _send(world: World, found: Campaign, script: _Script, started: float) 
                 # A status is not sent before the one before it was stored, nor is a repeat: on
                 # connections of their own they could overtake each other before anybody sees them.
                 after = None if message is None else before.get(message)
-                task = group.create_task(_post(sender, webhook, found, started, after))
+                task = group.create_task(_post(sender, webhook, found, after))
                 if message is not None:
                     before[message] = task
                     task.add_done_callback(functools.partial(_forget, before, message))
@@ -284,11 +283,7 @@ def _forget(before: dict[int, asyncio.Task[None]], message: int, task: asyncio.T
 
 
 async def _post(
-    sender: HttpSender,
-    webhook: Webhook,
-    found: Campaign,
-    started: float,
-    after: asyncio.Task[None] | None = None,
+    sender: HttpSender, webhook: Webhook, found: Campaign, after: asyncio.Task[None] | None = None
 ) -> None:
     """Send a webhook, and again until it is stored, as a provider does."""
     if after is not None:
@@ -300,7 +295,7 @@ async def _post(
         found.answers[answer] += 1
         if answer == 200:  # the one that counts
             return
-        found.unstored[int((time.monotonic() - started) // 60)] += 1
+        found.unstored[int((time.monotonic() - found.began) // 60)] += 1
         await asyncio.sleep(1)
 
 
@@ -318,7 +313,7 @@ async def _others(world: World, found: Campaign) -> AsyncIterator[None]:
             while True:
                 webhook = template.webhook(len(sent))
                 sent[webhook.token] = time.time()
-                group.create_task(_post(sender, webhook, Campaign(found.plan), 0.0))
+                group.create_task(_post(sender, webhook, Campaign(found.plan)))
                 await asyncio.sleep(1 / found.plan.others)
 
     async with _beside(send()):
