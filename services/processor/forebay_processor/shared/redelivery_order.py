@@ -45,7 +45,7 @@ class RedeliveryOrder:
         return bool(out) and out[0] < sequence
 
     def send_back(
-        self, endpoint: EndpointName, sequence: int, now: float, *, is_known: bool = False
+        self, endpoint: EndpointName, sequence: int, now: float, *, is_known: bool
     ) -> float:
         """Note that a message is sent back, and return for how many seconds.
 
