@@ -107,7 +107,7 @@ async def played(script: Script) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def outcome(script: Script, seconds: float = 3.0) -> Result:
+async def outcome(script: Script, seconds: float = 3.0, *, tls: HttpTls | None = None) -> Result:
     async with played(script) as port:
         target = PostgresTarget(
             hosts=((HOST, port),),
@@ -115,7 +115,7 @@ async def outcome(script: Script, seconds: float = 3.0) -> Result:
             user="u",
             password="p",
             schema="s",
-            tls=None,
+            tls=tls,
             timeout_seconds=seconds,
         )
         async with serving_postgres(target) as made:
@@ -200,17 +200,7 @@ async def test_a_server_is_watched_below_tls_too(tmp_path: Path) -> None:
         writer.write(login(12, b"v=abc"))
         await reader.read()
 
-    async with played(serve) as port:
-        target = PostgresTarget(
-            hosts=((HOST, port),),
-            database="d",
-            user="u",
-            password="p",
-            schema="s",
-            tls=HttpTls(ca=authority.pem),
-        )
-        async with serving_postgres(target) as made:
-            assert await made.deliver(attempt_of()) == NONSENSE
+    assert await outcome(serve, 10.0, tls=HttpTls(ca=authority.pem)) == NONSENSE
 
 
 def test_bounds_hold_however_the_bytes_are_cut() -> None:

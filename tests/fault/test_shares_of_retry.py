@@ -63,6 +63,15 @@ class Down:
             self.sent.append((token(f"down.{number}"), person))
             await self.processor.send(self.down, f"down.{number}", person=person)
 
+    async def fill_retry(self, *, pause: float = 0.0) -> None:
+        """Let more come for it than it may have of RETRY, until that is reported."""
+        await self.send(ITEMS, pause=pause)
+        await eventually(
+            lambda: self.processor.part.logged("backlog_beyond_share"),
+            within=30,
+            saying="RETRY to be shared",
+        )
+
     async def all_is_well_elsewhere(self, name: str) -> None:
         """Let items come for the healthy one, each of which fails at first: all arrive in order."""
         messages = [f"{name}.{number}" for number in range(4)]
@@ -133,10 +142,7 @@ async def test_others_get_theirs_while_one_has_its_share_and_all_comes_in_the_en
 ) -> None:
     async with one_is_down(tmp_path) as world:
         processor = world.processor
-        await world.send(ITEMS)
-        await eventually(
-            lambda: processor.part.logged("backlog_beyond_share"), saying="RETRY to be shared"
-        )
+        await world.fill_retry()
         await world.all_is_well_elsewhere("at-once")
         await world.wait_nothing_in_the_way()
         letters = await world.letters()
@@ -163,12 +169,7 @@ async def test_others_get_theirs_while_one_has_its_share_and_all_comes_in_the_en
 async def test_it_is_so_when_the_processor_is_killed_meanwhile(tmp_path: Path) -> None:
     async with one_is_down(tmp_path) as world:
         processor = world.processor
-        await world.send(ITEMS)
-        await eventually(
-            lambda: processor.part.logged("backlog_beyond_share"),
-            within=30,
-            saying="RETRY to be shared",
-        )
+        await world.fill_retry()
         await processor.part.kill()
         await world.send(ITEMS // 5)
         await processor.part.start()
@@ -206,12 +207,7 @@ async def test_two_processors_keep_as_much_for_others_and_so_does_the_one_that_i
             return 0 < await second.metric("forebay_processor_partitions_owned", kind="event") < 16
 
         await eventually(is_shared, within=20, saying="the partitions to be shared")
-        await world.send(ITEMS, pause=PAUSE_SECONDS)
-        await eventually(
-            lambda: processor.part.logged("backlog_beyond_share"),
-            within=30,
-            saying="RETRY to be shared",
-        )
+        await world.fill_retry(pause=PAUSE_SECONDS)
         await world.all_is_well_elsewhere("with-two")
         await world.wait_nothing_in_the_way()
         # What the other one stores between two looks at the stream, of 0.2 s or more on a starved

@@ -74,10 +74,11 @@ def http_destination(
     retry: Retry = QUICK_RETRY,
     timeout_seconds: float = 5.0,
     batch: Batch | None = None,
+    filter: str = "",  # noqa: A002  # as the table has it
 ) -> Destination:
     """Return a destination that posts to the address and retries soon."""
     target = HttpTarget(url=url, timeout_seconds=timeout_seconds, batch=batch)
-    return Destination(name=name, http=target, retry=retry)
+    return Destination(name=name, http=target, retry=retry, filter=filter)
 
 
 def endpoint(

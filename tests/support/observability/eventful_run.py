@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError
 from typing_extensions import override
 
 from forebay.core.signatures import sign
-from forebay.core.tables import Batch, Destination, Retry
+from forebay.core.tables import Batch, Retry
 from support.cluster.rules import groups
 from support.destinations.sink import Sink
 from support.inputs.corpus import APP_SECRET
@@ -68,10 +68,6 @@ _FAILURES: Final = 0.3
 
 SNAPSHOTS: Final = 8
 """Of what parts show, for the time before the run."""
-
-
-def _filtered(url: str, name: str, expression: str) -> Destination:
-    return msgspec.structs.replace(http_destination(url, name=name), filter=expression)
 
 
 class EventfulRun(Scope):
@@ -201,8 +197,8 @@ class EventfulRun(Scope):
                 http_destination(
                     sink.url("/lake"), name="lake", batch=Batch(max_items=20, max_wait_seconds=0.2)
                 ),
-                _filtered(sink.url("/stops"), "stops", 'kind == "statuses"'),
-                _filtered(sink.url("/odd"), "odd", "data.no_such_field == 1"),
+                http_destination(sink.url("/stops"), name="stops", filter='kind == "statuses"'),
+                http_destination(sink.url("/odd"), name="odd", filter="data.no_such_field == 1"),
                 name=SHOP,
             ),
             endpoint(
