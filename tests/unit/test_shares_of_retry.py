@@ -226,7 +226,7 @@ def test_one_that_rejects_all_leaves_something_of_dead_to_others() -> None:
     share, count = retry.share("other", "crm"), 0
     while share.admits_letter("0", DeadReason.REJECTED, ROW):
         share.letter_begins("0", ROW)
-        share.letter_stored(ROW)
+        share.letter_stored("0", ROW)
         count += 1
     assert count * ROW == 0.01 * LIMIT
 
@@ -239,3 +239,19 @@ def test_an_endpoint_is_held_when_dead_fills_and_its_destination_has_its_share()
     other = retry.share("third", "crm")
     assert retry.store("third", "crm")
     assert not other.is_held
+
+
+def test_what_waits_in_one_shard_takes_nothing_of_another() -> None:
+    """An endpoint that moves to streams of its own has rows in both."""
+    retry = Retry()
+    retry.fill("acme", "crm")
+    (shares,) = retry.processors
+    own = shares.of("d-1").retry
+    own.end_poll(own.begin_poll(), 0, LIMIT)
+    share = retry.share("acme", "crm")
+    assert not share.admits_row("0", ROW)
+    assert share.admits_row("d-1", ROW)
+    share.row_begins("d-1", ROW)
+    assert share.admits_row("d-1", ROW)
+    # It is as full as where it has most.
+    assert share.used > 0.9

@@ -233,7 +233,7 @@ class RetryTable:
             raise BeyondShare(message)
         self.share.letter_begins(subject.shard, size)
         await dead_letter(partition, subject, payload, headers, attempts, failure, self._metrics)
-        self.share.letter_stored(size)
+        self.share.letter_stored(subject.shard, size)
         self.incidents.dead(*failure, subject.key, trace_id_of(headers))
 
     def failed(self, entry: RetryEntry, result: Failed) -> float:

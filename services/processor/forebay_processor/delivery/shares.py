@@ -230,57 +230,64 @@ class StreamShares:
 
 
 class DestinationShare:
-    """What one destination has, and whether it may have more."""
+    """What one destination has, and whether it may have more.
+
+    In each shard by itself: an endpoint that moves to another has rows in both for a while.
+    """
 
     def __init__(self, shares: StreamShares, namespace: str) -> None:
         self._shares = shares
         self._namespace = namespace
-        self._shard: ShardShares | None = None
-        """An endpoint's never changes."""
-
-        self.rows = 0
+        self._rows: Counter[str] = Counter()
         """Bytes of its rows in this process' partitions, as far as they were counted, and of those
-        that are on their way."""
+        that are on their way, by shard."""
 
-        self._letters = 0
+        self._letters: Counter[str] = Counter()
+        """Bytes of the letters that this process wrote of it, by shard."""
 
-    def _of(self, shard: str) -> ShardShares:
-        self._shard = self._shares.of(shard)
-        return self._shard
+    @property
+    def rows(self) -> int:
+        """Bytes of its rows in this process' partitions."""
+        return self._rows.total()
 
     def weigh(self, shard: str, size: int) -> None:
         """Count rows that came, or (negative) went, in bytes."""
-        self.rows += size
-        self._of(shard).weigh(self._namespace, size)
+        self._rows[shard] += size
+        self._shares.of(shard).weigh(self._namespace, size)
 
     def admits_row(self, shard: str, size: int) -> bool:
         """Say whether RETRY may have one more row of it, of so many bytes."""
-        return self._of(shard).admits_row(self._namespace, self.rows, size)
+        return self._shares.of(shard).admits_row(self._namespace, self._rows[shard], size)
 
     def row_begins(self, shard: str, size: int) -> None:
         """Count a row that is being stored; `weigh` takes it off when the answer is there."""
-        self._of(shard).retry.stored(size)
+        self._shares.of(shard).retry.stored(size)
         self.weigh(shard, size)
 
     def admits_letter(self, shard: str, reason: DeadReason, size: int) -> bool:
         """Say whether DEAD may have one more letter of it, of so many bytes."""
-        return self._of(shard).admits_letter(reason, self.rows, self._letters, size)
+        has, wrote = self._rows[shard], self._letters[shard]
+        return self._shares.of(shard).admits_letter(reason, has, wrote, size)
 
     def letter_begins(self, shard: str, size: int) -> None:
         """Count a letter that is being stored: 500 can be."""
-        self._of(shard).dead.stored(size)
+        self._shares.of(shard).dead.stored(size)
 
-    def letter_stored(self, size: int) -> None:
+    def letter_stored(self, shard: str, size: int) -> None:
         """Take it that it was stored."""
-        self._letters += size
+        self._letters[shard] += size
 
     @property
     def used(self) -> float:
         """How much of what it may have of RETRY it has: 1 where it gets no more."""
-        return 0.0 if self._shard is None else self._shard.used_of_share(self._namespace, self.rows)
+        return max((self._used(each) for each in self._rows), default=0.0)
 
     @property
     def is_held(self) -> bool:
         """Whether neither RETRY nor DEAD is to get more of it from RAW."""
-        shard = self._shard
-        return shard is not None and shard.is_holding and self.used >= HELD_AT
+        return any(
+            self._shares.of(each).is_holding and self._used(each) >= HELD_AT for each in self._rows
+        )
+
+    def _used(self, shard: str) -> float:
+        return self._shares.of(shard).used_of_share(self._namespace, self._rows[shard])
