@@ -5,54 +5,37 @@ operator knows that an endpoint has, or had, streams of its own (docs/design/004
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from lightkube.models.core_v1 import (
-    Container,
-    ContainerPort,
-    EnvVar,
-    PodTemplateSpec,
-    ResourceRequirements,
-)
-from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
-from lightkube.models.networking_v1 import (
-    NetworkPolicyEgressRule,
-    NetworkPolicyIngressRule,
-    NetworkPolicyPeer,
-    NetworkPolicyPort,
-    NetworkPolicySpec,
-)
-from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import ServiceAccount
+from lightkube.models.core_v1 import Container, ContainerPort, EnvVar, ResourceRequirements
+from lightkube.models.meta_v1 import LabelSelector
+from lightkube.models.networking_v1 import NetworkPolicyEgressRule, NetworkPolicySpec
 from lightkube.resources.networking_v1 import NetworkPolicy
-from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.subjects import dedicated_shard
 from forebay.core.tables import ProcessorEndpoint
 from forebay_operator.builders.names import processor_meta, processor_selector
-from forebay_operator.builders.network_policies import peer_of
+from forebay_operator.builders.network_policies import admin_rule
 from forebay_operator.builders.pod_parts import (
     ADMIN_PORT,
     CONFINED,
     LIVENESS,
     STARTUP,
     TABLE_FOLDER,
+    deployment,
+    disruption_budget,
     mounts,
     nats_variables,
-    nats_volumes,
-    pod_spec,
     probe,
-    table_volume,
+    service_account,
     with_further,
 )
 from forebay_operator.builders.tables import dedicated_processor_table
 from forebay_operator.builders.tracing import tracing_variables
 from forebay_operator.models.kinds import Managed
-from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.processors import DedicatedProcessing
 
@@ -81,49 +64,19 @@ def own_processing(
     table, generation = dedicated_processor_table(endpoint, wanted.entry, config)
     if dedicated is None or not wanted.has_pods:
         return [table], generation
+    metadata = partial(processor_meta, endpoint, config)
+    selector = processor_selector(endpoint, config)
+    container = _container(manifest, dedicated)
     objects: list[Managed] = [
         table,
-        ServiceAccount(
-            metadata=processor_meta(endpoint, config), automountServiceAccountToken=False
-        ),
-        _deployment(manifest, dedicated, config),
+        service_account(metadata()),
+        deployment(metadata(), selector, dedicated.pods, container, replicas=dedicated.replicas),
     ]
     if dedicated.replicas > 1:
-        objects.append(_disruption_budget(endpoint, config))
+        objects.append(disruption_budget(metadata(), selector))
     if dedicated.pods.network_policy:
         objects.append(_network_policy(endpoint, dedicated, config))
     return objects, generation
-
-
-def _deployment(
-    manifest: WebhookEndpoint, dedicated: DedicatedProcessing, config: OperatorConfig
-) -> Deployment:
-    endpoint, pods = manifest.endpoint, dedicated.pods
-    metadata = processor_meta(endpoint, config)
-    selector = processor_selector(endpoint, config)
-    name = str(metadata.name)
-    volumes = [table_volume(name), *nats_volumes(pods.nats)]
-    container = _container(manifest, dedicated)
-    return Deployment(
-        metadata=metadata,
-        spec=DeploymentSpec(
-            replicas=dedicated.replicas,
-            selector=LabelSelector(matchLabels=selector),
-            revisionHistoryLimit=3,
-            strategy=DeploymentStrategy(
-                type="RollingUpdate",
-                # As of the shared ones: partitions never wait for a pod to start.
-                rollingUpdate=RollingUpdateDeployment(maxSurge=1, maxUnavailable=0),
-            ),
-            template=PodTemplateSpec(
-                metadata=ObjectMeta(
-                    labels={**pods.pod_labels, **(metadata.labels or {})},
-                    annotations=dict(pods.pod_annotations) or None,
-                ),
-                spec=pod_spec(name, pods, selector, container, volumes),
-            ),
-        ),
-    )
 
 
 def _container(manifest: WebhookEndpoint, dedicated: DedicatedProcessing) -> Container:
@@ -169,36 +122,15 @@ def _environment(manifest: WebhookEndpoint, dedicated: DedicatedProcessing) -> l
     return with_further(variables, pods.env)
 
 
-def _disruption_budget(endpoint: EndpointName, config: OperatorConfig) -> PodDisruptionBudget:
-    return PodDisruptionBudget(
-        metadata=processor_meta(endpoint, config),
-        spec=PodDisruptionBudgetSpec(
-            maxUnavailable=1,
-            selector=LabelSelector(matchLabels=processor_selector(endpoint, config)),
-            # A pod that is not ready works nothing and must not hold up a drain.
-            unhealthyPodEvictionPolicy="AlwaysAllow",
-        ),
-    )
-
-
 def _network_policy(
     endpoint: EndpointName, dedicated: DedicatedProcessing, config: OperatorConfig
 ) -> NetworkPolicy:
-    own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
     return NetworkPolicy(
         metadata=processor_meta(endpoint, config),
         spec=NetworkPolicySpec(
             podSelector=LabelSelector(matchLabels=processor_selector(endpoint, config)),
             policyTypes=["Ingress", "Egress"],
-            ingress=[
-                NetworkPolicyIngressRule(
-                    ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
-                    from_=[
-                        NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
-                        *(peer_of(each) for each in dedicated.pods.admin_from),
-                    ],
-                )
-            ],
+            ingress=[admin_rule(dedicated.pods.admin_from, config)],
             # Destinations can be anywhere.
             egress=[NetworkPolicyEgressRule()],
         ),

@@ -2,30 +2,22 @@
 
 from typing import Final
 
-from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
 from lightkube.models.core_v1 import (
     Container,
     ContainerPort,
     EnvVar,
     Lifecycle,
     LifecycleHandler,
-    PodSpec,
-    PodTemplateSpec,
     ResourceRequirements,
     ServicePort,
     ServiceSpec,
     SleepAction,
 )
-from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
-from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Service, ServiceAccount
-from lightkube.resources.policy_v1 import PodDisruptionBudget
+from lightkube.resources.core_v1 import Service
 
 from forebay.core.endpoint_name import EndpointName
 from forebay.core.resource import WebhookEndpoint
 from forebay_operator.builders.names import (
-    endpoint_labels,
     endpoint_meta,
     endpoint_object_name,
     endpoint_selector,
@@ -38,10 +30,7 @@ from forebay_operator.builders.pod_parts import (
     TABLE_FOLDER,
     mounts,
     nats_variables,
-    nats_volumes,
-    pod_spec,
     probe,
-    table_volume,
     with_further,
 )
 from forebay_operator.builders.receiver_size import receiver_size
@@ -55,21 +44,12 @@ __all__ = [
     "WEBHOOK_PORT",
     "admin_service",
     "admin_service_name",
-    "deployment",
-    "disruption_budget",
+    "container",
     "service",
-    "service_account",
 ]
 
 WEBHOOK_PORT: Final = 8080
 ADMIN_COMPONENT: Final = "dedicated-receiver-admin"
-
-
-def service_account(manifest: WebhookEndpoint, config: OperatorConfig) -> ServiceAccount:
-    """Return an account without any right, and without a token in the pods."""
-    return ServiceAccount(
-        metadata=endpoint_meta(manifest.endpoint, config), automountServiceAccountToken=False
-    )
 
 
 def service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
@@ -127,50 +107,8 @@ def admin_service(manifest: WebhookEndpoint, config: OperatorConfig) -> Service:
     )
 
 
-def disruption_budget(manifest: WebhookEndpoint, config: OperatorConfig) -> PodDisruptionBudget:
-    """Return the budget: one pod at a time may be evicted, whatever their number."""
-    return PodDisruptionBudget(
-        metadata=endpoint_meta(manifest.endpoint, config),
-        spec=PodDisruptionBudgetSpec(
-            maxUnavailable=1,
-            selector=LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config)),
-            # A pod that is not ready anyway must not keep a node from being drained.
-            unhealthyPodEvictionPolicy="AlwaysAllow",
-        ),
-    )
-
-
-def deployment(manifest: WebhookEndpoint, config: OperatorConfig) -> Deployment:
-    """Return the pods. `replicas` is the autoscaler's and never stands here."""
-    selector = endpoint_selector(manifest.endpoint, config)
-    pods = config.receiver
-    labels = {**pods.pod_labels, **endpoint_labels(manifest.endpoint, config)}
-    return Deployment(
-        metadata=endpoint_meta(manifest.endpoint, config),
-        spec=DeploymentSpec(
-            selector=LabelSelector(matchLabels=selector),
-            revisionHistoryLimit=3,
-            strategy=DeploymentStrategy(
-                type="RollingUpdate",
-                # One more before one less: no webhook finds fewer receivers than there were.
-                rollingUpdate=RollingUpdateDeployment(maxSurge=1, maxUnavailable=0),
-            ),
-            template=PodTemplateSpec(
-                metadata=ObjectMeta(labels=labels, annotations=dict(pods.pod_annotations) or None),
-                spec=_pod(manifest, config, selector),
-            ),
-        ),
-    )
-
-
-def _pod(manifest: WebhookEndpoint, config: OperatorConfig, selector: dict[str, str]) -> PodSpec:
-    pods = config.receiver
-    name = str(endpoint_meta(manifest.endpoint, config).name)
-    volumes = [table_volume(name), *nats_volumes(pods.nats)]
-    return pod_spec(name, pods, selector, _container(manifest, config), volumes)
-
-
-def _container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
+def container(manifest: WebhookEndpoint, config: OperatorConfig) -> Container:
+    """Return what runs in each pod."""
     own, pods = manifest.spec.receiver.resources, config.receiver
     requests = {"cpu": receiver_size(manifest, config).cpu} | dict(pods.resources.requests)
     limits = dict(pods.resources.limits)

@@ -1,14 +1,17 @@
 """What has to be there for one endpoint: a pure function, the heart of the operator."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from forebay.core.resource import WebhookEndpoint
 from forebay.core.tables import ReceiverRoute
 from forebay_operator.builders import dedicated_receivers
 from forebay_operator.builders.dedicated_processors import OwnProcessing, own_processing
+from forebay_operator.builders.names import endpoint_meta, endpoint_selector
 from forebay_operator.builders.network_policies import network_policy
 from forebay_operator.builders.object_hash import with_object_hash
+from forebay_operator.builders.pod_parts import deployment, disruption_budget, service_account
 from forebay_operator.builders.routes import endpoint_route
 from forebay_operator.builders.scaling import endpoint_scaler, uses_keda
 from forebay_operator.builders.tables import dedicated_table
@@ -89,13 +92,16 @@ def _receivers(
     manifest: WebhookEndpoint, route: ReceiverRoute, config: OperatorConfig, served: ServedKinds
 ) -> tuple[list[Managed], str]:
     table, generation = dedicated_table(route, config)
+    metadata = partial(endpoint_meta, manifest.endpoint, config)
+    selector = endpoint_selector(manifest.endpoint, config)
+    container = dedicated_receivers.container(manifest, config)
     objects: list[Managed] = [
-        dedicated_receivers.service_account(manifest, config),
+        service_account(metadata()),
         # Before the pods that read it, and the pods before the route that leads to them.
         table,
         dedicated_receivers.service(manifest, config),
-        dedicated_receivers.deployment(manifest, config),
-        dedicated_receivers.disruption_budget(manifest, config),
+        deployment(metadata(), selector, config.receiver, container),
+        disruption_budget(metadata(), selector),
     ]
     if config.receiver.network_policy:
         objects.append(network_policy(manifest, config))

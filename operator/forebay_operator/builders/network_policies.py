@@ -1,5 +1,7 @@
 """Who may talk with the pods of one Dedicated endpoint, and they with whom."""
 
+from collections.abc import Iterable
+
 import msgspec
 from lightkube.models.meta_v1 import LabelSelector
 from lightkube.models.networking_v1 import (
@@ -17,29 +19,18 @@ from forebay_operator.models.names import LABEL_INSTANCE, LABEL_PART_OF, PART_OF
 from forebay_operator.settings.config import OperatorConfig
 from forebay_operator.settings.receivers import NetworkPeer
 
-__all__ = ["network_policy", "peer_of"]
+__all__ = ["admin_rule", "network_policy"]
 
 
 def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> NetworkPolicy:
-    """Return who may talk with the pods, and they with whom; as in the chart for the shared ones.
-
-    The admin port shows the names of endpoints and their state: Forebay's own pods ask there (the
-    operator which table a pod has), and whoever reads metrics.
-    """
+    """Return who may talk with the pods, and they with whom; as in the chart for shared ones."""
     selector = LabelSelector(matchLabels=endpoint_selector(manifest.endpoint, config))
-    own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
-    senders = [peer_of(each) for each in config.receiver.webhooks_from]
+    senders = [_peer_of(each) for each in config.receiver.webhooks_from]
     ingress = [
         NetworkPolicyIngressRule(
             ports=[NetworkPolicyPort(port="http", protocol="TCP")], from_=senders or None
         ),
-        NetworkPolicyIngressRule(
-            ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
-            from_=[
-                NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
-                *(peer_of(each) for each in config.receiver.admin_from),
-            ],
-        ),
+        admin_rule(config.receiver.admin_from, config),
     ]
     metadata = endpoint_meta(manifest.endpoint, config)
     nats = config.receiver.nats_pods
@@ -64,7 +55,7 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
         egress.append(
             NetworkPolicyEgressRule(
                 ports=[NetworkPolicyPort(port=tracing.port, protocol="TCP")],
-                to=[peer_of(each) for each in tracing.to] or None,
+                to=[_peer_of(each) for each in tracing.to] or None,
             )
         )
     return NetworkPolicy(
@@ -78,6 +69,21 @@ def network_policy(manifest: WebhookEndpoint, config: OperatorConfig) -> Network
     )
 
 
-def peer_of(peer: NetworkPeer) -> NetworkPolicyPeer:
-    """Return a peer of the settings as a policy has it."""
+def admin_rule(others: Iterable[NetworkPeer], config: OperatorConfig) -> NetworkPolicyIngressRule:
+    """Return who may reach the admin port: Forebay's own pods, and others that are named.
+
+    It shows the names of endpoints and their state: the operator asks there which table a pod has,
+    and whoever reads metrics.
+    """
+    own = {LABEL_INSTANCE: config.release, LABEL_PART_OF: PART_OF}
+    return NetworkPolicyIngressRule(
+        ports=[NetworkPolicyPort(port="admin", protocol="TCP")],
+        from_=[
+            NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=own)),
+            *(_peer_of(each) for each in others),
+        ],
+    )
+
+
+def _peer_of(peer: NetworkPeer) -> NetworkPolicyPeer:
     return msgspec.convert(peer.model_dump(by_alias=True, exclude_none=True), NetworkPolicyPeer)

@@ -7,6 +7,7 @@ table as a mounted Secret.
 from collections.abc import Mapping
 from typing import Final
 
+from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
 from lightkube.models.core_v1 import (
     Capabilities,
     Container,
@@ -17,6 +18,7 @@ from lightkube.models.core_v1 import (
     LocalObjectReference,
     PodSecurityContext,
     PodSpec,
+    PodTemplateSpec,
     Probe,
     ProjectedVolumeSource,
     SeccompProfile,
@@ -30,7 +32,11 @@ from lightkube.models.core_v1 import (
     VolumeProjection,
 )
 from lightkube.models.core_v1 import Toleration as PodToleration
-from lightkube.models.meta_v1 import LabelSelector
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.models.policy_v1 import PodDisruptionBudgetSpec
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import ServiceAccount
+from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from forebay_operator.settings.processors import ProcessorPods
 from forebay_operator.settings.receivers import NatsAccess, ReceiverPods
@@ -41,12 +47,12 @@ __all__ = [
     "LIVENESS",
     "STARTUP",
     "TABLE_FOLDER",
+    "deployment",
+    "disruption_budget",
     "mounts",
     "nats_variables",
-    "nats_volumes",
-    "pod_spec",
     "probe",
-    "table_volume",
+    "service_account",
     "with_further",
 ]
 
@@ -79,16 +85,70 @@ LIVENESS: Final = probe("/livez", every=10, within=5, failures=6)
 STARTUP: Final = probe("/livez", every=1, within=2, failures=60)
 
 
-def pod_spec(
-    account: str,
-    pods: ReceiverPods | ProcessorPods,
+def service_account(metadata: ObjectMeta) -> ServiceAccount:
+    """Return an account without any right, and without a token in the pods."""
+    return ServiceAccount(metadata=metadata, automountServiceAccountToken=False)
+
+
+def disruption_budget(metadata: ObjectMeta, selector: Mapping[str, str]) -> PodDisruptionBudget:
+    """Return the budget: one pod at a time may be evicted, whatever their number."""
+    return PodDisruptionBudget(
+        metadata=metadata,
+        spec=PodDisruptionBudgetSpec(
+            maxUnavailable=1,
+            selector=LabelSelector(matchLabels=dict(selector)),
+            # A pod that is not ready anyway must not keep a node from being drained.
+            unhealthyPodEvictionPolicy="AlwaysAllow",
+        ),
+    )
+
+
+def deployment(
+    metadata: ObjectMeta,
     selector: Mapping[str, str],
+    pods: ReceiverPods | ProcessorPods,
     container: Container,
-    volumes: list[Volume],
+    *,
+    replicas: int | None = None,
+) -> Deployment:
+    """Return pods of one container, spread over nodes with those of the same labels.
+
+    Args:
+        metadata: Of the Deployment; its ServiceAccount and the Secret with its table are called
+            the same, and its labels are the pods' too.
+        selector: The labels by which its pods are found.
+        pods: The settings.
+        container: What runs.
+        replicas: How many; None where an autoscaler says so.
+    """
+    return Deployment(
+        metadata=metadata,
+        spec=DeploymentSpec(
+            replicas=replicas,
+            selector=LabelSelector(matchLabels=dict(selector)),
+            revisionHistoryLimit=3,
+            strategy=DeploymentStrategy(
+                type="RollingUpdate",
+                # One more before one less: no webhook finds fewer receivers than there were, and
+                # no partition waits for a pod to start.
+                rollingUpdate=RollingUpdateDeployment(maxSurge=1, maxUnavailable=0),
+            ),
+            template=PodTemplateSpec(
+                metadata=ObjectMeta(
+                    labels={**pods.pod_labels, **(metadata.labels or {})},
+                    annotations=dict(pods.pod_annotations) or None,
+                ),
+                spec=_pod_spec(str(metadata.name), pods, selector, container),
+            ),
+        ),
+    )
+
+
+def _pod_spec(
+    name: str, pods: ReceiverPods | ProcessorPods, selector: Mapping[str, str], container: Container
 ) -> PodSpec:
-    """Return a pod of one container, spread over nodes with those of the same labels."""
     return PodSpec(
-        serviceAccountName=account,
+        serviceAccountName=name,
         automountServiceAccountToken=False,
         enableServiceLinks=False,
         terminationGracePeriodSeconds=pods.termination_grace_period_seconds,
@@ -123,7 +183,7 @@ def pod_spec(
             seccompProfile=SeccompProfile(type="RuntimeDefault"),
         ),
         containers=[container],
-        volumes=volumes,
+        volumes=[_table_volume(name), *_nats_volumes(pods.nats)],
     )
 
 
@@ -168,8 +228,7 @@ def mounts(nats: NatsAccess) -> list[VolumeMount]:
     return found
 
 
-def table_volume(secret: str) -> Volume:
-    """Return the volume with a table."""
+def _table_volume(secret: str) -> Volume:
     return Volume(
         name="tables",
         projected=ProjectedVolumeSource(
@@ -180,8 +239,7 @@ def table_volume(secret: str) -> Volume:
     )
 
 
-def nats_volumes(nats: NatsAccess) -> list[Volume]:
-    """Return the volumes with what NATS needs."""
+def _nats_volumes(nats: NatsAccess) -> list[Volume]:
     volumes: list[Volume] = []
     if nats.auth_secret_name is not None and nats.credentials_key is not None:
         source = SecretVolumeSource(
