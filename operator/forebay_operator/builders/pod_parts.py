@@ -38,8 +38,7 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ServiceAccount
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from forebay_operator.settings.processors import ProcessorPods
-from forebay_operator.settings.receivers import NatsAccess, ReceiverPods
+from forebay_operator.settings.receivers import EndpointPods, NatsAccess
 
 __all__ = [
     "ADMIN_PORT",
@@ -106,7 +105,7 @@ def disruption_budget(metadata: ObjectMeta, selector: Mapping[str, str]) -> PodD
 def deployment(
     metadata: ObjectMeta,
     selector: Mapping[str, str],
-    pods: ReceiverPods | ProcessorPods,
+    pods: EndpointPods,
     container: Container,
     *,
     replicas: int | None = None,
@@ -145,7 +144,7 @@ def deployment(
 
 
 def _pod_spec(
-    name: str, pods: ReceiverPods | ProcessorPods, selector: Mapping[str, str], container: Container
+    name: str, pods: EndpointPods, selector: Mapping[str, str], container: Container
 ) -> PodSpec:
     return PodSpec(
         serviceAccountName=name,

@@ -7,16 +7,9 @@ from pydantic import Field, field_validator
 
 from forebay.core.field_types import ShardName
 from forebay.core.subjects import DEDICATED_PARTITIONS, is_dedicated
-from forebay_operator.settings.receivers import (
-    NatsAccess,
-    NetworkPeer,
-    PodSelector,
-    ResourceNeeds,
-    Toleration,
-    Tracing,
-)
+from forebay_operator.settings.receivers import EndpointPods, PodSelector, ResourceNeeds
 from forebay_operator.settings.scaling import ProcessorScaling
-from forebay_operator.settings.settings_group import Age, Bytes, LabelMap, ObjectName, SettingsGroup
+from forebay_operator.settings.settings_group import Age, Bytes, SettingsGroup
 
 __all__ = [
     "DedicatedProcessing",
@@ -78,39 +71,14 @@ class Processors(SettingsGroup):
     """Modules that `python` destinations may name, as processors know them; none as shipped."""
 
 
-class ProcessorPods(SettingsGroup):
+class ProcessorPods(EndpointPods):
     """The pods of an endpoint's own processors."""
 
-    image: Annotated[str, Field(min_length=1)]
-    """Repository with tag or digest, of endpoints that name none."""
-
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    image_pull_secrets: tuple[ObjectName, ...] = ()
     resources: ResourceNeeds = ResourceNeeds(
         requests={"cpu": "50m", "memory": "160Mi"}, limits={"memory": "1Gi"}
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=5)] = 30
     """Higher than FOREBAY_PROCESSOR_STOP_SECONDS by 10, for partitions to be handed over."""
-
-    pod_labels: LabelMap = {}
-    pod_annotations: LabelMap = {}
-    node_selector: LabelMap = {}
-    tolerations: tuple[Toleration, ...] = ()
-    priority_class_name: str | None = None
-    env: LabelMap = {}
-    """Further variables of the processor, such as FOREBAY_PROCESSOR_STOP_SECONDS."""
-
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    tracing: Tracing | None = None
-    """None where nothing is traced."""
-
-    network_policy: bool = True
-    """Whether they get a NetworkPolicy: the admin port in, anything out, as for all processors."""
-
-    admin_from: tuple[NetworkPeer, ...] = ()
-    """As of receivers."""
-
-    nats: NatsAccess
 
 
 class DedicatedProcessing(SettingsGroup):

@@ -10,6 +10,7 @@ from forebay_operator.settings.settings_group import LabelMap, ObjectName, Port,
 
 __all__ = [
     "ClientCertificates",
+    "EndpointPods",
     "NatsAccess",
     "NetworkPeer",
     "PodSelector",
@@ -105,15 +106,42 @@ class Tracing(SettingsGroup):
     """Whom receivers may reach on it; empty: anyone."""
 
 
-class ReceiverPods(SettingsGroup):
-    """The pods of Dedicated receivers."""
+class EndpointPods(SettingsGroup):
+    """What the pods of an endpoint's own have in common, be they receivers or processors."""
 
     image: Annotated[str, Field(min_length=1)]
-    """Repository with tag or digest."""
+    """Repository with tag or digest; of processors, for endpoints that name none."""
 
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[ObjectName, ...] = ()
     resources: ResourceNeeds = ResourceNeeds()
+    termination_grace_period_seconds: Annotated[int, Field(ge=5)] = 30
+    pod_labels: LabelMap = {}
+    pod_annotations: LabelMap = {}
+    node_selector: LabelMap = {}
+    tolerations: tuple[Toleration, ...] = ()
+    priority_class_name: str | None = None
+    env: LabelMap = {}
+    """Further variables: FOREBAY_RECEIVER_MAX_IN_FLIGHT, FOREBAY_PROCESSOR_STOP_SECONDS, others."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tracing: Tracing | None = None
+    """None where nothing is traced."""
+
+    network_policy: bool = True
+    """Whether they get a NetworkPolicy: the admin port in; of receivers webhooks in, NATS and DNS
+    out; of processors anything out, as for all processors."""
+
+    admin_from: tuple[NetworkPeer, ...] = ()
+    """Who may reach the admin port from outside of Forebay's namespace, as a NetworkPolicy's peers:
+    whoever reads metrics. Empty: Forebay's own pods only."""
+
+    nats: NatsAccess
+
+
+class ReceiverPods(EndpointPods):
+    """The pods of Dedicated receivers."""
+
     webhooks_per_second: Annotated[int, Field(ge=1)] = 1000
     """What one pod is reckoned to take. An endpoint's scaler never goes below its `throughput`
     divided by this, nor below its `receiver.replicas.min`."""
@@ -142,27 +170,8 @@ class ReceiverPods(SettingsGroup):
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0
     """After SIGTERM, how long a receiver goes on serving: FOREBAY_RECEIVER_DRAIN_SECONDS."""
 
-    pod_labels: LabelMap = {}
-    pod_annotations: LabelMap = {}
-    node_selector: LabelMap = {}
-    tolerations: tuple[Toleration, ...] = ()
-    priority_class_name: str | None = None
-    env: LabelMap = {}
-    """Further variables of the receiver, such as FOREBAY_RECEIVER_MAX_IN_FLIGHT."""
-
     client_certificates: ClientCertificates | None = None
     """None where no proxy passes certificates on: endpoints that ask for one are not accepted."""
-
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    tracing: Tracing | None = None
-    """None where nothing is traced."""
-
-    network_policy: bool = True
-    """Whether each endpoint's receivers get a NetworkPolicy: webhooks in, NATS and DNS out."""
-
-    admin_from: tuple[NetworkPeer, ...] = ()
-    """Who may reach the admin port from outside of Forebay's namespace, as a NetworkPolicy's peers:
-    whoever reads metrics. Empty: Forebay's own pods only."""
 
     webhooks_from: tuple[NetworkPeer, ...] = ()
     """Who may reach the port for webhooks, such as the Ingress controller; empty: anyone."""
@@ -170,8 +179,6 @@ class ReceiverPods(SettingsGroup):
     nats_pods: PodSelector | None = None
     """NATS in Forebay's namespace, as the only target of the policy; None for one elsewhere: then
     the policy lets anything out."""
-
-    nats: NatsAccess
 
 
 class SharedReceivers(SettingsGroup):
