@@ -155,11 +155,7 @@ class Observer:
                 return pool_condition("receivers", view, 0, self._config.namespace)
             return await self._shared_pool("receivers", name)
         selector = endpoint_selector(name, self._config)
-        view = await self._pools.view(selector)
-        having = view.having({DEDICATED_FILE: {generation}})
-        if having < view.ready:
-            await self._pools.touch(selector, f"{DEDICATED_FILE}.{generation}")
-        return pool_condition("receivers", view, having, self._config.namespace)
+        return await self._own_pool("receivers", selector, DEDICATED_FILE, generation)
 
     async def _processors(self, name: EndpointName, served: Served) -> tuple[Condition, PodCount]:
         placement, generation = served.placement, served.generation_of_processors
@@ -167,12 +163,12 @@ class Observer:
         if placement is None or generation is None or placement.shard != own:
             condition, count = await self._shared_pool("processors", name)
         else:
-            selector = processor_selector(name, self._config)
-            view = await self._pools.view(selector)
-            having = view.having({DEDICATED_PROCESSORS_FILE: {generation}})
-            if having < view.ready:
-                await self._pools.touch(selector, f"{DEDICATED_PROCESSORS_FILE}.{generation}")
-            condition, count = pool_condition("processors", view, having, self._config.namespace)
+            condition, count = await self._own_pool(
+                "processors",
+                processor_selector(name, self._config),
+                DEDICATED_PROCESSORS_FILE,
+                generation,
+            )
         if placement is None or not placement.message or condition.status != "True":
             return condition, count
         message = f"it is moved {placement.message}"
@@ -180,6 +176,15 @@ class Observer:
             message += "; what comes is stored and waits"
             return false(condition.type, ConditionReason.MOVING, message), count
         return true(condition.type, ConditionReason.MOVING, message), count
+
+    async def _own_pool(
+        self, pool: Pool, selector: Mapping[str, str], file: str, generation: str
+    ) -> tuple[Condition, PodCount]:
+        view = await self._pools.view(selector)
+        having = view.having({file: {generation}})
+        if having < view.ready:
+            await self._pools.touch(selector, f"{file}.{generation}")
+        return pool_condition(pool, view, having, self._config.namespace)
 
     async def _shared_pool(self, pool: Pool, name: EndpointName) -> tuple[Condition, PodCount]:
         view = await self._pools.view(self._tables.selector(pool) or {})
