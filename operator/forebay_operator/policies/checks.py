@@ -191,7 +191,8 @@ def throughput_is_within(about: Input) -> Refusal | None:
 
     Of that of a window too, whenever it is.
     """
-    throughput, limit = about.manifest.spec.throughput, about.config.tenant_limits
+    throughput = about.manifest.spec.throughput
+    most = about.config.tenant_limits.messages_per_second
     asked = [
         ("throughput.messagesPerSecond", throughput.messages_per_second),
         *(
@@ -199,9 +200,10 @@ def throughput_is_within(about: Input) -> Refusal | None:
             for place, window in enumerate(throughput.schedule)
         ),
     ]
-    most = limit.messages_per_second
-    field, rate = next(((name, rate) for name, rate in asked if rate > most), ("", 0))
-    return _beyond(field, rate, most, "messagesPerSecond") if field else None
+    for field, rate in asked:
+        if rate > most:
+            return _beyond(field, rate, most, "messagesPerSecond")
+    return None
 
 
 def destinations_are_within(about: Input) -> Refusal | None:
