@@ -4,7 +4,7 @@ import asyncio
 import functools
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -91,8 +91,12 @@ class StreamManager(Protocol):
     async def states(self, shard: str) -> list[StreamState]:
         """Return the state of each stream of a shard; those that are missing are left out."""
 
-    async def missing(self, shard: str) -> list[str]:
+    async def missing(self, shard: str, there: Collection[str]) -> list[str]:
         """Return the streams of a shard, and the consumers of its streams, that are not there.
+
+        Args:
+            shard: Which.
+            there: The streams of which `states` just said how they are.
 
         Raises:
             StreamsUnavailable: where NATS is away.
@@ -227,10 +231,13 @@ class JetStreams(StreamManager):
         return found
 
     @override
-    async def missing(self, shard: str) -> list[str]:
+    async def missing(self, shard: str, there: Collection[str]) -> list[str]:
         # The index is not among them: nobody is served worse without it.
-        names = [*(stream_name(kind, shard) for kind in StreamKind), lease_stream(shard)]
-        missing = [name for name in names if await self.ask(f"STREAM.INFO.{name}", {}) is None]
+        names = [stream_name(kind, shard) for kind in StreamKind]
+        missing = [name for name in names if name not in there]
+        leases = lease_stream(shard)
+        if await self.ask(f"STREAM.INFO.{leases}", {}) is None:
+            missing.append(leases)
         if not missing:
             try:
                 missing = await missing_consumers(self._connected(), shard)
@@ -381,7 +388,7 @@ class NoStreams(StreamManager):
         return []
 
     @override
-    async def missing(self, shard: str) -> list[str]:
+    async def missing(self, shard: str, there: Collection[str]) -> list[str]:
         self._check()
         return self.gone
 

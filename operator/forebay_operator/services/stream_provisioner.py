@@ -261,11 +261,12 @@ class Shards:
 
     async def _check(self, shard: str, sizes: ShardStreams) -> None:
         del sizes
-        missing = await self._streams.missing(shard)
+        states = await self._streams.states(shard)
+        missing = await self._streams.missing(shard, [each.name for each in states])
         if missing:
             # Reported first: the next check, in two seconds, makes it again.
             raise StreamsMissing(_missing_text(missing))
-        for each in await self._streams.states(shard):
+        for each in states:
             self._metrics.stream(each.name, each.size, each.limit, each.missing_replicas)
 
 
