@@ -13,7 +13,7 @@ from forebay.core.subjects import (
     StreamKind,
     endpoint_partition,
 )
-from forebay_operator.adapters.streams import endpoint_filters
+from forebay_operator.adapters.shard_contents import endpoint_filters
 
 OWN = EndpointName("acme", "sales")
 OTHERS = [

@@ -23,7 +23,7 @@ from forebay.core.subjects import (
 )
 from forebay_operator.errors import StreamsUnavailable
 
-__all__ = ["Holding", "NatsContents", "NoContents", "ShardContents"]
+__all__ = ["Holding", "NatsContents", "NoContents", "ShardContents", "endpoint_filters"]
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Calls JetStream; None where the stream, consumer or message is not there."""
@@ -66,6 +66,16 @@ class ShardContents(Protocol):
             shard: One of an endpoint's own, into which nobody stores any more.
             together: Whether all of them stay as long as one holds something.
         """
+
+
+def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str]:
+    """Return the subjects of an endpoint in each stream that is purged with it."""
+    name = f"{endpoint.namespace}.{endpoint.name}"
+    return {
+        StreamKind.RAW: f"forebay.raw.{shard}.*.*.{name}",
+        StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{name}.>",
+        StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{name}.>",
+    }
 
 
 class NatsContents(ShardContents):
@@ -120,13 +130,8 @@ class NatsContents(ShardContents):
 
     @override
     async def holding(self, shard: str, endpoint: EndpointName) -> Holding:
-        name = ".".join(endpoint)
-        subjects = {
-            StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{name}.>",
-            StreamKind.RAW: f"forebay.raw.{shard}.*.*.{name}",
-            StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{name}.>",
-            StreamKind.DEAD: f"forebay.dead.{shard}.{name}.>",
-        }
+        subjects = endpoint_filters(shard, endpoint)
+        subjects[StreamKind.DEAD] = f"forebay.dead.{shard}.{'.'.join(endpoint)}.>"
         found = {
             kind: await self._has(stream_name(kind, shard), subjects[kind]) for kind in subjects
         }

@@ -39,12 +39,12 @@ from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.message_places import read_places
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
-from forebay_operator.adapters.shard_contents import NatsContents
+from forebay_operator.adapters.shard_contents import NatsContents, endpoint_filters
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
 from forebay_operator.models.stored_rows import LanePosition, RowPosition, StreamPosition
 from forebay_operator.models.stream_state import StreamState
 
-__all__ = ["JetStreams", "NoStreams", "StreamManager", "endpoint_filters"]
+__all__ = ["JetStreams", "NoStreams", "StreamManager"]
 
 _log = structlog.get_logger(__name__)
 
@@ -102,16 +102,6 @@ class StreamManager(Protocol):
             StreamsUnavailable: where NATS is away.
             StreamsRefused: where it refuses.
         """
-
-
-def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str]:
-    """Return the subjects of an endpoint in each stream that is purged with it."""
-    name = f"{endpoint.namespace}.{endpoint.name}"
-    return {
-        StreamKind.RAW: f"forebay.raw.{shard}.*.*.{name}",
-        StreamKind.EVENTS: f"forebay.event.{shard}.*.*.{name}.>",
-        StreamKind.RETRY: f"forebay.retry.{shard}.*.*.{name}.>",
-    }
 
 
 class JetStreams(StreamManager):
