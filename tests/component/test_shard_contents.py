@@ -38,13 +38,18 @@ async def client(server: NatsServer) -> AsyncIterator[Client]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def contents(server: NatsServer) -> AsyncIterator[NatsContents]:
+async def streams(server: NatsServer) -> AsyncIterator[JetStreams]:
     streams = JetStreams(NatsSettings(url=server.url))
     task = asyncio.create_task(streams.run())
     await eventually(streams.connections.is_set, saying="a connection")
-    yield streams.contents
+    yield streams
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.fixture
+def contents(streams: JetStreams) -> NatsContents:
+    return streams.contents
 
 
 async def shard_of(client: Client, endpoint: EndpointName) -> str:
@@ -77,6 +82,30 @@ async def test_a_webhook_is_unfinished_until_it_is_split_and_each_item_until_it_
     assert await contents.is_unfinished(shard, own)
     await item.ack_sync()
     assert not await contents.is_unfinished(shard, own)
+
+
+async def test_what_was_just_stored_is_unfinished_though_its_consumer_does_not_count_it_yet(
+    client: Client, streams: JetStreams
+) -> None:
+    own = EndpointName("acme", "quick")
+    shard = await shard_of(client, own)
+    ask, lists = streams.ask, list[str]()
+
+    async def counted_late(call: str, body: dict[str, object]) -> dict[str, object] | None:
+        answer = await ask(call, body)
+        if call.startswith("CONSUMER.LIST"):
+            assert answer is not None
+            lists.append(call)
+            for each in answer["consumers"]:
+                each["num_pending"] = 0
+        return answer
+
+    contents = NatsContents(counted_late)
+    assert not await contents.is_unfinished(shard, own)
+    # One question for all consumers of a stream.
+    assert lists == [f"CONSUMER.LIST.FOREBAY_{each}_{shard}" for each in ("RAW", "EVENTS")]
+    await client.jetstream().publish(f"forebay.event.{shard}.03.live.acme.quick.messages.k1", b"{}")
+    assert await contents.is_unfinished(shard, own)
 
 
 async def test_without_its_consumer_nothing_counts_as_worked_off(
@@ -132,15 +161,12 @@ async def test_streams_are_removed_when_they_hold_nothing(
 
 
 async def test_a_webhook_that_comes_at_the_last_moment_keeps_its_stream(
-    client: Client, server: NatsServer
+    client: Client, streams: JetStreams
 ) -> None:
     own = EndpointName("acme", "four")
     shard = await shard_of(client, own)
     subject = f"forebay.raw.{shard}.00.live.acme.four"
     context = client.jetstream()
-    streams = JetStreams(NatsSettings(url=server.url))
-    task = asyncio.create_task(streams.run())
-    await eventually(streams.connections.is_set, saying="a connection")
     ask, calls = streams.ask, list[str]()
 
     async def watched(call: str, body: dict[str, object]) -> dict[str, object] | None:
@@ -158,8 +184,6 @@ async def test_a_webhook_that_comes_at_the_last_moment_keeps_its_stream(
     await context.publish(subject, b"{}")
     await ensure_shard(client, msgspec.structs.replace(SHARD, shard=shard))
     assert (await context.stream_info(f"FOREBAY_RAW_{shard}")).state.consumer_count == 16
-    task.cancel()
-    await asyncio.wait([task])
 
 
 async def test_streams_of_the_installation_are_never_removed(contents: NatsContents) -> None:

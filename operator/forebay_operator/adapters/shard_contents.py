@@ -13,7 +13,6 @@ from forebay.core.endpoint_name import EndpointName
 from forebay.core.subjects import (
     Lane,
     StreamKind,
-    consumer_name,
     endpoint_partition,
     index_stream,
     is_dedicated,
@@ -22,8 +21,16 @@ from forebay.core.subjects import (
     stream_name,
 )
 from forebay_operator.errors import StreamsUnavailable
+from forebay_operator.models.stored_rows import LanePosition
 
-__all__ = ["Holding", "NatsContents", "NoContents", "ShardContents", "endpoint_filters"]
+__all__ = [
+    "Holding",
+    "NatsContents",
+    "NoContents",
+    "ShardContents",
+    "endpoint_filters",
+    "lane_positions",
+]
 
 Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Calls JetStream; None where the stream, consumer or message is not there."""
@@ -78,6 +85,28 @@ def endpoint_filters(shard: str, endpoint: EndpointName) -> dict[StreamKind, str
     }
 
 
+async def lane_positions(ask: Ask, stream: str) -> tuple[LanePosition, ...]:
+    """Return how far each of our consumers of a stream is: all are in one answer, or two."""
+    found: list[LanePosition] = []
+    offset, total = 0, 1
+    while offset < total:
+        answer = await ask(f"CONSUMER.LIST.{stream}", {"offset": offset})
+        if answer is None:
+            break
+        page = answer.get("consumers") or []
+        total = int(answer.get("total", 0))
+        offset += max(len(page), 1)
+        for each in page:
+            # Named by `consumer_name`; somebody else's is no measure of what is processed.
+            step, _, rest = str(each["config"].get("durable_name")).partition("-")
+            lane, _, partition = rest.partition("-")
+            if step in {"split", "deliver"} and partition:
+                waiting = each.get("num_pending", 0) + each.get("num_ack_pending", 0)
+                floor = int(each["ack_floor"]["stream_seq"])
+                found.append(LanePosition(f"{partition}.{lane}", floor, int(waiting)))
+    return tuple(found)
+
+
 class NatsContents(ShardContents):
     """Asks a real JetStream."""
 
@@ -86,34 +115,36 @@ class NatsContents(ShardContents):
 
     @override
     async def is_unfinished(self, shard: str, endpoint: EndpointName) -> bool:
-        name = f"{endpoint.namespace}.{endpoint.name}"
+        name, partition = ".".join(endpoint), endpoint_partition(endpoint, shard)
+        raw = [f"{partition:02d}.{lane}" for lane in Lane]
+        events = [
+            f"{number:02d}.{lane}"
+            for lane in Lane
+            if lane is not Lane.INVALID
+            for number in range(partitions_of(shard))
+        ]
         # RAW first: what is split after the question is in EVENTS before the next one.
-        partition = endpoint_partition(endpoint, shard)
-        for lane in Lane:
-            subjects = f"forebay.raw.{shard}.{partition:02d}.{lane}.{name}"
-            if await self._is_behind(shard, StreamKind.RAW, "split", lane, partition, subjects):
-                return True
-        for lane in Lane:
-            if lane is Lane.INVALID:
-                continue
-            for number in range(partitions_of(shard)):
-                subjects = f"forebay.event.{shard}.{number:02d}.{lane}.{name}.>"
-                if await self._is_behind(
-                    shard, StreamKind.EVENTS, "deliver", lane, number, subjects
-                ):
-                    return True
-        return False
+        return await self._is_behind(shard, StreamKind.RAW, raw, name) or await self._is_behind(
+            shard, StreamKind.EVENTS, events, f"{name}.>"
+        )
 
-    async def _is_behind(  # which consumer, and whose messages
-        self, shard: str, kind: StreamKind, step: str, lane: Lane, partition: int, subjects: str
+    async def _is_behind(
+        self, shard: str, kind: StreamKind, lanes: Iterable[str], rest: str
     ) -> bool:
+        """Say whether any lane has a message above what is processed, of subjects that end so.
+
+        How many messages wait for a consumer is no measure: the server counts what is stored a
+        moment after it said that it is stored.
+        """
         stream = stream_name(kind, shard)
-        info = await self._ask(f"CONSUMER.INFO.{stream}.{consumer_name(step, lane, partition)}", {})
-        if info is not None and not info.get("num_pending", 0) + info.get("num_ack_pending", 0):
-            return False
-        # Without its consumer nothing is known to be worked off.
-        floor = 0 if info is None else int(info["ack_floor"]["stream_seq"])
-        return await self._has(stream, subjects, floor + 1)
+        positions = await lane_positions(self._ask, stream)
+        floors = {each.lane: each.floor for each in positions}
+        for lane in lanes:
+            # Without its consumer nothing is known to be worked off.
+            start = floors.get(lane, 0) + 1
+            if await self._has(stream, f"forebay.{kind}.{shard}.{lane}.{rest}", start):
+                return True
+        return False
 
     @override
     async def waiting_for(

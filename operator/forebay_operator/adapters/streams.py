@@ -39,9 +39,13 @@ from forebay.runtime.jetstream.link import NatsLink
 from forebay.runtime.jetstream.message_places import read_places
 from forebay.runtime.jetstream.streams import ShardConfig, ensure_shard, missing_consumers
 from forebay.runtime.settings import NatsSettings
-from forebay_operator.adapters.shard_contents import NatsContents, endpoint_filters
+from forebay_operator.adapters.shard_contents import (
+    NatsContents,
+    endpoint_filters,
+    lane_positions,
+)
 from forebay_operator.errors import StreamsRefused, StreamsUnavailable
-from forebay_operator.models.stored_rows import LanePosition, RowPosition, StreamPosition
+from forebay_operator.models.stored_rows import RowPosition, StreamPosition
 from forebay_operator.models.stream_state import StreamState
 
 __all__ = ["JetStreams", "NoStreams", "StreamManager"]
@@ -179,7 +183,7 @@ class JetStreams(StreamManager):
         if answer is None:
             return None
         # After the stream: what comes in between is counted as waiting, and read at the next poll.
-        lanes = () if kind is StreamKind.RETRY else await self._lanes(name)
+        lanes = () if kind is StreamKind.RETRY else await lane_positions(self.ask, name)
         state = answer["state"]
         return StreamPosition(
             int(state["first_seq"]), int(state["last_seq"]), int(state["messages"]), lanes
@@ -236,27 +240,6 @@ class JetStreams(StreamManager):
             except StoreError as error:
                 raise StreamsRefused(str(error)) from error
         return missing
-
-    async def _lanes(self, name: str) -> tuple[LanePosition, ...]:
-        """Return how far each of our consumers of a stream is: all are in one answer, or two."""
-        found: list[LanePosition] = []
-        offset, total = 0, 1
-        while offset < total:
-            answer = await self.ask(f"CONSUMER.LIST.{name}", {"offset": offset})
-            if answer is None:
-                break
-            page = answer.get("consumers") or []
-            total = int(answer.get("total", 0))
-            offset += max(len(page), 1)
-            for each in page:
-                # Named by `consumer_name`; somebody else's is no measure of what is processed.
-                step, _, rest = str(each["config"].get("durable_name")).partition("-")
-                lane, _, partition = rest.partition("-")
-                if step in {"split", "deliver"} and partition:
-                    waiting = each.get("num_pending", 0) + each.get("num_ack_pending", 0)
-                    floor = int(each["ack_floor"]["stream_seq"])
-                    found.append(LanePosition(f"{partition}.{lane}", floor, int(waiting)))
-        return tuple(found)
 
     async def _time_of(self, name: str, body: dict[str, Any]) -> datetime | None:
         answer = await self.ask(f"STREAM.MSG.GET.{name}", body)
