@@ -146,6 +146,16 @@ class Bench:
             await asyncio.gather(*works)
         return answered
 
+    def create(self, bodies: Sequence[Json], rate: float = 0.0) -> asyncio.Task[list[float]]:
+        """Begin to apply endpoints, so many a second; the task is that of `send`."""
+        root = self.forebay.path("webhookendpoints", "", self.forebay.tenant).rstrip("/")
+        numbered = {str(number): body for number, body in enumerate(bodies)}
+        return asyncio.create_task(
+            self.send(
+                list(numbered), lambda sender, number: sender.create(root, numbered[number]), rate
+            )
+        )
+
     async def wait(self, what: str, poll: Callable[[], Awaitable[tuple[int, int]]]) -> float:
         """Wait until all of so many are; says how far it is, and returns when it was so."""
         deadline, said = time.monotonic() + self.patience, 0.0
@@ -210,11 +220,7 @@ async def make_all(bench: Bench, found: Figures, rate: float) -> None:
     operator = bench.operator.program.pid
     cpu, of_server = bench.cpu(operator), bench.cpu(bench.plane.pid)
     began = time.monotonic()
-    root = bench.forebay.path("webhookendpoints", "", bench.forebay.tenant).rstrip("/")
-    bodies = {str(number): shared(bench, number) for number in range(found.endpoints)}
-    sending = asyncio.create_task(
-        bench.send(list(bodies), lambda sender, key: sender.create(root, bodies[key]), rate)
-    )
+    sending = bench.create([shared(bench, number) for number in range(found.endpoints)], rate)
 
     async def ready() -> tuple[int, int]:
         return count_ready(await bench.listed()), found.endpoints
@@ -326,13 +332,9 @@ async def delete_all(bench: Bench) -> tuple[float, float]:
 async def dedicated(bench: Bench, found: Figures, seconds: float) -> None:
     """Make, watch and delete Dedicated ones; no pods are played for them."""
     cpu, began = bench.cpu(bench.operator.program.pid), time.monotonic()
-    root = bench.forebay.path("webhookendpoints", "", bench.forebay.tenant).rstrip("/")
-    bodies = {
-        str(number): manifest(bench.forebay.tenant, f"own-{number:05d}")
-        for number in range(found.dedicated)
-    }
-    sending = asyncio.create_task(
-        bench.send(list(bodies), lambda sender, key: sender.create(root, bodies[key]))
+    tenant = bench.forebay.tenant
+    sending = bench.create(
+        [manifest(tenant, f"own-{number:05d}") for number in range(found.dedicated)]
     )
 
     async def made() -> tuple[int, int]:

@@ -467,12 +467,7 @@ class OperatorAlone:
 
     def kinds(self, own: EndpointName) -> set[str]:
         """Return the kinds of the objects that were made for an endpoint."""
-        wanted = endpoint_selector(own, self.config).items()
-        return {
-            key.kind
-            for key, each in self.cluster.objects.items()
-            if wanted <= (each["metadata"].get("labels") or {}).items()
-        }
+        return self._kinds(endpoint_selector(own, self.config))
 
     def own_entry(self, own: EndpointName) -> Json | None:
         """Return what an endpoint's own processors are to know of it; None for nothing."""
@@ -496,11 +491,13 @@ class OperatorAlone:
 
     def kinds_of_processors(self, own: EndpointName) -> set[str]:
         """Return the kinds of the objects that were made for an endpoint's own processors."""
-        wanted = processor_selector(own, self.config).items()
+        return self._kinds(processor_selector(own, self.config))
+
+    def _kinds(self, labels: Mapping[str, str]) -> set[str]:
         return {
             key.kind
             for key, each in self.cluster.objects.items()
-            if wanted <= (each["metadata"].get("labels") or {}).items()
+            if labels.items() <= (each["metadata"].get("labels") or {}).items()
         }
 
     def pod_names(self) -> list[str]:
